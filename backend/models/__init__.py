@@ -1,0 +1,1 @@
+"""The recovery models and their registry."""

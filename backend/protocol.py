@@ -1,0 +1,343 @@
+"""The wire: every message between a client (the Blender add-on) and the backend server.
+
+ZeroMQ multipart.  Frame 0 is a msgpack map, the *header*: `v` (protocol version), `type`, `request` (an id that the
+client chooses; answers repeat it), the fields of that type, and `arrays`, a list of [name, dtype, shape] that describes
+the frames that follow: one raw little-endian C-contiguous array each.  Nothing else is ever sent; nothing is pickled.
+
+This file runs inside Blender too: standard library, msgpack and numpy only.  `docs/protocol.md` is generated from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+
+VERSION = 1
+MAX_HEADER_BYTES = 1024 * 1024  # 4,096 long paths fit
+MAX_FRAMES = 16  # header + arrays
+MAX_ARRAY_BYTES = 256 * 1024 * 1024
+MAX_MESSAGE_BYTES = 512 * 1024 * 1024
+MAX_SOURCES = 4096
+MAX_PEOPLE = 64
+HEARTBEAT_SECONDS = 1.0  # the client pings this often; the server answers at once
+LIVENESS_SECONDS = 10.0  # silence after which either side takes the other for dead
+RESULT_WINDOW = 4  # results a server may send ahead of the client's `ack`
+DTYPES = ("|u1", "<i4", "<f4", "<f8")
+
+
+class ProtocolError(ValueError):
+    """A message that is not of this protocol.  `code`: malformed, too_large, version, unknown_type."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Field:
+    """One header field: python type, what it means (with unit), and its limits."""
+
+    type: type | tuple[type, ...]
+    doc: str
+    required: bool = True
+    low: float | None = None  # numbers: least value; str, list: least length
+    high: float | None = None  # numbers: largest value; str, list: largest length
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array of a message: dtype, shape by letters (equal letters must be equal numbers), meaning and unit."""
+
+    dtype: str
+    shape: tuple[str | int, ...]
+    doc: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Message:
+    sender: str  # "client" or "server"
+    doc: str
+    fields: Mapping[str, Field]
+    arrays: Mapping[str, Array]
+
+
+def _text(doc: str, required: bool = True, high: int = 4096, choices: tuple[str, ...] | None = None) -> Field:
+    return Field(str, doc, required, 0, high, choices)
+
+
+_JOB = _text("id of the job, chosen by the client", high=64)
+
+MESSAGES: dict[str, Message] = {
+    # ---- client -> server ------------------------------------------------------------------------------------------
+    "hello": Message(
+        "client",
+        "First message of every client; nothing else is answered before it.",
+        {"token": _text("the token of the server's ready line", high=128), "client": _text("name and version of the client", high=128)},
+        {},
+    ),
+    "ping": Message("client", f"Sent every {HEARTBEAT_SECONDS:g} s while connected.", {}, {}),
+    "get_body": Message(
+        "client", "Ask for a body model's arrays.", {"body": _text("name of a body, as `welcome` lists it", high=128)}, {}
+    ),
+    "recover": Message(
+        "client",
+        "Start a job: recover the people in each source.",
+        {
+            "job": _JOB,
+            "sources": Field(
+                list,
+                "paths of images on the server's machine; an empty string takes the next `image*` array instead",
+                True,
+                1,
+                MAX_SOURCES,
+            ),
+            "model": _text("name of a model, as `welcome` lists it", high=128),
+            "people": _text("`all`, `largest`, or the greatest number of people per image, 1..64", high=16),
+            "focal_px": Field(float, "focal length in pixels of the upright image; 0: from EXIF, else a guess", False, 0, 1e6),
+        },
+        {f"image{k}": Array("|u1", ("N",), "an encoded image file (PNG, JPEG, …)", False) for k in range(8)},
+    ),
+    "ack": Message(
+        "client",
+        f"A result was taken. The server sends at most {RESULT_WINDOW} results ahead.",
+        {"job": _JOB, "index": Field(int, "index of the source", low=0, high=MAX_SOURCES)},
+        {},
+    ),
+    "cancel": Message("client", "Stop a job. Answered by `cancelled` once nothing more will come.", {"job": _JOB}, {}),
+    "shutdown": Message("client", "End the server (only from the client that started it: same token).", {}, {}),
+    # ---- server -> client ------------------------------------------------------------------------------------------
+    "welcome": Message(
+        "server",
+        "Answer to `hello`.",
+        {
+            "server": _text("name and version of the server", high=128),
+            "device": _text("`cpu` or the name of the GPU", high=128),
+            "models": Field(list, "maps with `name`, `label`, `ready` (bool), `body`, `license`, `hint`", low=0, high=256),
+            "bodies": Field(list, "maps with `name`, `label`, `license`", low=0, high=256),
+        },
+        {},
+    ),
+    "pong": Message("server", "Answer to `ping`.", {}, {}),
+    "body": Message(
+        "server",
+        "Answer to `get_body`: an SMPL-format body, y up, facing +z, metres.",
+        {
+            "name": _text("name of the body", high=128),
+            "license": _text("its licence", high=512),
+            "joint_names": Field(list, "names of the J joints", low=1, high=256),
+        },
+        {
+            "v_template": Array("<f4", ("V", 3), "rest vertices at betas 0, m"),
+            "faces": Array("<i4", ("F", 3), "vertex indices, counter-clockwise from outside"),
+            "shapedirs": Array("<f4", ("V", 3, "B"), "shape blend shapes, m per unit beta"),
+            "posedirs": Array("<f4", ("V", 3, "P"), "pose correctives for R - I of joints 1..J-1, row-major, m"),
+            "weights": Array("<f4", ("V", "J"), "skinning weights, rows sum to 1"),
+            "parents": Array("<i4", ("J",), "parent of each joint, -1 for the root"),
+            "joints_template": Array("<f4", ("J", 3), "rest joints at betas 0, m"),
+            "joints_shapedirs": Array("<f4", ("J", 3, "B"), "joint shift per unit beta, m"),
+            "uv": Array("<f4", ("L", 2), "UV per face corner, L = 3 F, 0..1, v up", False),
+            "part_ids": Array("<i4", ("V",), "index of the body part of each vertex (a joint index)", False),
+        },
+    ),
+    "accepted": Message("server", "Answer to `recover`.", {"job": _JOB, "queued": Field(int, "jobs ahead of it", low=0)}, {}),
+    "progress": Message(
+        "server",
+        "Sent as work goes on, at most 20 times a second.",
+        {
+            "job": _JOB,
+            "fraction": Field(float, "part of the job done", low=0, high=1),
+            "stage": _text("`queued`, `loading`, `decode`, `detect`, `fit`", high=32),
+            "done": Field(int, "sources finished", low=0),
+            "total": Field(int, "sources in the job", low=0),
+        },
+        {},
+    ),
+    "result": Message(
+        "server",
+        "One source is finished. P people, none is an answer too.",
+        {
+            "job": _JOB,
+            "index": Field(int, "index of the source", low=0),
+            "source": _text("the source as given"),
+            "model": _text("model used", high=128),
+            "body": _text("body that poses, betas and vertices belong to", high=128),
+            "license": _text("licence of the result", high=512),
+            "camera": Field(list, "fx, fy, cx, cy in px, width, height in px of the upright image", low=6, high=6),
+            "seconds": Field(dict, "time of each stage, s"),
+            "scores": Field(list, "detection score of each person, 0..1", low=0, high=MAX_PEOPLE),
+            "reprojection_px": Field(list, "mean reprojection error of each person, px", low=0, high=MAX_PEOPLE),
+            "reprojection_relative": Field(list, "the same over the person's height in the picture", low=0, high=MAX_PEOPLE),
+        },
+        {
+            "poses": Array("<f4", ("P", "J", 3), "axis-angle, parent-relative, rad; the root's turns into the camera frame"),
+            "betas": Array("<f4", ("P", "B"), "shape"),
+            "trans": Array("<f4", ("P", 3), "SMPL translation in the camera frame (x right, y down, z forward), m"),
+            "joints": Array("<f4", ("P", "J", 3), "camera frame, m"),
+            "vertices": Array("<f4", ("P", "V", 3), "camera frame, m"),
+            "confidence": Array("<f4", ("P", "J"), "how well the photo supports each joint, 0..1"),
+            "keypoints2d": Array("<f4", ("P", "K", 3), "x px, y px, visibility 0..1"),
+            "boxes": Array("<f4", ("P", 4), "x0 y0 x1 y1, px"),
+            "picture": Array("|u1", ("N",), "upright PNG, sent where the file as it is would show otherwise (EXIF, CMYK)", False),
+        },
+    ),
+    "source_failed": Message(
+        "server",
+        "One source could not be used; the job goes on with the next.",
+        {
+            "job": _JOB,
+            "index": Field(int, "index of the source", low=0),
+            "source": _text("the source as given"),
+            "code": _text("stable word for programs", high=64),
+            "message": _text("what happened and what was expected"),
+            "hint": _text("what to do next"),
+        },
+        {},
+    ),
+    "done": Message("server", "The job is finished.", {"job": _JOB, "seconds": Field(float, "duration, s", low=0)}, {}),
+    "cancelled": Message("server", "The job was stopped; results sent before stay valid.", {"job": _JOB}, {}),
+    "error": Message(
+        "server",
+        "A request failed as a whole.",
+        {
+            "job": _text("id of the job, or empty", high=64),
+            "code": _text("stable word for programs", high=64),
+            "message": _text("what happened and what was expected"),
+            "hint": _text("what to do next"),
+        },
+        {},
+    ),
+}
+
+
+def encode(
+    kind: str, request: str = "", arrays: Mapping[str, np.ndarray] | None = None, **fields: Any
+) -> list[bytes | memoryview]:
+    """Build the frames of a message; raises ProtocolError where fields or arrays are not those of `kind`."""
+    described: list[list[Any]] = []
+    frames: list[bytes | memoryview] = []
+    checked: dict[str, np.ndarray] = {}
+    for name, value in (arrays or {}).items():
+        spec = MESSAGES[kind].arrays.get(name)
+        if spec is None:
+            raise ProtocolError("malformed", f"{kind} has no array {name!r}")
+        array = np.ascontiguousarray(value, dtype=np.dtype(spec.dtype))
+        checked[name] = array
+        described.append([name, spec.dtype, list(array.shape)])
+        frames.append(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
+    header = {"v": VERSION, "type": kind, "request": request, **fields, "arrays": described}
+    _check(kind, header, checked)
+    packed = msgpack.packb(header)
+    if len(packed) > MAX_HEADER_BYTES:
+        raise ProtocolError("too_large", f"the header of {kind} has {len(packed)} bytes, at most {MAX_HEADER_BYTES}")
+    return [packed, *frames]
+
+
+def decode(frames: Sequence[bytes | memoryview]) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+    """Frames (without the routing identity) -> (type, header, arrays).  Arrays are read-only views of the frames."""
+    if not frames or len(frames) > MAX_FRAMES:
+        raise ProtocolError("malformed", f"a message has 1 to {MAX_FRAMES} frames, got {len(frames)}")
+    sizes = [memoryview(f).nbytes for f in frames]
+    if sum(sizes) > MAX_MESSAGE_BYTES or max(sizes) > MAX_ARRAY_BYTES:
+        raise ProtocolError("too_large", f"the message has {sum(sizes)} bytes, at most {MAX_MESSAGE_BYTES}")
+    header = _unpack_header(bytes(frames[0]))
+    kind = header["type"]
+    described = header.get("arrays")
+    if not isinstance(described, list) or len(described) != len(frames) - 1:
+        raise ProtocolError("malformed", "`arrays` does not describe the frames that follow the header")
+    arrays: dict[str, np.ndarray] = {}
+    for entry, frame in zip(described, frames[1:], strict=True):
+        name, array = _read_array(entry, frame)
+        if name in arrays:
+            raise ProtocolError("malformed", f"array {name!r} is sent twice")
+        arrays[name] = array
+    _check(kind, header, arrays)
+    return kind, header, arrays
+
+
+def _unpack_header(raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_HEADER_BYTES:
+        raise ProtocolError("too_large", f"the header has {len(raw)} bytes")
+    try:
+        header = msgpack.unpackb(
+            raw, raw=False, strict_map_key=True, max_ext_len=0, max_array_len=MAX_SOURCES, max_map_len=64
+        )
+    except Exception as error:  # msgpack raises many kinds; all mean the same here
+        raise ProtocolError("malformed", f"the header is not msgpack of this protocol ({type(error).__name__})") from None
+    if not isinstance(header, dict) or not isinstance(header.get("type"), str):
+        raise ProtocolError("malformed", "the header is not a map with a `type`")
+    if header.get("v") != VERSION:
+        raise ProtocolError("version", f"protocol version {header.get('v')!r} was received, {VERSION} is spoken here")
+    if header["type"] not in MESSAGES:
+        raise ProtocolError("unknown_type", f"there is no message type {header['type'][:64]!r}")
+    return header
+
+
+def _read_array(entry: Any, frame: bytes | memoryview) -> tuple[str, np.ndarray]:
+    ok = isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and isinstance(entry[2], list)
+    if not ok or entry[1] not in DTYPES:
+        raise ProtocolError("malformed", "an array is described by [name, dtype, shape]")
+    name, dtype, shape = entry[0], np.dtype(entry[1]), entry[2]
+    if len(shape) > 4 or not all(type(n) is int and 0 <= n <= MAX_ARRAY_BYTES for n in shape):
+        raise ProtocolError("malformed", f"array {name!r} has an impossible shape")
+    if math.prod(shape) * dtype.itemsize != memoryview(frame).nbytes:
+        raise ProtocolError("malformed", f"array {name!r} does not have the bytes that its shape {shape} needs")
+    return name, np.frombuffer(frame, dtype).reshape(shape)
+
+
+def _check(kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    spec = MESSAGES.get(kind)
+    if spec is None:
+        raise ProtocolError("unknown_type", f"there is no message type {kind!r}")
+    request = header.get("request")
+    if not isinstance(request, str) or len(request) > 64:
+        raise ProtocolError("malformed", "`request` is a text of at most 64 characters")
+    extra = set(header) - set(spec.fields) - {"v", "type", "request", "arrays"}
+    if extra:
+        raise ProtocolError("malformed", f"{kind} has no field {sorted(extra)[0]!r}")
+    for name, rule in spec.fields.items():
+        if name in header:
+            _check_field(kind, name, header[name], rule)
+        elif rule.required:
+            raise ProtocolError("malformed", f"{kind} lacks its field {name!r}")
+    letters: dict[str, int] = {}
+    for name, array in arrays.items():
+        if name not in spec.arrays:
+            raise ProtocolError("malformed", f"{kind} has no array {name!r}")
+        _check_array(kind, name, array, spec.arrays[name], letters if kind != "recover" else {})
+    for name, wanted in spec.arrays.items():
+        if wanted.required and name not in arrays:
+            raise ProtocolError("malformed", f"{kind} lacks its array {name!r}")
+
+
+def _check_field(kind: str, name: str, value: Any, rule: Field) -> None:
+    types = rule.type if isinstance(rule.type, tuple) else (rule.type,)
+    if float in types:
+        types = (*types, int)
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise ProtocolError("malformed", f"{kind}.{name} is a {types[0].__name__}, got {type(value).__name__}")
+    size: float = value if isinstance(value, (int, float)) else len(value)
+    if not math.isfinite(size):
+        raise ProtocolError("malformed", f"{kind}.{name} is not finite")
+    if (rule.low is not None and size < rule.low) or (rule.high is not None and size > rule.high):
+        what = "is" if isinstance(value, (int, float)) else "has the length"
+        raise ProtocolError("malformed", f"{kind}.{name} {what} {size}, allowed are {rule.low} to {rule.high}")
+    if rule.choices is not None and value not in rule.choices:
+        raise ProtocolError("malformed", f"{kind}.{name} is one of {rule.choices}, got {value!r}")
+
+
+def _check_array(kind: str, name: str, array: np.ndarray, rule: Array, letters: dict[str, int]) -> None:
+    if array.dtype != np.dtype(rule.dtype) or array.ndim != len(rule.shape):
+        raise ProtocolError(
+            "malformed", f"{kind}.{name} is {rule.dtype} {rule.shape}, got {array.dtype.str} {array.shape}"
+        )
+    for size, wanted in zip(array.shape, rule.shape, strict=True):
+        number = wanted if isinstance(wanted, int) else letters.setdefault(wanted, size)
+        if size != number:
+            raise ProtocolError("malformed", f"{kind}.{name} has the shape {array.shape}, expected {rule.shape}")
