@@ -91,5 +91,6 @@ class Recoverer:
             body=self.model.body.name,
             license=self.model.spec.license,
             seconds=seconds,
+            pixels=image.pixels,
             picture=encode_png(image.pixels) if image.differs else None,
         )

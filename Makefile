@@ -1,0 +1,46 @@
+# make demo · make test · make test-blender · make extension · make bench · make lint
+# Needs Python 3.11 and nothing else; everything goes into .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -q
+TORCH := "torch~=2.13.0"
+PHOTO ?=
+
+.PHONY: demo test test-blender extension bench lint clean
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v == (3, 11) or sys.exit(f"Python 3.11 is needed (bpy 4.5 has wheels for it alone), this is {v[0]}.{v[1]}. Use: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) tools/system_libraries.py
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev]"
+	touch $@
+
+# smplx is non-commercial: a test oracle only, never installed by `make demo`
+$(VENV)/.test: $(VENV)/.demo
+	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev,smpl]"
+	touch $@
+
+demo: $(VENV)/.demo
+	$(PY) tools/demo.py $(if $(PHOTO),"$(PHOTO)")
+
+test: $(VENV)/.test lint
+	$(PY) -m pytest
+
+lint: $(VENV)/.test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+# The same zip in the oldest and the newest Blender that PyPI serves to Python 3.11
+test-blender: $(VENV)/.test extension
+	$(PY) tools/test_blender_versions.py 4.2.23 5.0.1
+
+extension: $(VENV)/.demo
+	$(PY) tools/build_extension.py
+
+bench: $(VENV)/.test
+	$(PY) -m tools.bench
+
+clean:
+	rm -rf $(VENV) dist build out

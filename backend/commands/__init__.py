@@ -1,0 +1,1 @@
+"""The sub-commands of `recover-mesh`, one file each."""

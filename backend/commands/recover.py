@@ -1,0 +1,129 @@
+"""`recover-mesh recover`: photos in, one npz per person and an overlay picture out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend.device import DEVICES
+from backend.errors import BadInput, RecoverMeshError
+from backend.models.registry import DEFAULT_MODEL, get_model
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from backend.recovery import Recoverer
+    from backend.results import FrameResult
+
+FORMATS = ("npz", "overlay", "obj", "glb", "blend")
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photos, or folders of photos")
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (out)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="see `recover-mesh models`")
+    parser.add_argument("--people", default="all", metavar="all|largest|N", help="whom to recover (all)")
+    parser.add_argument(
+        "--export",
+        default="npz,overlay",
+        metavar="LIST",
+        help=f"comma-separated, of {', '.join(FORMATS)} (npz,overlay); glb and blend need Blender",
+    )
+    parser.add_argument("--focal", type=float, default=0.0, metavar="PX", help="focal length in pixels (EXIF, else a guess)")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from backend.recovery import people_limit
+
+    formats = _formats(args.export)
+    people_limit(args.people)  # say what is wrong before the slow imports
+    get_model(args.model)
+    inputs = _inputs(args.inputs)
+    _ensure_folder(args.out)
+    console = Console(highlight=False, soft_wrap=True)
+    failed = 0
+    with Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("Loading", total=len(inputs))
+        from backend.recovery import Recoverer
+
+        recoverer = Recoverer(args.model, args.device)
+        for index, path in enumerate(inputs):
+            bar.update(task, description=path.name)
+            try:
+                _recover_one(recoverer, path, index, args, formats, console)
+            except RecoverMeshError as error:
+                failed += 1
+                console.print(f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else "")
+            bar.advance(task)
+    if failed:
+        console.print(f"{failed} of {len(inputs)} inputs could not be used.")
+    return 1 if failed else 0
+
+
+def _recover_one(
+    recoverer: Recoverer, path: Path, index: int, args: argparse.Namespace, formats: list[str], console: Console
+) -> None:
+    from backend.export import export
+
+    start = time.perf_counter()
+    result = recoverer.recover(str(path), index=index, people=args.people, focal_px=args.focal)
+    seconds = time.perf_counter() - start
+    files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
+    console.print(_summary(path, result, seconds, files))
+
+
+def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path]) -> str:
+    if not result.people:
+        return f"{path.name}: nobody found ({seconds:.2f} s)"
+    count = len(result.people)
+    errors = ", ".join(f"{p.reprojection_px:.1f} px ({p.reprojection_relative:.1%})" for p in result.people)
+    noun = "person" if count == 1 else "people"
+    names = "".join(f"\n  {file}" for file in files)
+    return f"{path.name}: {count} {noun}, {seconds:.2f} s, reprojection error {errors} of body height{names}"
+
+
+def _formats(text: str) -> list[str]:
+    formats = [word.strip() for word in text.split(",") if word.strip()]
+    unknown = [word for word in formats if word not in FORMATS]
+    if unknown or not formats:
+        raise BadInput(
+            "unknown_format", f"Cannot export {', '.join(unknown) or 'nothing'}.", f"Choose from: {', '.join(FORMATS)}."
+        )
+    return formats
+
+
+def _inputs(names: list[str]) -> list[Path]:
+    """Files as given; folders become the pictures in them, sorted by name."""
+    paths: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                raise BadInput(
+                    "no_pictures", f"The folder {path} holds no pictures.", f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES))}."
+                )
+            paths += inside
+        else:
+            paths.append(path)
+    return paths
+
+
+def _ensure_folder(folder: Path) -> None:
+    """Create the output folder and prove that it can be written before any work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".recover-mesh-probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            "unwritable", f"Cannot write to {folder} ({error.strerror}).", "Choose another folder with --out."
+        ) from None
