@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The armature: one bone per joint, in the body's order and with its names, heads at this person's joints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from . import basis, skeleton
+from .records import Body
+
+# What is needed to move the joints again when the betas change, long after the backend is gone
+STORED = ("joints_template", "joints_shapedirs", "parents")
+
+
+def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
+    """A new armature object in `collection`, at rest."""
+    data = bpy.data.armatures.new(name)
+    data.display_type = "STICK"
+    obj = bpy.data.objects.new(name, data)
+    obj.show_in_front = True
+    collection.objects.link(obj)
+    for key in STORED:
+        data[key] = np.asarray(getattr(body, key), np.float64).ravel().tolist()
+    data["joint_names"] = list(body.joint_names)
+    with edit_mode(obj):
+        for j, joint in enumerate(body.joint_names):
+            bone = data.edit_bones.new(joint)
+            bone.use_connect = False
+            if body.parents[j] >= 0:
+                bone.parent = data.edit_bones[body.joint_names[body.parents[j]]]
+        _place(data, betas)
+    for j, joint in enumerate(body.joint_names):
+        pose_bone = obj.pose.bones[joint]
+        pose_bone.rotation_mode = "QUATERNION"
+        # like a connected bone: only the root may be moved, the others turn
+        pose_bone.lock_location = (bool(body.parents[j] >= 0),) * 3
+        pose_bone.lock_scale = (True,) * 3
+    return obj
+
+
+def place_joints(obj: bpy.types.Object, betas: np.ndarray) -> None:
+    """Move the bones to the joints of new betas; the root's head stays where it stands in the world."""
+    root = obj.pose.bones[_root_name(obj.data)]
+    before = root.bone.head_local.copy()
+    with edit_mode(obj):
+        _place(obj.data, betas)
+    root = obj.pose.bones[_root_name(obj.data)]
+    root.location += root.bone.matrix_local.to_3x3().transposed() @ (before - root.bone.head_local)
+
+
+def rest_axes(data: bpy.types.Armature) -> np.ndarray:
+    """(J, 3, 3) rest axes of the bones as Blender holds them, columns X Y Z, in the body's joint order."""
+    return np.array([data.bones[name].matrix_local.to_3x3() for name in data["joint_names"]], np.float64)
+
+
+def rest_head(data: bpy.types.Armature) -> np.ndarray:
+    """(3,) head of the root bone in armature space."""
+    return np.array(data.bones[_root_name(data)].head_local, np.float64)
+
+
+def beta_count(data: bpy.types.Armature) -> int:
+    return len(data["joints_shapedirs"]) // len(data["joints_template"])
+
+
+def _place(data: bpy.types.Armature, betas: np.ndarray) -> None:
+    """Heads, lengths and axes of all edit bones."""
+    names = list(data["joint_names"])
+    template = np.array(data["joints_template"]).reshape(-1, 3)
+    directions = np.array(data["joints_shapedirs"]).reshape(len(names), 3, -1)
+    parents = np.array(data["parents"]).astype(int)
+    joints = template + directions @ betas
+    axes = skeleton.bone_axes(names, parents, template)
+    lengths = skeleton.bone_lengths(names, parents, joints, axes)
+    heads = basis.body_points(joints)
+    for j, name in enumerate(names):
+        bone = data.edit_bones[name]
+        bone.head = (0.0, 0.0, 0.0)
+        bone.tail = (0.0, float(lengths[j]), 0.0)
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = axes[j], heads[j]
+        bone.matrix = Matrix(matrix.tolist())
+        bone.head = heads[j].tolist()
+        bone.tail = (heads[j] + lengths[j] * axes[j, :, 1]).tolist()
+
+
+def _root_name(data: bpy.types.Armature) -> str:
+    return data["joint_names"][0]
+
+
+@contextmanager
+def edit_mode(obj: bpy.types.Object) -> Iterator[None]:
+    """Edit mode of one armature; mode, active object and selection are afterwards as they were before.
+
+    Edit bones exist in edit mode only, which is the one place where an operator is needed instead of the data API.
+    """
+    layer = bpy.context.view_layer
+    active = layer.objects.active
+    selected = [o for o in layer.objects if o.select_get()]
+    mode = active.mode if active is not None else "OBJECT"
+    if mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    for other in selected:
+        other.select_set(False)
+    layer.objects.active = obj
+    obj.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        yield
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+        obj.select_set(False)
+        for other in selected:
+            other.select_set(True)
+        layer.objects.active = active
+        if mode != "OBJECT" and active is not None:
+            bpy.ops.object.mode_set(mode=mode)

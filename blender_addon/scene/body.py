@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The skin: mesh with UVs, smooth normals, skin weights, and a shape key per beta."""
+
+from __future__ import annotations
+
+import bmesh
+import bpy
+import numpy as np
+
+from . import basis
+from .records import Body
+
+SHAPE_KEY = "Shape{:03d}"
+SLIDER = 5.0
+
+
+def create_mesh(body: Body, name: str) -> bpy.types.Mesh:
+    """The body at betas 0 as a mesh datablock, facing -y, with UVs where the body has them."""
+    faces = np.ascontiguousarray(body.faces, np.int32)
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(len(body.v_template))
+    mesh.vertices.foreach_set("co", _flat(basis.body_points(body.v_template)))
+    mesh.loops.add(faces.size)
+    mesh.loops.foreach_set("vertex_index", faces.ravel())
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 3, dtype=np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
+    if body.uv is not None:
+        layer = mesh.uv_layers.new(name="UVMap", do_init=False)
+        layer.data.foreach_set("uv", _flat(body.uv))
+    mesh.update(calc_edges=True)
+    return mesh
+
+
+def add_weights(body: Body, obj: bpy.types.Object) -> None:
+    """One vertex group per joint.  Before any shape key is made: bmesh rewrites the mesh."""
+    for name in body.joint_names:
+        obj.vertex_groups.new(name=name)
+    bm = bmesh.new()
+    try:
+        bm.from_mesh(obj.data)
+        layer = bm.verts.layers.deform.verify()
+        rows, columns = np.nonzero(body.weights > 0)
+        values = body.weights[rows, columns]
+        ends = np.searchsorted(rows, np.arange(len(body.weights)), side="right").tolist()
+        columns, values = columns.tolist(), values.tolist()
+        start = 0
+        for vertex, end in zip(bm.verts, ends, strict=True):
+            groups = vertex[layer]
+            for k in range(start, end):
+                groups[columns[k]] = values[k]
+            start = end
+        bm.to_mesh(obj.data)
+    finally:
+        bm.free()
+
+
+def add_shape_keys(body: Body, obj: bpy.types.Object, betas: np.ndarray) -> None:
+    """Basis and one key per beta, with the person's betas as values."""
+    obj.shape_key_add(name="Basis", from_mix=False)
+    rest = basis.body_points(body.v_template)
+    for k in range(body.shapedirs.shape[2]):
+        limit = max(SLIDER, float(np.ceil(abs(betas[k]))))
+        key = add_key(obj, SHAPE_KEY.format(k), rest + basis.body_points(body.shapedirs[:, :, k]), limit)
+        key.value = float(betas[k])
+
+
+def add_key(obj: bpy.types.Object, name: str, points: np.ndarray, limit: float) -> bpy.types.ShapeKey:
+    """A shape key of (V, 3) points in Blender's axes, sliding from -limit to limit."""
+    key = obj.shape_key_add(name=name, from_mix=False)
+    key.points.foreach_set("co", _flat(points))
+    key.slider_min, key.slider_max = -min(limit, 10.0), min(limit, 10.0)  # 10 is the most that Blender allows
+    return key
+
+
+def read_betas(obj: bpy.types.Object, count: int) -> np.ndarray:
+    """(count,) values of the beta sliders; a key that was removed counts as 0."""
+    keys = obj.data.shape_keys.key_blocks if obj.data.shape_keys else {}
+    found = [keys.get(SHAPE_KEY.format(k)) for k in range(count)]
+    return np.array([0.0 if key is None or key.mute else key.value for key in found])
+
+
+def _flat(points: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(points, np.float32).ravel()

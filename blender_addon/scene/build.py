@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A photo's whole result in the scene: one collection with its camera and its people.  Complete, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bpy
+
+from . import camera, person, pose
+from .records import Body, Photo, check_match
+
+# Everything that building may create; what is new after a failure is removed again
+_KINDS = ("objects", "meshes", "armatures", "cameras", "shape_keys", "materials", "images", "collections", "actions")
+
+
+def build_photo(
+    photo: Photo,
+    body: Body,
+    *,
+    image: bpy.types.Image | None = None,
+    with_correctives: bool = True,
+    scene: bpy.types.Scene | None = None,
+) -> bpy.types.Collection:
+    """Build the people of one photo and show them through its camera.
+
+    image: the picture where it is an image in Blender and not a file.  Returns the new collection.  Raises UserError
+    for a result that does not fit the body; whatever fails, nothing half-made stays.
+    """
+    check_match(photo, body)
+    camera.require_size(photo)
+    scene = scene or bpy.context.scene
+    title = os.path.splitext(os.path.basename(photo.source))[0] or "Photo"
+    with _all_or_nothing():
+        collection = bpy.data.collections.new(title)
+        scene.collection.children.link(collection)
+        person.stamp(collection, "photo", photo)
+        collection["image_size"] = list(photo.size)
+        collection["pixel_aspect"] = list(camera.pixel_aspect(photo))
+        lift = -min((pose.lowest_point(body, one) for one in photo.people), default=0.0)
+        eye = camera.create_camera(photo, f"{title} Camera", collection, lift)
+        person.stamp(eye, "camera", photo)
+        picture = camera.load_picture(photo, image)
+        if picture is not None:
+            camera.set_background(eye.data, picture)
+        for k, one in enumerate(photo.people):
+            name = f"{title} Person {k + 1}" if len(photo.people) > 1 else f"{title} Person"
+            person.create_person(
+                body, one, photo, name, k, collection, lift, with_correctives=with_correctives
+            )
+    show_photo(scene, collection)
+    return collection
+
+
+def photos(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
+    """The collections that this extension built in a scene, oldest first."""
+    return [c for c in scene.collection.children_recursive if c.get(person.KIND) == "photo"]
+
+
+def show_photo(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
+    """Look through the camera of one photo; the people of the others would stand in the same place, so they hide."""
+    for window_layer in scene.view_layers:
+        for other in photos(scene):
+            layer = _find_layer(window_layer.layer_collection, other)
+            if layer is not None:
+                layer.exclude = other != collection
+    eye = next((o for o in collection.objects if o.get(person.KIND) == "camera"), None)
+    if eye is not None:
+        camera.use_camera(scene, eye, tuple(collection["image_size"]), tuple(collection["pixel_aspect"]))
+
+
+def is_shown(view_layer: bpy.types.ViewLayer, collection: bpy.types.Collection) -> bool:
+    layer = _find_layer(view_layer.layer_collection, collection)
+    return layer is not None and not layer.exclude
+
+
+def _find_layer(
+    layer: bpy.types.LayerCollection, collection: bpy.types.Collection
+) -> bpy.types.LayerCollection | None:
+    if layer.collection == collection:
+        return layer
+    for child in layer.children:
+        found = _find_layer(child, collection)
+        if found is not None:
+            return found
+    return None
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    # names in pairs with the library, not references: Blender may move data while it is being made
+    before = {kind: {one.session_uid for one in getattr(bpy.data, kind)} for kind in _KINDS}
+    try:
+        yield
+    except BaseException:
+        new = [one for kind in _KINDS for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]]
+        bpy.data.batch_remove(ids=new)
+        raise

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A camera that sees what the photo's camera saw, with the photo behind the scene."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import bpy
+
+from .records import Photo, UserError
+
+SENSOR_MM = 36.0
+
+
+def create_camera(photo: Photo, name: str, collection: bpy.types.Collection, lift: float) -> bpy.types.Object:
+    """A camera object `lift` metres above the origin, looking along +y."""
+    data = bpy.data.cameras.new(name)
+    obj = bpy.data.objects.new(name, data)
+    collection.objects.link(obj)
+    obj.location = (0.0, 0.0, lift)
+    obj.rotation_euler = (math.pi / 2, 0.0, 0.0)
+    set_intrinsics(data, photo)
+    data.clip_start = 0.01
+    data.clip_end = max(100.0, 2.0 * max((float(p.trans[2]) for p in photo.people), default=0.0) + 10.0)
+    data.display_size = 0.2
+    return obj
+
+
+def set_intrinsics(data: bpy.types.Camera, photo: Photo) -> None:
+    """Lens and shift of the photo's camera.  Blender measures from the picture's edge, where pixel -0.5 begins."""
+    fx, fy, cx, cy = photo.camera
+    width, height = photo.size
+    aspect_x, aspect_y = pixel_aspect(photo)
+    wide, high = width * aspect_x, height * aspect_y
+    longest = max(wide, high)
+    data.type = "PERSP"
+    data.sensor_fit = "AUTO"
+    # Blender's shortest lens is 1 mm; a wider sensor means the same
+    data.sensor_width = max(SENSOR_MM, 1.1 * longest / (fx * aspect_x))
+    data.lens = fx * aspect_x * data.sensor_width / longest
+    data.shift_x = (wide / 2 - (cx + 0.5) * aspect_x) / longest
+    data.shift_y = ((cy + 0.5) * aspect_y - high / 2) / longest
+
+
+def pixel_aspect(photo: Photo) -> tuple[float, float]:
+    """Blender's pixel aspect x and y (each at least 1) for a camera whose fx and fy differ."""
+    fx, fy = photo.camera[:2]
+    if abs(fy / fx - 1) < 1e-6:
+        return 1.0, 1.0
+    return max(1.0, fy / fx), max(1.0, fx / fy)
+
+
+def set_background(data: bpy.types.Camera, image: bpy.types.Image) -> None:
+    data.background_images.clear()
+    background = data.background_images.new()
+    background.image = image
+    background.frame_method = "FIT"
+    background.display_depth = "BACK"
+    background.alpha = 1.0
+    data.show_background_images = True
+
+
+def load_picture(photo: Photo, image: bpy.types.Image | None = None) -> bpy.types.Image | None:
+    """The picture as the backend saw it: its upright PNG packed, an image in Blender, or the file.
+
+    None where the picture can no longer be had: the body is worth keeping without it.
+    """
+    if photo.picture is not None:
+        packed = bpy.data.images.new(os.path.basename(photo.source) or "Photo", *photo.size)
+        packed.source = "FILE"
+        packed.pack(data=photo.picture, data_len=len(photo.picture))
+        return packed
+    if image is not None:
+        return image
+    path = bpy.path.abspath(photo.source)
+    try:
+        return bpy.data.images.load(path, check_existing=True) if os.path.isfile(path) else None
+    except RuntimeError:
+        return None
+
+
+def use_camera(scene: bpy.types.Scene, obj: bpy.types.Object, photo_size: tuple[int, int], aspect: tuple[float, float]) -> None:
+    """Make `obj` the scene's camera, render at the photo's size, and look through it where a window is open."""
+    scene.camera = obj
+    render = scene.render
+    render.resolution_x, render.resolution_y = photo_size
+    render.resolution_percentage = 100
+    render.pixel_aspect_x, render.pixel_aspect_y = aspect
+    for window in bpy.context.window_manager.windows:
+        if window.scene != scene:
+            continue
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                space = area.spaces.active
+                space.region_3d.view_perspective = "CAMERA"
+                space.region_3d.view_camera_zoom = 0.0
+                space.region_3d.view_camera_offset = (0.0, 0.0)
+
+
+def require_size(photo: Photo) -> None:
+    """Raises UserError for a camera that no lens can show."""
+    fx, fy, cx, cy = photo.camera
+    if min(fx, fy) <= 0 or min(photo.size) < 1 or not all(map(math.isfinite, (fx, fy, cx, cy))):
+        raise UserError(
+            f"The camera of the result makes no sense (focal length {fx:g} x {fy:g} px, picture {photo.size}).",
+            "Recover the photo again.",
+        )

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pose correctives: shape keys that follow the bones, so that they stay right while an animator poses.
+
+SMPL adds posedirs[..., 9 (j - 1) + 3 r + c] times the entry (r, c) of R_j - I, R_j being joint j's rotation.  Each
+entry is a quadratic form of the bone's quaternion, which Blender evaluates without Python ("simple expression").
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from . import armature, basis, body
+from .records import Body
+
+POSE_KEY = "Pose{:03d}"
+NEGLIGIBLE = 1e-6  # m: a key whose largest offset is below moves no vertex visibly
+
+_PARTS = "wxyz"
+_CHANNELS = {"w": "ROT_W", "x": "ROT_X", "y": "ROT_Y", "z": "ROT_Z"}
+
+
+def add_correctives(
+    record: Body, obj: bpy.types.Object, rig: bpy.types.Object, rest: np.ndarray | None = None
+) -> int:
+    """One driven shape key per corrective that does anything.  Returns how many were made."""
+    rest = basis.body_points(record.v_template) if rest is None else rest
+    axes = armature.rest_axes(rig.data)
+    largest = np.abs(record.posedirs).max(axis=(0, 1)) if record.posedirs.size else np.zeros(0)
+    made = 0
+    for k in np.nonzero(largest > NEGLIGIBLE)[0].tolist():
+        joint, entry = 1 + k // 9, k % 9
+        if joint >= len(record.joint_names):
+            break
+        key = body.add_key(obj, POSE_KEY.format(k), rest + basis.body_points(record.posedirs[:, :, k]), 2.0)
+        form = rotation_entry(axes[joint], entry // 3, entry % 3)
+        _drive(key, form, rig, record.joint_names[joint])
+        made += 1
+    return made
+
+
+def rotation_entry(bone_axes: np.ndarray, row: int, column: int) -> np.ndarray:
+    """(4, 4) symmetric Q with q' Q q = entry (row, column) of R - I, for a unit quaternion q in the bone's own axes.
+
+    bone_axes: (3, 3) columns are the bone's rest axes in Blender's axes; R is meant in the body frame.
+    """
+    to_body = basis.BODY_TO_BLENDER.T @ bone_axes
+    # R(q) v = (w^2 - u.u) v + 2 u (u.v) + 2 w (u x v), with q = (w, u) and u = to_body @ (x, y, z)
+    a, b = np.eye(3)[row], np.eye(3)[column]
+    form = np.zeros((4, 4))
+    delta = float(row == column)
+    form[0, 0] = delta
+    vector = -delta * np.eye(3) + np.outer(a, b) + np.outer(b, a)
+    form[1:, 1:] = to_body.T @ vector @ to_body
+    form[0, 1:] = form[1:, 0] = np.cross(b, a) @ to_body
+    return form - delta * np.eye(4)  # |q| = 1
+
+
+def expression(form: np.ndarray) -> str:
+    """The quadratic form as a driver expression of w, x, y, z."""
+    terms = []
+    for i in range(4):
+        for j in range(i, 4):
+            value = form[i, j] * (1 if i == j else 2)
+            if abs(value) > 5e-7:
+                terms.append(f"{value:+.6f}*{_PARTS[i]}*{_PARTS[j]}")
+    return "".join(terms).lstrip("+") or "0.0"
+
+
+def _drive(key: bpy.types.ShapeKey, form: np.ndarray, rig: bpy.types.Object, bone: str) -> None:
+    driver = key.driver_add("value").driver
+    driver.type = "SCRIPTED"
+    text = expression(form)
+    for name in _PARTS:
+        if name not in text:
+            continue
+        variable = driver.variables.new()
+        variable.name = name
+        # the bone's rotation as it is after constraints, whichever rotation mode an animator chooses
+        variable.type = "TRANSFORMS"
+        target = variable.targets[0]
+        target.id = rig
+        target.bone_target = bone
+        target.transform_type = _CHANNELS[name]
+        target.rotation_mode = "QUATERNION"
+        target.transform_space = "LOCAL_SPACE"
+    driver.expression = text

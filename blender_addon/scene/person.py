@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One person: armature, skin, correctives, skin colour, and where it all came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bpy
+
+from . import armature, body, correctives, pose
+from .records import Body, Person, Photo
+
+KIND = "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
+
+# Skin-like, and told apart at a glance (sRGB would be lighter: these are linear)
+SKINS = (
+    (0.55, 0.29, 0.19),
+    (0.27, 0.13, 0.08),
+    (0.68, 0.45, 0.33),
+    (0.40, 0.22, 0.12),
+    (0.62, 0.34, 0.28),
+    (0.17, 0.08, 0.05),
+    (0.50, 0.36, 0.22),
+    (0.36, 0.16, 0.13),
+)
+
+
+def create_person(
+    record: Body,
+    person: Person,
+    photo: Photo,
+    name: str,
+    number: int,
+    collection: bpy.types.Collection,
+    lift: float,
+    *,
+    with_correctives: bool = True,
+) -> bpy.types.Object:
+    """Build one person into `collection`; returns the armature object.  `number` picks the colour."""
+    rig = armature.create_armature(record, person.betas, name, collection)
+    mesh = body.create_mesh(record, f"{name} Body")
+    skin = bpy.data.objects.new(f"{name} Body", mesh)
+    collection.objects.link(skin)
+    body.add_weights(record, skin)
+    body.add_shape_keys(record, skin, person.betas)
+    if with_correctives:
+        correctives.add_correctives(record, skin, rig)
+    skin.parent = rig
+    modifier = skin.modifiers.new("Armature", "ARMATURE")
+    modifier.object = rig
+    mesh.materials.append(_material(number))
+    skin.color = (*SKINS[number % len(SKINS)], 1.0)
+    pose.apply_pose(rig, record, person, lift)
+    for obj, kind in ((rig, "rig"), (skin, "body")):
+        stamp(obj, kind, photo)
+        obj["reprojection_px"] = person.reprojection_px
+        obj["reprojection_relative"] = person.reprojection_relative
+    return rig
+
+
+def stamp(target: bpy.types.ID, kind: str, photo: Photo) -> None:
+    """What this is, and which model, body, licence and photo it came from."""
+    target[KIND] = kind
+    for key in ("model", "body", "license", "source"):
+        target[key] = getattr(photo, key)
+
+
+def parts(obj: bpy.types.Object | None) -> tuple[bpy.types.Object, bpy.types.Object] | None:
+    """(rig, body) of the person that `obj` belongs to, or None."""
+    if obj is None:
+        return None
+    rig = obj if obj.get(KIND) == "rig" else obj.parent
+    if rig is None or rig.get(KIND) != "rig":
+        return None
+    is_skin: Callable[[bpy.types.Object], bool] = lambda o: o.get(KIND) == "body" and o.type == "MESH"  # noqa: E731
+    skin = next((child for child in rig.children if is_skin(child)), None)
+    return None if skin is None else (rig, skin)
+
+
+def _material(number: int) -> bpy.types.Material:
+    color = (*SKINS[number % len(SKINS)], 1.0)
+    name = f"Recover Mesh Skin {number % len(SKINS) + 1}"
+    found = bpy.data.materials.get(name)
+    if found is not None:
+        return found
+    material = bpy.data.materials.new(name)
+    material.diffuse_color = color
+    material.roughness = 0.7
+    if hasattr(material, "use_nodes") and not material.use_nodes:
+        material.use_nodes = True
+    shader = next((n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED"), None)
+    if shader is not None:
+        shader.inputs["Base Color"].default_value = color
+        shader.inputs["Roughness"].default_value = 0.6
+    return material

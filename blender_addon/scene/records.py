@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bodies and results as plain arrays, checked once where they come in.  No bpy here."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class UserError(Exception):
+    """A failure in words: what happened and what was expected, and `hint`, what to do next."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+@dataclass(frozen=True)
+class Body:
+    """An SMPL-format body: y up, facing +z, metres.  Letters: V vertices, F faces, J joints, B betas, P correctives."""
+
+    name: str
+    license: str
+    joint_names: tuple[str, ...]
+    v_template: np.ndarray  # (V, 3)
+    faces: np.ndarray  # (F, 3)
+    shapedirs: np.ndarray  # (V, 3, B)
+    posedirs: np.ndarray  # (V, 3, P)
+    weights: np.ndarray  # (V, J)
+    parents: np.ndarray  # (J,), -1 for the root
+    joints_template: np.ndarray  # (J, 3)
+    joints_shapedirs: np.ndarray  # (J, 3, B)
+    uv: np.ndarray | None = None  # (3 F, 2)
+
+    def rest_joints(self, betas: np.ndarray) -> np.ndarray:
+        """(B,) -> (J, 3) joints of the unposed body, body frame."""
+        return self.joints_template + self.joints_shapedirs @ betas
+
+
+@dataclass(frozen=True)
+class Person:
+    """One recovered body, in the camera frame (x right, y down, z forward)."""
+
+    poses: np.ndarray  # (J, 3)
+    betas: np.ndarray  # (B,)
+    trans: np.ndarray  # (3,)
+    confidence: np.ndarray  # (J,) 0..1
+    vertices: np.ndarray | None = None  # (V, 3), only to find the lowest point
+    reprojection_px: float = 0.0
+    reprojection_relative: float = 0.0
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture and the people in it.  camera: fx, fy, cx, cy in px; pixel centres are at integers."""
+
+    source: str  # path, or the name of an image in Blender
+    size: tuple[int, int]  # width, height of the upright image
+    camera: tuple[float, float, float, float]
+    model: str
+    body: str
+    license: str
+    people: list[Person]
+    picture: bytes | None = field(default=None, repr=False)  # upright PNG where the file would show otherwise
+
+
+def body_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Body:
+    """From the protocol's `body` message."""
+    names = [n for n in arrays if n != "part_ids"]
+    return Body(
+        name=header["name"],
+        license=header["license"],
+        joint_names=tuple(header["joint_names"]),
+        **{n: arrays[n] for n in names},
+    )
+
+
+def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Photo:
+    """From the protocol's `result` message."""
+    fx, fy, cx, cy, width, height = header["camera"]
+    people = [
+        Person(
+            poses=arrays["poses"][k],
+            betas=arrays["betas"][k],
+            trans=arrays["trans"][k],
+            confidence=arrays["confidence"][k],
+            vertices=arrays["vertices"][k],
+            reprojection_px=float(header["reprojection_px"][k]),
+            reprojection_relative=float(header["reprojection_relative"][k]),
+        )
+        for k in range(len(arrays["poses"]))
+    ]
+    picture = arrays.get("picture")
+    return Photo(
+        source=header["source"],
+        size=(int(width), int(height)),
+        camera=(float(fx), float(fy), float(cx), float(cy)),
+        model=header["model"],
+        body=header["body"],
+        license=header["license"],
+        people=people,
+        picture=None if picture is None else picture.tobytes(),
+    )
+
+
+def body_from_npz(path: str) -> Body:
+    """From a file that holds the protocol's `body` arrays, and `name`, `license`, `joint_names`."""
+    data = _load(path)
+    try:
+        header = {
+            "name": str(data.pop("name")),
+            "license": str(data.pop("license")),
+            "joint_names": [str(name) for name in data.pop("joint_names")],
+        }
+        known = {n: data[n] for n in Body.__dataclass_fields__ if n in data}
+        return body_from_wire(header, known)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a body for Blender ({error}).", "Let the command line write it.") from None
+
+
+def photo_from_npz(paths: Sequence[str]) -> Photo:
+    """From the files that `recover-mesh recover` writes: one per person, all of one picture (first frame of each)."""
+    people: list[Person] = []
+    first: dict[str, np.ndarray] | None = None
+    for path in paths:
+        data = _load(path)
+        try:
+            person = Person(
+                poses=data["poses"][0].reshape(-1, 3).astype(np.float32),
+                betas=data["betas"].astype(np.float32),
+                trans=data["trans"][0].astype(np.float32),
+                confidence=data["confidence"][0].astype(np.float32),
+                reprojection_px=float(data.get("reprojection_px", 0.0)),
+                reprojection_relative=float(data.get("reprojection_relative", 0.0)),
+            )
+            same = first is None or all(
+                np.array_equal(first[k], data[k]) for k in ("camera", "image_size", "body", "model")
+            )
+        except (KeyError, IndexError, ValueError) as error:
+            raise UserError(
+                f"{os.path.basename(path)} is not a result of Recover Mesh ({error}).",
+                "Choose an .npz file that `recover-mesh recover` wrote.",
+            ) from None
+        if not same:
+            raise UserError(
+                f"{os.path.basename(path)} belongs to another picture than the first file.",
+                "Import the people of one picture at a time.",
+            )
+        first = first or data
+        people.append(person)
+    if first is None:
+        raise UserError("No result was given.", "Choose at least one .npz file.")
+    width, height = (int(n) for n in first["image_size"])
+    fx, fy, cx, cy = (float(n) for n in first["camera"])
+    return Photo(
+        source=str(first.get("source", "")),
+        size=(width, height),
+        camera=(fx, fy, cx, cy),
+        model=str(first["model"]),
+        body=str(first["body"]),
+        license=str(first["license"]),
+        people=people,
+    )
+
+
+def check_match(photo: Photo, body: Body) -> None:
+    """Raises UserError where the result was not made for this body."""
+    if photo.body != body.name:
+        raise UserError(
+            f"The result was made for the body {photo.body!r}, this is {body.name!r}.",
+            f"Give the body {photo.body!r}.",
+        )
+    joints, betas = len(body.joint_names), body.shapedirs.shape[2]
+    for person in photo.people:
+        if person.poses.shape != (joints, 3) or person.betas.shape != (betas,):
+            raise UserError(
+                f"The result has {len(person.poses)} joints and {len(person.betas)} betas, "
+                f"the body {body.name!r} has {joints} and {betas}.",
+                "Recover the photo again.",
+            )
+        if not all(np.isfinite(a).all() for a in (person.poses, person.betas, person.trans)):
+            raise UserError("The result holds values that are not numbers.", "Recover the photo again.")
+
+
+def _load(path: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{os.path.basename(path)} cannot be read ({error}).", "Choose an .npz file that `recover-mesh` wrote."
+        ) from None

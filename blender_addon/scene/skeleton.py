@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the bones of a body lie at rest: head, length and axes of each, in Blender's axes.  No bpy here.
+
+The axes come from the body at betas 0 and are the same for every person; only heads and lengths follow the person's
+betas.  So a pose means the same on every person (actions can be exchanged), the pose correctives' drivers never
+change, and new betas leave an animation as it was.  The price: a tail may miss the next head by some millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import basis
+
+# Where a joint has several children, the one that its bone points to
+MAIN_CHILD = {"pelvis": "spine1", "spine3": "neck"}
+LEAF_LENGTH = {"head": 1.3, "foot": 0.5, "hand": 0.9}  # in lengths of the parent's bone
+LEAF_DEFAULT = 0.6
+
+# Direction of each bone's local Z.  Local X, the hinge, follows: a positive turn about it bends knees, elbows, fingers,
+# toes and the spine forward, on both sides alike, and left and right mirror each other (Paste Flipped works).
+FORWARD, BACK, DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)
+LOCAL_Z = {"hip": BACK, "knee": BACK, "ankle": DOWN, "foot": DOWN, "wrist": DOWN, "hand": DOWN}
+
+
+def main_children(names: Sequence[str], parents: np.ndarray) -> list[int]:
+    """(J,) index of the joint that each bone points to, -1 for the last of a chain."""
+    chosen = []
+    for j, name in enumerate(names):
+        children = [c for c in range(len(names)) if parents[c] == j]
+        wanted = MAIN_CHILD.get(name)
+        named = [c for c in children if names[c] == wanted]
+        chosen.append((named or children or [-1])[0])
+    return chosen
+
+
+def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Rest axes of the bones.
+
+    joints: (J, 3) rest joints at betas 0, body frame.  Returns (J, 3, 3): columns are local X, Y (along the bone), Z.
+    """
+    points = basis.body_points(joints)
+    axes = np.empty((len(names), 3, 3))
+    for j, child in enumerate(main_children(names, parents)):
+        # the end of a chain goes on in the direction that led to it
+        along = points[child] - points[j] if child >= 0 else points[j] - points[parents[j]]
+        y = along / np.linalg.norm(along)
+        z = np.array(LOCAL_Z.get(names[j].rpartition("_")[2], FORWARD))
+        z = z - y * (z @ y)
+        if np.linalg.norm(z) < 1e-3:  # the bone itself points there
+            z = np.array([1.0, 0.0, 0.0]) - y * y[0]
+        z /= np.linalg.norm(z)
+        axes[j] = np.stack([np.cross(y, z), y, z], -1)
+    return axes
+
+
+def bone_lengths(names: Sequence[str], parents: np.ndarray, joints: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """(J,) metres: how far each bone reaches toward its main child.  joints: (J, 3) of this person, body frame."""
+    points = basis.body_points(joints)
+    lengths = np.zeros(len(names))
+    children = main_children(names, parents)
+    for j, child in enumerate(children):  # parents come before their children
+        if child >= 0:
+            lengths[j] = (points[child] - points[j]) @ axes[j, :, 1]
+        else:
+            share = LEAF_LENGTH.get(names[j].rpartition("_")[2], LEAF_DEFAULT)
+            lengths[j] = share * np.linalg.norm(points[j] - points[parents[j]])
+    return np.maximum(lengths, 0.01)  # Blender removes bones of no length
