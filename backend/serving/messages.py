@@ -1,0 +1,115 @@
+"""Records of the backend -> fields and arrays of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.errors import RecoverMeshError
+from backend.protocol import MAX_PEOPLE, ProtocolError
+from backend.results import FrameResult, RecoveredPerson
+
+MAX_TEXT = 2000  # of a message or hint on the wire; a longer one tells nobody more
+
+
+@dataclass(frozen=True)
+class BodySizes:
+    """Sizes of a body's arrays: a picture without people still answers with arrays of the right shape."""
+
+    joints: int = 24
+    betas: int = 10
+    vertices: int = 0
+    keypoints: int = 33  # MediaPipe's landmarks
+
+    @classmethod
+    def of_person(cls, person: RecoveredPerson) -> BodySizes:
+        return cls(len(person.poses), len(person.betas), len(person.vertices), len(person.keypoints2d))
+
+    @classmethod
+    def of_recoverer(cls, recoverer: object) -> BodySizes:
+        """From the recoverer's `model.body`, where it has one."""
+        body = getattr(getattr(recoverer, "model", None), "body", None)
+        try:
+            vertices = len(body.v_template)  # type: ignore[union-attr]
+            return cls(len(body.parents), int(body.shapedirs.shape[-1]), vertices)  # type: ignore[union-attr]
+        except (AttributeError, TypeError, IndexError):
+            return cls()
+
+
+def clip(text: str) -> str:
+    """Cut a text to what a message carries, without lone surrogates (file names of other encodings)."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def error_fields(error: BaseException, job: str | None = None) -> dict[str, str]:
+    """Fields `code`, `message`, `hint` (and `job`) of `error` or `source_failed` for any exception."""
+    if isinstance(error, RecoverMeshError):
+        code, message, hint = error.code, error.message, error.hint
+    elif isinstance(error, ProtocolError):
+        code, message = error.code, f"The message was refused: {error}."
+        hint = "Use the add-on and the backend of the same release."
+    else:
+        code, message = "internal", f"The backend failed with {type(error).__name__}: {error}"
+        hint = "Please report it with the backend's log."
+    fields = {"code": code[:64], "message": clip(message), "hint": clip(hint)}
+    return fields if job is None else {"job": job, **fields}
+
+
+def result_message(
+    job: str, result: FrameResult, sizes: BodySizes | None = None, source: str | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """`result` of one picture: (fields, arrays).
+
+    sizes: shapes of the arrays where there are no people.  source: as the client gave it, if it is another.
+    Raises RecoverMeshError `not_finite` where the model gave NaN or infinity.
+    """
+    people = result.people[:MAX_PEOPLE]
+    known = BodySizes.of_person(people[0]) if people else (sizes or BodySizes())
+    J, B, V, K = known.joints, known.betas, known.vertices, known.keypoints
+    shapes: Mapping[str, tuple[int, ...]] = {
+        "poses": (J, 3),
+        "betas": (B,),
+        "trans": (3,),
+        "joints": (J, 3),
+        "vertices": (V, 3),
+        "confidence": (J,),
+        "keypoints2d": (K, 3),
+        "boxes": (4,),
+    }
+    arrays: dict[str, np.ndarray] = {}
+    for name, shape in shapes.items():
+        rows = [np.asarray(getattr(p, "box" if name == "boxes" else name), np.float32) for p in people]
+        arrays[name] = np.stack(rows) if rows else np.zeros((0, *shape), np.float32)
+    numbers = {
+        "scores": [float(np.clip(p.score, 0.0, 1.0)) for p in people],
+        "reprojection_px": [float(p.reprojection_px) for p in people],
+        "reprojection_relative": [float(p.reprojection_relative) for p in people],
+    }
+    broken = [
+        name for name, value in {**arrays, **numbers}.items() if not np.isfinite(np.asarray(value)).all()
+    ]
+    if broken:
+        raise RecoverMeshError(
+            "not_finite",
+            f"The model {result.model} gave numbers that are not finite ({', '.join(broken)}).",
+            "Try another photo or another model, and please report this one.",
+        )
+    if result.picture is not None:
+        arrays["picture"] = np.frombuffer(result.picture, np.uint8)
+    c = result.camera
+    fields = {
+        "job": job,
+        "index": result.index,
+        "source": result.source if source is None else source,
+        "model": result.model,
+        "body": result.body,
+        "license": result.license,
+        "camera": [float(c.fx), float(c.fy), float(c.cx), float(c.cy), int(c.width), int(c.height)],
+        "seconds": {name: max(0.0, float(value)) for name, value in result.seconds.items()},
+        **numbers,
+    }
+    return fields, arrays

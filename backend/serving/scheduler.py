@@ -1,0 +1,217 @@
+"""Who works when: jobs and bodies -> tasks of the worker, and the worker's answers -> messages to clients.
+
+Called by the polling thread only; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from backend.errors import RecoverMeshError
+from backend.serving.jobs import PROGRESS_SECONDS, Job, JobQueue
+from backend.serving.messages import error_fields
+from backend.serving.sessions import Sessions
+from backend.serving.worker_process import WorkerProcess
+
+log = logging.getLogger("recover-mesh.server")
+MAX_DEATHS = 3  # of workers in a row, after which waiting jobs are failed
+MAX_BODY_REQUESTS = 16
+
+
+@dataclass
+class _Task:
+    """What the worker is busy with."""
+
+    number: int
+    began: float
+    job: Job | None  # None: a body
+    index: int = 0
+    client: bytes = b""
+    request: str = ""
+
+
+class Scheduler:
+    """Jobs run one picture at a time; a cancelled job is over at once, whatever the worker still does."""
+
+    def __init__(self, worker: WorkerProcess, sessions: Sessions, device: str, task_seconds: float) -> None:
+        self._worker = worker
+        self._sessions = sessions
+        self._task_seconds = task_seconds
+        self._jobs = JobQueue()
+        self._body_requests: deque[tuple[bytes, str, str]] = deque()  # client, request, name
+        self._task: _Task | None = None
+        self._tasks = 0
+        self.device = device  # the worker's, once it has said so
+
+    @property
+    def progress_waits(self) -> bool:
+        return any(job.progress_wanted for job in self._jobs)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job and tell its client; raises RecoverMeshError `busy`, `duplicate_job`."""
+        ahead = self._jobs.add(job)
+        self._sessions.answer(job.client, "accepted", job.request, {"job": job.id, "queued": ahead})
+
+    def ask_body(self, client: bytes, request: str, name: str) -> None:
+        """Queue the answer to `get_body`; raises RecoverMeshError `busy`."""
+        if len(self._body_requests) >= MAX_BODY_REQUESTS:
+            raise RecoverMeshError("busy", "Too many bodies are asked for at once.", "Ask again later.")
+        self._body_requests.append((client, request, name))
+
+    def acknowledge(self, client: bytes, job_id: str, index: int) -> None:
+        job = self._jobs.get(client, job_id)
+        if job is not None:  # else it ended in the meantime
+            job.unacked.discard(index)
+
+    def cancel(self, client: bytes, job_id: str, request: str) -> None:
+        """Answer `cancelled` at once; raises RecoverMeshError `unknown_job`."""
+        job = self._jobs.get(client, job_id)
+        if job is None:
+            raise RecoverMeshError("unknown_job", f"There is no job {job_id!r}.", "It may be finished.")
+        self._drop(job)
+        self._sessions.answer(client, "cancelled", request, {"job": job.id})
+
+    def drop_client(self, client: bytes) -> None:
+        """The jobs of a client that is gone are cancelled."""
+        for job in self._jobs.of_client(client):
+            self._drop(job)
+
+    def _drop(self, job: Job) -> None:
+        """Forget a job; the worker gives its picture up at its next stage, what still comes is dropped."""
+        self._jobs.remove(job)
+        if self._task is not None and self._task.job is job:
+            self._worker.send({"do": "cancel", "task": self._task.number})
+
+    def _fail(self, job: Job, fields: dict[str, str]) -> None:
+        self._drop(job)
+        self._sessions.answer(job.client, "error", job.request, {**fields, "job": job.id})
+
+    def tick(self) -> None:
+        self._send_progress()
+        now = time.monotonic()
+        if self._task is None:
+            self._dispatch()
+        elif now - self._task.began > self._task_seconds:
+            log.error("a picture took more than %g s: the worker is ended", self._task_seconds)
+            self._task.began = now
+            self._worker.kill()
+
+    def _send_progress(self) -> None:
+        now = time.monotonic()
+        for job in self._jobs:
+            if job.progress_wanted and now - job.progress_sent >= PROGRESS_SECONDS:
+                job.progress_wanted, job.progress_sent = False, now
+                fields = {
+                    "job": job.id,
+                    "fraction": job.fraction,
+                    "stage": job.stage,
+                    "done": job.finished,
+                    "total": len(job.sources),
+                }
+                self._sessions.answer(job.client, "progress", job.request, fields, droppable=True)
+
+    def _dispatch(self) -> None:
+        """Give the idle worker its next task: bodies first, they are quick and a client waits for them."""
+        if not self._worker.alive:
+            return
+        while self._body_requests:
+            client, request, name = self._body_requests.popleft()
+            if self._sessions.get(client) is not None:
+                self._begin(_Task(0, 0.0, None, 0, client, request), {"do": "body", "name": name})
+                return
+        job = self._jobs.take(self._sessions.reachable)
+        if job is None:
+            return
+        index, job.next_index, job.running = job.next_index, job.next_index + 1, True
+        source = job.sources[index]
+        frames = [] if source else [job.images.popleft()]
+        if not self._worker.ready:
+            job.set_stage("loading")
+        task = {"do": "recover", "job": job.id, "index": index, "source": source, "model": job.model}
+        self._begin(
+            _Task(0, 0.0, job, index, job.client, job.request),
+            {**task, "people": job.people, "focal_px": job.focal_px},
+            frames,
+        )
+
+    def _begin(self, task: _Task, header: dict[str, Any], frames: list[bytes] | None = None) -> None:
+        self._tasks += 1
+        task.number, task.began = self._tasks, time.monotonic()
+        self._task = task
+        self._worker.send({**header, "task": task.number, "request": task.request}, frames or [])
+
+    def on_worker(self, header: dict[str, Any], frames: list[bytes]) -> None:
+        event, task = header["event"], self._task
+        if event == "ready":
+            self.device = header["device"]
+            log.info("worker ready on %s", self.device)
+        elif event == "warm_failed":
+            log.error("the model could not be loaded: %s %s", header["message"], header["hint"])
+        elif event == "died":
+            self._on_death(header["code"])
+        elif task is None or header["task"] != task.number:
+            log.warning("the worker spoke of task %s, which nobody waits for", header["task"])
+        elif event == "stage":
+            if task.job is not None and header["stage"] != "done":
+                task.job.set_stage(header["stage"])
+        else:
+            self._task = None
+            problem: dict[str, str] = {
+                name: header[name] for name in ("code", "message", "hint") if name in header
+            }
+            if task.job is not None:
+                self._end_source(task.job, task.index, event, frames, problem)
+            elif event == "body":
+                self._sessions.send(task.client, frames)
+            else:
+                self._sessions.answer(task.client, "error", task.request, {"job": "", **problem})
+
+    def _end_source(
+        self, job: Job, index: int, event: str, frames: list[bytes], problem: dict[str, str]
+    ) -> None:
+        job.running = False
+        if job.over:
+            return  # cancelled: a late result is nobody's
+        if event == "job_failed":
+            self._fail(job, problem)
+            return
+        job.finished += 1
+        if event == "result":
+            job.unacked.add(index)
+            self._sessions.send(job.client, frames)
+        else:
+            source = {"job": job.id, "index": index, "source": job.sources[index]}
+            self._sessions.answer(job.client, "source_failed", job.request, {**source, **problem})
+        if job.finished == len(job.sources):
+            self._jobs.remove(job)
+            seconds = time.monotonic() - job.started
+            self._sessions.answer(job.client, "done", job.request, {"job": job.id, "seconds": seconds})
+        else:
+            job.progress_wanted = True
+
+    def _on_death(self, code: int) -> None:
+        """Fail what it was busy with; after several deaths in a row also what waits: nothing would run it."""
+        error = RecoverMeshError(
+            "worker_died",
+            f"The process that recovers bodies ended unexpectedly (exit code {code}).",
+            "Try again: a fresh one starts by itself. If it happens again, use a smaller photo (memory may "
+            "have run out) and look at the backend's log.",
+        )
+        fields = error_fields(error)
+        task, self._task = self._task, None
+        if task is not None and task.job is not None:
+            task.job.running = False
+            if not task.job.over:
+                self._fail(task.job, fields)
+        elif task is not None:
+            self._sessions.answer(task.client, "error", task.request, {"job": "", **fields})
+        if self._worker.deaths >= MAX_DEATHS:
+            for job in self._jobs:
+                self._fail(job, fields)
+            while self._body_requests:
+                client, request, _ = self._body_requests.popleft()
+                self._sessions.answer(client, "error", request, {"job": "", **fields})

@@ -1,0 +1,201 @@
+"""The worker process: loads the models and recovers one picture at a time.  Only here is torch imported.
+
+Speaks `backend.serving.pipe` with the server over its standard input and output.  It ends itself when its
+input closes, so that no worker outlives its server, however that died.
+
+Server -> worker: `recover` (task, request, job, index, source, model, people, focal_px; an image as frame),
+`body` (task, request, name), `cancel` (task).  Worker -> server: `ready` (device), `warm_failed`, `stage`
+(task, stage), and one end for each task: `result` (the wire's frames, ready to send), `source_failed`,
+`job_failed`, `given_up` (cancelled in the middle), `body` (the wire's frames), `body_failed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from backend import protocol
+from backend.errors import Cancelled, RecoverMeshError
+from backend.serving.messages import BodySizes, error_fields, result_message
+from backend.serving.pipe import read_message, write_message
+
+log = logging.getLogger("recover-mesh.worker")
+LOADED_MODELS = 2  # kept in memory; the least recently used goes first
+
+
+def load_callable(path: str) -> Callable[..., Any]:
+    """`package.module:name` -> the object of that name."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fields and arrays of the wire's `body` for a body's name."""
+    from backend.body.loader import load_body
+    from backend.body.wire import body_message
+
+    return body_message(load_body(name))
+
+
+class Worker:
+    """One task after the other.  `cancel` may be called from another thread at any time."""
+
+    def __init__(self, factory: str, body_source: str, device: str, emit: Callable[..., None]) -> None:
+        self._factory = factory
+        self._body_source = body_source
+        self._device = device
+        self._emit = emit
+        self._models: OrderedDict[str, Any] = OrderedDict()
+        self._sizes: dict[str, BodySizes] = {}
+        self._cancelled: set[int] = set()
+        self._lock = threading.Lock()
+
+    def cancel(self, task: int) -> None:
+        with self._lock:
+            self._cancelled.add(task)
+
+    def warm_up(self, model: str) -> None:
+        """Load the first model before anybody asks, so that the first click is fast."""
+        try:
+            recoverer = self._recoverer(model)
+        except Exception as error:
+            log.exception("the model %s could not be loaded", model)
+            self._emit({"event": "warm_failed", **error_fields(error)})
+            return
+        device = str(getattr(recoverer, "device", self._device))
+        with contextlib.suppress(Exception):  # only a name to show
+            from backend.device import describe_device
+
+            device = describe_device(device)
+        self._emit({"event": "ready", "device": device[:128]})
+
+    def run(self, task: dict[str, Any], frames: Sequence[bytes]) -> None:
+        """Do one task and emit its end; never raises for what a task may do."""
+        if task["do"] == "body":
+            self._body(task)
+        else:
+            self._recover(task, frames)
+        with self._lock:
+            self._cancelled = {number for number in self._cancelled if number > task["task"]}
+
+    def _recoverer(self, model: str) -> Any:
+        if model not in self._models:
+            self._models[model] = load_callable(self._factory)(model, self._device)
+            self._sizes[model] = BodySizes.of_recoverer(self._models[model])
+            while len(self._models) > LOADED_MODELS:
+                self._models.popitem(last=False)
+        self._models.move_to_end(model)
+        return self._models[model]
+
+    def _recover(self, task: dict[str, Any], frames: Sequence[bytes]) -> None:
+        number = task["task"]
+
+        def on_stage(stage: str) -> None:
+            with self._lock:
+                if number in self._cancelled:
+                    raise Cancelled
+            self._emit({"event": "stage", "task": number, "stage": stage[:32]})
+
+        try:
+            if task["model"] not in self._models:
+                on_stage("loading")
+            recoverer = self._recoverer(task["model"])
+        except Cancelled:
+            self._emit({"event": "given_up", "task": number})
+            return
+        except Exception as error:
+            log.exception("the model %s could not be loaded", task["model"])
+            self._emit({"event": "job_failed", "task": number, **error_fields(error)})
+            return
+        try:
+            on_stage("decode")
+            result = recoverer.recover(
+                frames[0] if frames else task["source"],
+                index=task["index"],
+                people=task["people"],
+                focal_px=task["focal_px"],
+                on_stage=on_stage,
+            )
+            sizes = self._sizes[task["model"]]
+            if result.people:
+                self._sizes[task["model"]] = BodySizes.of_person(result.people[0])
+            fields, arrays = result_message(task["job"], result, sizes, task["source"])
+            message = protocol.encode("result", task["request"], arrays, **{**fields, "index": task["index"]})
+            on_stage("done")  # a last look at `cancel`, before anything is sent
+        except Cancelled:
+            self._emit({"event": "given_up", "task": number})
+        except Exception as error:
+            if not isinstance(error, RecoverMeshError):
+                log.exception("source %d failed", task["index"])
+            self._emit({"event": "source_failed", "task": number, **error_fields(error)})
+        else:
+            self._emit({"event": "result", "task": number}, message)
+
+    def _body(self, task: dict[str, Any]) -> None:
+        try:
+            fields, arrays = load_callable(self._body_source)(task["name"])
+            message = protocol.encode("body", task["request"], arrays, **fields)
+        except Exception as error:
+            if not isinstance(error, RecoverMeshError):
+                log.exception("the body %s could not be read", task["name"])
+            self._emit({"event": "body_failed", "task": task["task"], **error_fields(error)})
+        else:
+            self._emit({"event": "body", "task": task["task"]}, message)
+
+
+def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Our pipes, with 0 and 1 redirected: a library that prints must not write into the messages."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return incoming, outgoing
+
+
+def main(settings_json: str) -> int:
+    """settings_json: `factory`, `body_source`, `device`, `model` (the one to load at once; empty: none)."""
+    settings = json.loads(settings_json)
+    incoming, outgoing = _take_over_pipes()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to the whole group; the server ends us
+    with contextlib.suppress(OSError):  # Linux: when memory runs out, end this process and not Blender
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+    def emit(header: dict[str, Any], frames: Sequence[bytes | memoryview] = ()) -> None:
+        try:
+            write_message(outgoing, header, frames)
+        except OSError:
+            os._exit(0)  # the server is gone
+
+    worker = Worker(settings["factory"], settings["body_source"], settings["device"], emit)
+    tasks: queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]] = queue.SimpleQueue()
+
+    def read() -> None:
+        while (message := read_message(incoming)) is not None:
+            if message[0]["do"] == "cancel":
+                worker.cancel(message[0]["task"])
+            else:
+                tasks.put(message)
+        os._exit(0)
+
+    threading.Thread(target=read, name="pipe", daemon=True).start()
+    if settings["model"]:
+        worker.warm_up(settings["model"])
+    while True:
+        worker.run(*tasks.get())

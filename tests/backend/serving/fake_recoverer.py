@@ -1,0 +1,123 @@
+"""Stands in for `backend.recovery.Recoverer` in a real worker process; the source says what it is to do.
+
+`ok`, `two` people, `nobody`, `bad` (BadInput), `bug` (an exception nobody expects), `nan`, `print` (writes to stdout),
+`die` (kills its own process), `wait:PATH` (writes PATH.started, then works until PATH exists, deaf to everything),
+`stages:N` (reports N stages), `model` (the arguments it was made with).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput
+from backend.results import Camera, FrameResult, RecoveredPerson
+
+VERTICES = 50
+
+
+def person(seed: int) -> RecoveredPerson:
+    rng = np.random.default_rng(seed)
+
+    def floats(*shape: int) -> np.ndarray:
+        return rng.random(shape, np.float32)
+
+    return RecoveredPerson(
+        poses=floats(24, 3),
+        betas=floats(10),
+        trans=floats(3),
+        joints=floats(24, 3),
+        vertices=floats(VERTICES, 3),
+        confidence=floats(24),
+        keypoints2d=floats(33, 3),
+        box=floats(4),
+        score=0.5,
+        reprojection_px=2.0,
+        reprojection_relative=0.01,
+    )
+
+
+class FakeRecoverer:
+    def __init__(self, model: str, device: str) -> None:
+        self.made_with = f"{model} {device}"
+
+    def recover(
+        self,
+        source: str | bytes,
+        *,
+        index: int,
+        people: str,
+        focal_px: float,
+        on_stage: Callable[[str], None],
+    ) -> FrameResult:
+        order = source if isinstance(source, str) else source.decode()
+        order = order.rpartition("/")[2] if "wait:" not in order else order
+        on_stage("decode")
+        found = [] if order == "nobody" else [person(index)]
+        if order == "two":
+            found.append(person(100 + index))
+        if order == "bad":
+            raise BadInput("not_an_image", "This is no image.", "Choose a photo.")
+        if order == "bug":
+            raise ZeroDivisionError("a fault of ours")
+        if order == "nan":
+            found[0].vertices[0, 0] = np.nan
+        if order == "print":
+            print("a library that prints")
+            os.write(1, b"even past Python")
+            sys.stdout.flush()
+        if order == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "wait:" in order:
+            path = Path(order.partition("wait:")[2])
+            path.with_name(path.name + ".started").touch()
+            while not path.exists():
+                time.sleep(0.01)
+        if order.startswith("stages:"):
+            for k in range(int(order.partition(":")[2])):
+                on_stage(("detect", "fit")[k % 2])
+        on_stage("fit")
+        return FrameResult(
+            source=order,
+            index=index,
+            camera=Camera(500.0 + focal_px, 500.0, 319.5, 239.5, 640, 480),
+            people=found,
+            model=f"{self.made_with} {people}"[:128],
+            body="fake",
+            license="CC0-1.0",
+            seconds={"decode": 0.0},
+            picture=order.encode() if order == "picture" else None,
+        )
+
+
+class BrokenRecoverer:
+    def __init__(self, model: str, device: str) -> None:
+        raise BadInput("no_weights", "The weights are missing.", "Download them.")
+
+
+class DyingRecoverer:
+    def __init__(self, model: str, device: str) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fake_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    J, B, V, F = 3, 10, 7, 5
+    fields = {"name": name, "license": "CC0-1.0", "joint_names": ["pelvis", "left_hip", "right_hip"]}
+    arrays = {
+        "v_template": np.arange(V * 3).reshape(V, 3),
+        "faces": np.zeros((F, 3), np.int32),
+        "shapedirs": np.ones((V, 3, B)),
+        "posedirs": np.ones((V, 3, 9 * (J - 1))),
+        "weights": np.ones((V, J)) / J,
+        "parents": np.array([-1, 0, 0]),
+        "joints_template": np.zeros((J, 3)),
+        "joints_shapedirs": np.zeros((J, 3, B)),
+    }
+    return fields, arrays

@@ -1,0 +1,140 @@
+"""A real server in a process of its own, with the fake recoverer in its worker, and a bare client to talk to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from backend import protocol
+
+ROOT = Path(__file__).parents[3]
+TOKEN = "a token for tests"
+PATIENCE = 30.0  # seconds; the machine may be slow, a test that waits this long has failed
+
+
+def wait_for(condition, what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Zombies, which have ended but were not waited for, do not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class ServerProcess:
+    """`python -m backend.server`; a context manager that ends it."""
+
+    def __init__(self, *args: str, factory: str = "fake_recoverer:FakeRecoverer", **popen: Any) -> None:
+        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "RECOVER_MESH_TOKEN": TOKEN}
+        command = [sys.executable, "-m", "backend.server", "--factory", factory]
+        self.process = subprocess.Popen(
+            [*command, "--body-source", "fake_recoverer:fake_body", *args],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            **popen,
+        )
+
+    def wait_ready(self) -> ServerProcess:
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        self.ready: dict[str, Any] = json.loads(self.line)
+        self.endpoint: str = self.ready["endpoint"]
+        return self
+
+    def __enter__(self) -> ServerProcess:
+        return self.wait_ready()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def worker_pids(self) -> list[int]:
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parts = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(parts[1]) == self.process.pid and parts[0] != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+    def memory_bytes(self) -> int:
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class BareClient:
+    """A DEALER that says exactly what it is told to; a context manager."""
+
+    def __init__(self, endpoint: str, hello: bool = True, hwm: int = 1000) -> None:
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.rcvhwm = hwm
+        self.socket.connect(endpoint)
+        if hello:
+            self.send("hello", token=TOKEN, client="test")
+            self.welcome = self.expect("welcome")
+
+    def __enter__(self) -> BareClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.socket.close(0)
+        self.context.term()
+
+    def send(self, kind: str, request: str = "", arrays: Any = None, **fields: Any) -> None:
+        self.socket.send_multipart(protocol.encode(kind, request, arrays, **fields))
+
+    def recover(self, job: str, *sources: str, arrays: Any = None, **fields: Any) -> None:
+        fields = {"model": "keypoint-fit", "people": "all", **fields}
+        self.send("recover", "request " + job, arrays, job=job, sources=list(sources), **fields)
+
+    def receive(self, seconds: float = PATIENCE) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        if not self.socket.poll(seconds * 1000):
+            return None
+        return protocol.decode(self.socket.recv_multipart())
+
+    def expect(self, kind: str, skip: tuple[str, ...] = ("pong", "progress", "accepted")) -> dict[str, Any]:
+        """The header of the next message but those of `skip`, which must be of `kind`; arrays under "_arrays"."""
+        while True:
+            message = self.receive()
+            assert message is not None, f"waited for {kind}"
+            if message[0] == kind:
+                return {**message[1], "_arrays": message[2]}
+            assert message[0] in skip, f"expected {kind}, got {message}"
+
+    def collect(self, job: str, acknowledge: bool = True) -> list[tuple[str, dict[str, Any]]]:
+        """What comes of a job until its end, without progress."""
+        found = []
+        while True:
+            message = self.receive()
+            assert message is not None, f"{job} does not end: {found}"
+            kind, header, arrays = message
+            if header.get("job") != job or kind in ("accepted", "progress"):
+                continue
+            found.append((kind, {**header, "_arrays": arrays}))
+            if kind == "result" and acknowledge:
+                self.send("ack", job=job, index=header["index"])
+            if kind in ("done", "cancelled", "error"):
+                return found
