@@ -499,9 +499,5 @@ def _check_array(where: str, array: np.ndarray, rule: Array, letters: dict[str, 
         number = wanted if isinstance(wanted, int) else letters.setdefault(wanted, size)
         if size != number:
             raise ProtocolError("malformed", f"{where} has the shape {array.shape}, expected {rule.shape}")
-    if letters.get("P", 0) > MAX_PEOPLE:
-        raise ProtocolError(
-            "malformed", f"{where} has {letters['P']} people, at most {MAX_PEOPLE} are allowed"
-        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ProtocolError("malformed", f"{where} holds a number that is not finite")

@@ -1,8 +1,8 @@
 """Stands in for `backend.recovery.Recoverer` in a real worker process; the source says what it is to do.
 
-`ok`, `two` people, `nobody`, `bad` (BadInput), `bug` (an exception nobody expects), `nan`, `print` (writes to stdout),
-`die` (kills its own process), `wait:PATH` (writes PATH.started, then works until PATH exists, deaf to everything),
-`stages:N` (reports N stages), `model` (the arguments it was made with).
+`ok`, `two` people, `nobody`, `bad` (BadInput), `bug` (an exception nobody expects), `nan`, `print` (writes to
+stdout), `die` (kills its own process), `wait:PATH` (writes PATH.started, then works until PATH exists, deaf
+to everything), `stages:SECONDS` (reports thousands of stages), `big` (16 MB of vertices), `picture`.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class FakeRecoverer:
             raise BadInput("not_an_image", "This is no image.", "Choose a photo.")
         if order == "bug":
             raise ZeroDivisionError("a fault of ours")
+        if order == "big":
+            found[0].vertices = np.zeros((16_000_000 // 12, 3), np.float32)
         if order == "nan":
             found[0].vertices[0, 0] = np.nan
         if order == "print":
@@ -81,8 +83,10 @@ class FakeRecoverer:
             while not path.exists():
                 time.sleep(0.01)
         if order.startswith("stages:"):
-            for k in range(int(order.partition(":")[2])):
-                on_stage(("detect", "fit")[k % 2])
+            end = time.monotonic() + float(order.partition(":")[2])
+            while time.monotonic() < end:
+                on_stage("detect")
+                on_stage("fit")
         on_stage("fit")
         return FrameResult(
             source=order,

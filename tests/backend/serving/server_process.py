@@ -1,4 +1,4 @@
-"""A real server in a process of its own, with the fake recoverer in its worker, and a bare client to talk to it."""
+"""A real server in its own process, the fake recoverer in its worker, and a bare client to talk to it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ class ServerProcess:
         return found
 
     def memory_bytes(self) -> int:
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
 
 
 class BareClient:
@@ -116,7 +118,7 @@ class BareClient:
         return protocol.decode(self.socket.recv_multipart())
 
     def expect(self, kind: str, skip: tuple[str, ...] = ("pong", "progress", "accepted")) -> dict[str, Any]:
-        """The header of the next message but those of `skip`, which must be of `kind`; arrays under "_arrays"."""
+        """Header of the next message but those of `skip`, which must be of `kind`; arrays under "_arrays"."""
         while True:
             message = self.receive()
             assert message is not None, f"waited for {kind}"
