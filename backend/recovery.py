@@ -27,7 +27,9 @@ def people_limit(people: str) -> int | None:
     if people.isdecimal() and 1 <= int(people) <= MAX_PEOPLE:
         return int(people)
     raise BadInput(
-        "bad_people", f"People cannot be {people!r}.", f"Use all, largest, or a number from 1 to {MAX_PEOPLE}."
+        "bad_people",
+        f"People cannot be {people!r}.",
+        f"Use all, largest, or a number from 1 to {MAX_PEOPLE}.",
     )
 
 

@@ -60,5 +60,7 @@ class FrameResult:
     body: str
     license: str
     seconds: dict[str, float] = field(default_factory=dict)  # decode, detect, fit
-    pixels: np.ndarray | None = field(default=None, repr=False)  # uint8 RGB (H, W, 3), upright; stays in the process
+    pixels: np.ndarray | None = field(
+        default=None, repr=False
+    )  # uint8 RGB (H, W, 3), upright; stays in the process
     picture: bytes | None = None  # encoded upright PNG, only where the file itself would show otherwise

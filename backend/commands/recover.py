@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"comma-separated, of {', '.join(FORMATS)} (npz,overlay); glb and blend need Blender",
     )
-    parser.add_argument("--focal", type=float, default=0.0, metavar="PX", help="focal length in pixels (EXIF, else a guess)")
+    parser.add_argument(
+        "--focal", type=float, default=0.0, metavar="PX", help="focal length in pixels (EXIF, else a guess)"
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto")
 
 
@@ -49,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     _ensure_folder(args.out)
     console = Console(highlight=False, soft_wrap=True)
     failed = 0
-    with Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bar:
+    with Progress(
+        *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as bar:
         task = bar.add_task("Loading", total=len(inputs))
         from backend.recovery import Recoverer
 
@@ -60,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
                 _recover_one(recoverer, path, index, args, formats, console)
             except RecoverMeshError as error:
                 failed += 1
-                console.print(f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else "")
+                console.print(
+                    f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else ""
+                )
             bar.advance(task)
     if failed:
         console.print(f"{failed} of {len(inputs)} inputs could not be used.")
@@ -68,7 +74,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recover_one(
-    recoverer: Recoverer, path: Path, index: int, args: argparse.Namespace, formats: list[str], console: Console
+    recoverer: Recoverer,
+    path: Path,
+    index: int,
+    args: argparse.Namespace,
+    formats: list[str],
+    console: Console,
 ) -> None:
     from backend.export import export
 
@@ -94,7 +105,9 @@ def _formats(text: str) -> list[str]:
     unknown = [word for word in formats if word not in FORMATS]
     if unknown or not formats:
         raise BadInput(
-            "unknown_format", f"Cannot export {', '.join(unknown) or 'nothing'}.", f"Choose from: {', '.join(FORMATS)}."
+            "unknown_format",
+            f"Cannot export {', '.join(unknown) or 'nothing'}.",
+            f"Choose from: {', '.join(FORMATS)}.",
         )
     return formats
 
@@ -108,7 +121,9 @@ def _inputs(names: list[str]) -> list[Path]:
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
             if not inside:
                 raise BadInput(
-                    "no_pictures", f"The folder {path} holds no pictures.", f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES))}."
+                    "no_pictures",
+                    f"The folder {path} holds no pictures.",
+                    f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES))}.",
                 )
             paths += inside
         else:

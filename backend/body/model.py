@@ -1,0 +1,132 @@
+"""The body model: any SMPL-format body by linear blend skinning with shape and pose blend shapes.
+
+Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2015, section 3.  Serves SMPL (24 joints),
+MANO (16 joints, Romero et al. 2017) and our open body alike: the arrays say how many vertices, joints and betas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from backend.body.rotations import matrix_from_axis_angle
+
+
+class BodyOutput(NamedTuple):
+    """vertices (N, V, 3), joints (N, J, 3): metres, in the frame that the root's pose and trans lead to."""
+
+    vertices: torch.Tensor
+    joints: torch.Tensor
+
+
+@dataclass
+class BodyArrays:
+    """A validated body as numpy arrays; body frame y up, facing +z, person's left +x, metres."""
+
+    name: str
+    license: str
+    joint_names: tuple[str, ...]
+    parents: np.ndarray  # (J,) int64, -1 for the root; a parent comes before its children
+    v_template: np.ndarray  # (V, 3)
+    faces: np.ndarray  # (F, 3) int64
+    shapedirs: np.ndarray  # (V, 3, B)
+    posedirs: np.ndarray  # (V, 3, 9 (J - 1))
+    joint_regressor: np.ndarray  # (J, V)
+    weights: np.ndarray  # (V, J)
+    uv: np.ndarray | None = None  # (T, 2)
+    uv_faces: np.ndarray | None = None  # (F, 3) indices into uv
+    part_ids: np.ndarray | None = None  # (V,)
+    mirror: np.ndarray | None = None  # (V,) index of each vertex's mirror image
+    regressors: dict[str, np.ndarray] = field(default_factory=dict)  # joint set -> (K, V)
+    hand_components: np.ndarray | None = None  # MANO: (45, 45) PCA of the finger pose, rows are components
+    hand_mean: np.ndarray | None = None  # MANO: (45,) mean finger pose, axis-angle
+
+
+class BodyModel(torch.nn.Module):
+    """Skins a body.  Buffers follow `.to(device, dtype)`; everything is differentiable and batched."""
+
+    v_template: torch.Tensor
+    faces: torch.Tensor
+    shapedirs: torch.Tensor
+    posedirs: torch.Tensor
+    joint_regressor: torch.Tensor
+    weights: torch.Tensor
+
+    def __init__(self, arrays: BodyArrays, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.name = arrays.name
+        self.license = arrays.license
+        self.joint_names = arrays.joint_names
+        self.parents = arrays.parents
+        self.num_betas = arrays.shapedirs.shape[2]
+        self.mirror = arrays.mirror
+        self.uv, self.uv_faces, self.part_ids = arrays.uv, arrays.uv_faces, arrays.part_ids
+        self.hand_components, self.hand_mean = arrays.hand_components, arrays.hand_mean
+
+        def constant(name: str, value: np.ndarray) -> None:
+            self.register_buffer(
+                name, torch.as_tensor(np.ascontiguousarray(value), dtype=dtype), persistent=False
+            )
+
+        for name in ("v_template", "shapedirs", "posedirs", "joint_regressor", "weights"):
+            constant(name, getattr(arrays, name))
+        self.register_buffer("faces", torch.as_tensor(arrays.faces), persistent=False)
+        # joints are linear in betas, so they need no vertices: (J, 3) and (J, 3, B)
+        constant("joints_template", arrays.joint_regressor @ arrays.v_template)
+        constant("joints_shapedirs", np.einsum("jv,vkb->jkb", arrays.joint_regressor, arrays.shapedirs))
+        self.regressors = {
+            name: torch.as_tensor(np.ascontiguousarray(value), dtype=dtype)
+            for name, value in arrays.regressors.items()
+        }
+        self._has_correctives = bool(np.any(arrays.posedirs))
+
+    def rest_joints(self, betas: torch.Tensor) -> torch.Tensor:
+        """betas (N, B) -> joints of the unposed body (N, J, 3), m."""
+        return self.joints_template + torch.einsum("jkb,nb->njk", self.joints_shapedirs, betas)
+
+    def forward(
+        self,
+        poses: torch.Tensor | None,
+        betas: torch.Tensor,
+        trans: torch.Tensor | None = None,
+        *,
+        rotations: torch.Tensor | None = None,
+    ) -> BodyOutput:
+        """Pose and shape the body.
+
+        poses: (N, J, 3) axis-angle, parent-relative, rad; or rotations: (N, J, 3, 3) with poses None.
+        betas: (N, B).  trans: (N, 3) m, added after skinning.
+        """
+        if rotations is None:
+            assert poses is not None, "give poses or rotations"
+            rotations = matrix_from_axis_angle(poses)
+        count = len(rotations)
+        vertices = self.v_template + (self.shapedirs.flatten(0, 1) @ betas.T).T.reshape(count, -1, 3)
+        if self._has_correctives:
+            identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+            features = (rotations[:, 1:] - identity).flatten(1)
+            vertices = vertices + (self.posedirs.flatten(0, 1) @ features.T).T.reshape(count, -1, 3)
+        rest = self.rest_joints(betas)
+        turns, joints = self._chain(rotations, rest)
+        # what each joint does to a point: turn about the origin, then shift
+        shifts = joints - (turns @ rest[..., None])[..., 0]
+        transforms = torch.cat([turns, shifts[..., None]], -1).flatten(2)  # (N, J, 12)
+        blended = (self.weights @ transforms).unflatten(-1, (3, 4))  # (N, V, 3, 4)
+        vertices = (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]
+        if trans is not None:
+            vertices, joints = vertices + trans[:, None], joints + trans[:, None]
+        return BodyOutput(vertices, joints)
+
+    def _chain(self, rotations: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forward kinematics -> rotations (N, J, 3, 3) and joints (N, J, 3) in the body's frame."""
+        turns: list[torch.Tensor] = [rotations[:, 0]]
+        joints: list[torch.Tensor] = [rest[:, 0]]
+        for j in range(1, len(self.parents)):
+            p = int(self.parents[j])
+            offset = rest[:, j] - rest[:, p]
+            joints.append(joints[p] + (turns[p] @ offset[..., None])[..., 0])
+            turns.append(turns[p] @ rotations[:, j])
+        return torch.stack(turns, 1), torch.stack(joints, 1)

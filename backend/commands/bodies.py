@@ -1,0 +1,30 @@
+"""`recover-mesh bodies`: list body models; `bodies import FILE` adds an SMPL or MANO file of your own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    adding = actions.add_parser("import", help="check a body file and keep it")
+    adding.add_argument("file", type=Path, help="an SMPL-format .npz, or an official SMPL or MANO .pkl")
+    adding.add_argument("--name", help="what to call it (the file's name)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from backend.body.registry import available_bodies, import_body
+
+    if args.action == "import":
+        spec = import_body(args.file, args.name)
+        print(f"{spec.name}: kept as {spec.path}. Licence: {spec.license}")
+        return 0
+    table = Table("body", "licence", "file", box=None, pad_edge=False)
+    for spec in available_bodies():
+        table.add_row(spec.name, spec.license, str(spec.path))
+    Console(soft_wrap=True).print(table)
+    return 0
