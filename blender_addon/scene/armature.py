@@ -17,7 +17,9 @@ from .records import Body
 STORED = ("joints_template", "joints_shapedirs", "parents")
 
 
-def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
+def create_armature(
+    body: Body, betas: np.ndarray, name: str, collection: bpy.types.Collection
+) -> bpy.types.Object:
     """A new armature object in `collection`, at rest."""
     data = bpy.data.armatures.new(name)
     data.display_type = "STICK"
@@ -96,7 +98,8 @@ def _root_name(data: bpy.types.Armature) -> str:
 def edit_mode(obj: bpy.types.Object) -> Iterator[None]:
     """Edit mode of one armature; mode, active object and selection are afterwards as they were before.
 
-    Edit bones exist in edit mode only, which is the one place where an operator is needed instead of the data API.
+    Edit bones exist in edit mode only, which is the one place where an operator is needed instead of the data
+    API.
     """
     layer = bpy.context.view_layer
     active = layer.objects.active

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The change of basis between the recovered world and Blender's.  No other file may do it by hand.
 
-Body frame (SMPL): y up, faces +z, the person's left is +x.  Camera frame (OpenCV): x right, y down, z forward.
-Blender: z up, a person faces -y, a camera at the origin looks along +y.  Metres and radians everywhere.
+Body frame (SMPL): y up, faces +z, the person's left is +x.  Camera frame (OpenCV): x right, y down, z
+forward. Blender: z up, a person faces -y, a camera at the origin looks along +y.  Metres and radians
+everywhere.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def rotation_matrices(axis_angle: np.ndarray) -> np.ndarray:
 def quaternions(matrices: np.ndarray) -> np.ndarray:
     """(..., 3, 3) rotations -> (..., 4) unit quaternions w x y z with w >= 0.
 
-    Builds the four candidates, each scaled by one component, and keeps the one whose component is largest, so that no
-    rotation, half turns included, divides by a small number.
+    Builds the four candidates, each scaled by one component, and keeps the one whose component is largest, so
+    that no rotation, half turns included, divides by a small number.
     """
     m = np.asarray(matrices, np.float64)
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -66,7 +67,8 @@ def bone_rotations(pose: np.ndarray, bone_axes: np.ndarray) -> np.ndarray:
     """Pose of one body -> what its pose bones hold.
 
     pose: (J, 3) axis-angle, parent-relative; joint 0 turns the body frame into the camera frame.
-    bone_axes: (J, 3, 3) rest axes of the bones as columns, in Blender's axes.  Returns (J, 4) quaternions w x y z.
+    bone_axes: (J, 3, 3) rest axes of the bones as columns, in Blender's axes.  Returns (J, 4) quaternions w x
+    y z.
     """
     turns = rotation_matrices(pose)
     in_blender = BODY_TO_BLENDER @ turns @ BODY_TO_BLENDER.T

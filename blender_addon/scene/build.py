@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A photo's whole result in the scene: one collection with its camera and its people.  Complete, or not at all."""
+"""A photo's whole result in the scene:
+
+one collection with its camera and its people. Complete, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,21 @@ from contextlib import contextmanager
 
 import bpy
 
-from . import camera, person, pose
+from . import camera, person, skinning
 from .records import Body, Photo, check_match
 
 # Everything that building may create; what is new after a failure is removed again
-_KINDS = ("objects", "meshes", "armatures", "cameras", "shape_keys", "materials", "images", "collections", "actions")
+_KINDS = (
+    "objects",
+    "meshes",
+    "armatures",
+    "cameras",
+    "shape_keys",
+    "materials",
+    "images",
+    "collections",
+    "actions",
+)
 
 
 def build_photo(
@@ -26,8 +39,8 @@ def build_photo(
 ) -> bpy.types.Collection:
     """Build the people of one photo and show them through its camera.
 
-    image: the picture where it is an image in Blender and not a file.  Returns the new collection.  Raises UserError
-    for a result that does not fit the body; whatever fails, nothing half-made stays.
+    image: the picture where it is an image in Blender and not a file.  Returns the new collection.  Raises
+    UserError for a result that does not fit the body; whatever fails, nothing half-made stays.
     """
     check_match(photo, body)
     camera.require_size(photo)
@@ -39,7 +52,7 @@ def build_photo(
         person.stamp(collection, "photo", photo)
         collection["image_size"] = list(photo.size)
         collection["pixel_aspect"] = list(camera.pixel_aspect(photo))
-        lift = -min((pose.lowest_point(body, one) for one in photo.people), default=0.0)
+        lift = -min((skinning.lowest_point(body, one) for one in photo.people), default=0.0)
         eye = camera.create_camera(photo, f"{title} Camera", collection, lift)
         person.stamp(eye, "camera", photo)
         picture = camera.load_picture(photo, image)
@@ -60,7 +73,7 @@ def photos(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
 
 
 def show_photo(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
-    """Look through the camera of one photo; the people of the others would stand in the same place, so they hide."""
+    """Look through one photo's camera; the people of the others, who would stand in the same place, hide."""
     for window_layer in scene.view_layers:
         for other in photos(scene):
             layer = _find_layer(window_layer.layer_collection, other)
@@ -95,6 +108,8 @@ def _all_or_nothing() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        new = [one for kind in _KINDS for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]]
+        new = [
+            one for kind in _KINDS for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]
+        ]
         bpy.data.batch_remove(ids=new)
         raise

@@ -8,7 +8,8 @@ import os
 
 import bpy
 
-from .records import Photo, UserError
+from ..errors import UserError
+from .records import Photo
 
 SENSOR_MM = 36.0
 
@@ -28,8 +29,11 @@ def create_camera(photo: Photo, name: str, collection: bpy.types.Collection, lif
 
 
 def set_intrinsics(data: bpy.types.Camera, photo: Photo) -> None:
-    """Lens and shift of the photo's camera.  Blender measures from the picture's edge, where pixel -0.5 begins."""
-    fx, fy, cx, cy = photo.camera
+    """Lens and shift of the photo's camera.
+
+    Blender measures from the picture's edge, where pixel -0.5 begins.
+    """
+    fx, _, cx, cy = photo.camera
     width, height = photo.size
     aspect_x, aspect_y = pixel_aspect(photo)
     wide, high = width * aspect_x, height * aspect_y
@@ -80,8 +84,10 @@ def load_picture(photo: Photo, image: bpy.types.Image | None = None) -> bpy.type
         return None
 
 
-def use_camera(scene: bpy.types.Scene, obj: bpy.types.Object, photo_size: tuple[int, int], aspect: tuple[float, float]) -> None:
-    """Make `obj` the scene's camera, render at the photo's size, and look through it where a window is open."""
+def use_camera(
+    scene: bpy.types.Scene, obj: bpy.types.Object, photo_size: tuple[int, int], aspect: tuple[float, float]
+) -> None:
+    """Make `obj` the scene's camera, render at the photo's size, look through it where a window is open."""
     scene.camera = obj
     render = scene.render
     render.resolution_x, render.resolution_y = photo_size
@@ -103,6 +109,6 @@ def require_size(photo: Photo) -> None:
     fx, fy, cx, cy = photo.camera
     if min(fx, fy) <= 0 or min(photo.size) < 1 or not all(map(math.isfinite, (fx, fy, cx, cy))):
         raise UserError(
-            f"The camera of the result makes no sense (focal length {fx:g} x {fy:g} px, picture {photo.size}).",
+            f"The result's camera makes no sense (focal length {fx:g} x {fy:g} px, picture {photo.size}).",
             "Recover the photo again.",
         )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pose correctives: shape keys that follow the bones, so that they stay right while an animator poses.
 
-SMPL adds posedirs[..., 9 (j - 1) + 3 r + c] times the entry (r, c) of R_j - I, R_j being joint j's rotation.  Each
-entry is a quadratic form of the bone's quaternion, which Blender evaluates without Python ("simple expression").
+SMPL adds posedirs[..., 9 (j - 1) + 3 r + c] times the entry (r, c) of R_j - I, R_j being joint j's rotation.
+Each entry is a quadratic form of the bone's quaternion, which Blender evaluates without Python ("simple
+expression").
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def add_correctives(
 
 
 def rotation_entry(bone_axes: np.ndarray, row: int, column: int) -> np.ndarray:
-    """(4, 4) symmetric Q with q' Q q = entry (row, column) of R - I, for a unit quaternion q in the bone's own axes.
+    """(4, 4) symmetric Q with q' Q q = entry (row, column) of R - I, for a unit quaternion q in the bone's
+    own axes.
 
     bone_axes: (3, 3) columns are the bone's rest axes in Blender's axes; R is meant in the body frame.
     """

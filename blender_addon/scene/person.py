@@ -10,7 +10,9 @@ import bpy
 from . import armature, body, correctives, pose
 from .records import Body, Person, Photo
 
-KIND = "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
+KIND = (
+    "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
+)
 
 # Skin-like, and told apart at a glance (sRGB would be lighter: these are linear)
 SKINS = (

@@ -21,31 +21,9 @@ def apply_pose(obj: bpy.types.Object, body: Body, person: Person, lift: float) -
     for name, quaternion in zip(body.joint_names, basis.bone_rotations(person.poses, axes), strict=True):
         obj.pose.bones[name].rotation_quaternion = Quaternion(quaternion.tolist())
     root = body.rest_joints(person.betas)[0] + person.trans  # skinning turns the body about the root joint
-    stands = basis.camera_points(root) + [0.0, 0.0, lift]
+    stands = basis.camera_points(root) + np.array([0.0, 0.0, lift])
     obj.location = (stands[0], stands[1], 0.0)
-    offset = stands - [stands[0], stands[1], 0.0] - armature.rest_head(data)
+    offset = stands - np.array([stands[0], stands[1], 0.0]) - armature.rest_head(data)
     obj.pose.bones[body.joint_names[0]].location = Vector((axes[0].T @ offset).tolist())
     for name, value in zip(body.joint_names, person.confidence, strict=True):
         obj.pose.bones[name]["confidence"] = float(value)
-
-
-def lowest_point(body: Body, person: Person) -> float:
-    """Height of the body's lowest vertex in Blender's axes, the camera at 0."""
-    points = person.vertices if person.vertices is not None else skinned_vertices(body, person)
-    return float(basis.camera_points(points)[:, 2].min())
-
-
-def skinned_vertices(body: Body, person: Person) -> np.ndarray:
-    """(V, 3) camera frame: linear blend skinning with correctives, for results that come without vertices."""
-    turns = basis.rotation_matrices(person.poses)
-    joints = body.rest_joints(person.betas)
-    features = (turns[1:] - np.eye(3)).reshape(-1)[: body.posedirs.shape[2]]
-    rest = body.v_template + body.shapedirs @ person.betas + body.posedirs @ features
-    world = np.tile(np.eye(4), (len(joints), 1, 1))
-    for j, parent in enumerate(body.parents):
-        local = np.eye(4)
-        local[:3, :3], local[:3, 3] = turns[j], joints[j] - (joints[parent] if parent >= 0 else 0)
-        world[j] = world[parent] @ local if parent >= 0 else local
-    world[:, :3, 3] -= np.einsum("jab,jb->ja", world[:, :3, :3], joints)
-    skin = np.einsum("vj,jab->vab", body.weights, world[:, :3])
-    return np.einsum("vab,vb->va", skin[:, :, :3], rest) + skin[:, :, 3] + person.trans

@@ -11,22 +11,15 @@ from typing import Any
 
 import numpy as np
 
-
-class UserError(Exception):
-    """A failure in words: what happened and what was expected, and `hint`, what to do next."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+from ..errors import UserError
 
 
 @dataclass(frozen=True)
 class Body:
-    """An SMPL-format body: y up, facing +z, metres.  Letters: V vertices, F faces, J joints, B betas, P correctives."""
+    """An SMPL-format body:
+
+    y up, facing +z, metres. Letters: V vertices, F faces, J joints, B betas, P correctives.
+    """
 
     name: str
     license: str
@@ -84,8 +77,11 @@ def body_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
     )
 
 
-def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Photo:
-    """From the protocol's `result` message."""
+def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], source: str = "") -> Photo:
+    """From the protocol's `result` message.
+
+    source: what to call it where the wire carried the image itself.
+    """
     fx, fy, cx, cy, width, height = header["camera"]
     people = [
         Person(
@@ -101,7 +97,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     ]
     picture = arrays.get("picture")
     return Photo(
-        source=header["source"],
+        source=header["source"] or source,
         size=(int(width), int(height)),
         camera=(float(fx), float(fy), float(cx), float(cy)),
         model=header["model"],
@@ -124,11 +120,16 @@ def body_from_npz(path: str) -> Body:
         known = {n: data[n] for n in Body.__dataclass_fields__ if n in data}
         return body_from_wire(header, known)
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a body for Blender ({error}).", "Let the command line write it.") from None
+        raise UserError(
+            f"{path} is not a body for Blender ({error}).", "Let the command line write it."
+        ) from None
 
 
 def photo_from_npz(paths: Sequence[str]) -> Photo:
-    """From the files that `recover-mesh recover` writes: one per person, all of one picture (first frame of each)."""
+    """From the files that `recover-mesh recover` writes:
+
+    one per person, all of one picture (first frame of each).
+    """
     people: list[Person] = []
     first: dict[str, np.ndarray] | None = None
     for path in paths:
@@ -197,5 +198,6 @@ def _load(path: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{os.path.basename(path)} cannot be read ({error}).", "Choose an .npz file that `recover-mesh` wrote."
+            f"{os.path.basename(path)} cannot be read ({error}).",
+            "Choose an .npz file that `recover-mesh` wrote.",
         ) from None

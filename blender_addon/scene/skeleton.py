@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the bones of a body lie at rest: head, length and axes of each, in Blender's axes.  No bpy here.
 
-The axes come from the body at betas 0 and are the same for every person; only heads and lengths follow the person's
-betas.  So a pose means the same on every person (actions can be exchanged), the pose correctives' drivers never
-change, and new betas leave an animation as it was.  The price: a tail may miss the next head by some millimetres.
+The axes come from the body at betas 0 and are the same for every person; only heads and lengths follow the
+person's betas.  So a pose means the same on every person (actions can be exchanged), the pose correctives'
+drivers never change, and new betas leave an animation as it was.  The price: a tail may miss the next head by
+some millimetres.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ MAIN_CHILD = {"pelvis": "spine1", "spine3": "neck"}
 LEAF_LENGTH = {"head": 1.3, "foot": 0.5, "hand": 0.9}  # in lengths of the parent's bone
 LEAF_DEFAULT = 0.6
 
-# Direction of each bone's local Z.  Local X, the hinge, follows: a positive turn about it bends knees, elbows, fingers,
-# toes and the spine forward, on both sides alike, and left and right mirror each other (Paste Flipped works).
+# Direction of each bone's local Z. Local X, the hinge, follows: a positive turn about it bends knees, elbows,
+# fingers, toes and the spine forward, on both sides alike, and left and right mirror each other (Paste
+# Flipped works).
 FORWARD, BACK, DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)
 LOCAL_Z = {"hip": BACK, "knee": BACK, "ankle": DOWN, "foot": DOWN, "wrist": DOWN, "hand": DOWN}
 
@@ -39,7 +41,8 @@ def main_children(names: Sequence[str], parents: np.ndarray) -> list[int]:
 def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Rest axes of the bones.
 
-    joints: (J, 3) rest joints at betas 0, body frame.  Returns (J, 3, 3): columns are local X, Y (along the bone), Z.
+    joints: (J, 3) rest joints at betas 0, body frame.  Returns (J, 3, 3): columns are local X, Y (along the
+    bone), Z.
     """
     points = basis.body_points(joints)
     axes = np.empty((len(names), 3, 3))
@@ -56,8 +59,13 @@ def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> 
     return axes
 
 
-def bone_lengths(names: Sequence[str], parents: np.ndarray, joints: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """(J,) metres: how far each bone reaches toward its main child.  joints: (J, 3) of this person, body frame."""
+def bone_lengths(
+    names: Sequence[str], parents: np.ndarray, joints: np.ndarray, axes: np.ndarray
+) -> np.ndarray:
+    """(J,) metres:
+
+    how far each bone reaches toward its main child. joints: (J, 3) of this person, body frame.
+    """
     points = basis.body_points(joints)
     lengths = np.zeros(len(names))
     children = main_children(names, parents)

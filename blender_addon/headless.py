@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m blender_addon.headless JOB.json`: results to .blend and .glb without a window.
+
+The command line's `--export blend,glb` calls this in a process of its own, where `import bpy` works.
+JOB.json: {"results": [npz, …] of the people of one picture, "body": npz with the protocol's `body` arrays and
+`name`, `license`, `joint_names`, "image": path of the upright picture or null, "blend": path or null, "glb":
+path or null}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import bpy
+
+from .errors import UserError
+from .scene import build, records
+from .scene.person import KIND
+
+
+def run(job: dict) -> None:
+    """Build the scene in an empty file and write what the job asks for.  Raises UserError."""
+    photo = records.photo_from_npz(job["results"])
+    body = records.body_from_npz(job["body"])
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    image = _load_image(job.get("image"))
+    collection = build.build_photo(photo, body, image=image)
+    bpy.context.view_layer.update()
+    if job.get("blend"):
+        if image is not None:
+            image.pack()  # the file stays whole wherever it is moved to
+        _write(
+            job["blend"], lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True)
+        )
+    if job.get("glb"):
+        for obj in collection.objects:
+            if obj.get(KIND) == "body":
+                bake_shape(obj)
+        _write(job["glb"], _export_glb)
+
+
+def bake_shape(obj: bpy.types.Object) -> None:
+    """Replace the shape keys by the shape that they give in this pose.
+
+    For formats that know no drivers: the skinned mesh stays exact in this pose, and small.
+    """
+    keys = obj.data.shape_keys
+    if keys is None:
+        return
+    mix = obj.shape_key_add(name="Mix", from_mix=True)
+    points = [0.0] * (3 * len(obj.data.vertices))
+    mix.points.foreach_get("co", points)
+    obj.shape_key_clear()
+    obj.data.vertices.foreach_set("co", points)
+    obj.data.update()
+
+
+def _export_glb(path: str) -> None:
+    if not hasattr(bpy.types, "EXPORT_SCENE_OT_gltf"):
+        bpy.ops.preferences.addon_enable(module="io_scene_gltf2")
+    bpy.ops.export_scene.gltf(
+        filepath=path,
+        export_format="GLB",
+        export_animations=False,
+        export_rest_position_armature=False,
+        export_cameras=True,
+        export_extras=True,
+    )
+
+
+def _load_image(path: str | None) -> bpy.types.Image | None:
+    if not path:
+        return None
+    try:
+        return bpy.data.images.load(os.path.abspath(path))
+    except RuntimeError as error:
+        raise UserError(
+            f"The picture {path} cannot be read ({error}).", "Check that the file exists."
+        ) from None
+
+
+def _write(path: str, writer) -> None:
+    path = os.path.abspath(path)
+    try:
+        writer(path)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} cannot be written ({error}).", "Choose a folder that you may write to."
+        ) from None
+    if not os.path.isfile(path):
+        raise UserError(f"{path} was not written.", "Choose a folder that you may write to.")
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -m blender_addon.headless JOB.json", file=sys.stderr)
+        return 2
+    try:
+        with open(arguments[0], encoding="utf-8") as file:
+            job = json.load(file)
+        run(job)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Import Result: the npz files that the command line writes, as bodies."""
+
+from __future__ import annotations
+
+import os
+
+import bpy
+from bpy.props import CollectionProperty, StringProperty
+from bpy.types import Operator, OperatorFileListElement
+from bpy_extras.io_utils import ImportHelper
+
+from .. import preferences, runtime
+from ..client import ClientError
+from ..errors import UserError
+from ..scene import build, records
+
+
+class RECOVERMESH_OT_import_result(Operator, ImportHelper):
+    """Import the people of one picture from the .npz files of `recover-mesh recover`"""
+
+    bl_idname = "recover_mesh.import_result"
+    bl_label = "Import Recovered Bodies"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filename_ext = ".npz"
+    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
+    files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    body: StringProperty(
+        name="Body File",
+        description="A body in the protocol's arrays. Empty: ask the backend for the result's body",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        names = sorted(item.name for item in self.files if item.name)
+        paths = [os.path.join(self.directory, name) for name in names] or [self.filepath]
+        try:
+            photo = records.photo_from_npz([bpy.path.abspath(path) for path in paths])
+            body = (
+                records.body_from_npz(bpy.path.abspath(self.body)) if self.body else _ask_backend(photo.body)
+            )
+            build.build_photo(photo, body, with_correctives=context.scene.recover_mesh.correctives)
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except ClientError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def _ask_backend(name: str) -> records.Body:
+    session = runtime.state.session
+    python, device = preferences.backend_python(), preferences.get_preferences().device
+    return session.body(session.connect(python, runtime.user_folder(), device), name)
+
+
+def draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(RECOVERMESH_OT_import_result.bl_idname, text="Recovered Bodies (.npz)")
+
+
+classes = (RECOVERMESH_OT_import_result,)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Update Joints: bones follow the body's shape after its sliders were moved."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Operator
+
+from ..scene import armature, body, person
+
+
+class RECOVERMESH_OT_update_joints(Operator):
+    """Move the bones to where the joints are in the body's present shape"""
+
+    bl_idname = "recover_mesh.update_joints"
+    bl_label = "Update Joints"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if person.parts(context.object) is None:
+            cls.poll_message_set("Select a recovered body or its armature")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        rig, skin = person.parts(context.object)
+        betas = body.read_betas(skin, armature.beta_count(rig.data))
+        armature.place_joints(rig, betas)
+        return {"FINISHED"}
+
+
+classes = (RECOVERMESH_OT_update_joints,)

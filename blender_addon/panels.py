@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar tab Recover Mesh in the 3D viewport."""
+
+from __future__ import annotations
+
+import os
+
+import bpy
+from bpy.types import Panel
+
+from . import preferences, runtime
+from .operators.recover import counted
+from .scene import armature, build, person
+from .scene.body import SHAPE_KEY
+from .text import draw_wrapped
+
+SHOWN_PHOTOS = 8
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Recover Mesh"
+
+
+class RECOVERMESH_PT_recover(_Sidebar, Panel):
+    bl_idname = "RECOVERMESH_PT_recover"
+    bl_label = "Recover Mesh"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, state = self.layout, runtime.state
+        settings = context.scene.recover_mesh
+        column = layout.column()
+        column.enabled = not state.busy
+        column.row().prop(settings, "source", expand=True)
+        if settings.source == "IMAGE":
+            column.template_ID(settings, "image", open="image.open")
+        else:
+            _draw_photos(column, settings)
+        options = column.column()
+        options.use_property_split = True
+        options.use_property_decorate = False
+        options.prop(settings, "model")
+        options.prop(settings, "people")
+        if settings.people == "COUNT":
+            options.prop(settings, "max_people")
+        options.prop(settings, "correctives")
+        if state.busy:
+            job = state.job
+            row = layout.row(align=True)
+            row.progress(factor=job.progress.fraction, text=f"{job.progress.fraction:.0%}")
+            row.operator("recover_mesh.cancel", text="", icon="X")
+            words = "Cancelling" if job.cancelling else job.progress.text
+            layout.label(text=words)
+        else:
+            row = layout.row()
+            row.scale_y = 1.4
+            row.operator("recover_mesh.recover", icon="ARMATURE_DATA")
+        width = context.region.width
+        if state.error is not None:
+            draw_wrapped(layout, str(state.error), "ERROR", width)
+        elif not state.busy:
+            words, icon = preferences.status()
+            if icon == "ERROR":
+                draw_wrapped(layout, words, icon, width)
+        if preferences_needed(state):
+            layout.operator(
+                "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
+            ).module = __package__
+        for note in state.notes[:SHOWN_PHOTOS]:
+            draw_wrapped(layout, note, "INFO", width)
+
+
+class RECOVERMESH_PT_photos(_Sidebar, Panel):
+    bl_idname = "RECOVERMESH_PT_photos"
+    bl_label = "Recovered"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(build.photos(context.scene))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        for collection in build.photos(context.scene):
+            rigs = [o for o in collection.objects if o.get(person.KIND) == "rig"]
+            shown = build.is_shown(context.view_layer, collection)
+            row = column.row(align=True)
+            icon = "OUTLINER_OB_CAMERA" if shown else "CAMERA_DATA"
+            button = row.operator("recover_mesh.show_photo", text=collection.name, icon=icon, depress=shown)
+            button.collection = collection.name
+            if shown:
+                column.label(text=counted(len(rigs), "person", "people"), icon="BLANK1")
+                for rig in rigs:
+                    column.label(text=f"{rig.name}: {_error_words(rig)}", icon="BLANK1")
+
+
+class RECOVERMESH_PT_body(_Sidebar, Panel):
+    bl_idname = "RECOVERMESH_PT_body"
+    bl_label = "Body"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return person.parts(context.object) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        rig, skin = person.parts(context.object)
+        column = layout.column(align=True)
+        column.label(text=f"Reprojection error: {_error_words(rig)}")
+        column.label(text=f"Model: {rig.get('model', '')}")
+        column.label(text=f"Body: {rig.get('body', '')} ({rig.get('license', '')})")
+        bone = context.active_pose_bone
+        if bone is not None and "confidence" in bone:
+            column.label(text=f"{bone.name}: {bone['confidence']:.0%} sure")
+        layout.row().prop(rig.data, "pose_position", expand=True)
+        keys = skin.data.shape_keys
+        blocks = keys.key_blocks if keys is not None else {}
+        shape = layout.column(align=True)
+        shape.use_property_split = True
+        for k in range(armature.beta_count(rig.data)):
+            key = blocks.get(SHAPE_KEY.format(k))
+            if key is not None:
+                shape.prop(key, "value", text="Shape" if k == 0 else " ")
+        layout.operator("recover_mesh.update_joints", icon="BONE_DATA")
+
+
+def preferences_needed(state: runtime.State) -> bool:
+    """Whether the way to the preferences is the next step."""
+    if state.busy:
+        return False
+    return preferences.status()[1] == "ERROR"
+
+
+def _draw_photos(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.operator("recover_mesh.choose_photos", icon="FILE_IMAGE")
+    if not settings.photos:
+        return
+    box = layout.box().column(align=True)
+    for index, photo in enumerate(settings.photos[:SHOWN_PHOTOS]):
+        row = box.row()
+        row.label(text=os.path.basename(photo.path))
+        row.operator("recover_mesh.remove_photo", text="", icon="X", emboss=False).index = index
+    more = len(settings.photos) - SHOWN_PHOTOS
+    if more > 0:
+        box.label(text=f"and {counted(more, 'photo', 'photos')} more")
+
+
+def _error_words(rig: bpy.types.Object) -> str:
+    return f"{rig.get('reprojection_px', 0.0):.1f} px ({rig.get('reprojection_relative', 0.0):.1%})"
+
+
+classes = (RECOVERMESH_PT_recover, RECOVERMESH_PT_photos, RECOVERMESH_PT_body)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Blender is told about this extension, and how every trace of it goes away again."""
+
+from __future__ import annotations
+
+import atexit
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import panels, preferences, properties, runtime
+from .operators import (
+    cancel,
+    choose_photos,
+    import_result,
+    install_backend,
+    recover,
+    remove_photo,
+    show_photo,
+    update_joints,
+)
+
+_modules = (
+    preferences,
+    properties,
+    choose_photos,
+    remove_photo,
+    recover,
+    cancel,
+    install_backend,
+    import_result,
+    show_photo,
+    update_joints,
+    panels,
+)
+_classes = [cls for module in _modules for cls in module.classes]
+
+
+def register() -> None:
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+    properties.attach()
+    bpy.types.TOPBAR_MT_file_import.append(import_result.draw_menu)
+    bpy.app.handlers.load_pre.append(_before_load)
+    atexit.register(runtime.shut_down)
+
+
+def unregister() -> None:
+    runtime.shut_down()
+    atexit.unregister(runtime.shut_down)
+    if _before_load in bpy.app.handlers.load_pre:
+        bpy.app.handlers.load_pre.remove(_before_load)
+    bpy.types.TOPBAR_MT_file_import.remove(import_result.draw_menu)
+    properties.detach()
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)
+
+
+@persistent
+def _before_load(*_: object) -> None:
+    """Another file opens: what is under way belongs to this one."""
+    runtime.forget()

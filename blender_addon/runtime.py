@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes on at the moment: the session, the job, the installation, and what there is to say about them.
+
+Kept here and not in a Scene: undo must not bring a finished job back, and a file must not store one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import bpy
+
+from .backend_install import Installation
+from .errors import UserError
+from .job import RecoveryJob
+from .session import Session
+
+
+@dataclass
+class State:
+    session: Session = field(default_factory=Session)
+    job: RecoveryJob | None = None
+    installation: Installation | None = None
+    error: UserError | None = None  # why the last job failed
+    notes: list[str] = field(default_factory=list)  # what the last job has to say besides
+
+    @property
+    def busy(self) -> bool:
+        return self.job is not None
+
+
+state = State()
+
+
+def user_folder() -> str:
+    """The extension's own folder for logs and the private environment, created when missing."""
+    if __package__.startswith("bl_ext."):
+        return bpy.utils.extension_path_user(__package__, create=True)
+    # run from a checkout, as `blender_addon`: not an extension, so Blender knows no folder for it
+    return bpy.utils.user_resource("DATAFILES", path="recover_mesh", create=True)
+
+
+def forget() -> None:
+    """Cancel the job and drop its messages.  The backend stays."""
+    job, state.job = state.job, None
+    if job is not None:
+        job.cancel()
+        job.join(2.0)
+    state.error = None
+    state.notes = []
+
+
+def shut_down() -> None:
+    """End everything that runs."""
+    if state.installation is not None:
+        state.installation.cancel()
+        state.installation.join(5.0)
+        state.installation = None
+    job = state.job
+    if job is not None:
+        job.cancel()
+    state.session.close()
+    forget()
+
+
+def redraw() -> None:
+    """Show progress: the sidebar and the preferences of every window."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "PREFERENCES"}:
+                area.tag_redraw()

@@ -1,0 +1,86 @@
+"""Real Blender (the bpy wheel) in this process, with a profile of its own and the add-on enabled from the checkout."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+# Blender reads it when bpy is imported; without it the tests would write into the user's own profile
+PROFILE = tempfile.TemporaryDirectory(prefix="recover-mesh-profile-", ignore_cleanup_errors=True)
+os.environ["BLENDER_USER_RESOURCES"] = PROFILE.name
+
+sys.path.insert(0, str(HERE))
+
+_status = 0
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    global _status
+    _status = int(exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without Blender's own exit, which hangs in 4.5 where anything is still registered."""
+    if "bpy" in sys.modules:
+        PROFILE.cleanup()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status)
+
+
+@pytest.fixture(scope="session")
+def addon():
+    """The add-on, enabled; disabled again at the end."""
+    import addon_utils
+    import bpy
+
+    assert addon_utils.enable("blender_addon", default_set=True) is not None
+    yield sys.modules["blender_addon"]
+    addon_utils.disable("blender_addon", default_set=True)
+    assert not hasattr(bpy.types.Scene, "recover_mesh")
+
+
+@pytest.fixture
+def scene(addon):
+    """An empty file."""
+    import bpy
+
+    from blender_addon import runtime
+
+    runtime.forget()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    return bpy.context.scene
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory) -> str:
+    """A virtual environment in which `backend` and the stand-in can be imported, as a user would name it."""
+    folder = tmp_path_factory.mktemp("an environment")
+    venv.create(folder, with_pip=False, symlinks=os.name != "nt")
+    inside = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    ours = [*site.getsitepackages(), str(ROOT), str(HERE)]
+    (Path(inside) / "ours.pth").write_text("\n".join(ours) + "\n", encoding="utf-8")
+    return str(folder)
+
+
+@pytest.fixture
+def stand_in(addon, scene, environment):
+    """The real server as the add-on's child, with the stand-in for the recovery in its worker."""
+    from blender_addon import preferences, runtime
+
+    session = runtime.state.session
+    session.extra = ("--factory", "stand_in:StandIn", "--body-source", "stand_in:body_message")
+    preferences.get_preferences().environment = environment
+    yield session
+    preferences.get_preferences().environment = ""
+    runtime.shut_down()
+    session.extra = ()

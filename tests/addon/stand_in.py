@@ -1,0 +1,136 @@
+"""Stands in for the recovery in a real worker process: bodies in random poses, and what the source's name asks for.
+
+`nobody`, `two` people, `bad` (BadInput), `die` (kills its process), `wait` (works until it is cancelled), else one person.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.body.registry import available_bodies
+from backend.errors import BadInput
+from backend.results import Camera, FrameResult, RecoveredPerson
+from blender_addon.scene.skinning import skinned_vertices
+from blender_addon.scene.records import Body, Person
+
+ROOT = Path(__file__).parents[2]
+BODY = available_bodies()[0].name  # the server knows no other
+NAMES = (
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck "
+    "left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+    "left_hand right_hand"
+).split()
+
+CAMERA = Camera(700.0, 700.0, 300.0, 250.0, 640, 480)
+
+
+@cache
+def make_body() -> Body:
+    """The open body, with random correctives: what is checked here must not depend on what they look like."""
+    data = np.load(ROOT / "backend" / "assets" / "open_body.npz")
+    rng = np.random.default_rng(0)
+    regressor, parents = data["J_regressor"], data["kintree_table"][0].astype(np.int64)
+    parents = np.where(np.arange(len(parents)) == 0, -1, parents)
+    vertices = data["v_template"]
+    return Body(
+        name=BODY,
+        license="CC0-1.0",
+        joint_names=tuple(NAMES),
+        v_template=vertices,
+        faces=data["f"].astype(np.int32),
+        shapedirs=data["shapedirs"],
+        posedirs=(0.002 * rng.standard_normal((len(vertices), 3, 207))).astype(np.float32),
+        weights=data["weights"],
+        parents=parents,
+        joints_template=regressor @ vertices,
+        joints_shapedirs=np.einsum("jv,vcb->jcb", regressor, data["shapedirs"]),
+        uv=rng.random((3 * len(data["f"]), 2)).astype(np.float32),
+    )
+
+
+def body_message(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fields and arrays of the wire's `body`."""
+    body = make_body()
+    fields = {"name": name, "license": body.license, "joint_names": list(body.joint_names)}
+    arrays = {key: value for key, value in vars(body).items() if isinstance(value, np.ndarray)}
+    return fields, arrays
+
+
+def random_person(seed: int, bend: float = 0.4) -> Person:
+    """Somebody some metres in front of the camera, upright but turned, in a random pose and shape."""
+    rng = np.random.default_rng(seed)
+    poses = bend * rng.standard_normal((24, 3))
+    poses[0] = np.array([np.pi, 0.0, 0.0]) + 0.3 * rng.standard_normal(3)
+    trans = np.array([rng.uniform(-1, 1), rng.uniform(-0.5, 0.5), rng.uniform(4, 7)])
+    return Person(
+        poses.astype(np.float32),
+        rng.standard_normal(10).astype(np.float32),
+        trans.astype(np.float32),
+        rng.random(24).astype(np.float32),
+        reprojection_px=3.5,
+        reprojection_relative=0.012,
+    )
+
+
+class StandIn:
+    """Fills the place of backend.recovery.Recoverer."""
+
+    def __init__(self, model: str, device: str) -> None:
+        self.device = device
+
+    def recover(
+        self,
+        source: str | bytes,
+        *,
+        index: int,
+        people: str,
+        focal_px: float,
+        on_stage: Callable[[str], None],
+    ) -> FrameResult:
+        order = Path(source).stem if isinstance(source, str) else "bytes"
+        on_stage("decode")
+        if order == "bad":
+            raise BadInput("not_an_image", "bad.png is no image.", "Choose a photo.")
+        if order == "die":
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+        if order == "wait":
+            while True:
+                on_stage("detect")
+                time.sleep(0.02)
+        count = {"nobody": 0, "two": 2}.get(order, 1)
+        on_stage("fit")
+        return FrameResult(
+            source=source if isinstance(source, str) else "",
+            index=index,
+            camera=CAMERA,
+            people=[self._person(100 * index + k) for k in range(count)],
+            model="stand-in",
+            body=BODY,
+            license="CC0-1.0",
+            seconds={"fit": 0.0},
+        )
+
+    def _person(self, seed: int) -> RecoveredPerson:
+        one = random_person(seed)
+        return RecoveredPerson(
+            poses=one.poses,
+            betas=one.betas,
+            trans=one.trans,
+            joints=np.zeros((24, 3), np.float32),
+            vertices=skinned_vertices(make_body(), one).astype(np.float32),
+            confidence=one.confidence,
+            keypoints2d=np.zeros((33, 3), np.float32),
+            box=np.zeros(4, np.float32),
+            score=0.9,
+            reprojection_px=one.reprojection_px,
+            reprojection_relative=one.reprojection_relative,
+        )
