@@ -1,0 +1,36 @@
+"""How well the picture supports each joint: seen or invented, and how closely the body meets what was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.body.keypoint_fit.kinematics import Skeleton
+from backend.body.keypoint_fit.landmarks import INDEX
+from backend.body.keypoint_fit.problem import Problem
+
+_TOLERANCE = 0.04  # of the body's height: an error this large leaves a confidence of 1/e
+_HIPS = ("left_hip", "right_hip")
+_SHOULDERS = ("left_shoulder", "right_shoulder")
+# what tells where a joint is; joints that have a landmark of their own name need no entry
+_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "pelvis": _HIPS,
+    "spine1": _HIPS + _SHOULDERS,
+    "spine2": _HIPS + _SHOULDERS,
+    "spine3": _HIPS + _SHOULDERS,
+    "neck": _SHOULDERS,
+    "head": ("nose", "left_ear", "right_ear"),
+    "left_collar": ("left_shoulder",),
+    "right_collar": ("right_shoulder",),
+    "left_foot": ("left_toe", "left_heel"),
+    "right_foot": ("right_toe", "right_heel"),
+}
+
+
+def joint_confidence(skeleton: Skeleton, problem: Problem, relative_error: np.ndarray) -> np.ndarray:
+    """relative_error (B, K), over the body's height -> (B, J) float in 0..1; joints that nothing shows have 0."""
+    support = problem.observed.seen * np.exp(-((relative_error / _TOLERANCE) ** 2))
+    columns = []
+    for name in skeleton.names:
+        evidence = _EVIDENCE.get(name, (name,))
+        columns.append(support[:, [INDEX[one] for one in evidence]].mean(1))
+    return np.stack(columns, 1)

@@ -1,0 +1,146 @@
+"""Detected keypoints -> body parameters in the full camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.confidence import joint_confidence
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, INDEX, SOURCES
+from backend.body.keypoint_fit.priors import joint_priors
+from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.solver import minimize
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.people.person import DetectedPerson
+from backend.results import Camera
+
+_SEEN = (0.3, 0.6)  # visibility below the first is a guess, above the second a sight
+# weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
+_STAGES = ((6.0, 1.0, 8), (3.0, 0.6, 10), (3.0, 0.6, 14))
+
+
+@dataclass(frozen=True)
+class KeypointFit:
+    """One fitted body; conventions as `RecoveredPerson`.
+
+    reprojection_px: mean distance of the seen landmarks to the fitted body's.  reprojection_relative: the same over
+    the height of the whole fitted body in the picture, parts outside the frame included.
+    """
+
+    poses: np.ndarray  # (J, 3)
+    betas: np.ndarray  # (S,)
+    trans: np.ndarray  # (3,)
+    confidence: np.ndarray  # (J,)
+    reprojection_px: float
+    reprojection_relative: float
+
+
+def fit_keypoints(
+    body: BodyModel, people: Sequence[DetectedPerson], camera: Camera, initial: State | None = None
+) -> list[KeypointFit]:
+    """Fit every person of one picture at once; `initial` warm-starts (for the next frame of a clip).
+
+    A joint that moves nothing seen rests: straight legs, hanging arms.  Raises BadInput `bad_keypoints` for keypoints
+    that are not 33 finite MediaPipe landmarks, `bad_body` for a body without SMPL's 24 joints.
+    """
+    if not people:
+        return []
+    if len(body.joint_names) != 24:
+        raise BadInput(
+            "bad_body", f"{body.name} has {len(body.joint_names)} joints, the fit needs SMPL's 24.", "Use another body."
+        )
+    skeleton = Skeleton(body)
+    observed = _observe(people, camera)
+    problem = Problem(skeleton, observed)
+    state = initial if initial is not None else _initial(skeleton, people, observed)
+    trust = np.ones_like(observed.seen)
+    for directions, prior, iterations in _STAGES:
+        state, _ = minimize(problem, state, Weights(directions, prior, trust), iterations)
+        trust = problem.trust(state)
+    return _answers(skeleton, problem, state)
+
+
+def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:
+    points = np.stack([person.keypoints2d for person in people]).astype(float)
+    world = np.stack([person.keypoints3d for person in people]).astype(float)
+    if points.shape[1:] != (33, 3) or world.shape[1:] != (33, 3) or not np.isfinite([points, world]).all():
+        raise BadInput(
+            "bad_keypoints", "The keypoints are not 33 finite MediaPipe landmarks.", "Detect the people again."
+        )
+
+    def landmarks(values: np.ndarray) -> np.ndarray:
+        return np.stack([values[:, source].mean(1) for source in SOURCES], 1)
+
+    uv = landmarks(points[..., :2])
+    visibility = np.stack([points[:, source, 2].min(1) for source in SOURCES], 1)
+    inside = ((uv > -0.5) & (uv < [camera.width - 0.5, camera.height - 0.5])).all(-1)
+    rising = np.clip((visibility - _SEEN[0]) / (_SEEN[1] - _SEEN[0]), 0, 1)
+    seen = rising * rising * (3 - 2 * rising) * inside
+    places = landmarks(world)
+    span = places[:, BONE_TO] - places[:, BONE_FROM]
+    directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
+    return Observations(
+        uv, seen, directions, np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy]), _extent(uv, seen)
+    )
+
+
+def _extent(uv: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(B,) root-mean-square spread of what is seen, times 2: about a person's size in px, never below 8."""
+    weight = seen + 1e-6
+    weight = weight / weight.sum(1, keepdims=True)
+    center = (uv * weight[..., None]).sum(1, keepdims=True)
+    spread = ((uv - center) ** 2).sum(-1)
+    return np.maximum(np.sqrt((spread * weight).sum(1)), 8.0)
+
+
+def _initial(skeleton: Skeleton, people: Sequence[DetectedPerson], observed: Observations) -> State:
+    """Turn from hips and shoulders in 3D; place by the ratio of sizes in the picture and in metres."""
+    rest = joint_priors(skeleton.names)[0]
+    count = len(people)
+    rotations = np.broadcast_to(rot.exp(rest), (count, len(rest), 3, 3)).copy()
+    places = np.stack([[p.keypoints3d[source].mean(0) for source in SOURCES] for p in people]).astype(float)
+
+    def at(name: str) -> np.ndarray:
+        return places[:, INDEX[name]]
+
+    left = _unit(at("left_hip") - at("right_hip") + at("left_shoulder") - at("right_shoulder"))
+    up = at("left_shoulder") + at("right_shoulder") - at("left_hip") - at("right_hip")
+    up = _unit(up - left * (up * left).sum(-1, keepdims=True))
+    rotations[:, 0] = np.stack([left, up, np.cross(left, up)], -1)  # columns: where the body's axes go
+    weight = np.maximum(observed.seen, 1e-3)[..., None]
+    weight = weight / weight.sum(1, keepdims=True)
+    center2d, center3d = (observed.uv * weight).sum(1), (places * weight).sum(1)
+    spread2d = np.sqrt((((observed.uv - center2d[:, None]) ** 2) * weight).sum((1, 2)))
+    spread3d = np.sqrt((((places - center3d[:, None])[..., :2] ** 2) * weight).sum((1, 2)))
+    depth = observed.focal.mean() * np.maximum(spread3d, 0.05) / np.maximum(spread2d, 1.0)
+    ray = np.concatenate([(center2d - observed.center) / observed.focal, np.ones((count, 1))], 1)
+    hips = ray * depth[:, None] - center3d  # the origin of the 3D keypoints is between the hips
+    middle = skeleton.joints[[skeleton.names.index("left_hip"), skeleton.names.index("right_hip")]].mean(0)
+    root = skeleton.joints[0]
+    trans = hips - (root + (rotations[:, 0] @ (middle - root)))
+    return State(rotations, np.zeros((count, skeleton.joint_directions.shape[2])), trans)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / (np.linalg.norm(vector, axis=-1, keepdims=True) + 1e-9)
+
+
+def _answers(skeleton: Skeleton, problem: Problem, state: State) -> list[KeypointFit]:
+    _, joints, points = skeleton.forward(state)
+    uv = problem.project(points)
+    error = np.linalg.norm(uv - problem.observed.uv, axis=-1)
+    everything = np.concatenate([uv, problem.project(joints)], 1)
+    height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
+    confidence = joint_confidence(skeleton, problem, error / height[:, None])
+    counted = (problem.observed.seen > 0.5) + 1e-9
+    mean = (error * counted).sum(1) / counted.sum(1)
+    poses = rot.log(state.rotations)
+    return [
+        KeypointFit(poses[b], state.betas[b], state.trans[b], confidence[b], float(mean[b]), float(mean[b] / height[b]))
+        for b in range(len(mean))
+    ]

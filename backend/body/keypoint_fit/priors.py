@@ -1,0 +1,49 @@
+"""What bodies do when nothing is seen, and what they never do: resting pose, stiffness and limits of each joint.
+
+Angles are components of the joint's axis-angle in the SMPL rest frame (x left, y up, z forward), rad.  So a knee bends
+by +x, a hip flexes by -x, a left elbow bends by -y and a right one by +y, a left arm drops by -z.  Values are ours,
+from anatomy; left is written, right is its mirror image (y and z change sign).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_FREE = 10.0
+
+# joint: resting angles, stiffness (per rad), lower and upper limits, each for x, y, z
+_JOINTS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]] = {
+    "left_hip": ((-0.05, 0.0, 0.0), (0.08, 0.25, 0.2), (-2.3, -0.9, -0.6), (0.6, 0.9, 1.3)),
+    "left_knee": ((0.1, 0.0, 0.0), (0.05, 1.0, 1.5), (0.0, -0.4, -0.2), (2.6, 0.4, 0.2)),
+    "left_ankle": ((0.0, 0.0, 0.0), (0.6, 0.8, 0.8), (-0.6, -0.5, -0.5), (0.9, 0.5, 0.5)),
+    "left_foot": ((0.0, 0.0, 0.0), (3.0, 3.0, 3.0), (-0.5, -0.2, -0.2), (0.5, 0.2, 0.2)),
+    "spine1": ((0.0, 0.0, 0.0), (0.9, 0.9, 0.9), (-0.35, -0.5, -0.4), (0.7, 0.5, 0.4)),
+    "spine2": ((0.0, 0.0, 0.0), (0.9, 0.9, 0.9), (-0.3, -0.5, -0.4), (0.6, 0.5, 0.4)),
+    "spine3": ((0.0, 0.0, 0.0), (0.9, 0.9, 0.9), (-0.3, -0.5, -0.4), (0.6, 0.5, 0.4)),
+    "neck": ((0.0, 0.0, 0.0), (0.7, 0.7, 0.7), (-0.6, -0.8, -0.6), (0.7, 0.8, 0.6)),
+    "head": ((0.0, 0.0, 0.0), (0.7, 0.7, 0.7), (-0.5, -0.8, -0.5), (0.5, 0.8, 0.5)),
+    "left_collar": ((0.0, 0.0, 0.0), (1.5, 1.2, 1.2), (-0.3, -0.4, -0.3), (0.3, 0.4, 0.6)),
+    "left_shoulder": ((0.0, 0.0, -1.15), (0.3, 0.1, 0.08), (-1.8, -2.4, -1.6), (1.8, 1.0, 1.6)),
+    "left_elbow": ((0.0, -0.25, 0.0), (0.3, 0.05, 0.6), (-1.5, -2.6, -0.5), (1.5, 0.0, 0.5)),
+    "left_wrist": ((0.0, 0.0, 0.0), (0.8, 0.8, 0.8), (-0.6, -0.6, -1.2), (0.6, 0.6, 1.2)),
+    "left_hand": ((0.0, 0.0, 0.0), (3.0, 3.0, 3.0), (-0.3, -0.3, -0.3), (0.3, 0.3, 0.3)),
+}
+UNSEEN_STIFFNESS = 2.5  # least stiffness of a joint that moves nothing seen: it rests
+LIMIT_STIFFNESS = 8.0
+
+
+def joint_priors(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """-> resting angles, stiffness, lower and upper limits, each (J, 3).  The root has neither stiffness nor limits."""
+    rest, stiffness = np.zeros((len(names), 3)), np.zeros((len(names), 3))
+    low, high = np.full((len(names), 3), -_FREE), np.full((len(names), 3), _FREE)
+    mirror = np.array([1.0, -1.0, -1.0])
+    for j, name in enumerate(names):
+        right = name.startswith("right_")
+        entry = _JOINTS.get(name.replace("right_", "left_"))
+        if entry is None:
+            continue
+        rest[j], stiffness[j], low[j], high[j] = entry
+        if right:
+            rest[j] = rest[j] * mirror
+            low[j], high[j] = np.minimum(low[j] * mirror, high[j] * mirror), np.maximum(low[j] * mirror, high[j] * mirror)
+    return rest, stiffness, low, high

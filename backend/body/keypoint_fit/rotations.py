@@ -1,0 +1,56 @@
+"""Rotations as the solver needs them: numpy float64, batched, with the derivative of the logarithm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def skew(vector: np.ndarray) -> np.ndarray:
+    """(..., 3) -> (..., 3, 3), the matrix of the cross product."""
+    x, y, z = np.moveaxis(vector, -1, 0)
+    zero = np.zeros_like(x)
+    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vector.shape[:-1], 3, 3)
+
+
+def exp(vector: np.ndarray) -> np.ndarray:
+    """Axis-angle (..., 3) rad -> rotations (..., 3, 3)."""
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    cross = skew(vector)
+    return (
+        np.eye(3)
+        + np.sinc(angle / np.pi) * cross
+        + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
+    )
+
+
+def log(rotation: np.ndarray) -> np.ndarray:
+    """Rotations (..., 3, 3) -> axis-angle (..., 3), angle in [0, pi]; exact at half turns too (by the quaternion)."""
+    m = rotation
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    d, e, f = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
+    rows = np.stack(
+        [
+            np.stack([1 + xx + yy + zz, a, b, c], -1),
+            np.stack([a, 1 + xx - yy - zz, d, e], -1),
+            np.stack([b, d, 1 - xx + yy - zz, f], -1),
+            np.stack([c, e, f, 1 - xx - yy + zz], -1),
+        ],
+        -2,
+    )
+    best = np.diagonal(rows, axis1=-2, axis2=-1).argmax(-1)[..., None, None]
+    q = np.take_along_axis(rows, best, -2)[..., 0, :]
+    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    q = np.where(q[..., :1] < 0, -q, q)
+    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, q[..., :1])
+    return q[..., 1:] * np.where(sine < 1e-9, 2.0, angle / np.maximum(sine, 1e-9))
+
+
+def inverse_right_jacobian(vector: np.ndarray) -> np.ndarray:
+    """(..., 3) -> (..., 3, 3): d log(exp(vector) exp(d)) / d d at d = 0 (Sola et al. 2018, eq. 144)."""
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    safe = np.clip(angle, 1e-3, np.pi - 1e-6)
+    curve = 1 / safe**2 - (1 + np.cos(safe)) / (2 * safe * np.sin(safe))
+    cross = skew(vector)
+    return np.eye(3) + 0.5 * cross + np.where(angle < 1e-3, 1 / 12, curve) * (cross @ cross)
