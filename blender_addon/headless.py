@@ -2,9 +2,10 @@
 """`python -m blender_addon.headless JOB.json`: results to .blend and .glb without a window.
 
 The command line's `--export blend,glb` calls this in a process of its own, where `import bpy` works.
-JOB.json: {"results": [npz, …] of the people of one picture, "body": npz with the protocol's `body` arrays and
-`name`, `license`, `joint_names`, "image": path of the upright picture or null, "blend": path or null, "glb":
-path or null}
+
+JOB.json is a map with `results`, the npz files of the people of one picture; `body`, an npz with the protocol's
+`body` arrays and `name`, `license`, `joint_names`; `image`, the upright picture, or null; `blend` and `glb`, what
+to write, or null.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def addon():
     """The add-on, enabled; disabled again at the end."""
-    import addon_utils
-    import bpy
+    import bpy  # makes addon_utils importable
+    import addon_utils  # isort: skip
 
     assert addon_utils.enable("blender_addon", default_set=True) is not None
     yield sys.modules["blender_addon"]

@@ -1,6 +1,8 @@
-"""Stands in for the recovery in a real worker process: bodies in random poses, and what the source's name asks for.
+"""Stands in for the recovery in a real worker process: bodies in random poses, and what the source's name
+asks for.
 
-`nobody`, `two` people, `bad` (BadInput), `die` (kills its process), `wait` (works until it is cancelled), else one person.
+`nobody`, `two` people, `bad` (BadInput), `die` (kills its process), `wait` (works until it is cancelled),
+else one person.
 """
 
 from __future__ import annotations
@@ -18,16 +20,37 @@ import numpy as np
 from backend.body.registry import available_bodies
 from backend.errors import BadInput
 from backend.results import Camera, FrameResult, RecoveredPerson
-from blender_addon.scene.skinning import skinned_vertices
 from blender_addon.scene.records import Body, Person
+from blender_addon.scene.skinning import skinned_vertices
 
 ROOT = Path(__file__).parents[2]
 BODY = available_bodies()[0].name  # the server knows no other
-NAMES = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck "
-    "left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
-    "left_hand right_hand"
-).split()
+NAMES = [
+    "pelvis",
+    "left_hip",
+    "right_hip",
+    "spine1",
+    "left_knee",
+    "right_knee",
+    "spine2",
+    "left_ankle",
+    "right_ankle",
+    "spine3",
+    "left_foot",
+    "right_foot",
+    "neck",
+    "left_collar",
+    "right_collar",
+    "head",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hand",
+    "right_hand",
+]
 
 CAMERA = Camera(700.0, 700.0, 300.0, 250.0, 640, 480)
 
@@ -134,3 +157,11 @@ class StandIn:
             reprojection_px=one.reprojection_px,
             reprojection_relative=one.reprojection_relative,
         )
+
+
+def write_png(path: Path, width: int = 8, height: int = 6) -> Path:
+    """A small picture."""
+    from PIL import Image
+
+    Image.new("RGB", (width, height), (200, 120, 40)).save(path)
+    return path

@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from stand_in import BODY, CAMERA, make_body, random_person
+from stand_in import BODY, CAMERA, make_body, random_person, write_png
 
 from blender_addon import preferences, runtime
 from blender_addon.job import Ended, RecoveryJob, Source
@@ -25,15 +25,8 @@ def choose(scene: bpy.types.Scene, folder: Path, *names: str) -> None:
     for name in names:
         path = folder / name
         if not path.exists():
-            write_picture(path)
+            write_png(path)
         scene.recover_mesh.photos.add().path = str(path)
-
-
-def write_picture(path: Path) -> None:
-    image = bpy.data.images.new("picture", 8, 6)
-    image.filepath_raw, image.file_format = str(path), "PNG"
-    image.save()
-    bpy.data.images.remove(image)
 
 
 def rigs() -> list[bpy.types.Object]:
@@ -87,7 +80,10 @@ def test_several_photos(stand_in, scene, tmp_path):
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
     assert [c.name for c in build.photos(scene)] == ["one", "two"]
     assert len(rigs()) == 3
-    assert runtime.state.notes == ["nobody.png: nobody found.", "bad.png: bad.png is no image. Choose a photo."]
+    assert runtime.state.notes == [
+        "nobody.png: nobody found.",
+        "bad.png: bad.png is no image. Choose a photo.",
+    ]
     first, second = build.photos(scene)
     layer = bpy.context.view_layer
     assert (build.is_shown(layer, first), build.is_shown(layer, second)) == (False, True)
@@ -186,7 +182,9 @@ def test_cancel(stand_in, scene, tmp_path):
     choose(scene, tmp_path, "one.png", "wait.png")
 
     def cancel() -> None:
-        wait_until(lambda: runtime.state.job and "wait.png" in runtime.state.job.progress.text, "the second photo")
+        wait_until(
+            lambda: runtime.state.job and "wait.png" in runtime.state.job.progress.text, "the second photo"
+        )
         runtime.state.job.cancel()
 
     thread = threading.Thread(target=cancel)

@@ -1,0 +1,345 @@
+"""Blender's evaluated mesh and camera against the backend's body model and projection."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import pytest
+import torch
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Quaternion, Vector
+from stand_in import random_person, write_png
+
+from backend.body.loader import read_body
+from backend.body.model import BodyModel
+from backend.body.registry import find_body
+from backend.body.wire import body_message
+from backend.results import Camera
+from blender_addon.errors import UserError
+from blender_addon.scene import armature, basis, body, build, correctives, person, pose, records
+
+PEOPLE = 100
+MM = 1e-3
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The embedded body; with random correctives as long as it has none of its own."""
+    arrays = read_body(find_body("open"))
+    if np.abs(arrays.posedirs).max() < correctives.NEGLIGIBLE:
+        rng = np.random.default_rng(0)
+        arrays.posedirs = (0.002 * rng.standard_normal(arrays.posedirs.shape)).astype(np.float32)
+    return BodyModel(arrays)
+
+
+@pytest.fixture(scope="module")
+def record(model) -> records.Body:
+    return records.body_from_wire(*body_message(model))
+
+
+def photo_of(
+    people: list[records.Person], record: records.Body, camera: Camera | None = None
+) -> records.Photo:
+    c = camera or Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
+    return records.Photo(
+        "photo.jpg", (c.width, c.height), (c.fx, c.fy, c.cx, c.cy), "m", record.name, "CC0-1.0", people
+    )
+
+
+def camera_vertices(model, one: records.Person) -> np.ndarray:
+    """The backend's answer, in the camera frame."""
+    with torch.no_grad():
+        tensors = [torch.as_tensor(a, dtype=torch.float32)[None] for a in (one.poses, one.betas, one.trans)]
+        return model(*tensors).vertices[0].numpy()
+
+
+def evaluated_vertices(obj: bpy.types.Object) -> np.ndarray:
+    bpy.context.view_layer.update()
+    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
+    evaluated.data.vertices.foreach_get("co", points)
+    matrix = np.array(evaluated.matrix_world)
+    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def people_of(collection: bpy.types.Collection) -> list[tuple[bpy.types.Object, bpy.types.Object]]:
+    """(rig, skin) in the order of the result."""
+    return [person.parts(o) for o in collection.objects if o.get(person.KIND) == "rig"]
+
+
+def lift_of(collection: bpy.types.Collection) -> float:
+    return next(o for o in collection.objects if o.type == "CAMERA").location.z
+
+
+def test_vertices_are_the_backends(model, record, scene):
+    """Poses and shapes at random, each person built anew:
+
+    correctives, armature and sliders together are exact.
+    """
+    worst = 0.0
+    for first in range(0, PEOPLE, 4):
+        crowd = [random_person(seed, bend=0.5) for seed in range(first, first + 4)]
+        collection = build.build_photo(photo_of(crowd, record), record)
+        lift = np.array([0, 0, lift_of(collection)])
+        lowest = np.inf
+        for (_, skin), one in zip(people_of(collection), crowd, strict=True):
+            got = evaluated_vertices(skin)
+            worst = max(worst, np.abs(got - (basis.camera_points(camera_vertices(model, one)) + lift)).max())
+            lowest = min(lowest, got[:, 2].min())
+        assert abs(lowest) < MM  # the lowest of them stands on the floor
+        bpy.data.batch_remove(list(collection.objects))
+        bpy.data.collections.remove(collection)
+    print(f"\nworst of {PEOPLE}: {worst / MM:.4f} mm")
+    assert worst < MM
+
+
+def test_vertices_after_update_joints(model, record, scene):
+    """Sliders moved, Update Joints clicked, another pose set: still the backend's vertices."""
+    collection = build.build_photo(photo_of([random_person(0)], record), record)
+    ((rig, skin),) = people_of(collection)
+    bpy.context.view_layer.objects.active = skin
+    keys = skin.data.shape_keys.key_blocks
+    worst = 0.0
+    for seed in range(1, PEOPLE + 1):
+        one = random_person(seed, bend=0.5)
+        bpy.context.view_layer.update()
+        stood = (rig.matrix_world @ rig.pose.bones[0].matrix).translation
+        for k, value in enumerate(one.betas):
+            keys[body.SHAPE_KEY.format(k)].value = value
+        assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
+        bpy.context.view_layer.update()
+        assert ((rig.matrix_world @ rig.pose.bones[0].matrix).translation - stood).length < MM
+        pose.apply_pose(rig, record, one, lift_of(collection))
+        expected = basis.camera_points(camera_vertices(model, one)) + [0, 0, lift_of(collection)]
+        worst = max(worst, np.abs(evaluated_vertices(skin) - expected).max())
+    print(f"\nworst of {PEOPLE}: {worst / MM:.4f} mm")
+    assert worst < MM
+
+
+def test_update_joints_alone_keeps_the_pose(model, record, scene):
+    """New betas under the same pose: what the backend gives for these, with the pelvis where it was."""
+    one = random_person(5)
+    collection = build.build_photo(photo_of([one], record), record)
+    ((rig, skin),) = people_of(collection)
+    betas = random_person(6).betas
+    for k, value in enumerate(betas):
+        skin.data.shape_keys.key_blocks[body.SHAPE_KEY.format(k)].value = value
+    bpy.context.view_layer.objects.active = rig
+    assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
+    trans = one.trans + record.rest_joints(one.betas)[0] - record.rest_joints(betas)[0]
+    changed = records.Person(one.poses, betas, trans, one.confidence)
+    expected = basis.camera_points(camera_vertices(model, changed)) + [0, 0, lift_of(collection)]
+    assert np.abs(evaluated_vertices(skin) - expected).max() < MM
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        Camera(900.0, 900.0, 399.5, 299.5, 800, 600),
+        Camera(1500.0, 1500.0, 299.5, 449.5, 600, 900),
+        Camera(700.0, 700.0, 500.0, 100.0, 640, 480),
+        Camera(620.0, 620.0, -40.0, 700.0, 480, 640),
+        Camera(800.0, 1000.0, 410.0, 280.0, 800, 600),
+        Camera(1000.0, 800.0, 390.0, 310.0, 600, 800),
+        Camera(12.0, 12.0, 319.5, 239.5, 640, 480),
+    ],
+    ids=[
+        "landscape",
+        "portrait",
+        "off-centre",
+        "far off-centre",
+        "tall pixels",
+        "wide pixels",
+        "shorter than 1 mm",
+    ],
+)
+def test_projection_is_the_backends(model, record, scene, camera):
+    one = random_person(3)
+    collection = build.build_photo(photo_of([one], record, camera), record)
+    ((_, skin),) = people_of(collection)
+    expected = camera.project(camera_vertices(model, one))[::37]
+    seen = [
+        world_to_camera_view(scene, scene.camera, Vector(p)) for p in evaluated_vertices(skin)[::37].tolist()
+    ]
+    size = np.array([scene.render.resolution_x, scene.render.resolution_y])
+    assert tuple(size) == (camera.width, camera.height)
+    # Blender's 0..1 spans the whole picture, from the edge of its first pixel, whose centre is 0
+    pixels = np.array([[p.x, 1 - p.y] for p in seen]) * size - 0.5
+    assert np.abs(pixels - expected).max() < 0.02
+
+
+def test_correctives_need_no_python(record, scene):
+    """Simple expressions are evaluated with auto-run off, and follow a pose that is not stored in quaternions."""
+    collection = build.build_photo(photo_of([random_person(1)], record), record)
+    ((rig, skin),) = people_of(collection)
+    drivers = skin.data.shape_keys.animation_data.drivers
+    assert len(drivers) == int((np.abs(record.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
+    assert all(d.driver.is_simple_expression and d.driver.is_valid for d in drivers)
+    assert max(len(d.driver.expression) for d in drivers) <= 256
+    before = evaluated_vertices(skin)
+    for bone in rig.pose.bones:
+        bone.rotation_mode = "XYZ"  # Blender converts the rotation; only Euler angles are left
+        bone.rotation_quaternion = Quaternion()
+    assert np.abs(evaluated_vertices(skin) - before).max() < MM
+
+
+def test_negligible_correctives_are_left_out(record, scene):
+    few = np.zeros_like(record.posedirs)
+    few[:, :, 17] = 0.01
+    one = records.Body(**{**vars(record), "posedirs": few})
+    collection = build.build_photo(photo_of([random_person(1)], one), one)
+    ((_, skin),) = people_of(collection)
+    assert [k.name for k in skin.data.shape_keys.key_blocks if k.name.startswith("Pose")] == ["Pose017"]
+
+
+def test_mesh_has_what_an_artist_needs(record, scene):
+    collection = build.build_photo(photo_of([random_person(1)], record), record)
+    ((rig, skin),) = people_of(collection)
+    mesh = skin.data
+    assert (len(mesh.vertices), len(mesh.polygons)) == (len(record.v_template), len(record.faces))
+    corners = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    assert np.array_equal(corners.reshape(-1, 3), record.faces)
+    assert all(p.use_smooth for p in mesh.polygons)
+    assert not mesh.validate()
+    weights = np.zeros_like(record.weights)
+    for vertex in mesh.vertices:
+        for group in vertex.groups:
+            weights[vertex.index, group.group] = group.weight
+    assert np.abs(weights - record.weights).max() < 1e-6
+    assert [g.name for g in skin.vertex_groups] == list(record.joint_names)
+    assert [k.name for k in mesh.shape_keys.key_blocks[1:11]] == [f"Shape{k:03d}" for k in range(10)]
+    assert all((k.slider_min, k.slider_max) == (-5, 5) for k in mesh.shape_keys.key_blocks[1:11])
+
+
+def test_uvs(record, scene):
+    rng = np.random.default_rng(0)
+    uv = rng.random((3 * len(record.faces), 2)).astype(np.float32)
+    one = records.Body(**{**vars(record), "uv": uv})
+    mesh = body.create_mesh(one, "with UVs")
+    got = np.empty(uv.size, np.float32)
+    mesh.uv_layers.active.data.foreach_get("uv", got)
+    assert np.array_equal(got.reshape(-1, 2), uv)
+
+
+def test_large_betas_fit_their_sliders(record, scene):
+    one = random_person(1)
+    one.betas[0] = -7.25
+    collection = build.build_photo(photo_of([one], record), record)
+    ((_, skin),) = people_of(collection)
+    assert skin.data.shape_keys.key_blocks["Shape000"].value == pytest.approx(-7.25)
+
+
+def test_bones(record, scene):
+    collection = build.build_photo(photo_of([random_person(2)], record), record)
+    ((rig, _),) = people_of(collection)
+    bones = rig.data.bones
+    assert list(rig.data["joint_names"]) == list(record.joint_names)
+    assert sorted(b.name for b in bones) == sorted(record.joint_names)
+    for name, parent in zip(record.joint_names, record.parents, strict=True):
+        found = bones[name].parent
+        assert (record.joint_names.index(found.name) if found else -1) == parent
+    assert [rig.pose.bones[n]["confidence"] for n in record.joint_names] == pytest.approx(
+        random_person(2).confidence.tolist()
+    )
+
+
+def test_hinges_bend_about_local_x(record, scene):
+    """A positive turn about local X takes shins back, forearms forward, hands down, the trunk forward."""
+    still = records.Person(np.zeros((24, 3)), np.zeros(10), np.array([0, 0, 4.0]), np.ones(24))
+    still.poses[0] = [np.pi, 0, 0]
+    collection = build.build_photo(photo_of([still], record), record)
+    ((rig, _),) = people_of(collection)
+    forward, up = Vector((0, -1, 0)), Vector((0, 0, 1))
+    expected = {
+        "knee": -forward,
+        "elbow": forward,
+        "wrist": -up,
+        "spine1": forward,
+        "neck": forward,
+        "foot": -up,
+    }
+    for bone in rig.pose.bones:
+        direction = expected.get(bone.name.rpartition("_")[2])
+        if direction is None:
+            continue
+        bpy.context.view_layer.update()
+        before = bone.tail.copy()
+        bone.rotation_quaternion = Quaternion((1, 0, 0), 0.3)
+        bpy.context.view_layer.update()
+        assert (bone.tail - before).normalized().dot(direction) > 0.7, bone.name
+        bone.rotation_quaternion = Quaternion()
+
+
+def test_left_and_right_mirror(model, record, scene):
+    """Paste Flipped works: mirrored rest axes, up to the small asymmetry of the body itself."""
+    collection = build.build_photo(photo_of([random_person(2)], record), record)
+    ((rig, _),) = people_of(collection)
+    for bone in rig.data.bones:
+        if not bone.name.startswith("left_"):
+            continue
+        other = rig.data.bones[bone.name.replace("left_", "right_")]
+        mirror = np.diag([-1.0, 1.0, 1.0])
+        mine, its = np.array(bone.matrix_local.to_3x3()), np.array(other.matrix_local.to_3x3())
+        assert np.abs(mirror @ mine @ np.diag([-1.0, 1.0, 1.0]) - its).max() < 0.02, bone.name
+
+
+def test_rest_axes_are_the_same_for_everybody(record, scene):
+    """So a pose copied from one person means the same on another."""
+    collection = build.build_photo(photo_of([random_person(1), random_person(2)], record), record)
+    (first, _), (second, _) = people_of(collection)
+    assert np.abs(armature.rest_axes(first.data) - armature.rest_axes(second.data)).max() < 1e-4
+    heads = [np.array([b.head_local for b in rig.data.bones]) for rig in (first, second)]
+    assert np.abs(heads[0] - heads[1]).max() > 0.005
+
+
+def test_failure_leaves_nothing(record, scene, monkeypatch):
+    kinds = ("objects", "meshes", "armatures", "cameras", "collections", "materials", "shape_keys", "images")
+    before = {kind: len(getattr(bpy.data, kind)) for kind in kinds}
+
+    def fail(*_: object) -> None:
+        raise MemoryError("no room for the second person's correctives")
+
+    monkeypatch.setattr(person.pose, "apply_pose", fail)
+    with pytest.raises(MemoryError):
+        build.build_photo(photo_of([random_person(1), random_person(2)], record), record)
+    assert {kind: len(getattr(bpy.data, kind)) for kind in kinds} == before
+
+
+def test_results_that_do_not_fit(record, scene):
+    one = random_person(1)
+    other = records.Body(**{**vars(record), "name": "another"})
+    with pytest.raises(UserError, match=r"made for the body .*another"):
+        build.build_photo(photo_of([one], record), other)
+    short = records.Person(one.poses[:16], one.betas, one.trans, one.confidence)
+    with pytest.raises(UserError, match="16 joints"):
+        build.build_photo(photo_of([short], record), record)
+    nan = records.Person(one.poses * np.nan, one.betas, one.trans, one.confidence)
+    with pytest.raises(UserError, match="not numbers"):
+        build.build_photo(photo_of([nan], record), record)
+    with pytest.raises(UserError, match="makes no sense"):
+        build.build_photo(photo_of([one], record, Camera(0.0, 0.0, 0.0, 0.0, 10, 10)), record)
+
+
+def test_picture_is_packed(record, scene, tmp_path):
+    """An EXIF-turned photo shows as the backend saw it, wherever the file goes."""
+    upright = write_png(tmp_path / "upright.png", 40, 30).read_bytes()
+    shown = photo_of([random_person(1)], record, Camera(50.0, 50.0, 19.5, 14.5, 40, 30))
+    build.build_photo(records.Photo(**{**vars(shown), "picture": upright}), record)
+    image = scene.camera.data.background_images[0].image
+    assert bytes(image.packed_file.data) == upright
+    assert tuple(image.size) == (40, 30)
+
+
+def test_mode_and_selection_are_kept(record, scene):
+    mesh = bpy.data.meshes.new("mine")
+    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    mine = bpy.data.objects.new("mine", mesh)
+    scene.collection.objects.link(mine)
+    bpy.context.view_layer.objects.active = mine
+    mine.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    build.build_photo(photo_of([random_person(1)], record), record)
+    assert (mine.mode, bpy.context.view_layer.objects.active) == ("EDIT", mine)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert [o.name for o in bpy.context.view_layer.objects if o.select_get()] == ["mine"]
