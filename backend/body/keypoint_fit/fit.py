@@ -10,7 +10,7 @@ import numpy as np
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.confidence import joint_confidence
 from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, INDEX, SOURCES
+from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_INDEX, BONE_TO, INDEX, LEG_BONES, SOURCES
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
@@ -19,7 +19,10 @@ from backend.errors import BadInput
 from backend.people.person import DetectedPerson
 from backend.results import Camera
 
-_SEEN = (0.3, 0.6)  # visibility below the first is a guess, above the second a sight
+_SEEN = (
+    0.1,
+    0.5,
+)  # visibility below the first is out of sight, above the second a sight; a guess lies between
 # weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
 _STAGES = ((6.0, 1.0, 8), (3.0, 0.6, 10), (3.0, 0.6, 14))
 
@@ -52,7 +55,9 @@ def fit_keypoints(
         return []
     if len(body.joint_names) != 24:
         raise BadInput(
-            "bad_body", f"{body.name} has {len(body.joint_names)} joints, the fit needs SMPL's 24.", "Use another body."
+            "bad_body",
+            f"{body.name} has {len(body.joint_names)} joints, the fit needs SMPL's 24.",
+            "Use another body.",
         )
     skeleton = Skeleton(body)
     observed = _observe(people, camera)
@@ -65,12 +70,38 @@ def fit_keypoints(
     return _answers(skeleton, problem, state)
 
 
+_MAX_LEVEL = np.deg2rad(25)
+
+
+def _level(world: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Turn 3D landmarks (B, K, 3) about the camera's x axis so that whoever shows both feet stands over them.
+
+    A camera that looks down makes everybody lean towards it or away; which part of a lean is the camera's cannot be
+    known from one person.  But nobody keeps a balance with the trunk beside the feet, so the trunk's lead in depth is
+    taken for the camera's: wholly where it is sideways for the person, half where it is forward or backward (sitting).
+    """
+
+    def middle(*names: str) -> np.ndarray:
+        return world[:, [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in names]].mean(1)
+
+    rise = middle("hip", "shoulder") - middle("ankle", "heel", "toe")
+    across = _unit(world[:, INDEX["left_hip"]] - world[:, INDEX["right_hip"]])
+    lean = np.arctan2(rise[:, 2], np.maximum(-rise[:, 1], 0.2))  # rad, away from the camera
+    share = 0.5 + 0.5 * across[:, 2] ** 2
+    both_feet = np.clip(2 * seen[:, [INDEX["left_ankle"], INDEX["right_ankle"]]].min(1), 0, 1)
+    angle = np.clip(lean * share, -_MAX_LEVEL, _MAX_LEVEL) * both_feet
+    turn = rot.exp(np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1))
+    return world @ np.swapaxes(turn, -1, -2)
+
+
 def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:
     points = np.stack([person.keypoints2d for person in people]).astype(float)
     world = np.stack([person.keypoints3d for person in people]).astype(float)
     if points.shape[1:] != (33, 3) or world.shape[1:] != (33, 3) or not np.isfinite([points, world]).all():
         raise BadInput(
-            "bad_keypoints", "The keypoints are not 33 finite MediaPipe landmarks.", "Detect the people again."
+            "bad_keypoints",
+            "The keypoints are not 33 finite MediaPipe landmarks.",
+            "Detect the people again.",
         )
 
     def landmarks(values: np.ndarray) -> np.ndarray:
@@ -81,12 +112,31 @@ def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:
     inside = ((uv > -0.5) & (uv < [camera.width - 0.5, camera.height - 0.5])).all(-1)
     rising = np.clip((visibility - _SEEN[0]) / (_SEEN[1] - _SEEN[0]), 0, 1)
     seen = rising * rising * (3 - 2 * rising) * inside
-    places = landmarks(world)
+    places = _level(landmarks(world), seen)
     span = places[:, BONE_TO] - places[:, BONE_FROM]
     directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
+    known = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
+    directions, known = _hang_unseen_legs(directions, known)
     return Observations(
-        uv, seen, directions, np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy]), _extent(uv, seen)
+        uv,
+        seen,
+        directions,
+        known,
+        np.array([camera.fx, camera.fy]),
+        np.array([camera.cx, camera.cy]),
+        _extent(uv, seen),
     )
+
+
+def _hang_unseen_legs(directions: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Legs out of sight stand: under an upright torso they point down, however it bends; else nothing is said."""
+    left, right = BONE_INDEX["left_hip", "left_shoulder"], BONE_INDEX["right_hip", "right_shoulder"]
+    upright = np.clip(-(directions[:, left, 1] + directions[:, right, 1]) / 2, 0, 1)
+    for bone in LEG_BONES:
+        unseen = (known[:, bone] < 0.2) & (upright > 0.3)
+        directions[unseen, bone] = (0.0, 1.0, 0.0)
+        known[unseen, bone] = 0.5 * upright[unseen]
+    return directions, known
 
 
 def _extent(uv: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -141,6 +191,13 @@ def _answers(skeleton: Skeleton, problem: Problem, state: State) -> list[Keypoin
     mean = (error * counted).sum(1) / counted.sum(1)
     poses = rot.log(state.rotations)
     return [
-        KeypointFit(poses[b], state.betas[b], state.trans[b], confidence[b], float(mean[b]), float(mean[b] / height[b]))
+        KeypointFit(
+            poses[b],
+            state.betas[b],
+            state.trans[b],
+            confidence[b],
+            float(mean[b]),
+            float(mean[b] / height[b]),
+        )
         for b in range(len(mean))
     ]

@@ -29,6 +29,7 @@ _JOINTS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]
     "left_hand": ((0.0, 0.0, 0.0), (3.0, 3.0, 3.0), (-0.3, -0.3, -0.3), (0.3, 0.3, 0.3)),
 }
 UNSEEN_STIFFNESS = 2.5  # least stiffness of a joint that moves nothing seen: it rests
+UNSEEN_HIP_STIFFNESS = 0.5  # but hips give way, so that the legs stand under a bent torso
 LIMIT_STIFFNESS = 8.0
 
 
@@ -45,5 +46,14 @@ def joint_priors(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.nda
         rest[j], stiffness[j], low[j], high[j] = entry
         if right:
             rest[j] = rest[j] * mirror
-            low[j], high[j] = np.minimum(low[j] * mirror, high[j] * mirror), np.maximum(low[j] * mirror, high[j] * mirror)
+            low[j], high[j] = (
+                np.minimum(low[j] * mirror, high[j] * mirror),
+                np.maximum(low[j] * mirror, high[j] * mirror),
+            )
     return rest, stiffness, low, high
+
+
+def unseen_stiffness(names: tuple[str, ...], stiffness: np.ndarray) -> np.ndarray:
+    """(J, 3): how firmly a joint rests when it moves nothing that is seen."""
+    least = [UNSEEN_HIP_STIFFNESS if name.endswith("_hip") else UNSEEN_STIFFNESS for name in names]
+    return np.maximum(stiffness, np.array(least)[:, None])

@@ -9,7 +9,7 @@ import numpy as np
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, WEIGHTS
-from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, UNSEEN_STIFFNESS, joint_priors
+from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, joint_priors, unseen_stiffness
 
 IMAGE_WEIGHT = 40.0  # of an error as large as the person
 SHAPE_WEIGHT = 0.5
@@ -24,12 +24,13 @@ class Observations:
     """What was detected, for B people and K landmarks.
 
     uv (B, K, 2) px; seen (B, K) 0..1, 0 for what is outside the picture or guessed; directions (B, bones, 3) unit,
-    camera frame; focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
+    camera frame; known (B, bones) 0..1, how far each direction is; focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
     """
 
     uv: np.ndarray
     seen: np.ndarray
     directions: np.ndarray
+    known: np.ndarray
     focal: np.ndarray
     center: np.ndarray
     size: np.ndarray
@@ -50,6 +51,7 @@ class Problem:
     def __init__(self, skeleton: Skeleton, observed: Observations) -> None:
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
+        self._unseen = unseen_stiffness(skeleton.names, self._stiffness)
         self._rest_inverse = np.swapaxes(rot.exp(rest), -1, -2)
         # a joint is seen as well as the best seen landmark that it moves
         moves = skeleton.moves[None] * observed.seen[:, :, None]
@@ -57,10 +59,11 @@ class Problem:
         hips = [k for k, j in enumerate(skeleton.landmarks.joint) if j == 0]
         hips_seen = observed.seen[:, hips].mean(1)
         self._upright = UPRIGHT_WEIGHT + (1 - hips_seen) * (UPRIGHT_WEIGHT_NO_HIPS - UPRIGHT_WEIGHT)
-        pairs = np.minimum(observed.seen[:, BONE_FROM], observed.seen[:, BONE_TO])
-        self._bone_weights = BONE_WEIGHTS * pairs
+        self._bone_weights = BONE_WEIGHTS * observed.known
 
-    def residuals(self, state: State, weights: Weights, derive: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+    def residuals(
+        self, state: State, weights: Weights, derive: bool = True
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         turns, joints, points = self.skeleton.forward(state)
         moved = self.skeleton.jacobian(turns, joints, points) if derive else None
         blocks = [
@@ -111,13 +114,15 @@ class Problem:
         value = (unit - self.observed.directions) * weight[..., None]
         if moved is None:
             return value.reshape(len(value), -1), None
-        across = (np.eye(3) - unit[..., :, None] * unit[..., None, :]) * (weight[..., None, None] / length[..., None])
+        across = (np.eye(3) - unit[..., :, None] * unit[..., None, :]) * (
+            weight[..., None, None] / length[..., None]
+        )
         jacobian = across @ (moved[:, BONE_TO] - moved[:, BONE_FROM])
         return value.reshape(len(value), -1), jacobian.reshape(len(value), -1, moved.shape[-1])
 
     def _pose_prior(self, state, weights, derive):
         seen = self.joint_seen[..., None]
-        stiffness = seen * self._stiffness * weights.prior + (1 - seen) * np.maximum(self._stiffness, UNSEEN_STIFFNESS)
+        stiffness = seen * self._stiffness * weights.prior + (1 - seen) * self._unseen
         stiffness[:, 0] = 0
         angles = rot.log(self._rest_inverse @ state.rotations)
         return self._by_joint(angles * stiffness, rot.inverse_right_jacobian(angles), stiffness, derive)
@@ -156,5 +161,3 @@ class Problem:
         jacobian = np.zeros((len(value), 3, self.skeleton.size))
         jacobian[:, :, :3] = -root @ rot.skew(np.array([0.0, 1.0, 0.0])) * self._upright[:, None, None]
         return value, jacobian
-
-

@@ -17,9 +17,7 @@ def exp(vector: np.ndarray) -> np.ndarray:
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]
     cross = skew(vector)
     return (
-        np.eye(3)
-        + np.sinc(angle / np.pi) * cross
-        + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
+        np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
     )
 
 
