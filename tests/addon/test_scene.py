@@ -71,6 +71,11 @@ def lift_of(collection: bpy.types.Collection) -> float:
     return next(o for o in collection.objects if o.type == "CAMERA").location.z
 
 
+def lifted(vertices: np.ndarray, collection: bpy.types.Collection) -> np.ndarray:
+    """Camera frame -> where Blender should have them."""
+    return basis.camera_points(vertices) + np.array([0.0, 0.0, lift_of(collection)])
+
+
 def test_vertices_are_the_backends(model, record, scene):
     """Poses and shapes at random, each person built anew:
 
@@ -80,11 +85,10 @@ def test_vertices_are_the_backends(model, record, scene):
     for first in range(0, PEOPLE, 4):
         crowd = [random_person(seed, bend=0.5) for seed in range(first, first + 4)]
         collection = build.build_photo(photo_of(crowd, record), record)
-        lift = np.array([0, 0, lift_of(collection)])
         lowest = np.inf
         for (_, skin), one in zip(people_of(collection), crowd, strict=True):
             got = evaluated_vertices(skin)
-            worst = max(worst, np.abs(got - (basis.camera_points(camera_vertices(model, one)) + lift)).max())
+            worst = max(worst, np.abs(got - lifted(camera_vertices(model, one), collection)).max())
             lowest = min(lowest, got[:, 2].min())
         assert abs(lowest) < MM  # the lowest of them stands on the floor
         bpy.data.batch_remove(list(collection.objects))
@@ -110,7 +114,7 @@ def test_vertices_after_update_joints(model, record, scene):
         bpy.context.view_layer.update()
         assert ((rig.matrix_world @ rig.pose.bones[0].matrix).translation - stood).length < MM
         pose.apply_pose(rig, record, one, lift_of(collection))
-        expected = basis.camera_points(camera_vertices(model, one)) + [0, 0, lift_of(collection)]
+        expected = lifted(camera_vertices(model, one), collection)
         worst = max(worst, np.abs(evaluated_vertices(skin) - expected).max())
     print(f"\nworst of {PEOPLE}: {worst / MM:.4f} mm")
     assert worst < MM
@@ -128,7 +132,7 @@ def test_update_joints_alone_keeps_the_pose(model, record, scene):
     assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
     trans = one.trans + record.rest_joints(one.betas)[0] - record.rest_joints(betas)[0]
     changed = records.Person(one.poses, betas, trans, one.confidence)
-    expected = basis.camera_points(camera_vertices(model, changed)) + [0, 0, lift_of(collection)]
+    expected = lifted(camera_vertices(model, changed), collection)
     assert np.abs(evaluated_vertices(skin) - expected).max() < MM
 
 
@@ -194,7 +198,7 @@ def test_negligible_correctives_are_left_out(record, scene):
 
 def test_mesh_has_what_an_artist_needs(record, scene):
     collection = build.build_photo(photo_of([random_person(1)], record), record)
-    ((rig, skin),) = people_of(collection)
+    ((_, skin),) = people_of(collection)
     mesh = skin.data
     assert (len(mesh.vertices), len(mesh.polygons)) == (len(record.v_template), len(record.faces))
     corners = np.empty(len(mesh.loops), np.int32)
