@@ -83,12 +83,20 @@ def report(photos: list[Path], seconds: float) -> int:
         print("No body was recovered from any picture.", file=sys.stderr)
         missing = 1
     for blend in made:
-        absent = [s for s in (".glb", "_blender.png", "_overlay.png", "_person0.npz") if not (OUT / f"{blend.stem}{s}").exists()]
+        absent = [
+            s
+            for s in (".glb", "_blender.png", "_overlay.png", "_person0.npz")
+            if not (OUT / f"{blend.stem}{s}").exists()
+        ]
         if absent:
             print(f"{blend.stem}: missing {', '.join(absent)}", file=sys.stderr)
             missing = 1
-    print("Open a .blend in Blender 4.2 or later (numpad 0 looks through the photo's camera), a .glb in any viewer.")
-    print("To use it yourself: Blender > Edit > Preferences > Get Extensions > Install from Disk > dist/recover_mesh-*.zip")
+    print(
+        "Open a .blend in Blender 4.2 or later (numpad 0 looks through the photo's camera), a .glb in any viewer."
+    )
+    print(
+        "To use it yourself: Blender > Edit > Preferences > Get Extensions > Install from Disk > dist/recover_mesh-*.zip"
+    )
     return missing
 
 
