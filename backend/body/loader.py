@@ -14,7 +14,6 @@ from backend.body.model import BodyArrays, BodyModel
 from backend.body.unpickle import read_pickle
 from backend.errors import BadInput
 
-OPEN_BODY = Path(__file__).resolve().parent.parent / "assets" / "open_body.npz"
 SMPL_LICENSE = "SMPL body model licence, Max-Planck-Gesellschaft: non-commercial use"
 _NEEDED = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
 _HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."

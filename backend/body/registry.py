@@ -1,4 +1,4 @@
-"""The bodies by name: the embedded one, and those that the user has imported."""
+"""The bodies by name: the embedded one, and those that the user has imported.  Listing them needs no torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from backend.errors import BadInput
 from backend.paths import data_dir
 
+OPEN_BODY = Path(__file__).resolve().parent.parent / "assets" / "open_body.npz"
 OPEN_NAMES = ("open", "open_body")
 
 
@@ -26,8 +27,6 @@ class BodySpec:
 
 def available_bodies() -> list[BodySpec]:
     """The embedded body first, then the imported ones by name.  Cheap: reads names and licences only."""
-    from backend.body.loader import OPEN_BODY
-
     specs = [BodySpec("open_body", "Open Body", "CC0-1.0", OPEN_BODY)]
     for path in sorted(_folder().glob("*.npz")):
         with np.load(path, allow_pickle=False) as archive:

@@ -75,7 +75,9 @@ def test_without_the_option_the_standard_input_means_nothing():
 
 
 def test_a_killed_server_takes_its_worker_along():
-    with ServerProcess() as server:
+    with ServerProcess() as server, BareClient(server.endpoint) as client:
+        client.recover("j", "ok")
+        client.collect("j")  # the worker is idle now: its only sign is the end of its input
         pids = all_pids(server)
         server.process.kill()
         wait_ended(server, pids)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import threading
+import time
+from collections import deque
+from pathlib import Path
 
 import msgpack
 import numpy as np
 import pytest
 import zmq
-from server_process import BareClient, ServerProcess, is_running, wait_for
+from server_process import PATIENCE, TOKEN, BareClient, ServerProcess, is_running, wait_for
 
 from backend import protocol
 from backend.protocol import RESULT_WINDOW
@@ -185,6 +189,15 @@ def test_nothing_of_a_cancelled_job_comes_late(client, gate):
     assert set(late) == {"k"}
 
 
+def test_the_worker_gives_a_cancelled_picture_up(client):
+    client.recover("j", "stages:600")  # seconds
+    client.expect("progress", ("accepted",))
+    client.send("cancel", job="j")
+    client.expect("cancelled")
+    client.recover("k", "ok")
+    assert kinds(client.collect("k")) == ["result", "done"]
+
+
 def test_a_queued_job_is_cancelled(client, gate):
     client.recover("j", gate.source)
     client.recover("k", "ok")
@@ -225,8 +238,6 @@ def test_two_clients_take_turns(server, client, gate):
 
 
 def test_turns_are_by_picture():
-    from collections import deque
-
     from backend.serving.jobs import Job, JobQueue
 
     def job(client, name):
@@ -306,13 +317,19 @@ def test_a_model_that_cannot_be_loaded_fails_the_job():
         assert (found[0][1]["code"], found[0][1]["hint"]) == ("no_weights", "Download them.")
 
 
-def test_workers_that_always_die_fail_the_jobs_and_leave_the_server():
+def test_workers_that_always_die_fail_the_jobs_and_leave_the_server(tmp_path, monkeypatch):
+    log = tmp_path / "deaths"
+    monkeypatch.setenv("FAKE_DEATHS", str(log))
     with (
         ServerProcess(factory="fake_recoverer:DyingRecoverer") as server,
         BareClient(server.endpoint) as client,
     ):
-        client.recover("j", "ok")
-        assert client.collect("j")[-1][1]["code"] == "worker_died"
+        for k in range(8):
+            client.recover(f"j{k}", "ok")
+        failed = [client.expect("error") for _ in range(8)]
+        assert [header["job"] for header in failed] == [f"j{k}" for k in range(8)]
+        assert {header["code"] for header in failed} == {"worker_died"}
+        assert len(log.read_text()) < 8  # it did not take a death for each of them
         client.send("ping", "still there")
         assert client.expect("pong", ("progress",))["request"] == "still there"
 
@@ -321,19 +338,20 @@ def test_the_jobs_of_a_dead_client_are_cancelled(server, client, gate):
     dead = BareClient(server.endpoint)
     dead.recover("j", gate.source, *["ok"] * 1000)
     gate.wait_started()
+    time.sleep(0.3)  # the last progress has left: from now on there is nothing to send to it
     dead.close()
-    client.recover("k", "ok")
-    assert client.expect("accepted", ())["queued"] == 1
-    gate.open()
-    assert kinds(client.collect("k")) == ["result", "done"]
 
     def only_job():
-        client.recover("l", "ok")
+        client.recover("k", "ok")
         ahead = client.expect("accepted", ())["queued"]
-        client.collect("l")
+        client.send("cancel", job="k")
+        client.expect("cancelled")
         return ahead == 0
 
     wait_for(only_job, "the dead client's job to be dropped")
+    gate.open()
+    client.recover("l", "ok")
+    assert kinds(client.collect("l")) == ["result", "done"]
 
 
 def test_before_hello_nothing_is_answered_but_an_error(server):
@@ -383,34 +401,74 @@ def test_messages_that_are_none_are_answered_and_survived(server, client):
     assert kinds(client.collect("j")) == ["result", "done"]
 
 
-def test_a_frame_over_the_limit_ends_only_its_connection(client):
-    """The limit itself is hundreds of MiB, so it is lowered here, in a server of this process."""
+@contextlib.contextmanager
+def server_here(**options):
+    """A server in a thread of this process, for options that the command line does not offer."""
     from backend.server import Server, ServerOptions
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "MAX_ARRAY_BYTES", 100_000)
-        server = Server(ServerOptions(token="t", factory="no:such", model=""))
+    server = Server(ServerOptions(token=TOKEN, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        with (
-            BareClient(server.endpoint, hello=False) as bare,
-            BareClient(server.endpoint, hello=False) as good,
-        ):
-            good.send("hello", token="t", client="good")
-            good.expect("welcome")
-            bare.send("hello", token="t", client="bad")
-            bare.expect("welcome")
-            bare.socket.send(b"\0" * 200_000)
-            while not bare.socket.poll(100):  # ZeroMQ connects again by itself, as somebody new
-                bare.send("ping")
-            assert bare.expect("error")["code"] == "hello_first"
-            good.send("ping")
-            good.expect("pong")
+        yield server
     finally:
         server.stop()
-        thread.join(30)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_a_frame_over_the_limit_ends_only_its_connection(monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_ARRAY_BYTES", 100_000)  # instead of hundreds of MiB
+    with (
+        server_here(factory="no:such", model="") as server,
+        BareClient(server.endpoint) as good,
+        BareClient(server.endpoint) as bad,
+    ):
+        bad.socket.send(b"\0" * 200_000)
+        while not bad.socket.poll(100):  # ZeroMQ connects again by itself, as somebody new
+            bad.send("ping")
+        assert bad.expect("error")["code"] == "hello_first"
+        good.send("ping")
+        good.expect("pong", ())
+
+
+def test_a_picture_that_hangs_ends_the_worker_and_not_the_server(gate, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with (
+        server_here(factory="fake_recoverer:FakeRecoverer", task_seconds=2.0) as server,
+        BareClient(server.endpoint) as client,
+    ):
+        client.recover("j", gate.source)
+        assert client.collect("j")[-1][1]["code"] == "worker_died"
+        client.recover("k", "ok")
+        assert kinds(client.collect("k")) == ["result", "done"]
+
+
+def test_too_many_clients_are_refused(monkeypatch):
+    from backend.serving import sessions
+
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
+    with (
+        server_here(factory="no:such", model="") as server,
+        BareClient(server.endpoint),
+        BareClient(server.endpoint, hello=False) as second,
+    ):
+        second.send("hello", token=TOKEN, client="second")
+        assert second.expect("error", ())["code"] == "busy"
+
+
+def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch):
+    from backend.serving import sessions
+
+    monkeypatch.setattr(sessions, "CLIENT_SILENCE_SECONDS", 2.0)
+    with server_here(factory="no:such", model="") as server, BareClient(server.endpoint) as client:
+        for _ in range(5):  # together longer than the limit
+            time.sleep(0.5)
+            client.send("ping")
+            client.expect("pong", ())
+        time.sleep(3.0)
+        client.send("ping")
+        assert client.expect("error")["code"] == "hello_first"
 
 
 def test_a_peer_that_vanishes_is_dropped_and_the_full_one_too():
