@@ -120,7 +120,7 @@ class RECOVERMESH_PT_body(_Sidebar, Panel):
         for k in range(armature.beta_count(rig.data)):
             key = blocks.get(SHAPE_KEY.format(k))
             if key is not None:
-                shape.prop(key, "value", text="Shape" if k == 0 else " ")
+                shape.prop(key, "value", text=f"Shape {k + 1}")
         layout.operator("recover_mesh.update_joints", icon="BONE_DATA")
 
 

@@ -28,6 +28,7 @@ def create_armature(
     collection.objects.link(obj)
     for key in STORED:
         data[key] = np.asarray(getattr(body, key), np.float64).ravel().tolist()
+    data["floor"] = body.floor
     data["joint_names"] = list(body.joint_names)
     with edit_mode(obj):
         for j, joint in enumerate(body.joint_names):
@@ -78,7 +79,7 @@ def _place(data: bpy.types.Armature, betas: np.ndarray) -> None:
     joints = template + directions @ betas
     axes = skeleton.bone_axes(names, parents, template)
     lengths = skeleton.bone_lengths(names, parents, joints, axes)
-    heads = basis.body_points(joints)
+    heads = basis.body_points(joints) + np.array([0.0, 0.0, data["floor"]])
     for j, name in enumerate(names):
         bone = data.edit_bones[name]
         bone.head = (0.0, 0.0, 0.0)

@@ -14,12 +14,17 @@ SHAPE_KEY = "Shape{:03d}"
 SLIDER = 5.0
 
 
+def rest_points(body: Body) -> np.ndarray:
+    """(V, 3) the body at betas 0 in Blender's axes, standing on the origin."""
+    return basis.body_points(body.v_template) + np.array([0.0, 0.0, body.floor])
+
+
 def create_mesh(body: Body, name: str) -> bpy.types.Mesh:
     """The body at betas 0 as a mesh datablock, facing -y, with UVs where the body has them."""
     faces = np.ascontiguousarray(body.faces, np.int32)
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(len(body.v_template))
-    mesh.vertices.foreach_set("co", _flat(basis.body_points(body.v_template)))
+    mesh.vertices.foreach_set("co", _flat(rest_points(body)))
     mesh.loops.add(faces.size)
     mesh.loops.foreach_set("vertex_index", faces.ravel())
     mesh.polygons.add(len(faces))
@@ -58,7 +63,7 @@ def add_weights(body: Body, obj: bpy.types.Object) -> None:
 def add_shape_keys(body: Body, obj: bpy.types.Object, betas: np.ndarray) -> None:
     """Basis and one key per beta, with the person's betas as values."""
     obj.shape_key_add(name="Basis", from_mix=False)
-    rest = basis.body_points(body.v_template)
+    rest = rest_points(body)
     for k in range(body.shapedirs.shape[2]):
         limit = max(SLIDER, float(np.ceil(abs(betas[k]))))
         key = add_key(obj, SHAPE_KEY.format(k), rest + basis.body_points(body.shapedirs[:, :, k]), limit)

@@ -21,11 +21,9 @@ _PARTS = "wxyz"
 _CHANNELS = {"w": "ROT_W", "x": "ROT_X", "y": "ROT_Y", "z": "ROT_Z"}
 
 
-def add_correctives(
-    record: Body, obj: bpy.types.Object, rig: bpy.types.Object, rest: np.ndarray | None = None
-) -> int:
+def add_correctives(record: Body, obj: bpy.types.Object, rig: bpy.types.Object) -> int:
     """One driven shape key per corrective that does anything.  Returns how many were made."""
-    rest = basis.body_points(record.v_template) if rest is None else rest
+    rest = body.rest_points(record)
     axes = armature.rest_axes(rig.data)
     largest = np.abs(record.posedirs).max(axis=(0, 1)) if record.posedirs.size else np.zeros(0)
     made = 0

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from . import basis
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Body:
     joints_template: np.ndarray  # (J, 3)
     joints_shapedirs: np.ndarray  # (J, 3, B)
     uv: np.ndarray | None = None  # (3 F, 2)
+
+    @property
+    def floor(self) -> float:
+        """How far the body is raised in Blender so that it stands on its object's origin at betas 0, m."""
+        return -float(basis.body_points(self.v_template)[:, 2].min())
 
     def rest_joints(self, betas: np.ndarray) -> np.ndarray:
         """(B,) -> (J, 3) joints of the unposed body, body frame."""

@@ -29,7 +29,19 @@ def job(tmp_path_factory) -> dict:
         one = random_person(seed)
         zeros = np.zeros((24, 3), np.float32)
         row = RecoveredPerson(
-            *(one.poses, one.betas, one.trans, zeros, zeros, one.confidence, zeros, np.zeros(4), 0.9, 2.0, 0.01)
+            *(
+                one.poses,
+                one.betas,
+                one.trans,
+                zeros,
+                zeros,
+                one.confidence,
+                zeros,
+                np.zeros(4),
+                0.9,
+                2.0,
+                0.01,
+            )
         )
         frame = FrameResult("somebody.jpg", 0, CAMERA, [row], "keypoint-fit", BODY, "CC0-1.0")
         write_npz(folder / f"somebody_person{seed}.npz", frame, row)
@@ -89,7 +101,12 @@ def test_glb_is_skinned_and_exact(job, scene):
         # glTF splits vertices: compare as sets of points
         assert np.abs(got.min(0) - expected.min(0)).max() < 1e-3
         assert np.abs(got.max(0) - expected.max(0)).max() < 1e-3
-        assert np.abs(np.unique(got.round(3), axis=0).mean(0) - np.unique(expected.round(3), axis=0).mean(0)).max() < 1e-3
+        assert (
+            np.abs(
+                np.unique(got.round(3), axis=0).mean(0) - np.unique(expected.round(3), axis=0).mean(0)
+            ).max()
+            < 1e-3
+        )
 
 
 def test_import_result(job, scene):
@@ -107,7 +124,10 @@ def test_import_asks_the_backend_for_the_body(job, stand_in, scene):
 
 def test_import_of_something_else(job, scene, tmp_path):
     np.savez(tmp_path / "other.npz", poses=np.zeros((1, 72)))
-    for path, words in ((tmp_path / "other.npz", "is not a result"), (tmp_path / "absent.npz", "cannot be read")):
+    for path, words in (
+        (tmp_path / "other.npz", "is not a result"),
+        (tmp_path / "absent.npz", "cannot be read"),
+    ):
         with pytest.raises(RuntimeError, match=words):
             bpy.ops.recover_mesh.import_result(filepath=str(path), body=job["body"])
     with pytest.raises(RuntimeError, match="is not a body"):

@@ -216,6 +216,14 @@ def test_mesh_has_what_an_artist_needs(record, scene):
     assert all((k.slider_min, k.slider_max) == (-5, 5) for k in mesh.shape_keys.key_blocks[1:11])
 
 
+def test_rest_pose_stands_on_the_origin(record, scene):
+    collection = build.build_photo(photo_of([random_person(1)], record), record)
+    ((rig, skin),) = people_of(collection)
+    lowest = min(v.co.z for v in skin.data.shape_keys.key_blocks["Basis"].data)
+    assert abs(lowest) < 1e-6
+    assert 0.0 < rig.data.bones["left_foot"].head_local.z < 0.15 < rig.data.bones["pelvis"].head_local.z
+
+
 def test_uvs(record, scene):
     rng = np.random.default_rng(0)
     uv = rng.random((3 * len(record.faces), 2)).astype(np.float32)
