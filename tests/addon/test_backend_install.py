@@ -1,0 +1,161 @@
+"""Install Backend without Blender: what it makes, and what it leaves when it fails or is cancelled.
+
+A small wheel stands in for the backend's, so that nothing is fetched from the package index.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from blender_addon import backend_install, backend_process
+from blender_addon.backend_install import Installation
+from blender_addon.errors import UserError
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def wheel(tmp_path) -> str:
+    """A wheel of that name whose modules are empty."""
+    path = tmp_path / "recover_mesh-9.8.7-py3-none-any.whl"
+    info = "recover_mesh-9.8.7.dist-info"
+    with zipfile.ZipFile(path, "w") as content:
+        content.writestr("backend/__init__.py", "__version__ = '9.8.7'\n")
+        content.writestr("torch.py", "")
+        content.writestr("mediapipe.py", "")
+        content.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: recover-mesh\nVersion: 9.8.7\n")
+        content.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        content.writestr(f"{info}/RECORD", "")
+    return str(path)
+
+
+def finish(installation: Installation) -> Installation:
+    installation.join(PATIENCE)
+    assert not installation.running
+    return installation
+
+
+def made(folder: Path) -> bool:
+    return os.path.exists(backend_process.private_environment(str(folder)))
+
+
+def test_install(wheel, tmp_path):
+    folder = tmp_path / "user folder ä"
+    with pytest.raises(UserError, match="not installed"):
+        backend_process.find_python("", str(folder))
+    done = finish(Installation(str(folder), wheel, ()))
+    assert done.error is None and done.fraction == 1.0
+    assert backend_process.installed_version(str(folder)) == "9.8.7"
+    python = backend_process.find_python("", str(folder))
+    said = subprocess.run(
+        [python, "-P", "-c", "import backend; print(backend.__file__)"], capture_output=True, text=True
+    )
+    assert str(folder) in said.stdout
+    assert "recover_mesh-9.8.7" in Path(done.log_path).read_text(encoding="utf-8")
+
+
+def test_install_again_replaces(wheel, tmp_path):
+    finish(Installation(str(tmp_path), wheel, ()))
+    stale = Path(backend_process.private_environment(str(tmp_path)), "stale")
+    stale.touch()
+    assert finish(Installation(str(tmp_path), wheel, ())).error is None
+    assert not stale.exists() and backend_process.installed_version(str(tmp_path)) == "9.8.7"
+
+
+def test_failure_leaves_nothing(wheel, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    done = finish(Installation(str(tmp_path), wheel, ("no-such-package~=1.0",)))
+    assert "no-such-package" in str(done.error) and "install.log" in str(done.error)
+    assert not made(tmp_path)
+
+
+def test_wheel_that_does_not_start(wheel, tmp_path):
+    broken = tmp_path / "broken" / "recover_mesh-9.8.7-py3-none-any.whl"
+    broken.parent.mkdir()
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(broken, "w") as target:
+        for name in source.namelist():
+            if name != "torch.py":
+                target.writestr(name, source.read(name))
+    done = finish(Installation(str(tmp_path), str(broken), ()))
+    assert "does not start" in str(done.error) and "torch" in str(done.error)
+    assert not made(tmp_path)
+
+
+def test_cancel_kills_everything(wheel, tmp_path, monkeypatch):
+    """pip waits for an index that never answers; cancel ends it at once and removes what is half made."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+        installation = Installation(str(tmp_path), wheel, ("no-such-package~=1.0",))
+        silent.settimeout(PATIENCE)
+        connection, _ = silent.accept()  # pip is at work
+        child = installation._process
+        started = time.monotonic()
+        installation.cancel()
+        finish(installation)
+        connection.close()
+    assert installation.cancelled and installation.error is None
+    assert time.monotonic() - started < 10
+    assert child.poll() is not None
+    assert not made(tmp_path)
+
+
+def test_checkout_carries_no_wheel(tmp_path):
+    done = finish(Installation(str(tmp_path)))
+    assert "carries no backend" in str(done.error) and not made(tmp_path)
+
+
+def test_no_python_anywhere(wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr(backend_install, "candidates", lambda: iter([[sys.executable + "-absent"]]))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    done = finish(Installation(str(tmp_path), wheel, ()))
+    assert "No Python 3.11 or 3.12 was found" in str(done.error) and "python.org" in str(done.error)
+    assert not made(tmp_path)
+
+
+def test_python_that_does_not_fit_is_passed_over(wheel, tmp_path, monkeypatch):
+    """An interpreter of another version is asked, and the next one taken."""
+    other = tmp_path / "python3.13"
+    other.write_text("#!/bin/sh\necho 3 13 True\n")
+    other.chmod(0o755)
+    monkeypatch.setattr(backend_install, "candidates", lambda: iter([[str(other)], [sys.executable]]))
+    assert finish(Installation(str(tmp_path / "folder"), wheel, ())).error is None
+
+
+def test_marker_makes_an_environment_complete(tmp_path, wheel):
+    finish(Installation(str(tmp_path), wheel, ()))
+    Path(backend_process.private_environment(str(tmp_path)), backend_process.MARKER).unlink()
+    with pytest.raises(UserError, match="not installed"):
+        backend_process.find_python("", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["bin/python", "Scripts/python.exe", "python.exe"])
+def test_environment_python(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert Path(backend_process.environment_python(str(tmp_path))) == tmp_path / name
+    assert backend_process.environment_python(str(tmp_path / name)) == str(tmp_path / name)
+    assert backend_process.environment_python(str(tmp_path / "absent")) is None
+
+
+def test_clean_environment(monkeypatch):
+    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_INDEX_URL", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "x")
+    kept = backend_process.clean_environment()
+    assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"} & set(kept)
+    assert {"PIP_INDEX_URL", "HTTPS_PROXY"} <= set(kept)
