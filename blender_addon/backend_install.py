@@ -42,6 +42,12 @@ def carried_wheel() -> str | None:
     return next(iter(sorted(glob.glob(os.path.join(glob.escape(folder), "recover_mesh-*.whl")))), None)
 
 
+def carried_constraints(wheel: str) -> list[str]:
+    """pip's arguments for the versions that this release was tested with, which lie beside its wheel."""
+    path = os.path.join(os.path.dirname(wheel), "constraints.txt")
+    return ["-c", path] if os.path.isfile(path) else []
+
+
 def carried_version() -> str | None:
     wheel = carried_wheel()
     return None if wheel is None else os.path.basename(wheel).split("-")[1]
@@ -127,7 +133,10 @@ class Installation:
             "--progress-bar",
             "off",
         ]
-        self._call([*pip, *self._requirements, self._wheel], "The backend's packages could not be installed")
+        self._call(
+            [*pip, *carried_constraints(self._wheel), *self._requirements, self._wheel],
+            "The backend's packages could not be installed",
+        )
         self._say("Checking", 0.97)
         said = self._call([python, "-P", "-c", _VERIFY], "The backend was installed but does not start")
         with open(os.path.join(target, MARKER), "w", encoding="utf-8") as file:

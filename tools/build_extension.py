@@ -91,6 +91,7 @@ def stage(target: Path, wheels: list[Path]) -> None:
         shutil.copyfile(wheel, target / "wheels" / wheel.name)
     (target / "backend_wheel").mkdir()
     build_backend_wheel(target / "backend_wheel")
+    shutil.copyfile(ROOT / "constraints.txt", target / "backend_wheel" / "constraints.txt")
 
 
 def blender_tool() -> tuple[Path, Path]:

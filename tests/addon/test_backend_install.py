@@ -45,7 +45,7 @@ def finish(installation: Installation) -> Installation:
 
 
 def made(folder: Path) -> bool:
-    return os.path.exists(backend_process.private_environment(str(folder)))
+    return Path(backend_process.private_environment(str(folder))).exists()
 
 
 def test_install(wheel, tmp_path):
@@ -61,6 +61,13 @@ def test_install(wheel, tmp_path):
     )
     assert str(folder) in said.stdout
     assert "recover_mesh-9.8.7" in Path(done.log_path).read_text(encoding="utf-8")
+
+
+def test_tested_versions_are_asked_for(wheel, tmp_path):
+    """constraints.txt beside the wheel binds what pip may choose."""
+    Path(wheel).with_name("constraints.txt").write_text("recover-mesh==1.0.0\n")
+    done = finish(Installation(str(tmp_path / "folder"), wheel, ()))
+    assert "recover-mesh==1.0.0" in Path(done.log_path).read_text() and done.error is not None
 
 
 def test_install_again_replaces(wheel, tmp_path):

@@ -77,7 +77,8 @@ def test_zip_holds_the_code_and_nothing_else(names, archive):
 
 
 def test_backend_wheel(names, archive, tmp_path):
-    (wheel,) = [n for n in names if n.startswith("backend_wheel/")]
+    (wheel,) = [n for n in names if n.startswith("backend_wheel/") and n.endswith(".whl")]
+    assert "backend_wheel/constraints.txt" in names
     with zipfile.ZipFile(archive) as content:
         content.extract(wheel, tmp_path)
     with zipfile.ZipFile(tmp_path / wheel) as content:
