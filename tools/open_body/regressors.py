@@ -1,0 +1,116 @@
+"""Joints as weighted means of vertices: SMPL's 24, and the keypoint sets of detectors and benchmarks.
+
+Every row is non-negative, sparse, sums to 1, and is the mirror image of its partner's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import nnls
+
+from backend.body.joints import BLAZEPOSE33, COCO17, H36M17, LSP14, SMPL24, mirror_indices
+from tools.open_body.shape_space import PELVIS, Population
+
+_NEAREST = 600
+_SUM, _RIDGE = 20.0, 0.02
+
+
+def solve(people: Population, targets: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
+    """targets (N, K, 3) over the population -> (K, V), by non-negative least squares over the nearest vertices."""
+    some = slice(None, None, 8)
+    mean = people.vertices.mean(0)
+    rows = np.zeros((len(names), len(mean)))
+    for k in range(len(names)):
+        near = np.argsort(np.linalg.norm(mean - targets[:, k].mean(0), axis=1))[:_NEAREST]
+        equations = people.vertices[some][:, near].transpose(0, 2, 1).reshape(-1, len(near))
+        left = np.concatenate([equations, np.full((1, len(near)), _SUM), _RIDGE * np.eye(len(near))])
+        right = np.concatenate([targets[some, k].ravel(), [_SUM], np.zeros(len(near))])
+        rows[k, near] = nnls(left, right)[0]
+    return symmetric(rows, names, mirror)
+
+
+def symmetric(rows: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
+    partner = mirror_indices(names)
+    rows = (rows + rows[partner][:, mirror]) / 2
+    rows[rows < 1e-4] = 0
+    return rows / rows.sum(1, keepdims=True)
+
+
+def keypoint_sets(
+    people: Population, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray
+) -> dict[str, np.ndarray]:
+    """joints: (24, V) the body's own regressor.  -> regressors of coco17, h36m17, lsp14, blazepose33."""
+    points = people.vertices.mean(0) + PELVIS
+    eyes = solve(people, people.eyes, ("left_eye", "right_eye"), mirror)
+    known = {name: joints[k] for k, name in enumerate(SMPL24)}
+    known |= _surface(points, weights, eyes)
+    known["left_eye"], known["right_eye"] = eyes
+
+    def mean(*names: str) -> np.ndarray:
+        return np.mean([known[name] for name in names], 0)
+
+    known["head_center"] = mean("left_ear", "right_ear")
+    known["hip_middle"] = mean("left_hip", "right_hip")
+    known["shoulder_middle"] = mean("left_shoulder", "right_shoulder")
+    known["h36m_neck"] = mean("neck", "shoulder_middle")
+    known["torso"] = mean("spine2", "spine2", "hip_middle", "h36m_neck")
+    h36m = {"pelvis": "hip_middle", "neck": "h36m_neck", "head": "head_center"}
+    lsp = {"neck": "neck"}
+    blaze = {f"{s}_hip": f"{s}_hip_outer" for s in ("left", "right")}
+    blaze |= {f"{s}_foot_index": f"{s}_toe" for s in ("left", "right")}
+    sets = (
+        ("coco17", COCO17, {}),
+        ("h36m17", H36M17, h36m),
+        ("lsp14", LSP14, lsp),
+        ("blazepose33", BLAZEPOSE33, blaze),
+    )
+    return {
+        label: symmetric(np.stack([known[other.get(name, name)] for name in names]), names, mirror)
+        for label, names, other in sets
+    }
+
+
+def _surface(points: np.ndarray, weights: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:
+    """Points of face, hands, hips and feet, as patches of vertices found by shape (y up, facing +z)."""
+    owner = weights.argmax(1)
+    head = np.nonzero(owner == 15)[0]
+    eye = eyes @ points  # (2, 3)
+
+    def patch(center: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
+        near = among[np.argsort(np.linalg.norm(points[among] - center, axis=1), kind="stable")[:count]]
+        row = np.zeros(len(points))
+        row[near] = 1 / count
+        return row
+
+    def extreme(among: np.ndarray, direction: tuple[float, float, float]) -> np.ndarray:
+        return points[among[np.argmax(points[among] @ np.array(direction))]]
+
+    face = head[(np.abs(points[head, 0]) < 0.012) & (points[head, 1] < eye[:, 1].mean())]
+    face = face[points[face, 1] > eye[:, 1].mean() - 0.075]
+    nose = extreme(face, (0, 0, 1))
+    found = {"nose": patch(nose, head, 4), "head_top": patch(extreme(head, (0, 1, 0)), head, 4)}
+    front = head[points[head, 2] > eye[:, 2].mean() - 0.005]
+    for k, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
+        half = np.nonzero(sign * points[:, 0] > 0)[0]
+        for part, offset in (("inner", -0.015), ("outer", 0.017)):
+            found[f"{side}_eye_{part}"] = patch(
+                eye[k] + [sign * offset, 0, 0.008], np.intersect1d(front, half), 3
+            )
+        found[f"mouth_{side}"] = patch(nose + [sign * 0.026, -0.040, -0.025], np.intersect1d(front, half), 3)
+        found[f"{side}_ear"] = patch(extreme(head, (sign, 0.0, 0.0)), np.intersect1d(head, half), 8)
+        hand = np.intersect1d(np.nonzero((owner == 20 + k) | (owner == 22 + k))[0], half)
+        knuckles = points[owner == 22 + k]
+        base = knuckles[np.abs(knuckles[:, 0]) < np.abs(knuckles[:, 0]).min() + 0.02]
+        front_z, back_z = base[:, 2].max(), base[:, 2].min()
+        middle = base.mean(0)
+        found[f"{side}_index"] = patch(np.array([middle[0], middle[1], front_z - 0.012]), hand, 12)
+        found[f"{side}_pinky"] = patch(np.array([middle[0], middle[1], back_z + 0.010]), hand, 12)
+        found[f"{side}_thumb"] = patch(extreme(hand, (0.0, 0.0, 1.0)) - [sign * 0.015, 0, 0.02], hand, 10)
+        foot = np.intersect1d(np.nonzero((owner == 7 + k) | (owner == 10 + k))[0], half)
+        sole = foot[points[foot, 1] < points[foot, 1].min() + 0.05]
+        found[f"{side}_heel"] = patch(extreme(sole, (0, 0, -1)), foot, 4)
+        found[f"{side}_toe"] = patch(extreme(sole, (-0.15 * sign, 0, 1)), foot, 6)
+        # MediaPipe marks hips lower and further out than the joint: towards the outside of the upper thigh
+        thigh = np.intersect1d(np.nonzero(owner == 1 + k)[0], half)
+        found[f"{side}_hip_outer"] = patch(extreme(thigh, (sign, 0.1, 0)), thigh, 12)
+    return found
