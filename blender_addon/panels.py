@@ -108,7 +108,8 @@ class RECOVERMESH_PT_body(_Sidebar, Panel):
         column = layout.column(align=True)
         column.label(text=f"Reprojection error: {_error_words(rig)}")
         column.label(text=f"Model: {rig.get('model', '')}")
-        column.label(text=f"Body: {rig.get('body', '')} ({rig.get('license', '')})")
+        column.label(text=f"Body: {rig.get('body', '')}")
+        draw_wrapped(column, f"Licence: {rig.get('license', '')}", "NONE", context.region.width)
         bone = context.active_pose_bone
         if bone is not None and "confidence" in bone:
             column.label(text=f"{bone.name}: {bone['confidence']:.0%} sure")

@@ -83,7 +83,9 @@ def status() -> tuple[str, str]:
     if state.installation is not None and state.installation.error is not None:
         return str(state.installation.error), "ERROR"
     if state.session.running:
-        return f"The backend is running on {state.session.device}.", "CHECKMARK"
+        device = state.session.device
+        known = device and device != "auto"  # the backend learns it with its first model
+        return f"The backend is running{f' on {device}' if known else ''}.", "CHECKMARK"
     try:
         backend_python()
     except UserError as error:

@@ -16,5 +16,5 @@ def draw_wrapped(layout: bpy.types.UILayout, words: str, icon: str, width_px: in
     first = True
     for paragraph in words.splitlines():
         for line in textwrap.wrap(paragraph, columns) or [""]:
-            column.label(text=line, icon=icon if first else "BLANK1")
+            column.label(text=line, icon=icon if first or icon == "NONE" else "BLANK1")
             first = False

@@ -22,7 +22,7 @@ def create_armature(
 ) -> bpy.types.Object:
     """A new armature object in `collection`, at rest."""
     data = bpy.data.armatures.new(name)
-    data.display_type = "STICK"
+    data.display_type = "WIRE"  # thin: the body under it is what is looked at first
     obj = bpy.data.objects.new(name, data)
     obj.show_in_front = True
     collection.objects.link(obj)
