@@ -127,7 +127,7 @@ def body_from_npz(path: str) -> Body:
         return body_from_wire(header, known)
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is not a body for Blender ({error}).", "Let the command line write it."
+            f"{path} is not a body for Blender ({_reason(error)}).", "Let the command line write it."
         ) from None
 
 
@@ -154,7 +154,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
             )
         except (KeyError, IndexError, ValueError) as error:
             raise UserError(
-                f"{os.path.basename(path)} is not a result of Recover Mesh ({error}).",
+                f"{os.path.basename(path)} is not a result of Recover Mesh ({_reason(error)}).",
                 "Choose an .npz file that `recover-mesh recover` wrote.",
             ) from None
         if not same:
@@ -207,3 +207,7 @@ def _load(path: str) -> dict[str, np.ndarray]:
             f"{os.path.basename(path)} cannot be read ({error}).",
             "Choose an .npz file that `recover-mesh` wrote.",
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    return f"it lacks {error.args[0]}" if isinstance(error, KeyError) else str(error)

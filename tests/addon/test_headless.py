@@ -125,7 +125,7 @@ def test_import_asks_the_backend_for_the_body(job, stand_in, scene):
 def test_import_of_something_else(job, scene, tmp_path):
     np.savez(tmp_path / "other.npz", poses=np.zeros((1, 72)))
     for path, words in (
-        (tmp_path / "other.npz", "is not a result"),
+        (tmp_path / "other.npz", "is not a result of Recover Mesh .it lacks betas"),
         (tmp_path / "absent.npz", "cannot be read"),
     ):
         with pytest.raises(RuntimeError, match=words):
