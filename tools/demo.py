@@ -85,7 +85,7 @@ def report(photos: list[Path], seconds: float) -> int:
     for blend in made:
         absent = [
             s
-            for s in (".glb", "_blender.png", "_overlay.png", "_person0.npz")
+            for s in (".glb", "_blender.png", "_overlay.png", "_person1.npz")
             if not (OUT / f"{blend.stem}{s}").exists()
         ]
         if absent:

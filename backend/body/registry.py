@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,11 @@ def available_bodies() -> list[BodySpec]:
     """The embedded body first, then the imported ones by name.  Cheap: reads names and licences only."""
     specs = [BodySpec("open_body", "Open Body", "CC0-1.0", OPEN_BODY)]
     for path in sorted(_folder().glob("*.npz")):
-        with np.load(path, allow_pickle=False) as archive:
-            license_text = str(archive["license"]) if "license" in archive.files else "unknown"
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                license_text = str(archive["license"]) if "license" in archive.files else "unknown"
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            continue  # one damaged file must not hide the others; load_body says what is wrong with it
         specs.append(BodySpec(path.stem, path.stem, license_text, path))
     return specs
 

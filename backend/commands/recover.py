@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from backend.device import DEVICES
 from backend.errors import BadInput, RecoverMeshError
+from backend.export import FORMATS
 from backend.models.registry import DEFAULT_MODEL, get_model
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from backend.recovery import Recoverer
     from backend.results import FrameResult
 
-FORMATS = ("npz", "overlay", "obj", "glb", "blend")
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 

@@ -18,7 +18,9 @@ class DetectedPerson:
     box: np.ndarray  # (4,) float32 x0 y0 x1 y1, px
     score: float  # 0..1
     keypoints2d: np.ndarray  # (K, 3) float32 x px, y px, visibility 0..1; may lie outside the image
-    keypoints3d: np.ndarray  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
+    keypoints3d: (
+        np.ndarray
+    )  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
     keypoint_set: str
 
 
