@@ -13,9 +13,7 @@ from backend.results import FrameResult, RecoveredPerson
 
 # A still has no frame rate; 30 is what tools that divide by it can live with
 STILL_FRAMERATE = 30.0
-REQUIRED = (
-    "poses betas trans mocap_framerate gender joints frames keypoints2d camera image_size confidence model body license"
-).split()
+REQUIRED = ["poses", "betas", "trans", "mocap_framerate", "gender", "joints", "frames", "keypoints2d", "camera", "image_size", "confidence", "model", "body", "license"]
 
 
 def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.ndarray]:

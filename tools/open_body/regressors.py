@@ -56,8 +56,8 @@ def keypoint_sets(
     known["torso"] = mean("spine2", "spine2", "hip_middle", "h36m_neck")
     h36m = {"pelvis": "hip_middle", "neck": "h36m_neck", "head": "head_center"}
     lsp = {"neck": "neck"}
-    blaze = {f"{s}_hip": f"{s}_hip_outer" for s in ("left", "right")}
-    blaze |= {f"{s}_foot_index": f"{s}_toe" for s in ("left", "right")}
+    # MediaPipe's hips lie 0.22 m apart, as this body's own joints do
+    blaze = {f"{s}_foot_index": f"{s}_toe" for s in ("left", "right")}
     sets = (
         ("coco17", COCO17, {}),
         ("h36m17", H36M17, h36m),
@@ -110,7 +110,4 @@ def _surface(points: np.ndarray, weights: np.ndarray, eyes: np.ndarray) -> dict[
         sole = foot[points[foot, 1] < points[foot, 1].min() + 0.05]
         found[f"{side}_heel"] = patch(extreme(sole, (0, 0, -1)), foot, 4)
         found[f"{side}_toe"] = patch(extreme(sole, (-0.15 * sign, 0, 1)), foot, 6)
-        # MediaPipe marks hips lower and further out than the joint: towards the outside of the upper thigh
-        thigh = np.intersect1d(np.nonzero(owner == 1 + k)[0], half)
-        found[f"{side}_hip_outer"] = patch(extreme(thigh, (sign, 0.1, 0)), thigh, 12)
     return found

@@ -1,0 +1,254 @@
+"""The keypoint fit: its derivatives, bodies that are known, and what it must not do."""
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.joints import BLAZEPOSE33, SMPL24
+from backend.body.keypoint_fit import fit_keypoints
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.keypoint_fit.landmarks import NAMES, body_landmarks
+from backend.body.keypoint_fit.priors import joint_priors
+from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.loader import load_body
+from backend.errors import BadInput
+from backend.people.person import DetectedPerson
+from backend.results import Camera
+
+CAMERA = Camera(1100.0, 1100.0, 383.5, 511.5, 768, 1024)
+KNEES, ANKLES = [4, 5], [7, 8]
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("open")
+
+
+@pytest.fixture(scope="module")
+def skeleton(body):
+    return Skeleton(body)
+
+
+def truth(seed, count=1, spread=0.35):
+    """Random standing people: poses within limits, turned any way, in front of the camera."""
+    rng = np.random.default_rng(seed)
+    rest, _, low, high = joint_priors(SMPL24)
+    poses = (
+        np.clip(rest + rng.normal(0, spread, (count, 24, 3)), np.maximum(low, -2), np.minimum(high, 2)) * 0.8
+    )
+    for k in range(count):
+        yaw = rng.uniform(-np.pi, np.pi)
+        turned = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        poses[k, 0] = rot.log(np.diag([1.0, -1, -1]) @ turned)
+    betas = rng.normal(0, 0.7, (count, 10))
+    trans = np.column_stack(
+        [rng.uniform(-0.3, 0.3, count), rng.uniform(0.1, 0.3, count), rng.uniform(3.2, 4.5, count)]
+    )
+    return poses, betas, trans
+
+
+def observe(body, poses, betas, trans, camera=CAMERA, noise=0.0, seed=0):
+    """What a perfect detector would say of these bodies: projected landmarks, and 3D ones about the hips."""
+    with torch.no_grad():
+        out = body(*(torch.tensor(a, dtype=torch.float32) for a in (poses, betas, trans)))
+    points = np.einsum("kv,nvc->nkc", body.regressors["blazepose33"].numpy(), out.vertices.numpy())
+    uv = camera.project(points) + np.random.default_rng(seed).normal(0, noise, (*points.shape[:2], 2))
+    hips = points[:, [23, 24]].mean(1, keepdims=True)
+    people = [
+        DetectedPerson(
+            np.concatenate([uv[k].min(0), uv[k].max(0)]),
+            1.0,
+            np.concatenate([uv[k], np.ones((33, 1))], 1).astype(np.float32),
+            (points - hips)[k].astype(np.float32),
+            "blazepose33",
+        )
+        for k in range(len(points))
+    ]
+    return people, out.joints.numpy()
+
+
+def pa_mpjpe(a, b):
+    """Mean joint distance after the best similarity, m (Gower 1975)."""
+    a, b = a - a.mean(0), b - b.mean(0)
+    u, s, v = np.linalg.svd(a.T @ b)
+    sign = np.array([1, 1, np.sign(np.linalg.det(v.T @ u.T))])
+    return np.linalg.norm(
+        (s * sign).sum() / (a**2).sum() * a @ (v.T @ np.diag(sign) @ u.T).T - b, axis=1
+    ).mean()
+
+
+def test_jacobian_is_the_derivative_of_every_residual(skeleton):
+    rng = np.random.default_rng(0)
+    count = 2
+    rotations = rot.exp(rng.normal(0, 0.5, (count, 24, 3)))
+    state = State(rotations, rng.normal(size=(count, 10)), rng.normal(size=(count, 3)) * 0.2 + [0, 0, 4])
+    directions = rng.normal(size=(count, 19, 3))
+    observed = Observations(
+        uv=rng.uniform(0, 700, (count, len(NAMES), 2)), seen=rng.uniform(0, 1, (count, len(NAMES))),
+        directions=directions / np.linalg.norm(directions, axis=-1, keepdims=True),
+        known=rng.uniform(0, 1, (count, 19)), focal=np.array([900.0, 950]), center=np.array([300.0, 400]),
+        size=np.array([200.0, 300]),
+    )  # fmt: skip
+    problem = Problem(skeleton, observed)
+    weights = Weights(3.0, 0.6, rng.uniform(0.3, 1, (count, len(NAMES))))
+    values, jacobian = problem.residuals(state, weights)
+    assert jacobian.shape == (*values.shape, skeleton.size) == (count, values.shape[1], 85)
+    step = 1e-6
+    for k in range(skeleton.size):
+        change = np.zeros((count, skeleton.size))
+        change[:, k] = step
+        forward, _ = problem.residuals(state.moved(change), weights, derive=False)
+        backward, _ = problem.residuals(state.moved(-change), weights, derive=False)
+        numeric = (forward - backward) / (2 * step)
+        np.testing.assert_allclose(
+            jacobian[:, :, k], numeric, atol=2e-4 * (1 + np.abs(numeric).max()), err_msg=str(k)
+        )
+
+
+def test_known_bodies_are_found_again(body):
+    poses, betas, trans = truth(1, 8)
+    people, joints = observe(body, poses, betas, trans)
+    fits = fit_keypoints(body, people, CAMERA)
+    with torch.no_grad():
+        found = body(
+            *(
+                torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
+                for n in ("poses", "betas", "trans")
+            )
+        )
+    error = [pa_mpjpe(a, b) for a, b in zip(found.joints.numpy(), joints, strict=True)]
+    assert np.median(error) < 0.03 and max(error) < 0.06
+    assert np.median([f.reprojection_relative for f in fits]) < 0.006
+    assert np.mean([f.confidence[[4, 5, 18, 19]].mean() for f in fits]) > 0.9
+
+
+def test_noise_does_not_throw_it(body):
+    people, joints = observe(body, *truth(2, 6), noise=6.0)
+    fits = fit_keypoints(body, people, CAMERA)
+    with torch.no_grad():
+        found = body(
+            *(
+                torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
+                for n in ("poses", "betas", "trans")
+            )
+        )
+    assert np.median([pa_mpjpe(a, b) for a, b in zip(found.joints.numpy(), joints, strict=True)]) < 0.05
+
+
+def test_an_outlier_is_not_followed(body):
+    people, _ = observe(body, *truth(3))
+    honest = fit_keypoints(body, people, CAMERA)[0]
+    moved = people[0].keypoints2d.copy()
+    moved[BLAZEPOSE33.index("left_wrist"), 0] += 300
+    tricked = fit_keypoints(
+        body, [DetectedPerson(people[0].box, 1.0, moved, people[0].keypoints3d, "blazepose33")], CAMERA
+    )[0]
+    assert tricked.confidence[20] < 0.2 < honest.confidence[20]
+    assert np.abs(tricked.betas - honest.betas).max() < 1.5
+
+
+@pytest.mark.parametrize("how", ["invisible", "outside"])
+def test_legs_out_of_sight_stand_and_are_not_believed(body, how):
+    poses, betas, trans = truth(4, spread=0.1)
+    people, _ = observe(body, poses, betas, trans)
+    points, world = people[0].keypoints2d.copy(), people[0].keypoints3d.copy()
+    rng = np.random.default_rng(0)
+    legs = range(25, 33)
+    world[legs] = rng.normal(size=(8, 3)) * 0.5  # whatever the detector makes up
+    if how == "invisible":
+        points[legs, 2] = 0.02
+        points[legs, :2] = rng.uniform(0, 700, (8, 2))
+    else:
+        points[legs, 1] = 1400
+    (fit,) = fit_keypoints(body, [DetectedPerson(people[0].box, 1.0, points, world, "blazepose33")], CAMERA)
+    assert fit.confidence[KNEES + ANKLES + [10, 11]].max() == 0
+    assert fit.confidence[[16, 17]].min() > 0.5
+    assert np.linalg.norm(fit.poses[KNEES], axis=1).max() < 0.35
+    with torch.no_grad():
+        joints = (
+            body(*(torch.tensor(a[None], dtype=torch.float32) for a in (fit.poses, fit.betas, fit.trans)))
+            .joints[0]
+            .numpy()
+        )
+    for hip, ankle in ((1, 7), (2, 8)):
+        leg = joints[ankle] - joints[hip]
+        assert leg[1] / np.linalg.norm(leg) > 0.9  # down, in the camera's frame
+
+
+def test_knees_and_elbows_never_bend_through(body):
+    """Keypoints whose knees and elbows are bent the wrong way."""
+    poses, betas, trans = truth(5, spread=0.05)
+    poses[0, [4, 5], 0] = -0.9
+    poses[0, 18, 1], poses[0, 19, 1] = 0.9, -0.9
+    (fit,) = fit_keypoints(body, observe(body, poses, betas, trans)[0], CAMERA)
+    assert fit.poses[[4, 5], 0].min() > -0.15
+    assert fit.poses[18, 1] < 0.15 and fit.poses[19, 1] > -0.15
+
+
+def test_a_batch_is_its_single_people(body):
+    people, _ = observe(body, *truth(6, 3))
+    together = fit_keypoints(body, people, CAMERA)
+    for person, fit in zip(people, together, strict=True):
+        (alone,) = fit_keypoints(body, [person], CAMERA)
+        # the batch may run a few steps longer for the sake of others
+        np.testing.assert_allclose(alone.trans, fit.trans, atol=2e-2)
+        np.testing.assert_allclose(rot.exp(alone.poses), rot.exp(fit.poses), atol=8e-2)
+
+
+def test_the_same_answer_twice(body):
+    people, _ = observe(body, *truth(7))
+    first, second = (fit_keypoints(body, people, CAMERA)[0] for _ in range(2))
+    np.testing.assert_array_equal(first.poses, second.poses)
+
+
+def test_someone_of_whom_almost_nothing_is_seen(body):
+    people, _ = observe(body, *truth(8))
+    points = people[0].keypoints2d.copy()
+    points[3:, 2] = 0.0
+    (fit,) = fit_keypoints(
+        body, [DetectedPerson(people[0].box, 1.0, points, people[0].keypoints3d, "blazepose33")], CAMERA
+    )
+    for values in (fit.poses, fit.betas, fit.trans, fit.confidence):
+        assert np.isfinite(values).all()
+    assert fit.trans[2] > 0.5 and np.abs(fit.betas).max() < 3
+
+
+def test_nobody_and_nonsense(body):
+    assert fit_keypoints(body, [], CAMERA) == []
+    people, _ = observe(body, *truth(9))
+    broken = people[0].keypoints2d.copy()
+    broken[3, 0] = np.nan
+    with pytest.raises(BadInput, match="not 33 finite"):
+        fit_keypoints(
+            body, [DetectedPerson(people[0].box, 1.0, broken, people[0].keypoints3d, "blazepose33")], CAMERA
+        )
+
+
+def test_landmarks_are_found_on_a_body_without_regressors(body):
+    """As on SMPL's own file: nose before the eyes, ears outermost, heels behind, toes in front."""
+    given = body.regressors.pop("blazepose33")
+    try:
+        found = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
+    finally:
+        body.regressors["blazepose33"] = given
+    known = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
+    for name in NAMES:
+        assert np.linalg.norm(found[name] - known[name]) < 0.09, name
+    assert found["nose"][2] > found["left_eye"][2] > found["left_ear"][2]
+    assert found["left_toe"][2] > found["left_heel"][2]
+
+
+def test_rotation_logarithm_and_its_derivative():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(50, 3))
+    vectors *= (rng.uniform(0, 3.0, 50) / np.linalg.norm(vectors, axis=1))[:, None]
+    np.testing.assert_allclose(rot.log(rot.exp(vectors)), vectors, atol=1e-9)
+    step = 1e-6
+    for k in range(3):
+        change = np.zeros(3)
+        change[k] = step
+        numeric = (
+            rot.log(rot.exp(vectors) @ rot.exp(change)) - rot.log(rot.exp(vectors) @ rot.exp(-change))
+        ) / (2 * step)
+        np.testing.assert_allclose(rot.inverse_right_jacobian(vectors)[..., k], numeric, atol=1e-5)
