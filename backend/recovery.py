@@ -14,7 +14,7 @@ from backend.people.person import PersonDetector
 from backend.protocol import MAX_PEOPLE
 from backend.results import Camera, FrameResult
 
-# Without EXIF the focal length is unknown; this is that of a phone's main camera (about 45 degrees across the long side)
+# Without EXIF the focal length is unknown; a phone's main camera sees about 45 degrees across the long side
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
 
 

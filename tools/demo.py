@@ -95,7 +95,7 @@ def report(photos: list[Path], seconds: float) -> int:
         "Open a .blend in Blender 4.2 or later (numpad 0 looks through the photo's camera), a .glb in any viewer."
     )
     print(
-        "To use it yourself: Blender > Edit > Preferences > Get Extensions > Install from Disk > dist/recover_mesh-*.zip"
+        "To use it: Blender > Edit > Preferences > Get Extensions > Install from Disk > dist/recover_mesh-*.zip"
     )
     return missing
 

@@ -1,7 +1,7 @@
 """The Blender half of `make demo`: a fresh profile, the real zip, the real button.
 
-usage: demo_in_blender.py JOB.json, with BLENDER_USER_RESOURCES set to an empty folder.  JOB.json holds `zip`, `python`,
-`photos` and `out`.  Leaves NAME.blend, NAME.glb and NAME_layer.png (the bodies through the photo's camera, transparent).
+usage: demo_in_blender.py JOB.json, with BLENDER_USER_RESOURCES set to an empty folder.  JOB.json holds `zip`,
+`python`, `photos` and `out`.  Leaves NAME.blend, NAME.glb and NAME_layer.png (the bodies through the photo's camera).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`python tools/render_demo_photo.py`: a full-body picture made from the open body, for the demo and the tests.
 
 Blender's Cycles on the CPU: skin, a T-shirt, trousers, shoes and hair by body part, sun and sky, a ground and a wall.
-Writes tests/data/rendered_person.jpg and the true parameters beside it (rendered_person.npz), camera frame as everywhere.
+Writes tests/data/rendered_person.jpg and, beside it, the true parameters in the camera frame (rendered_person.npz).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ FOCAL = 1250.0
 POSE = {
     "left_hip": (-0.08, 0, 0.16), "left_knee": (0.12, 0, 0), "right_hip": (-0.22, 0, -0.20), "right_knee": (0.35, 0, 0),
     "right_ankle": (-0.10, 0, 0), "left_ankle": (-0.04, 0, -0.1), "spine2": (0, 0.10, 0.03), "neck": (0.05, -0.15, 0),
-    "left_shoulder": (0, 0.10, -0.75), "left_elbow": (0, -0.55, 0), "right_shoulder": (0, 0.55, 0.85), "right_elbow": (0, 1.1, 0),
+    "left_shoulder": (0, 0.10, -0.75), "left_elbow": (0, -0.55, 0),
+    "right_shoulder": (0, 0.55, 0.85), "right_elbow": (0, 1.1, 0),
 }  # fmt: skip
 YAW = 0.30
 BETAS = (0.3, 0.2, -0.4, 0.1)

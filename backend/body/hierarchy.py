@@ -184,7 +184,7 @@ def _nearest_on_surface(
 
 
 def _barycentric(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Weights (N, 3) of each triangle's point nearest to its point (Ericson, "Real-Time Collision Detection", 5.1.5)."""
+    """Weights (N, 3) of each triangle's point nearest to its point (Ericson 2005, section 5.1.5)."""
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     options = [_on_edge(points, a, b, (0, 1)), _on_edge(points, b, c, (1, 2)), _on_edge(points, c, a, (2, 0))]
     ab, ac, ap = b - a, c - a, points - a

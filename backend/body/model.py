@@ -54,6 +54,8 @@ class BodyModel(torch.nn.Module):
     posedirs: torch.Tensor
     joint_regressor: torch.Tensor
     weights: torch.Tensor
+    joints_template: torch.Tensor
+    joints_shapedirs: torch.Tensor
 
     def __init__(self, arrays: BodyArrays, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ _REFUSED = "Get the file from its publisher again; do not load it elsewhere with
 
 
 class _Chumpy:
-    """Stands in for every chumpy class.  Holds a state; takes no constructor arguments, so nothing can be smuggled in."""
+    """Stands in for every chumpy class.  It holds a state and takes no constructor arguments."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> _Chumpy:
         if args or kwargs:

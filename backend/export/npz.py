@@ -13,7 +13,9 @@ from backend.results import FrameResult, RecoveredPerson
 
 # A still has no frame rate; 30 is what tools that divide by it can live with
 STILL_FRAMERATE = 30.0
-REQUIRED = ["poses", "betas", "trans", "mocap_framerate", "gender", "joints", "frames", "keypoints2d", "camera", "image_size", "confidence", "model", "body", "license"]
+REQUIRED = (
+    "poses betas trans mocap_framerate gender joints frames keypoints2d camera image_size confidence model body license"
+).split()  # fmt: skip  # noqa: SIM905
 
 
 def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.ndarray]:
@@ -30,7 +32,7 @@ def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.
         "poses": np.asarray(person.poses, np.float32).reshape(1, -1),
         "betas": np.asarray(person.betas, np.float32),
         "trans": np.asarray(person.trans, np.float32).reshape(1, 3),
-        "mocap_framerate": np.float64(STILL_FRAMERATE),
+        "mocap_framerate": np.array(STILL_FRAMERATE),
         "gender": np.array("neutral"),
         "joints": np.asarray(person.joints, np.float32)[None],
         "frames": np.zeros(1, np.int64),
@@ -42,12 +44,12 @@ def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.
         "body": np.array(result.body),
         "license": np.array(result.license),
         "source": np.array(result.source),
-        "reprojection_px": np.float32(person.reprojection_px),
+        "reprojection_px": np.array(person.reprojection_px, np.float32),
     }
 
 
 def write_npz(path: Path, result: FrameResult, person: RecoveredPerson) -> None:
-    """Write `person_fields` to `path`.  Raises RecoverMeshError `disk_full` or `unwritable`; nothing half-made stays."""
+    """Write `person_fields` to `path`.  Raises RecoverMeshError `disk_full`, `unwritable`; leaves nothing half-made."""
     fields = person_fields(result, person)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **fields)  # type: ignore[arg-type]

@@ -135,9 +135,9 @@ def _compose(
     layer = np.zeros((rows, columns, 4), np.float32)
     layer[raster.rows, raster.columns, :3] = _shade(sampled, PALETTE[owner % len(PALETTE)])
     layer[raster.rows, raster.columns, 3] = 1.0
-    layer = cv2.resize(layer, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    smooth = cv2.resize(layer, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
     under = picture[y0:y1, x0:x1].astype(np.float32)
-    mixed = under * (1 - alpha * layer[..., 3:]) + alpha * layer[..., :3]
+    mixed = under * (1 - alpha * smooth[..., 3:]) + alpha * smooth[..., :3]
     picture[y0:y1, x0:x1] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
     return picture
 

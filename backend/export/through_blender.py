@@ -36,7 +36,8 @@ def blender_python() -> str:
     raise RecoverMeshError(
         "no_blender",
         "glb and blend files are written by Blender, which is not installed here.",
-        f"Run: python -m pip install 'recover-mesh[blender]' (Python 3.11), or name a Python that has bpy in {PYTHON_VARIABLE}.",
+        "Run: python -m pip install 'recover-mesh[blender]' (Python 3.11), or name a Python that has bpy in "
+        f"{PYTHON_VARIABLE}.",
     )
 
 
@@ -69,10 +70,10 @@ def write_through_blender(
         }
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         _run([python, "-m", "blender_addon.headless", str(folder / "job.json")], folder)
-    for path in (glb, blend):
-        if path is not None and not path.is_file():
+    for wanted in (glb, blend):
+        if wanted is not None and not wanted.is_file():
             raise RecoverMeshError(
-                "blender_failed", f"Blender did not write {path}.", "Run `recover-mesh doctor`."
+                "blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`."
             )
 
 

@@ -85,5 +85,8 @@ def test_models_and_bodies_are_listed(capsys):
 
 
 def test_help_needs_no_torch():
-    code = "import sys, backend.cli as c; c.build_parser(); sys.exit('torch' in sys.modules or 'mediapipe' in sys.modules)"
+    code = (
+        "import sys, backend.cli as c; c.build_parser(); "
+        "sys.exit('torch' in sys.modules or 'mediapipe' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,4 +1,4 @@
-"""`python -m tools.open_body.sheet OUT.png`: the open body in poses that are hard on a skin, without and with correctives."""
+"""`python -m tools.open_body.sheet OUT.png`: the open body in hard poses, without and with correctives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "rest": {},
     "arms down": {"left_shoulder": (0, 0, -1.25), "right_shoulder": (0, 0, 1.25)},
     "elbows": {
-        "left_shoulder": (0, 0, -1.0), "right_shoulder": (0, 0, 1.0), "left_elbow": (0, -2.1, 0), "right_elbow": (0, 2.1, 0)
+        "left_shoulder": (0, 0, -1.0), "right_shoulder": (0, 0, 1.0),
+        "left_elbow": (0, -2.1, 0), "right_elbow": (0, 2.1, 0),
     },
     "seated": {
         "left_hip": (-1.5, 0, 0.1), "right_hip": (-1.5, 0, -0.1), "left_knee": (1.5, 0, 0), "right_knee": (1.5, 0, 0),
@@ -25,14 +26,16 @@ _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     },
     "squat": {
         "left_hip": (-2.0, 0, 0.3), "right_hip": (-2.0, 0, -0.3), "left_knee": (2.3, 0, 0), "right_knee": (2.3, 0, 0),
-        "left_ankle": (-0.4, 0, 0), "right_ankle": (-0.4, 0, 0), "left_shoulder": (0, -1.2, 0), "right_shoulder": (0, 1.2, 0),
+        "left_ankle": (-0.4, 0, 0), "right_ankle": (-0.4, 0, 0),
+        "left_shoulder": (0, -1.2, 0), "right_shoulder": (0, 1.2, 0),
     },
     "run": {
         "left_hip": (-1.1, 0, 0), "left_knee": (1.6, 0, 0), "right_hip": (0.5, 0, 0), "right_knee": (0.9, 0, 0),
         "left_shoulder": (0, 0.6, -1.2), "right_shoulder": (0, 0.6, 1.2), "left_elbow": (0, -1.6, 0),
         "right_elbow": (0, 1.6, 0), "spine2": (0.15, 0, 0),
     },
-    "arms up": {"left_shoulder": (0, 0, 1.3), "right_shoulder": (0, 0, -1.3), "left_collar": (0, 0, 0.4), "right_collar": (0, 0, -0.4)},
+    "arms up": {"left_shoulder": (0, 0, 1.3), "right_shoulder": (0, 0, -1.3),
+        "left_collar": (0, 0, 0.4), "right_collar": (0, 0, -0.4)},
 }  # fmt: skip
 
 

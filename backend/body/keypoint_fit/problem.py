@@ -24,7 +24,8 @@ class Observations:
     """What was detected, for B people and K landmarks.
 
     uv (B, K, 2) px; seen (B, K) 0..1, 0 for what is outside the picture or guessed; directions (B, bones, 3) unit,
-    camera frame; known (B, bones) 0..1, how far each direction is; focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
+    camera frame; known (B, bones) 0..1, how well each direction is known;
+    focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
     """
 
     uv: np.ndarray
