@@ -14,8 +14,9 @@ from backend.results import FrameResult, RecoveredPerson
 # A still has no frame rate; 30 is what tools that divide by it can live with
 STILL_FRAMERATE = 30.0
 REQUIRED = (
-    "poses betas trans mocap_framerate gender joints frames keypoints2d camera image_size confidence model body license"
-).split()  # fmt: skip  # noqa: SIM905
+    "poses", "betas", "trans", "mocap_framerate", "gender", "joints", "frames", "keypoints2d",
+    "camera", "image_size", "confidence", "model", "body", "license",
+)  # fmt: skip
 
 
 def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.ndarray]:
