@@ -7,14 +7,17 @@ fine vertex; going up, each fine vertex is interpolated on the coarse triangle n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
-from backend.errors import BadInput
+from backend.errors import BadInput, RecoverMeshError
 from backend.paths import cache_dir
 
 LEVELS = (1723, 431)  # vertices; as METRO and its successors use for SMPL's 6890
@@ -35,28 +38,54 @@ class Level:
 def mesh_hierarchy(vertices: np.ndarray, faces: np.ndarray, levels: tuple[int, ...] = LEVELS) -> list[Level]:
     """vertices (V, 3) m, rest pose; faces (F, 3) of a closed surface -> one Level per wanted count, finest first.
 
-    Results are cached by the mesh's own bytes.  Raises BadInput `bad_mesh` where the mesh cannot be simplified so far.
+    Results are cached by the mesh's own bytes.  Raises BadInput `bad_mesh` where the mesh is not closed
+    or cannot be simplified so far.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
+    _check_closed(triangles)
     digest = hashlib.sha256(
         points.tobytes() + triangles.tobytes() + repr((levels, _VERSION)).encode()
     ).hexdigest()
-    path = cache_dir() / f"hierarchy-{digest[:20]}.npz"
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            simplified = [(stored[f"vertices{k}"], stored[f"faces{k}"]) for k in range(len(levels))]
-    else:
+    simplified = _recall(digest, len(levels))
+    if simplified is None:
         simplified = _simplify(points, triangles, levels)
-        arrays = {
-            f"{n}{k}": a
-            for k, pair in enumerate(simplified)
-            for n, a in zip(("vertices", "faces"), pair, strict=True)
-        }
-        partial = path.with_suffix(".partial")
+        _remember(digest, simplified)
+    return [_level(points, kept, coarse) for kept, coarse in simplified]
+
+
+def _cache_file(digest: str) -> Path:
+    return cache_dir() / f"hierarchy-{digest[:20]}.npz"
+
+
+def _recall(digest: str, count: int) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    try:
+        with np.load(_cache_file(digest), allow_pickle=False) as stored:
+            return [(stored[f"vertices{k}"], stored[f"faces{k}"]) for k in range(count)]
+    except Exception:
+        return None  # absent, out of reach or damaged: it is made again
+
+
+def _remember(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    arrays = {f"vertices{k}": kept for k, (kept, _) in enumerate(simplified)}
+    arrays |= {f"faces{k}": faces for k, (_, faces) in enumerate(simplified)}
+    # several ranks of a training may come here at once; where nothing can be kept, the answer is right all the same
+    with contextlib.suppress(OSError, RecoverMeshError):
+        partial = _cache_file(digest).with_suffix(f".{os.getpid()}.partial")
         with partial.open("wb") as out:
             np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    return [_level(points, kept, coarse) for kept, coarse in simplified]
+        partial.replace(_cache_file(digest))
+
+
+def _check_closed(faces: np.ndarray) -> None:
+    """Every edge lies between exactly two faces that run along it in opposite directions."""
+    ways = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    if len(np.unique(ways, axis=0)) == len(ways):
+        forth, back = (np.unique(w, axis=0) for w in (ways, ways[:, ::-1]))
+        if np.array_equal(forth, back) and (ways[:, 0] != ways[:, 1]).all():
+            return
+    raise BadInput(
+        "bad_mesh", "The mesh is not a closed surface.", "Close its holes and weld double vertices."
+    )
 
 
 def _level(points: np.ndarray, kept: np.ndarray, coarse: np.ndarray) -> Level:

@@ -9,10 +9,19 @@ SMPL24 = (
 )  # fmt: skip
 SMPL24_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
-MANO16 = (
-    "wrist", "index1", "index2", "index3", "middle1", "middle2", "middle3", "pinky1", "pinky2", "pinky3",
-    "ring1", "ring2", "ring3", "thumb1", "thumb2", "thumb3",
-)  # fmt: skip
+_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+
+# SMPL+H (Romero et al. 2017) and SMPL-X (Pavlakos et al. 2019): SMPL's body up to the wrists, then face and fingers
+_HANDS30 = tuple(
+    f"{side}_{finger}{k}" for side in ("left", "right") for finger in _FINGERS for k in (1, 2, 3)
+)
+SMPLH52 = (*SMPL24[:22], *_HANDS30)
+SMPLX55 = (*SMPL24[:22], "jaw", "left_eye_smplhf", "right_eye_smplhf", *_HANDS30)
+
+MANO16 = ("wrist", *(f"{finger}{k}" for finger in _FINGERS for k in (1, 2, 3)))
+MANO16_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
+# with the fingertips, which are vertices and not joints of the model
+MANO21 = (*MANO16, *(f"{finger}_tip" for finger in _FINGERS))
 
 COCO17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
@@ -40,7 +49,8 @@ BLAZEPOSE33 = (
 )  # fmt: skip
 
 JOINT_SETS = {
-    "smpl24": SMPL24, "mano16": MANO16, "coco17": COCO17, "h36m17": H36M17, "lsp14": LSP14, "blazepose33": BLAZEPOSE33,
+    "smpl24": SMPL24, "smplh52": SMPLH52, "smplx55": SMPLX55, "mano16": MANO16, "mano21": MANO21,
+    "coco17": COCO17, "h36m17": H36M17, "lsp14": LSP14, "blazepose33": BLAZEPOSE33,
 }  # fmt: skip
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
-from backend.body.joints import MANO16, SMPL24
+from backend.body.joints import JOINT_SETS, MANO16, SMPL24, SMPLH52, SMPLX55
 from backend.body.model import BodyArrays, BodyModel
-from backend.body.unpickle import read_pickle
+from backend.body.unpickle import MAX_BYTES, read_pickle
 from backend.errors import BadInput
 
 SMPL_LICENSE = "SMPL body model licence, Max-Planck-Gesellschaft: non-commercial use"
-_NEEDED = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
+MANO_LICENSE = "MANO hand model licence, Max-Planck-Gesellschaft: non-commercial use"
+_NEEDED = ("v_template", "f", "shapedirs", "J_regressor", "weights", "kintree_table")
+_OPTIONAL = (
+    "posedirs", "uv", "uv_faces", "part_ids", "mirror", "vert_sym_idxs", "hands_components", "hands_mean",
+    "name", "license", "joint_names",
+)  # fmt: skip
+_REGRESSORS = {f"J_regressor_{name}": name for name in JOINT_SETS}
+_MAX_NUMBERS = MAX_BYTES // 8  # in one array
 _HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."
 
 
@@ -33,103 +39,141 @@ def read_body(path: Path) -> BodyArrays:
     """Read and validate a body file; see `load_body`."""
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", _HINT)
-    head = path.read_bytes()[:64]
+    with path.open("rb") as file:
+        head = file.read(64)
     if head[:2] == b"PK":
         content = _read_npz(path)
     elif head.lstrip()[:1] == b"<" or head.startswith(b"version https://git-lfs"):
-        raise BadInput(
-            "not_a_body",
+        raise _not_a_body(
             f"{path.name} is a web page or a placeholder, not the file itself.",
             "Download it again while signed in.",
         )
     else:
         content = read_pickle(path)
-    return _validated(content, path)
+    missing = [key for key in _NEEDED if key not in content]
+    if missing:
+        raise _not_a_body(f"{path.name} lacks {', '.join(missing)}.")
+    return _validated(_Fields(content, path.name), path.stem)
+
+
+def _not_a_body(message: str, hint: str = _HINT) -> BadInput:
+    return BadInput("not_a_body", message, hint)
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if archive[name].dtype.kind != "O"}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput("not_a_body", f"{path.name} cannot be read ({error}).", _HINT) from None
+            if sum(entry.file_size for entry in archive.zip.infolist()) > MAX_BYTES:
+                raise _not_a_body(f"{path.name} unpacks to more than {MAX_BYTES >> 20} MiB.")
+            # official files hold tables of Python objects too, which are neither needed nor read
+            wanted = {*_NEEDED, *_OPTIONAL, *_REGRESSORS}.intersection(archive.files)
+            return {name: archive[name] for name in wanted}
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged archive fails in any way
+        raise _not_a_body(f"{path.name} cannot be read ({error}).") from None
 
 
-def _validated(content: dict[str, Any], path: Path) -> BodyArrays:
-    missing = [key for key in _NEEDED if key not in content]
-    if missing:
-        raise BadInput("not_a_body", f"{path.name} lacks {', '.join(missing)}.", _HINT)
+class _Fields:
+    """The content of a body file, taken out field by field with a check of each."""
 
-    def array(key: str, dtype: Any = np.float64) -> np.ndarray:
-        value = content[key]
-        dense = value.toarray() if scipy.sparse.issparse(value) else np.asarray(value)
+    def __init__(self, content: dict[str, Any], file: str) -> None:
+        self.content = content
+        self.file = file
+
+    def array(self, key: str, *wanted: int | None, dtype: Any = np.float64) -> np.ndarray:
+        """The field as a finite array of the wanted shape, None standing for any length but 0."""
+        value = self.content[key]
+        sparse = scipy.sparse.issparse(value)
+        found = value.shape if sparse else np.shape(value)
+        if len(found) != len(wanted) or any(
+            n != (w or n) or n == 0 for n, w in zip(found, wanted, strict=True)
+        ):
+            expected = ", ".join("any" if w is None else str(w) for w in wanted)
+            raise self.wrong(key, f"is {tuple(found)}, expected ({expected})")
+        if np.prod(found, dtype=float) > _MAX_NUMBERS:
+            raise self.wrong(key, "is larger than any body's")
         try:
-            return dense.astype(dtype)
+            numbers = (value.toarray() if sparse else np.asarray(value)).astype(np.float64)
         except (TypeError, ValueError):
-            raise BadInput("not_a_body", f"{key} of {path.name} does not hold numbers.", _HINT) from None
+            raise self.wrong(key, "does not hold numbers") from None
+        if not np.isfinite(numbers).all():
+            raise self.wrong(key, "holds values that are not numbers")
+        return numbers.astype(dtype)
 
-    template, weights, table = array("v_template"), array("weights"), array("kintree_table", np.int64)
-    count, joints = len(template), weights.shape[-1]
-    faces = array("f", np.int64)
-    shapes: dict[str, tuple[np.ndarray, tuple[int | None, ...]]] = {
-        "v_template": (template, (None, 3)),
-        "f": (faces, (None, 3)),
-        "weights": (weights, (count, joints)),
-        "J_regressor": (array("J_regressor"), (joints, count)),
-        "shapedirs": (array("shapedirs"), (count, 3, None)),
-        "posedirs": (array("posedirs"), (count, 3, 9 * (joints - 1))),
-        "kintree_table": (table, (2, joints)),
-    }
-    for key, (value, wanted) in shapes.items():
-        fits = value.ndim == len(wanted) and all(
-            w in (None, n) for n, w in zip(value.shape, wanted, strict=True)
-        )
-        if not fits:
-            expected = "(" + ", ".join("any" if w is None else str(w) for w in wanted) + ")"
-            raise BadInput(
-                "not_a_body", f"{key} of {path.name} is {value.shape}, expected {expected}.", _HINT
-            )
-        if not np.isfinite(value).all():
-            raise BadInput("not_a_body", f"{key} of {path.name} holds values that are not numbers.", _HINT)
-    if faces.min() < 0 or faces.max() >= count:
-        raise BadInput("not_a_body", f"Faces of {path.name} name vertices that do not exist.", _HINT)
+    def indices(self, key: str, *wanted: int | None, below: int) -> np.ndarray:
+        """The field as int64 indices into something that has `below` elements."""
+        value = self.array(key, *wanted, dtype=np.int64)
+        if value.min() < 0 or value.max() >= below:
+            raise self.wrong(key, f"holds indices outside 0..{below - 1}")
+        return value
+
+    def text(self, key: str, default: str, limit: int) -> str:
+        """The field in one line, cut to what the wire takes; the default where it is empty or absent."""
+        value = np.asarray(self.content.get(key, default))
+        raw = value.item() if value.size == 1 else default
+        line = " ".join((raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).split())
+        return (line if len(line) <= limit else line[: limit - 1] + "…") or default
+
+    def wrong(self, key: str, what: str) -> BadInput:
+        return _not_a_body(f"{key} of {self.file} {what}.")
+
+
+def _validated(fields: _Fields, stem: str) -> BodyArrays:
+    content = fields.content
+    template = fields.array("v_template", None, 3)
+    count = len(template)
+    weights = fields.array("weights", count, None)
+    joints = weights.shape[1]
     if np.abs(weights.sum(1) - 1).max() > 1e-3:
-        raise BadInput("not_a_body", f"Skinning weights of {path.name} do not sum to 1.", _HINT)
-    return BodyArrays(
-        name=str(content["name"]) if "name" in content else path.stem,
-        license=str(content["license"]) if "license" in content else SMPL_LICENSE,
+        raise _not_a_body(f"Skinning weights of {fields.file} do not sum to 1.")
+    faces = fields.indices("f", None, 3, below=count)
+    correctives = (count, 3, 9 * (joints - 1))
+    body = BodyArrays(
+        name=fields.text("name", stem[:128], 128),
+        license=fields.text("license", MANO_LICENSE if joints == len(MANO16) else SMPL_LICENSE, 512),
         joint_names=_joint_names(content, joints),
-        parents=_parents(table, path),
+        parents=_parents(fields, joints),
         v_template=template,
         faces=faces,
         # files with 300 betas exist (SMPL-X, SMPL+H); the first ten are those that everyone means
-        shapedirs=shapes["shapedirs"][0][:, :, :10],
-        posedirs=shapes["posedirs"][0],
-        joint_regressor=shapes["J_regressor"][0],
+        shapedirs=fields.array("shapedirs", count, 3, None)[:, :, :10],
+        posedirs=fields.array("posedirs", *correctives) if "posedirs" in content else np.zeros(correctives),
+        joint_regressor=fields.array("J_regressor", joints, count),
         weights=weights,
-        uv=array("uv", np.float32) if "uv" in content else None,
-        uv_faces=array("uv_faces", np.int64) if "uv_faces" in content else None,
-        part_ids=array("part_ids", np.int32) if "part_ids" in content else None,
-        mirror=array("mirror", np.int64) if "mirror" in content else None,
         regressors={
-            key.removeprefix("J_regressor_"): array(key) for key in content if key.startswith("J_regressor_")
+            name: fields.array(key, len(JOINT_SETS[name]), count)
+            for key, name in _REGRESSORS.items()
+            if key in content
         },
-        hand_components=array("hands_components") if "hands_components" in content else None,
-        hand_mean=array("hands_mean") if "hands_mean" in content else None,
     )
+    if "uv" in content and "uv_faces" in content:
+        body.uv = fields.array("uv", None, 2, dtype=np.float32)
+        body.uv_faces = fields.indices("uv_faces", len(faces), 3, below=len(body.uv))
+    if "part_ids" in content:
+        body.part_ids = fields.indices("part_ids", count, below=joints).astype(np.int32)
+    for key in ("vert_sym_idxs", "mirror"):  # SMPL's own name, and ours
+        if key in content:
+            body.mirror = fields.indices(key, count, below=count)
+    if "hands_components" in content and "hands_mean" in content:
+        size = 3 * (joints - 1)
+        body.hand_components = fields.array("hands_components", None, size)
+        body.hand_mean = fields.array("hands_mean", size)
+    return body
 
 
-def _parents(table: np.ndarray, path: Path) -> np.ndarray:
+def _parents(fields: _Fields, joints: int) -> np.ndarray:
     """kintree_table -> parents; the root's is written as 2^32 - 1 or -1."""
-    parents = table[0].copy()
+    parents = fields.array("kintree_table", 2, joints, dtype=np.int64)[0]
     parents[0] = -1
     if (parents[1:] < 0).any() or (parents[1:] >= np.arange(1, len(parents))).any():
-        raise BadInput("not_a_body", f"kintree_table of {path.name} is no tree with parents first.", _HINT)
+        raise fields.wrong("kintree_table", "is no tree with parents first")
     return parents
 
 
 def _joint_names(content: dict[str, Any], joints: int) -> tuple[str, ...]:
-    if "joint_names" in content and len(content["joint_names"]) == joints:
-        return tuple(str(name) for name in content["joint_names"])
-    known = {24: SMPL24, 16: MANO16}
+    given = np.asarray(content.get("joint_names", ()))
+    if given.shape == (joints,) and given.dtype.kind == "U":
+        return tuple(str(name)[:64] for name in given)
+    known = {len(names): names for names in (SMPL24, MANO16, SMPLH52, SMPLX55)}
     return known.get(joints) or tuple(f"joint{j:02d}" for j in range(joints))

@@ -7,7 +7,7 @@ MANO (16 joints, Romero et al. 2017) and our open body alike: the arrays say how
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -84,6 +84,12 @@ class BodyModel(torch.nn.Module):
             for name, value in arrays.regressors.items()
         }
         self._has_correctives = bool(np.any(arrays.posedirs))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> BodyModel:
+        super()._apply(fn, recurse)
+        for name, value in self.regressors.items():  # a dict cannot be a buffer
+            self.regressors[name] = fn(value)
+        return self
 
     def rest_joints(self, betas: torch.Tensor) -> torch.Tensor:
         """betas (N, B) -> joints of the unposed body (N, J, 3), m."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from backend.errors import BadInput
-from backend.paths import data_dir
+from backend.errors import BadInput, RecoverMeshError
+from backend.paths import HOME_VARIABLE, data_dir
 
 OPEN_BODY = Path(__file__).resolve().parent.parent / "assets" / "open_body.npz"
 OPEN_NAMES = ("open", "open_body")
@@ -29,11 +30,11 @@ class BodySpec:
 def available_bodies() -> list[BodySpec]:
     """The embedded body first, then the imported ones by name.  Cheap: reads names and licences only."""
     specs = [BodySpec("open_body", "Open Body", "CC0-1.0", OPEN_BODY)]
-    for path in sorted(_folder().glob("*.npz")):
+    for path in sorted(_imported()):
         try:
             with np.load(path, allow_pickle=False) as archive:
                 license_text = str(archive["license"]) if "license" in archive.files else "unknown"
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except Exception:
             continue  # one damaged file must not hide the others; load_body says what is wrong with it
         specs.append(BodySpec(path.stem, path.stem, license_text, path))
     return specs
@@ -42,11 +43,11 @@ def available_bodies() -> list[BodySpec]:
 def find_body(source: str | Path) -> Path:
     """A name or path -> the file.  Raises BadInput `unknown_body` with the list of names."""
     if str(source) in OPEN_NAMES:
-        return available_bodies()[0].path
-    path = Path(source)
-    if path.suffix or path.is_file():
-        return path
+        return OPEN_BODY
     specs = {spec.name: spec.path for spec in available_bodies()}
+    path = Path(source)
+    if str(source) not in specs and (path.suffix or path.is_file()):
+        return path
     if str(source) not in specs:
         raise BadInput(
             "unknown_body",
@@ -57,7 +58,10 @@ def find_body(source: str | Path) -> Path:
 
 
 def import_body(file: Path, name: str | None = None) -> BodySpec:
-    """Validate a body file and keep it, as npz, in the user's folder.  Raises BadInput: bad_name, and `load_body`'s."""
+    """Validate a body file and keep it, as npz, in the user's folder.
+
+    Raises BadInput `bad_name` and those of `load_body`; RecoverMeshError `unwritable`.
+    """
     from backend.body.loader import read_body
 
     name = name or file.stem
@@ -85,15 +89,26 @@ def import_body(file: Path, name: str | None = None) -> BodySpec:
     optional |= {"hands_components": body.hand_components, "hands_mean": body.hand_mean}
     optional |= {f"J_regressor_{key}": value for key, value in body.regressors.items()}
     arrays |= {key: value for key, value in optional.items() if value is not None}
-    path = _folder() / f"{name}.npz"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as out:
-        np.savez_compressed(out, **arrays)
-    partial.replace(path)
+    path = data_dir() / "bodies" / f"{name}.npz"
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with partial.open("wb") as out:
+            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise RecoverMeshError(
+            "unwritable",
+            f"The body cannot be kept in {path.parent} ({error.strerror}).",
+            f"Make room there, or name another folder in the environment variable {HOME_VARIABLE}.",
+        ) from None
     return BodySpec(name, name, body.license, path)
 
 
-def _folder() -> Path:
-    folder = data_dir() / "bodies"
-    folder.mkdir(exist_ok=True)
-    return folder
+def _imported() -> list[Path]:
+    try:
+        return list((data_dir() / "bodies").glob("*.npz"))
+    except RecoverMeshError:
+        return []  # a home that cannot be written holds none, and must not keep the embedded body from anyone

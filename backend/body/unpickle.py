@@ -1,16 +1,21 @@
 """Reading body files that come as pickles, without running anything that is in them.
 
 Official SMPL and MANO files are Python 2 pickles of a dict of numpy arrays, scipy sparse matrices and chumpy objects.
-A pickle is a program; this reader knows only the few words such files need and refuses every other one.  chumpy is not
-needed: its objects become inert records of their state.
+A pickle is a program; this reader knows only the few words such files need and refuses every other one.  No numpy,
+scipy or chumpy object is built while it runs: stand-ins take the described state and become arrays once it is checked.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import pickle
+import re
+import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -19,101 +24,176 @@ from backend.errors import BadInput
 
 MAX_BYTES = 1 << 30
 _REFUSED = "Get the file from its publisher again; do not load it elsewhere with plain pickle."
+_NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|[SU]\d{1,4})")
 
 
-class _Chumpy:
-    """Stands in for every chumpy class.  It holds a state and takes no constructor arguments."""
+class _Word:
+    """A word that a pickle may say.  Its state cannot be set, so that no file changes the reader itself."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> _Chumpy:
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it sets the state of a function")
+
+
+class _Inert:
+    """An object whose class stays out.  Takes no constructor arguments, and a dict as its state."""
+
+    state: dict[Any, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> _Inert:
         if args or kwargs:
-            raise pickle.UnpicklingError("a chumpy object with arguments")
-        return object.__new__(cls)
+            raise pickle.UnpicklingError("it makes an object with arguments")
+        made = object.__new__(cls)
+        made.state = {}
+        return made
 
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, tuple) and len(state) == 2 and state[0] is None:
             state = state[1]
         if not isinstance(state, dict):
-            raise pickle.UnpicklingError("a chumpy object with a strange state")
-        self.__dict__["state"] = state
+            raise pickle.UnpicklingError("an object has a strange state")
+        self.state = state
 
-    def value(self) -> Any:
-        state = self.__dict__.get("state", {})
-        if isinstance(state.get("x"), np.ndarray):
-            return state["x"]
-        if "a" in state and "idxs" in state:  # chumpy.reordering.Select: shapedirs[:, :, :10] and the like
-            picked = np.asarray(plain(state["a"])).ravel()[np.asarray(state["idxs"]).ravel()]
-            shape = state.get("preferred_shape")
+
+class _Chumpy(_Inert):
+    """Any chumpy class."""
+
+    def value(self, plain: Callable[[Any], Any]) -> Any:
+        """The array of a constant or of a selection from one; an expression of another kind stays what it is."""
+        if isinstance(held := plain(self.state.get("x")), np.ndarray):
+            return held
+        if "a" in self.state and "idxs" in self.state:  # chumpy.reordering.Select: shapedirs[:, :, :10]
+            source, indices = np.asarray(plain(self.state["a"])), np.asarray(plain(self.state["idxs"]))
+            shape = plain(self.state.get("preferred_shape"))
+            picked = source.ravel()[indices.ravel()]
             return picked if shape is None else picked.reshape(shape)
-        raise pickle.UnpicklingError(f"a chumpy object of the kind {sorted(map(str, state))}")
+        return self
 
 
-class _Sparse:
-    """Stands in for scipy's compressed sparse matrices, whatever module path their version used."""
+class _Sparse(_Inert):
+    """scipy's compressed sparse matrices by column, whatever module path their version used."""
 
-    layout = scipy.sparse.csc_matrix
+    layout: Any = scipy.sparse.csc_matrix
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> _Sparse:
-        if args or kwargs:
-            raise pickle.UnpicklingError("a sparse matrix with arguments")
-        return object.__new__(cls)
-
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, dict):
-            raise pickle.UnpicklingError("a sparse matrix with a strange state")
-        self.__dict__["state"] = state
-
-    def value(self) -> Any:
-        state = self.__dict__["state"]
-        shape = tuple(int(n) for n in state.get("_shape", state.get("shape")))
-        parts = tuple(np.asarray(state[name]) for name in ("data", "indices", "indptr"))
+    def value(self, plain: Callable[[Any], Any]) -> Any:
+        shape = tuple(int(n) for n in plain(self.state.get("_shape", self.state.get("shape"))))
+        parts = tuple(np.asarray(plain(self.state[name])) for name in ("data", "indices", "indptr"))
         matrix = type(self).layout(parts, shape=shape)
         matrix.check_format(full_check=True)  # indices from a stranger could point outside
         return matrix
 
 
 class _SparseRows(_Sparse):
-    layout = scipy.sparse.csr_matrix
+    layout: Any = scipy.sparse.csr_matrix
 
 
-def _reconstruct(cls: Any, shape: Any, typecode: Any) -> np.ndarray:
-    # numpy writes an empty array first and fills it afterwards; any other shape is an attempt to exhaust memory
-    if cls is not np.ndarray or tuple(shape) != (0,):
-        raise pickle.UnpicklingError("an array that is not made numpy's way")
-    return np.ndarray((0,), np.uint8)
+class _Type:
+    """A dtype: numbers and texts only.
+
+    numpy's own takes any state, for instance one that reads raw bytes as pointers to objects.
+    """
+
+    def __init__(self, code: Any, align: Any = 0, copy: Any = 0) -> None:
+        if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
+            raise pickle.UnpicklingError(f"an array holds {str(code)[:40]!r} instead of numbers")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        _version, order, subarray, names, fields, *_rest = state
+        if subarray is not None or names is not None or fields is not None:
+            raise pickle.UnpicklingError("an array holds records instead of numbers")
+        if order in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(order)
 
 
-def _scalar(dtype: Any, data: Any = b"") -> Any:
-    if not isinstance(dtype, np.dtype) or dtype.hasobject:
-        raise pickle.UnpicklingError("a scalar of a strange type")
-    raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
-    return np.frombuffer(raw, dtype, count=1)[0]
+class _Array:
+    """An array: numpy writes an empty one first and its content afterwards."""
+
+    def __init__(self) -> None:
+        self.array = np.zeros(0)
+
+    def __setstate__(self, state: Any) -> None:
+        shape, kind, fortran, data = state[-4:]
+        self.array = _from_bytes(data, kind, shape, "F" if fortran else "C")
+
+
+def _from_bytes(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
+    if not isinstance(kind, _Type):
+        raise pickle.UnpicklingError("an array is of no known type")
+    raw = data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
+    sizes = tuple(int(n) for n in shape)
+    if min(sizes, default=0) < 0 or math.prod(sizes) * kind.dtype.itemsize != len(raw):
+        raise pickle.UnpicklingError("an array's size is not that of its content")
+    flat = np.frombuffer(raw, kind.dtype) if raw else np.zeros(0, kind.dtype)
+    return flat.reshape(sizes, order="F" if order == "F" else "C")
+
+
+def _reconstruct(cls: Any, shape: Any, typecode: Any) -> _Array:
+    if cls is not _NDARRAY or tuple(shape) != (0,):  # any other shape is an attempt to exhaust memory
+        raise pickle.UnpicklingError("an array is not made numpy's way")
+    return _Array()
+
+
+def _frombuffer(data: Any, kind: Any, shape: Any, order: Any) -> _Array:
+    made = _Array()
+    made.array = _from_bytes(data, kind, shape, order)
+    return made
+
+
+def _scalar(kind: Any, data: Any = b"") -> Any:
+    return _from_bytes(data, kind, (), "C").item()
 
 
 def _encode(text: Any, codec: Any = "latin1") -> bytes:
     if codec not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise pickle.UnpicklingError("an encoding other than latin1")
+        raise pickle.UnpicklingError("an encoding is not latin1")
     return text.encode("latin1")
 
 
 def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
-    if cls in (_Chumpy, _Sparse, _SparseRows) and base is object and state is None:
+    if cls in (_Chumpy, _Sparse, _SparseRows) and base is _OBJECT and state is None:
         return cls()
-    raise pickle.UnpicklingError("an object of a class that is not known")
+    raise pickle.UnpicklingError("an object is of a class that is not known")
 
 
-_KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): OrderedDict,
-    **{(m, "_reconstruct"): _reconstruct for m in ("numpy.core.multiarray", "numpy._core.multiarray")},
-    **{(m, "scalar"): _scalar for m in ("numpy.core.multiarray", "numpy._core.multiarray")},
-    **{(m, "_reconstructor"): _reconstructor for m in ("copy_reg", "copyreg")},
-    **{(m, "object"): object for m in ("__builtin__", "builtins")},
+def _nothing(*args: Any) -> Any:
+    raise pickle.UnpicklingError("it calls what is only a name")
+
+
+def _no_bytes() -> bytes:
+    return b""  # how Python 3 writes empty bytes in old protocols; with arguments it could ask for any amount
+
+
+_NDARRAY, _OBJECT = _Word(_nothing), _Word(_nothing)
+_BUILTINS = ("__builtin__", "builtins")
+_NUMPY = ("numpy.core", "numpy._core")  # numpy 1 and 2
+_KNOWN: dict[tuple[str, str], _Word] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Word(_Type),
+    ("_codecs", "encode"): _Word(_encode),
+    ("collections", "OrderedDict"): _Word(OrderedDict),
+    **{(f"{m}.multiarray", "_reconstruct"): _Word(_reconstruct) for m in _NUMPY},
+    **{(f"{m}.multiarray", "scalar"): _Word(_scalar) for m in _NUMPY},
+    **{(f"{m}.numeric", "_frombuffer"): _Word(_frombuffer) for m in _NUMPY},  # protocol 5
+    **{(m, "_reconstructor"): _Word(_reconstructor) for m in ("copy_reg", "copyreg")},
+    **{(m, "object"): _OBJECT for m in _BUILTINS},
+    **{(m, "bytes"): _Word(_no_bytes) for m in _BUILTINS},
+    **{(m, "set"): _Word(set) for m in _BUILTINS},  # every chumpy object keeps one
 }
 
 
-class _Reader(pickle.Unpickler):
+# Python's own unpickler, not C's: that one sets aside as much memory as an opcode claims to need
+_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class _Reader(_Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "chumpy" and "." not in name:
             return _Chumpy
@@ -126,19 +206,48 @@ class _Reader(pickle.Unpickler):
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
 
+    def load_bytearray8(self) -> None:
+        # the inherited one sets aside the claimed length before it reads
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))
+
+    dispatch: ClassVar[dict[int, Any]] = {**_Unpickler.dispatch, pickle.BYTEARRAY8[0]: load_bytearray8}
+
+    def get_extension(self, code: int) -> None:
+        raise pickle.UnpicklingError("it refers to an extension")
+
     def persistent_load(self, pid: Any) -> Any:
         raise pickle.UnpicklingError("it refers to something outside itself")
 
 
-def plain(value: Any) -> Any:
-    """chumpy and sparse stand-ins -> the array or matrix they hold; anything else as it is."""
-    if isinstance(value, _Chumpy):
-        return plain(value.value())
-    return value.value() if isinstance(value, _Sparse) else value
+def _converter() -> Callable[[Any], Any]:
+    """-> what turns stand-ins into what they stand for, everything once (a list may hold another many times)."""
+    done: dict[int, Any] = {}
+
+    def plain(value: Any) -> Any:
+        if value is None or isinstance(value, str | bytes | bytearray | int | float):
+            return value
+        if id(value) not in done:
+            done[id(value)] = convert(value)
+        return done[id(value)]
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, _Array):
+            return value.array
+        if isinstance(value, _Chumpy | _Sparse):
+            return value.value(plain)
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set):
+            return type(value)(plain(item) for item in value)
+        raise pickle.UnpicklingError(f"it holds a {type(value).__name__.strip('_').lower()}")
+
+    return plain
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """A pickle that holds a dict -> that dict, with numpy arrays, scipy sparse matrices, numbers and texts only.
+    """A pickle that holds a dict -> that dict: (read-only) arrays, scipy sparse matrices, numbers, texts, and lists,
+    tuples, sets and dicts of those.  A chumpy expression that is neither a constant nor a selection stays inert.
 
     Raises BadInput `refused_pickle` for a file that asks for anything else, `not_a_body` for one that is damaged or
     holds no dict.  Nothing in the file is executed.
@@ -146,42 +255,21 @@ def read_pickle(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_BYTES:
         raise BadInput("not_a_body", f"{path.name} is larger than {MAX_BYTES >> 20} MiB.", _REFUSED)
     try:
-        with path.open("rb") as file:
-            content = _Reader(file, encoding="latin1").load()
+        # from memory: a claimed length then costs no more than what is there
+        content = _Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load()
         if not isinstance(content, dict):
             raise BadInput("not_a_body", f"{path.name} holds no table of arrays.", _REFUSED)
-        return {str(key): _checked(plain(value)) for key, value in content.items()}
+        plain = _converter()
+        return {str(key): plain(value) for key, value in content.items()}
     except pickle.UnpicklingError as error:
-        reason = str(error)
         raise BadInput(
             "refused_pickle",
-            f"{path.name} was refused: a body file holds arrays only, but {reason}.",
+            f"{path.name} was refused: a body file holds arrays only, but {error}.",
             _REFUSED,
         ) from None
     except BadInput:
         raise
-    except Exception as error:  # a damaged pickle fails in any way; a length bomb as MemoryError
+    except Exception as error:  # a damaged pickle fails in any way
         raise BadInput(
             "not_a_body", f"{path.name} is damaged or no body file ({type(error).__name__}).", _REFUSED
         ) from None
-
-
-def _checked(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.hasobject:
-        raise pickle.UnpicklingError("an array holds objects")
-    kinds = (
-        np.ndarray,
-        np.generic,
-        scipy.sparse.spmatrix,
-        str,
-        bytes,
-        int,
-        float,
-        list,
-        tuple,
-        dict,
-        type(None),
-    )
-    if not isinstance(value, kinds):
-        raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
-    return value

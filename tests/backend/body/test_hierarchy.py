@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
 from backend.body.hierarchy import mesh_hierarchy
 from backend.body.loader import load_body
@@ -50,3 +51,38 @@ def test_too_small_a_mesh_is_refused(tmp_path, monkeypatch):
     tetrahedron = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
     with pytest.raises(BadInput, match="cannot be simplified"):
         mesh_hierarchy(np.eye(4)[:, :3], tetrahedron, (3,))
+
+
+def test_an_open_mesh_is_refused(open_mesh):
+    points, faces = open_mesh
+    with pytest.raises(BadInput, match="not a closed surface"):
+        mesh_hierarchy(points, faces[1:])
+    with pytest.raises(BadInput, match="not a closed surface"):
+        mesh_hierarchy(points, np.concatenate([faces[:1, ::-1], faces[1:]]))
+
+
+def test_a_cache_that_is_damaged_or_out_of_reach_is_done_without(tmp_path, monkeypatch):
+    points, faces = sphere()
+    home = tmp_path / "home"
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    (first,) = mesh_hierarchy(points, faces, (40,))
+    (stored,) = (home / "cache").iterdir()
+    stored.write_bytes(b"half a file")
+    (second,) = mesh_hierarchy(points, faces, (40,))
+    assert stored.stat().st_size > 100
+    monkeypatch.setenv(HOME_VARIABLE, str(stored))  # a file where the folder should be
+    (third,) = mesh_hierarchy(points, faces, (40,))
+    for other in (second, third):
+        np.testing.assert_array_equal(first.faces, other.faces)
+
+
+def sphere():
+    """162 vertices on a sphere, by its convex hull; faces turned outwards."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(162, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    faces = ConvexHull(points).simplices
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    inwards = (np.cross(b - a, c - a) * a).sum(1) < 0
+    faces[inwards] = faces[inwards][:, ::-1]
+    return points, faces

@@ -100,3 +100,24 @@ def test_a_hand_is_equal_to_smplx(tmp_path):
     theirs = reference(betas=betas, global_orient=poses[:, 0], hand_pose=poses[:, 1:].flatten(1))
     # smplx adds 1e-8 to every axis-angle component
     torch.testing.assert_close(body(poses, betas).vertices, theirs.vertices, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-6, 1.0, np.pi - 1e-6, np.pi])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_of_rotations_are_finite(angle, dtype):
+    axis = torch.nn.functional.normalize(
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    )
+    vector = (axis * angle).requires_grad_()
+    matrix = matrix_from_axis_angle(vector)
+    (axis_angle_from_matrix(matrix) * torch.arange(1.0, 4.0)).sum().backward()
+    assert torch.isfinite(vector.grad).all() and vector.grad.abs().max() < 1e3
+
+
+def test_everything_follows_to_another_precision(arrays):
+    body = BodyModel(arrays).double()
+    assert {value.dtype for value in body.regressors.values()} == {torch.float64}
+    assert body.posedirs.dtype == torch.float64 and body.faces.dtype == torch.int64
+    out = body(torch.zeros(2, 24, 3).double(), torch.zeros(2, 10).double())
+    points = body.regressors["coco17"] @ out.vertices
+    assert points.shape == (2, 17, 3) and points.dtype == torch.float64
