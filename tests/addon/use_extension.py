@@ -2,12 +2,14 @@
 
 usage: use_extension.py ZIP ENVIRONMENT PHOTO   (with BLENDER_USER_RESOURCES set to an empty folder)
        blender -b -P use_extension.py -- ZIP ENVIRONMENT PHOTO
+With RECOVER_MESH_REAL set the backend is the real one, else a stand-in that must be importable in ENVIRONMENT.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 
 import bpy
@@ -25,10 +27,11 @@ def main(archive: str, environment: str, photo: str) -> dict:
     runtime = importlib.import_module(f"{MODULE}.runtime")
     install = importlib.import_module(f"{MODULE}.backend_install")
     preferences = bpy.context.preferences.addons[MODULE].preferences
-    runtime.state.session.extra = (
-        *("--factory", "stand_in:StandIn"),
-        *("--body-source", "stand_in:body_message"),
-    )
+    if not os.environ.get("RECOVER_MESH_REAL"):
+        runtime.state.session.extra = (
+            *("--factory", "stand_in:StandIn"),
+            *("--body-source", "stand_in:body_message"),
+        )
     preferences.environment = environment
     bpy.context.scene.recover_mesh.photos.add().path = photo
     finished = bpy.ops.recover_mesh.recover()

@@ -24,6 +24,7 @@ _SEEN = (
     0.5,
 )  # visibility below the first is out of sight, above the second a sight; a guess lies between
 # weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
+_DOUBTFUL = 25.0  # final cost above which a second start is tried; most pictures stay below
 _STAGES = ((6.0, 1.0, 8), (3.0, 0.6, 10), (3.0, 0.6, 14))
 
 
@@ -62,11 +63,16 @@ def fit_keypoints(
     skeleton = Skeleton(body)
     observed = _observe(people, camera)
     problem = Problem(skeleton, observed)
-    state = initial if initial is not None else _initial(skeleton, people, observed)
-    trust = np.ones_like(observed.seen)
-    for directions, prior, iterations in _STAGES:
-        state, _ = minimize(problem, state, Weights(directions, prior, trust), iterations)
-        trust = problem.trust(state)
+    if initial is not None:
+        return _answers(skeleton, problem, _solve(problem, initial)[0])
+    standing = _initial(skeleton, people, observed)
+    state, cost = _solve(problem, standing)
+    if cost.max() > _DOUBTFUL:
+        # a squat is not reached from a standing pose: try the other way too, and keep what explains each person better
+        other, other_cost = _solve(problem, _crouching(skeleton, standing))
+        legs = [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("knee", "ankle")]
+        shown = observed.seen[:, legs].min(1) > 0.2  # legs that nobody sees stand; see `_hang_unseen_legs`
+        state = other.where(shown & (other_cost < 0.95 * cost), state)
     return _answers(skeleton, problem, state)
 
 
@@ -92,6 +98,25 @@ def _level(world: np.ndarray, seen: np.ndarray) -> np.ndarray:
     angle = np.clip(lean * share, -_MAX_LEVEL, _MAX_LEVEL) * both_feet
     turn = rot.exp(np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1))
     return world @ np.swapaxes(turn, -1, -2)
+
+
+def _solve(problem: Problem, state: State) -> tuple[State, np.ndarray]:
+    """All stages -> the final state and its cost (B,) under the last stage's weights, outliers counted in full."""
+    trust = np.ones_like(problem.observed.seen)
+    for directions, prior, iterations in _STAGES:
+        state, _ = minimize(problem, state, Weights(directions, prior, trust), iterations)
+        trust = problem.trust(state)
+    values, _ = problem.residuals(state, Weights(*_STAGES[-1][:2], np.ones_like(trust)), derive=False)
+    return state, (values**2).sum(1)
+
+
+def _crouching(skeleton: Skeleton, standing: State) -> State:
+    """The same start with hips and knees bent deeply."""
+    rotations = standing.rotations.copy()
+    for name, angle in (("hip", -1.6), ("knee", 1.9)):
+        for side in ("left", "right"):
+            rotations[:, skeleton.names.index(f"{side}_{name}")] = rot.exp(np.array([angle, 0.0, 0.0]))
+    return State(rotations, standing.betas, standing.trans)
 
 
 def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:

@@ -1,0 +1,52 @@
+"""The licence reader catches what it is there to catch."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SPEC = importlib.util.spec_from_file_location("licences", Path(__file__).parents[2] / "tools" / "licences.py")
+licences = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(licences)
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("MIT License\n\nPermission is hereby granted, free of charge, to any person", "MIT"),
+        ("Apache License\nVersion 2.0, January 2004", "Apache-2.0"),
+        ("Redistribution and use in source and\n binary forms ... Neither the name of", "BSD-3-Clause"),
+        ("Redistribution and use in source and binary forms, with or without", "BSD-2-Clause"),
+        ("GNU LESSER GENERAL PUBLIC LICENSE", "LGPL"),
+        ("do what you like", None),
+    ],
+)
+def test_classify(text, licence):
+    assert licences.classify(text) == licence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "License for\nnon-commercial scientific research purposes",
+        "may be used for noncommercial use only",
+        "The Software may not be used for commercial, pornographic ...",
+        "for research purposes only",
+    ],
+)
+def test_restrictions_are_caught(text):
+    assert licences.restrictions(text)
+
+
+def test_ordinary_texts_are_not_suspected():
+    assert not licences.restrictions(
+        "commercial and non-commercial redistribution is allowed without limits of any kind"
+    )
+
+
+def test_smplx_is_caught_and_not_on_the_default_path():
+    """The oracle itself is the sample: its text is restricted, and the default requirements do not lead to it."""
+    from importlib import metadata
+
+    assert licences.examine(metadata.distribution("smplx")).restricted
+    assert "smplx" not in {d.metadata["Name"].lower() for d in licences.installed()}

@@ -1,0 +1,176 @@
+"""`python tools/licences.py`: every package that `make demo` installs, with the licence its own text states.
+
+Reads the LICENSE, COPYING and NOTICE files inside each installed distribution; the metadata is only shown beside.
+Writes docs/licences.md.  Ends with 1 where a text restricts commercial use, or where nothing tells the licence.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "licences.md"
+EXTRAS = ("blender", "dev")  # what `make demo` installs
+
+# first match wins; the words are those of the licences themselves
+SIGNS = (
+    ("AGPL", "gnu affero general public license"),
+    ("LGPL", "gnu lesser general public license"),
+    ("LGPL", "gnu library general public license"),
+    ("GPL", "gnu general public license"),
+    ("Apache-2.0", "apache license"),
+    ("MPL-2.0", "mozilla public license"),
+    ("PSF-2.0", "python software foundation license"),
+    ("Unlicense", "this is free and unencumbered software"),
+    ("CC0-1.0", "cc0 1.0 universal"),
+    ("HPND / MIT-CMU", "permission to use, copy, modify and distribute this software and its documentation"),
+    (
+        "HPND / MIT-CMU",
+        "permission to use, copy, modify, and distribute this software and its associated documentation",
+    ),
+    ("ISC", "permission to use, copy, modify, and/or distribute this software for any purpose"),
+    ("ISC", "permission to use, copy, modify, and distribute this software for any purpose"),
+    ("Zlib", "this software is provided 'as-is', without any express or implied warranty"),
+    ("BSD-3-Clause", "neither the name"),
+    ("BSD-2-Clause", "redistribution and use in source and binary forms"),
+    ("MIT", "permission is hereby granted, free of charge"),
+    ("Matplotlib (PSF-based)", "license agreement for matplotlib"),
+)
+RESTRICTED = re.compile(
+    r"non-?\s?commercial (?:use|purposes?|scientific|research)|not be used for commercial|research purposes only",
+    re.I,
+)
+# distributions whose wheel carries no licence text: where it is stated instead (looked up by hand)
+WITHOUT_TEXT = {
+    "recover-mesh": "GPL-3.0-or-later: LICENSE at the root of this repository",
+}
+NAMES = re.compile(r"(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$", re.I)
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    version: str
+    texts: list[str]  # file names
+    stated: list[str]  # by the texts
+    declared: str  # by the metadata
+    restricted: list[str]  # passages
+
+
+def classify(text: str) -> str | None:
+    """The licence whose words a text contains, or None."""
+    plain = " ".join(text.lower().split())
+    return next((licence for licence, words in SIGNS if words in plain), None)
+
+
+def restrictions(text: str) -> list[str]:
+    """Passages that restrict commercial use, as they stand."""
+    plain = " ".join(text.split())
+    return [plain[max(0, m.start() - 60) : m.end() + 60] for m in RESTRICTED.finditer(plain)]
+
+
+def installed(root: str = "recover-mesh") -> Iterator[metadata.Distribution]:
+    """The distribution and everything it requires here, each once."""
+    seen: set[str] = set()
+    todo = [(root, EXTRAS)]
+    while todo:
+        name, extras = todo.pop()
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # for another platform
+        yield found
+        for line in found.requires or []:
+            needed = Requirement(line)
+            contexts = [{"extra": extra} for extra in (*extras, "")]
+            if needed.marker is None or any(needed.marker.evaluate(context) for context in contexts):
+                todo.append((needed.name, tuple(needed.extras)))
+
+
+def examine(distribution: metadata.Distribution) -> Entry:
+    files = [
+        f for f in distribution.files or [] if NAMES.search(str(f)) and f.suffix not in (".py", ".pyc", ".h")
+    ]
+    texts, stated, restricted = [], [], []
+    for file in files:
+        try:
+            text = Path(str(distribution.locate_file(file))).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        texts.append(str(file))
+        licence = classify(text)
+        if licence and licence not in stated:
+            stated.append(licence)
+        restricted += restrictions(text)
+    about = distribution.metadata
+    classifiers = [
+        c.split("::")[-1].strip() for c in about.get_all("Classifier") or [] if c.startswith("License")
+    ]
+    declared = (
+        about.get("License-Expression")
+        or ", ".join(classifiers)
+        or (about.get("License") or "").split("\n")[0]
+    )
+    return Entry(about["Name"], distribution.version, texts, stated, declared[:60], restricted)
+
+
+def main() -> int:
+    entries = sorted((examine(d) for d in installed()), key=lambda e: e.name.lower())
+    problems = []
+    rows = []
+    for entry in entries:
+        told = ", ".join(entry.stated) or WITHOUT_TEXT.get(entry.name.lower(), "")
+        if entry.restricted:
+            problems.append(f"{entry.name}: {entry.restricted[0]}")
+        if not told and not entry.declared:
+            problems.append(f"{entry.name}: nothing tells its licence")
+        where = (
+            f"{len(entry.texts)} file{'s' if len(entry.texts) != 1 else ''}"
+            if entry.texts
+            else "none in the wheel"
+        )
+        rows.append(
+            f"| {entry.name} | {entry.version} | {told or 'no text: see metadata'} | {entry.declared} | {where} |"
+        )
+    OUT.write_text(HEAD + "\n".join(rows) + "\n" + TAIL, encoding="utf-8")
+    for problem in problems:
+        print(f"PROBLEM  {problem}", file=sys.stderr)
+    print(f"{len(entries)} packages, {len(problems)} problems -> {OUT}")
+    return int(bool(problems))
+
+
+HEAD = """# What `make demo` installs, and under which licence
+
+Made by `python tools/licences.py`, which reads the licence texts that each installed package carries and looks for words
+that restrict commercial use. Nothing non-commercial was found. Several licences in one row: the package bundles others' code.
+
+| package | version | its own text says | its metadata says | texts |
+| --- | --- | --- | --- | --- |
+"""
+TAIL = """
+## Data and bundled wheels
+
+| what | licence | where it is stated |
+| --- | --- | --- |
+| `backend/assets/open_body.npz` | CC0-1.0 | its card, `backend/assets/open_body.md`; made from MakeHuman data, CC0-1.0 |
+| MediaPipe's pose networks (inside its wheel) | Apache-2.0 | the wheel's LICENSE; no separate licence for the models is inside |
+| scikit-image's photos (astronaut: public domain; camera, coffee, chelsea: CC0) | as named | skimage/data/README.txt |
+| `tests/data/rendered_person.jpg` | CC0-1.0 | rendered by `tools/render_demo_photo.py` |
+| pyzmq and msgpack wheels in the extension's zip | BSD-3-Clause (libzmq: MPL-2.0), Apache-2.0 | their LICENSE files, inside the wheels |
+
+`smplx` is licensed non-commercially. It is the extra `[smpl]`: `make demo` does not install it; `make test` does, as the
+reference that our skinning is compared with, and nothing else imports it.
+"""
+
+if __name__ == "__main__":
+    raise SystemExit(main())
