@@ -46,9 +46,10 @@ RESTRICTED = re.compile(
     r"non-?\s?commercial (?:use|purposes?|scientific|research)|not be used for commercial|research purposes only",
     re.I,
 )
-# distributions whose wheel carries no licence text: where it is stated instead (looked up by hand)
+# where the licence is stated when the wheel's own texts do not (looked up by hand)
 WITHOUT_TEXT = {
     "recover-mesh": "GPL-3.0-or-later: LICENSE at the root of this repository",
+    "bpy": "GPL-3.0-or-later, as all of Blender: blender.org/about/license; the texts in the wheel are its assets', CC0-1.0",
 }
 NAMES = re.compile(r"(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$", re.I)
 
@@ -71,7 +72,8 @@ def classify(text: str) -> str | None:
 
 def restrictions(text: str) -> list[str]:
     """Passages that restrict commercial use, as they stand."""
-    plain = " ".join(text.split())
+    # OpenSSL's text allows both, in these words
+    plain = " ".join(text.split()).replace("commercial and non-commercial", "any")
     return [plain[max(0, m.start() - 60) : m.end() + 60] for m in RESTRICTED.finditer(plain)]
 
 
@@ -129,7 +131,7 @@ def main() -> int:
     problems = []
     rows = []
     for entry in entries:
-        told = ", ".join(entry.stated) or WITHOUT_TEXT.get(entry.name.lower(), "")
+        told = WITHOUT_TEXT.get(entry.name.lower()) or ", ".join(entry.stated)
         if entry.restricted:
             problems.append(f"{entry.name}: {entry.restricted[0]}")
         if not told and not entry.declared:
@@ -151,8 +153,9 @@ def main() -> int:
 
 HEAD = """# What `make demo` installs, and under which licence
 
-Made by `python tools/licences.py`, which reads the licence texts that each installed package carries and looks for words
-that restrict commercial use. Nothing non-commercial was found. Several licences in one row: the package bundles others' code.
+Made by `python tools/licences.py`, which reads the licence texts that each installed package carries and looks for
+words that restrict commercial use. Nothing non-commercial was found. Several licences in one row: the package bundles others'
+code.
 
 | package | version | its own text says | its metadata says | texts |
 | --- | --- | --- | --- | --- |
@@ -162,14 +165,15 @@ TAIL = """
 
 | what | licence | where it is stated |
 | --- | --- | --- |
-| `backend/assets/open_body.npz` | CC0-1.0 | its card, `backend/assets/open_body.md`; made from MakeHuman data, CC0-1.0 |
-| MediaPipe's pose networks (inside its wheel) | Apache-2.0 | the wheel's LICENSE; no separate licence for the models is inside |
-| scikit-image's photos (astronaut: public domain; camera, coffee, chelsea: CC0) | as named | skimage/data/README.txt |
+| `backend/assets/open_body.npz` | CC0-1.0 | its card, `open_body.md`; made from MakeHuman data, CC0-1.0 |
+| MediaPipe's pose networks (in its wheel) | Apache-2.0 | the wheel's LICENSE; the models have none of their own |
+| scikit-image's photos | astronaut: public domain; camera, coffee, chelsea: CC0 | skimage/data/README.txt |
 | `tests/data/rendered_person.jpg` | CC0-1.0 | rendered by `tools/render_demo_photo.py` |
-| pyzmq and msgpack wheels in the extension's zip | BSD-3-Clause (libzmq: MPL-2.0), Apache-2.0 | their LICENSE files, inside the wheels |
+| pyzmq wheels in the extension | BSD-3-Clause; libzmq inside: MPL-2.0 | inside the wheels |
+| msgpack wheels in the extension | Apache-2.0 | inside the wheels |
 
-`smplx` is licensed non-commercially. It is the extra `[smpl]`: `make demo` does not install it; `make test` does, as the
-reference that our skinning is compared with, and nothing else imports it.
+`smplx` is licensed non-commercially. It is the extra `[smpl]`: `make demo` does not install it; `make test` does, as
+the reference that our skinning is compared with, and nothing else imports it.
 """
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The licence reader catches what it is there to catch."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 SPEC = importlib.util.spec_from_file_location("licences", Path(__file__).parents[2] / "tools" / "licences.py")
 licences = importlib.util.module_from_spec(SPEC)
+sys.modules["licences"] = licences  # dataclasses look their module up
 SPEC.loader.exec_module(licences)
 
 
