@@ -49,7 +49,7 @@ RESTRICTED = re.compile(
 # where the licence is stated when the wheel's own texts do not (looked up by hand)
 WITHOUT_TEXT = {
     "recover-mesh": "GPL-3.0-or-later: LICENSE at the root of this repository",
-    "bpy": "GPL-3.0-or-later, as all of Blender: blender.org/about/license; the texts in the wheel are its assets', CC0-1.0",
+    "bpy": "GPL-3.0-or-later, as all of Blender (blender.org/about/license); the texts in its wheel are its assets'",
 }
 NAMES = re.compile(r"(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$", re.I)
 
@@ -154,7 +154,8 @@ def main() -> int:
 HEAD = """# What `make demo` installs, and under which licence
 
 Made by `python tools/licences.py`, which reads the licence texts that each installed package carries and looks for
-words that restrict commercial use. Nothing non-commercial was found. Several licences in one row: the package bundles others'
+words that restrict commercial use. Nothing non-commercial was found.
+Several licences in one row: the package bundles others'
 code.
 
 | package | version | its own text says | its metadata says | texts |
