@@ -72,7 +72,7 @@ def fit_keypoints(
         other, other_cost = _solve(problem, _crouching(skeleton, standing))
         legs = [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("knee", "ankle")]
         shown = observed.seen[:, legs].min(1) > 0.2  # legs that nobody sees stand; see `_hang_unseen_legs`
-        state = other.where(shown & (other_cost < 0.95 * cost), state)
+        state = other.where(shown & (other_cost < 0.97 * cost), state)
     return _answers(skeleton, problem, state)
 
 
