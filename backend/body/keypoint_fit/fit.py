@@ -25,7 +25,7 @@ _SEEN = (
 )  # visibility below the first is out of sight, above the second a sight; a guess lies between
 # weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
 _DOUBTFUL = 25.0  # final cost above which a second start is tried; most pictures stay below
-_STAGES = ((6.0, 1.0, 8), (3.0, 0.6, 10), (3.0, 0.6, 14))
+_STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
 
 
 @dataclass(frozen=True)
