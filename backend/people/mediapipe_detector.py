@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ WORKING_SIDE = 1280  # px: detection runs on a copy no larger
 CROP_MARGIN = 1.35  # of the landmarks' box, for the second look
 MIN_CROP = 320  # px: smaller crops are enlarged, the networks were trained on people of this size
 MIN_SCORE = 0.6  # mean visibility of nose, shoulders and hips
+TALL = 0.6  # of the picture's height: larger than anybody whom only a tile shows
 _POSES_PER_RUN = 6
 
 
@@ -32,17 +36,19 @@ class MediaPipeDetector:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
-        self._mediapipe: Any = mediapipe
-        self._landmarker: Any = vision.PoseLandmarker.create_from_options(
-            vision.PoseLandmarkerOptions(
-                # bytes, not a path: MediaPipe does not open paths with every letter on Windows
-                base_options=BaseOptions(model_asset_buffer=bundle.read_bytes()),
-                num_poses=_POSES_PER_RUN,
-                min_pose_detection_confidence=0.5,
-                min_pose_presence_confidence=0.5,
-                running_mode=vision.RunningMode.IMAGE,
-            )
+        options = vision.PoseLandmarkerOptions(
+            # bytes, not a path: MediaPipe does not open paths with every letter on Windows
+            base_options=BaseOptions(model_asset_buffer=bundle.read_bytes()),
+            num_poses=_POSES_PER_RUN,
+            min_pose_detection_confidence=0.5,
+            min_pose_presence_confidence=0.5,
+            running_mode=vision.RunningMode.IMAGE,
         )
+        self._mediapipe: Any = mediapipe
+        with _quiet():
+            self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
+            # the networks load at the first picture, and say so: let it be this one
+            self._look(np.zeros((MIN_CROP, MIN_CROP, 3), np.uint8), 0, 0, MIN_CROP, MIN_CROP)
 
     def close(self) -> None:
         self._landmarker.close()
@@ -56,13 +62,16 @@ class MediaPipeDetector:
         if scale < 1:
             size = (round(width * scale), round(height * scale))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        people = [self._person(c, scale) for c in merge(self._candidates(image))]
+        people = [self._person(c, scale) for c in merge(self._candidates(image, max_people == 1))]
         people.sort(key=lambda p: -float(np.prod(p.box[2:] - p.box[:2])))
         return people[:max_people]
 
-    def _candidates(self, image: np.ndarray) -> list[Candidate]:
+    def _candidates(self, image: np.ndarray, largest_only: bool) -> list[Candidate]:
         height, width = image.shape[:2]
         found = [self._verify(image, one) or one for one in self._look(image, 0, 0, width, height)]
+        found_tall = any(one.box[3] - one.box[1] > TALL * height and one.score > MIN_SCORE for one in found)
+        if largest_only and found_tall:
+            return [one for one in found if one.score > MIN_SCORE]  # nobody in a tile can be larger
         for x, y, w, h in tiles(width, height):
             for one in self._look(image, x, y, w, h):
                 xy = one.points[:, :2]
@@ -121,3 +130,17 @@ class MediaPipeDetector:
             keypoints3d=one.world.astype(np.float32),
             keypoint_set="blazepose33",
         )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what MediaPipe's C++ side writes to the standard error away; Python's own messages come afterwards."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

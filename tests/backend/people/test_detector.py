@@ -63,6 +63,18 @@ def test_two_people_and_their_order(detector):
     assert len(detector.detect(np.concatenate([small, person], 1), 1)) == 1
 
 
+def test_the_largest_alone_needs_few_looks(detector, monkeypatch):
+    looks = []
+    look = detector._look
+    monkeypatch.setattr(detector, "_look", lambda *a: looks.append(1) or look(*a))
+    person = load_image(RENDERED).pixels
+    (everybody,) = detector.detect(person)
+    many = len(looks)
+    (alone,) = detector.detect(person, 1)
+    assert len(looks) - many < many / 4
+    assert np.median(np.linalg.norm(alone.keypoints2d[:, :2] - everybody.keypoints2d[:, :2], axis=1)) < 10
+
+
 def test_large_pictures_give_full_size_pixels(detector):
     person = load_image(RENDERED).pixels
     (found,) = detector.detect(person)
