@@ -132,6 +132,8 @@ def test_joints_are_where_anatomy_has_them(asset):
         ("left_elbow", (0.0, -2.1, 0.0), 0.07),
         ("right_knee", (2.1, 0.0, 0.0), 0.09),
         ("left_elbow", (0.0, -1.57, 0.0), 0.07),
+        ("left_shoulder", (0.0, 0.0, -1.25), 0.12),  # the armpit, arm down
+        ("right_hip", (-1.5, 0.0, 0.0), 0.14),  # the groin, seated
     ],
 )
 def test_bent_joints_keep_more_volume_than_plain_skinning(asset, joint, angle, radius):
