@@ -10,7 +10,16 @@ import numpy as np
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.confidence import joint_confidence
 from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_INDEX, BONE_TO, INDEX, LEG_BONES, SOURCES
+from backend.body.keypoint_fit.landmarks import (
+    BONE_FROM,
+    BONE_INDEX,
+    BONE_TO,
+    FEET,
+    INDEX,
+    LEG_BONES,
+    SOURCES,
+    TRUNK,
+)
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
@@ -79,25 +88,22 @@ def fit_keypoints(
 _MAX_LEVEL = np.deg2rad(25)
 
 
-def _level(world: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _level(world: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Turn 3D landmarks (B, K, 3) about the camera's x axis so that whoever shows both feet stands over them.
 
     A camera that looks down makes everybody lean towards it or away; which part of a lean is the camera's cannot be
     known from one person.  But nobody keeps a balance with the trunk beside the feet, so the trunk's lead in depth is
     taken for the camera's: wholly where it is sideways for the person, half where it is forward or backward (sitting).
+    Also returns (B,) 0..1, how surely the trunk is over the feet in depth: as far as depth is sideways for the person.
     """
-
-    def middle(*names: str) -> np.ndarray:
-        return world[:, [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in names]].mean(1)
-
-    rise = middle("hip", "shoulder") - middle("ankle", "heel", "toe")
+    rise = world[:, TRUNK].mean(1) - world[:, FEET].mean(1)
     across = _unit(world[:, INDEX["left_hip"]] - world[:, INDEX["right_hip"]])
+    sideways = across[:, 2] ** 2
     lean = np.arctan2(rise[:, 2], np.maximum(-rise[:, 1], 0.2))  # rad, away from the camera
-    share = 0.5 + 0.5 * across[:, 2] ** 2
     both_feet = np.clip(2 * seen[:, [INDEX["left_ankle"], INDEX["right_ankle"]]].min(1), 0, 1)
-    angle = np.clip(lean * share, -_MAX_LEVEL, _MAX_LEVEL) * both_feet
+    angle = np.clip(lean * (0.5 + 0.5 * sideways), -_MAX_LEVEL, _MAX_LEVEL) * both_feet
     turn = rot.exp(np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1))
-    return world @ np.swapaxes(turn, -1, -2)
+    return world @ np.swapaxes(turn, -1, -2), sideways * both_feet
 
 
 def _solve(problem: Problem, state: State) -> tuple[State, np.ndarray]:
@@ -137,7 +143,7 @@ def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:
     inside = ((uv > -0.5) & (uv < [camera.width - 0.5, camera.height - 0.5])).all(-1)
     rising = np.clip((visibility - _SEEN[0]) / (_SEEN[1] - _SEEN[0]), 0, 1)
     seen = rising * rising * (3 - 2 * rising) * inside
-    places = _level(landmarks(world), seen)
+    places, balance = _level(landmarks(world), seen)
     span = places[:, BONE_TO] - places[:, BONE_FROM]
     directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
     known = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
@@ -147,6 +153,7 @@ def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:
         seen,
         directions,
         known,
+        balance,
         np.array([camera.fx, camera.fy]),
         np.array([camera.cx, camera.cy]),
         _extent(uv, seen),
@@ -160,7 +167,7 @@ def _hang_unseen_legs(directions: np.ndarray, known: np.ndarray) -> tuple[np.nda
     for bone in LEG_BONES:
         unseen = (known[:, bone] < 0.2) & (upright > 0.3)
         directions[unseen, bone] = (0.0, 1.0, 0.0)
-        known[unseen, bone] = 0.5 * upright[unseen]
+        known[unseen, bone] = upright[unseen]
     return directions, known
 
 

@@ -60,6 +60,9 @@ LEG_BONES = tuple(
 )
 BONE_WEIGHTS = np.array([w for _, _, w in BONES])
 
+TRUNK = [INDEX[f"{s}_{a}"] for s in ("left", "right") for a in ("hip", "shoulder")]
+FEET = [INDEX[f"{s}_{a}"] for s in ("left", "right") for a in ("ankle", "heel", "toe")]
+
 _BODY_JOINTS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle")
 
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, WEIGHTS
+from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, FEET, TRUNK, WEIGHTS
 from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, joint_priors, unseen_stiffness
 
 IMAGE_WEIGHT = 40.0  # of an error as large as the person
 SHAPE_WEIGHT = 0.5
+BALANCE_WEIGHT = 10.0  # per metre that the trunk stands before or behind the feet
 UPRIGHT_WEIGHT = 0.3  # people stand rather than lie, and lean less than one picture suggests
 UPRIGHT_WEIGHT_NO_HIPS = 3.0
 OUTLIER = 0.06  # of the person's size: an error this large counts half
@@ -25,6 +26,7 @@ class Observations:
 
     uv (B, K, 2) px; seen (B, K) 0..1, 0 for what is outside the picture or guessed; directions (B, bones, 3) unit,
     camera frame; known (B, bones) 0..1, how well each direction is known;
+    balance (B,) 0..1, how surely the trunk is over the feet in depth;
     focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
     """
 
@@ -32,6 +34,7 @@ class Observations:
     seen: np.ndarray
     directions: np.ndarray
     known: np.ndarray
+    balance: np.ndarray
     focal: np.ndarray
     center: np.ndarray
     size: np.ndarray
@@ -74,6 +77,7 @@ class Problem:
             self._limits(state, derive),
             self._shape_prior(state, derive),
             self._stand(state, derive),
+            self._balance(points, moved),
         ]
         values = np.concatenate([value for value, _ in blocks], 1)
         if not derive:
@@ -152,6 +156,14 @@ class Problem:
         jacobian = np.zeros((count, shape, self.skeleton.size))
         jacobian[:, :, -3 - shape : -3] = np.eye(shape) * SHAPE_WEIGHT
         return state.betas * SHAPE_WEIGHT, jacobian
+
+    def _balance(self, points, moved):
+        """Depth of the middle of hips and shoulders against that of the feet."""
+        weight = BALANCE_WEIGHT * self.observed.balance[:, None]
+        value = (points[:, TRUNK, 2].mean(1) - points[:, FEET, 2].mean(1))[:, None] * weight
+        if moved is None:
+            return value, None
+        return value, (moved[:, TRUNK, 2].mean(1) - moved[:, FEET, 2].mean(1))[:, None] * weight[..., None]
 
     def _stand(self, state, derive):
         """The body's up against the camera's up, which is that of most photos."""
