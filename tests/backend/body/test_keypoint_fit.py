@@ -87,8 +87,8 @@ def test_jacobian_is_the_derivative_of_every_residual(skeleton):
     observed = Observations(
         uv=rng.uniform(0, 700, (count, len(NAMES), 2)), seen=rng.uniform(0, 1, (count, len(NAMES))),
         directions=directions / np.linalg.norm(directions, axis=-1, keepdims=True),
-        
-        known=rng.uniform(0, 1, (count, 19)), balance=rng.uniform(0, 1, count), focal=np.array([900.0, 950]), center=np.array([300.0, 400]),
+        known=rng.uniform(0, 1, (count, 19)), balance=rng.uniform(0, 1, count), focal=np.array([900.0, 950]),
+        center=np.array([300.0, 400]),
         size=np.array([200.0, 300]),
     )  # fmt: skip
     problem = Problem(skeleton, observed)
