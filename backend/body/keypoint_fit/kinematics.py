@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.body.keypoint_fit.landmarks import Landmarks, body_landmarks
+from backend.body.keypoint_fit.rotations import exp
 from backend.body.model import BodyModel
 
 
@@ -20,8 +21,6 @@ class State:
 
     def moved(self, step: np.ndarray) -> State:
         """step: (B, 3 J + S + 3) = joint turns, betas, translation."""
-        from backend.body.keypoint_fit.rotations import exp
-
         count, joints = self.rotations.shape[:2]
         turns, shape = 3 * joints, self.betas.shape[1]
         return State(
