@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One person: armature, skin, correctives, skin colour, and where it all came from."""
+"""One person: armature, skin, correctives, colour, and where it all came from."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ KIND = (
     "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
 )
 
-# Skin-like, and told apart at a glance (sRGB would be lighter: these are linear)
-SKINS = (
-    (0.68, 0.42, 0.30),
-    (0.33, 0.17, 0.10),
-    (0.82, 0.60, 0.46),
-    (0.52, 0.30, 0.17),
-    (0.75, 0.44, 0.38),
-    (0.24, 0.12, 0.08),
-    (0.64, 0.50, 0.33),
-    (0.46, 0.23, 0.18),
+# A mannequin's clay, not skin: it stands over photos of real people.  Told apart at a glance; linear colours
+CLAYS = (
+    (0.20, 0.36, 0.62),
+    (0.62, 0.30, 0.16),
+    (0.25, 0.47, 0.22),
+    (0.43, 0.27, 0.56),
+    (0.58, 0.46, 0.15),
+    (0.15, 0.45, 0.45),
+    (0.58, 0.25, 0.33),
+    (0.38, 0.38, 0.38),
 )
 
 
@@ -51,7 +51,7 @@ def create_person(
     modifier = skin.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig
     mesh.materials.append(_material(number))
-    skin.color = (*SKINS[number % len(SKINS)], 1.0)
+    skin.color = (*CLAYS[number % len(CLAYS)], 1.0)
     pose.apply_pose(rig, record, person, lift)
     for obj, kind in ((rig, "rig"), (skin, "body")):
         stamp(obj, kind, photo)
@@ -80,8 +80,8 @@ def parts(obj: bpy.types.Object | None) -> tuple[bpy.types.Object, bpy.types.Obj
 
 
 def _material(number: int) -> bpy.types.Material:
-    color = (*SKINS[number % len(SKINS)], 1.0)
-    name = f"Recover Mesh Skin {number % len(SKINS) + 1}"
+    color = (*CLAYS[number % len(CLAYS)], 1.0)
+    name = f"Recover Mesh Clay {number % len(CLAYS) + 1}"
     found = bpy.data.materials.get(name)
     if found is not None:
         return found
