@@ -1,0 +1,75 @@
+"""The mesh of a body and its coarser versions, as mesh networks need them: who touches whom, and the way up and down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from backend.body.hierarchy import LEVELS, mesh_hierarchy
+
+
+@dataclass(frozen=True)
+class MeshLevels:
+    """Levels from fine to coarse, e.g. 6890, 1723, 431 vertices.
+
+    adjacency[k]: (v_k, v_k) float32, non-zero where vertices share an edge, and on the diagonal.
+    up[k] (v_k, v_{k+1}) and down[k] (v_{k+1}, v_k): float32, between neighbouring levels.
+    """
+
+    adjacency: tuple[sp.csr_matrix, ...]
+    up: tuple[sp.csr_matrix, ...]
+    down: tuple[sp.csr_matrix, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Vertices per level, finest first."""
+        return tuple(a.shape[0] for a in self.adjacency)
+
+
+def body_levels(vertices: np.ndarray, faces: np.ndarray, counts: tuple[int, ...] = LEVELS) -> MeshLevels:
+    """vertices (V, 3) m, rest pose; faces (F, 3) -> the levels that our own weights are trained on.
+
+    Raises BadInput `bad_mesh` as `mesh_hierarchy` does.
+    """
+    coarser = mesh_hierarchy(vertices, faces, counts)
+    adjacency, up, down = [adjacency_of(faces, len(vertices))], [], []
+    for k, level in enumerate(coarser):
+        adjacency.append(adjacency_of(level.faces, len(level.vertices)))
+        if k == 0:
+            up.append(level.up)
+            down.append(level.down)
+        else:  # levels lead to the full mesh; go through it from one to the next
+            finer = coarser[k - 1]
+            up.append(finer.down @ level.up)
+            down.append(level.down @ finer.up)
+    return MeshLevels(tuple(adjacency), *(tuple(_float32(m) for m in way) for way in (up, down)))
+
+
+def adjacency_of(faces: np.ndarray, count: int) -> sp.csr_matrix:
+    """faces (F, 3) -> (count, count) float32: 1 along edges and on the diagonal."""
+    a, b = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
+    rows, columns = np.concatenate([a, b, np.arange(count)]), np.concatenate([b, a, np.arange(count)])
+    matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(count, count))
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def sparse_tensor(matrix: sp.spmatrix) -> torch.Tensor:
+    """A scipy matrix as a float32 CSR tensor."""
+    csr = sp.csr_matrix(matrix)
+    csr.sort_indices()
+    return torch.sparse_csr_tensor(
+        torch.as_tensor(csr.indptr, dtype=torch.int64),
+        torch.as_tensor(csr.indices, dtype=torch.int64),
+        torch.as_tensor(csr.data, dtype=torch.float32),
+        size=csr.shape,
+    )
+
+
+def _float32(matrix: sp.spmatrix) -> sp.csr_matrix:
+    csr = sp.csr_matrix(matrix, dtype=np.float32)
+    csr.sort_indices()
+    return csr
