@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,12 +62,15 @@ def sparse_tensor(matrix: sp.spmatrix) -> torch.Tensor:
     """A scipy matrix as a float32 CSR tensor."""
     csr = sp.csr_matrix(matrix)
     csr.sort_indices()
-    return torch.sparse_csr_tensor(
-        torch.as_tensor(csr.indptr, dtype=torch.int64),
-        torch.as_tensor(csr.indices, dtype=torch.int64),
-        torch.as_tensor(csr.data, dtype=torch.float32),
-        size=csr.shape,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR support beta
+        return torch.sparse_csr_tensor(
+            torch.as_tensor(csr.indptr, dtype=torch.int64),
+            torch.as_tensor(csr.indices, dtype=torch.int64),
+            torch.as_tensor(csr.data, dtype=torch.float32),
+            size=csr.shape,
+            check_invariants=True,
+        )
 
 
 def _float32(matrix: sp.spmatrix) -> sp.csr_matrix:

@@ -1,0 +1,1 @@
+"""Image backbones with the parameter names of their official checkpoints."""
