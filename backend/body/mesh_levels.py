@@ -1,4 +1,4 @@
-"""The mesh of a body and its coarser versions, as mesh networks need them: who touches whom, and the way up and down."""
+"""The mesh of a body and its coarser versions, as mesh networks need them."""
 
 from __future__ import annotations
 

@@ -95,6 +95,10 @@ class BodyModel(torch.nn.Module):
         """betas (N, B) -> joints of the unposed body (N, J, 3), m."""
         return self.joints_template + torch.einsum("jkb,nb->njk", self.joints_shapedirs, betas)
 
+    def pose_joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
+        """rotations (N, J, 3, 3), betas (N, B) -> joints (N, J, 3) as `forward` gives them, without the vertices."""
+        return self._chain(rotations, self.rest_joints(betas))[1]
+
     def forward(
         self,
         poses: torch.Tensor | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 
 def skew(vector: torch.Tensor) -> torch.Tensor:
@@ -51,3 +52,15 @@ def axis_angle_from_matrix(matrix: torch.Tensor) -> torch.Tensor:
     sine = q[..., 1:].norm(dim=-1, keepdim=True)
     angle = 2 * torch.atan2(sine, q[..., :1])
     return q[..., 1:] * torch.where(sine < 1e-9, torch.full_like(sine, 2.0), angle / sine.clamp(min=1e-9))
+
+
+def matrix_from_6d(values: torch.Tensor) -> torch.Tensor:
+    """(..., 6) -> (..., 3, 3): the numbers are the first two COLUMNS, row by row (a1 = numbers 0, 2, 4).
+
+    Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019, in the order that HMR's
+    successors use.
+    """
+    first, second = values.unflatten(-1, (3, 2)).unbind(-1)
+    x = functional.normalize(first, dim=-1, eps=1e-12)
+    y = functional.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1, eps=1e-12)
+    return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], -1)

@@ -6,6 +6,7 @@ Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimat
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -99,9 +100,7 @@ class HRNet(nn.Module):
             self.incre_modules = nn.ModuleList(
                 bottlenecks(c, w, 1) for c, w in zip(self.channels, _HEAD_WIDTHS, strict=True)
             )
-            self.downsamp_modules = nn.ModuleList(
-                _with_bias(a, b, 3, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)
-            )
+            self.downsamp_modules = nn.ModuleList(_with_bias(a, b, 3, 2) for a, b in pairwise(widths))
             self.final_layer = _with_bias(widths[-1], 2048, 1, 1)
             self.classifier = nn.Linear(2048, classes)
 
