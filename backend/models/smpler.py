@@ -180,7 +180,7 @@ class RefinementBlock(nn.Module):
     def forward(
         self, query: Tensor, maps: list[Tensor], joints2d: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """query (N, 26, 128), raw maps, joints2d (N, 24, 2) in [-1, 1] -> rotations (N, 24, 3, 3), betas, cam, query."""
+        """query (N, 26, 128), joints2d (N, 24, 2) in [-1, 1] -> changes of theta, beta, cam; and the new query."""
         tokens = [
             layer[1](layer[0](x).flatten(2).transpose(1, 2))  # type: ignore[index]
             for layer, x in zip(self.raw_feat_projection_layer, maps, strict=True)
