@@ -24,6 +24,7 @@ from backend.errors import BadInput
 
 MAX_BYTES = 1 << 30
 _REFUSED = "Get the file from its publisher again; do not load it elsewhere with plain pickle."
+_OBJECTS = ("O", "O8", "|O")
 _NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|[SU]\d{1,4})")
 
 
@@ -94,11 +95,26 @@ class _SparseRows(_Sparse):
     layout: Any = scipy.sparse.csr_matrix
 
 
+class _SparseEntries(_Inert):
+    """scipy's sparse matrices as a list of entries."""
+
+    def value(self, plain: Callable[[Any], Any]) -> Any:
+        shape = tuple(int(n) for n in plain(self.state.get("_shape", self.state.get("shape"))))
+        places = plain(self.state["coords"]) if "coords" in self.state else None
+        rows, columns = places or (plain(self.state["row"]), plain(self.state["col"]))
+        entries = (np.asarray(rows), np.asarray(columns))
+        matrix = scipy.sparse.coo_matrix((np.asarray(plain(self.state["data"])), entries), shape=shape)
+        matrix._check()  # indices from a stranger could point outside
+        return matrix
+
+
 class _Type:
     """A dtype: numbers and texts only.
 
     numpy's own takes any state, for instance one that reads raw bytes as pointers to objects.
     """
+
+    objects = False
 
     def __init__(self, code: Any, align: Any = 0, copy: Any = 0) -> None:
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
@@ -113,19 +129,33 @@ class _Type:
             self.dtype = self.dtype.newbyteorder(order)
 
 
+class _AnyType(_Type):
+    """Also the dtype of a row of objects, which are then known ones themselves."""
+
+    def __init__(self, code: Any, align: Any = 0, copy: Any = 0) -> None:
+        self.objects = code in _OBJECTS
+        super().__init__("u1" if self.objects else code)
+
+
 class _Array:
     """An array: numpy writes an empty one first and its content afterwards."""
 
     def __init__(self) -> None:
         self.array = np.zeros(0)
+        self.items: list[Any] | None = None  # of an array of objects, which stays a list
 
     def __setstate__(self, state: Any) -> None:
         shape, kind, fortran, data = state[-4:]
+        if isinstance(kind, _Type) and kind.objects:
+            if not isinstance(data, list) or tuple(shape) != (len(data),):
+                raise pickle.UnpicklingError("an array of objects is not a plain row of them")
+            self.items = data
+            return
         self.array = _from_bytes(data, kind, shape, "F" if fortran else "C")
 
 
 def _from_bytes(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
-    if not isinstance(kind, _Type):
+    if not isinstance(kind, _Type) or kind.objects:
         raise pickle.UnpicklingError("an array is of no known type")
     raw = data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
     sizes = tuple(int(n) for n in shape)
@@ -158,7 +188,7 @@ def _encode(text: Any, codec: Any = "latin1") -> bytes:
 
 
 def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
-    if cls in (_Chumpy, _Sparse, _SparseRows) and base is _OBJECT and state is None:
+    if cls in (_Chumpy, _Sparse, _SparseRows, _SparseEntries) and base is _OBJECT and state is None:
         return cls()
     raise pickle.UnpicklingError("an object is of a class that is not known")
 
@@ -201,6 +231,8 @@ class _Reader(_Unpickler):
             return _Sparse
         if module.startswith("scipy.sparse") and name in ("csr_matrix", "csr_array"):
             return _SparseRows
+        if module.startswith("scipy.sparse") and name in ("coo_matrix", "coo_array"):
+            return _SparseEntries
         try:
             return _KNOWN[module, name]
         except KeyError:
@@ -220,6 +252,13 @@ class _Reader(_Unpickler):
         raise pickle.UnpicklingError("it refers to something outside itself")
 
 
+class _ObjectReader(_Reader):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("numpy", "dtype"):
+            return _Word(_AnyType)
+        return super().find_class(module, name)
+
+
 def _converter() -> Callable[[Any], Any]:
     """-> what turns stand-ins into what they stand for, everything once (a list may hold another many times)."""
     done: dict[int, Any] = {}
@@ -233,8 +272,8 @@ def _converter() -> Callable[[Any], Any]:
 
     def convert(value: Any) -> Any:
         if isinstance(value, _Array):
-            return value.array
-        if isinstance(value, _Chumpy | _Sparse):
+            return value.array if value.items is None else [plain(item) for item in value.items]
+        if isinstance(value, _Chumpy | _Sparse | _SparseEntries):
             return value.value(plain)
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
@@ -254,22 +293,28 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """
     if path.stat().st_size > MAX_BYTES:
         raise BadInput("not_a_body", f"{path.name} is larger than {MAX_BYTES >> 20} MiB.", _REFUSED)
+    content = unpickle(path.read_bytes(), path.name)
+    if not isinstance(content, dict):
+        raise BadInput("not_a_body", f"{path.name} holds no table of arrays.", _REFUSED)
+    return {str(key): value for key, value in content.items()}
+
+
+def unpickle(data: bytes, name: str, code: str = "not_a_body", objects: bool = False) -> Any:
+    """Content of a pickle as `read_pickle` gives it; with `objects`, a row of objects is allowed and becomes a list.
+
+    Raises BadInput `refused_pickle`, or `code` for a damaged one.  name: of the file, for the messages.
+    """
+    reader = _ObjectReader if objects else _Reader
     try:
         # from memory: a claimed length then costs no more than what is there
-        content = _Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-        if not isinstance(content, dict):
-            raise BadInput("not_a_body", f"{path.name} holds no table of arrays.", _REFUSED)
-        plain = _converter()
-        return {str(key): plain(value) for key, value in content.items()}
+        return _converter()(reader(io.BytesIO(data), encoding="latin1").load())
     except pickle.UnpicklingError as error:
         raise BadInput(
             "refused_pickle",
-            f"{path.name} was refused: a body file holds arrays only, but {error}.",
+            f"{name} was refused: such a file holds arrays only, but {error}.",
             _REFUSED,
         ) from None
-    except BadInput:
-        raise
     except Exception as error:  # a damaged pickle fails in any way
         raise BadInput(
-            "not_a_body", f"{path.name} is damaged or no body file ({type(error).__name__}).", _REFUSED
+            code, f"{name} is damaged or not of the expected kind ({type(error).__name__}).", _REFUSED
         ) from None
