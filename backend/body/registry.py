@@ -7,11 +7,15 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backend.errors import BadInput, RecoverMeshError
 from backend.paths import HOME_VARIABLE, data_dir
+
+if TYPE_CHECKING:
+    from backend.body.model import BodyArrays
 
 OPEN_BODY = Path(__file__).resolve().parent.parent / "assets" / "open_body.npz"
 OPEN_NAMES = ("open", "open_body")
@@ -71,7 +75,11 @@ def import_body(file: Path, name: str | None = None) -> BodySpec:
             f"{name!r} cannot be the name of a body.",
             "Use letters, digits, '_' and '-', not 'open'.",
         )
-    body = read_body(file)
+    return keep_body(read_body(file), name)
+
+
+def keep_body(body: BodyArrays, name: str) -> BodySpec:
+    """Write a validated body, under `name`, into the user's folder; raises RecoverMeshError `unwritable`."""
     table = np.stack([body.parents, np.arange(len(body.parents))])
     arrays: dict[str, np.ndarray] = {
         "name": np.array(name),

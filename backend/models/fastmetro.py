@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import scipy.sparse as sp
 import torch
@@ -134,7 +134,8 @@ class FastMETRO(nn.Module):
         """Inference only: the decoder's first self-attention sees learned tokens alone, so it is computed once."""
         with torch.no_grad():
             tokens = torch.cat([self.joint_token_embed.weight, self.vertex_token_embed.weight])[None]
-            self._first_tokens = self.transformer_1.decoder.layers[0].attend_self(tokens, self.allowed)
+            first = cast(DecoderLayer, self.transformer_1.decoder.layers[0])
+            self._first_tokens = first.attend_self(tokens, self.allowed)
 
     def train(self, mode: bool = True) -> FastMETRO:
         self._first_tokens = None
@@ -207,7 +208,7 @@ class Decoder(nn.Module):
         placed = image + positions  # as keys only: values carry no position
         for k, layer in enumerate(self.layers):
             if k or not begun:
-                tokens = layer.attend_self(tokens, allowed)
+                tokens = cast(DecoderLayer, layer).attend_self(tokens, allowed)
             tokens = layer(tokens, placed, image)
         return self.norm(tokens)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -170,10 +170,10 @@ class MeshNet(nn.Module):
         for b, block in enumerate(self.plan):
             level = self.levels - b if 0 < b <= self.levels else 0
             kind = "all" if complete else "real"
-            graph = getattr(self, f"{kind}_{level}") if b else self.joint_laplacian
+            graph = cast(Tensor, getattr(self, f"{kind}_{level}") if b else self.joint_laplacian)
             start = x
             for _ in pairwise(block):
-                x = self.cl[layer].convolve(x, graph)  # type: ignore[operator]
+                x = cast(ChebyshevConv, self.cl[layer]).convolve(x, graph)
                 if layer < len(self.bn):
                     x = torch.relu(self._normalise(layer, x))
                 layer += 1
@@ -210,13 +210,13 @@ class MeshNet(nn.Module):
     def fold_batch_norm(self) -> None:
         """Inference only: multiply the batch norms into the convolutions."""
         for layer, norm in enumerate(self.bn):
-            if isinstance(norm, nn.Identity):
-                continue
-            conv = self.cl[layer]
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # type: ignore[operator]
-            conv.weight.data = conv.weight.data * scale.data[:, None]  # type: ignore[operator]
-            conv.bias.data = (conv.bias.data - norm.running_mean) * scale.data + norm.bias.data  # type: ignore
-            self.bn[layer] = nn.Identity()
+            if isinstance(norm, nn.BatchNorm1d):
+                conv = cast(ChebyshevConv, self.cl[layer])
+                mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+                scale = norm.weight.data / (variance + norm.eps).sqrt()
+                conv.weight.data = conv.weight.data * scale[:, None]
+                conv.bias.data = (conv.bias.data - mean) * scale + norm.bias.data
+                self.bn[layer] = nn.Identity()
 
 
 def propagate(graph: Tensor, x: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class SMPLer(nn.Module):
     """
 
     joint_regressor: Tensor
+    body: BodyModel
 
     def __init__(
         self, config: SMPLerConfig, body: BodyModel, joint_regressor: Tensor, dropout: float = 0.1

@@ -46,7 +46,7 @@ class TransformerBlock(nn.Module):
 
     def forward(self, query: Tensor, pyramid: Pyramid) -> Tensor:
         """query (N, 26, 128) -> the same, refined."""
-        places = self.feat_position_embedding
+        places: Tensor = self.feat_position_embedding
         placed = []
         for k, tokens in enumerate(pyramid.maps):
             if k:

@@ -93,6 +93,7 @@ class HRNet(nn.Module):
                 ),
             )
             before = after
+        self.final_layer: nn.Module
         if head == "pose":
             self.final_layer = nn.Conv2d(width, joints, 1)
         if head == "classification":

@@ -1,0 +1,245 @@
+"""Weights in and out: official files -> ours, ours -> a network that is ready to run, and weights for testing."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from backend.body.loader import load_body
+from backend.body.model import BodyArrays, BodyModel
+from backend.body.registry import available_bodies, keep_body
+from backend.errors import BadInput, RecoverMeshError
+from backend.models.adapters import Adapter, adapter_of
+from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
+from backend.models.networks import NetworkSpec, network
+from backend.models.store import Card, card_text, find_weights, read_card, weights_path
+from backend.paths import HOME_VARIABLE
+
+OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}
+_JOINTS = {"body": 24, "hand": 16}
+TEST_NOTICE = "Test weights: made up to try the plumbing, the bodies are nonsense."
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network with weights, on its device, in eval mode."""
+
+    spec: NetworkSpec
+    adapter: Adapter
+    module: nn.Module
+    body: BodyModel
+    card: Card
+
+
+def load_network(name: str, device: str = "cpu") -> LoadedNetwork:
+    """Raises BadInput: unknown_model, weights_missing, not_weights, body_mismatch, checkpoint_mismatch."""
+    spec = network(name)
+    path = find_weights(name)
+    if path is None:
+        raise BadInput("weights_missing", f"There are no weights of {spec.label}.", how_to_get(spec))
+    card = read_card(path)
+    body = load_body(card.body)
+    if faces_hash(body) != card.faces:
+        raise BadInput(
+            "body_mismatch",
+            f"The weights of {name} belong to another mesh than the body {card.body!r} has now.",
+            f"Import the body that they were trained on as {card.body!r}, or the weights again.",
+        )
+    tensors, constants = split(read_checkpoint(path))
+    adapter = adapter_of(spec)
+    module = adapter.build(spec, body, constants)
+    load_tensors(module, tensors, path.name)
+    return LoadedNetwork(spec, adapter, module.eval().to(device), body.to(device), card)
+
+
+def import_weights(
+    name: str, file: Path, *, body: str | None = None, files: Sequence[Path] = ()
+) -> tuple[Path, Card]:
+    """Read an official checkpoint of the network `name`, check every tensor, and keep it for use.
+
+    body: name of the body that the weights belong to; None takes the one that fits among the imported ones, or the one
+    that the file carries.  files: auxiliary files, or folders of them; the checkpoint's own folder counts too.
+    Raises BadInput as `read_checkpoint`, `load_tensors` and the network's adapter do; RecoverMeshError `unwritable`.
+    """
+    spec = network(name)
+    adapter = adapter_of(spec)
+    tensors = read_checkpoint(file)
+    chosen = _choose_body(spec, body)
+    imported = adapter.convert(spec, tensors, chosen, _auxiliary([*files, file.parent]))
+    notes = ""
+    if chosen is None and imported.body is not None:
+        chosen = BodyModel(imported.body)
+        notes = "The body came with the checkpoint."
+    if chosen is None:
+        raise _no_body(spec)
+    module = adapter.build(spec, chosen, imported.constants)
+    load_tensors(module, imported.tensors, file.name)
+    if notes and imported.body is not None:  # everything fits: now the body may be kept
+        keep_body(imported.body, chosen.name)
+    card = Card(
+        name=name,
+        body=chosen.name,
+        faces=faces_hash(chosen),
+        license=spec.license,
+        source=file.name,
+        source_sha256=file_hash(file),
+        made=_today(),
+        notes=notes,
+    )
+    return save_weights(module, imported.constants, card), card
+
+
+def make_test_weights(name: str, *, seed: int = 0, body: str | None = None) -> tuple[Path, Card]:
+    """Weights from a formula, for trying everything but the answer.  body: None takes the open one."""
+    spec = network(name)
+    adapter = adapter_of(spec)
+    chosen = load_body(body or OPEN_BODIES[spec.part])
+    constants = adapter.constants(spec, chosen)
+    module = adapter.build(spec, chosen, constants)
+    fill_module(module, seed)
+    card = Card(
+        name=name,
+        body=chosen.name,
+        faces=faces_hash(chosen),
+        license=f"{TEST_NOTICE} Body: {chosen.license}",
+        source=f"formula, seed {seed}",
+        made=_today(),
+        testing=True,
+    )
+    return save_weights(module, constants, card), card
+
+
+def save_weights(
+    module: nn.Module, constants: Mapping[str, Tensor], card: Card, path: Path | None = None
+) -> Path:
+    """Write a network's tensors, what they are bound to, and the card; raises RecoverMeshError `unwritable`."""
+    from safetensors.torch import save_file
+
+    path = path or weights_path(card.name)
+    tensors = {
+        f"net.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()
+    }
+    tensors |= {f"const.{name}": value.cpu().contiguous() for name, value in constants.items()}
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata={"card": card_text(card)})
+        partial.replace(path)
+    except Exception as error:  # safetensors has its own exception for a full disk
+        partial.unlink(missing_ok=True)
+        raise RecoverMeshError(
+            "unwritable",
+            f"The weights cannot be kept in {path.parent} ({error}).",
+            f"Make room there, or name another folder in the environment variable {HOME_VARIABLE}.",
+        ) from None
+    return path
+
+
+def split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of a weights file -> the network's and the constants, by their own names."""
+    found: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    for name, value in tensors.items():
+        kind, _, rest = name.partition(".")
+        found[0 if kind == "net" else 1][rest] = value
+    return found
+
+
+def fill_module(module: nn.Module, seed: int) -> None:
+    """Give every parameter values that depend on its name, shape and `seed` alone."""
+    state = module.state_dict()
+    for name, value in state.items():
+        if value.is_floating_point() and ".init_" not in name:
+            state[name] = torch.as_tensor(_filled(name, tuple(value.shape), seed))
+    module.load_state_dict(state)
+
+
+def _filled(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Normal numbers: matrices over the root of their inputs, gains near 1, variances above 1, the rest small."""
+    rng = np.random.RandomState(zlib.crc32(f"{seed}:{name}".encode()))
+    values = rng.standard_normal(shape).astype(np.float32)
+    leaf = name.rpartition(".")[2]
+    if leaf == "running_var":
+        return 1 + 0.1 * np.abs(values)
+    if len(shape) >= 2:
+        return (values / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    return 1 + 0.1 * values if leaf == "weight" else 0.1 * values
+
+
+def faces_hash(body: BodyModel | BodyArrays) -> str:
+    """Which mesh a body has: a hash of vertex count and faces."""
+    faces = np.ascontiguousarray(np.asarray(torch.as_tensor(body.faces).cpu()), np.int64)
+    return hashlib.sha256(len(body.v_template).to_bytes(8, "little") + faces.tobytes()).hexdigest()[:32]
+
+
+def how_to_get(spec: NetworkSpec) -> str:
+    """What to do for the weights of a network."""
+    needs = f" with {', '.join(spec.needs)} beside it" if spec.needs else ""
+    if "released" in spec.source or "train" in spec.source:
+        return (
+            f"{spec.source[0].upper()}{spec.source[1:]}; then: recover-mesh models import {spec.name} FILE."
+        )
+    return f"Get {spec.source}{needs}; then: recover-mesh models import {spec.name} FILE."
+
+
+def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
+    """The named body, else the one imported body of the right kind; None where there is none."""
+    if name is None:
+        fitting = []
+        for candidate in available_bodies():
+            if candidate.name in OPEN_BODIES.values():
+                continue  # no official weights belong to ours
+            body = load_body(candidate.name)
+            if len(body.parents) == _JOINTS[spec.part]:
+                fitting.append(body)
+        if len(fitting) > 1 and len({faces_hash(body) for body in fitting}) > 1:
+            names = ", ".join(body.name for body in fitting)
+            raise BadInput(
+                "body_unclear", f"Several bodies could be meant: {names}.", "Name one with --body."
+            )
+        return fitting[0] if fitting else None
+    body = load_body(name)
+    joints = _JOINTS[spec.part]
+    if len(body.parents) != joints:
+        raise BadInput(
+            "body_mismatch",
+            f"{spec.label} answers with a {spec.part} of {joints} joints, {name!r} has {len(body.parents)}.",
+            "Name another body with --body.",
+        )
+    return body
+
+
+def _no_body(spec: NetworkSpec) -> BadInput:
+    kind = "MANO hand" if spec.part == "hand" else "SMPL body"
+    return BadInput(
+        "body_missing",
+        f"The {kind} that the weights of {spec.label} belong to is not here.",
+        "Import it first: recover-mesh bodies import FILE.",
+    )
+
+
+def _auxiliary(places: Sequence[Path]) -> list[Path]:
+    """Files as given, and those in given folders."""
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            found += sorted(p for p in place.iterdir() if p.is_file())
+        elif place.is_file():
+            found.append(place)
+        else:
+            raise BadInput(
+                "file_missing", f"There is no file or folder {place}.", "Check what follows --with."
+            )
+    return found
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
