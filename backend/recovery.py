@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from backend.device import resolve_device
 from backend.errors import BadInput
 from backend.media import encode_png, load_image
+from backend.models.pose2mesh_joints import POSE_SETS
 from backend.models.registry import DEFAULT_MODEL, get_model
+from backend.people.keypoint_file import KeypointFile, read_keypoints
 from backend.people.mediapipe_detector import MediaPipeDetector
-from backend.people.person import PersonDetector
+from backend.people.person import DetectedPerson, PersonDetector
 from backend.protocol import MAX_PEOPLE
 from backend.results import Camera, FrameResult
+
+if TYPE_CHECKING:
+    from backend.models.engine import EngineOptions
 
 # Without EXIF the focal length is unknown; a phone's main camera sees about 45 degrees across the long side
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
@@ -33,18 +42,58 @@ def people_limit(people: str) -> int | None:
     )
 
 
+def _hand_detector() -> PersonDetector:
+    from backend.people.hand_detector import HandDetector
+
+    return HandDetector()
+
+
 class Recoverer:
     """Holds a loaded model and detector; `recover` takes one picture at a time.  Not thread-safe."""
 
     def __init__(
-        self, model: str = DEFAULT_MODEL, device: str = "auto", detector: PersonDetector | None = None
+        self,
+        model: str = DEFAULT_MODEL,
+        device: str = "auto",
+        detector: PersonDetector | None = None,
+        *,
+        options: EngineOptions | None = None,
+        keypoints: Path | None = None,
     ) -> None:
+        """options: how a network runs.  keypoints: the user's own 2D poses, for models that lift poses; then nobody is
+        detected.  Raises BadInput: unknown_model, model_not_ready, keypoints_unused, and what loading raises."""
         spec = get_model(model)
         if not spec.ready:
             raise BadInput("model_not_ready", f"The model {model} cannot run yet.", spec.hint)
         self.device = resolve_device(device)
-        self.model = spec.load(self.device)
-        self.detector = detector if detector is not None else MediaPipeDetector()
+        self.model = spec.load(self.device, options)
+        self.keypoints = None if keypoints is None else self._keypoint_file(keypoints)
+        if detector is None and self.keypoints is None:
+            detector = _hand_detector() if spec.part == "hand" else MediaPipeDetector()
+        self.detector = detector
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the model's weights take."""
+        return int(getattr(self.model, "memory", 0))
+
+    def _keypoint_file(self, path: Path) -> KeypointFile:
+        pose_set = getattr(self.model, "pose_set", "")
+        if not pose_set:
+            raise BadInput(
+                "keypoints_unused",
+                f"The model {self.model.spec.name} looks at the picture, not at given keypoints.",
+                "Leave --keypoints out, or choose a pose2mesh model.",
+            )
+        count = len(POSE_SETS[pose_set].joints)
+        # COCO's own 17, where pelvis and neck are to be added, are welcome too
+        return read_keypoints(path, (17, count) if pose_set == "coco" else (count,))
+
+    def _people(self, source: str, pixels: np.ndarray, limit: int | None) -> list[DetectedPerson]:
+        if self.keypoints is not None:
+            return self.keypoints.people(source, getattr(self.model, "pose_set", ""))[:limit]
+        assert self.detector is not None
+        return self.detector.detect(pixels, limit)[:limit]
 
     def recover(
         self,
@@ -77,7 +126,7 @@ class Recoverer:
         seconds["decode"] = time.perf_counter() - start
 
         start = begin("detect")
-        detected = self.detector.detect(image.pixels, limit)[:limit]
+        detected = self._people(source if isinstance(source, str) else "", image.pixels, limit)
         seconds["detect"] = time.perf_counter() - start
 
         start = begin("fit")
@@ -93,6 +142,7 @@ class Recoverer:
             body=self.model.body.name,
             license=self.model.spec.license,
             seconds=seconds,
+            notice=getattr(self.model, "notice", ""),
             pixels=image.pixels,
             picture=encode_png(image.pixels) if image.differs else None,
         )

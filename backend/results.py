@@ -46,6 +46,7 @@ class RecoveredPerson:
     score: float  # detection score 0..1
     reprojection_px: float  # mean distance of visible keypoints to the fitted body's, px
     reprojection_relative: float  # the same over the person's height in the picture
+    mirrored: bool = False  # a left hand: `poses` and `betas` are those of the body mirrored in x
 
 
 @dataclass
@@ -60,6 +61,7 @@ class FrameResult:
     body: str
     license: str
     seconds: dict[str, float] = field(default_factory=dict)  # decode, detect, fit
+    notice: str = ""  # what everybody must know who uses the result, e.g. that the weights are for testing
     pixels: np.ndarray | None = field(
         default=None, repr=False
     )  # uint8 RGB (H, W, 3), upright; stays in the process

@@ -22,6 +22,11 @@ MANO16 = ("wrist", *(f"{finger}{k}" for finger in _FINGERS for k in (1, 2, 3)))
 MANO16_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 # with the fingertips, which are vertices and not joints of the model
 MANO21 = (*MANO16, *(f"{finger}_tip" for finger in _FINGERS))
+# FreiHAND (Zimmermann et al. 2019), MediaPipe and OpenPose: by finger, from the palm to the tip
+FREIHAND21 = (
+    "wrist",
+    *(f"{finger}{k}" for finger in ("thumb", "index", "middle", "ring", "pinky") for k in (1, 2, 3, 4)),
+)
 
 COCO17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
@@ -50,6 +55,7 @@ BLAZEPOSE33 = (
 
 JOINT_SETS = {
     "smpl24": SMPL24, "smplh52": SMPLH52, "smplx55": SMPLX55, "mano16": MANO16, "mano21": MANO21,
+    "freihand21": FREIHAND21,
     "coco17": COCO17, "h36m17": H36M17, "lsp14": LSP14, "blazepose33": BLAZEPOSE33,
 }  # fmt: skip
 

@@ -97,7 +97,7 @@ class BodyModel(torch.nn.Module):
 
     def pose_joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
         """rotations (N, J, 3, 3), betas (N, B) -> joints (N, J, 3) as `forward` gives them, without the vertices."""
-        return self._chain(rotations, self.rest_joints(betas))[1]
+        return self.chain(rotations, self.rest_joints(betas))[1]
 
     def forward(
         self,
@@ -122,7 +122,7 @@ class BodyModel(torch.nn.Module):
             features = (rotations[:, 1:] - identity).flatten(1)
             vertices = vertices + (self.posedirs.flatten(0, 1) @ features.T).T.reshape(count, -1, 3)
         rest = self.rest_joints(betas)
-        turns, joints = self._chain(rotations, rest)
+        turns, joints = self.chain(rotations, rest)
         # what each joint does to a point: turn about the origin, then shift
         shifts = joints - (turns @ rest[..., None])[..., 0]
         transforms = torch.cat([turns, shifts[..., None]], -1).flatten(2)  # (N, J, 12)
@@ -132,7 +132,7 @@ class BodyModel(torch.nn.Module):
             vertices, joints = vertices + trans[:, None], joints + trans[:, None]
         return BodyOutput(vertices, joints)
 
-    def _chain(self, rotations: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def chain(self, rotations: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Forward kinematics -> rotations (N, J, 3, 3) and joints (N, J, 3) in the body's frame."""
         turns: list[torch.Tensor] = [rotations[:, 0]]
         joints: list[torch.Tensor] = [rest[:, 0]]

@@ -15,6 +15,7 @@ from backend.models.registry import DEFAULT_MODEL, get_model
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from backend.models.engine import EngineOptions
     from backend.recovery import Recoverer
     from backend.results import FrameResult
 
@@ -36,6 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--focal", type=float, default=0.0, metavar="PX", help="focal length in pixels (EXIF, else a guess)"
     )
     parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument(
+        "--keypoints", type=Path, metavar="FILE", help="your own 2D poses (.npy, .json) for pose2mesh models"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of networks: fp32 is exact, bf16 faster; its error is measured and printed (fp32)",
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile the network: slow to start, then faster"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,9 +68,12 @@ def run(args: argparse.Namespace) -> int:
         *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console
     ) as bar:
         task = bar.add_task("Loading", total=len(inputs))
+        from backend.models.engine import EngineOptions
         from backend.recovery import Recoverer
 
-        recoverer = Recoverer(args.model, args.device)
+        options = EngineOptions(args.precision, args.compile)
+        recoverer = Recoverer(args.model, args.device, options=options, keypoints=args.keypoints)
+        _report_options(recoverer, options, console)
         for index, path in enumerate(inputs):
             bar.update(task, description=path.name)
             try:
@@ -71,6 +87,18 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         console.print(f"{failed} of {len(inputs)} inputs could not be used.")
     return 1 if failed else 0
+
+
+def _report_options(recoverer: Recoverer, options: EngineOptions, console: Console) -> None:
+    engine = getattr(recoverer.model, "engine", None)
+    if engine is None:
+        if not options.exact:
+            console.print("[yellow]--precision and --compile change nothing: this model is no network.[/]")
+    elif not options.exact:
+        names = [options.precision, *(["compiled"] if options.compile else [])]
+        console.print(
+            f"{', '.join(names)}: vertices move by up to {engine.error_mm:.2f} mm against exact fp32."
+        )
 
 
 def _recover_one(
@@ -88,6 +116,8 @@ def _recover_one(
     seconds = time.perf_counter() - start
     files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
     console.print(_summary(path, result, seconds, files))
+    if result.notice:
+        console.print(f"[yellow]{result.notice}[/]")
 
 
 def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path]) -> str:

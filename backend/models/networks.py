@@ -26,6 +26,11 @@ class NetworkSpec:
     license: str  # what binds the official weights
     needs: tuple[str, ...] = field(default=())  # other official files that the import needs
 
+    @property
+    def released(self) -> bool:
+        """Whether official weights exist."""
+        return self.source.startswith("github.com")
+
 
 _SMPL_BOUND = "Official weights answer with the SMPL body: non-commercial"
 _MANO_BOUND = "Official weights answer with the MANO hand: non-commercial"
@@ -43,8 +48,14 @@ def _fastmetro(size: str, backbone: str, part: str = "body", regressor: bool = F
     }.get((size, backbone, part), "none")
     if regressor:
         published = "PA-MPJPE of the parameters: Human3.6M 36.1, 3DPW 51.0"
-    released = (size, backbone) in (("s", "r50"), ("l", "h64"))
-    file = f"FastMETRO-{size.upper()}-{backbone.upper()}_*_state_dict.bin"
+    released = (size, backbone) == ("l", "h64") or (size, backbone, part, regressor) == (
+        "s",
+        "r50",
+        "body",
+        False,
+    )
+    which = "freihand" if hand else "smpl_*" if regressor else "*"
+    file = f"FastMETRO-{size.upper()}-{backbone.upper()}_{which}_state_dict.bin"
     return NetworkSpec(
         name=f"fastmetro-{'hand-' if hand else ''}{size}-{backbone}{'-smpl' if regressor else ''}",
         label=f"FastMETRO-{size.upper()}-{'H64' if high else 'R50'}"

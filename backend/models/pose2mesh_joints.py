@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from backend.body.joints import COCO17, H36M17, SMPL24
+from backend.body.joints import COCO17, FREIHAND21, H36M17, SMPL24
 from backend.errors import BadInput
 
 Pairs = tuple[tuple[int, int], ...]
@@ -31,9 +31,6 @@ class PoseSet:
 def _chain(*nodes: int) -> Pairs:
     return tuple(pairwise(nodes))
 
-
-_FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-_HAND = ("wrist", *(f"{finger}{k}" for finger in _FINGERS for k in (1, 2, 3, 4)))
 
 HUMAN36 = PoseSet(
     "human36",
@@ -64,7 +61,7 @@ SMPL = PoseSet(
 )  # fmt: skip
 MANO = PoseSet(
     "mano",
-    _HAND,
+    FREIHAND21,
     0,
     tuple(bone for k in range(1, 21, 4) for bone in _chain(0, k, k + 1, k + 2, k + 3)),
     tuple((k, k + 4) for row in range(1, 5) for k in range(row, row + 16, 4)),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from backend.errors import BadInput
+from backend.models.networks import NETWORKS, NetworkSpec
+from backend.models.store import find_weights, read_card
 
 if TYPE_CHECKING:
     from backend.body.model import BodyModel
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from backend.results import Camera, RecoveredPerson
 
 DEFAULT_MODEL = "keypoint-fit"
+_USUAL_BODY = {"body": "open_body", "hand": "open_hand"}
 
 
 class RecoveryModel(Protocol):
@@ -42,38 +45,78 @@ class ModelSpec:
     license: str  # of its results
     ready: bool
     hint: str  # what is missing and where to get it; empty when ready
-    load: Callable[[str], RecoveryModel]  # device ("cpu" or "cuda") -> model
+    load: Callable[..., RecoveryModel]  # device ("cpu" or "cuda"), and EngineOptions for networks -> model
+    part: str = "body"  # or `hand`
+    testing: bool = False  # its weights are nonsense that only exercises the plumbing
 
 
-def _load_keypoint_fit(device: str) -> RecoveryModel:
+def _load_keypoint_fit(device: str, options: object = None) -> RecoveryModel:
     from backend.models.keypoint_fit import KeypointFitModel
 
     return KeypointFitModel()
 
 
-_MODELS = (
-    ModelSpec(
-        name=DEFAULT_MODEL,
-        label="Keypoint Fit",
-        summary="Fits the open body to MediaPipe keypoints. Built in, licence-free, needs no download.",
-        body="open_body",
-        license="CC0-1.0 (open body); keypoints by MediaPipe, Apache-2.0. Any use.",
-        ready=True,
-        hint="",
-        load=_load_keypoint_fit,
-    ),
+_KEYPOINT_FIT = ModelSpec(
+    name=DEFAULT_MODEL,
+    label="Keypoint Fit",
+    summary="Fits the open body to MediaPipe keypoints. Built in, licence-free, needs no download.",
+    body="open_body",
+    license="CC0-1.0 (open body); keypoints by MediaPipe, Apache-2.0. Any use.",
+    ready=True,
+    hint="",
+    load=_load_keypoint_fit,
 )
 
 
 def available_models() -> list[ModelSpec]:
-    """Every known model, those that can run now first."""
-    return sorted(_MODELS, key=lambda spec: not spec.ready)
+    """Every known model, those that can run now first.  Looks for weights anew each time; cheap, no torch."""
+    specs = [_KEYPOINT_FIT, *(_network_model(network) for network in NETWORKS)]
+    return sorted(specs, key=lambda spec: not spec.ready)
+
+
+def _network_model(network: NetworkSpec) -> ModelSpec:
+    """A network with what its weights file, if there is one, says of itself."""
+
+    def load(device: str, options: object = None) -> RecoveryModel:
+        from backend.models.network_model import NetworkModel
+
+        return NetworkModel(network.name, device, options)  # type: ignore[arg-type]
+
+    body, license_text, hint, testing = _USUAL_BODY[network.part], network.license, how_to_get(network), False
+    path = find_weights(network.name)
+    if path is not None:
+        try:
+            card = read_card(path)
+            body, license_text, hint, testing = card.body, card.license, "", card.testing
+        except BadInput as error:
+            hint = str(error)
+    return ModelSpec(
+        name=network.name,
+        label=network.label + (" (test weights)" if testing else ""),
+        summary=f"{network.input} -> {network.outputs}. Published: {network.published}.",
+        body=body,
+        license=license_text,
+        ready=not hint,
+        hint=hint,
+        load=load,
+        part=network.part,
+        testing=testing,
+    )
+
+
+def how_to_get(network: NetworkSpec) -> str:
+    """What to do for the weights of a network."""
+    needs = f" with {', '.join(network.needs)} beside it" if network.needs else ""
+    where = f"get {network.source}{needs}" if network.released else network.source
+    return f"{where[0].upper()}{where[1:]}; then: recover-mesh models import {network.name} FILE."
 
 
 def get_model(name: str) -> ModelSpec:
     """Look a model up by name; raises BadInput `unknown_model` with the list of names."""
-    for spec in _MODELS:
-        if spec.name == name:
-            return spec
-    known = ", ".join(spec.name for spec in _MODELS)
+    if name == DEFAULT_MODEL:
+        return _KEYPOINT_FIT
+    for network in NETWORKS:
+        if network.name == name:
+            return _network_model(network)
+    known = ", ".join([DEFAULT_MODEL, *(network.name for network in NETWORKS)])
     raise BadInput("unknown_model", f"There is no model {name!r}.", f"Choose one of: {known}.")

@@ -21,6 +21,7 @@ from backend.errors import BadInput, RecoverMeshError
 from backend.models.adapters import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
 from backend.models.networks import NetworkSpec, network
+from backend.models.registry import how_to_get
 from backend.models.store import Card, card_text, find_weights, read_card, weights_path
 from backend.paths import HOME_VARIABLE
 
@@ -178,16 +179,6 @@ def faces_hash(body: BodyModel | BodyArrays) -> str:
     """Which mesh a body has: a hash of vertex count and faces."""
     faces = np.ascontiguousarray(np.asarray(torch.as_tensor(body.faces).cpu()), np.int64)
     return hashlib.sha256(len(body.v_template).to_bytes(8, "little") + faces.tobytes()).hexdigest()[:32]
-
-
-def how_to_get(spec: NetworkSpec) -> str:
-    """What to do for the weights of a network."""
-    needs = f" with {', '.join(spec.needs)} beside it" if spec.needs else ""
-    if "released" in spec.source or "train" in spec.source:
-        return (
-            f"{spec.source[0].upper()}{spec.source[1:]}; then: recover-mesh models import {spec.name} FILE."
-        )
-    return f"Get {spec.source}{needs}; then: recover-mesh models import {spec.name} FILE."
 
 
 def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:

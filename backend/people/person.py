@@ -12,7 +12,7 @@ import numpy as np
 class DetectedPerson:
     """One person in one image.
 
-    `keypoint_set` names the order of the K keypoints (`blazepose33`: MediaPipe's 33 landmarks).
+    `keypoint_set` names the order of the K keypoints (`blazepose33`: MediaPipe's 33 landmarks; `freihand21`: a hand).
     """
 
     box: np.ndarray  # (4,) float32 x0 y0 x1 y1, px
@@ -22,6 +22,7 @@ class DetectedPerson:
         np.ndarray
     )  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
     keypoint_set: str
+    side: str = ""  # of a hand: "left" or "right"
 
 
 class PersonDetector(Protocol):

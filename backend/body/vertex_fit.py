@@ -1,0 +1,278 @@
+"""Vertices -> pose, shape and place of an SMPL-format body, for networks that answer with vertices alone.
+
+A start in closed form (each part's best rotation, then the best betas), and Levenberg-Marquardt steps with analytic
+derivatives.  Pose correctives are taken as they are at each step: they are small, so the steps still converge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from backend.body.model import BodyModel
+from backend.body.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+
+_STEPS_ON = 1723  # vertices that the steps look at; the error is that of all
+_ROUNDS = 3  # of the closed-form start
+_CHUNK = 16  # bodies at once
+_MOST_BETA = 10.0  # beyond this nobody is human, and Blender's sliders end
+
+
+@dataclass(frozen=True)
+class VertexFit:
+    """N bodies.  rotations (N, J, 3, 3) and poses (N, J, 3) rad, parent-relative; betas (N, B); trans (N, 3) m, added
+    after skinning; error (N,) m, the mean distance of the body's vertices to the given ones (MPVPE)."""
+
+    rotations: Tensor
+    poses: Tensor
+    betas: Tensor
+    trans: Tensor
+    error: Tensor
+
+
+@torch.no_grad()
+def fit_vertices(
+    body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weight: float = 1e-6
+) -> VertexFit:
+    """vertices (N, V, 3) m, any frame -> the bodies nearest to them in least squares.
+
+    steps: at most so many Levenberg-Marquardt steps.  beta_weight: pull of the betas to 0, as a share of how strongly
+    the vertices hold them.  Vertices of no body give a body all the same: rotations are proper, nothing is NaN.
+    """
+    vertices = torch.nan_to_num(vertices.to(body.v_template), nan=0.0, posinf=1e3, neginf=-1e3)
+    if not len(vertices):
+        joints = len(body.parents)
+        empty = vertices.new_zeros
+        return VertexFit(
+            empty(0, joints, 3, 3), empty(0, joints, 3), empty(0, body.num_betas), empty(0, 3), empty(0)
+        )
+    seen = _Seen(body)
+    parts = [_fit(body, seen, chunk, steps, beta_weight) for chunk in torch.split(vertices, _CHUNK)]
+    rotations, betas, trans = (torch.cat(found) for found in zip(*parts, strict=True))
+    error = torch.cat(
+        [
+            (body(None, b, t, rotations=r).vertices - v).norm(dim=-1).mean(-1)
+            for r, b, t, v in zip(
+                *(torch.split(x, _CHUNK) for x in (rotations, betas, trans, vertices)), strict=True
+            )
+        ]
+    )
+    return VertexFit(rotations, axis_angle_from_matrix(rotations), betas, trans, error)
+
+
+class _Seen:
+    """The part of a body that the steps look at."""
+
+    def __init__(self, body: BodyModel) -> None:
+        count = len(body.v_template)
+        # evenly over the index, which runs along the surface in every body; all where there are few
+        self.index = torch.linspace(0, count - 1, min(count, _STEPS_ON), device=body.v_template.device)
+        self.index = self.index.round().long()
+        self.template = body.v_template[self.index]
+        self.shapedirs = body.shapedirs[self.index]
+        self.posedirs = body.posedirs[self.index]
+        self.weights = body.weights[self.index]
+        joints = len(body.parents)
+        # below[j, k]: joint k moves with joint j
+        below = torch.eye(joints, dtype=torch.bool)
+        for k in range(1, joints):
+            below[:, k] |= below[:, int(body.parents[k])]
+        self.below = below.to(self.weights)
+
+
+class _State(NamedTuple):
+    rotations: Tensor  # (N, J, 3, 3) parent-relative
+    betas: Tensor
+    trans: Tensor
+
+
+class _Posed(NamedTuple):
+    vertices: Tensor  # (N, v, 3)
+    turns: Tensor  # (N, J, 3, 3) of the joints, in the body's frame
+    joints: Tensor  # (N, J, 3)
+    by_joint: Tensor  # (N, v, J, 3) skin weight times where each joint alone takes the vertex
+
+
+def _pose(body: BodyModel, seen: _Seen, state: _State) -> _Posed:
+    rest = body.rest_joints(state.betas)
+    turns, joints = body.chain(state.rotations, rest)
+    shaped = _shaped(seen, state)
+    moved = torch.einsum("njab,nvb->nvja", turns, shaped)
+    shifts = joints - (turns @ rest[..., None])[..., 0]
+    by_joint = seen.weights[None, :, :, None] * (moved + shifts[:, None])
+    return _Posed(by_joint.sum(2) + state.trans[:, None], turns, joints, by_joint)
+
+
+def _shaped(seen: _Seen, state: _State) -> Tensor:
+    """The unposed body with its betas and the correctives of its pose, (N, v, 3)."""
+    identity = torch.eye(3, device=state.betas.device, dtype=state.betas.dtype)
+    features = (state.rotations[:, 1:] - identity).flatten(1)
+    offsets = (seen.posedirs.flatten(0, 1) @ features.T).T + (seen.shapedirs.flatten(0, 1) @ state.betas.T).T
+    return seen.template + offsets.unflatten(1, (-1, 3))
+
+
+def _fit(
+    body: BodyModel, seen: _Seen, vertices: Tensor, steps: int, beta_weight: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    target = vertices[:, seen.index]
+    state = _start(body, seen, target)
+    posed = _pose(body, seen, state)
+    error = (posed.vertices - target).square().sum((1, 2))
+    damping = torch.full_like(error, 1e-6)
+    for _ in range(steps):
+        trial = _step(body, seen, state, posed, target, damping, beta_weight)
+        trial_posed = _pose(body, seen, trial)
+        trial_error = (trial_posed.vertices - target).square().sum((1, 2))
+        better = trial_error < error
+        state = _State(*(_choose(better, a, b) for a, b in zip(trial, state, strict=True)))
+        posed = _Posed(*(_choose(better, a, b) for a, b in zip(trial_posed, posed, strict=True)))
+        done = bool((better & (trial_error > 0.999 * error) | ~better & (damping > 1e3)).all())
+        error = torch.where(better, trial_error, error)
+        damping = torch.where(better, damping * 0.1, damping * 30).clamp(1e-8, 1e6)
+        if done:
+            break
+    return state.rotations, state.betas, state.trans
+
+
+def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return torch.where(which.reshape(-1, *[1] * (yes.dim() - 1)), yes, no)
+
+
+def _start(body: BodyModel, seen: _Seen, target: Tensor) -> _State:
+    """Each joint's rotation from the vertices that it carries, then betas and place; a few times in turn."""
+    count, joints = len(target), len(body.parents)
+    identity = torch.eye(3, device=target.device, dtype=target.dtype)
+    state = _State(
+        identity.expand(count, joints, 3, 3),
+        target.new_zeros(count, body.num_betas),
+        target.new_zeros(count, 3),
+    )
+    share = seen.weights.square() + 1e-8  # what two joints carry together says less of either
+    share = share / share.sum(0)
+    for _ in range(_ROUNDS):
+        shaped = _shaped(seen, state)
+        turns = _best_turns(shaped, target, share, body)
+        relative = turns.clone()
+        for j in range(1, joints):
+            relative[:, j] = turns[:, int(body.parents[j])].mT @ turns[:, j]
+        state = state._replace(rotations=relative)
+        state = _best_shape(body, seen, state, target)
+    return state
+
+
+def _best_turns(shaped: Tensor, target: Tensor, share: Tensor, body: BodyModel) -> Tensor:
+    """(N, J, 3, 3) Kabsch (1976) for the vertices of every joint, share (v, J) being their weights."""
+    middle, place = (torch.einsum("vj,nva->nja", share, x) for x in (shaped, target))
+    product = torch.einsum("vj,nva,nvb->njab", share, target, shaped)
+    product = product - place[..., :, None] * middle[..., None, :]
+    # joints of hardly any vertices follow their parents
+    moved = product + 1e-9 * torch.eye(3, device=product.device, dtype=product.dtype)
+    u, _, vh = torch.linalg.svd(moved.double())
+    sign = torch.ones_like(u[..., 0])
+    sign[..., 2] = torch.linalg.det(u @ vh)
+    return ((u * sign[..., None, :]) @ vh).to(product)
+
+
+def _best_shape(body: BodyModel, seen: _Seen, state: _State, target: Tensor) -> _State:
+    """Betas and place by linear least squares for given rotations."""
+    zero = state._replace(betas=torch.zeros_like(state.betas), trans=torch.zeros_like(state.trans))
+    posed = _pose(body, seen, zero)
+    columns = _beta_columns(body, seen, posed)  # (N, v, 3, B)
+    count, size = columns.shape[0], columns.shape[3]
+    place = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, columns.shape[1], 3, 3)
+    matrix = torch.cat([columns, place], 3).flatten(1, 2)
+    residual = (target - posed.vertices).flatten(1)
+    normal = matrix.mT @ matrix
+    # as strong as one centimetre over the whole body: a start must not exaggerate
+    pull = 1e-4 * torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True).expand(-1, size + 3).clone()
+    pull[:, size:] = 0
+    solved = torch.linalg.solve(normal + torch.diag_embed(pull + 1e-9), (matrix.mT @ residual[..., None]))[
+        ..., 0
+    ]
+    return state._replace(betas=solved[:, :size].clamp(-_MOST_BETA, _MOST_BETA), trans=solved[:, size:])
+
+
+def _beta_columns(body: BodyModel, seen: _Seen, posed: _Posed) -> Tensor:
+    """(N, v, 3, B) how the posed vertices move with the betas, the rotations being held."""
+    directions = body.joints_shapedirs  # (J, 3, B)
+    joints = [directions[None, 0].expand(len(posed.turns), -1, -1)]
+    for j in range(1, len(body.parents)):
+        p = int(body.parents[j])
+        joints.append(joints[p] + posed.turns[:, p] @ (directions[j] - directions[p]))
+    shifts = torch.stack(joints, 1) - posed.turns @ directions
+    blended = torch.einsum("vj,njab->nvab", seen.weights, posed.turns)
+    return blended @ seen.shapedirs + torch.einsum("vj,njab->nvab", seen.weights, shifts)
+
+
+def _step(
+    body: BodyModel,
+    seen: _Seen,
+    state: _State,
+    posed: _Posed,
+    target: Tensor,
+    damping: Tensor,
+    beta_weight: float,
+) -> _State:
+    """One damped Gauss-Newton step.
+
+    A small turn w of joint j about the body's axes moves a vertex by w x c, where c is the lever from the joint to what
+    the joint and those below carry of it.  Products of such columns follow from products of the levers:
+    (c x)^T (d x) = (c . d) 1 - d c^T.
+    """
+    count, joints, size = len(target), len(body.parents), body.num_betas
+    carried = torch.einsum("nvka,jk->nvja", posed.by_joint, seen.below)
+    levers = carried - (seen.weights @ seen.below.T)[None, :, :, None] * posed.joints[:, None]
+    residual = target - posed.vertices
+    columns = _beta_columns(body, seen, posed)
+    place = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, levers.shape[1], 3, 3)
+    # every column as three numbers per vertex: levers (J), betas (B), place (3), residual (1)
+    table = torch.cat([levers.transpose(2, 3), columns, place, residual[..., None]], 3)  # (N, v, 3, K)
+    width = table.shape[3]
+    flat = table.flatten(2)
+    products = (flat.mT @ flat).unflatten(1, (3, width)).unflatten(3, (3, width))  # (N, a, k, b, l)
+    dots = products.diagonal(dim1=1, dim2=3).sum(-1)  # (N, k, l)
+    between = products[:, :, :joints, :, :joints].permute(0, 2, 4, 1, 3)  # (N, j, k, a, b): sum c_a d_b
+    identity = torch.eye(3, device=target.device, dtype=target.dtype)
+    turns = dots[:, :joints, :joints, None, None] * identity - between.mT
+    # (c x)^T applied to a plain column d is c x d
+    cross = products[:, :, :joints, :, joints:]  # (N, a, j, b, l)
+    mixed = torch.stack(
+        [cross[:, (a + 1) % 3, :, (a + 2) % 3] - cross[:, (a + 2) % 3, :, (a + 1) % 3] for a in range(3)], 2
+    )  # (N, J, 3, l)
+    mixed = mixed.flatten(1, 2)
+    plain = dots[:, joints:, joints:]
+    normal = torch.cat(
+        [
+            torch.cat(
+                [turns.permute(0, 1, 3, 2, 4).reshape(count, 3 * joints, 3 * joints), mixed[:, :, :-1]], 2
+            ),
+            torch.cat([mixed[:, :, :-1].mT, plain[:, :-1, :-1]], 2),
+        ],
+        1,
+    )
+    gradient = torch.cat([mixed[:, :, -1], plain[:, :-1, -1]], 1)
+    betas = slice(3 * joints, 3 * joints + size)
+    pull = torch.zeros_like(gradient)
+    held = torch.diagonal(normal, dim1=1, dim2=2)
+    pull[:, betas] = beta_weight * held[:, betas].mean(1, keepdim=True)
+    gradient[:, betas] -= pull[:, betas] * state.betas
+    floor = 1e-6 * held.mean(1, keepdim=True)  # joints that carry no vertex stay as they are
+    system = normal + torch.diag_embed(pull + damping[:, None] * held + floor)
+    solved = torch.linalg.solve(system.double(), gradient.double()[..., None])[..., 0].to(gradient)
+    turn = solved[:, : 3 * joints].unflatten(1, (joints, 3))
+    # no more than half a radian per step, or the linear model means nothing
+    turn = turn * (0.5 / turn.norm(dim=-1, keepdim=True).clamp(min=0.5))
+    parents = torch.as_tensor(body.parents, device=target.device).clamp(min=0)
+    frame = posed.turns[:, parents].clone()
+    frame[:, 0] = identity
+    local = matrix_from_axis_angle((frame.mT @ turn[..., None])[..., 0])
+    shape = (state.betas + solved[:, betas]).clamp(-_MOST_BETA, _MOST_BETA)
+    return _State(_orthonormal(local @ state.rotations), shape, state.trans + solved[:, 3 * joints + size :])
+
+
+def _orthonormal(rotations: Tensor) -> Tensor:
+    """Rounding pushed back: one step of Newton's iteration for the polar factor."""
+    return 1.5 * rotations - 0.5 * rotations @ rotations.mT @ rotations
