@@ -109,9 +109,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _numpy_values() -> list[Any]:
     """What Pose2Mesh's training log needs beside tensors: numpy's numbers, which torch does not allow by itself."""
-    core = getattr(np, "_core", None) or np.core  # numpy 2 and 1
     types = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "b1")}
-    scalar = core.multiarray.scalar
+    scalar = np.float64(0).__reduce__()[0]  # its module has another name in numpy 1 and 2
     return [
         (scalar, "numpy.core.multiarray.scalar"),
         (scalar, "numpy._core.multiarray.scalar"),

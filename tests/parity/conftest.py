@@ -1,0 +1,43 @@
+"""`--goldens DIR`: where the numbers of the original implementations are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # fake_smpl and its neighbours import each other by plain names
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--goldens", type=Path, default=HERE / "goldens", help="folder of golden_*.npz and keys_*.json"
+    )
+
+
+def goldens(config, *models):
+    """Network goldens below the folder, as (id, path)."""
+    from networks import is_network, meta
+
+    folder = config.getoption("--goldens", default=HERE / "goldens")
+    if not folder.is_dir():
+        raise pytest.UsageError(f"--goldens: there is no folder {folder}")
+    found = [path for path in sorted(folder.rglob("golden_*.npz")) if is_network(path)]
+    return [path for path in found if not models or meta(path).model in models]
+
+
+def pytest_generate_tests(metafunc):
+    if "golden" in metafunc.fixturenames:
+        paths = goldens(metafunc.config)
+        if not paths:
+            raise pytest.UsageError("--goldens: the folder holds no network goldens")
+        metafunc.parametrize("golden", paths, ids=[f"{p.parent.parent.name}-{p.stem}" for p in paths])
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Imports go into a folder of their own."""
+    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
+    return tmp_path

@@ -1,0 +1,320 @@
+"""A golden -> official-looking files -> our importer -> our network -> what disagrees."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from fake_mesh import build_mesh
+from fake_smpl import PARENTS, build, state_dict
+from fill import fill_state_dict
+
+from backend.body.joints import MANO16_PARENTS
+from backend.body.registry import import_body
+from backend.models.weights import LoadedNetwork, import_weights, load_network
+
+HAND_PARENTS = np.array(MANO16_PARENTS)
+
+
+class Meta(NamedTuple):
+    model: str
+    variant: str
+    weights_seed: int
+    input_seed: int
+
+
+def meta(path: Path) -> Meta:
+    with np.load(path, allow_pickle=False) as stored:
+        return Meta(
+            str(stored["meta.model"]),
+            str(stored["meta.variant"]),
+            int(stored["meta.weights_seed"]),
+            int(stored["meta.input_seed"]),
+        )
+
+
+def is_network(path: Path) -> bool:
+    """Goldens of whole networks; graphs, training steps, losses and pre-processing are tested elsewhere."""
+    with np.load(path, allow_pickle=False) as stored:
+        return "meta.variant" in stored.files and "trainstep" not in path.stem
+
+
+def keys_of(path: Path, variant: str) -> list[tuple[str, list[int], str]]:
+    name = f"keys_{variant.removesuffix('_3dpw')}.json"
+    for folder in path.parents:
+        if (folder / name).is_file():
+            return [tuple(entry) for entry in json.loads((folder / name).read_text())]
+    raise FileNotFoundError(f"{name} is neither beside nor above {path}")
+
+
+def load_golden(path: Path, home: Path) -> LoadedNetwork:
+    """The golden's network, from files as the original writes them, through `import_weights`."""
+    about = meta(path)
+    entries = keys_of(path, about.variant)
+    files = home / "official"
+    files.mkdir(exist_ok=True)
+    return {"fastmetro": _fastmetro, "smpler": _smpler, "pose2mesh": _pose2mesh}[about.model](
+        about, entries, files
+    )
+
+
+def _tensors(arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.as_tensor(value) for name, value in arrays.items()}
+
+
+def _fastmetro(about: Meta, entries, files: Path) -> LoadedNetwork:
+    part, size, backbone, *smpl = about.variant.split("_")
+    name = f"fastmetro-{'hand-' if part == 'hand' else ''}{size}-{backbone}{'-smpl' if smpl else ''}"
+    torch.save(_tensors(fill_state_dict(entries, about.weights_seed)), files / "state_dict.bin")
+    sizes = (778, 195) if part == "hand" else (6890, 1723, 431)
+    sampler = {
+        "A": [sp.coo_matrix(circle(n) if n == sizes[-1] else sp.identity(n)) for n in sizes],
+        "U": [synthetic_up(a, b) for a, b in itertools.pairwise(sizes)],
+        "D": [sp.csr_matrix((b, a)) for a, b in itertools.pairwise(sizes)],
+    }
+    rows = {}
+    for key, matrices in sampler.items():
+        rows[key] = np.empty(len(matrices), object)
+        rows[key][:] = matrices
+    np.savez(files / f"{'mano' if part == 'hand' else 'mesh'}_downsampling.npz", **rows)
+    keep_body(part, files)
+    import_weights(name, files / "state_dict.bin")
+    return load_network(name)
+
+
+def circle(count: int) -> sp.csr_matrix:
+    """Vertices touch where their indices differ by at most 3, around the circle."""
+    gap = np.abs(np.arange(count)[:, None] - np.arange(count))
+    return sp.csr_matrix((np.minimum(gap, count - gap) <= 3).astype(float))
+
+
+def synthetic_up(fine: int, coarse: int) -> sp.csc_matrix:
+    rows = np.repeat(np.arange(fine), 3)
+    columns = (7 * np.arange(fine)[:, None] + 13 * np.arange(3)) % coarse
+    return sp.csc_matrix((np.tile([0.5, 0.3, 0.2], fine), (rows, columns.ravel())), shape=(fine, coarse))
+
+
+def _smpler(about: Meta, entries, files: Path) -> LoadedNetwork:
+    kind, width, *data = about.variant.split("_")
+    name = f"smpler-{'backbone-' if kind == 'backbone' else ''}{width}"
+    regressor = "J_regressor_3dpw" if data else "J_regressor_h36m"
+    tensors = _tensors(state_dict(entries, about.weights_seed, regressor))
+    # a trainer's file: wrapped, with an optimiser that nobody needs
+    torch.save({"model": tensors, "optimizer": {"state": {}}, "epoch": 49}, files / "epoch_049.pt")
+    import_weights(name, files / "epoch_049.pt")
+    return load_network(name)
+
+
+def _pose2mesh(about: Meta, entries, files: Path) -> LoadedNetwork:
+    keep_body("hand" if about.variant == "mano" else "body", files)
+    tensors = _tensors(fill_state_dict(entries, about.weights_seed))
+    content = {
+        "epoch": 15,
+        "model_state_dict": {f"module.{name}": value for name, value in tensors.items()},
+        "test_log": {"surface": [np.float64(1.0)], "joint": [np.float32(2.0)]},
+    }
+    torch.save(content, files / "final.pth.tar")
+    import_weights(f"pose2mesh-{about.variant}", files / "final.pth.tar")
+    return load_network(f"pose2mesh-{about.variant}")
+
+
+def keep_body(part: str, files: Path) -> None:
+    """A stand-in of SMPL or MANO, imported as the user's own file is."""
+    vertices, faces = build_mesh(part)
+    parents = HAND_PARENTS if part == "hand" else PARENTS
+    count, joints = len(vertices), len(parents)
+    if part == "body":
+        arrays = build()
+        weights, regressor, template = arrays["weights"], arrays["J_regressor"], arrays["v_template"]
+    else:
+        owner = np.arange(count) % joints
+        weights = np.eye(joints)[owner]
+        regressor = weights.T / weights.sum(0)[:, None]
+        template = vertices
+    np.savez(
+        files / f"{part}.npz",
+        v_template=template,
+        f=faces,
+        shapedirs=np.zeros((count, 3, 10)),
+        posedirs=np.zeros((count, 3, 9 * (joints - 1))),
+        J_regressor=regressor,
+        weights=weights,
+        kintree_table=np.stack([parents, np.arange(joints)]),
+    )
+    import_body(files / f"{part}.npz", {"body": "smpl", "hand": "mano"}[part])
+
+
+class Comparison:
+    """Collects what differs by more than it may."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as stored:
+            self.golden = {name: stored[name] for name in stored.files}
+        self.problems: list[str] = []
+        self.checked = 0
+
+    def __call__(self, name: str, ours, tolerance: float) -> None:
+        golden = self.golden[name]
+        ours = np.asarray(ours)
+        self.checked += 1
+        if ours.shape != golden.shape:
+            self.problems.append(f"{name} is {ours.shape}, golden {golden.shape}")
+            return
+        gap = float(np.abs(ours.astype(np.float64) - golden).max()) if golden.size else 0.0
+        if not gap <= tolerance:
+            self.problems.append(f"{name} differs by {gap:.2e}, may by {tolerance:.0e}")
+
+
+def disagreements(path: Path, loaded: LoadedNetwork) -> tuple[list[str], int]:
+    """What of a golden the network does not reproduce, and how many arrays were compared."""
+    about, compare = meta(path), Comparison(path)
+    rng = np.random.RandomState(about.input_seed)
+    with torch.inference_mode(), ExitStack() as stack:
+        {"fastmetro": _compare_fastmetro, "smpler": _compare_smpler, "pose2mesh": _compare_pose2mesh}[
+            about.model
+        ](compare, loaded.module, rng, stack)
+    return compare.problems, compare.checked
+
+
+def _images(rng) -> torch.Tensor:
+    return torch.as_tensor(rng.standard_normal((2, 3, 224, 224)).astype(np.float32))
+
+
+def _record(
+    module: torch.nn.Module, seen: dict, name: str, stack: ExitStack, inputs: int | None = None
+) -> None:
+    """Keep what a module answers (or the input of that number) under `name`, one entry per call."""
+
+    def hook(_module, args, output):
+        seen.setdefault(name, []).append(output if inputs is None else args[inputs])
+
+    stack.callback(module.register_forward_hook(hook).remove)
+
+
+def _compare_fastmetro(compare: Comparison, module, rng, stack) -> None:
+    seen: dict[str, list] = {}
+    mids = sorted({key.rpartition(".")[0][4:] for key in compare.golden if key.startswith("mid.")})
+    for name in mids:
+        _record(module.get_submodule(name), seen, name, stack)
+    out = module(_images(rng))
+    for key in compare.golden:
+        if key.startswith("out.pred"):
+            name = key[4:]
+            if name.endswith("_every10"):
+                compare(key, out[name.removesuffix("_every10")][:, ::10], 2e-5)
+            elif name.endswith(("_mean", "_std")):
+                entry, _, measure = name.rpartition("_")
+                compare(key, getattr(np, measure)(out[entry].double().numpy()), 2e-5)
+            else:
+                compare(key, out[name], 2e-5)
+    for k in (1, 2):
+        compare(
+            f"pos_enc_{k}",
+            getattr(module, f"pos_enc_{k}").reshape(compare.golden[f"pos_enc_{k}"].shape),
+            2e-6,
+        )
+    for name in mids:
+        value = seen[name][0]
+        if isinstance(value, tuple):  # the encoder: camera and image apart
+            value = torch.cat(value, 1)
+        if value.dim() == 3:  # the original counts tokens before images
+            value = value.transpose(0, 1)
+        limit = 2e-5 * max(1.0, float(compare.golden[f"mid.{name}.std"]))
+        compare(f"mid.{name}.shape", np.array(value.shape), 0)
+        compare(f"mid.{name}.mean", value.double().mean(), limit)
+        compare(f"mid.{name}.std", value.double().std(), limit)
+        parts = {
+            "b0_first64": lambda v: v[0].reshape(-1)[:64],
+            "b0_first_token64": lambda v: v[0, 0, :64],
+            "b0_last_token64": lambda v: v[-1, 0, :64],
+        }
+        for part, take in parts.items():
+            if f"mid.{name}.{part}" in compare.golden:
+                compare(f"mid.{name}.{part}", take(value), limit)
+
+
+_SMPLER_TOLERANCE = 2e-4  # float32 against float64 of the original itself is up to 4e-5
+
+
+def _compare_smpler(compare: Comparison, module, rng, stack) -> None:
+    seen: dict[str, list] = {}
+    _record(module.SMPL_predictor.fc1, seen, "fc1", stack, inputs=0)
+    for b, block in enumerate(getattr(module, "transformer", [])):
+        _record(block.joint_feat_projection_layer, seen, f"block{b}.joint_feat_projection", stack)
+        for u, unit in enumerate(block.trans_block.trans_units):
+            _record(unit, seen, f"block{b}.unit{u}.out", stack)
+        _record(block.trans_block, seen, f"block{b}.query_in_with_joint_feat", stack, inputs=0)
+        _record(block.trans_block, seen, f"block{b}.query_out", stack)
+        _record(block.trans_block.trans_units[0].local_unit, seen, f"block{b}.local_offset", stack, inputs=2)
+        for part in ("theta", "beta", "cam"):
+            _record(getattr(block, f"{part}_predictor"), seen, f"block{b}.delta_{part}", stack)
+    if module.config.blocks:
+        _record(module.global_feat_projection, seen, "global_feat_projection", stack)
+    images = _images(rng)
+    stages = module(images, every_stage=True)
+    lean = module(images)  # what runs in use: complete in its last stage only
+    for key in compare.golden:
+        head, _, name = key.partition("/")
+        if head.startswith("stage") and not head.endswith("_full"):
+            value = stages[int(head[5:])][name]
+            compare(key, value[:, ::10] if "vertices" in name else value, _SMPLER_TOLERANCE)
+        elif head.startswith("stage"):
+            entry, _, measure = name.rpartition("/")
+            whole = stages[int(head[5:-5])][entry].double()
+            _compare_measure(compare, key, measure, whole)
+        elif head == "full" and name.startswith("predictor.fc1_input.iter"):
+            compare(key, seen["fc1"][int(name[-1])], _SMPLER_TOLERANCE)
+        elif head == "full":
+            compare(key, seen[name][0], _SMPLER_TOLERANCE)
+    last = f"stage{len(stages) - 1}"
+    for name in ("vertices", "cam", "theta", "beta"):
+        value = lean[-1][name]
+        compare(f"{last}/{name}", value[:, ::10] if name == "vertices" else value, _SMPLER_TOLERANCE)
+
+
+def _compare_measure(compare: Comparison, key: str, measure: str, whole: torch.Tensor) -> None:
+    if measure == "shape":
+        compare(key, np.array(whole.shape), 0)
+    elif measure == "first64":
+        compare(key, whole.reshape(-1)[:64], _SMPLER_TOLERANCE)
+    else:
+        value = whole.mean() if measure == "mean" else whole.std(correction=0)
+        compare(key, value, _SMPLER_TOLERANCE)
+
+
+def _compare_pose2mesh(compare: Comparison, module, rng, stack) -> None:
+    from fake_mesh import fake_regressor
+
+    joints = compare.golden["pose2d"].shape[1]
+    pose = torch.as_tensor(rng.standard_normal((2, joints, 2)).astype(np.float32))
+    both = torch.as_tensor(rng.standard_normal((2, joints, 5)).astype(np.float32))
+    compare("pose2d", pose, 0)
+    compare("meshnet_in", both, 0)
+    last = module.pose_lifter.w2
+    for suffix, factor, limit in (("", 1.0, 1e-5), ("_x300", 300.0, 1e-2)):
+        last.weight.data *= factor
+        last.bias.data *= factor
+        out, lean = module(pose, fake_nodes=True), module(pose)
+        last.weight.data /= factor
+        last.bias.data /= factor
+        compare(f"posenet_mm{suffix}", out["joints"], limit)
+        _compare_mesh(compare, f"full{suffix}", out, fake_regressor)
+        compare(f"full{suffix}_mesh_every10", lean["vertices"][:, ::10], 2e-5)
+    _compare_mesh(compare, "meshnet_only", module.pose2mesh(both, fake_nodes=True), fake_regressor)
+    compare("meshnet_only_mesh_every10", module.pose2mesh(both)["vertices"][:, ::10], 2e-5)
+
+
+def _compare_mesh(compare: Comparison, prefix: str, out, fake_regressor) -> None:
+    vertices = out["vertices"].numpy()
+    compare(f"{prefix}_raw_every10", out["raw"][:, ::10], 2e-5)
+    compare(f"{prefix}_mesh_every10", vertices[:, ::10], 2e-5)
+    regressor = fake_regressor(int(compare.golden["regressor_joints"]), vertices.shape[1])
+    compare(f"{prefix}_joints_mm", regressor @ (vertices * 1000), 5e-3)
+    whole = vertices.astype(np.float64)
+    compare(f"{prefix}_sum", np.array([whole.sum(), np.abs(whole).sum()]), 1e-2)

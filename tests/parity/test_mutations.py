@@ -1,0 +1,171 @@
+"""Deliberate mistakes, each of which the goldens must find: a golden that passes everything proves nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import goldens
+from networks import disagreements, load_golden, meta
+from torch import nn
+
+from backend.models.mesh_graph import laplacian
+
+
+def _norm_eps(module):
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.eps = 1e-6
+
+
+def _batch_norm_eps(module):
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            part.eps = 1e-3
+
+
+def _positions(number):
+    def mutate(module):
+        getattr(module, f"pos_enc_{number}").zero_()
+
+    return mutate
+
+
+def _swapped_positions(module):
+    places = module.pos_enc_1.unflatten(0, (7, 7))
+    module.pos_enc_1 = places.transpose(0, 1).flatten(0, 1)
+
+
+def _no_mask(module):
+    module.allowed.fill_(True)
+
+
+def _no_final_norm(module):
+    module.transformer_1.decoder.norm = nn.Identity()
+
+
+def _no_upsampling_bias(module):
+    module.coarse2intermediate_upsample.bias.data.zero_()
+
+
+def _nearest_rotation(module):
+    regressor = module.smpl_parameter_regressor
+    forward = regressor.forward
+
+    def wrong(vertices):
+        rotations, betas = forward(vertices)
+        return rotations * torch.linalg.det(rotations)[..., None, None], betas
+
+    regressor.forward = wrong
+
+
+def _no_feature_positions(module):
+    for block in module.transformer:
+        block.trans_block.feat_position_embedding.data.zero_()
+
+
+def _no_relative_scores(module):
+    for block in module.transformer:
+        for unit in block.trans_block.trans_units:
+            unit.local_unit.relative_position_encoding_table[0].data.zero_()
+
+
+def _local_only_to_neighbours(module):
+    for block in module.transformer:
+        for unit in block.trans_block.trans_units:
+            forward = unit.local_unit.forward
+            unit.local_unit.forward = lambda x, w, o, f=forward: f(x, w, o.flip(-1))
+
+
+def _left_rotation(module):
+    for block in module.transformer:
+        forward = block.forward
+
+        def transposed(query, maps, joints, f=forward):
+            turn, *rest = f(query, maps, joints)
+            return turn.mT, *rest
+
+        block.forward = transposed
+
+
+def _camera_of_the_file(module):
+    module.SMPL_predictor.init_cam[:] = torch.tensor([0.9, 0.0, 0.0])
+
+
+def _rescaled_joint_graph(module):
+    mesh = module.pose2mesh
+    dense = mesh.joint_laplacian.to_dense()
+    largest = torch.linalg.eigvalsh(dense)[-1]
+    mesh.joint_laplacian = (dense / (2 * largest) - torch.eye(len(dense))).to_sparse_csr()
+
+
+def _textbook_scaling(module):
+    mesh = module.pose2mesh
+    for level in range(mesh.levels):
+        for kind in ("all", "real"):
+            graph = getattr(mesh, f"{kind}_{level}").to_dense()
+            setattr(
+                mesh,
+                f"{kind}_{level}",
+                (4 * (graph + torch.eye(len(graph))) - torch.eye(len(graph))).to_sparse_csr(),
+            )
+
+
+def _no_residual(module):
+    module.pose_lifter.linear_stages[0].w2.weight.data.zero_()
+
+
+FASTMETRO = [
+    _norm_eps, _batch_norm_eps, _positions(1), _positions(2), _swapped_positions, _no_mask, _no_final_norm,
+    _no_upsampling_bias,
+]  # fmt: skip
+SMPLER = [
+    _batch_norm_eps, _no_feature_positions, _no_relative_scores, _local_only_to_neighbours, _left_rotation,
+    _camera_of_the_file,
+]  # fmt: skip
+POSE2MESH = [_batch_norm_eps, _rescaled_joint_graph, _textbook_scaling, _no_residual]
+CASES = [
+    *(("body_s_r50", mutate) for mutate in FASTMETRO),
+    ("body_l_h64_smpl", _nearest_rotation),
+    *(("smpler_w32", mutate) for mutate in SMPLER),
+    *(("mano", mutate) for mutate in POSE2MESH),
+]
+
+
+@pytest.mark.parametrize(
+    ("variant", "mutate"), CASES, ids=[f"{v}-{m.__qualname__.split('.')[0]}" for v, m in CASES]
+)
+def test_a_mistake_is_found(variant, mutate, request, home):
+    golden = next(path for path in goldens(request.config) if meta(path).variant == variant)
+    loaded = load_golden(golden, home)
+    with torch.inference_mode():
+        mutate(loaded.module)
+    problems, _ = disagreements(golden, loaded)
+    # seen in the results, not only somewhere on the way
+    assert [p for p in problems if not p.startswith(("mid.", "full/", "pos_enc"))]
+
+
+def test_the_wrong_sort_gives_the_wrong_graph(request, home, monkeypatch):
+    """A stable sort of the degrees visits vertices in another order than the weights were trained with."""
+    golden = next(path for path in goldens(request.config) if meta(path).variant == "mano")
+    import numpy as np
+
+    from backend.errors import BadInput
+    from backend.models import mesh_graph
+
+    monkeypatch.setattr(mesh_graph, "legacy_argsort", lambda values: np.argsort(values, kind="stable"))
+    try:
+        loaded = load_golden(golden, home)
+    except BadInput as error:
+        assert error.code == "checkpoint_mismatch"
+        return
+    assert disagreements(golden, loaded)[0]
+
+
+def test_the_joint_graph_is_not_the_identity():
+    """Guards the mutation above: a graph without edges could be rescaled without notice."""
+    from backend.models.pose2mesh_joints import POSE_SETS, joint_graph
+
+    for pose_set in POSE_SETS.values():
+        matrix = laplacian(joint_graph(pose_set)).toarray()
+        assert abs(matrix - matrix.T).max() < 1e-12
+        assert abs(matrix).sum(0).max() > 1.2

@@ -1,0 +1,52 @@
+"""Every network gives the numbers of its original, its weights coming in as an official file does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import disagreements, load_golden
+
+from backend.models.engine import optimise
+
+PARAMETERS = {
+    "fastmetro-s-r50": 33_549_398,
+    "fastmetro-m-r50": 41_368_662,
+    "fastmetro-l-r50": 49_187_926,
+    "fastmetro-l-h64": 153_739_838,
+    "fastmetro-l-h64-smpl": 163_474_208,
+    "fastmetro-hand-l-h64": 152_878_254,
+    "smpler-w32": 37_355_950,
+    "smpler-w48": 73_615_150,
+    "smpler-backbone-w32": 30_939_997,
+    "smpler-backbone-w48": 67_090_653,
+    "pose2mesh-human36": 76_303_478,
+    "pose2mesh-coco": 77_130_876,
+    "pose2mesh-smpl": 79_199_371,
+    "pose2mesh-mano": 74_955_138,
+}
+
+
+def test_outputs_are_those_of_the_original(golden, home):
+    loaded = load_golden(golden, home)
+    problems, checked = disagreements(golden, loaded)
+    assert not problems
+    assert checked > 15
+    assert sum(p.numel() for p in loaded.module.parameters()) == PARAMETERS[loaded.spec.name]
+    # and so does what runs in use: folding moves features by rounding, which the goldens also hold, but no output
+    optimise(loaded.module)
+    problems, _ = disagreements(golden, loaded)
+    assert not [p for p in problems if not p.startswith(("mid.", "full/"))]
+
+
+@pytest.mark.parametrize("name", ["fastmetro-m-r50", "fastmetro-l-r50"])
+def test_variants_without_goldens_have_the_published_size(name):
+    from networks import circle, synthetic_up
+
+    from backend.models.fastmetro import FastMETRO, FastMETROConfig, FastMETROMesh
+    from backend.models.networks import network
+
+    mesh = FastMETROMesh(circle(431), synthetic_up(6890, 1723))
+    with torch.device("meta"):
+        config = FastMETROConfig(**network(name).settings)
+    module = FastMETRO(config, mesh)
+    assert sum(p.numel() for p in module.parameters()) == PARAMETERS[name]
