@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgpack
@@ -240,6 +240,10 @@ MESSAGES: dict[str, Message] = {
             "model": _text("model used", high=128),
             "body": _text("body that poses, betas and vertices belong to", high=128),
             "license": _text("licence of the result", high=512),
+            "notice": replace(
+                _text("what everybody must know who uses the result, e.g. that the weights are for testing"),
+                required=False,
+            ),
             "camera": Field(
                 list,
                 "fx, fy, cx, cy in px, width, height in px of the upright image",
@@ -268,6 +272,9 @@ MESSAGES: dict[str, Message] = {
             "confidence": Array("<f4", ("P", "J"), "how well the photo supports each joint, 0..1"),
             "keypoints2d": Array("<f4", ("P", "K", 3), "x px, y px, visibility 0..1"),
             "boxes": Array("<f4", ("P", 4), "x0 y0 x1 y1, px"),
+            "mirrored": Array(
+                "|u1", ("P",), "1: a left hand, of the body mirrored in x; absent: nobody", False
+            ),
             "picture": Array(
                 "|u1",
                 ("N",),

@@ -84,7 +84,8 @@ class Result:
     """One source: P people (P may be 0).
 
     camera: fx, fy, cx, cy (px), width, height.  arrays: poses, betas, trans, joints, vertices, confidence,
-    keypoints2d, boxes, and picture where the file would not show as the backend saw it; see docs/protocol.md.
+    keypoints2d, boxes; where there are left hands, mirrored; where the file would not show as the backend saw
+    it, picture.  See docs/protocol.md.  notice: what everybody must know who uses the result.
     """
 
     index: int
@@ -98,6 +99,7 @@ class Result:
     reprojection_px: list[float]
     reprojection_relative: list[float]
     arrays: dict[str, np.ndarray]
+    notice: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,10 +62,15 @@ def find_body(source: str | Path) -> Path:
     return specs[str(source)]
 
 
-def import_body(file: Path, name: str | None = None) -> BodySpec:
+# The official joint regressors by their file names
+REGRESSOR_FILES = {"J_regressor_h36m_correct.npy": "h36m17", "J_regressor_coco.npy": "coco17"}
+
+
+def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] = ()) -> BodySpec:
     """Validate a body file and keep it, as npz, in the user's folder.
 
-    Raises BadInput `bad_name` and those of `load_body`; RecoverMeshError `unwritable`.
+    regressors: files of `REGRESSOR_FILES` that go with it.  Raises BadInput `bad_name`, `not_a_regressor` and those of
+    `load_body`; RecoverMeshError `unwritable`.
     """
     from backend.body.loader import read_body
 
@@ -75,7 +81,31 @@ def import_body(file: Path, name: str | None = None) -> BodySpec:
             f"{name!r} cannot be the name of a body.",
             "Use letters, digits, '_' and '-', not 'open'.",
         )
-    return keep_body(read_body(file), name)
+    body = read_body(file)
+    for path in regressors:
+        joint_set, rows = _read_regressor(path, len(body.v_template))
+        body.regressors[joint_set] = rows
+    return keep_body(body, name)
+
+
+def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:
+    """-> (joint set, (17, vertices) float64)."""
+    hint = (
+        f"Known files are {' and '.join(REGRESSOR_FILES)}, as METRO's and Pose2Mesh's repositories have them."
+    )
+    if path.name not in REGRESSOR_FILES:
+        raise BadInput("not_a_regressor", f"{path.name} is no joint regressor that is known by name.", hint)
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput("not_a_regressor", f"{path} cannot be read ({error}).", hint) from None
+    if rows.shape != (17, vertices) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
+        raise BadInput(
+            "not_a_regressor",
+            f"{path.name} holds {rows.dtype} of {rows.shape}, expected numbers of (17, {vertices}).",
+            hint,
+        )
+    return REGRESSOR_FILES[path.name], rows.astype(np.float64)
 
 
 def keep_body(body: BodyArrays, name: str) -> BodySpec:

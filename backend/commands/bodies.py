@@ -11,6 +11,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     adding = actions.add_parser("import", help="check a body file and keep it")
     adding.add_argument("file", type=Path, help="an SMPL-format .npz, or an official SMPL or MANO .pkl")
     adding.add_argument("--name", help="what to call it (the file's name)")
+    adding.add_argument(
+        "--with",
+        dest="regressors",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="NPY",
+        help="official joint regressors: J_regressor_h36m_correct.npy, J_regressor_coco.npy",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from backend.body.registry import available_bodies, import_body
 
     if args.action == "import":
-        spec = import_body(args.file, args.name)
+        spec = import_body(args.file, args.name, args.regressors)
         print(f"{spec.name}: kept as {spec.path}. Licence: {spec.license}")
         return 0
     table = Table("body", "licence", "file", box=None, pad_edge=False)

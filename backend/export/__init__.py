@@ -32,7 +32,9 @@ def export(
     from backend.export.through_blender import write_through_blender
 
     stem = claim_stem(out_dir, result.source, result.index)
-    faces = body.faces.numpy()
+    faces = body.faces.cpu().numpy()
+    # a mirrored surface would be inside out
+    each = [faces[:, ::-1] if person.mirrored else faces for person in result.people]
     written: list[Path] = []
     for k, person in enumerate(result.people, 1):
         if "npz" in formats:
@@ -41,10 +43,12 @@ def export(
         if "obj" in formats:
             written.append(out_dir / f"{stem}_person{k}.obj")
             words = f"model {result.model}, body {result.body}, licence {result.license}"
-            write_obj(written[-1], person.vertices, faces, uv=body.uv, uv_faces=body.uv_faces, comment=words)
+            write_obj(
+                written[-1], person.vertices, each[k - 1], uv=body.uv, uv_faces=body.uv_faces, comment=words
+            )
     if "overlay" in formats and pixels is not None:
         written.append(out_dir / f"{stem}_overlay.png")
-        picture = draw_overlay(pixels, [p.vertices for p in result.people], faces, result.camera)
+        picture = draw_overlay(pixels, [p.vertices for p in result.people], each, result.camera)
         write_picture(written[-1], picture)
     scenes = {name: out_dir / f"{stem}.{name}" for name in ("glb", "blend") if name in formats}
     if scenes:

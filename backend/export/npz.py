@@ -26,7 +26,8 @@ def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.
     betas (10,) · trans (T, 3) m, added after skinning · joints (T, 24, 3) m · confidence (T, 24) 0..1 ·
     keypoints2d (T, K, 3) x px, y px, visibility · frames (T,) frame numbers in the source · mocap_framerate Hz ·
     camera (4,) fx fy cx cy px · image_size (2,) width height px · reprojection_px () mean error ·
-    gender, model, body, license, source: texts.  Frame of trans and joints: the camera's (x right, y down, z forward).
+    mirrored (): a left hand, of the body mirrored in x · gender, model, body, license, source: texts.
+    Frame of trans and joints: the camera's (x right, y down, z forward).
     """
     camera = result.camera
     return {
@@ -46,6 +47,7 @@ def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.
         "license": np.array(result.license),
         "source": np.array(result.source),
         "reprojection_px": np.array(person.reprojection_px, np.float32),
+        "mirrored": np.array(person.mirrored),
     }
 
 

@@ -34,7 +34,7 @@ _BACKDROP = np.array([236, 238, 241], np.float32)
 def draw_overlay(
     pixels: np.ndarray,
     vertices: Sequence[np.ndarray],
-    faces: np.ndarray,
+    faces: np.ndarray | Sequence[np.ndarray],
     camera: Camera,
     *,
     alpha: float = 0.88,
@@ -43,8 +43,8 @@ def draw_overlay(
 ) -> np.ndarray:
     """Draw P bodies over a photo, nearer ones before farther ones wherever they cross.
 
-    pixels: uint8 RGB (H, W, 3).  vertices: P arrays (V, 3), metres in the camera frame.  faces: (F, 3),
-    counter-clockwise from outside.  camera: of the full-size photo.  alpha: opacity of the bodies.
+    pixels: uint8 RGB (H, W, 3).  vertices: P arrays (V, 3), metres in the camera frame.  faces: (F, 3)
+    of all, or P of them; counter-clockwise from outside.  camera: of the full-size photo.  alpha: the bodies' opacity.
     Returns uint8 RGB, at most `max_side` pixels on its long side.
     """
     height, width = pixels.shape[:2]
@@ -109,7 +109,7 @@ def _compose(
     screens: Sequence[np.ndarray],
     depths: Sequence[np.ndarray],
     vertices: Sequence[np.ndarray],
-    faces: np.ndarray,
+    faces: np.ndarray | Sequence[np.ndarray],
     alpha: float,
     supersampling: int,
 ) -> np.ndarray:
@@ -121,17 +121,19 @@ def _compose(
     x0, y0, x1, y1 = region
     factor = supersampling
     rows, columns = (y1 - y0) * factor, (x1 - x0) * factor
-    counts = [len(v) for v in vertices]
-    starts = np.cumsum([0, *counts[:-1]])
-    all_faces = np.concatenate([faces + start for start in starts])
+    each = [faces] * len(vertices) if isinstance(faces, np.ndarray) else faces
+    starts = np.cumsum([0, *(len(v) for v in vertices[:-1])])
+    all_faces = np.concatenate([f + start for f, start in zip(each, starts, strict=True)])
     screen = (np.concatenate(screens) - [x0 - 0.5, y0 - 0.5]) * factor - 0.5
     raster = rasterize(screen, np.concatenate(depths), all_faces, rows, columns)
-    normals = np.concatenate([vertex_normals(v, faces) for v in vertices]).astype(np.float32)
+    normals = np.concatenate([vertex_normals(v, f) for v, f in zip(vertices, each, strict=True)]).astype(
+        np.float32
+    )
     corners = all_faces[raster.triangles]
     sampled = np.zeros((len(corners), 3), np.float32)
     for k in range(3):
         sampled += normals[corners[:, k]] * raster.weights[:, k : k + 1]
-    owner = raster.triangles // len(faces)
+    owner = np.searchsorted(np.cumsum([len(f) for f in each]), raster.triangles, side="right")
     layer = np.zeros((rows, columns, 4), np.float32)
     layer[raster.rows, raster.columns, :3] = _shade(sampled, PALETTE[owner % len(PALETTE)])
     layer[raster.rows, raster.columns, 3] = 1.0

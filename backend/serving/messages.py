@@ -98,6 +98,8 @@ def result_message(
             f"The model {result.model} gave numbers that are not finite ({', '.join(broken)}).",
             "Try another photo or another model, and please report this one.",
         )
+    if any(p.mirrored for p in people):
+        arrays["mirrored"] = np.array([p.mirrored for p in people], np.uint8)
     if result.picture is not None:
         arrays["picture"] = np.frombuffer(result.picture, np.uint8)
     c = result.camera
@@ -112,4 +114,6 @@ def result_message(
         "seconds": {name: max(0.0, float(value)) for name, value in result.seconds.items()},
         **numbers,
     }
+    if result.notice:
+        fields["notice"] = clip(result.notice)
     return fields, arrays

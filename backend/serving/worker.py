@@ -34,7 +34,7 @@ from backend.serving.messages import BodySizes, error_fields, result_message
 from backend.serving.pipe import read_message, write_message
 
 log = logging.getLogger("recover-mesh.worker")
-LOADED_MODELS = 2  # kept in memory; the least recently used goes first
+MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently used model goes first
 
 
 def load_callable(path: str) -> Callable[..., Any]:
@@ -54,11 +54,19 @@ def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 class Worker:
     """One task after the other.  `cancel` may be called from another thread at any time."""
 
-    def __init__(self, factory: str, body_source: str, device: str, emit: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        factory: str,
+        body_source: str,
+        device: str,
+        emit: Callable[..., None],
+        budget: int = MODEL_MEMORY,
+    ) -> None:
         self._factory = factory
         self._body_source = body_source
         self._device = device
         self._emit = emit
+        self._budget = budget
         self._models: OrderedDict[str, Any] = OrderedDict()
         self._sizes: dict[str, BodySizes] = {}
         self._cancelled: set[int] = set()
@@ -96,10 +104,15 @@ class Worker:
         if model not in self._models:
             self._models[model] = load_callable(self._factory)(model, self._device)
             self._sizes[model] = BodySizes.of_recoverer(self._models[model])
-            while len(self._models) > LOADED_MODELS:
-                self._models.popitem(last=False)
+            while len(self._models) > 1 and self._memory() > self._budget:
+                name, _ = self._models.popitem(last=False)
+                log.info("the model %s leaves memory", name)
         self._models.move_to_end(model)
         return self._models[model]
+
+    def _memory(self) -> int:
+        """Bytes of the weights of all loaded models."""
+        return sum(getattr(recoverer, "memory", 0) for recoverer in self._models.values())
 
     def _recover(self, task: dict[str, Any], frames: Sequence[bytes]) -> None:
         number = task["task"]

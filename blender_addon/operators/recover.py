@@ -153,6 +153,9 @@ class RECOVERMESH_OT_recover(Operator):
         else:
             self._built.append(collection.name)
             self._people += len(recovered.photo.people)
+            notice, notes = recovered.photo.notice, runtime.state.notes
+            if notice and notice not in notes:
+                notes.append(notice)
 
     def _finish_job(self) -> None:
         if runtime.state.job is self._job:

@@ -52,7 +52,7 @@ def build_photo(
         person.stamp(collection, "photo", photo)
         collection["image_size"] = list(photo.size)
         collection["pixel_aspect"] = list(camera.pixel_aspect(photo))
-        lift = -min((skinning.lowest_point(body, one) for one in photo.people), default=0.0)
+        lift = -min((skinning.lowest_point(body.worn_by(one), one) for one in photo.people), default=0.0)
         eye = camera.create_camera(photo, f"{title} Camera", collection, lift)
         person.stamp(eye, "camera", photo)
         picture = camera.load_picture(photo, image)
@@ -61,7 +61,7 @@ def build_photo(
         for k, one in enumerate(photo.people):
             name = f"{title} Person {k + 1}" if len(photo.people) > 1 else f"{title} Person"
             person.create_person(
-                body, one, photo, name, k, collection, lift, with_correctives=with_correctives
+                body.worn_by(one), one, photo, name, k, collection, lift, with_correctives=with_correctives
             )
     show_photo(scene, collection)
     return collection

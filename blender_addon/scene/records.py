@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,28 @@ class Body:
         """How far the body is raised in Blender so that it stands on its object's origin at betas 0, m."""
         return -float(basis.body_points(self.v_template)[:, 2].min())
 
+    def worn_by(self, person: Person) -> Body:
+        """The body that a person's pose belongs to: this one, or for a left hand its mirror image."""
+        return self.mirrored() if person.mirrored else self
+
+    def mirrored(self) -> Body:
+        """The mirror image in x.
+
+        A pose R of this body is M R M of the mirrored one, M = diag(-1, 1, 1); faces turn, so that they look outward.
+        """
+        flip = np.array([-1.0, 1.0, 1.0], np.float32)
+        features = np.tile(np.outer(flip, flip).ravel(), max(self.posedirs.shape[2] // 9, 0))
+        return replace(
+            self,
+            v_template=self.v_template * flip,
+            faces=np.ascontiguousarray(self.faces[:, ::-1]),
+            shapedirs=self.shapedirs * flip[:, None],
+            posedirs=self.posedirs * flip[:, None] * features[: self.posedirs.shape[2]],
+            joints_template=self.joints_template * flip,
+            joints_shapedirs=self.joints_shapedirs * flip[:, None],
+            uv=None if self.uv is None else self.uv.reshape(-1, 3, 2)[:, ::-1].reshape(-1, 2),
+        )
+
     def rest_joints(self, betas: np.ndarray) -> np.ndarray:
         """(B,) -> (J, 3) joints of the unposed body, body frame."""
         return self.joints_template + self.joints_shapedirs @ betas
@@ -56,6 +78,7 @@ class Person:
     vertices: np.ndarray | None = None  # (V, 3), only to find the lowest point
     reprojection_px: float = 0.0
     reprojection_relative: float = 0.0
+    mirrored: bool = False  # a left hand: it wears the mirrored body
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,7 @@ class Photo:
     license: str
     people: list[Person]
     picture: bytes | None = field(default=None, repr=False)  # upright PNG where the file would show otherwise
+    notice: str = ""  # e.g. that the weights are for testing
 
 
 def body_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Body:
@@ -98,6 +122,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
             vertices=arrays["vertices"][k],
             reprojection_px=float(header["reprojection_px"][k]),
             reprojection_relative=float(header["reprojection_relative"][k]),
+            mirrored=bool(arrays["mirrored"][k]) if "mirrored" in arrays else False,
         )
         for k in range(len(arrays["poses"]))
     ]
@@ -111,6 +136,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         license=header["license"],
         people=people,
         picture=None if picture is None else picture.tobytes(),
+        notice=header.get("notice", ""),
     )
 
 
@@ -148,6 +174,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
                 confidence=data["confidence"][0].astype(np.float32),
                 reprojection_px=float(data.get("reprojection_px", 0.0)),
                 reprojection_relative=float(data.get("reprojection_relative", 0.0)),
+                mirrored=bool(data.get("mirrored", False)),
             )
             same = first is None or all(
                 np.array_equal(first[k], data[k]) for k in ("camera", "image_size", "body", "model")

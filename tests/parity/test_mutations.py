@@ -52,8 +52,10 @@ def _nearest_rotation(module):
     forward = regressor.forward
 
     def wrong(vertices):
-        rotations, betas = forward(vertices)
-        return rotations * torch.linalg.det(rotations)[..., None, None], betas
+        matrices = regressor.regressor(vertices.flatten(1))[:, :216].reshape(-1, 24, 3, 3)
+        u, _, vh = torch.linalg.svd(matrices)
+        u[..., 2] *= torch.linalg.det(u @ vh)[..., None]
+        return u @ vh, forward(vertices)[1]
 
     regressor.forward = wrong
 

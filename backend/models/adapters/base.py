@@ -91,6 +91,17 @@ def pelvis_of(body: BodyModel, vertices: Tensor) -> Tensor:
     return joints[:, :1]
 
 
+def evaluation_regressor(body: BodyModel) -> Tensor:
+    """(17, V) the regressor of Human3.6M's joints; raises BadInput `regressor_missing`."""
+    if "h36m17" not in body.regressors:
+        raise BadInput(
+            "regressor_missing",
+            f"The body {body.name!r} has no regressor of Human3.6M's 17 joints.",
+            "Import the body again with J_regressor_h36m_correct.npy: recover-mesh bodies import FILE --with PATH.",
+        )
+    return body.regressors["h36m17"].float().contiguous()
+
+
 def sparse_parts(prefix: str, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> dict[str, Tensor]:
     """A sparse matrix as plain tensors under `prefix`, as `sparse_from` reads it.  indices: (2, n)."""
     return {

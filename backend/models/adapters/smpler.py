@@ -12,7 +12,7 @@ from backend.body.joints import SMPL24
 from backend.body.loader import SMPL_LICENSE
 from backend.body.model import BodyArrays, BodyModel
 from backend.errors import BadInput
-from backend.models.adapters.base import Constants, Imported, Prediction
+from backend.models.adapters.base import Constants, Imported, Prediction, evaluation_regressor
 from backend.models.networks import NetworkSpec
 from backend.models.smpler import SMPLer, SMPLerConfig
 
@@ -41,13 +41,7 @@ class SMPLerAdapter:
         return None
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
-        if "h36m17" not in body.regressors:
-            raise BadInput(
-                "regressor_missing",
-                f"The body {body.name!r} has no regressor of Human3.6M's 17 joints.",
-                "Add it to the body's npz as J_regressor_h36m17 (17 x vertices).",
-            )
-        return {"joint_regressor": body.regressors["h36m17"].float().contiguous()}
+        return {"joint_regressor": evaluation_regressor(body)}
 
     def convert(
         self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
