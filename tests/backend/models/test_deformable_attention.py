@@ -1,0 +1,173 @@
+import math
+
+import pytest
+import torch
+
+from backend.errors import BadInput
+from backend.models import deformable_attention as module
+from backend.models.deformable_attention import BACKENDS, DeformableAttention, sample_maps
+
+SHAPES = ((6, 9), (3, 5), (1, 1))
+HEADS, WIDTH, POINTS, QUERIES = 2, 3, 4, 7
+
+
+def random_case(dtype=torch.float32, spread=0.6):
+    """Locations reach well outside the image."""
+    generator = torch.Generator().manual_seed(0)
+    rows = sum(h * w for h, w in SHAPES)
+    values = torch.randn(2, rows, HEADS, WIDTH, generator=generator, dtype=dtype)
+    places = (2, QUERIES, HEADS, len(SHAPES), POINTS)
+    locations = 0.5 + spread * torch.randn(*places, 2, generator=generator, dtype=dtype)
+    weights = torch.rand(places, generator=generator, dtype=dtype)
+    return values, locations, weights
+
+
+def bilinear(picture, x, y):
+    """picture (H, W, D); x, y in pixels, pixel centres at integers; zero outside."""
+    height, width, _ = picture.shape
+    total = torch.zeros(picture.shape[2], dtype=picture.dtype)
+    for row in (math.floor(y), math.floor(y) + 1):
+        for column in (math.floor(x), math.floor(x) + 1):
+            if 0 <= row < height and 0 <= column < width:
+                total += (1 - abs(x - column)) * (1 - abs(y - row)) * picture[row, column]
+    return total
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_samples_are_bilinear(backend):
+    values, locations, weights = random_case()
+    out = sample_maps(values, SHAPES, locations, weights, backend).view(2, QUERIES, HEADS, WIDTH)
+    for n, q, m in [(0, 0, 0), (0, 3, 1), (1, 6, 0), (1, 2, 1)]:
+        wanted, start = torch.zeros(WIDTH), 0
+        for level, (height, width) in enumerate(SHAPES):
+            picture = values[n, start : start + height * width, m].view(height, width, WIDTH)
+            start += height * width
+            for p in range(POINTS):
+                x, y = locations[n, q, m, level, p].tolist()
+                sample = bilinear(picture, x * width - 0.5, y * height - 0.5)
+                if (height, width) == (1, 1):
+                    sample = picture[0, 0]
+                wanted += weights[n, q, m, level, p] * sample
+        torch.testing.assert_close(out[n, q, m], wanted, atol=1e-5, rtol=0)
+
+
+def test_backends_agree_forward_and_backward():
+    results = []
+    for backend in BACKENDS:
+        inputs = [x.requires_grad_() for x in random_case()]
+        out = sample_maps(inputs[0], SHAPES, inputs[1], inputs[2], backend)
+        mix = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+        results.append((out, *torch.autograd.grad((out * mix).sum(), inputs)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_are_those_of_differences(backend):
+    values, locations, weights = random_case(torch.float64, spread=0.2)
+    inputs = [values[:1], locations[:1, :3], weights[:1, :3]]
+    inputs = [x.clone().requires_grad_() for x in inputs]
+    assert torch.autograd.gradcheck(
+        lambda v, places, w: sample_maps(v, SHAPES, places, w, backend), inputs, eps=1e-7, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_constant_map_gives_its_constant_inside(backend):
+    values, locations, weights = random_case()
+    weights = weights / weights.sum((-1, -2), keepdim=True)
+    # half a pixel of the coarsest map from the border
+    inside = locations.clamp(1 / 6, 5 / 6)
+    out = sample_maps(torch.full_like(values, 2.5), SHAPES, inside, weights, backend)
+    torch.testing.assert_close(out, torch.full_like(out, 2.5))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_overall_map_is_the_same_everywhere(backend):
+    values, locations, weights = random_case()
+    values[:, :-1] = 0
+    out = sample_maps(values, SHAPES, locations, weights, backend)
+    share = weights[..., 2, :].sum(-1)
+    torch.testing.assert_close(out, (share[..., None] * values[:, -1, None]).flatten(2))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_wild_places_give_zero(backend):
+    values, locations, weights = random_case()
+    values[:, -1] = 0
+    out = sample_maps(values, SHAPES, locations * 0 + 1e12, weights, backend)
+    assert torch.equal(out, torch.zeros_like(out))
+
+
+def layer(backend="auto", shapes=((8, 12), (4, 6), (1, 1)), width=8):
+    torch.manual_seed(0)
+    return DeformableAttention(width, width, shapes, heads=4, points=3, backend=backend)
+
+
+def test_zero_offsets_and_equal_weights_are_the_mean_of_the_maps_at_the_point():
+    attention = layer()
+    torch.nn.init.zeros_(attention.sampling_offsets.bias)
+    for part in (attention.value_proj, attention.output_proj):
+        torch.nn.init.eye_(part.weight)
+    maps = torch.randn(1, 96 + 24 + 1, 8)
+    point = torch.tensor([[[0.4, 0.7]]])
+    out = attention(torch.randn(1, 1, 8), point, maps)
+    samples = [
+        bilinear(maps[0, :96].view(8, 12, 8), 0.4 * 12 - 0.5, 0.7 * 8 - 0.5),
+        bilinear(maps[0, 96:120].view(4, 6, 8), 0.4 * 6 - 0.5, 0.7 * 4 - 0.5),
+        maps[0, 120],
+    ]
+    torch.testing.assert_close(out[0, 0], torch.stack(samples).mean(0))
+
+
+def test_offsets_are_pixels_of_their_level_x_first():
+    """On a map that holds its own x (or y) in pixels, an offset of 1 reads 1 more of x and none of y."""
+    attention = layer()
+    for part in (attention.value_proj, attention.output_proj):
+        torch.nn.init.eye_(part.weight)
+    attention.sampling_offsets.bias.data = torch.tensor([1.0, 0.0]).repeat(4 * 3 * 3)
+    rows = []
+    for height, width in attention.shapes:
+        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        # channels 2 m and 2 m + 1 are those of head m
+        rows.append(torch.stack([x, y], -1).flatten(0, 1).repeat(1, 4).float())
+    maps = torch.cat(rows)[None]
+    maps[:, -1] = 0
+    out = attention(torch.zeros(1, 1, 8), torch.tensor([[[0.5, 0.5]]]), maps)[0, 0].view(4, 2)
+    # centres of the levels at x 5.5 and 2.5, y 3.5 and 1.5
+    wanted = torch.tensor([(5.5 + 1 + 2.5 + 1) / 3, (3.5 + 1.5) / 3])
+    torch.testing.assert_close(out, wanted.expand(4, 2))
+
+
+def test_heads_start_along_their_own_directions():
+    attention = DeformableAttention(16, 16, ((4, 4), (2, 2)), heads=8, points=4)
+    bias = attention.sampling_offsets.bias.detach().view(8, 2, 4, 2)
+    assert torch.equal(bias[:, 0], bias[:, 1])
+    torch.testing.assert_close(
+        bias[:3, 0, 0], torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(bias[:, 0, 3], 4 * bias[:, 0, 0])
+    assert not attention.sampling_offsets.weight.any() and not attention.attention_weights.weight.any()
+
+
+def test_places_stay_exact_under_autocast(monkeypatch):
+    """bf16 has 8 bits: on a 64 px map a place would be a quarter of a pixel off."""
+    attention = DeformableAttention(8, 8, ((64, 64),), heads=1, points=1)
+    attention.sampling_offsets.bias.data.zero_()
+    points = torch.rand(1, 50, 2)
+    got = []
+
+    def keep(values, shapes, locations, weights, backend):
+        got.extend([locations, weights])
+        return torch.zeros(1, 50, 8)
+
+    monkeypatch.setattr(module, "sample_maps", keep)
+    with torch.autocast("cpu", torch.bfloat16):
+        attention(torch.randn(1, 50, 8, dtype=torch.bfloat16), points, torch.randn(1, 4096, 8))
+    assert [x.dtype for x in got] == [torch.float32] * 2
+    assert torch.equal(got[0][0, :, 0, 0, 0], points[0])
+
+
+def test_unknown_backends_are_refused():
+    with pytest.raises(BadInput, match="no sampling backend 'cuda'"):
+        sample_maps(*random_case()[:1], SHAPES, *random_case()[1:], backend="cuda")
