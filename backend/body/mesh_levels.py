@@ -73,6 +73,43 @@ def sparse_tensor(matrix: sp.spmatrix) -> torch.Tensor:
         )
 
 
+class SparseMatrix(torch.nn.Module):
+    """A constant (V, v) matrix to multiply points with, on any device.
+
+    It keeps plain buffers, no part of a checkpoint: sparse tensors can be neither copied nor sent to other processes.
+    """
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, matrix: sp.spmatrix) -> None:
+        super().__init__()
+        csr = _float32(matrix)
+        self.shape: tuple[int, int] = csr.shape
+        parts = {
+            "rows": torch.as_tensor(csr.indptr, dtype=torch.int64),
+            "columns": torch.as_tensor(csr.indices, dtype=torch.int64),
+            "values": torch.as_tensor(csr.data, dtype=torch.float32),
+        }
+        for name, value in parts.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        """points (v, ...) -> (V, ...), computed in float32: there are no other sparse products on the CPU."""
+        with torch.autocast(points.device.type, enabled=False):
+            product = self.tensor() @ points.flatten(1).float()
+        return product.unflatten(1, points.shape[1:]).to(points.dtype)
+
+    def tensor(self) -> torch.Tensor:
+        """As a CSR tensor, without a copy."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR support beta
+            return torch.sparse_csr_tensor(
+                self.rows, self.columns, self.values.float(), size=self.shape, check_invariants=False
+            )
+
+
 def _float32(matrix: sp.spmatrix) -> sp.csr_matrix:
     csr = sp.csr_matrix(matrix, dtype=np.float32)
     csr.sort_indices()

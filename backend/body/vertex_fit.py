@@ -150,14 +150,19 @@ def _start(body: BodyModel, seen: _Seen, target: Tensor) -> _State:
         target.new_zeros(count, body.num_betas),
         target.new_zeros(count, 3),
     )
-    share = seen.weights.square() + 1e-8  # what two joints carry together says less of either
-    share = share / share.sum(0)
+    share = seen.weights.square()  # what two joints carry together says less of either
+    # a joint that carries next to nothing keeps still: its turn would be anybody's guess
+    idle = (share.sum(0) < 1e-3).tolist()
+    share = (share + 1e-8) / (share + 1e-8).sum(0)
     for _ in range(_ROUNDS):
         shaped = _shaped(seen, state)
         turns = _best_turns(shaped, target, share, body)
         relative = turns.clone()
         for j in range(1, joints):
-            relative[:, j] = turns[:, int(body.parents[j])].mT @ turns[:, j]
+            above = turns[:, int(body.parents[j])]
+            if idle[j]:
+                turns[:, j] = above
+            relative[:, j] = above.mT @ turns[:, j]
         state = state._replace(rotations=relative)
         state = _best_shape(body, seen, state, target)
     return state
@@ -168,7 +173,6 @@ def _best_turns(shaped: Tensor, target: Tensor, share: Tensor, body: BodyModel) 
     middle, place = (torch.einsum("vj,nva->nja", share, x) for x in (shaped, target))
     product = torch.einsum("vj,nva,nvb->njab", share, target, shaped)
     product = product - place[..., :, None] * middle[..., None, :]
-    # joints of hardly any vertices follow their parents
     moved = product + 1e-9 * torch.eye(3, device=product.device, dtype=product.dtype)
     u, _, vh = torch.linalg.svd(moved.double())
     sign = torch.ones_like(u[..., 0])

@@ -31,6 +31,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", "Give the path of a checkpoint.")
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.lstrip()[:1] == b"<" or head.startswith(b"version https://git-lfs"):
+        raise _not_a_checkpoint(path, "it is a web page or a placeholder, not the file itself")
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     for _ in range(2):
         for key in _WRAPPERS:

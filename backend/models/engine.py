@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.errors import BadInput
+from backend.models.packing import PackedConv, can_pack, pack_convolutions
 
 PRECISIONS = ("fp32", "bf16")
 # Layers whose outputs are coordinates or rotations: 8 bits of mantissa would move a vertex by millimetres
@@ -123,11 +124,16 @@ class Engine:
         self._run = run
         self._call: nn.Module = self.module
         self.error_mm = 0.0  # largest difference that the options make on the example
+        pack = can_pack(self.device) and not options.compile
         if options.exact:
+            if pack:
+                pack_convolutions(self.module)
             return
-        exact = self(example)[compare]
+        exact = self._exactly(example)[compare]
         if options.precision == "bf16":
             to_bf16(self.module)
+        if pack:
+            pack_convolutions(self.module)
         if options.compile:
             self._call = torch.compile(self.module, dynamic=False)  # type: ignore[assignment]
         self.error_mm = float((self(example)[compare] - exact).norm(dim=-1).max()) * 1000
@@ -136,7 +142,12 @@ class Engine:
     def memory(self) -> int:
         """Bytes of the weights and constants."""
         tensors = [*self.module.parameters(), *self.module.buffers()]
-        return sum(t.element_size() * (t._nnz() if t.is_sparse_csr else t.numel()) for t in tensors)
+        packed = sum(part.memory for part in self.module.modules() if isinstance(part, PackedConv))
+        return packed + sum(t.element_size() * (t._nnz() if t.is_sparse_csr else t.numel()) for t in tensors)
+
+    @torch.inference_mode()
+    def _exactly(self, example: Tensor) -> dict[str, Tensor]:
+        return {name: value.float() for name, value in self._run(self.module, example).items()}
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from backend.body.mesh_levels import sparse_tensor
+from backend.body.mesh_levels import SparseMatrix
 from backend.models.attention import MultiHeadAttention
 from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import sequential_resnet50
@@ -61,7 +61,6 @@ class FastMETRO(nn.Module):
     """
 
     allowed: Tensor
-    up: Tensor
     pos_enc_1: Tensor
     pos_enc_2: Tensor
 
@@ -92,7 +91,7 @@ class FastMETRO(nn.Module):
         allowed = torch.ones(config.joints + coarse, config.joints + coarse, dtype=torch.bool)
         allowed[config.joints :, config.joints :] = torch.as_tensor(mesh.adjacent.toarray() != 0)
         self.register_buffer("allowed", allowed, persistent=False)
-        self.register_buffer("up", sparse_tensor(mesh.up), persistent=False)
+        self.up = SparseMatrix(mesh.up)
         self.register_buffer("pos_enc_1", sine_positions(wide, _GRID), persistent=False)
         self.register_buffer("pos_enc_2", sine_positions(narrow, _GRID), persistent=False)
         self._first_tokens: Tensor | None = None  # see `cache_constants`
@@ -124,7 +123,8 @@ class FastMETRO(nn.Module):
         if self.config.part == "body":
             finest = self.coarse2intermediate_upsample(coarse.transpose(1, 2)).transpose(1, 2)
             out["pred_3d_vertices_intermediate"] = finest
-        out["pred_3d_vertices_fine"] = upsample(self.up, finest)
+        # the points of everybody side by side
+        out["pred_3d_vertices_fine"] = self.up(finest.transpose(0, 1)).transpose(0, 1)
         if self.config.smpl_regressor:
             # the parameters must not pull at the mesh
             out["pred_rotmat"], out["pred_betas"] = self.smpl_parameter_regressor(finest.detach())
@@ -288,12 +288,3 @@ def sine_positions(width: int, grid: int) -> Tensor:
     y = table[:, None].expand(grid, grid, half)
     x = table[None].expand(grid, grid, half)
     return torch.cat([y, x], -1).flatten(0, 1)
-
-
-def upsample(matrix: Tensor, vertices: Tensor) -> Tensor:
-    """matrix: sparse (V, v); vertices (N, v, 3) -> (N, V, 3)."""
-    count = len(vertices)
-    columns = vertices.transpose(0, 1).reshape(vertices.shape[1], -1)
-    # sparse products exist in full precision only
-    fine = matrix @ columns.to(matrix.dtype)
-    return fine.to(vertices.dtype).reshape(-1, count, 3).transpose(0, 1)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.body.mesh_levels import sparse_tensor
+from backend.body.mesh_levels import SparseMatrix
 from backend.models.mesh_graph import MeshGraph, laplacian
 from backend.models.pose2mesh_joints import POSE_SETS, joint_graph
 
@@ -102,7 +102,7 @@ class ChebyshevConv(nn.Linear):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
 
-    def convolve(self, x: Tensor, graph: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, graph: SparseMatrix) -> Tensor:
         """x (V, N, in) and the sparse Laplacian (V, V) -> (V, N, out).
 
         T_2 = 2 L L - I: y = x (W0 - W2) + L (x W1 + L x 2 W2), the weights first where they have fewer outputs.
@@ -110,9 +110,9 @@ class ChebyshevConv(nn.Linear):
         w0, w1, w2 = self.weight.unflatten(1, (-1, _ORDER)).unbind(2)
         if self.out_features < self.in_features // _ORDER:
             x0, x1, x2 = functional.linear(x, torch.cat([w0 - w2, w1, 2 * w2])).chunk(3, -1)
-            return x0 + propagate(graph, x1 + propagate(graph, x2)) + self.bias
-        x1 = propagate(graph, x)
-        terms = torch.cat([x, x1, propagate(graph, x1)], -1)
+            return x0 + graph(x1 + graph(x2)) + self.bias
+        x1 = graph(x)
+        terms = torch.cat([x, x1, graph(x1)], -1)
         return functional.linear(terms, torch.cat([w0 - w2, w1, 2 * w2], 1), self.bias)
 
 
@@ -141,19 +141,15 @@ class MeshNet(nn.Module):
         self.bn = nn.ModuleList(nn.BatchNorm1d(b) for _, b in convs[:-1])
         self.fc = nn.Linear(joints * plan[0][-1], self.top * plan[1][0])
         # the joints' graph is not rescaled as the meshes' graphs are
-        self.register_buffer(
-            "joint_laplacian",
-            sparse_tensor(laplacian(joint_graph(POSE_SETS[config.pose_set]))),
-            persistent=False,
-        )
+        self.joint_laplacian = SparseMatrix(laplacian(joint_graph(POSE_SETS[config.pose_set])))
         inverse = np.argsort(graph.orders[0], kind="stable")[: graph.counts[0]]
         self._constant("perm_index", inverse)
         self._constant("fc_rows", graph.real(self.levels - 1))
         for level in range(self.levels):
             real = graph.real(level)
             matrix = graph.laplacians[level]
-            self.register_buffer(f"all_{level}", sparse_tensor(matrix), persistent=False)
-            self.register_buffer(f"real_{level}", sparse_tensor(matrix[real][:, real]), persistent=False)
+            self.add_module(f"all_{level}", SparseMatrix(matrix))
+            self.add_module(f"real_{level}", SparseMatrix(matrix[real][:, real]))
             if level:  # every node of the finer level hangs below place // 2
                 finer = graph.real(level - 1)
                 self._constant(f"parent_{level}", np.searchsorted(real, finer // 2))
@@ -170,7 +166,7 @@ class MeshNet(nn.Module):
         for b, block in enumerate(self.plan):
             level = self.levels - b if 0 < b <= self.levels else 0
             kind = "all" if complete else "real"
-            graph = cast(Tensor, getattr(self, f"{kind}_{level}") if b else self.joint_laplacian)
+            graph = cast(SparseMatrix, getattr(self, f"{kind}_{level}") if b else self.joint_laplacian)
             start = x
             for _ in pairwise(block):
                 x = cast(ChebyshevConv, self.cl[layer]).convolve(x, graph)
@@ -217,9 +213,3 @@ class MeshNet(nn.Module):
                 conv.weight.data = conv.weight.data * scale[:, None]
                 conv.bias.data = (conv.bias.data - mean) * scale + norm.bias.data
                 self.bn[layer] = nn.Identity()
-
-
-def propagate(graph: Tensor, x: Tensor) -> Tensor:
-    """Sparse (V, V) times (V, N, C), in full precision: there are no other sparse products on the CPU."""
-    with torch.autocast(x.device.type, enabled=False):
-        return (graph @ x.flatten(1).to(graph.dtype)).unflatten(1, x.shape[1:]).to(x.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from backend.paths import HOME_VARIABLE
 
 OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}
 _JOINTS = {"body": 24, "hand": 16}
+_PARAMETER_HEADS = re.compile(r"(theta|beta|cam)_predictor\.|\.dec(pose|shape|cam)\.")
 TEST_NOTICE = "Test weights: made up to try the plumbing, the bodies are nonsense."
 
 
@@ -160,6 +162,10 @@ def fill_module(module: nn.Module, seed: int) -> None:
     for name, value in state.items():
         if value.is_floating_point() and ".init_" not in name:
             state[name] = torch.as_tensor(_filled(name, tuple(value.shape), seed))
+            if _PARAMETER_HEADS.search(name):  # bodies of nonsense, but bodies
+                state[name] = 0.02 * state[name]
+            if name.endswith("theta_predictor.bias"):
+                state[name] = state[name] + torch.tensor([1.0, 0, 0, 1, 0, 0])
     module.load_state_dict(state)
 
 

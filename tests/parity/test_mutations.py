@@ -8,6 +8,7 @@ from conftest import goldens
 from networks import disagreements, load_golden, meta
 from torch import nn
 
+from backend.body.mesh_levels import SparseMatrix
 from backend.models.mesh_graph import laplacian
 
 
@@ -94,22 +95,19 @@ def _camera_of_the_file(module):
 
 
 def _rescaled_joint_graph(module):
-    mesh = module.pose2mesh
-    dense = mesh.joint_laplacian.to_dense()
+    graph = module.pose2mesh.joint_laplacian
+    dense = graph.tensor().to_dense()
     largest = torch.linalg.eigvalsh(dense)[-1]
-    mesh.joint_laplacian = (dense / (2 * largest) - torch.eye(len(dense))).to_sparse_csr()
+    module.pose2mesh.joint_laplacian = SparseMatrix((dense / (2 * largest) - torch.eye(len(dense))).numpy())
 
 
 def _textbook_scaling(module):
     mesh = module.pose2mesh
     for level in range(mesh.levels):
         for kind in ("all", "real"):
-            graph = getattr(mesh, f"{kind}_{level}").to_dense()
-            setattr(
-                mesh,
-                f"{kind}_{level}",
-                (4 * (graph + torch.eye(len(graph))) - torch.eye(len(graph))).to_sparse_csr(),
-            )
+            graph = getattr(mesh, f"{kind}_{level}").tensor().to_dense()
+            identity = torch.eye(len(graph))
+            setattr(mesh, f"{kind}_{level}", SparseMatrix((4 * (graph + identity) - identity).numpy()))
 
 
 def _no_residual(module):

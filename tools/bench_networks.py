@@ -1,0 +1,115 @@
+"""`python -m tools.bench_networks`: our inference against the same network as it was trained, side by side in one run.
+
+The reference is the eager network: batch norms unfolded, default memory layout, no cached constants, autograd off.
+Weights are made up; the vertex difference is measured between the two on the same inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backend.body.loader import load_body
+from backend.models.adapters import adapter_of
+from backend.models.engine import Engine, EngineOptions
+from backend.models.network_model import _predict
+from backend.models.networks import network
+from backend.models.pose2mesh_joints import POSE_SETS
+from backend.models.weights import OPEN_BODIES, fill_module
+
+NAMES = ("fastmetro-s-r50", "fastmetro-l-h64", "smpler-w32", "smpler-w48", "deformer-w48", "pose2mesh-coco")
+GOALS = {"exact fp32": 1.5, "bf16": 2.5}
+Row = dict[str, Any]
+
+
+def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), rounds: int = 5) -> list[Row]:
+    """One row per network, batch and option: images/s of both, their ratio, largest vertex difference in mm."""
+    found: list[Row] = []
+    for name in names:
+        module, run, example = _network(name)
+        variants: dict[str, Callable[[Tensor], dict[str, Tensor]]] = {
+            "reference": partial(_reference, module, run)
+        }
+        for label, options in (("exact fp32", EngineOptions()), ("bf16", EngineOptions("bf16"))):
+            variants[label] = Engine(_network(name)[0], run, options, example(2))
+        for batch in batches:
+            inputs = example(batch)
+            answers = {label: call(inputs)["vertices"] for label, call in variants.items()}
+            seconds = _interleaved(variants, inputs, rounds)
+            for label in GOALS:
+                gap = (answers[label] - answers["reference"]).norm(dim=-1).max()
+                found.append(
+                    {
+                        "network": name,
+                        "batch": batch,
+                        "option": label,
+                        "reference /s": batch / seconds["reference"],
+                        "ours /s": batch / seconds[label],
+                        "ratio": seconds["reference"] / seconds[label],
+                        "goal": GOALS[label],
+                        "max difference mm": float(gap) * 1000,
+                    }
+                )
+    return found
+
+
+def _network(
+    name: str,
+) -> tuple[nn.Module, Callable[[nn.Module, Tensor], dict[str, Tensor]], Callable[[int], Tensor]]:
+    spec = network(name)
+    adapter, body = adapter_of(spec), load_body(OPEN_BODIES[spec.part])
+    module = adapter.build(spec, body, adapter.constants(spec, body)).eval().requires_grad_(False)
+    fill_module(module, 0)
+    size = adapter.input_size(spec)
+
+    def example(count: int) -> Tensor:
+        generator = torch.Generator().manual_seed(count)
+        if size is not None:
+            return torch.randn(count, 3, *size, generator=generator)
+        return torch.randn(count, len(POSE_SETS[adapter.pose_set(spec) or ""].joints), 2, generator=generator)
+
+    return module, partial(_predict, adapter=adapter, body=body), example
+
+
+@torch.inference_mode()
+def _reference(
+    module: nn.Module, run: Callable[[nn.Module, Tensor], dict[str, Tensor]], inputs: Tensor
+) -> dict[str, Tensor]:
+    return run(module, inputs)
+
+
+def _interleaved(calls: dict[str, Callable[[Tensor], Any]], inputs: Tensor, rounds: int) -> dict[str, float]:
+    """Best time of each; in turn, so that what else the machine does hits all alike."""
+    best = dict.fromkeys(calls, float("inf"))
+    for _ in range(rounds):
+        for label, call in calls.items():
+            start = time.perf_counter()
+            call(inputs)
+            best[label] = min(best[label], time.perf_counter() - start)
+    return best
+
+
+def main() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", default=NAMES, metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    table = Table(
+        "network", "batch", "option", "reference /s", "ours /s", "ratio", "goal", "max difference mm"
+    )
+    for row in rows(tuple(args.networks), rounds=args.rounds):
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
