@@ -88,12 +88,14 @@ def sample_maps(
 
     Outside a map there is zero, as in the paper; a 1 x 1 map, which stands for the whole image, is the same
     everywhere.  backend: `bag`, one embedding_bag over all levels; `grid_sample`, level by level; `auto`: `bag` on
-    the CPU, where it is two to three times faster.  Raises BadInput `sampling_backend`.
+    the CPU without gradients, where it is up to twice as fast (its backward is half as fast), else `grid_sample`.
+    Raises BadInput `sampling_backend`.
     """
     kind = torch.promote_types(values.dtype, torch.float32)
     values, locations, weights = (x.to(kind) for x in (values, locations, weights))
     if backend == "auto":
-        backend = "bag" if values.device.type == "cpu" else "grid_sample"
+        trains = torch.is_grad_enabled() and any(x.requires_grad for x in (values, locations, weights))
+        backend = "bag" if values.device.type == "cpu" and not trains else "grid_sample"
     if backend not in BACKENDS:
         raise BadInput(
             "sampling_backend",

@@ -99,6 +99,19 @@ def test_wild_places_give_zero(backend):
     assert torch.equal(out, torch.zeros_like(out))
 
 
+def test_auto_reads_bags_only_where_nothing_is_trained(monkeypatch):
+    taken = []
+    for name in ("_bag", "_grid_sample"):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, name=name, real=real: taken.append(name) or real(*a))
+    values, locations, weights = random_case()
+    sample_maps(values, SHAPES, locations, weights)
+    sample_maps(values.requires_grad_(), SHAPES, locations, weights)
+    with torch.no_grad():
+        sample_maps(values, SHAPES, locations, weights)
+    assert taken == ["_bag", "_grid_sample", "_bag"]
+
+
 def layer(backend="auto", shapes=((8, 12), (4, 6), (1, 1)), width=8):
     torch.manual_seed(0)
     return DeformableAttention(width, width, shapes, heads=4, points=3, backend=backend)
