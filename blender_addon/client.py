@@ -302,7 +302,8 @@ def _event(kind: str, header: dict[str, Any], arrays: dict[str, Any], job: Job |
         names = ("index", "source", "model", "body", "license", "camera", "seconds")
         numbers = ("scores", "reprojection_px", "reprojection_relative")
         copies = {name: array.copy() for name, array in arrays.items()}
-        return Result(**{name: header[name] for name in (*names, *numbers)}, arrays=copies)
+        fields = {name: header[name] for name in (*names, *numbers)}
+        return Result(**fields, arrays=copies, notice=header.get("notice", ""))
     if kind == "source_failed":
         return SourceFailed(*(header[name] for name in ("index", "source", "code", "message", "hint")))
     if kind == "done":
