@@ -82,7 +82,8 @@ class NetworkModel:
     def _bodies(self, out: dict[str, Tensor], mirrored: np.ndarray) -> dict[str, np.ndarray]:
         """Parameters and surface of everybody, float64, still in the network's frame; left hands mirrored back."""
         if "rotations" in out:
-            rotations, betas = out["rotations"], out["betas"]
+            # beyond 10 nobody is human, and Blender's sliders end
+            rotations, betas = out["rotations"], out["betas"].clamp(-10, 10)
             trans = torch.zeros_like(betas[:, :3])
         else:
             fit = fit_vertices(self.body, out["vertices"])

@@ -57,22 +57,38 @@ class PackedConv(nn.Module):
         padding = cast(tuple[int, ...], conv.padding)
         self.settings = (list(padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.after = "relu" if relu else "none"
-        # an opaque layout: no parameter, so that nobody copies or converts it
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.settings, None)
         self.dtype = conv.weight.dtype
+        # opaque layouts, so no parameters; the best one for a single picture is another than for several
+        self._plain: Tensor | None = conv.weight.detach()
+        self._packed: dict[bool, Tensor] = {}
         self.bias = None if conv.bias is None else conv.bias.detach()
-        self.memory = conv.weight.numel() * conv.weight.element_size()
+        self._bytes = conv.weight.numel() * conv.weight.element_size()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weight in all the layouts that were needed so far."""
+        return self._bytes * max(len(self._packed), 1)
+
+    def _weight(self, x: Tensor) -> Tensor:
+        single = len(x) == 1
+        if single not in self._packed:
+            plain = self._plain if self._plain is not None else next(iter(self._packed.values())).to_dense()
+            self._packed[single] = torch.ops.mkldnn._reorder_convolution_weight(
+                plain, *self.settings, list(x.shape)
+            )
+            self._plain = None
+        return self._packed[single]
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
-            x.to(self.dtype), self.weight, self.bias, *self.settings, self.after, [], ""
+            x.to(self.dtype), self._weight(x), self.bias, *self.settings, self.after, [], ""
         )
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise.binary(
             x.to(self.dtype),
             other.to(self.dtype),
-            self.weight,
+            self._weight(x),
             self.bias,
             *self.settings,
             "add",

@@ -163,7 +163,7 @@ def fill_module(module: nn.Module, seed: int) -> None:
         if value.is_floating_point() and ".init_" not in name:
             state[name] = torch.as_tensor(_filled(name, tuple(value.shape), seed))
             if _PARAMETER_HEADS.search(name):  # bodies of nonsense, but bodies
-                state[name] = 0.02 * state[name]
+                state[name] = 0.0005 * state[name]
             if name.endswith("theta_predictor.bias"):
                 state[name] = state[name] + torch.tensor([1.0, 0, 0, 1, 0, 0])
     module.load_state_dict(state)

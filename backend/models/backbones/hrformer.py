@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backend.models.backbones.blocks import bottlenecks, conv_bn
-from backend.models.backbones.hrnet import _transition
+from backend.models.backbones.hrnet import transition
 
 _MODULES = {2: 1, 3: 4, 4: 2}  # exchange modules per stage; stage s has s branches
 _BLOCKS = 2  # per branch
@@ -42,7 +42,7 @@ class HRFormer(nn.Module):
         before: tuple[int, ...] = (256,)
         for stage, modules in _MODULES.items():
             after = self.channels[:stage]
-            self.add_module(f"transition{stage - 1}", _transition(before, after))
+            self.add_module(f"transition{stage - 1}", transition(before, after))
             exchange = [
                 ExchangeModule(after, heads, [next(rates) for _ in range(_BLOCKS)]) for _ in range(modules)
             ]

@@ -83,7 +83,7 @@ class HRNet(nn.Module):
         before: tuple[int, ...] = (256,)
         for stage, modules in _MODULES.items():
             after = self.channels[:stage]
-            self.add_module(f"transition{stage - 1}", _transition(before, after))
+            self.add_module(f"transition{stage - 1}", transition(before, after))
             # a heat map needs the finest output only
             last = 1 if head == "pose" and stage == 4 else stage
             self.add_module(
@@ -129,7 +129,7 @@ class HRNet(nn.Module):
         return self.final_layer(total)
 
 
-def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleList:
+def transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleList:
     paths: list[nn.Module] = []
     for k, channels in enumerate(after):
         if k >= len(before):

@@ -1,0 +1,237 @@
+"""Weights files: what the importer keeps, what it refuses, and what a loaded network checks.
+
+Whole networks in the official form go through the importer in `tests/parity`.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.loader import load_body
+from backend.body.registry import import_body
+from backend.cli import main
+from backend.errors import BadInput, RecoverMeshError
+from backend.models.networks import NETWORKS
+from backend.models.registry import available_models, get_model
+from backend.models.store import find_weights, read_card, weights_path
+from backend.models.weights import TEST_NOTICE, import_weights, load_network, make_test_weights
+from backend.recovery import Recoverer
+
+SMALL = "pose2mesh-mano"
+NAME = "fastmetro-s-r50"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture
+def trained(home):
+    """A checkpoint as a trainer writes it, for the open body under another name (no official body is here)."""
+    make_test_weights(NAME, seed=3)
+    loaded = load_network(NAME)
+    torch.save(loaded.module.state_dict(), home / "state_dict.bin")
+    arrays = np.load(str(__import__("backend.body.registry", fromlist=["OPEN_BODY"]).OPEN_BODY))
+    np.savez(home / "smpl.npz", **{k: arrays[k] for k in arrays.files if k not in ("name", "license")})
+    import_body(home / "smpl.npz", "smpl")
+    weights_path(NAME).unlink()
+    return home / "state_dict.bin"
+
+
+def write_sampler(folder):
+    """METRO's file for the open body's own levels."""
+    from backend.body.mesh_levels import body_levels
+
+    body = load_body("open")
+    levels = body_levels(body.v_template.double().numpy(), body.faces.numpy())
+    rows = {}
+    for key, matrices in (("A", levels.adjacency), ("U", levels.up), ("D", levels.down)):
+        rows[key] = np.empty(len(matrices), object)
+        rows[key][:] = matrices
+    np.savez(folder / "mesh_downsampling.npz", **rows)
+
+
+def test_an_official_file_is_kept_with_its_card(trained, home, capsys):
+    write_sampler(home)
+    assert not get_model(NAME).ready
+    assert main(["models", "import", NAME, str(trained)]) == 0
+    assert "smpl" in capsys.readouterr().out
+    card = read_card(find_weights(NAME))
+    assert (card.name, card.body, card.testing, card.source) == (NAME, "smpl", False, "state_dict.bin")
+    assert len(card.source_sha256) == 64
+    assert get_model(NAME).ready
+    assert get_model(NAME).body == "smpl"
+    state = torch.load(trained, weights_only=True)
+    for key, value in load_network(NAME).module.state_dict().items():
+        assert torch.equal(value, state[key])
+
+
+def test_the_sampler_can_lie_elsewhere_and_must_be_there(trained, home):
+    with pytest.raises(BadInput, match=r"mesh_downsampling\.npz") as caught:
+        import_weights(NAME, trained)
+    assert caught.value.code == "auxiliary_missing"
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    write_sampler(elsewhere)
+    with pytest.raises(BadInput):
+        import_weights(NAME, trained, files=[home / "nowhere"])
+    import_weights(NAME, trained, files=[elsewhere])
+    assert get_model(NAME).ready
+
+
+def test_another_variant_is_refused_with_what_differs(trained, home):
+    write_sampler(home)
+    with pytest.raises(BadInput, match="missing: transformer_1") as caught:
+        import_weights("fastmetro-m-r50", trained)
+    assert caught.value.code == "checkpoint_mismatch"
+    assert find_weights("fastmetro-m-r50") is None
+
+
+def test_without_its_body_nothing_is_imported(trained, home):
+    write_sampler(home)
+    (home / "home" / "data" / "bodies" / "smpl.npz").unlink()
+    with pytest.raises(BadInput) as caught:
+        import_weights(NAME, trained)
+    assert caught.value.code == "body_missing"
+    assert "bodies import" in caught.value.hint
+
+
+def test_a_body_of_another_kind_is_refused(trained, home):
+    write_sampler(home)
+    with pytest.raises(BadInput) as caught:
+        import_weights("fastmetro-hand-s-r50", trained, body="smpl")
+    assert caught.value.code == "body_mismatch"
+
+
+def test_two_bodies_must_be_told_apart(trained, home):
+    write_sampler(home)
+    arrays = dict(np.load(home / "smpl.npz"))
+    arrays["f"] = arrays["f"][:, [1, 2, 0]]
+    np.savez(home / "other.npz", **arrays)
+    import_body(home / "other.npz", "other")
+    with pytest.raises(BadInput) as caught:
+        import_weights(NAME, trained)
+    assert caught.value.code == "body_unclear"
+    import_weights(NAME, trained, body="smpl")
+
+
+def test_a_body_that_changed_under_the_weights_is_noticed(trained, home):
+    write_sampler(home)
+    import_weights(NAME, trained)
+    arrays = dict(np.load(home / "smpl.npz"))
+    arrays["f"] = arrays["f"][::-1]
+    np.savez(home / "smpl.npz", **arrays)
+    import_body(home / "smpl.npz", "smpl")
+    with pytest.raises(BadInput) as caught:
+        load_network(NAME)
+    assert caught.value.code == "body_mismatch"
+
+
+def test_test_weights_say_so_everywhere(home, capsys):
+    assert main(["models", "import", NAME, "--test-weights"]) == 0
+    spec = get_model(NAME)
+    assert spec.ready and spec.testing
+    assert "test weights" in spec.label
+    assert spec.license.startswith(TEST_NOTICE)
+    from pathlib import Path
+
+    photo = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
+    assert main(["recover", str(photo), "--model", NAME, "--out", str(home / "out"), "--export", "npz"]) == 0
+    assert TEST_NOTICE in capsys.readouterr().out
+    with np.load(next((home / "out").glob("*.npz"))) as result:
+        assert str(result["license"]).startswith(TEST_NOTICE)
+        assert str(result["model"]) == NAME
+
+
+def test_seeds_give_different_and_repeatable_weights(home):
+    names = {}
+    for seed in (0, 1, 0):
+        make_test_weights(NAME, seed=seed)
+        value = load_network(NAME).module.state_dict()["xyz_regressor.weight"]
+        if seed in names:
+            assert torch.equal(names[seed], value)
+        names[seed] = value
+    assert not torch.equal(names[0], names[1])
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", (2).to_bytes(8, "little") + b"{}", b"\xff" * 64])
+def test_a_damaged_weights_file_does_not_hide_the_others(home, content):
+    path = weights_path(NAME)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    spec = get_model(NAME)
+    assert not spec.ready
+    assert "import" in spec.hint
+    assert get_model("keypoint-fit").ready
+    with pytest.raises(BadInput):
+        load_network(NAME)
+
+
+def test_a_card_of_the_future_is_refused(home):
+    path, _ = make_test_weights(NAME)
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    save_file(tensors, path, metadata={"card": json.dumps({"format": 99})})
+    assert "format 99" in get_model(NAME).hint
+
+
+def test_a_full_disk_leaves_nothing_half_made(home, monkeypatch):
+    import safetensors.torch
+
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(RecoverMeshError) as caught:
+        make_test_weights(NAME)
+    assert caught.value.code == "unwritable"
+    assert list(weights_path(NAME).parent.iterdir()) == []
+
+
+def test_every_network_is_listed_with_what_is_missing(home, capsys):
+    listed = {spec.name: spec for spec in available_models()}
+    for spec in NETWORKS:
+        assert not listed[spec.name].ready
+        assert f"recover-mesh models import {spec.name}" in listed[spec.name].hint
+    assert main(["models"]) == 0
+    text = capsys.readouterr().out
+    assert "smpler-w48" in text
+    for spec in NETWORKS:
+        assert main(["models", "show", spec.name]) == 0
+        assert spec.published in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["import", "no-such-network", "x.pt"],
+        ["import", NAME],
+        ["import", NAME, "x.pt", "--test-weights"],
+        ["import", NAME, "/no/such/file.pt"],
+        ["remove", NAME],
+        ["show", "no-such-network"],
+    ],
+)
+def test_wrong_use_is_answered_in_words(home, capsys, arguments):
+    assert main(["models", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("recover-mesh: ")
+
+
+def test_weights_can_be_removed(home):
+    make_test_weights(NAME)
+    assert main(["models", "remove", NAME]) == 0
+    assert not get_model(NAME).ready
+
+
+def test_a_model_that_is_not_ready_says_what_to_do(home):
+    with pytest.raises(BadInput, match="cannot run yet") as caught:
+        Recoverer("smpler-w32", "cpu")
+    assert "recover-mesh models import smpler-w32" in caught.value.hint
