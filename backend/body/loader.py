@@ -26,13 +26,16 @@ _HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."
 
 
 def load_body(source: str | Path = "open") -> BodyModel:
-    """The name of a body (`open`, `open_body`, or one that was imported) or the path of a body file -> a BodyModel.
+    """The name of a body (`open`, `open_hand`, or one that was imported) or the path of a body file -> a BodyModel.
 
+    The name of a hand with `_left` behind it stands for its mirror image (backend.body.mirror).
     Raises BadInput: unknown_body, file_missing, not_a_body, refused_pickle.
     """
-    from backend.body.registry import find_body
+    from backend.body.mirror import mirrored
+    from backend.body.registry import find_body, right_hand_of
 
-    return BodyModel(read_body(find_body(source)))
+    right = right_hand_of(source)
+    return BodyModel(read_body(find_body(source)) if right is None else mirrored(read_body(right)))
 
 
 def read_body(path: Path) -> BodyArrays:

@@ -1,4 +1,4 @@
-"""The bodies by name: the embedded one, and those that the user has imported.  Listing them needs no torch."""
+"""The bodies by name: the embedded ones, and those that the user has imported.  Listing them needs no torch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from backend.paths import HOME_VARIABLE, data_dir
 if TYPE_CHECKING:
     from backend.body.model import BodyArrays
 
-OPEN_BODY = Path(__file__).resolve().parent.parent / "assets" / "open_body.npz"
+_ASSETS = Path(__file__).resolve().parent.parent / "assets"
+OPEN_BODY = _ASSETS / "open_body.npz"
+OPEN_HAND = _ASSETS / "open_hand.npz"  # a right hand in MANO's format
 OPEN_NAMES = ("open", "open_body")
+LEFT = "_left"  # after the name of a right hand: its mirror image
+_RESERVED = (*OPEN_NAMES, "open_hand", "open_hand" + LEFT)
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,11 @@ class BodySpec:
 
 
 def available_bodies() -> list[BodySpec]:
-    """The embedded body first, then the imported ones by name.  Cheap: reads names and licences only."""
-    specs = [BodySpec("open_body", "Open Body", "CC0-1.0", OPEN_BODY)]
+    """The embedded body and hand first, then the imported ones by name.  Cheap: reads names and licences only."""
+    specs = [
+        BodySpec("open_body", "Open Body", "CC0-1.0", OPEN_BODY),
+        BodySpec("open_hand", "Open Hand", "CC0-1.0", OPEN_HAND),
+    ]
     for path in sorted(_imported()):
         try:
             with np.load(path, allow_pickle=False) as archive:
@@ -62,6 +69,12 @@ def find_body(source: str | Path) -> Path:
     return specs[str(source)]
 
 
+def right_hand_of(source: str | Path) -> Path | None:
+    """`NAME_left` -> the file of the body NAME, unless a body of the whole name was imported; else None."""
+    names = {spec.name: spec.path for spec in available_bodies()}
+    return None if str(source) in names else names.get(str(source).removesuffix(LEFT))
+
+
 # The official joint regressors by their file names
 REGRESSOR_FILES = {"J_regressor_h36m_correct.npy": "h36m17", "J_regressor_coco.npy": "coco17"}
 
@@ -75,11 +88,11 @@ def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] 
     from backend.body.loader import read_body
 
     name = name or file.stem
-    if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or name in OPEN_NAMES:
+    if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or name in _RESERVED:
         raise BadInput(
             "bad_name",
             f"{name!r} cannot be the name of a body.",
-            "Use letters, digits, '_' and '-', not 'open'.",
+            "Use letters, digits, '_' and '-', not the name of an embedded body.",
         )
     body = read_body(file)
     for path in regressors:

@@ -16,7 +16,7 @@ from tools.open_body.skeleton import MIRROR, PARENTS
 
 POSES = 1200
 RIDGE = 0.02
-_NEGLIGIBLE = 5e-5  # m
+NEGLIGIBLE = 5e-5  # m
 
 
 def random_poses(count: int, seed: int) -> np.ndarray:
@@ -30,12 +30,14 @@ def random_poses(count: int, seed: int) -> np.ndarray:
     return poses
 
 
-def world(rotations: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One pose (24, 3, 3), rest joints (24, 3) -> turns (24, 3, 3) and shifts (24, 3): x -> turn x + shift."""
+def world(
+    rotations: np.ndarray, joints: np.ndarray, parents: np.ndarray = PARENTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """One pose (J, 3, 3), rest joints (J, 3) -> turns (J, 3, 3) and shifts (J, 3): x -> turn x + shift."""
     turns, places = np.empty_like(rotations), np.empty_like(joints)
     turns[0], places[0] = rotations[0], joints[0]
-    for j in range(1, 24):
-        p = PARENTS[j]
+    for j in range(1, len(joints)):
+        p = parents[j]
         turns[j] = turns[p] @ rotations[j]
         places[j] = places[p] + turns[p] @ (joints[j] - joints[p])
     return turns, places - np.einsum("jab,jb->ja", turns, joints)
@@ -50,7 +52,7 @@ def linear(points, weights, turns, shifts) -> tuple[np.ndarray, np.ndarray]:
 def dual_quaternion(points, weights, turns, shifts) -> np.ndarray:
     """Posed points (V, 3) by dual quaternion blending, signs aligned with each vertex's strongest joint."""
     real = _quaternions(turns)
-    dual = 0.5 * _product(np.concatenate([np.zeros((24, 1)), shifts], 1), real)
+    dual = 0.5 * _product(np.concatenate([np.zeros((len(shifts), 1)), shifts], 1), real)
     strongest = real[weights.argmax(1)]
     signed = weights * np.where(strongest @ real.T < 0, -1.0, 1.0)
     r, d = signed @ real, signed @ dual
@@ -86,18 +88,28 @@ def fit(
 ) -> np.ndarray:
     """-> posedirs (V, 3, 207), mirror-symmetric, 0 wherever a joint does not reach."""
     rotations = rot.exp(random_poses(POSES, seed))
-    features = (rotations[:, 1:] - np.eye(3)).reshape(POSES, -1)
-    wanted = np.empty((POSES, len(points), 3), np.float32)
-    for n in range(POSES):
-        turns, shifts = world(rotations[n], joints)
+    posedirs = _mirrored_mean(regress(points, joints, weights, rotations, PARENTS), mirror)
+    posedirs[np.abs(posedirs) < NEGLIGIBLE] = 0
+    return posedirs
+
+
+def regress(
+    points: np.ndarray, joints: np.ndarray, weights: np.ndarray, rotations: np.ndarray, parents: np.ndarray
+) -> np.ndarray:
+    """rotations: (N, J, 3, 3) the poses to learn from -> posedirs (V, 3, 9 (J - 1)), 0 where a joint does not reach."""
+    count, features_count = len(rotations), 9 * (len(parents) - 1)
+    features = (rotations[:, 1:] - np.eye(3)).reshape(count, -1)
+    wanted = np.empty((count, len(points), 3), np.float32)
+    for n in range(count):
+        turns, shifts = world(rotations[n], joints, parents)
         posed, blended = linear(points, weights, turns, shifts)
         gap = dual_quaternion(points, weights, turns, shifts) - posed
         # back to the rest pose; nearly flat blends are left out rather than blown up
         determinant = np.linalg.det(blended)
         safe = np.where((determinant > 0.2)[:, None, None], blended, np.eye(3))
         wanted[n] = np.linalg.solve(safe, gap[..., None])[..., 0] * (determinant > 0.2)[:, None]
-    posedirs = np.zeros((len(points), 3, 207))
-    sees = _joints_seen(weights)
+    posedirs = np.zeros((len(points), 3, features_count))
+    sees = _joints_seen(weights, parents)
     patterns, group = np.unique(sees, axis=0, return_inverse=True)
     for g, pattern in enumerate(patterns):
         columns = np.nonzero(np.repeat(pattern[1:], 9))[0]
@@ -105,23 +117,21 @@ def fit(
             continue
         vertices = np.nonzero(group == g)[0]
         a = features[:, columns]
-        b = wanted[:, vertices].reshape(POSES, -1)
-        solved = np.linalg.solve(a.T @ a + RIDGE * POSES * np.eye(len(columns)), a.T @ b)
+        b = wanted[:, vertices].reshape(count, -1)
+        solved = np.linalg.solve(a.T @ a + RIDGE * count * np.eye(len(columns)), a.T @ b)
         posedirs[np.ix_(vertices, range(3), columns)] = solved.T.reshape(len(vertices), 3, -1)
-    posedirs = _mirrored_mean(posedirs, mirror)
-    posedirs[np.abs(posedirs) < _NEGLIGIBLE] = 0
     return posedirs
 
 
-def _joints_seen(weights: np.ndarray) -> np.ndarray:
-    """(V, 24) bool: the joints between two parts that both hold a vertex; only their bending needs a corrective."""
+def _joints_seen(weights: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """(V, J) bool: the joints between two parts that both hold a vertex; only their bending needs a corrective."""
     holds = weights > 5e-3
     seen = np.zeros_like(holds)
-    for j in range(1, 24):
+    for j in range(1, len(parents)):
         seen[:, j] = holds[:, j] & (weights[:, j] < 0.995)
     # a joint with one child only bends against its parent: the parent's share alone decides too
-    for j in range(1, 24):
-        seen[:, j] |= holds[:, j] & holds[:, PARENTS[j]]
+    for j in range(1, len(parents)):
+        seen[:, j] |= holds[:, j] & holds[:, parents[j]]
     return seen
 
 

@@ -1,5 +1,7 @@
 """One half of the symmetric skin, simplified by half-edge collapses and mirrored, to exactly SMPL's 6890 vertices.
 
+A piece with a border (the hand) is simplified alike, without a mirror image.
+
 Surviving vertices are a subset of the source's, so that weights, shapes and UVs carry over by index.  Collapses follow
 the quadric error (Garland and Heckbert 1997) plus a term that keeps edges even, weighted by region.
 """
@@ -12,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 TARGET = 6890
-_EVEN = 2e-3  # weight of edge length^4 beside the quadric error
 _MAX_VALENCE = 9
 
 
@@ -24,9 +25,11 @@ class Half:
     triangles: np.ndarray  # (T, 3) of the person's left half
     triangle_uv: np.ndarray  # (T, 3)
     uv: np.ndarray
-    middle: np.ndarray  # (V,) bool: on the mirror plane
+    middle: np.ndarray  # (V,) bool: on the mirror plane, or on the border of a lone piece
     importance: np.ndarray  # (V,): a collapse's cost is multiplied by it
     disposable: np.ndarray  # (V,) bool: inner surfaces, where shape does not matter
+    mirrored: bool = True  # False: a lone piece, of which every vertex counts once
+    even: float = 2e-3  # weight of edge length^4 beside the quadric error
 
 
 class Decimation:
@@ -47,25 +50,29 @@ class Decimation:
             plane = np.append(normal / area, -(normal / area) @ a)
             self.quadric[corners] += np.outer(plane, plane) * area / 6
 
-    def run(self, count: int) -> None:
-        """Collapse until the whole (both halves) has TARGET vertices; `count` is where it starts."""
+    def run(self, count: int, target: int = TARGET, removable: np.ndarray | None = None) -> None:
+        """Collapse until the whole (both halves) has `target` vertices; `count` is where it starts.
+
+        removable: (V,) bool, the vertices that may go; None: all.
+        """
         heap = [entry for v in self.around for u in self.neighbours(v) for entry in self._entries(v, u)[:1]]
         heapq.heapify(heap)
-        while count > TARGET and heap:
+        while count > target and heap:
             _, a, b, version_a, version_b = heapq.heappop(heap)
             if self.version.get(a) != version_a or self.version.get(b) != version_b:
                 continue
-            if count - TARGET == 1 and not self.half.middle[a]:
-                continue  # a vertex beside the plane counts twice
+            step = 2 if self.half.mirrored and not self.half.middle[a] else 1
+            if count - target < step or (removable is not None and not removable[a]):
+                continue
             if not self._allowed(a, b):
                 continue
             self._collapse(a, b)
-            count -= 1 if self.half.middle[a] else 2
+            count -= step
             for u in self.neighbours(b):
                 for entry in self._entries(b, u):
                     heapq.heappush(heap, entry)
-        if count != TARGET:
-            raise RuntimeError(f"decimation stopped at {count} vertices, wanted {TARGET}")
+        if count != target:
+            raise RuntimeError(f"decimation stopped at {count} vertices, wanted {target}")
 
     def neighbours(self, v: int) -> set[int]:
         return {u for f in self.around[v] for u in self.faces[f]} - {v}
@@ -79,7 +86,7 @@ class Decimation:
         error = abs(place @ (self.quadric[a] + self.quadric[b]) @ place)
         length = ((h.points[a] - h.points[b]) ** 2).sum()
         weight = h.importance[a] if h.disposable[a] else max(h.importance[a], h.importance[b])
-        return float((error + _EVEN * length * length) * weight)
+        return float((error + h.even * length * length) * weight)
 
     def _seam(self, v: int) -> set[int]:
         """UV indices under which a vertex is used: more than one on a seam."""

@@ -18,15 +18,26 @@ _SUM, _RIDGE = 20.0, 0.02
 def solve(people: Population, targets: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
     """targets (N, K, 3) over the population -> (K, V), by non-negative least squares over the nearest vertices."""
     some = slice(None, None, 8)
-    mean = people.vertices.mean(0)
-    rows = np.zeros((len(names), len(mean)))
-    for k in range(len(names)):
-        near = np.argsort(np.linalg.norm(mean - targets[:, k].mean(0), axis=1))[:_NEAREST]
-        equations = people.vertices[some][:, near].transpose(0, 2, 1).reshape(-1, len(near))
-        left = np.concatenate([equations, np.full((1, len(near)), _SUM), _RIDGE * np.eye(len(near))])
-        right = np.concatenate([targets[some, k].ravel(), [_SUM], np.zeros(len(near))])
-        rows[k, near] = nnls(left, right)[0]
+    mean, middles = people.vertices.mean(0), targets.mean(0)
+    rows = fit_rows(mean, middles, people.vertices[some], targets[some], _NEAREST)
     return symmetric(rows, names, mirror)
+
+
+def fit_rows(
+    mean: np.ndarray, middles: np.ndarray, vertices: np.ndarray, targets: np.ndarray, nearest: int
+) -> np.ndarray:
+    """(K, V) non-negative rows that take vertices (N, V, 3) to targets (N, K, 3).
+
+    Each row sees the `nearest` vertices of the mean body (V, 3) to its point among the middles (K, 3).
+    """
+    rows = np.zeros((targets.shape[1], len(mean)))
+    for k in range(len(rows)):
+        near = np.argsort(np.linalg.norm(mean - middles[k], axis=1))[:nearest]
+        equations = vertices[:, near].transpose(0, 2, 1).reshape(-1, len(near))
+        left = np.concatenate([equations, np.full((1, len(near)), _SUM), _RIDGE * np.eye(len(near))])
+        right = np.concatenate([targets[:, k].ravel(), [_SUM], np.zeros(len(near))])
+        rows[k, near] = nnls(left, right)[0]
+    return rows
 
 
 def symmetric(rows: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:

@@ -22,18 +22,24 @@ class Population:
     eyes: np.ndarray  # (N, 2, 3) eye centres, left first
 
 
-def sample(source: Source, kept: np.ndarray, mirror: np.ndarray, seed: int = 0) -> Population:
-    """kept: (V,) source vertices of the simplified skin; mirror: (V,) their mirror permutation.
+def adults(phenotypes: list[str], seed: int = 0) -> dict[str, np.ndarray]:
+    """-> values (PEOPLE,) of each phenotype.
 
     Height's deviation is small on purpose: with the other phenotypes' 0.18 the tallest would be 2.4 m.
     """
     rng = np.random.default_rng(seed)
-    people = {name: np.clip(rng.normal(0.5, 0.18, PEOPLE), 0.02, 0.98) for name in source.phenotypes}
+    people = {name: np.clip(rng.normal(0.5, 0.18, PEOPLE), 0.02, 0.98) for name in phenotypes}
     people["height"] = np.clip(rng.normal(0.46, 0.06, PEOPLE), 0.2, 0.75)
     people["proportions"] = np.clip(rng.normal(0.5, 0.2, PEOPLE), 0, 1)
     sex = np.where(rng.random(PEOPLE) < 0.5, 0.12, 0.88)
     people["gender"] = np.clip(sex + rng.normal(0, 0.1, PEOPLE), 0, 1)
     people["age"] = rng.uniform(0.6, 0.95, PEOPLE)
+    return people
+
+
+def sample(source: Source, kept: np.ndarray, mirror: np.ndarray, seed: int = 0) -> Population:
+    """kept: (V,) source vertices of the simplified skin; mirror: (V,) their mirror permutation."""
+    people = adults(source.phenotypes, seed)
     vertices, joints, eyes = [], [], []
     for start in range(0, PEOPLE, 50):
         batch = source.sample({name: values[start : start + 50] for name, values in people.items()})
@@ -58,13 +64,18 @@ def principal_components(people: Population) -> tuple[np.ndarray, np.ndarray, fl
 
     Every direction makes taller when positive, beta 0 most of all.
     """
-    mean = people.vertices.mean(0)
-    centred = (people.vertices - mean).reshape(len(people.vertices), -1)
+    mean, shapedirs, residual = components(people.vertices)
+    top, sole = mean[:, 1].argmax(), mean[:, 1].argmin()
+    shapedirs = shapedirs * np.where(shapedirs[top, 1] - shapedirs[sole, 1] < 0, -1.0, 1.0)
+    return mean + PELVIS, shapedirs, residual
+
+
+def components(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(N, V, 3) -> mean (V, 3), directions (V, 3, BETAS) per standard deviation, residual (m, rms over vertices)."""
+    mean = vertices.mean(0)
+    centred = (vertices - mean).reshape(len(vertices), -1)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
     rest = centred - centred @ directions[:BETAS].T @ directions[:BETAS]
     residual = float(np.sqrt((rest.reshape(len(rest), -1, 3) ** 2).sum(-1).mean()))
     scaled = directions[:BETAS] * (sizes[:BETAS] / np.sqrt(len(centred) - 1))[:, None]
-    shapedirs = scaled.reshape(BETAS, -1, 3).transpose(1, 2, 0)
-    top, sole = mean[:, 1].argmax(), mean[:, 1].argmin()
-    shapedirs = shapedirs * np.where(shapedirs[top, 1] - shapedirs[sole, 1] < 0, -1.0, 1.0)
-    return mean + PELVIS, shapedirs, residual
+    return mean, scaled.reshape(BETAS, -1, 3).transpose(1, 2, 0), residual

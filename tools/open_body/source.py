@@ -32,15 +32,23 @@ class Source:
     def bone(self, name: str) -> int:
         return self.bone_names.index(name)
 
-    def sample(self, phenotypes: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """phenotype -> values (N,), 0..1 => rest vertices (N, V, 3) and bone heads (N, B, 3), Anny's A-pose."""
+    def sample(
+        self, phenotypes: dict[str, np.ndarray], changes: dict[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """phenotype -> values (N,), 0..1 => rest vertices (N, V, 3) and bone heads (N, B, 3), Anny's A-pose.
+
+        changes: local change -> values (N,), -1..1, of those that the source was loaded with.
+        """
         import torch
 
-        values = {name: torch.as_tensor(v, dtype=torch.float32) for name, v in phenotypes.items()}
+        values, changed = (
+            {name: torch.as_tensor(v, dtype=torch.float32) for name, v in given.items()}
+            for given in (phenotypes, changes or {})
+        )
         count = len(next(iter(values.values())))
         pose = torch.eye(4)[None, None].repeat(count, len(self.bone_names), 1, 1)
         with torch.no_grad():
-            out = self._model(pose_parameters=pose, phenotype_kwargs=values)
+            out = self._model(pose_parameters=pose, phenotype_kwargs=values, local_changes_kwargs=changed)
         return _y_up(out["rest_vertices"]), _y_up(out["rest_bone_heads"])
 
     @property
@@ -53,13 +61,14 @@ def _y_up(points) -> np.ndarray:
     return np.stack([p[..., 0], p[..., 2], -p[..., 1]], -1)
 
 
-def load() -> Source:
+def load(changes: tuple[str, ...] = ()) -> Source:
+    """changes: Anny's local changes that people may differ in besides their phenotypes."""
     import anny
     import torch
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    model = anny.Anny(topology="anny-quads")
+    model = anny.Anny(topology="anny-quads", local_changes=list(changes) or "none")
     data = model.to_model_data()
     count = len(data.template_vertices)
     quads = model.faces.numpy()

@@ -173,7 +173,7 @@ def test_imported_body_is_listed_and_loads(tmp_path, smpl, monkeypatch):
     np.savez(file, **smpl)
     import_body(file, "mine")
     (tmp_path / "home" / "data" / "bodies" / "broken.npz").write_bytes(b"no zip")  # must not hide the others
-    assert [spec.name for spec in available_bodies()] == ["open_body", "mine"]
+    assert [spec.name for spec in available_bodies()] == ["open_body", "open_hand", "mine"]
     body = load_body("mine")
     np.testing.assert_allclose(body.v_template.numpy(), smpl["v_template"], atol=1e-6)
     with pytest.raises(BadInput, match="cannot be the name"):
@@ -212,7 +212,7 @@ def test_a_home_that_cannot_be_written(tmp_path, smpl, monkeypatch):
     file = tmp_path / "mine.npz"
     np.savez(file, **smpl)
     assert load_body("open").name == "open_body"
-    assert [spec.name for spec in available_bodies()] == ["open_body"]
+    assert [spec.name for spec in available_bodies()] == ["open_body", "open_hand"]
     with pytest.raises(RecoverMeshError) as caught:
         import_body(file)
     assert caught.value.code == "unwritable" and HOME_VARIABLE in caught.value.hint

@@ -1,0 +1,45 @@
+"""A left hand from a right one: the same body reflected in x."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backend.body.joints import mirror_indices
+from backend.body.model import BodyArrays
+from backend.body.registry import LEFT
+from backend.errors import BadInput
+
+FLIP = np.array([-1.0, 1.0, 1.0])
+
+
+def mirrored(body: BodyArrays) -> BodyArrays:
+    """The mirror image in x of a body that has one side only, as MANO's hand; its name ends in `_left`.
+
+    A pose R of the body is M R M of its image, M = diag(-1, 1, 1): an axis-angle (x, y, z) becomes (x, -y, -z).
+    Vertices, joints and betas keep their order and meaning; faces run the other way round, so that they still look
+    outward.
+    Raises BadInput `not_a_hand` for a body of two sides.
+    """
+    joints = len(body.parents)
+    if mirror_indices(body.joint_names) != list(range(joints)):
+        raise BadInput(
+            "not_a_hand",
+            f"{body.name} has a left and a right side, so it has no mirror image of its own.",
+            f"Name it without {LEFT}.",
+        )
+    entries = np.outer(FLIP, FLIP).ravel()  # of R - I
+    turns = np.array([1.0, -1.0, -1.0])
+    components, mean = body.hand_components, body.hand_mean
+    return replace(
+        body,
+        name=body.name + LEFT,
+        v_template=body.v_template * FLIP,
+        faces=np.ascontiguousarray(body.faces[:, ::-1]),
+        shapedirs=body.shapedirs * FLIP[:, None],
+        posedirs=body.posedirs * FLIP[:, None] * np.tile(entries, joints - 1),
+        uv_faces=None if body.uv_faces is None else np.ascontiguousarray(body.uv_faces[:, ::-1]),
+        hand_components=None if components is None else components * np.tile(turns, joints - 1),
+        hand_mean=None if mean is None else mean * np.tile(turns, joints - 1),
+    )
