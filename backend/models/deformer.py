@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from backend.body.mesh_levels import MeshLevels, sparse_tensor
+from backend.body.mesh_levels import MeshLevels, SparseMatrix
 from backend.errors import BadInput
 from backend.models.backbones.hrformer import HRFormer
 from backend.models.backbones.hrnet import HRNet
@@ -169,17 +169,17 @@ class DeFormer(nn.Module):
         joints = joint_regressor @ turned
         vertices = turned
         for down in levels.down[: self.level]:
-            vertices = sparse_tensor(down) @ vertices
+            vertices = SparseMatrix(down)(vertices)
         first = torch.cat([joints[list(_EVALUATED)], vertices]) - joints[_PELVIS]
         constant("first", first * _FIRST_SCALE)
         constant("regressor", joint_regressor)
         for k, (up, down) in enumerate(zip(levels.up, levels.down, strict=True)):
-            constant(f"up{k}", sparse_tensor(up))
-            constant(f"down{k}", sparse_tensor(down))
+            self.add_module(f"up{k}", SparseMatrix(up))
+            self.add_module(f"down{k}", SparseMatrix(down))
         # where the pelvis is about, before there is a full mesh
         on_queries = joint_regressor.T
         for up in levels.up[: self.level]:
-            on_queries = sparse_tensor(up.T) @ on_queries
+            on_queries = SparseMatrix(up.T)(on_queries)
         constant("regressor_of_queries", on_queries.T.contiguous())
         if self.level > 1:
             # as METRO and FastMETRO: the first step up is learned, the last one is fixed
@@ -279,8 +279,8 @@ def make_backbone(name: str) -> nn.Module:
     return makers[name]()
 
 
-def _product(matrix: Tensor, points: Tensor) -> Tensor:
-    """matrix: sparse (V, v); points (..., v, 3) -> (..., V, 3)."""
+def _product(matrix: SparseMatrix, points: Tensor) -> Tensor:
+    """points (..., v, 3) -> (..., V, 3)."""
     lead = points.shape[:-2]
-    columns = points.reshape(-1, *points.shape[-2:]).transpose(0, 1).flatten(1)
-    return (matrix @ columns).unflatten(1, (-1, 3)).transpose(0, 1).reshape(*lead, -1, 3)
+    columns = points.reshape(-1, *points.shape[-2:]).transpose(0, 1)
+    return matrix(columns).transpose(0, 1).reshape(*lead, -1, 3)

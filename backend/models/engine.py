@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.errors import BadInput
-from backend.models.packing import PackedConv, can_pack, pack_convolutions
+from backend.models.packing import can_pack, pack, packed_memory
 
 PRECISIONS = ("fp32", "bf16")
 # Layers whose outputs are coordinates or rotations: 8 bits of mantissa would move a vertex by millimetres
@@ -124,16 +124,16 @@ class Engine:
         self._run = run
         self._call: nn.Module = self.module
         self.error_mm = 0.0  # largest difference that the options make on the example
-        pack = can_pack(self.device) and not options.compile
+        packs = can_pack(self.device) and not options.compile
         if options.exact:
-            if pack:
-                pack_convolutions(self.module)
+            if packs:
+                pack(self.module)
             return
         exact = self._exactly(example)[compare]
         if options.precision == "bf16":
             to_bf16(self.module)
-        if pack:
-            pack_convolutions(self.module)
+        if packs:
+            pack(self.module)
         if options.compile:
             self._call = torch.compile(self.module, dynamic=False)  # type: ignore[assignment]
         self.error_mm = float((self(example)[compare] - exact).norm(dim=-1).max()) * 1000
@@ -142,8 +142,9 @@ class Engine:
     def memory(self) -> int:
         """Bytes of the weights and constants."""
         tensors = [*self.module.parameters(), *self.module.buffers()]
-        packed = sum(part.memory for part in self.module.modules() if isinstance(part, PackedConv))
-        return packed + sum(t.element_size() * (t._nnz() if t.is_sparse_csr else t.numel()) for t in tensors)
+        return packed_memory(self.module) + sum(
+            t.element_size() * (t._nnz() if t.is_sparse_csr else t.numel()) for t in tensors
+        )
 
     @torch.inference_mode()
     def _exactly(self, example: Tensor) -> dict[str, Tensor]:
@@ -177,9 +178,9 @@ def to_bf16(module: nn.Module) -> None:
             for inner in part.modules():
                 if isinstance(inner, nn.Linear):
                     inner.forward = types.MethodType(_precise_linear, inner)  # type: ignore[method-assign]
-                    inner.register_buffer("_precise", torch.zeros(0), persistent=False)
+                    inner.precise = True  # type: ignore[assignment]
     for part in module.modules():
-        if hasattr(part, "_precise"):
+        if hasattr(part, "precise"):
             continue
         if isinstance(part, nn.Conv2d | nn.Linear):
             part.to(torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Convolutions on the CPU with weights laid out once for oneDNN, and what follows them done in the same pass.
+"""Convolutions and linear layers on the CPU with weights laid out once for oneDNN, and what follows in the same pass.
 
 PyTorch reorders every weight at every call otherwise.  These are the operators that torch.compile's CPU backend uses;
 they are called here directly, because compiling takes a minute and gains nothing more for convolutions.
@@ -6,7 +6,7 @@ they are called here directly, because compiling takes a minute and gains nothin
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,19 +21,30 @@ def can_pack(device: torch.device) -> bool:
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
 
-def pack_convolutions(module: nn.Module) -> None:
-    """Replace residual blocks and convolutions, in place; batch norms must be folded, weights are final."""
+def pack(module: nn.Module) -> None:
+    """Replace residual blocks, convolutions and linear layers, in place; batch norms are folded, weights final.
+
+    Layers marked `precise` (see the engine), or `packable` = False because their weights are read, stay as they are.
+    """
     for name, child in list(module.named_children()):
         if isinstance(child, ResidualBlock):
             module.add_module(name, PackedBlock(child))
         elif isinstance(child, nn.Conv2d):
             fuse = isinstance(module, nn.Sequential) and _relu_after(module, name)
             module.add_module(name, PackedConv(child, relu=fuse))
+        elif type(child) is nn.Linear and not hasattr(child, "precise") and getattr(child, "packable", True):
+            module.add_module(name, PackedLinear(child))
         else:
-            pack_convolutions(child)
+            pack(child)
+
+
+def packed_memory(module: nn.Module) -> int:
+    """Bytes of all packed weights."""
+    return sum(part.memory for part in module.modules() if isinstance(part, _Packed))
 
 
 def _relu_after(row: nn.Sequential, name: str) -> bool:
@@ -49,53 +60,70 @@ def _relu_after(row: nn.Sequential, name: str) -> bool:
     return False
 
 
-class PackedConv(nn.Module):
-    """A convolution, with ReLU where wanted.  `added` does ReLU(conv(x) + other) in one pass."""
+class _Packed(nn.Module):
+    """A weight in the layouts that it is needed in; opaque ones, so no parameters.
 
-    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+    The best layout for a single picture is another than for several.
+    """
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
         super().__init__()
-        padding = cast(tuple[int, ...], conv.padding)
-        self.settings = (list(padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.after = "relu" if relu else "none"
-        self.dtype = conv.weight.dtype
-        # opaque layouts, so no parameters; the best one for a single picture is another than for several
-        self._plain: Tensor | None = conv.weight.detach()
+        self.dtype = layer.weight.dtype
+        self.bias = None if layer.bias is None else layer.bias.detach()
+        self._plain: Tensor | None = layer.weight.detach()
         self._packed: dict[bool, Tensor] = {}
-        self.bias = None if conv.bias is None else conv.bias.detach()
-        self._bytes = conv.weight.numel() * conv.weight.element_size()
+        self._bytes = layer.weight.numel() * layer.weight.element_size()
 
     @property
     def memory(self) -> int:
         """Bytes of the weight in all the layouts that were needed so far."""
         return self._bytes * max(len(self._packed), 1)
 
-    def _weight(self, x: Tensor) -> Tensor:
+    def weight_for(self, x: Tensor) -> Tensor:
         single = len(x) == 1
         if single not in self._packed:
             plain = self._plain if self._plain is not None else next(iter(self._packed.values())).to_dense()
-            self._packed[single] = torch.ops.mkldnn._reorder_convolution_weight(
-                plain, *self.settings, list(x.shape)
-            )
+            self._packed[single] = self.laid_out(plain, x)
             self._plain = None
         return self._packed[single]
 
+    def laid_out(self, plain: Tensor, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class PackedLinear(_Packed):
+    """A linear layer."""
+
+    def laid_out(self, plain: Tensor, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._reorder_linear_weight(plain, x[..., 0].numel())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(
+            x.to(self.dtype), self.weight_for(x), self.bias, "none", [], ""
+        )
+
+
+class PackedConv(_Packed):
+    """A convolution, with ReLU where wanted.  `added` does ReLU(conv(x) + other) in one pass."""
+
+    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+        super().__init__(conv)
+        padding = cast(tuple[int, ...], conv.padding)
+        self.settings = (list(padding), list(conv.stride), list(conv.dilation), conv.groups)
+        self.after = "relu" if relu else "none"
+
+    def laid_out(self, plain: Tensor, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(plain, *self.settings, list(x.shape))
+
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
-            x.to(self.dtype), self._weight(x), self.bias, *self.settings, self.after, [], ""
+            x.to(self.dtype), self.weight_for(x), self.bias, *self.settings, self.after, [], ""
         )
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
+        ways: tuple[Any, ...] = ("add", 1.0, "relu", [], "")
         return torch.ops.mkldnn._convolution_pointwise.binary(
-            x.to(self.dtype),
-            other.to(self.dtype),
-            self._weight(x),
-            self.bias,
-            *self.settings,
-            "add",
-            1.0,
-            "relu",
-            [],
-            "",
+            x.to(self.dtype), other.to(self.dtype), self.weight_for(x), self.bias, *self.settings, *ways
         )
 
 

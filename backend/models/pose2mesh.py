@@ -140,6 +140,7 @@ class MeshNet(nn.Module):
         self.cl = nn.ModuleList(ChebyshevConv(a, b) for a, b in convs)
         self.bn = nn.ModuleList(nn.BatchNorm1d(b) for _, b in convs[:-1])
         self.fc = nn.Linear(joints * plan[0][-1], self.top * plan[1][0])
+        self.fc.packable = False  # type: ignore[assignment]  # its rows are picked
         # the joints' graph is not rescaled as the meshes' graphs are
         self.joint_laplacian = SparseMatrix(laplacian(joint_graph(POSE_SETS[config.pose_set])))
         inverse = np.argsort(graph.orders[0], kind="stable")[: graph.counts[0]]

@@ -9,7 +9,7 @@ from backend.errors import BadInput
 from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import ResNet50
 from backend.models.engine import Engine, EngineOptions, fold_batch_norm, optimise
-from backend.models.packing import PackedConv, can_pack, pack_convolutions
+from backend.models.packing import PackedConv, can_pack, pack
 from backend.models.weights import fill_module
 
 
@@ -26,7 +26,7 @@ def test_folding_and_packing_change_rounding_only(make):
         fold_batch_norm(net)
         assert not [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
         folded = net(images(2))
-        pack_convolutions(net)
+        pack(net)
         assert not [m for m in net.modules() if isinstance(m, nn.Conv2d)]
         packed = net(images(2))
         other_size = net(images(1, 96))
@@ -89,7 +89,7 @@ def test_bf16_is_measured_and_ends_precisely(net):
     assert answer.dtype == torch.float32
     # a head in bf16 would answer with multiples of 2^-9 near 1
     assert (answer * 512 % 1).abs().max() > 0.01
-    assert engine.module.hidden.weight.dtype == torch.bfloat16
+    assert engine.module.hidden.dtype == torch.bfloat16
     assert engine.module.xyz_regressor.weight.dtype == torch.float32
 
 
