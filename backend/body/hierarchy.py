@@ -1,4 +1,4 @@
-"""Coarser meshes of any closed body mesh, with matrices that go down and up between the levels.
+"""Coarser meshes of any body or hand mesh, with matrices that go down and up between the levels.
 
 Networks that answer with a coarse mesh need both.  Simplified by half-edge collapses in order of the quadric error
 (Garland and Heckbert, "Surface Simplification Using Quadric Error Metrics", 1997), so that every coarse vertex is a
@@ -36,13 +36,14 @@ class Level:
 
 
 def mesh_hierarchy(vertices: np.ndarray, faces: np.ndarray, levels: tuple[int, ...] = LEVELS) -> list[Level]:
-    """vertices (V, 3) m, rest pose; faces (F, 3) of a closed surface -> one Level per wanted count, finest first.
+    """vertices (V, 3) m, rest pose; faces (F, 3) of a surface -> one Level per wanted count, finest first.
 
-    Results are cached by the mesh's own bytes.  Raises BadInput `bad_mesh` where the mesh is not closed
-    or cannot be simplified so far.
+    The surface is closed, or its borders are loops of at least four edges; borders stay borders, and hold their shape.
+    Results are cached by the mesh's own bytes.  Raises BadInput `bad_mesh` where the mesh is no such surface or cannot
+    be simplified so far.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
-    _check_closed(triangles)
+    _check_surface(triangles)
     digest = hashlib.sha256(
         points.tobytes() + triangles.tobytes() + repr((levels, _VERSION)).encode()
     ).hexdigest()
@@ -76,16 +77,37 @@ def _remember(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> N
         partial.replace(_cache_file(digest))
 
 
-def _check_closed(faces: np.ndarray) -> None:
-    """Every edge lies between exactly two faces that run along it in opposite directions."""
-    ways = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
-    if len(np.unique(ways, axis=0)) == len(ways):
-        forth, back = (np.unique(w, axis=0) for w in (ways, ways[:, ::-1]))
-        if np.array_equal(forth, back) and (ways[:, 0] != ways[:, 1]).all():
+def _check_surface(faces: np.ndarray) -> None:
+    """Neighbouring faces run along their common edge in opposite directions; borders are loops that never meet."""
+    ways = _ways(faces)
+    if len(np.unique(ways, axis=0)) == len(ways) and (ways[:, 0] != ways[:, 1]).all():
+        border = _border(ways)
+        starts, ends = np.sort(border[:, 0]), np.sort(border[:, 1])
+        once = len(np.unique(starts)) == len(starts)
+        if once and np.array_equal(starts, ends) and not _short_loop(border):
             return
     raise BadInput(
-        "bad_mesh", "The mesh is not a closed surface.", "Close its holes and weld double vertices."
+        "bad_mesh",
+        "The mesh is not a closed surface, nor one with clean borders.",
+        "Close its holes and weld double vertices.",
     )
+
+
+def _ways(faces: np.ndarray) -> np.ndarray:
+    """(3 F, 2) every edge as each face runs along it."""
+    return np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+
+
+def _border(ways: np.ndarray) -> np.ndarray:
+    """(B, 2) those that no face runs along the other way."""
+    base = int(ways.max(initial=0)) + 1
+    return ways[~np.isin(ways[:, 0] * base + ways[:, 1], ways[:, 1] * base + ways[:, 0])]
+
+
+def _short_loop(border: np.ndarray) -> bool:
+    """Whether a border has three edges: that is a missing triangle, not a border."""
+    after = dict(border.tolist())
+    return any(after[after[b]] == a for a, b in after.items())
 
 
 def _level(points: np.ndarray, kept: np.ndarray, coarse: np.ndarray) -> Level:
@@ -121,6 +143,19 @@ class _Mesh:
         self.quadric = np.zeros((len(points), 4, 4))
         for k in range(3):
             np.add.at(self.quadric, faces[:, k], weighted)
+        border = _border(_ways(faces))
+        self.border = set(border[:, 0].tolist())
+        self._hold_border(border, normal / area)
+
+    def _hold_border(self, border: np.ndarray, normals: np.ndarray) -> None:
+        """A plane through each border edge, upright on its face, as Garland and Heckbert do it (section 6)."""
+        for a, b in border.tolist():
+            (face,) = self.around[a] & self.around[b]
+            along = self.points[b] - self.points[a]
+            upright = np.cross(along, normals[face])
+            length = float(np.linalg.norm(upright)) + 1e-15
+            plane = np.append(upright / length, -(upright / length) @ self.points[a])
+            self.quadric[[a, b]] += np.outer(plane, plane) * length * length / 6
 
     def neighbours(self, v: int) -> set[int]:
         return {u for f in self.around[v] for u in self.faces[f]} - {v}
@@ -135,8 +170,14 @@ class _Mesh:
     def allowed(self, a: int, b: int) -> bool:
         shared = sum(b in self.faces[f] for f in self.around[a])
         near_a, near_b = self.neighbours(a), self.neighbours(b)
-        if shared != 2 or len(near_a & near_b) != 2 or len(near_a | near_b) <= 4:
+        # along a border an edge has one face; away from it only vertices of the inside move
+        faces_wanted = 1 if a in self.border and b in self.border else 2
+        if (a in self.border and b not in self.border) or shared != faces_wanted:
+            return False
+        if len(near_a & near_b) != shared or len(near_a | near_b) <= 4:
             return False  # the surface would pinch (link condition), or a tetrahedron would fold flat
+        if b in self.border and a not in self.border and not (near_a & self.border) <= near_b | {b}:
+            return False  # the border would touch itself
         for f in self.around[a]:
             corners = self.faces[f]
             if b in corners:
@@ -185,7 +226,7 @@ def _simplify(
             raise BadInput(
                 "bad_mesh",
                 f"The mesh cannot be simplified to {target} vertices, only to {len(mesh.around)}.",
-                "Give a closed triangle mesh with more vertices than that.",
+                "Give a triangle mesh with more vertices than that.",
             )
         kept = np.array(sorted(mesh.around))
         index = {int(v): k for k, v in enumerate(kept)}

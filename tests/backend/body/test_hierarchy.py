@@ -1,4 +1,4 @@
-"""Coarser meshes of the open body."""
+"""Coarser meshes of the open body and hand."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from scipy.spatial import ConvexHull
 
 from backend.body.hierarchy import mesh_hierarchy
 from backend.body.loader import load_body
+from backend.body.mesh_levels import body_levels
 from backend.errors import BadInput
 from backend.paths import HOME_VARIABLE
 
@@ -53,12 +54,72 @@ def test_too_small_a_mesh_is_refused(tmp_path, monkeypatch):
         mesh_hierarchy(np.eye(4)[:, :3], tetrahedron, (3,))
 
 
-def test_an_open_mesh_is_refused(open_mesh):
+def test_a_mesh_with_a_missing_or_turned_triangle_is_refused(open_mesh):
     points, faces = open_mesh
     with pytest.raises(BadInput, match="not a closed surface"):
         mesh_hierarchy(points, faces[1:])
     with pytest.raises(BadInput, match="not a closed surface"):
         mesh_hierarchy(points, np.concatenate([faces[:1, ::-1], faces[1:]]))
+
+
+@pytest.fixture(scope="module")
+def hand_mesh():
+    hand = load_body("open_hand")
+    return hand.v_template.double().numpy(), hand.faces.numpy()
+
+
+def border_of(faces):
+    """Directed border edges as a dict start -> end."""
+    ways = {(int(t[k]), int(t[(k + 1) % 3])) for t in faces for k in range(3)}
+    return {a: b for a, b in ways if (b, a) not in ways}
+
+
+def test_a_hand_keeps_its_border(hand_mesh, tmp_path, monkeypatch):
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    points, faces = hand_mesh
+    levels = mesh_hierarchy(points, faces, (389, 195, 98))
+    whole = border_of(faces)
+    size = np.ptp(points[list(whole)], axis=0).max()
+    for level, mean_mm in zip(levels, (0.5, 1.5, 4.0), strict=True):
+        border = border_of(level.faces)
+        assert len(border) >= 4 and set(border) == set(border.values())
+        loop = [next(iter(border))]
+        while border[loop[-1]] != loop[0]:
+            loop.append(border[loop[-1]])
+        assert len(loop) == len(border)  # one loop
+        assert set(level.vertices[loop].tolist()) <= set(whole)  # of the fine border's own vertices
+        assert np.ptp(points[level.vertices[loop]], axis=0).max() > 0.8 * size
+        edges = {
+            frozenset(e) for t in level.faces.tolist() for e in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))
+        }
+        assert len(level.vertices) - len(edges) + len(level.faces) == 1  # Euler: a disc
+        assert sum(e <= set(loop) for e in edges) == len(loop)  # no chord: the border does not touch itself
+        np.testing.assert_array_equal(level.down @ points, points[level.vertices])
+        assert level.up.min() >= 0 and abs(level.up.sum(1) - 1).max() < 1e-12
+        again = level.up @ (level.down @ points)
+        assert np.linalg.norm(again - points, axis=1).mean() < mean_mm / 1e3
+
+
+def test_levels_of_a_hand(hand_mesh, tmp_path, monkeypatch):
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    levels = body_levels(*hand_mesh, (195,))
+    assert levels.sizes == (778, 195)
+    assert levels.adjacency[0].nnz == 2 * (3 * 778 - 3 - 16) + 778  # Euler, with a border of 16
+
+
+def test_borders_that_meet_are_refused(hand_mesh):
+    """A vertex in which two fans of faces touch, and an edge of three faces."""
+    points, faces = hand_mesh
+    loop = border_of(faces)
+    a = next(iter(loop))
+    fan = np.array([[a, len(points), len(points) + 1], [a, len(points) + 1, len(points) + 2]])
+    more = np.concatenate([points, points[a] + np.eye(3) * 0.01])
+    with pytest.raises(BadInput, match="clean borders"):
+        mesh_hierarchy(more, np.concatenate([faces, fan]), (195,))
+    inner = next((int(t[0]), int(t[1])) for t in faces if not set(t[:2].tolist()) & set(loop))
+    third = np.array([[*inner, len(points)]])
+    with pytest.raises(BadInput, match="clean borders"):
+        mesh_hierarchy(more, np.concatenate([faces, third]), (195,))
 
 
 def test_a_cache_that_is_damaged_or_out_of_reach_is_done_without(tmp_path, monkeypatch):
