@@ -9,6 +9,7 @@ import numpy as np
 
 from backend.people.mediapipe_detector import WORKING_SIDE, _quiet
 from backend.people.person import DetectedPerson
+from backend.people.task_bundle import require_mediapipe
 from backend.people.tiles import tiles
 
 _HANDS_PER_RUN = 4
@@ -22,6 +23,7 @@ class HandDetector:
     name = "mediapipe-hands"
 
     def __init__(self) -> None:
+        require_mediapipe()
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with _quiet():
