@@ -41,6 +41,9 @@ extension: $(VENV)/.demo
 
 bench: $(VENV)/.test
 	$(PY) -m tools.bench
+	$(PY) -m tools.bench_networks
+	$(PY) -m tools.bench_attention
+	$(PY) -m tools.bench_vertex_fit
 
 clean:
 	rm -rf $(VENV) dist build out
