@@ -115,19 +115,20 @@ def _recover_one(
     result = recoverer.recover(str(path), index=index, people=args.people, focal_px=args.focal)
     seconds = time.perf_counter() - start
     files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
-    console.print(_summary(path, result, seconds, files))
+    console.print(_summary(path, result, seconds, files, recoverer.model.spec.part))
     if result.notice:
         console.print(f"[yellow]{result.notice}[/]")
 
 
-def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path]) -> str:
+def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path], part: str) -> str:
+    one, many, size = ("hand", "hands", "its size") if part == "hand" else ("person", "people", "body height")
     if not result.people:
-        return f"{path.name}: nobody found ({seconds:.2f} s)"
+        return f"{path.name}: {'no hand' if part == 'hand' else 'nobody'} found ({seconds:.2f} s)"
     count = len(result.people)
     errors = ", ".join(f"{p.reprojection_px:.1f} px ({p.reprojection_relative:.1%})" for p in result.people)
-    noun = "person" if count == 1 else "people"
+    noun = one if count == 1 else many
     names = "".join(f"\n  {file}" for file in files)
-    return f"{path.name}: {count} {noun}, {seconds:.2f} s, reprojection error {errors} of body height{names}"
+    return f"{path.name}: {count} {noun}, {seconds:.2f} s, reprojection error {errors} of {size}{names}"
 
 
 def _formats(text: str) -> list[str]:

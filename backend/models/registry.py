@@ -48,6 +48,7 @@ class ModelSpec:
     load: Callable[..., RecoveryModel]  # device ("cpu" or "cuda"), and EngineOptions for networks -> model
     part: str = "body"  # or `hand`
     testing: bool = False  # its weights are nonsense that only exercises the plumbing
+    offered: bool = True  # whether artists should see it: ready, or its weights can be had
 
 
 def _load_keypoint_fit(device: str, options: object = None) -> RecoveryModel:
@@ -101,6 +102,7 @@ def _network_model(network: NetworkSpec) -> ModelSpec:
         load=load,
         part=network.part,
         testing=testing,
+        offered=not hint or network.released,
     )
 
 

@@ -9,9 +9,9 @@ from backend.models.registry import available_models, get_model
 
 
 def models() -> list[dict[str, Any]]:
-    """Entries of the wire's `welcome.models`."""
+    """Entries of the wire's `welcome.models`: those that can run, and those whose weights can be had."""
     names = ("name", "label", "ready", "body", "license", "hint")
-    return [{name: getattr(spec, name) for name in names} for spec in available_models()]
+    return [{name: getattr(spec, name) for name in names} for spec in available_models() if spec.offered]
 
 
 def bodies() -> list[dict[str, str]]:

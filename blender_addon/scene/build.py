@@ -59,7 +59,8 @@ def build_photo(
         if picture is not None:
             camera.set_background(eye.data, picture)
         for k, one in enumerate(photo.people):
-            name = f"{title} Person {k + 1}" if len(photo.people) > 1 else f"{title} Person"
+            word = body.one_is_called(one)
+            name = f"{title} {word} {k + 1}" if len(photo.people) > 1 else f"{title} {word}"
             person.create_person(
                 body.worn_by(one), one, photo, name, k, collection, lift, with_correctives=with_correctives
             )

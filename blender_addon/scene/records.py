@@ -40,6 +40,12 @@ class Body:
         """How far the body is raised in Blender so that it stands on its object's origin at betas 0, m."""
         return -float(basis.body_points(self.v_template)[:, 2].min())
 
+    def one_is_called(self, person: Person) -> str:
+        """What the artist reads in the outliner."""
+        if self.joint_names[0] != "wrist":
+            return "Person"
+        return "Left Hand" if person.mirrored else "Right Hand"
+
     def worn_by(self, person: Person) -> Body:
         """The body that a person's pose belongs to: this one, or for a left hand its mirror image."""
         return self.mirrored() if person.mirrored else self
