@@ -15,9 +15,11 @@ import numpy as np
 
 from . import basis
 
-# Where a joint has several children, the one that its bone points to
-MAIN_CHILD = {"pelvis": "spine1", "spine3": "neck"}
-LEAF_LENGTH = {"head": 1.3, "foot": 0.5, "hand": 0.9}  # in lengths of the parent's bone
+# Where a joint has several children, the one that its bone points to, on the same side
+MAIN_CHILD = {"pelvis": "spine1", "spine3": "neck", "wrist": "middle1"}
+FINGERS = ("index", "middle", "ring", "pinky", "thumb")
+# in lengths of the parent's bone
+LEAF_LENGTH = {"head": 1.3, "foot": 0.5, "hand": 0.9} | dict.fromkeys(FINGERS, 0.85) | {"thumb": 0.7}
 LEAF_DEFAULT = 0.6
 
 # Direction of each bone's local Z. Local X, the hinge, follows: a positive turn about it bends knees, elbows,
@@ -25,6 +27,7 @@ LEAF_DEFAULT = 0.6
 # Flipped works).
 FORWARD, BACK, DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)
 LOCAL_Z = {"hip": BACK, "knee": BACK, "ankle": DOWN, "foot": DOWN, "wrist": DOWN, "hand": DOWN}
+LOCAL_Z |= dict.fromkeys(FINGERS, DOWN) | {"thumb": BACK}  # palms face down at rest, thumbnails forward
 
 
 def main_children(names: Sequence[str], parents: np.ndarray) -> list[int]:
@@ -32,10 +35,16 @@ def main_children(names: Sequence[str], parents: np.ndarray) -> list[int]:
     chosen = []
     for j, name in enumerate(names):
         children = [c for c in range(len(names)) if parents[c] == j]
-        wanted = MAIN_CHILD.get(name)
+        side, divider, part = name.rpartition("_")
+        wanted = side + divider + MAIN_CHILD.get(part, "")
         named = [c for c in children if names[c] == wanted]
         chosen.append((named or children or [-1])[0])
     return chosen
+
+
+def _part(name: str) -> str:
+    """A joint's name without side and number: `left_index2` -> `index`."""
+    return name.rpartition("_")[2].rstrip("0123456789")
 
 
 def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> np.ndarray:
@@ -50,7 +59,7 @@ def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> 
         # the end of a chain goes on in the direction that led to it
         along = points[child] - points[j] if child >= 0 else points[j] - points[parents[j]]
         y = along / np.linalg.norm(along)
-        z = np.array(LOCAL_Z.get(names[j].rpartition("_")[2], FORWARD))
+        z = np.array(LOCAL_Z.get(_part(names[j]), FORWARD))
         z = z - y * (z @ y)
         if np.linalg.norm(z) < 1e-3:  # the bone itself points there
             z = np.array([1.0, 0.0, 0.0]) - y * y[0]
@@ -73,6 +82,6 @@ def bone_lengths(
         if child >= 0:
             lengths[j] = (points[child] - points[j]) @ axes[j, :, 1]
         else:
-            share = LEAF_LENGTH.get(names[j].rpartition("_")[2], LEAF_DEFAULT)
+            share = LEAF_LENGTH.get(_part(names[j]), LEAF_DEFAULT)
             lengths[j] = share * np.linalg.norm(points[j] - points[parents[j]])
     return np.maximum(lengths, 0.01)  # Blender removes bones of no length
