@@ -27,6 +27,11 @@ class NetworkSpec:
     needs: tuple[str, ...] = field(default=())  # other official files that the import needs
 
     @property
+    def carries_body(self) -> bool:
+        """Whether the official files hold the whole body model."""
+        return self.family == "smpler"
+
+    @property
     def released(self) -> bool:
         """Whether official weights exist."""
         return self.source.startswith("github.com")

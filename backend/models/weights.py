@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +76,12 @@ def import_weights(
     spec = network(name)
     adapter = adapter_of(spec)
     tensors = read_checkpoint(file)
-    chosen = _choose_body(spec, body)
+    # a file that carries its body needs no choice
+    chosen = None if spec.carries_body and body is None else _choose_body(spec, body)
     imported = adapter.convert(spec, tensors, chosen, _auxiliary([*files, file.parent]))
     notes = ""
     if chosen is None and imported.body is not None:
-        chosen = BodyModel(imported.body)
-        notes = "The body came with the checkpoint."
+        chosen, notes = _carried_body(imported.body)
     if chosen is None:
         raise _no_body(spec)
     module = adapter.build(spec, chosen, imported.constants)
@@ -185,6 +185,18 @@ def faces_hash(body: BodyModel | BodyArrays) -> str:
     """Which mesh a body has: a hash of vertex count and faces."""
     faces = np.ascontiguousarray(np.asarray(torch.as_tensor(body.faces).cpu()), np.int64)
     return hashlib.sha256(len(body.v_template).to_bytes(8, "little") + faces.tobytes()).hexdigest()[:32]
+
+
+def _carried_body(body: BodyArrays) -> tuple[BodyModel, str]:
+    """The imported body that a checkpoint's own equals, else its own under a free name; and what to say of it."""
+    names = {spec.name for spec in available_bodies()}
+    for name in sorted(names - set(OPEN_BODIES.values())):
+        known = load_body(name)
+        template = known.v_template.numpy()
+        if faces_hash(known) == faces_hash(body) and np.abs(template - body.v_template).max() < 1e-4:
+            return known, ""
+    free = next(name for name in ("smpl", *(f"smpl{k}" for k in range(2, 1000))) if name not in names)
+    return BodyModel(replace(body, name=free)), "The body came with the checkpoint."
 
 
 def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:

@@ -50,3 +50,22 @@ def test_variants_without_goldens_have_the_published_size(name):
         config = FastMETROConfig(**network(name).settings)
     module = FastMETRO(config, mesh)
     assert sum(p.numel() for p in module.parameters()) == PARAMETERS[name]
+
+
+def test_the_body_in_a_smpler_file_is_kept_once(request, home):
+    """With another 24-joint body at hand, the file's own is taken; imported again, it is recognised."""
+    from conftest import goldens
+    from networks import keep_body, meta
+
+    from backend.body.registry import available_bodies
+    from backend.models.weights import import_weights
+
+    golden = next(path for path in goldens(request.config) if meta(path).variant == "backbone_w32")
+    (home / "other").mkdir()
+    keep_body("body", home / "other")  # called smpl, with other faces
+    loaded = load_golden(golden, home)
+    assert loaded.body.name == "smpl2"
+    assert loaded.card.notes
+    _, card = import_weights(loaded.spec.name, home / "official" / "epoch_049.pt")
+    assert (card.body, card.notes) == ("smpl2", "")
+    assert [spec.name for spec in available_bodies() if spec.name.startswith("smpl")] == ["smpl", "smpl2"]
