@@ -49,6 +49,7 @@ class ServerOptions:
     token: str | None = None  # None: a random one
     device: str = "auto"
     model: str = "keypoint-fit"  # loaded at once
+    precision: str = "fp32"  # of networks, see `backend.models.engine`
     curve_keys: Path | None = None
     watch_stdin: bool = False
     factory: str = "backend.recovery:Recoverer"
@@ -75,7 +76,8 @@ class Server:
             raise
         self._wake = Wake()
         self._sessions = Sessions(self._socket)
-        settings = {name: getattr(options, name) for name in ("factory", "body_source", "device", "model")}
+        names = ("factory", "body_source", "device", "model", "precision")
+        settings = {name: getattr(options, name) for name in names}
         self._worker = WorkerProcess(settings, self._wake)
         self._scheduler = Scheduler(self._worker, self._sessions, options.device, options.task_seconds)
 

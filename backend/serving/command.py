@@ -27,6 +27,12 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default="keypoint-fit", help="model to load at once (default: keypoint-fit)"
     )
     parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of networks: fp32 is exact; bf16 is faster, and the log says by how much vertices move",
+    )
+    parser.add_argument(
         "--watch-stdin", action="store_true", help="end when the standard input closes (its parent has died)"
     )
     parser.add_argument(
@@ -64,6 +70,7 @@ def run_serve(args: argparse.Namespace) -> int:
             token=args.token if args.token is not None else os.environ.pop(TOKEN_VARIABLE, None),
             device=args.device,
             model=args.model,
+            precision=args.precision,
             curve_keys=args.curve_keys,
             watch_stdin=args.watch_stdin,
             factory=args.factory,

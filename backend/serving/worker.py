@@ -61,12 +61,14 @@ class Worker:
         device: str,
         emit: Callable[..., None],
         budget: int = MODEL_MEMORY,
+        precision: str = "fp32",
     ) -> None:
         self._factory = factory
         self._body_source = body_source
         self._device = device
         self._emit = emit
         self._budget = budget
+        self._precision = precision
         self._models: OrderedDict[str, Any] = OrderedDict()
         self._sizes: dict[str, BodySizes] = {}
         self._cancelled: set[int] = set()
@@ -102,13 +104,23 @@ class Worker:
 
     def _recoverer(self, model: str) -> Any:
         if model not in self._models:
-            self._models[model] = load_callable(self._factory)(model, self._device)
+            self._models[model] = load_callable(self._factory)(model, self._device, **self._options())
+            engine = getattr(getattr(self._models[model], "model", None), "engine", None)
+            if engine is not None and not engine.options.exact:
+                log.info("%s in %s: vertices move by up to %.2f mm", model, self._precision, engine.error_mm)
             self._sizes[model] = BodySizes.of_recoverer(self._models[model])
             while len(self._models) > 1 and self._memory() > self._budget:
                 name, _ = self._models.popitem(last=False)
                 log.info("the model %s leaves memory", name)
         self._models.move_to_end(model)
         return self._models[model]
+
+    def _options(self) -> dict[str, Any]:
+        if self._precision == "fp32":
+            return {}
+        from backend.models.engine import EngineOptions
+
+        return {"options": EngineOptions(self._precision)}
 
     def _memory(self) -> int:
         """Bytes of the weights of all loaded models."""
@@ -196,7 +208,13 @@ def main(settings_json: str) -> int:
         except OSError:
             os._exit(0)  # the server is gone
 
-    worker = Worker(settings["factory"], settings["body_source"], settings["device"], emit)
+    worker = Worker(
+        settings["factory"],
+        settings["body_source"],
+        settings["device"],
+        emit,
+        precision=settings.get("precision", "fp32"),
+    )
     tasks: queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]] = queue.SimpleQueue()
 
     def read() -> None:
