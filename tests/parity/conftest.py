@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,6 +35,28 @@ def pytest_generate_tests(metafunc):
         if not paths:
             raise pytest.UsageError("--goldens: the folder holds no network goldens")
         metafunc.parametrize("golden", paths, ids=[f"{p.parent.parent.name}-{p.stem}" for p in paths])
+
+
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory):
+    """golden -> its network, fresh from weights that were imported once per session."""
+    from networks import load_golden, network_name
+
+    from backend.models.weights import load_network
+
+    homes: dict[Path, Path] = {}
+
+    def load(golden):
+        with pytest.MonkeyPatch.context() as patch:
+            if golden not in homes:
+                homes[golden] = tmp_path_factory.mktemp(golden.stem)
+                patch.setenv("RECOVER_MESH_HOME", str(homes[golden] / "home"))
+                load_golden(golden, homes[golden])
+                shutil.rmtree(homes[golden] / "official")
+            patch.setenv("RECOVER_MESH_HOME", str(homes[golden] / "home"))
+            return load_network(network_name(golden))
+
+    return load
 
 
 @pytest.fixture(autouse=True)

@@ -59,18 +59,29 @@ def load_golden(path: Path, home: Path) -> LoadedNetwork:
     entries = keys_of(path, about.variant)
     files = home / "official"
     files.mkdir(exist_ok=True)
-    return {"fastmetro": _fastmetro, "smpler": _smpler, "pose2mesh": _pose2mesh}[about.model](
-        about, entries, files
-    )
+    writer = {"fastmetro": _fastmetro, "smpler": _smpler, "pose2mesh": _pose2mesh}[about.model]
+    import_weights(network_name(path), writer(about, entries, files))
+    return load_network(network_name(path))
+
+
+def network_name(path: Path) -> str:
+    """What the registry calls the network of a golden."""
+    model, variant, *_ = meta(path)
+    if model == "fastmetro":
+        part, size, backbone, *smpl = variant.split("_")
+        return f"fastmetro-{'hand-' if part == 'hand' else ''}{size}-{backbone}{'-smpl' if smpl else ''}"
+    if model == "smpler":
+        kind, width, *_ = variant.split("_")
+        return f"smpler-{'backbone-' if kind == 'backbone' else ''}{width}"
+    return f"pose2mesh-{variant}"
 
 
 def _tensors(arrays) -> dict[str, torch.Tensor]:
     return {name: torch.as_tensor(value) for name, value in arrays.items()}
 
 
-def _fastmetro(about: Meta, entries, files: Path) -> LoadedNetwork:
-    part, size, backbone, *smpl = about.variant.split("_")
-    name = f"fastmetro-{'hand-' if part == 'hand' else ''}{size}-{backbone}{'-smpl' if smpl else ''}"
+def _fastmetro(about: Meta, entries, files: Path) -> Path:
+    part = about.variant.split("_")[0]
     torch.save(_tensors(fill_state_dict(entries, about.weights_seed)), files / "state_dict.bin")
     sizes = (778, 195) if part == "hand" else (6890, 1723, 431)
     sampler = {
@@ -84,8 +95,7 @@ def _fastmetro(about: Meta, entries, files: Path) -> LoadedNetwork:
         rows[key][:] = matrices
     np.savez(files / f"{'mano' if part == 'hand' else 'mesh'}_downsampling.npz", **rows)
     keep_body(part, files)
-    import_weights(name, files / "state_dict.bin")
-    return load_network(name)
+    return files / "state_dict.bin"
 
 
 def circle(count: int) -> sp.csr_matrix:
@@ -100,18 +110,15 @@ def synthetic_up(fine: int, coarse: int) -> sp.csc_matrix:
     return sp.csc_matrix((np.tile([0.5, 0.3, 0.2], fine), (rows, columns.ravel())), shape=(fine, coarse))
 
 
-def _smpler(about: Meta, entries, files: Path) -> LoadedNetwork:
-    kind, width, *data = about.variant.split("_")
-    name = f"smpler-{'backbone-' if kind == 'backbone' else ''}{width}"
-    regressor = "J_regressor_3dpw" if data else "J_regressor_h36m"
+def _smpler(about: Meta, entries, files: Path) -> Path:
+    regressor = "J_regressor_3dpw" if about.variant.endswith("_3dpw") else "J_regressor_h36m"
     tensors = _tensors(state_dict(entries, about.weights_seed, regressor))
     # a trainer's file: wrapped, with an optimiser that nobody needs
     torch.save({"model": tensors, "optimizer": {"state": {}}, "epoch": 49}, files / "epoch_049.pt")
-    import_weights(name, files / "epoch_049.pt")
-    return load_network(name)
+    return files / "epoch_049.pt"
 
 
-def _pose2mesh(about: Meta, entries, files: Path) -> LoadedNetwork:
+def _pose2mesh(about: Meta, entries, files: Path) -> Path:
     keep_body("hand" if about.variant == "mano" else "body", files)
     tensors = _tensors(fill_state_dict(entries, about.weights_seed))
     content = {
@@ -120,8 +127,7 @@ def _pose2mesh(about: Meta, entries, files: Path) -> LoadedNetwork:
         "test_log": {"surface": [np.float64(1.0)], "joint": [np.float32(2.0)]},
     }
     torch.save(content, files / "final.pth.tar")
-    import_weights(f"pose2mesh-{about.variant}", files / "final.pth.tar")
-    return load_network(f"pose2mesh-{about.variant}")
+    return files / "final.pth.tar"
 
 
 def keep_body(part: str, files: Path) -> None:

@@ -134,9 +134,9 @@ CASES = [
 @pytest.mark.parametrize(
     ("variant", "mutate"), CASES, ids=[f"{v}-{m.__qualname__.split('.')[0]}" for v, m in CASES]
 )
-def test_a_mistake_is_found(variant, mutate, request, home):
+def test_a_mistake_is_found(variant, mutate, request, imported):
     golden = next(path for path in goldens(request.config) if meta(path).variant == variant)
-    loaded = load_golden(golden, home)
+    loaded = imported(golden)
     with torch.inference_mode():
         mutate(loaded.module)
     problems, _ = disagreements(golden, loaded)

@@ -10,6 +10,7 @@ import numpy as np
 from backend.body.joints import MANO16
 from tools.open_body.source import Source
 from tools.open_body.tpose import turn
+from tools.open_hand.poses import BENDS_TO, PALM
 
 _NUMBER = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
 _LONG = ("index", "middle", "ring", "pinky")
@@ -17,6 +18,7 @@ _METACARPAL = {"index": 1, "middle": 2, "ring": 3, "pinky": 4}
 # slopes of the three phalanges below the palm's plane, rad: straight, as a flat hand on a table
 _SLOPES = (0.02, 0.05, 0.10)
 WRIST = 0.33  # of the way from Anny's wrist, which lies in the forearm, to the roots of the metacarpals
+SINK = 0.065  # of a finger's first phalanx by which Anny's joints lie too near to its back
 KNUCKLE = 0.08  # of a metacarpal's length by which Anny's finger roots lie beyond the knuckles
 
 
@@ -91,7 +93,20 @@ def _joints(at: dict[str, np.ndarray]) -> np.ndarray:
         out[j] = at[f"finger{_NUMBER[finger]}-{k}"]
         if k == 1 and finger in _LONG:
             out[j] += KNUCKLE * (at[f"metacarpal{_METACARPAL[finger]}"] - out[j])
-    return out
+    return out + _sunk(out)
+
+
+def _sunk(joints: np.ndarray) -> np.ndarray:
+    """(16, 3) shifts towards the middle of the fingers; the thumb's root lies deep already."""
+    shifts = np.zeros((16, 3))
+    for finger in _NUMBER:
+        j = MANO16.index(f"{finger}1")
+        first = joints[j + 2] - joints[j + 1] if finger == "thumb" else joints[j + 1] - joints[j]
+        down = np.array(BENDS_TO.get(finger, PALM))
+        down = down - first * (down @ first) / (first @ first)
+        moved = slice(j + 1, j + 3) if finger == "thumb" else slice(j, j + 3)
+        shifts[moved] = SINK * np.linalg.norm(first) * down / np.linalg.norm(down)
+    return shifts
 
 
 def grouping(source: Source) -> np.ndarray:

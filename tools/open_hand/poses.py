@@ -8,8 +8,8 @@ from backend.body.joints import MANO16, MANO16_PARENTS
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 # the direction that a bone's tip moves in when it bends; the thumb's is opposite to its nail
-_BENDS_TO = {"thumb": (0.0, -0.07, -1.0)}
-_PALM = (0.0, -1.0, 0.0)
+BENDS_TO = {"thumb": (0.0, -0.07, -1.0)}
+PALM = (0.0, -1.0, 0.0)
 
 # low and high of bending, of spreading and of twisting, rad
 _LIMITS = {
@@ -55,7 +55,7 @@ def hinges(joints: np.ndarray) -> np.ndarray:
         last = j % 3 == 0
         along = joints[j] - joints[MANO16_PARENTS[j]] if last else joints[j + 1] - joints[j]
         along = along / np.linalg.norm(along)
-        bend = np.cross(along, _BENDS_TO.get(MANO16[j][:-1], _PALM))
+        bend = np.cross(along, BENDS_TO.get(MANO16[j][:-1], PALM))
         bend /= np.linalg.norm(bend)
         axes[j] = bend, np.cross(along, bend), along
     return axes
