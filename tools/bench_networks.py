@@ -61,9 +61,15 @@ def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), roun
                         "ratio": seconds["reference"] / seconds[label],
                         "goal": GOALS[label],
                         "max difference mm": float(gap) * 1000,
+                        "% of body": 100 * float(gap / _extent(answers["reference"])),
                     }
                 )
     return found
+
+
+def _extent(vertices: Tensor) -> Tensor:
+    """Diagonal of the box around the largest body, m: made-up weights give bodies of any size."""
+    return (vertices.amax(1) - vertices.amin(1)).norm(dim=-1).max()
 
 
 def _network(
@@ -112,10 +118,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NAMES, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    table = Table(
-        "network", "batch", "option", "reference /s", "ours /s", "ratio", "goal", "max difference mm"
-    )
-    for row in rows(tuple(args.networks), rounds=args.rounds):
+    found = rows(tuple(args.networks), rounds=args.rounds)
+    table = Table(*found[0])
+    for row in found:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console(width=140).print(table)
 

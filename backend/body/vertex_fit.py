@@ -263,7 +263,10 @@ def _step(
     held = torch.diagonal(normal, dim1=1, dim2=2)
     pull[:, betas] = beta_weight * held[:, betas].mean(1, keepdim=True)
     gradient[:, betas] -= pull[:, betas] * state.betas
-    floor = 1e-6 * held.mean(1, keepdim=True)  # joints that carry no vertex stay as they are
+    # joints that carry no vertex stay as they are; betas have their own scale, a hand's are a thousand times softer
+    floor = torch.zeros_like(held)
+    floor[:, : betas.start] = 1e-6 * held[:, : betas.start].mean(1, keepdim=True)
+    floor[:, betas] = 1e-9 * held[:, betas].mean(1, keepdim=True)
     system = normal + torch.diag_embed(pull + damping[:, None] * held + floor)
     solved = torch.linalg.solve(system.double(), gradient.double()[..., None])[..., 0].to(gradient)
     turn = solved[:, : 3 * joints].unflatten(1, (joints, 3))

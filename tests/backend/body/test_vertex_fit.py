@@ -78,6 +78,17 @@ def test_a_batch_gives_what_each_gives_alone(body):
     assert len(fit_vertices(body, vertices[:0]).error) == 0
 
 
+@pytest.mark.parametrize("name", ["open_hand", "open_hand_left"])
+def test_hands_come_back(name):
+    """A hand's betas move it by fractions of a millimetre: they come back all the same."""
+    hand = load_body(name)
+    rotations, betas, trans = random_bodies(hand, 40, 7)
+    fit = fit_vertices(hand, hand(None, betas, trans, rotations=rotations).vertices)
+    assert fit.error.max() < 1e-5
+    torch.testing.assert_close(fit.betas, betas, atol=0.05, rtol=0)
+    torch.testing.assert_close(fit.rotations, rotations, atol=5e-3, rtol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_hands_are_bodies_too(dtype):
     """MANO's format: 16 joints; one joint carries no vertex and keeps still."""

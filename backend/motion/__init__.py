@@ -1,0 +1,1 @@
+"""Tracks of detected people -> smooth motions in one metric world."""
