@@ -58,21 +58,6 @@ def adjacency_of(faces: np.ndarray, count: int) -> sp.csr_matrix:
     return matrix
 
 
-def sparse_tensor(matrix: sp.spmatrix) -> torch.Tensor:
-    """A scipy matrix as a float32 CSR tensor."""
-    csr = sp.csr_matrix(matrix)
-    csr.sort_indices()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR support beta
-        return torch.sparse_csr_tensor(
-            torch.as_tensor(csr.indptr, dtype=torch.int64),
-            torch.as_tensor(csr.indices, dtype=torch.int64),
-            torch.as_tensor(csr.data, dtype=torch.float32),
-            size=csr.shape,
-            check_invariants=True,
-        )
-
-
 class SparseMatrix(torch.nn.Module):
     """A constant (V, v) matrix to multiply points with, on any device.
 
