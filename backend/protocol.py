@@ -16,27 +16,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgpack
 import numpy as np
 
-VERSION = 1
-MAX_HEADER_BYTES = 1024 * 1024  # 4,096 long paths fit
-MAX_FRAMES = 16  # header + arrays
-MAX_ARRAY_BYTES = 256 * 1024 * 1024
-MAX_MESSAGE_BYTES = 512 * 1024 * 1024
-MAX_SOURCES = 4096
-MAX_PEOPLE = 64
-MAX_IMAGES = 8  # encoded images that one `recover` may carry
-HEARTBEAT_SECONDS = 1.0  # the client pings this often; the server answers at once
-LIVENESS_SECONDS = 10.0  # silence after which the client takes the server for dead
-CLIENT_SILENCE_SECONDS = (
-    60.0  # the server waits longer: Blender may hold Python up, a lost connection shows sooner
+from .protocol_messages import (
+    CLIENT_SILENCE_SECONDS,
+    DTYPES,
+    HEARTBEAT_SECONDS,
+    LIVENESS_SECONDS,
+    MAX_ARRAY_BYTES,
+    MAX_CHUNKS,
+    MAX_FRAMES,
+    MAX_HEADER_BYTES,
+    MAX_IMAGES,
+    MAX_MESSAGE_BYTES,
+    MAX_PEOPLE,
+    MAX_SOURCES,
+    MESSAGES,
+    RESULT_WINDOW,
+    VERSION,
+    Array,
+    Field,
+    Message,
 )
-RESULT_WINDOW = 4  # results a server may send ahead of the client's `ack`
-DTYPES = ("|u1", "<i4", "<f4", "<f8")
+
+__all__ = [
+    "CLIENT_SILENCE_SECONDS",
+    "DTYPES",
+    "HEARTBEAT_SECONDS",
+    "LIVENESS_SECONDS",
+    "MAX_ARRAY_BYTES",
+    "MAX_CHUNKS",
+    "MAX_FRAMES",
+    "MAX_HEADER_BYTES",
+    "MAX_IMAGES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_PEOPLE",
+    "MAX_SOURCES",
+    "MESSAGES",
+    "RESULT_WINDOW",
+    "VERSION",
+    "Array",
+    "Field",
+    "Message",
+    "ProtocolError",
+    "decode",
+    "encode",
+]
 
 
 class ProtocolError(ValueError):
@@ -50,268 +78,6 @@ class ProtocolError(ValueError):
         self.code = code
         self.request = ""
         self.job = ""
-
-
-@dataclass(frozen=True)
-class Field:
-    """One header field: python type, what it means (with unit), and its limits.
-
-    `item` describes every element of a list or every value of a map; `keys` the fixed keys of a map instead.
-    `letter` ties a list's length to that dimension of the message's arrays.
-    """
-
-    type: type | tuple[type, ...]
-    doc: str
-    required: bool = True
-    low: float | None = None  # numbers: least value; str, list: least length
-    high: float | None = None  # numbers: largest value; str, list: largest length
-    item: Field | None = None
-    keys: Mapping[str, Field] | None = None
-    letter: str | None = None
-
-
-@dataclass(frozen=True)
-class Array:
-    """One array of a message: dtype, shape by letters (equal letters, equal numbers), meaning and unit."""
-
-    dtype: str
-    shape: tuple[str | int, ...]
-    doc: str
-    required: bool = True
-
-
-@dataclass(frozen=True)
-class Message:
-    sender: str  # "client" or "server"
-    doc: str
-    fields: Mapping[str, Field]
-    arrays: Mapping[str, Array]
-
-
-def _text(doc: str, high: int = 4096) -> Field:
-    return Field(str, doc, True, 0, high)
-
-
-def _per_person(doc: str, high: float) -> Field:
-    return Field(list, doc, True, 0, MAX_PEOPLE, Field(float, "", low=0, high=high), letter="P")
-
-
-_MODEL = Field(
-    dict,
-    "a model",
-    keys={
-        "name": _text("name", high=128),
-        "label": _text("name to show", high=128),
-        "ready": Field(bool, "whether it can run now"),
-        "body": _text("body that its answers belong to", high=128),
-        "license": _text("licence of its results", high=512),
-        "hint": _text("what is missing and where to get it; empty when ready"),
-    },
-)
-_BODY = Field(
-    dict,
-    "a body",
-    keys={
-        "name": _text("name", high=128),
-        "label": _text("name to show", high=128),
-        "license": _text("licence", 512),
-    },
-)
-_JOB = _text("id of the job, chosen by the client", high=64)
-
-MESSAGES: dict[str, Message] = {
-    # ---- client -> server ------------------------------------------------------------
-    "hello": Message(
-        "client",
-        "First message of every client; nothing else is answered before it.",
-        {
-            "token": _text("the token of the server's ready line", high=128),
-            "client": _text("name and version of the client", high=128),
-        },
-        {},
-    ),
-    "ping": Message("client", f"Sent every {HEARTBEAT_SECONDS:g} s while connected.", {}, {}),
-    "get_body": Message(
-        "client",
-        "Ask for a body model's arrays.",
-        {"body": _text("name of a body, as `welcome` lists it", high=128)},
-        {},
-    ),
-    "recover": Message(
-        "client",
-        "Start a job: recover the people in each source.",
-        {
-            "job": _JOB,
-            "sources": Field(
-                list,
-                "paths of images on the server's machine; an empty one takes the next `image*` array instead",
-                True,
-                1,
-                MAX_SOURCES,
-                _text("path"),
-            ),
-            "model": _text("name of a model, as `welcome` lists it", high=128),
-            "people": _text("`all`, `largest`, or the greatest number of people per image, 1..64", high=16),
-            "focal_px": Field(
-                float,
-                "focal length in pixels of the upright image; 0: from EXIF, else a guess",
-                False,
-                0,
-                1e6,
-            ),
-        },
-        {
-            f"image{k}": Array("|u1", ("N",), "an encoded image file (PNG, JPEG, …)", False)
-            for k in range(MAX_IMAGES)
-        },
-    ),
-    "ack": Message(
-        "client",
-        f"A result was taken. The server sends at most {RESULT_WINDOW} results ahead.",
-        {"job": _JOB, "index": Field(int, "index of the source", low=0, high=MAX_SOURCES)},
-        {},
-    ),
-    "cancel": Message(
-        "client", "Stop a job. Answered by `cancelled` once nothing more will come.", {"job": _JOB}, {}
-    ),
-    "shutdown": Message(
-        "client", "End the server (only from the client that started it: same token).", {}, {}
-    ),
-    # ---- server -> client ------------------------------------------------------------
-    "welcome": Message(
-        "server",
-        "Answer to `hello`.",
-        {
-            "server": _text("name and version of the server", high=128),
-            "device": _text(
-                "`cpu` or the name of the GPU; `auto` or `cuda` while the worker still starts", high=128
-            ),
-            "models": Field(list, "the models, those that can run first", True, 0, 256, _MODEL),
-            "bodies": Field(list, "the bodies", True, 0, 256, _BODY),
-        },
-        {},
-    ),
-    "pong": Message("server", "Answer to `ping`.", {}, {}),
-    "body": Message(
-        "server",
-        "Answer to `get_body`: an SMPL-format body, y up, facing +z, metres.",
-        {
-            "name": _text("name of the body", high=128),
-            "license": _text("its licence", high=512),
-            "joint_names": Field(list, "names of the J joints", True, 1, 256, _text("name", 64), letter="J"),
-        },
-        {
-            "v_template": Array("<f4", ("V", 3), "rest vertices at betas 0, m"),
-            "faces": Array("<i4", ("F", 3), "vertex indices, counter-clockwise from outside"),
-            "shapedirs": Array("<f4", ("V", 3, "B"), "shape blend shapes, m per unit beta"),
-            "posedirs": Array(
-                "<f4", ("V", 3, "C"), "pose correctives for R - I of joints 1..J-1, row-major, C = 9 (J-1), m"
-            ),
-            "weights": Array("<f4", ("V", "J"), "skinning weights, rows sum to 1"),
-            "parents": Array("<i4", ("J",), "parent of each joint, -1 for the root"),
-            "joints_template": Array("<f4", ("J", 3), "rest joints at betas 0, m"),
-            "joints_shapedirs": Array("<f4", ("J", 3, "B"), "joint shift per unit beta, m"),
-            "uv": Array("<f4", ("L", 2), "UV per face corner, L = 3 F, 0..1, v up", False),
-            "part_ids": Array("<i4", ("V",), "index of the body part of each vertex (a joint index)", False),
-        },
-    ),
-    "accepted": Message(
-        "server", "Answer to `recover`.", {"job": _JOB, "queued": Field(int, "jobs ahead of it", low=0)}, {}
-    ),
-    "progress": Message(
-        "server",
-        "Sent as work goes on, at most 20 times a second.",
-        {
-            "job": _JOB,
-            "fraction": Field(float, "part of the job done", low=0, high=1),
-            "stage": _text("`queued`, `loading`, `decode`, `detect`, `fit`", high=32),
-            "done": Field(int, "sources finished", low=0),
-            "total": Field(int, "sources in the job", low=0),
-        },
-        {},
-    ),
-    "result": Message(
-        "server",
-        "One source is finished. P people, none is an answer too.",
-        {
-            "job": _JOB,
-            "index": Field(int, "index of the source", low=0),
-            "source": _text("the source as given"),
-            "model": _text("model used", high=128),
-            "body": _text("body that poses, betas and vertices belong to", high=128),
-            "license": _text("licence of the result", high=512),
-            "notice": replace(
-                _text("what everybody must know who uses the result, e.g. that the weights are for testing"),
-                required=False,
-            ),
-            "camera": Field(
-                list,
-                "fx, fy, cx, cy in px, width, height in px of the upright image",
-                True,
-                6,
-                6,
-                Field(float, ""),
-            ),
-            "seconds": Field(dict, "time of each stage, s", True, 0, 32, Field(float, "", low=0)),
-            "scores": _per_person("detection score of each person, 0..1", 1),
-            "reprojection_px": _per_person("mean reprojection error of each person, px", 1e9),
-            "reprojection_relative": _per_person("the same over the person's height in the picture", 1e9),
-        },
-        {
-            "poses": Array(
-                "<f4",
-                ("P", "J", 3),
-                "axis-angle, parent-relative, rad; the root's turns into the camera frame",
-            ),
-            "betas": Array("<f4", ("P", "B"), "shape"),
-            "trans": Array(
-                "<f4", ("P", 3), "SMPL translation in the camera frame (x right, y down, z forward), m"
-            ),
-            "joints": Array("<f4", ("P", "J", 3), "camera frame, m"),
-            "vertices": Array("<f4", ("P", "V", 3), "camera frame, m"),
-            "confidence": Array("<f4", ("P", "J"), "how well the photo supports each joint, 0..1"),
-            "keypoints2d": Array("<f4", ("P", "K", 3), "x px, y px, visibility 0..1"),
-            "boxes": Array("<f4", ("P", 4), "x0 y0 x1 y1, px"),
-            "mirrored": Array(
-                "|u1", ("P",), "1: a left hand, of the body mirrored in x; absent: nobody", False
-            ),
-            "picture": Array(
-                "|u1",
-                ("N",),
-                "upright PNG, sent where the file as it is would show otherwise (EXIF, CMYK)",
-                False,
-            ),
-        },
-    ),
-    "source_failed": Message(
-        "server",
-        "One source could not be used; the job goes on with the next.",
-        {
-            "job": _JOB,
-            "index": Field(int, "index of the source", low=0),
-            "source": _text("the source as given"),
-            "code": _text("stable word for programs", high=64),
-            "message": _text("what happened and what was expected"),
-            "hint": _text("what to do next"),
-        },
-        {},
-    ),
-    "done": Message(
-        "server", "The job is finished.", {"job": _JOB, "seconds": Field(float, "duration, s", low=0)}, {}
-    ),
-    "cancelled": Message("server", "The job was stopped; results sent before stay valid.", {"job": _JOB}, {}),
-    "error": Message(
-        "server",
-        "A request failed as a whole.",
-        {
-            "job": _text("id of the job, or empty", high=64),
-            "code": _text("stable word for programs", high=64),
-            "message": _text("what happened and what was expected"),
-            "hint": _text("what to do next"),
-        },
-        {},
-    ),
-}
 
 
 def encode(

@@ -78,12 +78,15 @@ def build_backend_wheel(target: Path) -> Path:
     return wheels[0]
 
 
+SHARED = ("protocol.py", "protocol_messages.py")  # files of the backend that the add-on has too
+
+
 def stage(target: Path, wheels: list[Path]) -> None:
     """Everything that the zip holds."""
     source = ROOT / "blender_addon"
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "protocol.py"))
-    # a link in the checkout, which on Windows may be a text file with the link's target
-    shutil.copyfile(ROOT / "backend" / "protocol.py", target / "protocol.py")
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", *SHARED))
+    for name in SHARED:  # links in the checkout, which on Windows may be text files with the link's target
+        shutil.copyfile(ROOT / "backend" / name, target / name)
     for file in (MANIFEST, ROOT / "LICENSE"):
         shutil.copyfile(file, target / file.name)
     (target / "wheels").mkdir()

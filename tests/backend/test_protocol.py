@@ -15,7 +15,7 @@ import pytest
 from backend import protocol
 from backend.protocol import Array, Field, ProtocolError, decode, encode
 
-SIZES = {"P": 2, "J": 3, "B": 10, "V": 7, "F": 4, "C": 18, "K": 5, "L": 12, "N": 6}
+SIZES = {"P": 2, "J": 3, "B": 10, "V": 7, "F": 4, "C": 18, "K": 5, "L": 12, "N": 6, "H": 4, "W": 5}
 
 
 def example_value(rule: Field) -> Any:

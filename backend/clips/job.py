@@ -1,0 +1,194 @@
+"""The job file: everything that recovering one clip depends on, as JSON that panel, command line and farm share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from backend.errors import BadInput
+from backend.export.files import atomic_path
+from backend.models.registry import DEFAULT_MODEL
+from backend.recovery import people_limit
+
+VERSION = 1
+FOOT_LOCKS = ("auto", "always", "never")
+# what the motions alone depend on: they are made again from the journal, nothing is looked at again
+_MOTION_SETTINGS = ("people", "smoothing", "foot_lock", "height_m", "merge", "split", "keep")
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """Raises BadInput `bad_job` where a value is not what its comment says."""
+
+    source: str  # a video, a folder of pictures, or one picture of a numbered sequence
+    out: str  # folder of the journal and the results
+    model: str = DEFAULT_MODEL
+    first: int = 0  # clip frames are counted from 0
+    last: int | None = None  # the last frame that is recovered; None: the clip's last
+    step: int = 1  # every so many frames
+    fps: str = ""  # frame rate of a sequence, "24" or "30000/1001"; a video has its own
+    focal_px: float = 0.0  # of the upright frame; 0: 1.2 times its long side
+    people: str = "all"  # all, largest, or a number
+    smoothing: float = 0.5  # 0 none .. 1 most
+    foot_lock: str = "auto"  # auto, always, never
+    height_m: float = 0.0  # height of the person seen longest: sets the scale; 0: unknown
+    merge: tuple[tuple[int, ...], ...] = ()  # ids that are one person
+    split: tuple[tuple[int, int], ...] = ()  # (id, frame): from that frame on it is another person
+    keep: tuple[int, ...] = ()  # ids to recover; none: by `people`
+    version: int = field(default=VERSION, compare=False)
+
+    def __post_init__(self) -> None:
+        checks: tuple[tuple[str, bool, str], ...] = (
+            ("version", self.version == VERSION, f"{VERSION}, the version of job files known here"),
+            ("source", bool(self.source), "the path of a clip"),
+            ("out", bool(self.out), "the path of a folder"),
+            ("first", self.first >= 0, "0 or more"),
+            ("last", self.last is None or self.last >= self.first, "the last frame, `first` or later"),
+            ("step", self.step >= 1, "1 or more"),
+            ("fps", not self.fps or _rate(self.fps) is not None, "a frame rate as 24 or 30000/1001"),
+            ("focal_px", 0 <= self.focal_px <= 1e6, "a focal length in pixels"),
+            ("smoothing", 0 <= self.smoothing <= 1, "from 0 to 1"),
+            ("foot_lock", self.foot_lock in FOOT_LOCKS, f"one of {', '.join(FOOT_LOCKS)}"),
+            ("height_m", self.height_m == 0 or 0.4 <= self.height_m <= 2.6, "0, or 0.4 to 2.6 metres"),
+        )
+        for name, good, wanted in checks:
+            if not good:
+                raise _bad(f"{name} is {getattr(self, name)!r}, it must be {wanted}")
+        people_limit(self.people)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frame rate of a sequence, None where it is not given."""
+        return _rate(self.fps)
+
+    @property
+    def clip_key(self) -> str:
+        """Changes with every setting that the journal depends on; the clip's place and content are no settings."""
+        skip = {*_MOTION_SETTINGS, "source", "out", "version"}
+        return _digest({k: v for k, v in asdict(self).items() if k not in skip})
+
+    @property
+    def motion_key(self) -> str:
+        """Changes with every setting that the final motions depend on besides the journal."""
+        return _digest({k: getattr(self, k) for k in _MOTION_SETTINGS})
+
+    def save(self, path: Path) -> None:
+        """Write the job file, whole or not at all.  Raises RecoverMeshError `disk_full`, `unwritable`."""
+        content = {"recover_mesh": "clip", **asdict(self)}
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> ClipJob:
+        """Read a job file; paths in it are relative to its folder.  Raises BadInput `bad_job`, `file_missing`."""
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise _bad("it is too large", path)
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BadInput("file_missing", f"There is no job file {path}.", "Check the name.") from None
+        except (OSError, ValueError) as error:
+            raise _bad(f"it cannot be read: {error}", path) from None
+        if not isinstance(content, dict) or content.pop("recover_mesh", None) != "clip":
+            raise _bad('it is no map with "recover_mesh": "clip"', path)
+        job = cls.from_fields(content)
+        folder = path.resolve().parent
+        return replace(job, source=str(folder / job.source), out=str(folder / job.out))
+
+    @classmethod
+    def from_fields(cls, content: dict[str, Any]) -> ClipJob:
+        """From the values of a job file.  Raises BadInput `bad_job`."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(content) - known)
+        if unknown:
+            raise _bad(f"{', '.join(unknown)}: there is no such setting")
+        missing = {"source", "out"} - set(content)
+        if missing:
+            raise _bad(f"{', '.join(sorted(missing))} is missing")
+        values = {}
+        for name, value in content.items():
+            take, wanted = _TYPES[name]
+            try:
+                values[name] = take(value)
+            except (TypeError, ValueError):
+                raise _bad(f"{name} is {value!r}, it must be {wanted}") from None
+        return cls(**values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError
+    return float(value)
+
+
+def _wholes(value: Any) -> tuple[int, ...]:
+    return tuple(_whole(one) for one in value)
+
+
+def _groups(value: Any) -> tuple[tuple[int, ...], ...]:
+    return tuple(_wholes(one) for one in value)
+
+
+def _cuts(value: Any) -> tuple[tuple[int, int], ...]:
+    cuts = _groups(value)
+    if any(len(cut) != 2 for cut in cuts):
+        raise ValueError
+    return tuple((cut[0], cut[1]) for cut in cuts)
+
+
+_TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "source": (_text, "a path"),
+    "out": (_text, "a path"),
+    "model": (_text, "a text"),
+    "first": (_whole, "a whole number"),
+    "last": (lambda value: None if value is None else _whole(value), "a whole number or null"),
+    "step": (_whole, "a whole number"),
+    "fps": (_text, "a text"),
+    "focal_px": (_number, "a number"),
+    "people": (_text, "a text"),
+    "smoothing": (_number, "a number"),
+    "foot_lock": (_text, "a text"),
+    "height_m": (_number, "a number"),
+    "merge": (_groups, "a list of lists of ids"),
+    "split": (_cuts, "a list of [id, frame]"),
+    "keep": (_wholes, "a list of ids"),
+    "version": (_whole, "a whole number"),
+}
+
+
+def _rate(text: str) -> Fraction | None:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return None
+    return rate if 0 < rate <= 1000 else None
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _bad(why: str, path: Path | None = None) -> BadInput:
+    name = "The job" if path is None else f"The job file {path}"
+    return BadInput(
+        "bad_job", f"{name} cannot be used: {why}.", "Correct it, or let the panel write a new one."
+    )

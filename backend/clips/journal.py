@@ -1,0 +1,168 @@
+"""The journal: every finished chunk of a clip on disk, so that whatever dies, the job goes on where it stopped.
+
+    OUT/journal/journal.json        what the chunks were made from: clip, settings, version
+    OUT/journal/chunk-000000.npz    rows of a chunk's people, and the state after it
+
+A chunk is written beside its place, flushed to the disk and renamed: it is there whole or not at all.  Chunks are
+used up to the first that is missing or damaged; what lies behind that is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput, RecoverMeshError
+from backend.export.files import atomic_path
+
+VERSION = 1  # rises when chunks made by an older program must not be continued
+_HEADER = "journal.json"
+Arrays = dict[str, np.ndarray]
+
+
+class Journal:
+    """One clip's chunks.  Only one process writes a journal at a time (see `lock`)."""
+
+    def __init__(self, out: Path, key: str, fingerprint: str) -> None:
+        """Open or begin.  key: `ClipJob.clip_key`.  fingerprint: of the clip's content.
+
+        Chunks made with other settings, by another program version, or from another clip are set aside, as
+        `journal-old`, never mixed in.  Raises RecoverMeshError `disk_full`, `unwritable`.
+        """
+        self.folder = out / "journal"
+        self._about = {"version": VERSION, "key": key, "fingerprint": fingerprint}
+        self.resumed = 0  # chunks that were there
+        self.set_aside = False
+        header = self._read_header()
+        if header != self._about:
+            if header is not None or any(self.folder.glob("chunk-*.npz")):
+                self._put_aside(out)
+            self._write_header()
+        self.count = self._whole_chunks()
+        self.resumed = self.count
+
+    def _read_header(self) -> dict[str, Any] | None:
+        try:
+            content = json.loads((self.folder / _HEADER).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def _put_aside(self, out: Path) -> None:
+        old = out / "journal-old"
+        try:
+            shutil.rmtree(old, ignore_errors=True)
+            self.folder.rename(old)
+        except OSError as error:
+            raise RecoverMeshError(
+                "unwritable",
+                f"The journal of another job in {self.folder} cannot be moved away ({error.strerror}).",
+                "Choose another folder for the results.",
+            ) from None
+        self.set_aside = True
+
+    def _write_header(self) -> None:
+        with atomic_path(self.folder / _HEADER) as temporary:
+            temporary.write_text(json.dumps(self._about), encoding="utf-8")
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"chunk-{index:06d}.npz"
+
+    def _whole_chunks(self) -> int:
+        """How many chunks from the first on are whole.  Only the last can be damaged by a crash: it alone is read."""
+        count = 0
+        while self._path(count).is_file():
+            count += 1
+        while count and self._try(count - 1) is None:
+            count -= 1
+        return count
+
+    def _try(self, index: int) -> Arrays | None:
+        try:
+            with np.load(self._path(index), allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def read(self, index: int) -> Arrays:
+        """One chunk.  Raises BadInput `bad_journal` where the disk gives something else than what was written."""
+        chunk = self._try(index)
+        if chunk is None:
+            raise BadInput(
+                "bad_journal",
+                f"{self._path(index)} is damaged.",
+                "Delete it and what follows: those frames are recovered again.",
+            )
+        return chunk
+
+    def __iter__(self) -> Iterator[Arrays]:
+        return (self.read(index) for index in range(self.count))
+
+    def append(self, chunk: Arrays) -> None:
+        """Add the next chunk; on return it survives a power cut.  Raises RecoverMeshError `disk_full`, `unwritable`."""
+        path = self._path(self.count)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **chunk)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(self.folder)
+        self.count += 1
+
+
+class JournalLock:
+    """Held while a process works on a folder.  A lock whose process has ended is nobody's."""
+
+    def __init__(self, out: Path) -> None:
+        """Raises BadInput `job_running` where a living process holds it."""
+        self._path = out / "journal.lock"
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+b")
+            _lock(self._file.fileno())
+        except BlockingIOError:
+            raise BadInput(
+                "job_running",
+                f"Another process works on {out} already.",
+                "Wait for it, cancel it, or choose another folder.",
+            ) from None
+        except OSError as error:
+            raise RecoverMeshError(
+                "unwritable",
+                f"Cannot write to {out} ({error.strerror or error}).",
+                "Choose a folder that you may write to.",
+            ) from None
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """A renamed file is safe only when its folder is on the disk too; Windows does that by itself."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """The operating system's own lock: it ends with the process, however that ends."""
+    if os.name == "nt":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            raise BlockingIOError from None
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
