@@ -15,9 +15,9 @@ from backend.media import encode_png, load_image
 from backend.models.pose2mesh_joints import POSE_SETS
 from backend.models.registry import DEFAULT_MODEL, get_model
 from backend.people.keypoint_file import KeypointFile, read_keypoints
+from backend.people.limit import people_limit
 from backend.people.mediapipe_detector import MediaPipeDetector
 from backend.people.person import DetectedPerson, PersonDetector
-from backend.protocol import MAX_PEOPLE
 from backend.results import Camera, FrameResult
 
 if TYPE_CHECKING:
@@ -25,21 +25,6 @@ if TYPE_CHECKING:
 
 # Without EXIF the focal length is unknown; a phone's main camera sees about 45 degrees across the long side
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
-
-
-def people_limit(people: str) -> int | None:
-    """`all` -> None, `largest` -> 1, `N` -> N.  Raises BadInput `bad_people`."""
-    if people == "all":
-        return None
-    if people == "largest":
-        return 1
-    if people.isdecimal() and 1 <= int(people) <= MAX_PEOPLE:
-        return int(people)
-    raise BadInput(
-        "bad_people",
-        f"People cannot be {people!r}.",
-        f"Use all, largest, or a number from 1 to {MAX_PEOPLE}.",
-    )
 
 
 def _hand_detector() -> PersonDetector:

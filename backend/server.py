@@ -23,9 +23,10 @@ from typing import Any
 import zmq
 
 from backend import __version__, protocol
+from backend.clips.job import ClipJob
 from backend.errors import BadInput, RecoverMeshError
 from backend.serving.catalogue import bodies, check_body, check_model, models
-from backend.serving.jobs import Job
+from backend.serving.jobs import ClipJobState, Job
 from backend.serving.messages import error_fields
 from backend.serving.scheduler import Scheduler
 from backend.serving.security import CurveServer, bind_address, choose_token, same_token
@@ -54,6 +55,7 @@ class ServerOptions:
     watch_stdin: bool = False
     factory: str = "backend.recovery:Recoverer"
     body_source: str = "backend.serving.worker:read_body"
+    clip_factory: str = "backend.clips.run:ClipRun"
     task_seconds: float = 600.0  # a picture that takes longer hangs: the worker is ended
 
 
@@ -76,7 +78,7 @@ class Server:
             raise
         self._wake = Wake()
         self._sessions = Sessions(self._socket)
-        names = ("factory", "body_source", "device", "model", "precision")
+        names = ("factory", "body_source", "clip_factory", "device", "model", "precision")
         settings = {name: getattr(options, name) for name in names}
         self._worker = WorkerProcess(settings, self._wake)
         self._scheduler = Scheduler(self._worker, self._sessions, options.device, options.task_seconds)
@@ -221,6 +223,14 @@ class Server:
             float(header.get("focal_px", 0.0)),
         )
         self._scheduler.submit(job)
+
+    def _on_recover_clip(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        file = Path(header["file"])
+        check_model(ClipJob.load(file).model)
+        state = ClipJobState(
+            client, header["job"], header["request"], [], deque(), "", "all", 0.0, file=str(file)
+        )
+        self._scheduler.submit(state)
 
     def _on_ack(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._scheduler.acknowledge(client, header["job"], header["index"])

@@ -25,16 +25,20 @@ from .client_events import (
     FINAL_EVENTS,
     Body,
     Cancelled,
+    Chunk,
     ClientError,
+    Clip,
     CurveKeys,
     Done,
     Error,
     Event,
     EventQueue,
+    People,
     Progress,
     Result,
     SourceFailed,
     Welcome,
+    event_of,
 )
 from .client_link import Link, check_endpoint
 
@@ -42,12 +46,15 @@ __all__ = [
     "FINAL_EVENTS",
     "Body",
     "Cancelled",
+    "Chunk",
     "Client",
     "ClientError",
+    "Clip",
     "CurveKeys",
     "Done",
     "Error",
     "Job",
+    "People",
     "Progress",
     "Result",
     "SourceFailed",
@@ -81,7 +88,7 @@ class Job:
             self._client._send(protocol.encode("cancel", self.id, job=self.id))
 
     def _taken(self, event: Event) -> None:
-        if isinstance(event, Result) and not self._over:
+        if isinstance(event, Result | Chunk) and not self._over:
             self._client._send(protocol.encode("ack", self.id, job=self.id, index=event.index))
 
     def _put(self, event: Event) -> None:
@@ -163,6 +170,22 @@ class Client:
             )
         except protocol.ProtocolError as error:
             raise ClientError(error.code, f"These sources cannot be sent: {error}.", "") from None
+        return self._start(job, frames)
+
+    def recover_clip(self, file: str) -> Job:
+        """Start, or go on with, the clip of a job file on the backend's machine; returns at once.
+
+        Events: Clip, Chunk and People as they come.  Raises ClientError: bad_source, not_connected, backend_lost.
+        """
+        paths, _ = self._sources([file])
+        job = Job(self, [file])
+        try:
+            frames = protocol.encode("recover_clip", job.id, job=job.id, file=paths[0])
+        except protocol.ProtocolError as error:
+            raise ClientError(error.code, f"This job cannot be sent: {error}.", "") from None
+        return self._start(job, frames)
+
+    def _start(self, job: Job, frames: Sequence[bytes | memoryview]) -> Job:
         self._checked_link()
         self._jobs[job.id] = job
         self._send(frames)
@@ -281,7 +304,7 @@ class Client:
             )
         elif "job" in header:
             job = self._jobs.get(header["job"] or header["request"])
-            event = _event(kind, header, arrays, job)
+            event = None if job is None else event_of(kind, header, arrays, len(job.sources))
             if job is not None and event is not None:
                 job._put(event)
                 if job.finished:
@@ -289,27 +312,3 @@ class Client:
 
 
 _CLOSED = ("closed", "The connection was closed.", "Connect again.")
-
-
-def _event(kind: str, header: dict[str, Any], arrays: dict[str, Any], job: Job | None) -> Event | None:
-    if job is None:
-        return None  # it ended in the meantime
-    if kind == "accepted":
-        return Progress(0.0, "queued", 0, len(job.sources))
-    if kind == "progress":
-        return Progress(header["fraction"], header["stage"], header["done"], header["total"])
-    if kind == "result":
-        names = ("index", "source", "model", "body", "license", "camera", "seconds")
-        numbers = ("scores", "reprojection_px", "reprojection_relative")
-        copies = {name: array.copy() for name, array in arrays.items()}
-        fields = {name: header[name] for name in (*names, *numbers)}
-        return Result(**fields, arrays=copies, notice=header.get("notice", ""))
-    if kind == "source_failed":
-        return SourceFailed(*(header[name] for name in ("index", "source", "code", "message", "hint")))
-    if kind == "done":
-        return Done(header["seconds"])
-    if kind == "cancelled":
-        return Cancelled()
-    if kind == "error" and header["code"] != "unknown_job":  # a cancel that came too late is no failure
-        return Error(header["code"], header["message"], header["hint"])
-    return None

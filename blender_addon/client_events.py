@@ -71,12 +71,17 @@ class Body:
 
 @dataclass(frozen=True)
 class Progress:
-    """fraction 0..1 of the job; stage: queued, loading, decode, detect, fit; done of total sources."""
+    """fraction 0..1 of the job; stage: queued, loading, decode, detect, fit, refine; done of total sources or frames.
+
+    rate: frames per second of a clip, left: seconds to go; 0 while unknown.
+    """
 
     fraction: float
     stage: str
     done: int
     total: int
+    rate: float = 0.0
+    left: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,31 @@ class Result:
     reprojection_relative: list[float]
     arrays: dict[str, np.ndarray]
     notice: str = ""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a clip is.  header: the fields of the protocol's `clip`."""
+
+    header: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some frames of a clip: `chunk` of the protocol.  world: 12 numbers.  final ones replace what came before."""
+
+    index: int
+    final: bool
+    lost: list[str]
+    world: list[float]
+    arrays: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class People:
+    """Who is in a clip: arrays people, first, last, seen, kept, thumbnails of the protocol's `people`."""
+
+    arrays: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -135,7 +165,38 @@ class Error:
 
 
 FINAL_EVENTS = (Done, Cancelled, Error)
-Event = Progress | Result | SourceFailed | Done | Cancelled | Error
+Event = Progress | Result | Clip | Chunk | People | SourceFailed | Done | Cancelled | Error
+
+
+def event_of(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray], sources: int) -> Event | None:
+    """A message of a job -> the event to hand over; sources: how many the job has."""
+    if kind == "accepted":
+        return Progress(0.0, "queued", 0, sources)
+    if kind == "progress":
+        numbers = (header.get("rate", 0.0), header.get("left", 0.0))
+        return Progress(header["fraction"], header["stage"], header["done"], header["total"], *numbers)
+    # arrays are views of a message that ZeroMQ takes back
+    copies = {name: array.copy() for name, array in arrays.items()}
+    if kind == "result":
+        names = ("index", "source", "model", "body", "license", "camera", "seconds")
+        numbers = ("scores", "reprojection_px", "reprojection_relative")
+        fields = {name: header[name] for name in (*names, *numbers)}
+        return Result(**fields, arrays=copies, notice=header.get("notice", ""))
+    if kind == "clip":
+        return Clip(header)
+    if kind == "chunk":
+        return Chunk(*(header[name] for name in ("index", "final", "lost", "world")), copies)
+    if kind == "people":
+        return People(copies)
+    if kind == "source_failed":
+        return SourceFailed(*(header[name] for name in ("index", "source", "code", "message", "hint")))
+    if kind == "done":
+        return Done(header["seconds"])
+    if kind == "cancelled":
+        return Cancelled()
+    if kind == "error" and header["code"] != "unknown_job":  # a cancel that came too late is no failure
+        return Error(header["code"], header["message"], header["hint"])
+    return None
 
 
 class EventQueue(queue.Queue):

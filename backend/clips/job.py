@@ -14,7 +14,7 @@ from typing import Any
 from backend.errors import BadInput
 from backend.export.files import atomic_path
 from backend.models.registry import DEFAULT_MODEL
-from backend.recovery import people_limit
+from backend.people.limit import people_limit
 
 VERSION = 1
 FOOT_LOCKS = ("auto", "always", "never")

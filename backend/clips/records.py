@@ -59,3 +59,46 @@ class World:
     def points(self, camera_points: np.ndarray) -> np.ndarray:
         """(..., 3) camera frame -> world."""
         return camera_points @ self.rotation.T + self.translation
+
+
+@dataclass(frozen=True)
+class ClipChunk:
+    """N rows, each one person in one frame.  Provisional ones come while the clip is read; final ones replace them."""
+
+    final: bool
+    people: np.ndarray  # (P,) int ids
+    betas: np.ndarray  # (P, B)
+    frames: np.ndarray  # (N,) int
+    person: np.ndarray  # (N,) int id
+    poses: np.ndarray  # (N, J, 3)
+    trans: np.ndarray  # (N, 3)
+    confidence: np.ndarray  # (N, J)
+    filled: np.ndarray  # (N,) bool
+    contacts: np.ndarray  # (N, 2) bool
+    reprojection_px: np.ndarray  # (N,)
+    world: World
+    lost: tuple[str, ...] = ()  # what could not be used, in words
+
+
+@dataclass(frozen=True)
+class ClipPeople:
+    """Who is in a clip, in the order of how much is seen of them."""
+
+    ids: np.ndarray  # (P,) int
+    first: np.ndarray  # (P,) frame
+    last: np.ndarray  # (P,) frame
+    seen: np.ndarray  # (P,) number of frames
+    kept: np.ndarray  # (P,) bool: recovered
+    thumbnails: np.ndarray  # (P, H, W, 3) uint8 RGB
+
+
+@dataclass(frozen=True)
+class ClipProgress:
+    """done of total frames; rate in frames per second of work and left in seconds: 0 while unknown."""
+
+    stage: str  # decode, detect, fit, refine
+    fraction: float
+    done: int
+    total: int
+    rate: float = 0.0
+    left: float = 0.0

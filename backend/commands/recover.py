@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from backend.recovery import people_limit
+    from backend.people.limit import people_limit
 
     formats = _formats(args.export)
     people_limit(args.people)  # say what is wrong before the slow imports

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from backend.errors import RecoverMeshError
 from backend.protocol import RESULT_WINDOW
@@ -41,10 +42,14 @@ class Job:
     progress_sent: float = 0.0
 
     @property
+    def left(self) -> bool:
+        """Something is left to begin."""
+        return self.next_index < len(self.sources)
+
+    @property
     def may_run(self) -> bool:
         """A picture is left, none is with the worker, and the client has taken enough of the results."""
-        left = self.next_index < len(self.sources)
-        return left and not self.running and not self.over and len(self.unacked) < RESULT_WINDOW
+        return self.left and not self.running and not self.over and len(self.unacked) < RESULT_WINDOW
 
     @property
     def image_bytes(self) -> int:
@@ -57,6 +62,37 @@ class Job:
     def fraction(self) -> float:
         share = STAGE_SHARES.get(self.stage, 0.0) if self.running else 0.0
         return min(1.0, (self.finished + share) / len(self.sources))
+
+    def progress(self) -> dict[str, Any]:
+        """Fields of `progress`, but the job's id."""
+        return {
+            "fraction": self.fraction,
+            "stage": self.stage,
+            "done": self.finished,
+            "total": len(self.sources),
+        }
+
+
+@dataclass(eq=False)
+class ClipJobState(Job):
+    """One `recover_clip`.  The worker takes step after step, until it says that the clip is over."""
+
+    file: str = ""  # the job file
+    exhausted: bool = False
+    crashes: int = 0  # of the worker in a row, at this clip
+    numbers: dict[str, Any] = field(default_factory=dict)  # what the worker said of its progress
+
+    @property
+    def key(self) -> str:
+        """Name of the clip in the worker: clients choose the ids of their jobs freely."""
+        return f"{self.client.hex()}:{self.id}"
+
+    @property
+    def left(self) -> bool:
+        return not self.exhausted
+
+    def progress(self) -> dict[str, Any]:
+        return {"fraction": 0.0, "done": 0, "total": 0, **self.numbers, "stage": self.stage}
 
 
 class JobQueue:

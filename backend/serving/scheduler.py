@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import RecoverMeshError
-from backend.serving.jobs import PROGRESS_SECONDS, Job, JobQueue
+from backend.serving.jobs import PROGRESS_SECONDS, ClipJobState, Job, JobQueue
 from backend.serving.messages import error_fields
 from backend.serving.sessions import Sessions
 from backend.serving.worker_process import WorkerProcess
@@ -20,6 +20,7 @@ from backend.serving.worker_process import WorkerProcess
 log = logging.getLogger("recover-mesh.server")
 MAX_DEATHS = 3  # of workers in a row, after which waiting jobs are failed
 MAX_BODY_REQUESTS = 16
+MAX_CLIP_CRASHES = 2  # in a row: a clip goes on from its journal, but not for ever
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Scheduler:
         self._jobs.remove(job)
         if self._task is not None and self._task.job is job:
             self._worker.send({"do": "cancel", "task": self._task.number})
+        if isinstance(job, ClipJobState):
+            self._worker.send({"do": "forget", "clip": job.key})
 
     def _fail(self, job: Job, fields: dict[str, str]) -> None:
         self._drop(job)
@@ -105,13 +108,7 @@ class Scheduler:
         for job in self._jobs:
             if job.progress_wanted and now - job.progress_sent >= PROGRESS_SECONDS:
                 job.progress_wanted, job.progress_sent = False, now
-                fields = {
-                    "job": job.id,
-                    "fraction": job.fraction,
-                    "stage": job.stage,
-                    "done": job.finished,
-                    "total": len(job.sources),
-                }
+                fields = {"job": job.id, **job.progress()}
                 self._sessions.answer(job.client, "progress", job.request, fields, droppable=True)
 
     def _dispatch(self) -> None:
@@ -127,6 +124,10 @@ class Scheduler:
         if job is None:
             return
         index, job.next_index, job.running = job.next_index, job.next_index + 1, True
+        if isinstance(job, ClipJobState):
+            step = {"do": "clip", "clip": job.key, "job": job.id, "file": job.file}
+            self._begin(_Task(0, 0.0, job, index, job.client, job.request), step)
+            return
         source = job.sources[index]
         frames = [] if source else [job.images.popleft()]
         if not self._worker.ready:
@@ -158,6 +159,17 @@ class Scheduler:
         elif event == "stage":
             if task.job is not None and header["stage"] != "done":
                 task.job.set_stage(header["stage"])
+                if isinstance(task.job, ClipJobState):
+                    task.job.numbers = header["numbers"]
+        elif event == "part":
+            if isinstance(task.job, ClipJobState) and not task.job.over:
+                if header["chunk"] is not None:
+                    task.job.unacked.add(header["chunk"])
+                self._sessions.send(task.client, frames)
+        elif event == "step":
+            self._task = None
+            if isinstance(task.job, ClipJobState):
+                self._end_step(task.job, header["over"])
         else:
             self._task = None
             problem: dict[str, str] = {
@@ -187,11 +199,20 @@ class Scheduler:
             source = {"job": job.id, "index": index, "source": job.sources[index]}
             self._sessions.answer(job.client, "source_failed", job.request, {**source, **problem})
         if job.finished == len(job.sources):
-            self._jobs.remove(job)
-            seconds = time.monotonic() - job.started
-            self._sessions.answer(job.client, "done", job.request, {"job": job.id, "seconds": seconds})
+            self._end(job)
         else:
             job.progress_wanted = True
+
+    def _end_step(self, job: ClipJobState, over: bool) -> None:
+        job.running, job.crashes = False, 0
+        if over and not job.over:
+            job.exhausted = True
+            self._end(job)
+
+    def _end(self, job: Job) -> None:
+        self._jobs.remove(job)
+        seconds = time.monotonic() - job.started
+        self._sessions.answer(job.client, "done", job.request, {"job": job.id, "seconds": seconds})
 
     def _on_death(self, code: int) -> None:
         """Fail what it was busy with; after several deaths in a row also what waits: nothing would run it."""
@@ -205,7 +226,7 @@ class Scheduler:
         task, self._task = self._task, None
         if task is not None and task.job is not None:
             task.job.running = False
-            if not task.job.over:
+            if not task.job.over and not self._goes_on(task.job):
                 self._fail(task.job, fields)
         elif task is not None:
             self._sessions.answer(task.client, "error", task.request, {"job": "", **fields})
@@ -215,3 +236,11 @@ class Scheduler:
             while self._body_requests:
                 client, request, _ = self._body_requests.popleft()
                 self._sessions.answer(client, "error", request, {"job": "", **fields})
+
+    @staticmethod
+    def _goes_on(job: Job) -> bool:
+        """A clip is resumed from its journal by the next worker; a picture that ends workers is not tried again."""
+        if not isinstance(job, ClipJobState):
+            return False
+        job.crashes += 1
+        return job.crashes <= MAX_CLIP_CRASHES

@@ -4,16 +4,17 @@ Speaks `backend.serving.pipe` with the server over its standard input and output
 input closes, so that no worker outlives its server, however that died.
 
 Server -> worker: `recover` (task, request, job, index, source, model, people, focal_px; an image as frame),
-`body` (task, request, name), `cancel` (task).  Worker -> server: `ready` (device), `warm_failed`, `stage`
-(task, stage), and one end for each task: `result` (the wire's frames, ready to send), `source_failed`,
-`job_failed`, `given_up` (cancelled in the middle), `body` (the wire's frames), `body_failed`.
+`clip` (task, request, clip, job, file: one step of a clip), `forget` (clip), `body` (task, request, name),
+`cancel` (task).  Worker -> server: `ready` (device), `warm_failed`, `stage` (task, stage, of clips numbers),
+`part` (task, chunk, the wire's frames), and one end for each task: `result` (the wire's frames, ready to
+send), `source_failed`, `job_failed`, `given_up` (cancelled in the middle), `step` (of a clip: over),
+`body` (the wire's frames), `body_failed`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
 import json
 import logging
 import os
@@ -30,17 +31,12 @@ import numpy as np
 
 from backend import protocol
 from backend.errors import Cancelled, RecoverMeshError
+from backend.serving.clip_runs import ClipRuns, load_callable
 from backend.serving.messages import BodySizes, error_fields, result_message
 from backend.serving.pipe import read_message, write_message
 
 log = logging.getLogger("recover-mesh.worker")
 MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently used model goes first
-
-
-def load_callable(path: str) -> Callable[..., Any]:
-    """`package.module:name` -> the object of that name."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -62,6 +58,7 @@ class Worker:
         emit: Callable[..., None],
         budget: int = MODEL_MEMORY,
         precision: str = "fp32",
+        clip_factory: str = "backend.clips.run:ClipRun",
     ) -> None:
         self._factory = factory
         self._body_source = body_source
@@ -69,6 +66,7 @@ class Worker:
         self._emit = emit
         self._budget = budget
         self._precision = precision
+        self._clips = ClipRuns(clip_factory, self._recoverer, emit)
         self._models: OrderedDict[str, Any] = OrderedDict()
         self._sizes: dict[str, BodySizes] = {}
         self._cancelled: set[int] = set()
@@ -77,6 +75,10 @@ class Worker:
     def cancel(self, task: int) -> None:
         with self._lock:
             self._cancelled.add(task)
+
+    def _is_cancelled(self, task: int) -> bool:
+        with self._lock:
+            return task in self._cancelled
 
     def warm_up(self, model: str) -> None:
         """Load the first model before anybody asks, so that the first click is fast."""
@@ -97,6 +99,11 @@ class Worker:
         """Do one task and emit its end; never raises for what a task may do."""
         if task["do"] == "body":
             self._body(task)
+        elif task["do"] == "forget":
+            self._clips.forget(task["clip"])
+            return
+        elif task["do"] == "clip":
+            self._clips.step(task, self._is_cancelled)
         else:
             self._recover(task, frames)
         with self._lock:
@@ -130,9 +137,8 @@ class Worker:
         number = task["task"]
 
         def on_stage(stage: str) -> None:
-            with self._lock:
-                if number in self._cancelled:
-                    raise Cancelled
+            if self._is_cancelled(number):
+                raise Cancelled
             self._emit({"event": "stage", "task": number, "stage": stage[:32]})
 
         try:
@@ -193,7 +199,7 @@ def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def main(settings_json: str) -> int:
-    """settings_json: `factory`, `body_source`, `device`, `model` (the one to load at once; empty: none)."""
+    """settings_json: `factory`, `body_source`, `clip_factory`, `device`, `precision`, `model` (to load at once)."""
     settings = json.loads(settings_json)
     incoming, outgoing = _take_over_pipes()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
@@ -213,7 +219,8 @@ def main(settings_json: str) -> int:
         settings["body_source"],
         settings["device"],
         emit,
-        precision=settings.get("precision", "fp32"),
+        precision=settings["precision"],
+        clip_factory=settings["clip_factory"],
     )
     tasks: queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]] = queue.SimpleQueue()
 

@@ -1,0 +1,119 @@
+"""Frames of a clip -> rows of people, one chunk at a time; nothing is remembered that a chunk does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from backend.people.clip_detector import ClipDetector
+from backend.people.person import DetectedPerson
+from backend.people.tracking import Tracker
+from backend.results import Camera
+
+CHUNK_FRAMES = 16  # soon on the screen, and little is lost by a crash
+Arrays = dict[str, np.ndarray]
+
+
+class FrameSource(Protocol):
+    """What is read from a clip (`backend.video.Clip`)."""
+
+    lost: list[str]
+
+    def frames(self, start: int = 0) -> Iterator[Any]: ...
+
+
+class FirstGuess(Protocol):
+    """Bodies of a chunk's rows while the clip is read, warm-started by what the chunk before left."""
+
+    def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+        """rows: `frame`, `person` (N,) and the detections.  pixels: the chunk's pictures by `picture` (N,).
+        before: the same answer of the last chunk.  -> poses (N, J, 3), trans (N, 3), betas (N, B),
+        confidence (N, J), reprojection_px (N,)."""
+        ...
+
+
+class ClipReader:
+    """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
+
+    A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
+    `keypoints3d` (in the camera's axes), the bodies of `FirstGuess`; `tracker.*`, the tracker after it; `lost`, (L,)
+    texts, all that could not be used so far.
+    """
+
+    def __init__(
+        self,
+        clip: FrameSource,
+        camera: Camera,
+        detector: ClipDetector,
+        guess: FirstGuess,
+        last: Arrays | None,
+    ) -> None:
+        self._clip = clip
+        self._camera = camera
+        self._detector = detector
+        self._guess = guess
+        self._last = last or {}
+        state = {k.removeprefix("tracker."): v for k, v in self._last.items() if k.startswith("tracker.")}
+        self._tracker = Tracker.from_state(state) if state else Tracker()
+        start = int(self._last["numbers"][-1]) + 1 if last else 0
+        self._frames = clip.frames(start)
+        self._scanned = bool(last)
+
+    def close(self) -> None:
+        """Close the file."""
+        close = getattr(self._frames, "close", None)
+        if close is not None:
+            close()
+
+    def next_chunk(self, on_frame: Callable[[int, str], None]) -> Arrays | None:
+        """on_frame: called with the frames done in this chunk and the stage that begins; may raise to give up."""
+        numbers: list[int] = []
+        found: list[tuple[int, int, int, DetectedPerson]] = []
+        pictures: list[np.ndarray] = []
+        on_frame(0, "decode")
+        for frame in self._frames:
+            on_frame(len(numbers), "detect")
+            people = self._detector.detect(
+                frame.pixels, self._tracker.predictions(frame.number), full=not self._scanned
+            )
+            self._scanned = True
+            ids = self._tracker.update(frame.number, frame.pixels, people)
+            found += [
+                (frame.number, k, len(numbers), one) for k, one in zip(ids, people, strict=True) if k >= 0
+            ]
+            numbers.append(frame.number)
+            pictures.append(frame.pixels)
+            if len(numbers) == CHUNK_FRAMES:
+                break
+            on_frame(len(numbers), "decode")
+        if not numbers:
+            return None
+        on_frame(len(numbers), "fit")
+        rows = _rows(found)
+        guessed = self._guess.bodies(rows, pictures, self._last)
+        rows.pop("picture")
+        state = {f"tracker.{name}": value for name, value in self._tracker.state().items()}
+        lost = np.array(self._clip.lost, dtype=str)
+        self._last = {"numbers": np.array(numbers, np.int64), **rows, **guessed, **state, "lost": lost}
+        return self._last
+
+
+def _rows(found: list[tuple[int, int, int, DetectedPerson]]) -> Arrays:
+    people = [one for *_, one in found]
+
+    def stack(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = [np.asarray(getattr(one, name), np.float32) for one in people]
+        return np.stack(values) if values else np.zeros((0, *shape), np.float32)
+
+    ints = np.array([row[:3] for row in found], np.int64).reshape(-1, 3)
+    return {
+        "frame": ints[:, 0],
+        "person": ints[:, 1],
+        "picture": ints[:, 2],
+        "boxes": stack("box", (4,)),
+        "scores": stack("score", ()),
+        "keypoints2d": stack("keypoints2d", (33, 3)),
+        "keypoints3d": stack("keypoints3d", (33, 3)),
+    }

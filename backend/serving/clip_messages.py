@@ -1,0 +1,70 @@
+"""Records of a clip -> fields and arrays of the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backend.clips.records import ClipChunk, ClipPeople
+from backend.errors import RecoverMeshError
+from backend.serving.messages import clip as clip_text
+
+if TYPE_CHECKING:
+    from backend.clips.run import ClipRun
+
+Message = tuple[dict[str, Any], dict[str, np.ndarray]]
+_MOST_LOST = 256  # sentences that a message carries
+
+
+def clip_message(job: str, run: ClipRun) -> Message:
+    """`clip`: what the clip is."""
+    camera, info = run.camera, run.info
+    return {
+        "job": job,
+        "source": run.job.source,
+        "out": run.job.out,
+        "model": run.model_name,
+        "body": run.body_name,
+        "license": run.license,
+        "notice": clip_text(run.notice),
+        "camera": [
+            *map(float, (camera.fx, camera.fy, camera.cx, camera.cy)),
+            float(camera.width),
+            float(camera.height),
+        ],
+        "fps": [info.fps.numerator, info.fps.denominator],
+        "frames": info.frame_count,
+        "number": info.first_number,
+        "first": run.job.first,
+        "step": run.job.step,
+        "resumed": run.resumed,
+    }, {}
+
+
+def chunk_message(job: str, index: int, chunk: ClipChunk) -> Message:
+    """`chunk`.  Raises RecoverMeshError `not_finite` where the model gave NaN or infinity."""
+    names = ("people", "betas", "frames", "person", "poses", "trans", "confidence", "filled", "contacts")
+    arrays = {name: np.asarray(getattr(chunk, name)) for name in (*names, "reprojection_px")}
+    broken = [name for name, value in arrays.items() if not np.isfinite(value).all()]
+    if broken:
+        raise RecoverMeshError(
+            "not_finite",
+            f"Recovery gave numbers that are not finite ({', '.join(broken)}).",
+            "Try another model, and please report this clip.",
+        )
+    world = [*map(float, chunk.world.rotation.ravel()), *map(float, chunk.world.translation)]
+    lost = [clip_text(text) for text in chunk.lost[:_MOST_LOST]]
+    return {"job": job, "index": index, "final": chunk.final, "lost": lost, "world": world}, arrays
+
+
+def people_message(job: str, people: ClipPeople) -> Message:
+    """`people`."""
+    return {"job": job}, {
+        "people": people.ids,
+        "first": people.first,
+        "last": people.last,
+        "seen": people.seen,
+        "kept": people.kept,
+        "thumbnails": people.thumbnails,
+    }
