@@ -16,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
     from backend.serving import command as serve
 
     parser = argparse.ArgumentParser(
-        prog="recover-mesh", description="Photos to rigged human bodies.", allow_abbrev=False
+        prog="recover-mesh", description="Photos and clips to rigged human bodies.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"recover-mesh {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
         arguments(sub)
         sub.set_defaults(run=run)
 
-    add("recover", "Recover the people in photos.", recover.add_arguments, recover.run)
+    add("recover", "Recover the people in photos and clips.", recover.add_arguments, recover.run)
     add("serve", "Serve the Blender add-on over ZeroMQ.", serve.add_serve_arguments, serve.run_serve)
     add("models", "List the models and what they need.", models.add_arguments, models.run)
     add("bodies", "List body models, or import your own.", bodies.add_arguments, bodies.run)

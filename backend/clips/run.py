@@ -1,0 +1,289 @@
+"""A clip from its job file to its final motions, step by step; every step may be the last, and the next run goes on.
+
+run = ClipRun(job, recoverer)
+while not run.over:
+    for record in run.advance(on_progress):  # ClipChunk, ClipPeople
+        ...
+run.close()
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.clips.finish import Finish, finish, people_of
+from backend.clips.guess import guess_for
+from backend.clips.job import ClipJob
+from backend.clips.journal import Arrays, Journal, JournalLock
+from backend.clips.reading import ClipReader
+from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, Motion, World
+from backend.clips.results import Results
+from backend.errors import BadInput
+from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
+from backend.results import Camera
+from backend.video import fingerprint, open_clip
+
+FINAL_FRAMES = 512  # rows of time in one final chunk
+REPLAYED_CHUNKS = 8  # of the journal, in one step
+READING_SHARE = 0.8  # of the whole time, by experience; the rest smooths
+_RATE_SECONDS = 5.0  # over which the frame rate is measured
+
+OnProgress = Callable[[ClipProgress], None]
+
+
+class ClipRun:
+    """Opens the clip and its journal.  Raises BadInput: what `open_clip` raises, `job_running`, `hands_in_clips`."""
+
+    def __init__(self, job: ClipJob, recoverer: Recoverer) -> None:
+        self.job = job
+        spec = recoverer.model.spec
+        if spec.part != "body":
+            raise BadInput(
+                "hands_in_clips",
+                f"The model {spec.name} recovers hands; clips are recovered with models of the whole body.",
+                "Choose another model, or recover single pictures.",
+            )
+        self.model_name, self.body_name, self.license = spec.name, recoverer.model.body.name, spec.license
+        self.notice = str(getattr(recoverer.model, "notice", ""))
+        self.body = recoverer.model.body
+        self._clip = open_clip(job.source, first=job.first, last=job.last, step=job.step, fps=job.rate)
+        self.info = self._clip.info
+        width, height = self.info.width, self.info.height
+        focal = job.focal_px or DEFAULT_FOCAL_PER_LONG_SIDE * max(width, height)
+        self.camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+        self._fingerprint = fingerprint(job.source)
+        out = Path(job.out)
+        self._lock = JournalLock(out)
+        try:
+            self._journal = Journal(out, job.clip_key, self._fingerprint)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}")
+        self.finished_before = self._results.done
+        self._recoverer = recoverer
+        self._reader: ClipReader | None = None
+        self._replayed = 0
+        self._final: Finish | None = None
+        self._sent = 0  # final frames
+        self._told = 0  # of what was lost
+        self._clock = _Clock()
+        self.over = False
+        last = self._journal.read(self._journal.count - 1) if self._journal.count else None
+        self.resumed = _frames_done(last, job)
+        self._frames_done = self.resumed
+        self._lost: list[str] = [] if last is None else [str(text) for text in last["lost"]]
+        end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
+        self.total = max((end - job.first) // job.step + 1, 1)
+
+    @property
+    def lost(self) -> list[str]:
+        """What of the clip could not be used, in words."""
+        return self._lost
+
+    @property
+    def motions(self) -> list[Motion]:
+        """Of everybody; none before the run is over."""
+        return [] if self._final is None else self._final.motions
+
+    @property
+    def files(self) -> list[Path]:
+        """The npz files of the people; none before the run is over."""
+        return self._results.files()
+
+    def close(self) -> None:
+        """Let go of files.  Whatever was journaled stays."""
+        if self._reader is not None:
+            self._reader.close()
+        self._lock.release()
+
+    def advance(self, on_progress: OnProgress) -> list[ClipChunk | ClipPeople]:
+        """The next step.  on_progress may raise to give up; the step is then made again by the next run."""
+        if self._final is None and self._replayed == 0 and self._results.done:
+            return self._take_finished()
+        if self._final is not None:
+            return [self._next_final()]
+        if self._replayed < self._journal.count:
+            return [self._replay(on_progress)]
+        if self._reader is None:
+            last = self._journal.read(self._journal.count - 1) if self._journal.count else None
+            guess = guess_for(self._recoverer, self.camera)
+            detector = self._recoverer.clip_detector()
+            self._reader = ClipReader(self._clip, self.camera, detector, guess, last)
+        chunk = self._read(on_progress)
+        if chunk is not None:
+            return [chunk]
+        return self._finish(on_progress)
+
+    # ---- reading -----------------------------------------------------------------------------------------
+
+    def _replay(self, on_progress: OnProgress) -> ClipChunk:
+        """Frames that an earlier run finished."""
+        until = min(self._replayed + REPLAYED_CHUNKS, self._journal.count)
+        chunks = [self._journal.read(index) for index in range(self._replayed, until)]
+        on_progress(self._progress("decode", _frames_done(chunks[-1], self.job)))
+        self._replayed = until
+        return self._provisional(chunks)
+
+    def _read(self, on_progress: OnProgress) -> ClipChunk | None:
+        assert self._reader is not None
+        before = self._frames_done
+
+        def on_frame(count: int, stage: str) -> None:
+            on_progress(self._progress(stage, before + count))
+
+        chunk = self._reader.next_chunk(on_frame)
+        if chunk is None:
+            return None
+        self._journal.append(chunk)
+        self._replayed += 1
+        self._frames_done = before + len(chunk["numbers"])
+        self._clock.tick(len(chunk["numbers"]))
+        self._lost = [str(text) for text in chunk["lost"]]
+        return self._provisional([chunk])
+
+    def _progress(self, stage: str, done: int) -> ClipProgress:
+        rate = self._clock.rate
+        left = max(self.total - done, 0) / rate / READING_SHARE if rate else 0.0
+        fraction = min(READING_SHARE * done / self.total, READING_SHARE)
+        return ClipProgress(stage, fraction, min(done, self.total), self.total, rate, left)
+
+    def _provisional(self, chunks: list[Arrays]) -> ClipChunk:
+        def rows(name: str) -> np.ndarray:
+            return np.concatenate([chunk[name] for chunk in chunks])
+
+        person, betas = rows("person"), rows("betas")
+        ids, index = np.unique(person, return_index=True)
+        count = len(person)
+        return ClipChunk(
+            final=False,
+            people=ids,
+            betas=betas[index],
+            frames=rows("frame"),
+            person=person,
+            poses=rows("poses"),
+            trans=rows("trans"),
+            confidence=rows("confidence"),
+            filled=np.zeros(count, bool),
+            contacts=np.zeros((count, 2), bool),
+            reprojection_px=rows("reprojection_px"),
+            world=World(),
+            lost=self._news(),
+        )
+
+    def _news(self) -> tuple[str, ...]:
+        """What was lost since the last chunk that told."""
+        news, self._told = tuple(self._lost[self._told :]), len(self._lost)
+        return news
+
+    # ---- finishing ---------------------------------------------------------------------------------------
+
+    def _labels(self) -> dict[str, str]:
+        return {
+            "model": self.model_name,
+            "body": self.body_name,
+            "license": self.license,
+            "source": self.job.source,
+            "notice": self.notice,
+        }
+
+    def _finish(self, on_progress: OnProgress) -> list[ClipChunk | ClipPeople]:
+        def refining(part: float) -> None:
+            fraction = READING_SHARE + (1 - READING_SHARE) * part
+            on_progress(ClipProgress("refine", fraction, self._frames_done, self.total))
+
+        refining(0.0)
+        if not self._frames_done:
+            raise BadInput(
+                "no_frames",
+                f"No frame of {Path(self.job.source).name} could be read.",
+                "Check the clip and the range of frames.",
+            )
+        final = finish(self.job, self._journal, self.body, self.camera, self.info.fps, refining)
+        self._results.write(
+            final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost
+        )
+        self._final = final
+        return [self._people(), self._next_final()]
+
+    def _take_finished(self) -> list[ClipChunk | ClipPeople]:
+        found = self._results.read()
+        if found is None:  # damaged: made again from the journal
+            self._replayed = 0
+            self._results.forget()
+            return []
+        self._final = Finish(*found)
+        return [self._people(), self._next_final()]
+
+    def _people(self) -> ClipPeople:
+        assert self._final is not None
+        return people_of(self.job, self._journal, self._clip, [m.id for m in self._final.motions])
+
+    def _next_final(self) -> ClipChunk:
+        """Frames `_sent` and on of everybody; the last one ends the run."""
+        assert self._final is not None
+        motions, world = self._final.motions, self._final.world
+        first = min((int(m.frames[0]) for m in motions), default=0) + self._sent
+        last = max((int(m.frames[-1]) for m in motions), default=-1)
+        self._sent += FINAL_FRAMES * self.job.step
+        self.over = first + FINAL_FRAMES * self.job.step > last
+        return final_chunk(motions, world, first, first + FINAL_FRAMES * self.job.step, self._news())
+
+
+def final_chunk(
+    motions: list[Motion], world: World, first: int, end: int, lost: tuple[str, ...] = ()
+) -> ClipChunk:
+    """The rows of all people in frames first <= n < end."""
+    parts = [(m, (m.frames >= first) & (m.frames < end)) for m in motions]
+    parts = [(m, rows) for m, rows in parts if rows.any()]
+
+    def rows(name: str, shape: tuple[int, ...], kind: Any = np.float32) -> np.ndarray:
+        return np.concatenate(
+            [np.zeros((0, *shape), kind), *(np.asarray(getattr(m, name))[at] for m, at in parts)]
+        )
+
+    joints = motions[0].poses.shape[1] if motions else 24
+    betas = [m.betas for m, _ in parts]
+    return ClipChunk(
+        final=True,
+        people=np.array([m.id for m, _ in parts], np.int64),
+        betas=np.stack(betas) if betas else np.zeros((0, 10), np.float32),
+        frames=rows("frames", (), np.int64),
+        person=np.concatenate([np.zeros(0, np.int64), *(np.full(at.sum(), m.id) for m, at in parts)]),
+        poses=rows("poses", (joints, 3)),
+        trans=rows("trans", (3,)),
+        confidence=rows("confidence", (joints,)),
+        filled=rows("filled", (), bool),
+        contacts=rows("contacts", (2,), bool),
+        reprojection_px=rows("reprojection_px", ()),
+        world=world,
+        lost=lost,
+    )
+
+
+def _frames_done(last: Arrays | None, job: ClipJob) -> int:
+    return 0 if last is None else (int(last["numbers"][-1]) - job.first) // job.step + 1
+
+
+class _Clock:
+    """Frames per second of work, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._ticks: list[tuple[float, int]] = [(time.monotonic(), 0)]
+
+    def tick(self, frames: int) -> None:
+        now = time.monotonic()
+        self._ticks.append((now, frames))
+        while len(self._ticks) > 2 and now - self._ticks[1][0] > _RATE_SECONDS:
+            self._ticks.pop(0)
+
+    @property
+    def rate(self) -> float:
+        """0 while unknown."""
+        seconds = self._ticks[-1][0] - self._ticks[0][0]
+        return sum(frames for _, frames in self._ticks[1:]) / seconds if seconds > 0 else 0.0

@@ -1,0 +1,92 @@
+"""The bodies over a clip, as a video to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from backend.clips.records import Motion
+from backend.errors import RecoverMeshError
+from backend.export.files import atomic_path
+from backend.export.overlay import draw_overlay
+from backend.results import Camera
+
+if TYPE_CHECKING:
+    from backend.body.model import BodyModel
+
+MAX_SIDE = 960  # px
+
+
+def write_overlay_video(
+    path: Path,
+    frames: Iterable[Any],
+    motions: Sequence[Motion],
+    body: BodyModel,
+    camera: Camera,
+    fps: Fraction,
+    on_frame: Callable[[int], None] = lambda number: None,
+) -> None:
+    """Draw everybody over every frame and write an H.264 mp4, at most MAX_SIDE px on its long side.
+
+    frames: `ClipFrame`s.  fps: of the frames given.  on_frame: called with each frame's number; may raise.
+    Raises RecoverMeshError `disk_full`, `unwritable`, `no_encoder`; leaves nothing half-made.
+    """
+    import av
+
+    faces = body.faces.cpu().numpy()
+    rows = [{int(number): k for k, number in enumerate(motion.frames)} for motion in motions]
+    with atomic_path(path) as temporary:
+        try:
+            container = av.open(str(temporary), "w", format="mp4")
+        except av.error.FFmpegError as error:
+            raise RecoverMeshError(
+                "unwritable", f"Cannot write {path} ({error}).", "Choose another folder."
+            ) from None
+        with container:
+            stream: Any = None
+            for frame in frames:
+                on_frame(frame.number)
+                present = [
+                    (motion, row[frame.number])
+                    for motion, row in zip(motions, rows, strict=True)
+                    if frame.number in row
+                ]
+                vertices = [_vertices(body, motion, k) for motion, k in present]
+                picture = draw_overlay(
+                    frame.pixels, vertices, faces, camera, max_side=MAX_SIDE, supersampling=1
+                )
+                picture = picture[
+                    : picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2
+                ]  # yuv420p wants even
+                if stream is None:
+                    stream = _add_stream(container, fps, picture.shape[1], picture.shape[0])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+            if stream is not None:
+                container.mux(stream.encode())
+
+
+def _add_stream(container: Any, fps: Fraction, width: int, height: int) -> Any:
+    for codec in ("libx264", "libopenh264", "mpeg4"):
+        try:
+            stream = container.add_stream(codec, rate=fps.limit_denominator(60000))
+        except ValueError:  # av.codec.codec.UnknownCodecError
+            continue
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        return stream
+    raise RecoverMeshError(
+        "no_encoder", "This PyAV has no encoder for mp4.", "Install PyAV from PyPI: python -m pip install av."
+    )
+
+
+@torch.inference_mode()
+def _vertices(body: BodyModel, motion: Motion, k: int) -> np.ndarray:
+    pose, betas, trans = (
+        torch.as_tensor(np.asarray(x, np.float32))[None]
+        for x in (motion.poses[k], motion.betas, motion.trans[k])
+    )
+    return body(pose, betas, trans).vertices[0].numpy()
