@@ -9,7 +9,7 @@ import bpy
 from bpy.types import Panel
 
 from . import preferences, runtime
-from .operators.recover import counted
+from .operators.backend_operator import counted
 from .scene import armature, build, person
 from .scene.body import SHAPE_KEY
 from .text import draw_wrapped

@@ -10,6 +10,7 @@ from bpy.props import (
     BoolProperty,
     CollectionProperty,
     EnumProperty,
+    FloatProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -47,13 +48,79 @@ class RecoverMeshPhoto(PropertyGroup):
     path: StringProperty(name="Photo", subtype="FILE_PATH")
 
 
+class RecoverMeshClipPerson(PropertyGroup):
+    """Somebody whom the last run found in the clip."""
+
+    id: IntProperty()
+    first: IntProperty()
+    last: IntProperty()
+    seen: IntProperty()
+    use: BoolProperty(name="Recover", description="Recover this person", default=True)
+
+
+class RecoverMeshClipSettings(PropertyGroup):
+    path: StringProperty(
+        name="Clip",
+        description="A video, or one picture of a numbered image sequence",
+        subtype="FILE_PATH",
+    )
+    movie_clip: PointerProperty(
+        name="Movie Clip", type=bpy.types.MovieClip, description="A clip that is already in Blender"
+    )
+    use_range: BoolProperty(name="Range", description="Recover only some frames", default=False)
+    first: IntProperty(name="First", description="First frame of the clip, counted from 1", default=1, min=1)
+    last: IntProperty(name="Last", description="Last frame of the clip, counted from 1", default=100, min=1)
+    step: IntProperty(name="Step", description="Recover every so many frames", default=1, min=1, max=100)
+    start: IntProperty(
+        name="Start Frame", description="Frame of the scene that shows the clip's first frame", default=1
+    )
+    match_rate: BoolProperty(
+        name="Use Clip's Frame Rate", description="Give the scene the frame rate of the clip", default=True
+    )
+    smoothing: FloatProperty(
+        name="Smoothing",
+        description="How much jitter is taken away. Fast motion stays",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    foot_lock: EnumProperty(
+        name="Foot Lock",
+        description="Keep standing feet where they stand",
+        items=(
+            ("auto", "Auto", "While a foot stands it does not slide"),
+            ("always", "Always", "The lower foot stands at every time"),
+            ("never", "Never", "Feet are left free, as in jumping, swimming or dancing on wheels"),
+        ),
+    )
+    height: FloatProperty(
+        name="Height",
+        description="Height of the person who is seen longest; it sets the scale of everything. 0: unknown",
+        default=0.0,
+        min=0.0,
+        max=2.6,
+        subtype="DISTANCE",
+    )
+    focal: FloatProperty(
+        name="Focal Length (px)",
+        description="Focal length in pixels of the clip. 0: a guess",
+        default=0.0,
+        min=0.0,
+        max=1e6,
+    )
+    people: CollectionProperty(type=RecoverMeshClipPerson)
+    people_of: StringProperty()  # the clip that `people` were found in
+
+
 class RecoverMeshSettings(PropertyGroup):
     source: EnumProperty(
         name="Source",
-        description="Where the photo comes from",
+        description="What bodies are recovered from",
         items=(
             ("FILES", "Files", "Photos on disk"),
             ("IMAGE", "Image", "An image that is already in Blender"),
+            ("CLIP", "Clip", "A video or an image sequence"),
         ),
     )
     photos: CollectionProperty(type=RecoverMeshPhoto)
@@ -78,6 +145,7 @@ class RecoverMeshSettings(PropertyGroup):
         description="Shape keys that keep the volume of joints when they bend (about 18 MB per person)",
         default=True,
     )
+    clip: PointerProperty(type=RecoverMeshClipSettings)
 
 
 def people_argument(settings: RecoverMeshSettings) -> str:
@@ -94,4 +162,4 @@ def detach() -> None:
     _items.clear()
 
 
-classes = (RecoverMeshPhoto, RecoverMeshSettings)
+classes = (RecoverMeshPhoto, RecoverMeshClipPerson, RecoverMeshClipSettings, RecoverMeshSettings)

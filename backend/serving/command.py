@@ -42,6 +42,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--add-client", metavar="NAME", help="make a client's key pair in --curve-keys, print where, and end"
     )
     parser.add_argument("--factory", default="backend.recovery:Recoverer", help=argparse.SUPPRESS)
+    parser.add_argument("--clip-factory", default="backend.clips.run:ClipRun", help=argparse.SUPPRESS)
     parser.add_argument("--body-source", default="backend.serving.worker:read_body", help=argparse.SUPPRESS)
 
 
@@ -74,6 +75,7 @@ def run_serve(args: argparse.Namespace) -> int:
             curve_keys=args.curve_keys,
             watch_stdin=args.watch_stdin,
             factory=args.factory,
+            clip_factory=args.clip_factory,
             body_source=args.body_source,
         )
     )

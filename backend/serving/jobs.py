@@ -79,7 +79,9 @@ class ClipJobState(Job):
 
     file: str = ""  # the job file
     exhausted: bool = False
-    crashes: int = 0  # of the worker in a row, at this clip
+    steps: int = 0  # that the present worker has done
+    furthest: int = 0  # that any worker has done
+    crashes: int = 0  # of workers in a row, none of which came further than those before
     numbers: dict[str, Any] = field(default_factory=dict)  # what the worker said of its progress
 
     @property
@@ -90,6 +92,12 @@ class ClipJobState(Job):
     @property
     def left(self) -> bool:
         return not self.exhausted
+
+    def crashed(self) -> int:
+        """A worker died: how many in a row did so without coming further."""
+        self.crashes = 1 if self.steps > self.furthest else self.crashes + 1
+        self.furthest, self.steps = max(self.furthest, self.steps), 0
+        return self.crashes
 
     def progress(self) -> dict[str, Any]:
         return {"fraction": 0.0, "done": 0, "total": 0, **self.numbers, "stage": self.stage}

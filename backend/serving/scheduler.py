@@ -204,7 +204,8 @@ class Scheduler:
             job.progress_wanted = True
 
     def _end_step(self, job: ClipJobState, over: bool) -> None:
-        job.running, job.crashes = False, 0
+        job.running = False
+        job.steps += 1
         if over and not job.over:
             job.exhausted = True
             self._end(job)
@@ -240,7 +241,4 @@ class Scheduler:
     @staticmethod
     def _goes_on(job: Job) -> bool:
         """A clip is resumed from its journal by the next worker; a picture that ends workers is not tried again."""
-        if not isinstance(job, ClipJobState):
-            return False
-        job.crashes += 1
-        return job.crashes <= MAX_CLIP_CRASHES
+        return isinstance(job, ClipJobState) and job.crashed() <= MAX_CLIP_CRASHES

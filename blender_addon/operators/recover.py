@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recover Mesh: the button.  Modal in a window, synchronous in scripts and in background mode."""
+"""Recover Mesh: the button, for photos."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from bpy.types import Operator
 from .. import preferences, properties, runtime
 from ..errors import UserError
 from ..image_bytes import image_content
-from ..job import Ended, Failed, Progress, Recovered, RecoveryJob, Source
+from ..job import Ended, Failed, Recovered, RecoveryJob, Source
 from ..scene import build
+from .backend_operator import BackendOperator, counted, report_ending
 
-TICK_SECONDS = 0.1
 
-
-class RECOVERMESH_OT_recover(Operator):
+class RECOVERMESH_OT_recover(BackendOperator, Operator):
     """Recover the people in the chosen photos as posable bodies"""
 
     bl_idname = "recover_mesh.recover"
@@ -34,112 +33,38 @@ class RECOVERMESH_OT_recover(Operator):
             return False
         return True
 
-    # ---- in a script or in background mode ---------------------------------------------------------------
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        if not self._start(context):
-            return {"CANCELLED"}
-        try:
-            while self._ended is None:
-                self._take(runtime.state.job.events.get())
-            self._finish_job()
-            for recovered in self._recovered:
-                self._build(recovered)
-        finally:
-            self._finish_job()
-        return self._conclude()
-
-    # ---- in a window -------------------------------------------------------------------------------------
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if bpy.app.background or context.window is None:
-            return self.execute(context)
-        if not self._start(context):
-            runtime.redraw()
-            return {"CANCELLED"}
-        manager = context.window_manager
-        self._timer = manager.event_timer_add(TICK_SECONDS, window=context.window)
-        manager.modal_handler_add(self)
-        context.workspace.status_text_set("Recover Mesh: Esc cancels")
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        job = self._job
-        if runtime.state.job is not job:  # the file or the extension is going away
-            self._clean_up(context)
-            return {"CANCELLED"}
-        if event.type == "ESC" and event.value == "PRESS" and self._ended is None:
-            job.cancel()
-            runtime.redraw()
-            return {"RUNNING_MODAL"}
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        while self._ended is None and not job.events.empty():
-            self._take(job.events.get())
-        runtime.redraw()
-        if self._ended is None:
-            return {"PASS_THROUGH"}
-        if self._recovered:  # one photo per tick keeps the window alive
-            self._build(self._recovered.pop(0))
-            if self._recovered:
-                return {"PASS_THROUGH"}
-        self._clean_up(context)
-        self._finish_job()
-        return self._conclude()
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator: another file, or the window is closed."""
-        if runtime.state.job is self._job:
-            runtime.forget()
-        self._clean_up(context)
-
-    def _clean_up(self, context: bpy.types.Context) -> None:
-        context.window_manager.event_timer_remove(self._timer)
-        if context.workspace is not None:
-            context.workspace.status_text_set(None)
-        runtime.redraw()
-
-    # ---- both --------------------------------------------------------------------------------------------
-
-    def _start(self, context: bpy.types.Context) -> bool:
-        state = runtime.state
-        state.error, state.notes = None, []
+    def make_job(self, context: bpy.types.Context) -> RecoveryJob:
         self._recovered: list[Recovered] = []
         self._built: list[str] = []
         self._people = 0
-        self._ended: Ended | None = None
         self._scene = context.scene.name
         settings = context.scene.recover_mesh
         self._correctives = settings.correctives
-        try:
-            state.job = self._job = RecoveryJob(
-                state.session,
-                sources(settings),
-                python=preferences.backend_python(),
-                folder=runtime.user_folder(),
-                device=preferences.get_preferences().device,
-                model=settings.model or properties.DEFAULT_MODEL[0],
-                people=properties.people_argument(settings),
-            )
-        except UserError as error:
-            state.error = error
-            self.report({"ERROR"}, str(error))
-            return False
-        return True
+        return RecoveryJob(
+            runtime.state.session,
+            sources(settings),
+            python=preferences.backend_python(),
+            folder=runtime.user_folder(),
+            device=preferences.get_preferences().device,
+            model=settings.model or properties.DEFAULT_MODEL[0],
+            people=properties.people_argument(settings),
+        )
 
-    def _take(self, event: Progress | Recovered | Failed | Ended) -> None:
+    def take(self, event: Recovered | Failed) -> None:
         notes = runtime.state.notes
-        if isinstance(event, Ended):
-            self._ended = event
-        elif isinstance(event, Failed):
+        if isinstance(event, Failed):
             notes.append(f"{event.source.label}: {event.error}")
-        elif isinstance(event, Recovered):
-            if event.photo.people:
-                self._recovered.append(event)
-            else:
-                notes.append(f"{event.source.label}: nobody found.")
-        elif bpy.app.background:
-            print(f"Recover Mesh: {event.fraction:4.0%} {event.text}", flush=True)
+        elif event.photo.people:
+            self._recovered.append(event)
+        else:
+            notes.append(f"{event.source.label}: nobody found.")
+
+    def build_next(self) -> bool:
+        # not before the job is over: Blender would show one photo after the other
+        if self._ended is None or not self._recovered:
+            return False
+        self._build(self._recovered.pop(0))
+        return bool(self._recovered)
 
     def _build(self, recovered: Recovered) -> None:
         image = bpy.data.images.get(recovered.source.image) if recovered.source.image else None
@@ -157,32 +82,10 @@ class RECOVERMESH_OT_recover(Operator):
             if notice and notice not in notes:
                 notes.append(notice)
 
-    def _finish_job(self) -> None:
-        if runtime.state.job is self._job:
-            runtime.state.job = None
-
-    def _conclude(self) -> set[str]:
-        """Say how it went.  What was built stays, also after a cancel, as one undo step."""
-        state, built = runtime.state, len(self._built)
-        done = {"FINISHED"} if built else {"CANCELLED"}
+    def conclude(self, ended: Ended) -> set[str]:
+        built = len(self._built)
         summary = f"{counted(self._people, 'person', 'people')} in {counted(built, 'photo', 'photos')}"
-        if self._ended.error is not None:
-            state.error = self._ended.error
-            self.report({"ERROR"}, f"{state.error}{f' Kept: {summary}.' if built else ''}")
-        elif self._ended.cancelled:
-            words = f"Cancelled. Kept: {summary}." if built else "Cancelled."
-            state.notes.append(words)
-            self.report({"WARNING"}, words)
-        elif state.notes:
-            words = " ".join(state.notes)
-            self.report({"WARNING"}, f"{summary}. {words}" if built else words)
-        else:
-            self.report({"INFO"}, f"Recovered {summary}.")
-        return done
-
-
-def counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+        return report_ending(self, ended, built, summary)
 
 
 def has_source(settings: properties.RecoverMeshSettings) -> bool:

@@ -234,7 +234,7 @@ def test_state_is_not_in_the_file(stand_in, scene, tmp_path):
     choose(scene, tmp_path, "one.png")
     bpy.ops.recover_mesh.recover()
     stored = {p.identifier for p in scene.recover_mesh.bl_rna.properties} - {"rna_type", "name"}
-    assert stored == {"source", "photos", "image", "model", "people", "max_people", "correctives"}
+    assert stored == {"source", "photos", "image", "model", "people", "max_people", "correctives", "clip"}
 
 
 def test_log_names_the_python(stand_in, scene, tmp_path, environment):
