@@ -1,0 +1,64 @@
+"""Motions as AMASS stores them: in the world, z up, so that tools made for AMASS read them.
+
+Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019.  Fields of a `*_poses.npz`: poses
+(T, 156) axis-angle of SMPL-H (root, 21 body joints, 30 finger joints), trans (T, 3) m, betas (16,), dmpls (T, 8),
+gender, mocap_framerate Hz.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.clips.records import Motion, World
+from backend.errors import BadInput
+from backend.export.files import atomic_path
+
+BODY_COLUMNS = 66  # root and 21 body joints are SMPL's; SMPL's two hand joints have no place in SMPL-H
+COLUMNS = 156
+BETAS = 16
+DMPLS = 8
+
+
+def world_motion(motion: Motion, world: World, root_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """-> poses (T, J, 3) and trans (T, 3) in the world.
+
+    root_joint: (3,) of the unposed body with these betas: skinning turns the body about it.
+    """
+    poses = np.array(motion.poses, np.float64)
+    poses[:, 0] = rot.log(world.rotation @ rot.exp(poses[:, 0]))
+    return poses, world.points(np.asarray(motion.trans, np.float64) + root_joint) - root_joint
+
+
+def amass_fields(
+    motion: Motion, world: World, root_joint: np.ndarray, framerate: float
+) -> dict[str, np.ndarray]:
+    """The arrays of one person.  Fingers are at rest.  Raises BadInput `no_amass` for bodies without SMPL's joints."""
+    if motion.poses.shape[1] != 24:
+        raise BadInput(
+            "no_amass",
+            f"AMASS holds bodies of SMPL's 24 joints, this one has {motion.poses.shape[1]}.",
+            "Export npz instead.",
+        )
+    poses, trans = world_motion(motion, world, root_joint)
+    wide = np.zeros((len(poses), COLUMNS), np.float64)
+    wide[:, :BODY_COLUMNS] = poses.reshape(len(poses), -1)[:, :BODY_COLUMNS]
+    betas = np.zeros(BETAS)
+    betas[: len(motion.betas)] = motion.betas[:BETAS]
+    return {
+        "poses": wide,
+        "trans": trans,
+        "betas": betas,
+        "dmpls": np.zeros((len(poses), DMPLS)),
+        "gender": np.array("neutral"),
+        "mocap_framerate": np.array(framerate),
+    }
+
+
+def write_amass(path: Path, motion: Motion, world: World, root_joint: np.ndarray, framerate: float) -> None:
+    """Write `amass_fields`.  Raises RecoverMeshError `disk_full`, `unwritable`; leaves nothing half-made."""
+    fields = amass_fields(motion, world, root_joint, framerate)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **fields)  # type: ignore[arg-type]

@@ -1,0 +1,55 @@
+"""AMASS files hold the same bodies, standing in the world."""
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.loader import load_body
+from backend.clips.records import Motion, World
+from backend.errors import BadInput
+from backend.export.amass import amass_fields, write_amass
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("open")
+
+
+def motion_of(poses, betas, trans):
+    count, joints = poses.shape[:2]
+    return Motion(
+        1, np.arange(count), poses, betas, trans, np.zeros((count, joints, 3)), np.ones((count, joints)),
+        np.zeros(count, bool), np.zeros((count, 2), bool), np.zeros(count), np.zeros((count, 33, 3)),
+    )  # fmt: skip
+
+
+def test_the_body_stands_in_the_world_where_the_camera_saw_it(body, tmp_path):
+    rng = np.random.default_rng(0)
+    poses = 0.5 * rng.standard_normal((5, 24, 3))
+    poses[:, 22:] = 0  # SMPL-H has no hand joints
+    betas, trans = rng.standard_normal(10), rng.standard_normal((5, 3)) + [0, 0, 5]
+    world = World(rot.exp(np.array([-1.4, 0.1, 0.05])), np.array([0.0, 0.0, 1.5]))
+
+    def vertices(poses, trans):
+        tensors = (torch.as_tensor(np.asarray(x), dtype=torch.float32) for x in (poses, betas, trans))
+        pose, shape, place = tensors
+        return body(pose, shape.expand(5, -1), place).vertices.numpy()
+
+    root = (body.joints_template + body.joints_shapedirs @ torch.as_tensor(betas, dtype=torch.float32))[0]
+    write_amass(tmp_path / "a.npz", motion_of(poses, betas, trans), world, root.numpy(), 29.97)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        fields = dict(file)
+    assert {k: v.shape for k, v in fields.items()} == {
+        "poses": (5, 156), "trans": (5, 3), "betas": (16,), "dmpls": (5, 8), "gender": (), "mocap_framerate": (),
+    }  # fmt: skip
+    full = np.concatenate([fields["poses"][:, :66], np.zeros((5, 6))], 1).reshape(5, 24, 3)
+    expected = world.points(vertices(poses, trans))
+    np.testing.assert_allclose(vertices(full, fields["trans"]), expected, atol=2e-5)
+    assert float(fields["mocap_framerate"]) == 29.97
+
+
+def test_hands_are_no_amass_bodies():
+    with pytest.raises(BadInput) as caught:
+        amass_fields(motion_of(np.zeros((1, 16, 3)), np.zeros(10), np.zeros((1, 3))), World(), np.zeros(3), 30)
+    assert caught.value.code == "no_amass"
