@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From Strip: take the active movie or image strip of the video sequencer as the clip."""
+
+from __future__ import annotations
+
+import os
+
+import bpy
+from bpy.types import Operator
+
+
+class RECOVERMESH_OT_use_strip(Operator):
+    """Take the active strip of the video sequencer: its file, the frames that it shows, and where they stand"""
+
+    bl_idname = "recover_mesh.use_strip"
+    bl_label = "From Strip"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_strip(context.scene) is None:
+            cls.poll_message_set("Select a movie or image strip in the video sequencer first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        strip = active_strip(context.scene)
+        clip = context.scene.recover_mesh.clip
+        clip.movie_clip = None
+        if strip.type == "MOVIE":
+            clip.path = strip.filepath
+        else:
+            clip.path = os.path.join(strip.directory, strip.elements[0].filename)
+        shown = int(strip.frame_final_start), int(strip.frame_final_end)  # the end is not shown
+        begins = round(strip.frame_start) - strip.animation_offset_start
+        clip.use_range = True
+        clip.first = shown[0] - begins + 1
+        clip.last = shown[1] - begins
+        clip.start = begins
+        return {"FINISHED"}
+
+
+def active_strip(scene: bpy.types.Scene) -> object | None:
+    """The active movie or image strip, None where there is none."""
+    editor = scene.sequence_editor
+    strip = editor.active_strip if editor is not None else None
+    return strip if strip is not None and strip.type in {"MOVIE", "IMAGE"} else None
+
+
+classes = (RECOVERMESH_OT_use_strip,)
