@@ -1,4 +1,4 @@
-"""Clips: video files and image sequences, frame by frame, upright, with the numbers that Blender's timeline gives them."""
+"""Clips: videos and image sequences, frame by frame, upright, with the numbers that Blender's timeline gives them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def open_clip(
     """
     path = Path(source)
     if step < 1:
-        raise BadInput("bad_step", f"The step is {step}.", "Give 1 for every frame, 2 for every second one, …")
+        raise BadInput(
+            "bad_step", f"The step is {step}.", "Give 1 for every frame, 2 for every second one, …"
+        )
     if first < 0 or (last is not None and last < first):
         raise BadInput(
             "bad_range", f"The range of frames {first} to {last} is empty.", "Give a first frame from 0 on."
@@ -130,7 +132,7 @@ class VideoClip:
         with self._open() as container:
             stream = _video_stream(container, path)
             self._fps = _rate(stream)
-            start = next(_decoded(container, stream, []), None)
+            start = next(_decoded(container, stream), None)
             if start is None:
                 raise BadInput(
                     "no_frames",
@@ -183,7 +185,9 @@ class VideoClip:
         with self._open() as container:
             stream = _video_stream(container, self._path)
             stream.thread_type = "AUTO"
-            if wanted > self._fps and self._begin is not None:  # less than a second is quicker decoded than sought
+            if (
+                wanted > self._fps and self._begin is not None
+            ):  # less than a second is quicker decoded than sought
                 found = self._seek(container, stream, wanted)
                 if found is not None:
                     yield from self._numbered(found, wanted)
@@ -191,7 +195,7 @@ class VideoClip:
         with self._open() as container:
             stream = _video_stream(container, self._path)
             stream.thread_type = "AUTO"
-            yield from self._numbered(_decoded(container, stream, []), wanted)
+            yield from self._numbered(_decoded(container, stream), wanted)
 
     def _seek(self, container: Any, stream: Any, wanted: int) -> Iterator[Any] | None:
         """Decoded frames from some time before `wanted` on; None where this file cannot do that."""
@@ -202,7 +206,7 @@ class VideoClip:
                 return None
             try:
                 container.seek(int(place / stream.time_base), stream=stream, backward=True)
-                frames = _decoded(container, stream, [])
+                frames = _decoded(container, stream)
                 one = next(frames)
             except (av.error.FFmpegError, StopIteration):
                 return None
@@ -225,8 +229,7 @@ class VideoClip:
             since = Fraction(order) / self._fps if time is None or self._begin is None else time - self._begin
             order += 1
             if shown is not None:
-                for frame in self._show(shown, number, since, wanted):
-                    yield frame
+                yield from self._show(shown, number, since, wanted)
                 number = max(number, self._number_at(since))
             else:
                 gap = self._number_at(since)
@@ -297,7 +300,7 @@ def _rate(stream: Any) -> Fraction:
     return _USUAL_RATE
 
 
-def _decoded(container: Any, stream: Any, _: list[Any]) -> Iterator[Any]:
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Frames in the order of display; None where something between two frames could not be decoded."""
     packets = container.demux(stream)
     started = False

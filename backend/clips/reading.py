@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from backend.people.appearance import SIZE
 from backend.people.clip_detector import ClipDetector
 from backend.people.person import DetectedPerson
 from backend.people.tracking import Tracker
@@ -38,7 +39,7 @@ class ClipReader:
     """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
 
     A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
-    `keypoints3d` (in the camera's axes), the bodies of `FirstGuess`; `tracker.*`, the tracker after it; `lost`, (L,)
+    `keypoints3d`, `looks`, the bodies of `FirstGuess`; `tracker.*`, the tracker after it; `lost`, (L,)
     texts, all that could not be used so far.
     """
 
@@ -70,18 +71,18 @@ class ClipReader:
     def next_chunk(self, on_frame: Callable[[int, str], None]) -> Arrays | None:
         """on_frame: called with the frames done in this chunk and the stage that begins; may raise to give up."""
         numbers: list[int] = []
-        found: list[tuple[int, int, int, DetectedPerson]] = []
+        found: list[tuple[int, int, int, DetectedPerson, np.ndarray]] = []
         pictures: list[np.ndarray] = []
         on_frame(0, "decode")
         for frame in self._frames:
             on_frame(len(numbers), "detect")
-            people = self._detector.detect(
-                frame.pixels, self._tracker.predictions(frame.number), full=not self._scanned
-            )
+            expected = self._tracker.predictions(frame.number)
+            people = self._detector.detect_next(frame.pixels, expected, frame.number, full=not self._scanned)
             self._scanned = True
-            ids = self._tracker.update(frame.number, frame.pixels, people)
+            ids, looks = self._tracker.update(frame.number, frame.pixels, people)
             found += [
-                (frame.number, k, len(numbers), one) for k, one in zip(ids, people, strict=True) if k >= 0
+                (frame.number, k, len(numbers), one, look)
+                for k, one, look in zip(ids, people, looks, strict=True)
             ]
             numbers.append(frame.number)
             pictures.append(frame.pixels)
@@ -100,8 +101,8 @@ class ClipReader:
         return self._last
 
 
-def _rows(found: list[tuple[int, int, int, DetectedPerson]]) -> Arrays:
-    people = [one for *_, one in found]
+def _rows(found: list[tuple[int, int, int, DetectedPerson, np.ndarray]]) -> Arrays:
+    people = [row[3] for row in found]
 
     def stack(name: str, shape: tuple[int, ...]) -> np.ndarray:
         values = [np.asarray(getattr(one, name), np.float32) for one in people]
@@ -116,4 +117,5 @@ def _rows(found: list[tuple[int, int, int, DetectedPerson]]) -> Arrays:
         "scores": stack("score", ()),
         "keypoints2d": stack("keypoints2d", (33, 3)),
         "keypoints3d": stack("keypoints3d", (33, 3)),
+        "looks": np.array([row[4] for row in found], np.float32).reshape(-1, SIZE),
     }

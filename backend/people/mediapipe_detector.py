@@ -55,13 +55,7 @@ class MediaPipeDetector:
 
     def detect(self, image: np.ndarray, max_people: int | None = None) -> list[DetectedPerson]:
         """See `PersonDetector.detect`."""
-        import cv2
-
-        height, width = image.shape[:2]
-        scale = min(1.0, WORKING_SIDE / max(height, width))
-        if scale < 1:
-            size = (round(width * scale), round(height * scale))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image, scale = working_copy(image)
         people = [self._person(c, scale) for c in merge(self._candidates(image, max_people == 1))]
         people.sort(key=lambda p: -float(np.prod(p.box[2:] - p.box[:2])))
         return people[:max_people]
@@ -87,12 +81,16 @@ class MediaPipeDetector:
 
     def _verify(self, image: np.ndarray, one: Candidate) -> Candidate | None:
         """Look again at a close crop: a real person is found again in the same place, and more precisely."""
-        x0, y0, x1, y1 = one.box
-        side = max(x1 - x0, y1 - y0) * CROP_MARGIN
-        x, y = int((x0 + x1 - side) / 2), int((y0 + y1 - side) / 2)
-        again = self._look(image, x, y, int(side), int(side))
+        again = self._look(image, *self._crop(one))
         same = [other for other in again if other.distance(one) < 0.25 * one.size]
         return min(same, key=lambda other: other.distance(one), default=None)
+
+    @staticmethod
+    def _crop(one: Candidate) -> tuple[int, int, int, int]:
+        """x, y, width, height of a square around a pose."""
+        x0, y0, x1, y1 = one.box
+        side = max(x1 - x0, y1 - y0) * CROP_MARGIN
+        return int((x0 + x1 - side) / 2), int((y0 + y1 - side) / 2), int(side), int(side)
 
     def _look(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[Candidate]:
         """Run the networks on one rectangle of the picture."""
@@ -130,6 +128,18 @@ class MediaPipeDetector:
             keypoints3d=one.world.astype(np.float32),
             keypoint_set="blazepose33",
         )
+
+
+def working_copy(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture, at most WORKING_SIDE px on its long side, and its scale."""
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    if scale == 1:
+        return image, scale
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ _SEEN = (
 )  # visibility below the first is out of sight, above the second a sight; a guess lies between
 # weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
 _DOUBTFUL = 25.0  # final cost above which a second start is tried; most pictures stay below
-_STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
+STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,13 @@ def fit_keypoints(
             "Use another body.",
         )
     skeleton = Skeleton(body)
-    observed = _observe(people, camera)
+    points = np.stack([person.keypoints2d for person in people])
+    world = np.stack([person.keypoints3d for person in people])
+    observed = observe(points, world, camera)
     problem = Problem(skeleton, observed)
     if initial is not None:
         return _answers(skeleton, problem, _solve(problem, initial)[0])
-    standing = _initial(skeleton, people, observed)
+    standing = initial_state(skeleton, world, observed)
     state, cost = _solve(problem, standing)
     if cost.max() > _DOUBTFUL:
         # a squat is not reached from a standing pose: try the other way too, and keep what explains each person better
@@ -109,10 +111,10 @@ def _level(world: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def _solve(problem: Problem, state: State) -> tuple[State, np.ndarray]:
     """All stages -> the final state and its cost (B,) under the last stage's weights, outliers counted in full."""
     trust = np.ones_like(problem.observed.seen)
-    for directions, prior, iterations in _STAGES:
+    for directions, prior, iterations in STAGES:
         state, _ = minimize(problem, state, Weights(directions, prior, trust), iterations)
         trust = problem.trust(state)
-    values, _ = problem.residuals(state, Weights(*_STAGES[-1][:2], np.ones_like(trust)), derive=False)
+    values, _ = problem.residuals(state, Weights(*STAGES[-1][:2], np.ones_like(trust)), derive=False)
     return state, (values**2).sum(1)
 
 
@@ -125,9 +127,10 @@ def _crouching(skeleton: Skeleton, standing: State) -> State:
     return State(rotations, standing.betas, standing.trans)
 
 
-def _observe(people: Sequence[DetectedPerson], camera: Camera) -> Observations:
-    points = np.stack([person.keypoints2d for person in people]).astype(float)
-    world = np.stack([person.keypoints3d for person in people]).astype(float)
+def observe(points: np.ndarray, world: np.ndarray, camera: Camera) -> Observations:
+    """points: (B, 33, 3) x px, y px, visibility.  world: (B, 33, 3) m, the 3D keypoints.  Raises BadInput
+    `bad_keypoints`."""
+    points, world = points.astype(float), world.astype(float)
     if points.shape[1:] != (33, 3) or world.shape[1:] != (33, 3) or not np.isfinite([points, world]).all():
         raise BadInput(
             "bad_keypoints",
@@ -180,12 +183,15 @@ def _extent(uv: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.maximum(np.sqrt((spread * weight).sum(1)), 8.0)
 
 
-def _initial(skeleton: Skeleton, people: Sequence[DetectedPerson], observed: Observations) -> State:
-    """Turn from hips and shoulders in 3D; place by the ratio of sizes in the picture and in metres."""
+def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations) -> State:
+    """Turn from hips and shoulders in 3D; place by the ratio of sizes in the picture and in metres.
+
+    world: (B, 33, 3) m, the 3D keypoints.  The rest of the body is in its resting pose.
+    """
     rest = joint_priors(skeleton.names)[0]
-    count = len(people)
+    count = len(world)
     rotations = np.broadcast_to(rot.exp(rest), (count, len(rest), 3, 3)).copy()
-    places = np.stack([[p.keypoints3d[source].mean(0) for source in SOURCES] for p in people]).astype(float)
+    places = np.stack([world[:, source].mean(1) for source in SOURCES], 1).astype(float)
 
     def at(name: str) -> np.ndarray:
         return places[:, INDEX[name]]

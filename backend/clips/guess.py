@@ -1,0 +1,130 @@
+"""Bodies of single frames while a clip is read: quick, warm-started, replaced when the whole clip is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.confidence import joint_confidence
+from backend.body.keypoint_fit.fit import STAGES, initial_state, observe
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.keypoint_fit.problem import Problem, Weights
+from backend.body.keypoint_fit.solver import minimize
+from backend.body.model import BodyModel
+from backend.clips.reading import FirstGuess
+from backend.models.keypoint_fit import KeypointFitModel
+from backend.people.person import DetectedPerson
+from backend.results import Camera
+
+Arrays = dict[str, np.ndarray]
+_ITERATIONS = 6  # the pose of the chunk before is close
+_DIRECTIONS, _PRIOR, _ = STAGES[-1]
+
+
+def guess_for(recoverer: Any, camera: Camera) -> FirstGuess:
+    """By keypoints for the built-in model, else by the network itself."""
+    model = recoverer.model
+    if isinstance(model, KeypointFitModel):
+        return KeypointGuess(model.body, camera)
+    return NetworkGuess(model, camera)
+
+
+class KeypointGuess:
+    """See `FirstGuess`."""
+
+    def __init__(self, body: BodyModel, camera: Camera) -> None:
+        self._skeleton = Skeleton(body)
+        self._camera = camera
+
+    def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+        """See `FirstGuess.bodies`."""
+        joints, betas = len(self._skeleton.parents), self._skeleton.joint_directions.shape[2]
+        if not len(rows["person"]):
+            return {
+                "poses": np.zeros((0, joints, 3)),
+                "trans": np.zeros((0, 3)),
+                "betas": np.zeros((0, betas)),
+                "confidence": np.zeros((0, joints), np.float32),
+                "reprojection_px": np.zeros(0, np.float32),
+            }
+        observed = observe(rows["keypoints2d"], rows["keypoints3d"], self._camera)
+        problem = Problem(self._skeleton, observed)
+        state = initial_state(self._skeleton, rows["keypoints3d"], observed)
+        known = _last_poses(before)
+        new = [k for k, person in enumerate(rows["person"]) if int(person) not in known]
+        for k, person in enumerate(rows["person"]):
+            if int(person) in known:
+                state.rotations[k, 1:], state.betas[k] = known[int(person)]
+        state = self._solve(problem, state, 24 if new else _ITERATIONS)
+        _, joints_at, points = self._skeleton.forward(state)
+        uv = problem.project(points)
+        error = np.linalg.norm(uv - observed.uv, axis=-1)
+        everything = np.concatenate([uv, problem.project(joints_at)], 1)
+        height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
+        counted = (observed.seen > 0.5) + 1e-9
+        return {
+            "poses": rot.log(state.rotations),
+            "trans": state.trans,
+            "betas": state.betas,
+            "confidence": joint_confidence(self._skeleton, problem, error / height[:, None]).astype(
+                np.float32
+            ),
+            "reprojection_px": ((error * counted).sum(1) / counted.sum(1)).astype(np.float32),
+        }
+
+    @staticmethod
+    def _solve(problem: Problem, state: State, iterations: int) -> State:
+        trust = np.ones_like(problem.observed.seen)
+        half = iterations // 2
+        state, _ = minimize(problem, state, Weights(_DIRECTIONS, _PRIOR, trust), half)
+        trust = problem.trust(state)
+        return minimize(problem, state, Weights(_DIRECTIONS, _PRIOR, trust), iterations - half)[0]
+
+
+def _last_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """id -> rotations of all joints but the root, and betas, where the chunk before ended."""
+    if "poses" not in before:
+        return {}
+    return {
+        int(person): (rot.exp(before["poses"][k][1:]), before["betas"][k])
+        for k, person in enumerate(before["person"])
+    }
+
+
+class NetworkGuess:
+    """See `FirstGuess`.  A network needs no start, and its answers are what is smoothed at the end."""
+
+    def __init__(self, model: Any, camera: Camera) -> None:
+        self._model, self._camera = model, camera
+
+    def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+        """See `FirstGuess.bodies`."""
+        body = self._model.body
+        joints, betas = len(body.parents), body.num_betas
+        count = len(rows["person"])
+        out = {
+            "poses": np.zeros((count, joints, 3)),
+            "trans": np.zeros((count, 3)),
+            "betas": np.zeros((count, betas)),
+            "confidence": np.zeros((count, joints), np.float32),
+            "reprojection_px": np.zeros(count, np.float32),
+        }
+        for picture in np.unique(rows["picture"]):
+            at = np.nonzero(rows["picture"] == picture)[0]
+            people = [
+                DetectedPerson(
+                    rows["boxes"][k],
+                    float(rows["scores"][k]),
+                    rows["keypoints2d"][k],
+                    rows["keypoints3d"][k],
+                    "blazepose33",
+                )
+                for k in at
+            ]
+            recovered = self._model.recover(pixels[int(picture)], people, self._camera)
+            for k, one in zip(at, recovered, strict=True):
+                for name, value in out.items():
+                    value[k] = getattr(one, name)
+        return out
