@@ -14,6 +14,7 @@ from backend.errors import BadInput
 from backend.media import encode_png, load_image
 from backend.models.pose2mesh_joints import POSE_SETS
 from backend.models.registry import DEFAULT_MODEL, get_model
+from backend.people.clip_detector import ClipDetector
 from backend.people.keypoint_file import KeypointFile, read_keypoints
 from backend.people.limit import people_limit
 from backend.people.mediapipe_detector import MediaPipeDetector
@@ -61,6 +62,18 @@ class Recoverer:
     def memory(self) -> int:
         """Bytes that the model's weights take."""
         return int(getattr(self.model, "memory", 0))
+
+    def clip_detector(self) -> ClipDetector:
+        """A detector for consecutive frames, made when first asked for.  Raises BadInput `keypoints_in_clips`."""
+        if self.keypoints is not None:
+            raise BadInput(
+                "keypoints_in_clips",
+                "A file of keypoints was given; the people of clips are found by the built-in detector.",
+                "Leave --keypoints out, or recover the frames as pictures.",
+            )
+        if not isinstance(self.detector, ClipDetector):
+            self.detector = ClipDetector()
+        return self.detector
 
     def _keypoint_file(self, path: Path) -> KeypointFile:
         pose_set = getattr(self.model, "pose_set", "")

@@ -106,10 +106,10 @@ def fingerprint(source: str | Path) -> str:
             return digest.hexdigest()[:32]
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
-        with path.open("rb") as file:
+        with path.open("rb") as content:
             for place in (0, max(size // 2 - _SAMPLE // 2, 0), max(size - _SAMPLE, 0)):
-                file.seek(place)
-                digest.update(file.read(_SAMPLE))
+                content.seek(place)
+                digest.update(content.read(_SAMPLE))
         return digest.hexdigest()[:32]
     except FileNotFoundError:
         raise BadInput("file_missing", f"There is no file {path}.", "Choose the clip again.") from None

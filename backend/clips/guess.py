@@ -104,7 +104,7 @@ class NetworkGuess:
         body = self._model.body
         joints, betas = len(body.parents), body.num_betas
         count = len(rows["person"])
-        out = {
+        out: Arrays = {
             "poses": np.zeros((count, joints, 3)),
             "trans": np.zeros((count, 3)),
             "betas": np.zeros((count, betas)),

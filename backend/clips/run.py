@@ -24,6 +24,7 @@ from backend.clips.reading import ClipReader
 from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, Motion, World
 from backend.clips.results import Results
 from backend.errors import BadInput
+from backend.models.keypoint_fit import KeypointFitModel
 from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
 from backend.results import Camera
 from backend.video import fingerprint, open_clip
@@ -204,7 +205,15 @@ class ClipRun:
                 f"No frame of {Path(self.job.source).name} could be read.",
                 "Check the clip and the range of frames.",
             )
-        final = finish(self.job, self._journal, self.body, self.camera, self.info.fps, refining)
+        final = finish(
+            self.job,
+            self._journal,
+            self.body,
+            self.camera,
+            self.info.fps,
+            not isinstance(self._recoverer.model, KeypointFitModel),
+            refining,
+        )
         self._results.write(
             final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost
         )
@@ -222,7 +231,8 @@ class ClipRun:
 
     def _people(self) -> ClipPeople:
         assert self._final is not None
-        return people_of(self.job, self._journal, self._clip, [m.id for m in self._final.motions])
+        kept = [motion.id for motion in self._final.motions]
+        return people_of(self.job, self._journal, self._clip, kept, self.info.fps)
 
     def _next_final(self) -> ClipChunk:
         """Frames `_sent` and on of everybody; the last one ends the run."""

@@ -47,6 +47,11 @@ class Skeleton:
         self.joints = body.joints_template.double().cpu().numpy()  # (J, 3)
         self.joint_directions = body.joints_shapedirs.double().cpu().numpy()  # (J, 3, S)
         self.landmarks: Landmarks = body_landmarks(body)
+        heights = body.v_template[:, 1].double().cpu().numpy()
+        top, bottom = int(heights.argmax()), int(heights.argmin())
+        directions = body.shapedirs[[top, bottom], 1].double().cpu().numpy()
+        self.height = float(heights[top] - heights[bottom])  # m, of the unposed body at betas 0
+        self.height_directions = directions[0] - directions[1]  # (S,) its change with the betas
         self.size = 3 * len(self.parents) + body.num_betas + 3  # parameters per body
         # moves[k, j]: does turning joint j move landmark k
         self.moves = np.zeros((len(self.landmarks.joint), len(self.parents)), bool)

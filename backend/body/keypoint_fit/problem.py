@@ -52,17 +52,18 @@ class Weights:
 class Problem:
     """Residuals (B, M) and their Jacobian (B, M, parameters)."""
 
-    def __init__(self, skeleton: Skeleton, observed: Observations) -> None:
+    def __init__(self, skeleton: Skeleton, observed: Observations, *, unseen: float = 1.0) -> None:
+        """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it."""
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
-        self._unseen = unseen_stiffness(skeleton.names, self._stiffness)
+        self._unseen = unseen * unseen_stiffness(skeleton.names, self._stiffness)
         self._rest_inverse = np.swapaxes(rot.exp(rest), -1, -2)
         # a joint is seen as well as the best seen landmark that it moves
         moves = skeleton.moves[None] * observed.seen[:, :, None]
         self.joint_seen = moves.max(1)  # (B, J)
         hips = [k for k, j in enumerate(skeleton.landmarks.joint) if j == 0]
         hips_seen = observed.seen[:, hips].mean(1)
-        self._upright = UPRIGHT_WEIGHT + (1 - hips_seen) * (UPRIGHT_WEIGHT_NO_HIPS - UPRIGHT_WEIGHT)
+        self._upright = UPRIGHT_WEIGHT + unseen * (1 - hips_seen) * (UPRIGHT_WEIGHT_NO_HIPS - UPRIGHT_WEIGHT)
         self._bone_weights = BONE_WEIGHTS * observed.known
 
     def residuals(

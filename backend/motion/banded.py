@@ -1,0 +1,33 @@
+"""Least squares over time: blocks per frame, tied to the next two frames parameter by parameter."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+
+def second_differences(values: np.ndarray) -> np.ndarray:
+    """(T, D) -> (T - 2, D): x[t-1] - 2 x[t] + x[t+1] of the inner rows."""
+    return values[:-2] - 2 * values[1:-1] + values[2:]
+
+
+def solve_banded(blocks: np.ndarray, gradient: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """Solve (B + D^T W D) x = g.
+
+    blocks: (T, D, D) symmetric, one per frame.  gradient: (T, D).  ties: (T - 2, D) weights of the second differences
+    about each inner frame, squared.  -> (T, D).  The matrix has 2 D diagonals below the main one; Cholesky, O(T D^3).
+    """
+    count, size = gradient.shape
+    width = 2 * size if count > 2 else size - 1
+    band = np.zeros((width + 1, count * size))  # lower form: band[i - j, j]
+    rows = band.reshape(width + 1, count, size)
+    for j in range(size):
+        rows[: size - j, :, j] = blocks[:, j:, j].T
+    if count > 2:
+        rows[0, :-2] += ties
+        rows[0, 1:-1] += 4 * ties
+        rows[0, 2:] += ties
+        rows[size, :-2] -= 2 * ties
+        rows[size, 1:-1] -= 2 * ties
+        rows[2 * size, :-2] += ties
+    return solveh_banded(band, gradient.ravel(), lower=True, check_finite=False).reshape(count, size)

@@ -1,0 +1,60 @@
+"""Feet that stand do not slide, and nobody is below the floor: residuals for a last pass over the track."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.keypoint_fit.landmarks import INDEX
+from backend.clips.records import World
+from backend.motion.contacts import intervals
+
+POINTS = tuple(INDEX[name] for name in ("left_heel", "left_toe", "right_heel", "right_toe"))
+_LOCK = 150.0  # per metre that a standing point is away from its place
+_FLOOR = 100.0  # per metre below the ground
+_NOT_THE_GROUND = 0.20  # m: who stands this far above stands on something, and is left there
+
+
+def sole_heights(skeleton: Skeleton, lowest: float) -> np.ndarray:
+    """(P,) heights of the foot points over the sole, in the unposed body.  lowest: y of its lowest vertex, m."""
+    return np.array([skeleton.landmarks.rest[k, 1] - lowest for k in POINTS])
+
+
+class FootLock:
+    """Extra residuals for `TrackProblem`."""
+
+    def __init__(
+        self, skeleton: Skeleton, world: World, soles: np.ndarray, feet: np.ndarray, contacts: np.ndarray
+    ) -> None:
+        """feet: (T, P, 3) foot points as they are, camera frame.  contacts: (T, P).  soles: see `sole_heights`."""
+        self._skeleton, self._world, self._soles = skeleton, world, soles
+        places = world.points(feet)
+        self._targets = places.copy()
+        self._held = contacts.copy()
+        for p in range(contacts.shape[1]):
+            for first, end in intervals(contacts[:, p]):
+                middle = np.median(places[first:end, p], axis=0)
+                if abs(middle[2] - soles[p]) < _NOT_THE_GROUND:
+                    middle[2] = soles[p]
+                self._targets[first:end, p] = middle
+
+    def __call__(
+        self, first: int, end: int, state: State, derive: bool
+    ) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Residuals of frames first <= t < end, and their derivatives by all parameters."""
+        turns, joints, points = self._skeleton.forward(state)
+        places = self._world.points(points[:, list(POINTS)])
+        held = self._held[first:end, :, None] * _LOCK
+        lock = (places - self._targets[first:end]) * held
+        under = np.minimum(places[..., 2] - self._soles, 0.0)
+        floor = under * _FLOOR
+        if not derive:
+            return [(lock.reshape(len(lock), -1), None), (floor, None)]
+        moved = self._skeleton.jacobian(turns, joints, points)[:, list(POINTS)]
+        moved = self._world.rotation @ moved  # (T, P, 3, parameters)
+        by_lock = moved * held[..., None]
+        by_floor = moved[:, :, 2] * ((under < 0) * _FLOOR)[..., None]
+        return [
+            (lock.reshape(len(lock), -1), by_lock.reshape(len(lock), -1, moved.shape[-1])),
+            (floor, by_floor),
+        ]

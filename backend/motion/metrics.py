@@ -1,0 +1,56 @@
+"""Measures of motion.  Joints (T, J, 3) in metres; errors in millimetres."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def jitter(joints: np.ndarray, fps: float) -> float:
+    """Mean norm of the third derivative by finite differences, m/s^3; 0 for fewer than four frames."""
+    if len(joints) < 4:
+        return 0.0
+    third = np.diff(joints, n=3, axis=0) * fps**3
+    return float(np.linalg.norm(third, axis=-1).mean())
+
+
+def acceleration_peak_ratio(found: np.ndarray, truth: np.ndarray, share: float = 0.02) -> float:
+    """Acceleration of `found` over `truth`'s where that is highest (the top `share` of joints and frames)."""
+    if len(truth) < 3:
+        return 1.0
+    a, b = (np.linalg.norm(np.diff(x, n=2, axis=0), axis=-1) for x in (found, truth))
+    # a peak may come a frame early or late
+    padded = np.pad(a, ((1, 1), (0, 0)), mode="edge")
+    a = np.maximum(np.maximum(padded[:-2], padded[2:]), a)
+    peaks = b >= np.quantile(b, 1 - share)
+    return float(a[peaks].mean() / b[peaks].mean())
+
+
+def mpjpe(found: np.ndarray, truth: np.ndarray, root: int = 0) -> float:
+    """Mean per-joint position error with the root joints (SMPL's pelvis) laid over each other, mm."""
+    gap = (found - found[:, root : root + 1]) - (truth - truth[:, root : root + 1])
+    return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
+
+
+def pa_mpjpe(found: np.ndarray, truth: np.ndarray) -> float:
+    """The same after the best similarity transform of each frame (Procrustes), mm."""
+    a, b = found - found.mean(1, keepdims=True), truth - truth.mean(1, keepdims=True)
+    u, s, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
+    sign = np.ones_like(s)
+    sign[:, 2] = np.sign(np.linalg.det(u @ vt))
+    turn = (u * sign[:, None]) @ vt
+    scale = (s * sign).sum(1) / np.maximum((a**2).sum((1, 2)), 1e-12)
+    gap = scale[:, None, None] * (a @ turn) - b
+    return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
+
+
+def foot_slide(feet: np.ndarray, contacts: np.ndarray) -> float:
+    """feet (T, 2, P, 3): points of the left and the right foot.  contacts (T, 2) bool.  Mean way from frame to frame of
+    the slowest point of each foot that stands in both, mm per frame."""
+    moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1).min(-1)
+    both = contacts[1:] & contacts[:-1]
+    return float(moved[both].mean() * 1000) if both.any() else 0.0
+
+
+def penetration(points: np.ndarray) -> float:
+    """points (T, N, 3) in the world, z up, ground z = 0: mean over frames of the deepest point below it, mm."""
+    return float(np.maximum(-points[..., 2].min(1), 0).mean() * 1000) if len(points) else 0.0

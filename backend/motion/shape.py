@@ -1,0 +1,90 @@
+"""One shape for a person: from a well-spread choice of the frames that show them best."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.body.keypoint_fit.kinematics import State
+from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Problem, Weights
+
+if TYPE_CHECKING:
+    from backend.motion.track_fit import TrackProblem
+
+MOST_FRAMES = 48
+_ITERATIONS = 12
+_HEIGHT_WEIGHT = 400.0  # per metre: what the user says is so
+_DIRECTIONS, _PRIOR = 4.5, 0.6
+
+
+def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.ndarray:
+    """-> (B,) betas: poses and places of the chosen frames free, betas common (Schur complement).
+
+    height_m: of the body standing straight, where the user knows it; 0 where not.
+    """
+    rows = _choose(problem)
+    skeleton = problem.skeleton
+    if not len(rows):
+        return np.zeros(skeleton.joint_directions.shape[2])
+    betas = np.median(start.betas[rows], axis=0)
+    state = State(start.rotations[rows], np.tile(betas, (len(rows), 1)), start.trans[rows])
+    observed = problem.observed
+    per_frame = ("uv", "seen", "directions", "known", "balance", "size")
+    chosen = replace(observed, **{name: getattr(observed, name)[rows] for name in per_frame})
+    whole = Problem(skeleton, chosen)
+    turns, count = 3 * len(skeleton.parents), len(betas)
+    free = np.r_[0:turns, turns + count : turns + count + 3]
+    shape = np.r_[turns : turns + count]
+    # the prior on the shape is said once per frame by the problem, and should be said once
+    too_much = SHAPE_WEIGHT**2 * (len(rows) - 4) if len(rows) > 4 else 0.0
+    trust = np.ones_like(chosen.seen)
+    damping = 1e-2
+    for step_number in range(_ITERATIONS):
+        values, jacobian = whole.residuals(state, Weights(_DIRECTIONS, _PRIOR, trust))
+        assert jacobian is not None
+        transposed = np.swapaxes(jacobian, 1, 2)
+        hessian, descent = transposed @ jacobian, -(transposed @ values[..., None])[..., 0]
+        diagonal = np.arange(hessian.shape[1])
+        hessian[:, diagonal, diagonal] *= 1 + damping
+        hessian[:, diagonal, diagonal] += 1e-6
+        own, mixed = hessian[:, free][:, :, free], hessian[:, free][:, :, shape]
+        common = hessian[:, shape][:, :, shape].sum(0)
+        gradient = descent[:, shape].sum(0)
+        common[np.arange(count), np.arange(count)] -= too_much
+        gradient += too_much * state.betas[0]
+        if height_m:
+            height, slope = rest_height(problem, state.betas[0])
+            common += _HEIGHT_WEIGHT**2 * np.outer(slope, slope)
+            gradient += _HEIGHT_WEIGHT**2 * slope * (height_m - height)
+        solved = np.linalg.solve(own, np.concatenate([mixed, descent[:, free][..., None]], 2))
+        eliminated = np.swapaxes(mixed, 1, 2) @ solved
+        step_betas = np.linalg.solve(
+            common - eliminated[..., :count].sum(0), gradient - eliminated[..., count].sum(0)
+        )
+        step_free: np.ndarray = solved[..., count] - (solved[..., :count] @ step_betas)
+        step = np.zeros((len(rows), hessian.shape[1]))
+        step[:, free], step[:, shape] = step_free, step_betas
+        size = np.abs(step[:, :turns]).max()
+        state = state.moved(step * min(1.0, 0.7 / max(size, 1e-9)))
+        if step_number == _ITERATIONS // 2:
+            trust = whole.trust(state)
+        damping = max(damping * 0.5, 1e-4)
+    return np.clip(state.betas[0], -4.0, 4.0)
+
+
+def _choose(problem: TrackProblem) -> np.ndarray:
+    """Rows that show most of the body, one from each stretch of the track."""
+    track = problem.track
+    rows = np.nonzero(track.seen)[0]
+    quality = problem.observed.seen.mean(1)
+    stretches = np.array_split(rows, min(MOST_FRAMES, len(rows))) if len(rows) else []
+    best = np.array([stretch[np.argmax(quality[stretch])] for stretch in stretches], int)
+    return best[quality[best] >= 0.6 * quality[best].max()] if len(best) else best
+
+
+def rest_height(problem: TrackProblem, betas: np.ndarray) -> tuple[float, np.ndarray]:
+    """Height of the unposed body in metres, and how it changes with the betas."""
+    slope = problem.skeleton.height_directions
+    return float(problem.skeleton.height + slope @ betas), slope

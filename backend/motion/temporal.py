@@ -1,0 +1,64 @@
+"""What ties the frames of a motion together: small accelerations, unless the pictures insist on large ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import State
+
+# Accelerations that people have anyway, and those from which on motion is taken for meant: rad/s^2, m/s^2
+_TURN, _TURN_FAST = 9.0, 40.0
+_MOVE, _MOVE_FAST = 1.5, 6.0
+_NOISE = 0.3  # of the residuals that stand against them, see `keypoint_fit.problem`
+_RANGE = 30.0  # the slider's ends are so many times weaker and stronger than its middle
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    """turn, move: weights of accelerations per frame^2.  turn_fast, move_fast: where they count half."""
+
+    turn: float
+    move: float
+    turn_fast: float
+    move_fast: float
+
+    @classmethod
+    def of(cls, smoothing: float, fps: float) -> Smoothness:
+        """smoothing: the slider, 0..1; 0 leaves the frames alone.  fps: of the recovered frames."""
+        strength = 0.0 if smoothing <= 0 else _RANGE ** (2 * smoothing - 1)
+        square = fps * fps
+        return cls(
+            strength * _NOISE * square / _TURN,
+            strength * _NOISE * square / _MOVE,
+            _TURN_FAST / square,
+            _MOVE_FAST / square,
+        )
+
+
+def accelerations(state: State) -> np.ndarray:
+    """(T - 2, 3 J + 3): of the joints' turns in their own axes, rad per frame^2, and of the place, m per frame^2.
+
+    A small turn d of frame t, R <- R exp(d), changes the acceleration about it by -2 d, those beside it by d, as long
+    as the turn from frame to frame is small.
+    """
+    turns = state.rotations
+    inner = np.swapaxes(turns[1:-1], -1, -2)
+    turned = rot.log(inner @ turns[2:]) + rot.log(inner @ turns[:-2])
+    moved = state.trans[2:] - 2 * state.trans[1:-1] + state.trans[:-2]
+    return np.concatenate([turned.reshape(len(turned), -1), moved], 1)
+
+
+def tie_weights(found: np.ndarray, smooth: Smoothness) -> np.ndarray:
+    """(T - 2, 3 J + 3) squared weights for accelerations `found`: joint by joint less where motion is fast.
+
+    The weight of Geman and McClure for the whole joint: 1/4 at the fast limit, so that a punch stays one.
+    """
+    joints = (found.shape[1] - 3) // 3
+    turned = np.linalg.norm(found[:, :-3].reshape(-1, joints, 3), axis=-1)
+    turn = (smooth.turn / (1 + (turned / smooth.turn_fast) ** 2)) ** 2
+    moved = np.linalg.norm(found[:, -3:], axis=-1)
+    move = (smooth.move / (1 + (moved / smooth.move_fast) ** 2)) ** 2
+    return np.concatenate([np.repeat(turn, 3, 1), np.repeat(move[:, None], 3, 1)], 1)

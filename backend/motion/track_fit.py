@@ -1,0 +1,273 @@
+"""One person through a clip: one shape, and poses that follow the keypoints without their jitter.
+
+Gauss-Newton on all frames of a window at once: the residuals of `keypoint_fit` for each frame, and accelerations
+between frames.  The normal matrix is banded, so that time and memory grow with the number of frames and no faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.fit import STAGES, initial_state, observe
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
+from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.clips.records import Track
+from backend.motion.banded import solve_banded
+from backend.motion.shape import fit_shape
+from backend.motion.temporal import Smoothness, accelerations, tie_weights
+from backend.results import Camera
+
+WINDOW = 384  # frames solved together
+OVERLAP = 48  # of neighbouring windows; half of it is used from each
+_BATCH = 64  # frames whose derivatives are held at once
+_ITERATIONS = 7
+_DIRECTIONS, _PRIOR, _ = STAGES[-1]
+_UNSEEN = 0.2  # what is not seen is carried by the motion rather than by rest
+_DAMPING = 1e-3
+
+Extra = Callable[[int, int, State, bool], list[tuple[np.ndarray, np.ndarray | None]]]
+
+
+@dataclass
+class TrackFit:
+    """State of T frames and what it explains."""
+
+    state: State
+    observed: Observations
+    landmarks: np.ndarray  # (T, K, 3) camera frame, m
+    joints: np.ndarray  # (T, J, 3)
+
+
+class TrackProblem:
+    """The frames of one track as one problem.  `extra` may add residuals of frames first to end."""
+
+    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera) -> None:
+        self.skeleton = skeleton
+        self.track = track
+        self.observed = _observations(track, camera)
+        self.extra: Extra | None = None
+
+    def part(self, first: int, end: int) -> Observations:
+        """Observations of frames first <= t < end."""
+        fields = {
+            name: getattr(self.observed, name)[first:end]
+            for name in ("uv", "seen", "directions", "known", "balance", "size")
+        }
+        return replace(self.observed, **fields)
+
+    def problem(self, first: int, end: int) -> Problem:
+        return Problem(self.skeleton, self.part(first, end), unseen=_UNSEEN)
+
+    def trust(self, state: State) -> np.ndarray:
+        """(T, K): see `Problem.trust`."""
+        return np.concatenate(
+            [
+                self.problem(k, k + _BATCH).trust(cut(state, k, k + _BATCH))
+                for k in range(0, len(state.trans), _BATCH)
+            ]
+        )
+
+    def doubt(self, trust: np.ndarray) -> None:
+        """Bones between landmarks that are not believed say nothing: a frame with left and right exchanged."""
+        known = self.observed.known * np.minimum(trust[:, BONE_FROM], trust[:, BONE_TO])
+        self.observed = replace(self.observed, known=known)
+
+    def normal(
+        self, state: State, trust: np.ndarray, offset: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> (T, D, D), (T, D), (T,): normal matrices, descent and cost of each frame, D = 3 J + 3 without the shape.
+
+        offset: number of the state's first frame in the track.
+        """
+        count, turns = len(state.trans), 3 * len(self.skeleton.parents)
+        size = turns + 3
+        keep = np.r_[0:turns, self.skeleton.size - 3 : self.skeleton.size]
+        blocks, descent, cost = np.empty((count, size, size)), np.empty((count, size)), np.empty(count)
+        for k in range(0, count, _BATCH):
+            end = min(k + _BATCH, count)
+            part = cut(state, k, end)
+            weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
+            problem = self.problem(offset + k, offset + end)
+            values, jacobian = problem.residuals(part, weights)
+            assert jacobian is not None
+            pieces = [(values, jacobian)]
+            if self.extra is not None:
+                pieces += [
+                    (v, j) for v, j in self.extra(offset + k, offset + end, part, True) if j is not None
+                ]
+            blocks[k:end], descent[k:end], cost[k:end] = 0, 0, 0
+            for v, j in pieces:
+                j = j[:, :, keep]
+                transposed = np.swapaxes(j, 1, 2)
+                blocks[k:end] += transposed @ j
+                descent[k:end] -= (transposed @ v[..., None])[..., 0]
+                cost[k:end] += (v**2).sum(1)
+        return blocks, descent, cost
+
+    def cost(self, state: State, trust: np.ndarray, offset: int) -> float:
+        total = 0.0
+        for k in range(0, len(state.trans), _BATCH):
+            end = min(k + _BATCH, len(state.trans))
+            part = cut(state, k, end)
+            weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
+            values, _ = self.problem(offset + k, offset + end).residuals(part, weights, derive=False)
+            total += float((values**2).sum())
+            if self.extra is not None:
+                for extra, _ in self.extra(offset + k, offset + end, part, False):
+                    total += float((extra**2).sum())
+        return total
+
+
+def cut(state: State, first: int, end: int) -> State:
+    return State(state.rotations[first:end], state.betas[first:end], state.trans[first:end])
+
+
+def joined(parts: list[State]) -> State:
+    return State(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("rotations", "betas", "trans")))
+
+
+def fit_track(
+    skeleton: Skeleton,
+    track: Track,
+    camera: Camera,
+    smooth: Smoothness,
+    start: State,
+    *,
+    height_m: float = 0.0,
+    on_progress: Callable[[float], None] = lambda part: None,
+) -> tuple[TrackProblem, State]:
+    """start: of every frame, see `start_state`.  Returns the problem, for further terms, and the state."""
+    problem = TrackProblem(skeleton, track, camera)
+    betas = fit_shape(problem, start, height_m)
+    state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
+    trust = np.ones_like(problem.observed.seen)
+    on_progress(0.1)
+    state = minimize_windows(problem, state, trust, smooth, 3, lambda part: on_progress(0.1 + 0.4 * part))
+    trust = problem.trust(state)
+    problem.doubt(trust)
+    state = minimize_windows(
+        problem, state, trust, smooth, _ITERATIONS, lambda part: on_progress(0.5 + 0.5 * part)
+    )
+    return problem, state
+
+
+def minimize_windows(
+    problem: TrackProblem,
+    state: State,
+    trust: np.ndarray,
+    smooth: Smoothness,
+    iterations: int,
+    on_progress: Callable[[float], None] = lambda part: None,
+) -> State:
+    """Solve window after window; each begins with what the one before has found for their common frames, held there."""
+    count = len(state.trans)
+    found: list[State] = []
+    first = 0
+    while True:
+        end = min(first + WINDOW, count)
+        if count - end < WINDOW // 4:
+            end = count
+        part = _minimize(problem, cut(state, first, end), trust[first:end], smooth, first, iterations)
+        last = end == count
+        keep_from = 0 if first == 0 else OVERLAP // 2
+        keep_to = len(part.trans) if last else len(part.trans) - OVERLAP // 2
+        found.append(cut(part, keep_from, keep_to))
+        on_progress(end / count)
+        if last:
+            return joined(found)
+        first = end - OVERLAP
+
+
+def _minimize(
+    problem: TrackProblem, state: State, trust: np.ndarray, smooth: Smoothness, offset: int, iterations: int
+) -> State:
+    """Levenberg-Marquardt with reweighted ties."""
+    damping = _DAMPING
+    diagonal = np.arange(3 * len(problem.skeleton.parents) + 3)
+    blocks, descent, cost = problem.normal(state, trust, offset)
+    for _ in range(iterations):
+        before = accelerations(state) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
+        ties = tie_weights(before, smooth)
+        tied = _spread(ties * before, len(state.trans))
+        total = float(cost.sum() + (ties * before**2).sum())
+        better = False
+        for _ in range(4):
+            damped = blocks.copy()
+            damped[:, diagonal, diagonal] += damping * (blocks[:, diagonal, diagonal] + 1e-6) + 1e-9
+            step = solve_banded(damped, descent - tied, ties)
+            tried = _moved(state, step)
+            after = accelerations(tried) if len(state.trans) > 2 else before
+            new = problem.cost(tried, trust, offset) + float((ties * after**2).sum())
+            if new < total:
+                better = True
+                break
+            damping = min(damping * 10, 1e4)
+        if not better:
+            break
+        state, damping = tried, max(damping * 0.2, 1e-6)
+        if total - new < 1e-3 * total:
+            break
+        blocks, descent, cost = problem.normal(state, trust, offset)
+    return state
+
+
+def _spread(weighted: np.ndarray, count: int) -> np.ndarray:
+    """D^T v: (T - 2, D) -> (T, D)."""
+    out = np.zeros((count, weighted.shape[1]))
+    if len(weighted):
+        out[:-2] += weighted
+        out[1:-1] -= 2 * weighted
+        out[2:] += weighted
+    return out
+
+
+def _moved(state: State, step: np.ndarray) -> State:
+    joints = state.rotations.shape[1]
+    turn = step[:, : 3 * joints].reshape(-1, joints, 3)
+    size = np.linalg.norm(turn, axis=-1, keepdims=True)
+    turn = turn * np.minimum(1.0, 0.7 / np.maximum(size, 1e-9))  # farther the linear model means nothing
+    return State(state.rotations @ rot.exp(turn), state.betas, state.trans + step[:, 3 * joints :])
+
+
+def _observations(track: Track, camera: Camera) -> Observations:
+    """Of every row; rows without a sight say nothing at all."""
+    points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
+    seen = np.nonzero(track.seen)[0]
+    if len(seen):
+        nearest = _nearest(seen, len(track))
+        points, world = points[nearest], world[nearest]
+    observed = observe(points, world, camera)
+    hidden = ~track.seen
+    observed.seen[hidden] = 0
+    observed.known[hidden] = 0
+    observed.balance[hidden] = 0
+    return observed
+
+
+def _nearest(seen: np.ndarray, count: int) -> np.ndarray:
+    rows = np.arange(count)
+    after = np.clip(np.searchsorted(seen, rows), 0, len(seen) - 1)
+    before = np.clip(after - 1, 0, len(seen) - 1)
+    return np.where(np.abs(seen[before] - rows) <= np.abs(seen[after] - rows), seen[before], seen[after])
+
+
+def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State | None = None) -> State:
+    """A start for every row: `guessed`, the bodies of the rows that were seen, in order; between them interpolated."""
+    seen = np.nonzero(track.seen)[0]
+    if guessed is None:
+        observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera)
+        guessed = initial_state(skeleton, track.keypoints3d[seen], observed)
+    rows = np.arange(len(track))
+    after = np.clip(np.searchsorted(seen, rows), 0, len(seen) - 1)
+    before = np.where(seen[after] == rows, after, np.maximum(after - 1, 0))
+    span = np.maximum(seen[after] - seen[before], 1)
+    part = np.where(after == before, 0.0, (rows - seen[before]) / span)
+    a, b = guessed.rotations[before], guessed.rotations[after]
+    turn = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
+    trans = guessed.trans[before] + (guessed.trans[after] - guessed.trans[before]) * part[:, None]
+    return State(a @ rot.exp(turn), guessed.betas[before].copy(), trans)
