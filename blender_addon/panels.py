@@ -9,12 +9,19 @@ import bpy
 from bpy.types import Panel
 
 from . import preferences, runtime
+from .operators import clip_people
 from .operators.backend_operator import counted
-from .scene import armature, build, person
+from .scene import armature, build, clip, person, quality
 from .scene.body import SHAPE_KEY
 from .text import draw_wrapped
 
 SHOWN_PHOTOS = 8
+LANE_WORDS = {
+    "reprojection_px": "Off by px",
+    "jitter": "Jitter m/s³",
+    "foot_slide": "Foot slide mm",
+    "problem": "Problem",
+}
 
 
 class _Sidebar:
@@ -35,6 +42,8 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
         column.row().prop(settings, "source", expand=True)
         if settings.source == "IMAGE":
             column.template_ID(settings, "image", open="image.open")
+        elif settings.source == "CLIP":
+            _draw_clip(column, settings.clip)
         else:
             _draw_photos(column, settings)
         options = column.column()
@@ -44,6 +53,8 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
         options.prop(settings, "people")
         if settings.people == "COUNT":
             options.prop(settings, "max_people")
+        if settings.source == "CLIP":
+            _draw_clip_options(options, settings.clip)
         options.prop(settings, "correctives")
         if state.busy:
             job = state.job
@@ -55,7 +66,8 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
         else:
             row = layout.row()
             row.scale_y = 1.4
-            row.operator("recover_mesh.recover", icon="ARMATURE_DATA")
+            button = "recover_mesh.recover_clip" if settings.source == "CLIP" else "recover_mesh.recover"
+            row.operator(button, icon="ARMATURE_DATA")
         width = context.region.width
         if state.error is not None:
             draw_wrapped(layout, str(state.error), "ERROR", width)
@@ -69,6 +81,53 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
             ).module = __package__
         for note in state.notes[:SHOWN_PHOTOS]:
             draw_wrapped(layout, note, "INFO", width)
+
+
+class RECOVERMESH_PT_people(_Sidebar, Panel):
+    bl_idname = "RECOVERMESH_PT_people"
+    bl_label = "People of the Clip"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        settings = context.scene.recover_mesh
+        return settings.source == "CLIP" and len(settings.clip.people) > 0
+
+    def draw(self, context: bpy.types.Context) -> None:
+        clip = context.scene.recover_mesh.clip
+        column = self.layout.column(align=True)
+        for one in clip.people:
+            row = column.row()
+            picture = clip_people.icon(one.id)
+            if picture:
+                row.template_icon(icon_value=picture, scale=3.0)
+            words = row.column()
+            words.prop(one, "use", text=f"Person {one.id}")
+            words.label(text=f"{one.first + 1}-{one.last + 1}, seen {one.seen} times")
+        column.label(text="Recover again to apply", icon="INFO")
+
+
+class RECOVERMESH_PT_quality(_Sidebar, Panel):
+    bl_idname = "RECOVERMESH_PT_quality"
+    bl_label = "Quality"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(clip.clips(context.scene))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = self.layout, context.scene
+        for collection in clip.clips(scene):
+            rigs = [o for o in collection.objects if o.get(person.KIND) == "rig"]
+            for rig in rigs:
+                layout.label(text=rig.name, icon="ARMATURE_DATA")
+                grid = layout.grid_flow(columns=2, align=True)
+                for name in ("reprojection_px", "jitter", "foot_slide", "problem"):
+                    if name in rig:
+                        grid.label(text=f"{LANE_WORDS[name]}: {rig[name]:.1f}")
+                if rig.get("filled"):
+                    layout.label(text="Filled in: nobody seen here", icon="GHOST_DISABLED")
+        layout.operator("recover_mesh.next_problem", icon="FORWARD")
+        layout.label(text=counted(len(quality.markers(scene)), "problem marked", "problems marked"))
 
 
 class RECOVERMESH_PT_photos(_Sidebar, Panel):
@@ -132,6 +191,28 @@ def preferences_needed(state: runtime.State) -> bool:
     return preferences.status()[1] == "ERROR"
 
 
+def _draw_clip(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.template_ID(settings, "movie_clip", open="clip.open")
+    if settings.movie_clip is None:
+        layout.prop(settings, "path", text="")
+    layout.operator("recover_mesh.use_strip", icon="SEQUENCE")
+
+
+def _draw_clip_options(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "smoothing")
+    layout.prop(settings, "foot_lock")
+    layout.prop(settings, "height")
+    layout.prop(settings, "focal")
+    layout.prop(settings, "start")
+    layout.prop(settings, "match_rate")
+    layout.prop(settings, "use_range")
+    if settings.use_range:
+        row = layout.column(align=True)
+        row.prop(settings, "first")
+        row.prop(settings, "last")
+    layout.prop(settings, "step")
+
+
 def _draw_photos(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     layout.operator("recover_mesh.choose_photos", icon="FILE_IMAGE")
     if not settings.photos:
@@ -150,4 +231,10 @@ def _error_words(rig: bpy.types.Object) -> str:
     return f"{rig.get('reprojection_px', 0.0):.1f} px ({rig.get('reprojection_relative', 0.0):.1%})"
 
 
-classes = (RECOVERMESH_PT_recover, RECOVERMESH_PT_photos, RECOVERMESH_PT_body)
+classes = (
+    RECOVERMESH_PT_recover,
+    RECOVERMESH_PT_people,
+    RECOVERMESH_PT_quality,
+    RECOVERMESH_PT_photos,
+    RECOVERMESH_PT_body,
+)

@@ -12,12 +12,16 @@ from . import panels, preferences, properties, runtime
 from .operators import (
     cancel,
     choose_photos,
+    clip_people,
     import_result,
     install_backend,
+    next_problem,
     recover,
+    recover_clip,
     remove_photo,
     show_photo,
     update_joints,
+    use_strip,
 )
 
 _modules = (
@@ -26,6 +30,9 @@ _modules = (
     choose_photos,
     remove_photo,
     recover,
+    recover_clip,
+    use_strip,
+    next_problem,
     cancel,
     install_backend,
     import_result,
@@ -51,6 +58,7 @@ def unregister() -> None:
     if _before_load in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(_before_load)
     bpy.types.TOPBAR_MT_file_import.remove(import_result.draw_menu)
+    clip_people.release()
     properties.detach()
     for cls in reversed(_classes):
         bpy.utils.unregister_class(cls)

@@ -23,10 +23,8 @@ def find_ground(feet: Sequence[np.ndarray], soles: np.ndarray, fps: float) -> Wo
     """
     points, weight = [], []
     for one in feet:
-        if len(one) < 2:
-            speed = np.zeros(one.shape[:2])
-        else:
-            speed = np.linalg.norm(np.gradient(one, axis=0), axis=-1) * fps
+        moving = np.gradient(one, axis=0) if len(one) > 1 else np.zeros_like(one)
+        speed = np.linalg.norm(moving, axis=-1) * fps
         lowered = one.copy()
         lowered[..., 1] += soles
         # of the feet of one frame the lower ones stand

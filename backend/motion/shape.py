@@ -17,6 +17,7 @@ MOST_FRAMES = 48
 _ITERATIONS = 12
 _HEIGHT_WEIGHT = 400.0  # per metre: what the user says is so
 _DIRECTIONS, _PRIOR = 4.5, 0.6
+_PRIOR_SHARE = 0.6
 
 
 def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.ndarray:
@@ -37,8 +38,8 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
     turns, count = 3 * len(skeleton.parents), len(betas)
     free = np.r_[0:turns, turns + count : turns + count + 3]
     shape = np.r_[turns : turns + count]
-    # the prior on the shape is said once per frame by the problem, and should be said once
-    too_much = SHAPE_WEIGHT**2 * (len(rows) - 4) if len(rows) > 4 else 0.0
+    # the problem says the prior on the shape once per frame; frames err alike, so that few count for themselves
+    too_much = SHAPE_WEIGHT**2 * len(rows) * (1 - _PRIOR_SHARE)
     trust = np.ones_like(chosen.seen)
     damping = 1e-2
     for step_number in range(_ITERATIONS):

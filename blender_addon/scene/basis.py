@@ -63,14 +63,23 @@ def quaternions(matrices: np.ndarray) -> np.ndarray:
     return np.where(q[..., :1] < 0, -q, q)
 
 
-def bone_rotations(pose: np.ndarray, bone_axes: np.ndarray) -> np.ndarray:
-    """Pose of one body -> what its pose bones hold.
+def bone_rotations(
+    pose: np.ndarray, bone_axes: np.ndarray, to_world: np.ndarray = CAMERA_TO_BLENDER
+) -> np.ndarray:
+    """Poses -> what pose bones hold.
 
-    pose: (J, 3) axis-angle, parent-relative; joint 0 turns the body frame into the camera frame.
-    bone_axes: (J, 3, 3) rest axes of the bones as columns, in Blender's axes.  Returns (J, 4) quaternions w x
-    y z.
+    pose: (..., J, 3) axis-angle, parent-relative; joint 0 turns the body frame into the camera frame.
+    bone_axes: (J, 3, 3) rest axes of the bones as columns, in Blender's axes.  to_world: (3, 3) camera frame to
+    Blender's world.  Returns (..., J, 4) quaternions w x y z.
     """
     turns = rotation_matrices(pose)
     in_blender = BODY_TO_BLENDER @ turns @ BODY_TO_BLENDER.T
-    in_blender[0] = CAMERA_TO_BLENDER @ turns[0] @ BODY_TO_BLENDER.T
+    in_blender[..., 0, :, :] = to_world @ turns[..., 0, :, :] @ BODY_TO_BLENDER.T
     return quaternions(np.swapaxes(bone_axes, -1, -2) @ in_blender @ bone_axes)
+
+
+def continuous(turns: np.ndarray) -> np.ndarray:
+    """(T, ..., 4) quaternions with signs such that each is next to the one before: nothing turns the long way round."""
+    flips = np.where((turns[1:] * turns[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    signs = np.concatenate([np.ones_like(turns[:1, ..., :1]), np.cumprod(flips, axis=0)])
+    return turns * signs

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Next Problem: jump to the worst frame that was not looked at yet."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Operator
+
+from ..scene import quality
+
+_visited: set[tuple[str, int]] = set()
+
+
+class RECOVERMESH_OT_next_problem(Operator):
+    """Go to the worst frame of the recovered clips, then to the next worst"""
+
+    bl_idname = "recover_mesh.next_problem"
+    bl_label = "Next Problem"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not quality.markers(context.scene):
+            cls.poll_message_set("There is no problem to show")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = context.scene
+        found = quality.markers(scene)
+        left = [marker for marker in found if (marker.name, marker.frame) not in _visited]
+        if not left:  # all seen: once more from the worst
+            _visited.clear()
+            left = found
+        marker = left[0]
+        _visited.add((marker.name, marker.frame))
+        scene.frame_set(marker.frame)
+        rig = scene.objects.get(marker.get("person", ""))
+        if rig is not None and rig.visible_get(view_layer=context.view_layer):
+            for other in context.selected_objects:
+                other.select_set(False)
+            rig.select_set(True)
+            context.view_layer.objects.active = rig
+        words = marker.name.removeprefix(f"{quality.MARKER}: ")
+        self.report({"INFO"}, f"{words} ({len(found) - len(left) + 1} of {len(found)})")
+        return {"FINISHED"}
+
+
+classes = (RECOVERMESH_OT_next_problem,)

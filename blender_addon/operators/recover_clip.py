@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recover Mesh: the button, for clips.  Keys appear while the clip is still being read."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Operator
+
+from .. import clip_source, preferences, properties, runtime
+from ..clip_job import ClipRecoveryJob, Ended, Found, Rows, Started
+from ..errors import UserError
+from ..scene.clip import ClipInfo, ClipScene
+from . import clip_people
+from .backend_operator import BackendOperator, counted, report_ending
+
+
+class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
+    """Recover the people of the clip as keyframed bodies.  Goes on where it was cancelled"""
+
+    bl_idname = "recover_mesh.recover_clip"
+    bl_label = "Recover Mesh"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if runtime.state.busy:
+            cls.poll_message_set("Something is being recovered already")
+            return False
+        if not clip_source.clip_path(context.scene.recover_mesh.clip):
+            cls.poll_message_set("Choose a clip first")
+            return False
+        return True
+
+    def make_job(self, context: bpy.types.Context) -> ClipRecoveryJob:
+        settings = context.scene.recover_mesh
+        fields = clip_source.job_fields(settings, context.scene)
+        file = clip_source.write_job(fields)
+        self._scene = context.scene.name
+        self._path = fields["source"]
+        self._start_frame = settings.clip.start
+        self._match_rate = settings.clip.match_rate
+        self._correctives = settings.correctives
+        self._clip: ClipScene | None = None
+        self._chunks: list[Rows] = []
+        self._frames: set[int] = set()
+        return ClipRecoveryJob(
+            runtime.state.session,
+            file,
+            python=preferences.backend_python(),
+            folder=runtime.user_folder(),
+            device=preferences.get_preferences().device,
+            model=settings.model or properties.DEFAULT_MODEL[0],
+        )
+
+    def take(self, event: Started | Rows | Found) -> None:
+        if isinstance(event, Started):
+            self._begin(event)
+        elif isinstance(event, Rows):
+            self._chunks.append(event)
+        elif isinstance(event, Found):
+            clip_people.store(self._get_scene(), self._path, event.arrays)
+
+    def _begin(self, event: Started) -> None:
+        """The clip is open; after a crash of the backend it begins again, with what was done."""
+        self._chunks.clear()
+        info = ClipInfo.from_wire(event.header, self._start_frame)
+        self._clip = ClipScene(
+            self._get_scene(),
+            info,
+            event.body,
+            with_correctives=self._correctives,
+            match_rate=self._match_rate,
+        )
+        notes = runtime.state.notes
+        notes += [note for note in (*self._clip.notes, info.notice) if note and note not in notes]
+        if event.header["resumed"]:
+            notes.append(f"Resumed: {counted(event.header['resumed'], 'frame was', 'frames were')} done.")
+
+    def build_next(self) -> bool:
+        if self._clip is None:
+            return False
+        try:
+            for rows in self._chunks:
+                chunk = rows.chunk
+                self._clip.add(chunk.arrays, chunk.final, chunk.world)
+                self._frames.update(chunk.arrays["frames"].tolist())
+                runtime.state.notes += chunk.lost
+            self._chunks.clear()
+            self._clip.flush()
+        except UserError as error:
+            if self._ended is None:
+                self._job.cancel()
+            self._clip = None
+            runtime.state.notes.append(str(error))
+        return False
+
+    def conclude(self, ended: Ended) -> set[str]:
+        people = 0
+        if self._clip is not None:
+            try:
+                self._clip.finish()
+                people = self._clip.people
+            except UserError as error:
+                runtime.state.notes.append(str(error))
+        if not people and ended.error is None and not ended.cancelled:
+            runtime.state.notes.append("Nobody found in the clip.")
+        summary = f"{counted(people, 'person', 'people')} in {counted(len(self._frames), 'frame', 'frames')}"
+        return report_ending(self, ended, people, summary)
+
+    def _get_scene(self) -> bpy.types.Scene:
+        return bpy.data.scenes.get(self._scene) or bpy.context.scene
+
+
+classes = (RECOVERMESH_OT_recover_clip,)

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A clip's result in the scene: one collection with its camera, its people and their actions.
+
+It grows while the backend works, and is replaced as a whole when the clip is recovered again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..errors import UserError
+from . import animation, camera, person, quality
+from .motion import Motion, World
+from .records import Body, Person, Photo
+
+KIND = "clip"
+_RATE_TOLERANCE = 1e-3
+_LEAST_PAUSE = 1.0  # s between two writings of growing actions; more where they take long
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What a clip is, and how it lies in the scene.
+
+    start: frame of the scene that shows the clip's frame 0.  job: folder of the job, by which a re-run finds its own.
+    """
+
+    source: str
+    job: str
+    size: tuple[int, int]
+    camera: tuple[float, float, float, float]
+    fps: float
+    frames: int
+    model: str
+    body: str
+    license: str
+    notice: str = ""
+    start: int = 1
+
+    @classmethod
+    def from_wire(cls, header: Mapping[str, Any], start: int) -> ClipInfo:
+        """From the protocol's `clip`."""
+        fx, fy, cx, cy, width, height = header["camera"]
+        return cls(
+            source=header["source"],
+            job=header["out"],
+            size=(int(width), int(height)),
+            camera=(fx, fy, cx, cy),
+            fps=header["fps"][0] / header["fps"][1],
+            frames=header["frames"],
+            model=header["model"],
+            body=header["body"],
+            license=header["license"],
+            notice=header["notice"],
+            start=start,
+        )
+
+    @property
+    def title(self) -> str:
+        return os.path.splitext(os.path.basename(self.source.rstrip("/\\")))[0] or "Clip"
+
+    def as_photo(self) -> Photo:
+        return Photo(
+            self.source, self.size, self.camera, self.model, self.body, self.license, [], None, self.notice
+        )
+
+
+class ClipScene:
+    """Builds one clip.  Holds names, never references: the artist may undo or delete anything at any time."""
+
+    def __init__(
+        self,
+        scene: bpy.types.Scene,
+        info: ClipInfo,
+        body: Body,
+        *,
+        with_correctives: bool = True,
+        match_rate: bool = True,
+    ) -> None:
+        """Replaces what an earlier run of the same job built, and nothing else."""
+        self._scene, self._info, self._body = scene.name, info, body
+        self._correctives = with_correctives
+        self._rows: dict[int, dict[str, list[np.ndarray]]] = {}
+        self._betas: dict[int, np.ndarray] = {}
+        self._rigs: dict[int, str] = {}
+        self._final = False
+        self._stale: set[int] = set()
+        self._written = 0.0
+        self._pause = _LEAST_PAUSE
+        self._world = World.level(1.6)
+        self.notes: list[str] = []
+        remove(scene, info.job)
+        self._collection = self._begin(scene)
+        if match_rate:
+            set_rate(scene, info.fps)
+            scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
+        elif abs(scene_rate(scene) / info.fps - 1) > _RATE_TOLERANCE:
+            self.notes.append(
+                f"The scene runs at {scene_rate(scene):g} fps, the clip at {info.fps:g}: frames match, speed does not."
+            )
+
+    @property
+    def people(self) -> int:
+        return len(self._rigs)
+
+    def _begin(self, scene: bpy.types.Scene) -> str:
+        info = self._info
+        collection = bpy.data.collections.new(info.title)
+        scene.collection.children.link(collection)
+        photo = info.as_photo()
+        person.stamp(collection, KIND, photo)
+        collection["job"] = info.job
+        eye = camera.create_camera(photo, f"{info.title} Camera", collection, 1.6)
+        person.stamp(eye, "camera", photo)
+        note = _set_background(eye.data, info)
+        if note:
+            self.notes.append(note)
+        camera.use_camera(scene, eye, info.size, camera.pixel_aspect(photo))
+        return collection.name
+
+    def add(self, arrays: Mapping[str, np.ndarray], final: bool, world: list[float]) -> None:
+        """Take a `chunk` of the protocol.  The first final one ends the provisional people."""
+        if final and not self._final:
+            self._final = True
+            self._rows.clear()
+            self._betas.clear()
+            self._stale.clear()
+            self._remove_people()
+        self._world = World.of_numbers(world) if final else self._provisional_world(arrays)
+        for k, identity in enumerate(arrays["people"].tolist()):
+            self._betas.setdefault(identity, arrays["betas"][k].astype(float))
+        for identity in np.unique(arrays["person"]).tolist():
+            mine = arrays["person"] == identity
+            rows = self._rows.setdefault(identity, {})
+            for name in ("frames", "poses", "trans", "confidence", "filled", "contacts", "reprojection_px"):
+                kind = bool if name in ("filled", "contacts") else float
+                rows.setdefault(name, []).append(np.asarray(arrays[name])[mine].astype(kind))
+            self._stale.add(identity)
+
+    def _provisional_world(self, arrays: Mapping[str, np.ndarray]) -> World:
+        """While the ground is not known: as high as the first people's feet say."""
+        if self._rigs or not len(arrays["person"]):
+            return self._world
+        body = self._body
+        low = []
+        for k in range(len(arrays["person"])):
+            which = int(np.nonzero(arrays["people"] == arrays["person"][k])[0][0])
+            root = body.rest_joints(arrays["betas"][which])[0] + arrays["trans"][k]
+            low.append(root[1] - body.joints_template[:, 1].min() + body.joints_template[0, 1])
+        return World.level(float(np.median(low)))
+
+    def flush(self, force: bool = False) -> bool:
+        """Write the actions of those who have grown; whether any was.  At most once in a while unless forced."""
+        if not self._stale or (not force and time.monotonic() - self._written < self._pause):
+            return False
+        began = time.monotonic()
+        scene = self._get_scene()
+        collection = bpy.data.collections.get(self._collection)
+        if scene is None or collection is None:
+            raise UserError("The clip's collection was removed.", "Recover the clip again.")
+        self._place_camera(collection)
+        for identity in sorted(self._stale):
+            self._write(identity, collection)
+        self._stale.clear()
+        self._written = time.monotonic()
+        self._pause = max(_LEAST_PAUSE, 10 * (self._written - began))
+        return True
+
+    def finish(self) -> None:
+        """After the last chunk, or when the artist has cancelled: what there is is whole."""
+        self.flush(force=True)
+        scene = self._get_scene()
+        if scene is None:
+            return
+        quality.unmark(scene, self._info.job)
+        if self._final:
+            for identity, name in self._rigs.items():
+                found = quality.problems(self._body, self._motion(identity), self._world, self._info.fps)
+                quality.mark(scene, self._info.job, name, found, self._info.start)
+
+    def _write(self, identity: int, collection: bpy.types.Collection) -> None:
+        motion = self._motion(identity)
+        rig = collection.objects.get(self._rigs.get(identity, ""))
+        if rig is None:
+            rig = self._create(identity, motion, collection)
+        animation.write_motion(rig, self._body, motion, self._world, self._info.start, self._info.fps)
+        rig["reprojection_px"] = float(np.mean(motion.reprojection_px))
+
+    def _create(self, identity: int, motion: Motion, collection: bpy.types.Collection) -> bpy.types.Object:
+        one = Person(
+            motion.poses[0].astype(np.float32),
+            motion.betas.astype(np.float32),
+            motion.trans[0].astype(np.float32),
+            motion.confidence[0].astype(np.float32),
+            reprojection_px=float(np.mean(motion.reprojection_px)),
+        )
+        name = f"{self._info.title} Person {identity}"
+        rig = person.create_person(
+            self._body, one, self._info.as_photo(), name, identity - 1, collection, 0.0,
+            with_correctives=self._correctives and self._final,
+        )  # fmt: skip
+        rig["person"] = identity
+        self._rigs[identity] = rig.name
+        return rig
+
+    def _motion(self, identity: int) -> Motion:
+        rows = {name: np.concatenate(parts) for name, parts in self._rows[identity].items()}
+        order = np.argsort(rows["frames"], kind="stable")
+        return Motion(betas=self._betas[identity], **{name: value[order] for name, value in rows.items()})
+
+    def _place_camera(self, collection: bpy.types.Collection) -> None:
+        eye = next((o for o in collection.objects if o.get(person.KIND) == "camera"), None)
+        if eye is None:
+            return
+        # Blender's cameras look along -z with y up, OpenCV's along z with y down
+        matrix = np.eye(4)
+        matrix[:3, :3] = self._world.rotation @ np.diag([1.0, -1.0, -1.0])
+        matrix[:3, 3] = self._world.translation
+        eye.matrix_world = Matrix(matrix.tolist())
+        trans = [part for rows in self._rows.values() for part in rows["trans"] if len(part)]
+        farthest = max((float(part[:, 2].max()) for part in trans), default=0.0)
+        eye.data.clip_end = max(100.0, 2.0 * farthest + 10.0)
+
+    def _remove_people(self) -> None:
+        collection = bpy.data.collections.get(self._collection)
+        for name in self._rigs.values():
+            rig = collection.objects.get(name) if collection is not None else None
+            if rig is not None:
+                _remove_person(rig)
+        self._rigs.clear()
+
+    def _get_scene(self) -> bpy.types.Scene | None:
+        return bpy.data.scenes.get(self._scene)
+
+
+def clips(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
+    """The collections of clips in a scene."""
+    return [c for c in scene.collection.children_recursive if c.get(person.KIND) == KIND]
+
+
+def remove(scene: bpy.types.Scene, job: str) -> None:
+    """Remove what an earlier run of a job built: its people, camera, actions and markers."""
+    quality.unmark(scene, job)
+    for collection in clips(scene):
+        if collection.get("job") != job:
+            continue
+        for obj in list(collection.objects):
+            kind = obj.get(person.KIND)
+            if kind == "rig":
+                _remove_person(obj)
+            elif kind == "camera":
+                data = obj.data
+                bpy.data.objects.remove(obj)
+                bpy.data.cameras.remove(data)
+        if collection.objects or collection.children:  # the artist has put something of theirs in it
+            collection[person.KIND] = ""
+        else:
+            bpy.data.collections.remove(collection)
+
+
+def _remove_person(rig: bpy.types.Object) -> None:
+    action = rig.animation_data.action if rig.animation_data is not None else None
+    for child in list(rig.children):
+        if child.get(person.KIND) == "body":
+            mesh = child.data
+            bpy.data.objects.remove(child)
+            bpy.data.meshes.remove(mesh)
+    data = rig.data
+    bpy.data.objects.remove(rig)
+    bpy.data.armatures.remove(data)
+    if action is not None and action.get("recover_mesh") and not action.users:
+        bpy.data.actions.remove(action)
+
+
+def scene_rate(scene: bpy.types.Scene) -> float:
+    return scene.render.fps / scene.render.fps_base
+
+
+def set_rate(scene: bpy.types.Scene, fps: float) -> None:
+    """Frame rate as Blender keeps it: a whole number over a base (30000/1001 is 30 over 1.001)."""
+    whole = max(round(fps), 1)
+    scene.render.fps, scene.render.fps_base = whole, whole / fps
+
+
+def _set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
+    """Show the clip behind the scene; returns what the artist must know, or nothing."""
+    path = bpy.path.abspath(info.source)
+    if os.path.isdir(path):
+        files = sorted(
+            f
+            for f in os.listdir(path)
+            if f.lower().endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"))
+        )
+        path = os.path.join(path, files[0]) if files else path
+    try:
+        movie = bpy.data.movieclips.load(path, check_existing=True)
+    except RuntimeError as error:
+        return f"Blender cannot show the clip behind the scene ({error})."
+    movie.frame_start = info.start
+    data.background_images.clear()
+    background = data.background_images.new()
+    background.source = "MOVIE_CLIP"
+    background.clip = movie
+    background.frame_method = "FIT"
+    background.display_depth = "BACK"
+    background.alpha = 1.0
+    data.show_background_images = True
+    size = tuple(movie.size)
+    if size != info.size and size == info.size[::-1]:
+        return "The clip is stored on its side and Blender shows it so; the bodies stand upright."
+    return ""

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One person's motion as arrays, and what Blender's bones make of it.  No bpy here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import basis
+from .records import Body
+
+
+@dataclass(frozen=True)
+class Motion:
+    """T rows in the camera frame, in the order of their frames (of the clip, counted from 0)."""
+
+    frames: np.ndarray  # (T,)
+    poses: np.ndarray  # (T, J, 3)
+    betas: np.ndarray  # (B,)
+    trans: np.ndarray  # (T, 3)
+    confidence: np.ndarray  # (T, J)
+    filled: np.ndarray  # (T,) bool
+    contacts: np.ndarray  # (T, 2) bool
+    reprojection_px: np.ndarray  # (T,)
+
+
+@dataclass(frozen=True)
+class World:
+    """x_world = rotation @ x_camera + translation: z up, ground at z = 0."""
+
+    rotation: np.ndarray  # (3, 3)
+    translation: np.ndarray  # (3,)
+
+    @classmethod
+    def level(cls, lift: float = 0.0) -> World:
+        """A level camera `lift` above the origin."""
+        return cls(basis.CAMERA_TO_BLENDER, np.array([0.0, 0.0, lift]))
+
+    @classmethod
+    def of_numbers(cls, numbers: list[float]) -> World:
+        """From the wire's 12 numbers."""
+        return cls(np.array(numbers[:9], float).reshape(3, 3), np.array(numbers[9:], float))
+
+    def points(self, camera_points: np.ndarray) -> np.ndarray:
+        """(..., 3) camera frame -> world."""
+        return np.asarray(camera_points, float) @ self.rotation.T + self.translation
+
+
+def joints(body: Body, motion: Motion, world: World) -> np.ndarray:
+    """(T, J, 3) joints in the world."""
+    rest = body.rest_joints(motion.betas).astype(float)
+    local = basis.rotation_matrices(motion.poses)
+    turns, places = np.empty_like(local), np.empty(motion.poses.shape)
+    turns[:, 0], places[:, 0] = local[:, 0], rest[0] + motion.trans
+    for j in range(1, len(rest)):
+        p = int(body.parents[j])
+        turns[:, j] = turns[:, p] @ local[:, j]
+        places[:, j] = places[:, p] + turns[:, p] @ (rest[j] - rest[p])
+    return world.points(places)
+
+
+def root_places(body: Body, motion: Motion, world: World) -> np.ndarray:
+    """(T, 3) where the root joint is in the world: skinning turns the body about it."""
+    return world.points(body.rest_joints(motion.betas)[0] + motion.trans)
+
+
+def bone_turns(motion: Motion, axes: np.ndarray, world: World) -> np.ndarray:
+    """(T, J, 4) unit quaternions of the pose bones, continuous in time.  axes: see `basis.bone_rotations`."""
+    return basis.continuous(basis.bone_rotations(motion.poses, axes, world.rotation))

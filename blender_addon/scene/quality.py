@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How sure each frame is: lanes per person, ranges of problems, and the markers that show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from .motion import Motion, World, joints
+from .records import Body
+
+UNSURE = 0.35  # mean confidence of the limbs below which a frame is a problem
+MISSED = 3.0  # times the median reprojection error, and at least MISSED_PX
+MISSED_PX = 6.0
+SLIDE_MM = 15.0  # per frame, of a foot that stands
+SPIKE = 6.0  # times the median jitter of the clip
+_WORDS = {
+    "filled": "nobody seen, filled in",
+    "unsure": "hardly seen",
+    "missed": "body off the picture",
+    "slide": "foot slides",
+    "spike": "sudden jerk",
+}
+_WEIGHTS = {"filled": 1.0, "unsure": 0.8, "missed": 0.7, "slide": 0.5, "spike": 0.6}
+MARKER = "Recover Mesh"  # the beginning of our markers' names: others are never touched
+_CLOSE = 5  # frames between two ranges that are shown as one
+_FEET = (("left_ankle", "left_foot"), ("right_ankle", "right_foot"))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """first, last: frames of the clip.  worst: the frame to look at, with how bad it is, 0..1."""
+
+    kind: str
+    first: int
+    last: int
+    worst: int
+    score: float
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self.kind]
+
+
+def lanes(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.ndarray]:
+    """(T,) each: filled, contact_left, contact_right (bool); reprojection_px; jitter m/s^3, of the worst joint;
+    foot_slide mm per frame, of the feet that stand; problem 0..1."""
+    places = joints(body, motion, world)
+    step = float(np.median(np.diff(motion.frames))) if len(motion.frames) > 1 else 1.0
+    found: dict[str, np.ndarray] = {
+        "filled": motion.filled.astype(bool),
+        "contact_left": motion.contacts[:, 0].astype(bool),
+        "contact_right": motion.contacts[:, 1].astype(bool),
+        "reprojection_px": motion.reprojection_px.astype(float),
+        "jitter": _jitter(places, fps / step),
+        "foot_slide": _slide(body, places, motion.contacts),
+    }
+    scores = [_WEIGHTS[kind] * flags for kind, flags in _flags(motion, found).items()]
+    found["problem"] = np.max(scores, axis=0)
+    return found
+
+
+def _jitter(places: np.ndarray, fps: float) -> np.ndarray:
+    out = np.zeros(len(places))
+    if len(places) > 3:
+        out[1:-2] = np.linalg.norm(np.diff(places, n=3, axis=0), axis=-1).max(-1) * fps**3
+    return out
+
+
+def _slide(body: Body, places: np.ndarray, contacts: np.ndarray) -> np.ndarray:
+    out = np.zeros(len(places))
+    for side, names in enumerate(_FEET):
+        if names[0] not in body.joint_names or len(places) < 2:
+            continue
+        feet = places[:, [body.joint_names.index(name) for name in names]]
+        moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1).min(-1) * 1000
+        both = contacts[1:, side] & contacts[:-1, side]
+        out[1:] = np.maximum(out[1:], np.where(both, moved, 0))
+    return out
+
+
+def _flags(motion: Motion, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Which problems each frame has, 0..1."""
+    error, jitter = found["reprojection_px"], found["jitter"]
+    usual = max(
+        float(np.median(error[~motion.filled])) if (~motion.filled).any() else 0.0, MISSED_PX / MISSED
+    )
+    typical = max(float(np.median(jitter)), 1e-6)
+    sure = np.sort(motion.confidence, axis=1)[:, : max(motion.confidence.shape[1] // 2, 1)].mean(1)
+    return {
+        "filled": motion.filled * 1.0,
+        "unsure": np.where(motion.filled, 0.0, np.clip(1 - sure / UNSURE, 0, 1)),
+        "missed": np.clip((error / usual - MISSED) / MISSED, 0, 1),
+        "slide": np.clip(found["foot_slide"] / SLIDE_MM - 1, 0, 1),
+        "spike": np.clip((jitter / typical - SPIKE) / SPIKE, 0, 1),
+    }
+
+
+def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Problem]:
+    """Ranges of frames with something to look at, the worst first."""
+    if not len(motion.frames):
+        return []
+    found: list[Problem] = []
+    for kind, flags in _flags(motion, lanes(body, motion, world, fps)).items():
+        rows = np.nonzero(flags > 0)[0]
+        if not len(rows):
+            continue
+        for part in np.split(rows, np.nonzero(np.diff(rows) > _CLOSE)[0] + 1):
+            worst = part[np.argmax(flags[part])] if kind != "filled" else part[len(part) // 2]
+            score = _WEIGHTS[kind] * float(flags[part].max()) * min(1.0, 0.5 + 0.1 * len(part))
+            frames = motion.frames
+            found.append(
+                Problem(kind, int(frames[part[0]]), int(frames[part[-1]]), int(frames[worst]), score)
+            )
+    return sorted(found, key=lambda problem: (-problem.score, problem.worst))
+
+
+def mark(
+    scene: bpy.types.Scene, collection: str, name: str, found: list[Problem], start: float, most: int = 12
+) -> None:
+    """A timeline marker at the worst frame of each of the worst problems of one person."""
+    for problem in found[:most]:
+        words = f"{MARKER}: {name}: {problem.words} {problem.first + 1}-{problem.last + 1}"
+        marker = scene.timeline_markers.new(words, frame=round(start + problem.worst))
+        marker["recover_mesh"] = collection
+        marker["score"] = problem.score
+        marker["person"] = name
+
+
+def unmark(scene: bpy.types.Scene, collection: str) -> None:
+    """Remove the markers of one clip."""
+    for marker in list(scene.timeline_markers):
+        if marker.get("recover_mesh") == collection:
+            scene.timeline_markers.remove(marker)
+
+
+def markers(scene: bpy.types.Scene) -> list[bpy.types.TimelineMarker]:
+    """Our markers, the worst problem first."""
+    ours = [marker for marker in scene.timeline_markers if marker.get("recover_mesh")]
+    return sorted(ours, key=lambda marker: (-marker.get("score", 0.0), marker.frame))
