@@ -5,7 +5,7 @@ The command line's `--export blend,glb` calls this in a process of its own, wher
 
 JOB.json is a map with `results`, the npz files of the people of one picture; `body`, an npz with the protocol's
 `body` arrays and `name`, `license`, `joint_names`; `image`, the upright picture, or null; `blend` and `glb`, what
-to write, or null.
+to write, or null.  Or, of a clip: `clip` (path, or null), `results`, `body`, and `write`, the files to write.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import sys
 import bpy
 
 from .errors import UserError
-from .scene import build, records
+from .scene import build, clip_npz, exchange, records
 from .scene.person import KIND
 
 
 def run(job: dict) -> None:
     """Build the scene in an empty file and write what the job asks for.  Raises UserError."""
+    if "write" in job:
+        run_clip(job)
+        return
     photo = records.photo_from_npz(job["results"])
     body = records.body_from_npz(job["body"])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -40,6 +43,20 @@ def run(job: dict) -> None:
             if obj.get(KIND) == "body":
                 bake_shape(obj)
         _write(job["glb"], _export_glb)
+
+
+def run_clip(job: dict) -> None:
+    """Build a clip in an empty file and write it in every format.  Raises UserError."""
+    body = records.body_from_npz(job["body"])
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    scene = bpy.context.scene
+    clip_npz.build(scene, job["results"], body)
+    rigs = [o for o in scene.objects if o.get(KIND) == "rig"]
+    for path in job["write"]:
+        if path.endswith(".blend"):
+            _write(path, lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True))
+        else:
+            exchange.write(path, scene, rigs)
 
 
 def bake_shape(obj: bpy.types.Object) -> None:

@@ -93,6 +93,11 @@ class ClipRun:
         return [] if self._final is None else self._final.motions
 
     @property
+    def world(self) -> World:
+        """Of everybody, once the run is over."""
+        return World() if self._final is None else self._final.world
+
+    @property
     def files(self) -> list[Path]:
         """The npz files of the people; none before the run is over."""
         return self._results.files()

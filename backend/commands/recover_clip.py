@@ -22,7 +22,8 @@ VIDEO_SUFFIXES = {
     ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp", ".ogv",
     ".mxf", ".flv",
 }  # fmt: skip
-FORMATS = ("npz", "overlay", "blend", "glb", "fbx", "bvh", "usd", "abc")
+THROUGH_BLENDER = ("blend", "glb", "fbx", "bvh", "usd", "abc", "pc2")
+FORMATS = ("npz", "overlay", "amass", *THROUGH_BLENDER)
 JOB_FILE = "job.json"
 
 
@@ -175,11 +176,21 @@ def _export(run: ClipRun, formats: Sequence[str], console: Console) -> list[Path
                 path, clip.frames(), run.motions, run.body, run.camera, run.info.fps / job.step
             )
         written.append(path)
-    scenes = {name: out / f"{Path(run.job.source).stem}.{name}" for name in FORMATS[2:] if name in formats}
+    if "amass" in formats:
+        import torch
+
+        from backend.export.amass import write_amass
+
+        for motion in run.motions:
+            root = run.body.rest_joints(torch.as_tensor(motion.betas)[None].float())[0, 0].numpy()
+            path = out / f"person{motion.id}_amass.npz"
+            write_amass(path, motion, run.world, root, float(run.info.fps / run.job.step))
+            written.append(path)
+    scenes = [out / f"{Path(run.job.source).stem}.{name}" for name in THROUGH_BLENDER if name in formats]
     if scenes:
         from backend.export.through_blender import write_clip_through_blender
 
         with console.status("Blender writes the files"):
-            write_clip_through_blender(run.files, run.body, run.job, scenes)
-        written += scenes.values()
+            write_clip_through_blender(run.files, run.body, scenes)
+        written += scenes
     return written

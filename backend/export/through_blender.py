@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,7 @@ def write_through_blender(
         people = [folder / f"person{k}.npz" for k in range(len(result.people))]
         for path, person in zip(people, result.people, strict=True):
             write_npz(path, result, person)
-        fields, arrays = body_message(body)
-        np.savez(folder / "body.npz", **{k: np.array(v) for k, v in fields.items()}, **arrays)  # type: ignore[arg-type]
+        _write_body(folder / "body.npz", body)
         image = folder / f"{Path(result.source).stem or 'photo'}.png" if pixels is not None else None
         if image is not None and pixels is not None:
             write_picture(image, pixels)
@@ -75,6 +75,34 @@ def write_through_blender(
             raise RecoverMeshError(
                 "blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`."
             )
+
+
+def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: Sequence[Path]) -> None:
+    """Write a clip's people in Blender's formats.  results: the npz files of the people.
+
+    Raises RecoverMeshError `no_blender`, `blender_failed`.
+    """
+    python = blender_python()
+    with tempfile.TemporaryDirectory(prefix="recover-mesh-") as name:
+        folder = Path(name)
+        _write_body(folder / "body.npz", body)
+        job = {
+            "results": [str(path.resolve()) for path in results],
+            "body": str(folder / "body.npz"),
+            "write": [str(path.resolve()) for path in paths],
+        }
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        _run([python, "-m", "blender_addon.headless", str(folder / "job.json")], folder)
+    for wanted in paths:
+        if not wanted.is_file():
+            raise RecoverMeshError(
+                "blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`."
+            )
+
+
+def _write_body(path: Path, body: BodyModel) -> None:
+    fields, arrays = body_message(body)
+    np.savez(path, **{k: np.array(v) for k, v in fields.items()}, **arrays)  # type: ignore[arg-type]
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -13,11 +13,11 @@ from bpy_extras.io_utils import ImportHelper
 from .. import preferences, runtime
 from ..client import ClientError
 from ..errors import UserError
-from ..scene import build, records
+from ..scene import build, clip_npz, records
 
 
 class RECOVERMESH_OT_import_result(Operator, ImportHelper):
-    """Import the people of one picture from the .npz files of `recover-mesh recover`"""
+    """Import the people of one picture or clip from the .npz files of `recover-mesh recover`"""
 
     bl_idname = "recover_mesh.import_result"
     bl_label = "Import Recovered Bodies"
@@ -38,11 +38,7 @@ class RECOVERMESH_OT_import_result(Operator, ImportHelper):
         names = sorted(item.name for item in self.files if item.name)
         paths = [os.path.join(self.directory, name) for name in names] or [self.filepath]
         try:
-            photo = records.photo_from_npz([bpy.path.abspath(path) for path in paths])
-            body = (
-                records.body_from_npz(bpy.path.abspath(self.body)) if self.body else _ask_backend(photo.body)
-            )
-            build.build_photo(photo, body, with_correctives=context.scene.recover_mesh.correctives)
+            self._import([bpy.path.abspath(path) for path in paths], context.scene)
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -50,6 +46,19 @@ class RECOVERMESH_OT_import_result(Operator, ImportHelper):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
+
+    def _import(self, paths: list[str], scene: bpy.types.Scene) -> None:
+        correctives = scene.recover_mesh.correctives
+        if clip_npz.is_clip(paths[0]):
+            body = self._body(str(records.load_npz(paths[0])["body"]))
+            start = scene.recover_mesh.clip.start
+            clip_npz.build(scene, paths, body, start=start, with_correctives=correctives)
+        else:
+            photo = records.photo_from_npz(paths)
+            build.build_photo(photo, self._body(photo.body), with_correctives=correctives)
+
+    def _body(self, name: str) -> records.Body:
+        return records.body_from_npz(bpy.path.abspath(self.body)) if self.body else _ask_backend(name)
 
 
 def _ask_backend(name: str) -> records.Body:

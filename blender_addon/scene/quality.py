@@ -122,7 +122,8 @@ def mark(
 ) -> None:
     """A timeline marker at the worst frame of each of the worst problems of one person."""
     for problem in found[:most]:
-        words = f"{MARKER}: {name}: {problem.words} {problem.first + 1}-{problem.last + 1}"
+        # Blender cuts names after 63 bytes: of the person only the end, which has the number
+        words = f"{MARKER}: {name[-12:].strip()}: {problem.words} {problem.first + 1}-{problem.last + 1}"
         marker = scene.timeline_markers.new(words, frame=round(start + problem.worst))
         marker["recover_mesh"] = collection
         marker["score"] = problem.score

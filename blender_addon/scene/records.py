@@ -148,7 +148,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
 
 def body_from_npz(path: str) -> Body:
     """From a file that holds the protocol's `body` arrays, and `name`, `license`, `joint_names`."""
-    data = _load(path)
+    data = load_npz(path)
     try:
         header = {
             "name": str(data.pop("name")),
@@ -171,7 +171,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
     people: list[Person] = []
     first: dict[str, np.ndarray] | None = None
     for path in paths:
-        data = _load(path)
+        data = load_npz(path)
         try:
             person = Person(
                 poses=data["poses"][0].reshape(-1, 3).astype(np.float32),
@@ -231,7 +231,7 @@ def check_match(photo: Photo, body: Body) -> None:
             raise UserError("The result holds values that are not numbers.", "Recover the photo again.")
 
 
-def _load(path: str) -> dict[str, np.ndarray]:
+def load_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A clip's result files into the scene: what `recover-mesh recover CLIP` wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import bpy
+import numpy as np
+
+from ..errors import UserError
+from .clip import ClipInfo, ClipScene
+from .records import Body, load_npz
+
+_REQUIRED = (
+    "poses", "betas", "trans", "confidence", "filled", "contacts", "reprojection_px", "frames", "camera", "image_size",
+    "world_rotation", "world_translation", "person", "mocap_framerate", "model", "body", "license",
+)  # fmt: skip
+
+
+def is_clip(path: str) -> bool:
+    """Whether a result belongs to a clip rather than a picture."""
+    return "world_rotation" in load_npz(path)
+
+
+def build(
+    scene: bpy.types.Scene, paths: Sequence[str], body: Body, *, start: int = 1, with_correctives: bool = True
+) -> ClipScene:
+    """Build the people of one clip.  Raises UserError."""
+    people = [_load(path) for path in paths]
+    if not people:
+        raise UserError("No result was given.", "Choose at least one .npz file.")
+    first = people[0]
+    same = ("camera", "image_size", "body", "world_rotation", "world_translation")
+    for path, data in zip(paths, people, strict=True):
+        if any(not np.array_equal(data[name], first[name]) for name in same):
+            raise UserError(
+                f"{os.path.basename(path)} belongs to another clip than the first file.",
+                "Import the people of one clip at a time.",
+            )
+    if str(first["body"]) != body.name:
+        raise UserError(
+            f"The result was made for the body {str(first['body'])!r}, this is {body.name!r}.",
+            f"Give the body {str(first['body'])!r}.",
+        )
+    frames = first["frames"]
+    step = int(frames[1] - frames[0]) if len(frames) > 1 else 1
+    info = ClipInfo(
+        source=str(first.get("source", "")),
+        job=os.path.dirname(os.path.abspath(paths[0])),
+        size=tuple(int(n) for n in first["image_size"]),
+        camera=tuple(float(n) for n in first["camera"]),
+        fps=float(first["mocap_framerate"]) * step,
+        frames=int(max(data["frames"].max() for data in people)) + 1,
+        model=str(first["model"]),
+        body=str(first["body"]),
+        license=str(first["license"]),
+        notice=str(first.get("notice", "")),
+        start=start,
+    )
+    world = [*first["world_rotation"].ravel().tolist(), *first["world_translation"].tolist()]
+    clip = ClipScene(scene, info, body, with_correctives=with_correctives)
+    for data in people:
+        count = len(data["frames"])
+        rows = {
+            name: data[name]
+            for name in ("trans", "confidence", "filled", "contacts", "reprojection_px", "frames")
+        }
+        identity = int(data["person"])
+        rows["poses"] = data["poses"].reshape(count, -1, 3)
+        rows["person"] = np.full(count, identity)
+        rows["people"], rows["betas"] = np.array([identity]), data["betas"][None]
+        clip.add(rows, True, world)
+    clip.finish()
+    return clip
+
+
+def _load(path: str) -> dict[str, np.ndarray]:
+    data = load_npz(path)
+    missing = [name for name in _REQUIRED if name not in data]
+    if missing:
+        raise UserError(
+            f"{os.path.basename(path)} is not a clip's result (it lacks {', '.join(missing)}).",
+            "Choose an .npz file that `recover-mesh recover` wrote for a clip.",
+        )
+    return data

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Into other tools, through Blender's own exporters; and a vertex cache that holds exactly what is shown."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import bpy
+import numpy as np
+
+from ..errors import UserError
+from . import person
+
+_PC2_HEADER = "<12siiffi"  # name, version, vertices, start, rate, frames
+
+
+def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    """Export people with their motion; the ending of `path` says how: glb, fbx, bvh, usd, abc, pc2.
+
+    bvh and pc2 hold one person: further ones go to NAME-2.bvh, …  Raises UserError.
+    """
+    ending = os.path.splitext(path)[1].lower().lstrip(".")
+    writer = _WRITERS.get(ending)
+    if writer is None:
+        raise UserError(f"Cannot export .{ending} files.", f"Choose from: {', '.join(_WRITERS)}.")
+    if not rigs:
+        raise UserError("There is nobody to export.", "Select a recovered person.")
+    path = os.path.abspath(path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        writer(path, scene, rigs)
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"{path} cannot be written ({error}).", "Choose a folder that you may write to."
+        ) from None
+
+
+def skin_of(rig: bpy.types.Object) -> bpy.types.Object:
+    """The mesh of a person.  Raises UserError where it was removed."""
+    found = person.parts(rig)
+    if found is None:
+        raise UserError(f"{rig.name} has no body any more.", "Recover it again.")
+    return found[1]
+
+
+@contextmanager
+def _selected(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """Only these are selected, the first active; afterwards all is as before."""
+    layer = bpy.context.view_layer
+    before, active = [o for o in layer.objects if o.select_get()], layer.objects.active
+    for obj in before:
+        obj.select_set(False)
+    for obj in objects:
+        obj.select_set(True)
+    layer.objects.active = objects[0]
+    try:
+        yield
+    finally:
+        for obj in objects:
+            obj.select_set(False)
+        for obj in before:
+            obj.select_set(True)
+        layer.objects.active = active
+
+
+def _operator(path: str, add_on: str = "") -> Callable[..., set[str]]:
+    """An exporter by its name.  Raises UserError where this Blender has none."""
+    group, name = path.split(".")
+    if name not in dir(getattr(bpy.ops, group)) and add_on:
+        bpy.ops.preferences.addon_enable(module=add_on)
+    if name not in dir(getattr(bpy.ops, group)):
+        raise UserError(
+            f"This Blender was built without the exporter {path}.",
+            "Use Blender from blender.org, or another format.",
+        )
+    return getattr(getattr(bpy.ops, group), name)
+
+
+def _everything(rigs: Sequence[bpy.types.Object]) -> list[bpy.types.Object]:
+    return [obj for rig in rigs for obj in (rig, skin_of(rig))]
+
+
+def _glb(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    with _plain_skins(rigs), _selected(_everything(rigs)):
+        _operator("export_scene.gltf", "io_scene_gltf2")(
+            filepath=path,
+            export_format="GLB",
+            use_selection=True,
+            export_animations=True,
+            export_animation_mode="ACTIVE_ACTIONS",
+            export_force_sampling=True,
+            export_frame_range=True,
+            export_rest_position_armature=True,
+            export_morph=True,
+            export_morph_animation=False,
+        )
+
+
+def _fbx(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    with _plain_skins(rigs), _selected(_everything(rigs)):
+        _operator("export_scene.fbx", "io_scene_fbx")(
+            filepath=path,
+            use_selection=True,
+            object_types={"ARMATURE", "MESH"},
+            add_leaf_bones=False,
+            bake_anim=True,
+            bake_anim_use_all_bones=True,
+            bake_anim_use_nla_strips=False,
+            bake_anim_use_all_actions=False,
+            bake_anim_simplify_factor=0.0,
+        )
+
+
+def _bvh(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    for k, rig in enumerate(rigs, 1):
+        with _selected([rig]):
+            _operator("export_anim.bvh", "io_anim_bvh")(
+                filepath=_numbered(path, k),
+                frame_start=scene.frame_start,
+                frame_end=scene.frame_end,
+                rotate_mode="NATIVE",
+                root_transform_only=True,
+            )
+
+
+def _usd(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    with _plain_skins(rigs), _selected(_everything(rigs)):
+        _operator("wm.usd_export")(
+            filepath=path,
+            selected_objects_only=True,
+            export_animation=True,
+            export_armatures=True,
+            only_deform_bones=False,
+        )
+
+
+def _abc(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    with _selected([skin_of(rig) for rig in rigs]):
+        _operator("wm.alembic_export")(
+            filepath=path,
+            selected=True,
+            start=scene.frame_start,
+            end=scene.frame_end,
+            as_background_job=False,
+            evaluation_mode="RENDER",
+        )
+
+
+def _pc2(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
+    """Vertices of every frame in the object's own space, as the Mesh Cache modifier reads them."""
+    current = scene.frame_current
+    skins = [skin_of(rig) for rig in rigs]
+    frames = range(scene.frame_start, scene.frame_end + 1)
+    try:
+        files = []
+        for k, skin in enumerate(skins, 1):
+            files.append(open(_numbered(path, k), "wb"))  # noqa: SIM115 - closed below
+            header = (b"POINTCACHE2\0", 1, len(skin.data.vertices), 0.0, 1.0, len(frames))
+            files[-1].write(struct.pack(_PC2_HEADER, *header))
+        for frame in frames:
+            scene.frame_set(frame)
+            graph = bpy.context.evaluated_depsgraph_get()
+            for file, skin in zip(files, skins, strict=True):
+                mesh = skin.evaluated_get(graph).to_mesh()
+                points = np.empty(3 * len(mesh.vertices), np.float32)
+                mesh.vertices.foreach_get("co", points)
+                file.write(points.tobytes())
+                skin.evaluated_get(graph).to_mesh_clear()
+    finally:
+        for file in files:
+            file.close()
+        scene.frame_set(current)
+
+
+def _numbered(path: str, number: int) -> str:
+    stem, ending = os.path.splitext(path)
+    return path if number == 1 else f"{stem}-{number}{ending}"
+
+
+@contextmanager
+def _plain_skins(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """For formats without drivers: every skin as its betas make it, without correctives; afterwards all is as before.
+
+    The skinned mesh moves by its bones alone there: at strongly bent joints it is thinner than in Blender.
+    """
+    swapped: list[tuple[bpy.types.Object, bpy.types.Mesh]] = []
+    try:
+        for rig in rigs:
+            skin = skin_of(rig)
+            whole = skin.data
+            skin.data = whole.copy()
+            swapped.append((skin, whole))
+            _bake_betas(skin)
+        yield
+    finally:
+        for skin, whole in swapped:
+            plain, skin.data = skin.data, whole
+            bpy.data.meshes.remove(plain)
+
+
+def _bake_betas(skin: bpy.types.Object) -> None:
+    keys = skin.data.shape_keys
+    if keys is None:
+        return
+    count = 3 * len(skin.data.vertices)
+    base, one = np.empty(count, np.float32), np.empty(count, np.float32)
+    keys.key_blocks[0].data.foreach_get("co", base)
+    points = base.copy()
+    driven = {d.data_path for d in keys.animation_data.drivers} if keys.animation_data is not None else set()
+    for block in keys.key_blocks[1:]:
+        if f'key_blocks["{block.name}"].value' not in driven and block.value:
+            block.data.foreach_get("co", one)
+            points += block.value * (one - base)
+    skin.shape_key_clear()
+    skin.data.vertices.foreach_set("co", points)
+    skin.data.update()
+
+
+_WRITERS: dict[str, Callable[[str, bpy.types.Scene, Sequence[bpy.types.Object]], None]] = {
+    "glb": _glb,
+    "fbx": _fbx,
+    "bvh": _bvh,
+    "usd": _usd,
+    "usdc": _usd,
+    "abc": _abc,
+    "pc2": _pc2,
+}
+FORMATS = tuple(_WRITERS)
