@@ -135,7 +135,7 @@ def _compose(
         sampled += normals[corners[:, k]] * raster.weights[:, k : k + 1]
     owner = np.searchsorted(np.cumsum([len(f) for f in each]), raster.triangles, side="right")
     layer = np.zeros((rows, columns, 4), np.float32)
-    layer[raster.rows, raster.columns, :3] = _shade(sampled, PALETTE[owner % len(PALETTE)])
+    layer[raster.rows, raster.columns, :3] = shade(sampled, PALETTE[owner % len(PALETTE)])
     layer[raster.rows, raster.columns, 3] = 1.0
     smooth = cv2.resize(layer, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
     under = picture[y0:y1, x0:x1].astype(np.float32)
@@ -169,7 +169,7 @@ _FILL_COLOUR = np.array([0.80, 0.90, 1.0], np.float32) * 0.22
 _SKY, _GROUND = np.array([0.30, 0.33, 0.38], np.float32), np.array([0.15, 0.13, 0.12], np.float32)
 
 
-def _shade(normals: np.ndarray, albedo: np.ndarray) -> np.ndarray:
+def shade(normals: np.ndarray, albedo: np.ndarray) -> np.ndarray:
     """(N, 3) normals of any length in the camera frame, (N, 3) sRGB 0..255 -> (N, 3) sRGB 0..255.
 
     Key, fill, sky and ground light in linear light, a rim from behind, and a soft highlight.

@@ -8,10 +8,10 @@ import numpy as np
 
 from backend.clips.records import World
 
-_LEVEL = np.tan(np.deg2rad(8))  # cameras are held about this level
+_LEVEL = np.tan(np.deg2rad(6))  # cameras are held about this level
 _NOISE = 0.04  # m, of a foot's height
 _ABOVE = 0.05  # m above the ground from which on a foot counts little: it does not stand
-_MOST_WORTH = 60  # frames that count for themselves: neighbours repeat each other
+_MOST_WORTH = 12  # frames that count for themselves: neighbours repeat each other
 _STILL = 0.5  # m/s
 _ROUNDS = 12
 

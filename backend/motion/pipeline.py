@@ -72,6 +72,7 @@ def recover_motions(
             betas = np.median(guess.betas, axis=0)
             state = State(start.rotations, np.tile(betas, (len(track), 1)), start.trans)
             trust = np.ones_like(problem.observed.seen)
+            state = minimize_windows(problem, state, trust, smooth.steady, 2)
             state = minimize_windows(problem, state, trust, smooth, _POSE_ITERATIONS, told(len(track)))
         else:
             known_height = height_m if k == 0 else 0.0

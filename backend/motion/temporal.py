@@ -25,6 +25,11 @@ class Smoothness:
     turn_fast: float
     move_fast: float
 
+    @property
+    def steady(self) -> Smoothness:
+        """The same where no motion is taken for meant: to begin with, when noise looks like fast motion."""
+        return Smoothness(self.turn, self.move, np.inf, np.inf)
+
     @classmethod
     def of(cls, smoothing: float, fps: float) -> Smoothness:
         """smoothing: the slider, 0..1; 0 leaves the frames alone.  fps: of the recovered frames."""
@@ -54,11 +59,20 @@ def accelerations(state: State) -> np.ndarray:
 def tie_weights(found: np.ndarray, smooth: Smoothness) -> np.ndarray:
     """(T - 2, 3 J + 3) squared weights for accelerations `found`: joint by joint less where motion is fast.
 
-    The weight of Geman and McClure for the whole joint: 1/4 at the fast limit, so that a punch stays one.
+    The weight of Geman and McClure for the whole joint: 1/4 at the fast limit, so that a punch stays one.  Meant motion
+    lasts some frames: the median over neighbours is what counts, and a spike of noise loosens nothing.
     """
     joints = (found.shape[1] - 3) // 3
-    turned = np.linalg.norm(found[:, :-3].reshape(-1, joints, 3), axis=-1)
+    turned = _lasting(np.linalg.norm(found[:, :-3].reshape(-1, joints, 3), axis=-1))
     turn = (smooth.turn / (1 + (turned / smooth.turn_fast) ** 2)) ** 2
-    moved = np.linalg.norm(found[:, -3:], axis=-1)
+    moved = _lasting(np.linalg.norm(found[:, -3:], axis=-1)[:, None])
     move = (smooth.move / (1 + (moved / smooth.move_fast) ** 2)) ** 2
-    return np.concatenate([np.repeat(turn, 3, 1), np.repeat(move[:, None], 3, 1)], 1)
+    return np.concatenate([np.repeat(turn, 3, 1), np.repeat(move, 3, 1)], 1)
+
+
+def _lasting(size: np.ndarray) -> np.ndarray:
+    """(T, n): median over three frames."""
+    if len(size) < 3:
+        return size
+    padded = np.pad(size, ((1, 1), (0, 0)), mode="edge")
+    return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)

@@ -147,7 +147,9 @@ def fit_track(
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     trust = np.ones_like(problem.observed.seen)
     on_progress(0.1)
-    state = minimize_windows(problem, state, trust, smooth, 3, lambda part: on_progress(0.1 + 0.4 * part))
+    state = minimize_windows(
+        problem, state, trust, smooth.steady, 4, lambda part: on_progress(0.1 + 0.4 * part)
+    )
     trust = problem.trust(state)
     problem.doubt(trust)
     state = minimize_windows(

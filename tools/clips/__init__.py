@@ -1,0 +1,1 @@
+"""Clips with known truth: procedural motions of the open body, rendered."""
