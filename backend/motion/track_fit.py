@@ -29,6 +29,9 @@ _ITERATIONS = 7
 _DIRECTIONS, _PRIOR, _ = STAGES[-1]
 _UNSEEN = 0.2  # what is not seen is carried by the motion rather than by rest
 _DAMPING = 1e-3
+_FIRST_TRUST = 0.3  # mean over the landmarks of a frame
+_NEARBY = 5  # frames
+_TURNED_OVER = 1.5  # rad
 
 Extra = Callable[[int, int, State, bool], list[tuple[np.ndarray, np.ndarray | None]]]
 
@@ -50,6 +53,7 @@ class TrackProblem:
         self.skeleton = skeleton
         self.track = track
         self.observed = _observations(track, camera)
+        self._known = self.observed.known
         self.extra: Extra | None = None
 
     def part(self, first: int, end: int) -> Observations:
@@ -74,7 +78,7 @@ class TrackProblem:
 
     def doubt(self, trust: np.ndarray) -> None:
         """Bones between landmarks that are not believed say nothing: a frame with left and right exchanged."""
-        known = self.observed.known * np.minimum(trust[:, BONE_FROM], trust[:, BONE_TO])
+        known = self._known * np.minimum(trust[:, BONE_FROM], trust[:, BONE_TO])
         self.observed = replace(self.observed, known=known)
 
     def normal(
@@ -145,7 +149,10 @@ def fit_track(
     problem = TrackProblem(skeleton, track, camera)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
-    trust = np.ones_like(problem.observed.seen)
+    # frames that do not agree with their neighbours at all must not pull before the motion is known
+    trust = problem.trust(state)
+    trust[_mean_of_seen(trust, problem.observed.seen) > _FIRST_TRUST] = 1.0
+    problem.doubt(trust)
     on_progress(0.1)
     state = minimize_windows(
         problem, state, trust, smooth.steady, 4, lambda part: on_progress(0.1 + 0.4 * part)
@@ -156,6 +163,10 @@ def fit_track(
         problem, state, trust, smooth, _ITERATIONS, lambda part: on_progress(0.5 + 0.5 * part)
     )
     return problem, state
+
+
+def _mean_of_seen(trust: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    return (trust * seen).sum(1) / np.maximum(seen.sum(1), 1e-9)
 
 
 def minimize_windows(
@@ -259,11 +270,18 @@ def _nearest(seen: np.ndarray, count: int) -> np.ndarray:
 
 
 def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State | None = None) -> State:
-    """A start for every row: `guessed`, the bodies of the rows that were seen, in order; between them interpolated."""
+    """A start for every row: `guessed`, the bodies of the rows that were seen, in order; between them interpolated.
+
+    So are those that are turned over for a moment: nobody is, but a detector that exchanges left and right says so.
+    """
     seen = np.nonzero(track.seen)[0]
     if guessed is None:
         observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera)
         guessed = initial_state(skeleton, track.keypoints3d[seen], observed)
+    sure = ~turned_over(guessed)
+    if sure.any():
+        seen = seen[sure]
+        guessed = State(guessed.rotations[sure], guessed.betas[sure], guessed.trans[sure])
     rows = np.arange(len(track))
     after = np.clip(np.searchsorted(seen, rows), 0, len(seen) - 1)
     before = np.where(seen[after] == rows, after, np.maximum(after - 1, 0))
@@ -273,3 +291,16 @@ def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State
     turn = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
     trans = guessed.trans[before] + (guessed.trans[after] - guessed.trans[before]) * part[:, None]
     return State(a @ rot.exp(turn), guessed.betas[before].copy(), trans)
+
+
+def turned_over(guessed: State) -> np.ndarray:
+    """(T,) bool: the body looks another way than in most frames nearby."""
+    turns = guessed.rotations[:, 0]
+    count = len(turns)
+    angles = []
+    for shift in range(-_NEARBY, _NEARBY + 1):
+        if shift == 0:
+            continue
+        other = turns[np.clip(np.arange(count) + shift, 0, count - 1)]
+        angles.append(np.linalg.norm(rot.log(np.swapaxes(turns, -1, -2) @ other), axis=-1))
+    return np.median(angles, axis=0) > _TURNED_OVER

@@ -51,5 +51,7 @@ def test_the_body_stands_in_the_world_where_the_camera_saw_it(body, tmp_path):
 
 def test_hands_are_no_amass_bodies():
     with pytest.raises(BadInput) as caught:
-        amass_fields(motion_of(np.zeros((1, 16, 3)), np.zeros(10), np.zeros((1, 3))), World(), np.zeros(3), 30)
+        amass_fields(
+            motion_of(np.zeros((1, 16, 3)), np.zeros(10), np.zeros((1, 3))), World(), np.zeros(3), 30
+        )
     assert caught.value.code == "no_amass"

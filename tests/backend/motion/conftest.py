@@ -1,0 +1,66 @@
+"""The open body, and motions whose truth is known."""
+
+import numpy as np
+import pytest
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.loader import load_body
+from backend.clips.guess import KeypointGuess
+from backend.motion.foot_lock import POINTS
+from tools.clips.motions import MOTIONS, Maker
+from tools.clips.observe import observed_track
+
+
+@pytest.fixture(scope="session")
+def body():
+    return load_body("open")
+
+
+class Case:
+    """A scene's first person as a detector would see them, and what each frame alone gives."""
+
+    def __init__(self, body, name, seconds, noise=1.0, seed=0, **more):
+        self.body, self.skeleton = body, Skeleton(body)
+        self.scene = MOTIONS[name](Maker(body), (960, 540), seconds=seconds)
+        self.truth = self.scene.people[0]
+        rng = np.random.default_rng(seed)
+        noises = {"pixel": 0.003 * noise, "metres": 0.01 * noise, "depth": 0.02 * noise}
+        self.track = observed_track(body, self.truth, self.scene.camera, rng, **noises, **more)
+
+    def guessed(self):
+        """The provisional bodies of the rows that were seen."""
+        guess, at, parts, before = (
+            KeypointGuess(self.body, self.scene.camera),
+            np.nonzero(self.track.seen)[0],
+            [],
+            {},
+        )
+        for k in range(0, len(at), 16):
+            rows = {
+                name: getattr(self.track, name)[at[k : k + 16]] for name in ("keypoints2d", "keypoints3d")
+            }
+            rows["person"] = np.ones(len(rows["keypoints2d"]), int)
+            before = {**rows, **guess.bodies(rows, [], before)}
+            parts.append(before)
+        poses, betas, trans = (np.concatenate([p[n] for p in parts]) for n in ("poses", "betas", "trans"))
+        return State(rot.exp(poses), betas, trans)
+
+    def feet(self, motion):
+        """(T, 2, 2, 3) heel and toe of each foot, camera frame."""
+        count = len(motion.poses)
+        state = State(rot.exp(motion.poses), np.tile(motion.betas, (count, 1)), motion.trans)
+        return self.skeleton.forward(state)[2][:, list(POINTS)].reshape(count, 2, 2, 3)
+
+
+@pytest.fixture(scope="session")
+def case(body):
+    made = {}
+
+    def make(name, seconds=2.0, **more):
+        key = (name, seconds, *sorted(more.items()))
+        if key not in made:
+            made[key] = Case(body, name, seconds, **more)
+        return made[key]
+
+    return make
