@@ -53,8 +53,7 @@ def finish(
 
     Raises BadInput `no_person`.
     """
-    rows = _rows(journal, (*_DETECTIONS, *_BODIES))
-    person = identify(rows, float(fps), merge=job.merge, split=job.split)
+    rows, person = _identified(job, journal, fps, (*_DETECTIONS, *_BODIES))
     tracks = _chosen(job, tracks_from_rows(rows, person, job.step))
     guessed = [_bodies(rows, np.nonzero(person == track.id)[0]) for track in tracks]
     motions, world = recover_motions(
@@ -76,8 +75,7 @@ def people_of(
     job: ClipJob, journal: Journal, clip: Readable, kept: Sequence[int], fps: Fraction
 ) -> ClipPeople:
     """Everybody in the clip, whether the job wants them or not, with a picture of each."""
-    rows = _rows(journal, _DETECTIONS)
-    person = identify(rows, float(fps), merge=job.merge, split=job.split)
+    rows, person = _identified(job, journal, fps, _DETECTIONS)
     tracks = tracks_from_rows(rows, person, job.step)[:_MOST_THUMBNAILS]
 
     def picture(number: int) -> np.ndarray | None:
@@ -107,6 +105,14 @@ def _chosen(job: ClipJob, tracks: list[Track]) -> list[Track]:
             f"Known are: {', '.join(str(track.id) for track in tracks) or 'nobody'}.",
         )
     return [track for track in tracks if track.id in job.keep]
+
+
+def _identified(
+    job: ClipJob, journal: Journal, fps: Fraction, names: Sequence[str]
+) -> tuple[Arrays, np.ndarray]:
+    rows = _rows(journal, (*names, "numbers"))
+    read = len(rows.pop("numbers"))
+    return rows, identify(rows, float(fps), merge=job.merge, split=job.split, read=read)
 
 
 def _rows(journal: Journal, names: Sequence[str]) -> Arrays:

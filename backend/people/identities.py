@@ -27,16 +27,17 @@ def identify(
     *,
     merge: Sequence[Sequence[int]] = (),
     split: Sequence[tuple[int, int]] = (),
+    read: int = LEAST_FRAMES,
 ) -> np.ndarray:
     """rows: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), in the order of frames.
 
-    merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  -> (N,) ids;
-    0 where a find is false.  The user's word comes last and stays.
+    merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  read: frames
+    in all; in a clip of one frame one sight is enough.  -> (N,) ids; 0 where a find is false.  The user's word comes last and stays.
     """
     person = rows["person"].copy()
     for k in np.unique(person):
         mine = person == k
-        if mine.sum() < LEAST_FRAMES or rows["scores"][mine].mean() < LEAST_SCORE:
+        if mine.sum() < min(LEAST_FRAMES, read) or rows["scores"][mine].mean() < LEAST_SCORE:
             person[mine] = 0
     _link(person, rows, fps)
     fresh = int(person.max(initial=0)) + 1

@@ -1,0 +1,45 @@
+"""A small rendered clip, and the built-in model to recover it with."""
+
+from dataclasses import replace
+
+import pytest
+
+from backend.body.loader import load_body
+from backend.clips.job import ClipJob
+from backend.clips.run import ClipRun
+from backend.recovery import Recoverer
+from tools.clips.__main__ import write_clip
+from tools.clips.motions import MOTIONS, Maker
+from tools.clips.render import Renderer
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory):
+    """mp4 of one walking person, 40 frames, 640 x 360, 15 fps; the truth beside it."""
+    body = load_body("open")
+    scene = MOTIONS["walk"](Maker(body, 15.0), (640, 360), seconds=40 / 15)
+    return write_clip(tmp_path_factory.mktemp("clip"), "walk", scene, Renderer(body))
+
+
+@pytest.fixture(scope="session")
+def recoverer():
+    return Recoverer()
+
+
+@pytest.fixture
+def run_clip(recoverer, walk, tmp_path):
+    """Run a job, `steps` steps of it or all; returns the records.  What was journaled stays in tmp_path/out."""
+
+    def run(steps=None, on_progress=lambda progress: None, **settings):
+        job = replace(ClipJob(source=str(walk), out=str(tmp_path / "out")), **settings)
+        run = ClipRun(job, recoverer)
+        records = []
+        try:
+            while not run.over and (steps is None or steps > 0):
+                records += run.advance(on_progress)
+                steps = None if steps is None else steps - 1
+        finally:
+            run.close()
+        return run, records
+
+    return run
