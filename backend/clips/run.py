@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ class ClipRun:
         self.body = recoverer.model.body
         self._clip = open_clip(job.source, first=job.first, last=job.last, step=job.step, fps=job.rate)
         self.info = self._clip.info
+        if self.info.kind == "video":
+            job = self.job = replace(job, fps="")  # it has its own, what is given changes nothing
         width, height = self.info.width, self.info.height
         focal = job.focal_px or DEFAULT_FOCAL_PER_LONG_SIDE * max(width, height)
         self.camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)

@@ -32,7 +32,8 @@ def identify(
     """rows: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), in the order of frames.
 
     merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  read: frames
-    in all; in a clip of one frame one sight is enough.  -> (N,) ids; 0 where a find is false.  The user's word comes last and stays.
+    in all; in a clip of one frame one sight is enough.  -> (N,) ids; 0 where a find is false.  The user's word comes
+    last and stays.
     """
     person = rows["person"].copy()
     for k in np.unique(person):

@@ -252,8 +252,9 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
     for collection in clips(scene):
         if collection.get("job") != job:
             continue
-        for obj in list(collection.objects):
-            kind = obj.get(person.KIND)
+        for name in [obj.name for obj in collection.objects]:
+            obj = collection.objects.get(name)  # a body goes with its rig
+            kind = "" if obj is None else obj.get(person.KIND)
             if kind == "rig":
                 _remove_person(obj)
             elif kind == "camera":

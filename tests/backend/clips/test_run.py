@@ -45,7 +45,7 @@ def reference(walk, tmp_path_factory):
 
 
 def test_the_person_is_found_followed_and_right(walk, reference):
-    out, records = reference
+    out, _ = reference
     (name,) = results(out)
     motion, world = motion_of(read_npz(out / name))
     with np.load(walk.with_suffix(".npz")) as truth:
