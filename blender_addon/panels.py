@@ -127,7 +127,7 @@ class RECOVERMESH_PT_quality(_Sidebar, Panel):
                 if rig.get("filled"):
                     layout.label(text="Filled in: nobody seen here", icon="GHOST_DISABLED")
         layout.operator("recover_mesh.next_problem", icon="FORWARD")
-        layout.label(text=counted(len(quality.markers(scene)), "problem marked", "problems marked"))
+        layout.label(text=counted(len(quality.marks(scene)), "problem marked", "problems marked"))
 
 
 class RECOVERMESH_PT_photos(_Sidebar, Panel):

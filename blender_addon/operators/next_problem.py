@@ -20,14 +20,14 @@ class RECOVERMESH_OT_next_problem(Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not quality.markers(context.scene):
+        if not quality.marks(context.scene):
             cls.poll_message_set("There is no problem to show")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        found = quality.markers(scene)
+        found = quality.marks(scene)
         left = [marker for marker in found if (marker.name, marker.frame) not in _visited]
         if not left:  # all seen: once more from the worst
             _visited.clear()
@@ -35,7 +35,7 @@ class RECOVERMESH_OT_next_problem(Operator):
         marker = left[0]
         _visited.add((marker.name, marker.frame))
         scene.frame_set(marker.frame)
-        rig = scene.objects.get(marker.get("person", ""))
+        rig = scene.objects.get(marker.person)
         if rig is not None and rig.visible_get(view_layer=context.view_layer):
             for other in context.selected_objects:
                 other.select_set(False)

@@ -180,11 +180,14 @@ class ClipScene:
         scene = self._get_scene()
         if scene is None:
             return
-        quality.unmark(scene, self._info.job)
+        collection = bpy.data.collections.get(self._collection)
+        if collection is None:
+            return
+        quality.unmark(scene, collection)
         if self._final:
             for identity, name in self._rigs.items():
                 found = quality.problems(self._body, self._motion(identity), self._world, self._info.fps)
-                quality.mark(scene, self._info.job, name, found, self._info.start)
+                quality.mark(scene, collection, name, found, self._info.start)
 
     def _write(self, identity: int, collection: bpy.types.Collection) -> None:
         motion = self._motion(identity)
@@ -248,10 +251,10 @@ def clips(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
 
 def remove(scene: bpy.types.Scene, job: str) -> None:
     """Remove what an earlier run of a job built: its people, camera, actions and markers."""
-    quality.unmark(scene, job)
     for collection in clips(scene):
         if collection.get("job") != job:
             continue
+        quality.unmark(scene, collection)
         for name in [obj.name for obj in collection.objects]:
             obj = collection.objects.get(name)  # a body goes with its rig
             kind = "" if obj is None else obj.get(person.KIND)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 import bpy
 import numpy as np
@@ -25,6 +26,8 @@ _WORDS = {
 }
 _WEIGHTS = {"filled": 1.0, "unsure": 0.8, "missed": 0.7, "slide": 0.5, "spike": 0.6}
 MARKER = "Recover Mesh"  # the beginning of our markers' names: others are never touched
+STORED = "recover_mesh_problems"
+MOST_MARKS = 12  # of one person
 _CLOSE = 5  # frames between two ranges that are shown as one
 _FEET = (("left_ankle", "left_foot"), ("right_ankle", "right_foot"))
 
@@ -117,27 +120,45 @@ def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Probl
     return sorted(found, key=lambda problem: (-problem.score, problem.worst))
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A problem on the timeline."""
+
+    name: str
+    frame: int
+    score: float
+    person: str  # name of the rig
+
+
 def mark(
-    scene: bpy.types.Scene, collection: str, name: str, found: list[Problem], start: float, most: int = 12
+    scene: bpy.types.Scene, collection: bpy.types.Collection, name: str, found: list[Problem], start: float
 ) -> None:
     """A timeline marker at the worst frame of each of the worst problems of one person."""
-    for problem in found[:most]:
+    kept = _stored(collection)
+    for problem in found[:MOST_MARKS]:
         # Blender cuts names after 63 bytes: of the person only the end, which has the number
         words = f"{MARKER}: {name[-12:].strip()}: {problem.words} {problem.first + 1}-{problem.last + 1}"
         marker = scene.timeline_markers.new(words, frame=round(start + problem.worst))
-        marker["recover_mesh"] = collection
-        marker["score"] = problem.score
-        marker["person"] = name
+        kept.append(Mark(marker.name, marker.frame, problem.score, name))
+    collection[STORED] = json.dumps([asdict(one) for one in kept])
 
 
-def unmark(scene: bpy.types.Scene, collection: str) -> None:
+def unmark(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
     """Remove the markers of one clip."""
+    ours = {(one.name, one.frame) for one in _stored(collection)}
     for marker in list(scene.timeline_markers):
-        if marker.get("recover_mesh") == collection:
+        if (marker.name, marker.frame) in ours:
             scene.timeline_markers.remove(marker)
+    collection[STORED] = "[]"
 
 
-def markers(scene: bpy.types.Scene) -> list[bpy.types.TimelineMarker]:
-    """Our markers, the worst problem first."""
-    ours = [marker for marker in scene.timeline_markers if marker.get("recover_mesh")]
-    return sorted(ours, key=lambda marker: (-marker.get("score", 0.0), marker.frame))
+def marks(scene: bpy.types.Scene) -> list[Mark]:
+    """What is marked in a scene, the worst first; markers that the artist has removed are gone here too."""
+    there = {(marker.name, marker.frame) for marker in scene.timeline_markers}
+    ours = [one for c in scene.collection.children_recursive for one in _stored(c)]
+    return sorted((o for o in ours if (o.name, o.frame) in there), key=lambda one: (-one.score, one.frame))
+
+
+def _stored(collection: bpy.types.Collection) -> list[Mark]:
+    """From the collection: markers have no properties of their own in every Blender."""
+    return [Mark(**one) for one in json.loads(collection.get(STORED, "[]"))]

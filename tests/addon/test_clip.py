@@ -227,16 +227,16 @@ def test_lanes_and_markers_show_where_to_look(scene, built):
     assert rig["problem"] == pytest.approx(1.0)
     scene.frame_set(11 + 5)
     assert rig["filled"] == 0
-    found = quality.markers(scene)
+    found = quality.marks(scene)
     assert found
     assert any("filled in 21-25" in marker.name for marker in found)
     bpy.ops.recover_mesh.next_problem()
     assert scene.frame_current == found[0].frame
-    assert bpy.context.view_layer.objects.active == scene.objects[found[0]["person"]]
+    assert bpy.context.view_layer.objects.active == scene.objects[found[0].person]
 
 
 def test_next_problem_goes_from_the_worst_to_the_next(scene, built):
-    found = quality.markers(scene)
+    found = quality.marks(scene)
     visited = []
     for _ in found:
         bpy.ops.recover_mesh.next_problem()
