@@ -1,9 +1,9 @@
 """`python -m tools.bench_clip`: clips with known truth through every stage, in one table.
 
-Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it), peaks
-(acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm), ids:
-identities used for a person, and frames without one.  Stages: frames (each for itself), track (one shape, smooth), final
-(feet locked, in the world).
+Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it),
+peaks (acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm),
+ids: identities used for a person, and frames without one.  Stages: frames (each for itself), track (one shape,
+smooth), final (feet locked, in the world).
 """
 
 from __future__ import annotations
