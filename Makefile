@@ -44,6 +44,8 @@ bench: $(VENV)/.test
 	$(PY) -m tools.bench_networks
 	$(PY) -m tools.bench_attention
 	$(PY) -m tools.bench_vertex_fit
+	$(PY) -m tools.bench_keys
+	$(PY) -m tools.bench_clip
 
 clean:
 	rm -rf $(VENV) dist build out
