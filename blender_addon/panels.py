@@ -62,7 +62,9 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
             row.progress(factor=job.progress.fraction, text=f"{job.progress.fraction:.0%}")
             row.operator("recover_mesh.cancel", text="", icon="X")
             words = "Cancelling" if job.cancelling else job.progress.text
-            layout.label(text=words)
+            lines = layout.column(align=True)
+            for line in words.split(", ", 1):  # what is done, and how far: the sidebar is narrow
+                lines.label(text=line)
         else:
             row = layout.row()
             row.scale_y = 1.4

@@ -1,7 +1,7 @@
 """`python -m tools.bench_length`: time and memory of the whole-clip step for clips of 100 to 10,000 frames.
 
-Every length runs in a process of its own, so that its peak of memory is its own.  The detections are made up from a true
-motion (somebody walks round in circles); nothing is decoded.
+Every length runs in a process of its own, so that its peak of memory is its own.  The detections are made up from a
+true motion (somebody walks round in circles); nothing is decoded.
 """
 
 from __future__ import annotations
