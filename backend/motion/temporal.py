@@ -10,7 +10,7 @@ from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import State
 
 # Accelerations that people have anyway, and those from which on motion is taken for meant: rad/s^2, m/s^2
-_TURN, _TURN_FAST = 5.0, 40.0
+_TURN, _TURN_FAST = 7.0, 40.0
 _MOVE, _MOVE_FAST = 1.0, 6.0
 _NOISE = 0.3  # of the residuals that stand against them, see `keypoint_fit.problem`
 _RANGE = 30.0  # the slider's ends are so many times weaker and stronger than its middle

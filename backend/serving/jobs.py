@@ -154,8 +154,12 @@ class JobQueue:
         for client in list(self._clients):
             if not reachable(client):
                 continue
-            for job in self._clients[client]:
+            jobs = self._clients[client]
+            for job in list(jobs):
                 if job.may_run:
                     self._clients.move_to_end(client)
+                    if isinstance(job, ClipJobState):  # a photo does not wait for a whole clip, not even one's own
+                        jobs.remove(job)
+                        jobs.append(job)
                     return job
         return None
