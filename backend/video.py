@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +15,6 @@ import numpy as np
 from backend.errors import BadInput
 from backend.image_sequence import SequenceClip, is_sequence
 
-_SAMPLE = 1 << 20  # bytes of each sample of the fingerprint
 _USUAL_RATE = Fraction(25)  # of streams that do not say theirs
 
 
@@ -85,38 +83,6 @@ def open_clip(
     if is_sequence(path):
         return SequenceClip(path, first, last, step, fps or Fraction(24))
     return VideoClip(path, first, last, step)
-
-
-def fingerprint(source: str | Path) -> str:
-    """Tells the same clip elsewhere from another clip: size, and hashes of samples of the content.
-
-    Raises BadInput `file_missing`, `unreadable`.
-    """
-    path = Path(source)
-    try:
-        if is_sequence(path):
-            from backend.image_sequence import pictures_of
-
-            digest = hashlib.sha256()
-            files = pictures_of(path)
-            for _, file in files:
-                digest.update(f"{file.name} {file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
-            for _, file in (files[0], files[-1]):
-                digest.update(file.read_bytes())
-            return digest.hexdigest()[:32]
-        size = path.stat().st_size
-        digest = hashlib.sha256(str(size).encode())
-        with path.open("rb") as content:
-            for place in (0, max(size // 2 - _SAMPLE // 2, 0), max(size - _SAMPLE, 0)):
-                content.seek(place)
-                digest.update(content.read(_SAMPLE))
-        return digest.hexdigest()[:32]
-    except FileNotFoundError:
-        raise BadInput("file_missing", f"There is no file {path}.", "Choose the clip again.") from None
-    except OSError as error:
-        raise BadInput(
-            "unreadable", f"{path} cannot be read ({error.strerror}).", "Check its permissions."
-        ) from None
 
 
 class VideoClip:

@@ -25,10 +25,11 @@ from backend.clips.reading import ClipReader
 from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, Motion, World
 from backend.clips.results import Results
 from backend.errors import BadInput
+from backend.fingerprint import fingerprint
 from backend.models.keypoint_fit import KeypointFitModel
 from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
 from backend.results import Camera
-from backend.video import fingerprint, open_clip
+from backend.video import open_clip
 
 FINAL_FRAMES = 512  # rows of time in one final chunk
 REPLAYED_CHUNKS = 8  # of the journal, in one step

@@ -158,7 +158,9 @@ class JobQueue:
             for job in list(jobs):
                 if job.may_run:
                     self._clients.move_to_end(client)
-                    if isinstance(job, ClipJobState):  # a photo does not wait for a whole clip, not even one's own
+                    if isinstance(
+                        job, ClipJobState
+                    ):  # a photo does not wait for a whole clip, not even one's own
                         jobs.remove(job)
                         jobs.append(job)
                     return job

@@ -136,8 +136,9 @@ def mark(
     """A timeline marker at the worst frame of each of the worst problems of one person."""
     kept = _stored(collection)
     for problem in found[:MOST_MARKS]:
-        # Blender cuts names after 63 bytes: of the person only the end, which has the number
-        words = f"{MARKER}: {name[-12:].strip()}: {problem.words} {problem.first + 1}-{problem.last + 1}"
+        # Blender cuts names after 63 bytes: without the clip's
+        person = f"Person {name.rpartition(' Person ')[2]}"
+        words = f"{MARKER}: {person}: {problem.words} {problem.first + 1}-{problem.last + 1}"
         marker = scene.timeline_markers.new(words, frame=round(start + problem.worst))
         kept.append(Mark(marker.name, marker.frame, problem.score, name))
     collection[STORED] = json.dumps([asdict(one) for one in kept])
