@@ -148,7 +148,8 @@ class ClipRun:
             on_progress(self._progress(stage, before + count))
 
         chunk = self._reader.next_chunk(on_frame)
-        if chunk is None:
+        if chunk is None:  # how the clip ends may be known only now
+            self._lost = list(dict.fromkeys([*self._lost, *self._clip.lost]))
             return None
         self._journal.append(chunk)
         self._replayed += 1
