@@ -40,7 +40,8 @@ class ClipDetector(MediaPipeDetector):
             again = self._near(image, near)
             if again is not None:
                 found.append(again)
-        if number % (WHOLE_EVERY if expected else ALONE_EVERY) == 0 or len(found) < len(expected):
+        due = turn(number, WHOLE_EVERY if expected else ALONE_EVERY) == 0
+        if due or len(found) < len(expected):
             for one in self._look(image, 0, 0, width, height):
                 if not any(one.distance(other) < 0.5 * max(one.size, other.size) for other in found):
                     found.append(self._verify(image, one) or one)
@@ -57,13 +58,13 @@ class ClipDetector(MediaPipeDetector):
 
     def _around(self, image: np.ndarray, found: list[Candidate], number: int) -> list[Candidate]:
         """One tile in turn: whoever is small in the picture is found within some seconds."""
-        if number % TILE_EVERY:
+        if turn(number, TILE_EVERY):
             return []
         height, width = image.shape[:2]
         places = tiles(width, height)
         if not places:
             return []
-        x, y, w, h = places[(number // TILE_EVERY) % len(places)]
+        x, y, w, h = places[turn(number // TILE_EVERY, len(places))]
         new = []
         for one in self._look(image, x, y, w, h):
             inside = ((one.points[:, :2] > (x, y)) & (one.points[:, :2] < (x + w, y + h))).all(1)
@@ -76,3 +77,21 @@ class ClipDetector(MediaPipeDetector):
                 verified.score *= 0.95
                 new.append(verified)
         return new
+
+
+def turn(number: int, of: int) -> int:
+    """0..of - 1: whose turn it is in frame `number`; each has one in every block of `of` frames.
+
+    The order differs from block to block as if by chance.  With a fixed order, or one that moves on evenly, some step
+    between the frames that are read meets the same turns for ever: every 12th frame is never the one that 12 wait for.
+    """
+    return (number + _mixed(number // of)) % of
+
+
+def _mixed(value: int) -> int:
+    """32 bits that look random: Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014 (the mixing
+    step, for 32 bits)."""
+    value = (value + 1) * 0x9E3779B9 & 0xFFFFFFFF
+    value = (value ^ value >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    value = (value ^ value >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return value ^ value >> 16

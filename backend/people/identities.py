@@ -1,4 +1,4 @@
-"""Who was in the whole clip: false finds dropped, people who were hidden or left and came back linked, tracks made."""
+"""Who was in the whole clip: false finds dropped, those who were hidden or left linked again, tracks made."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from backend.clips.records import Track
-from backend.people.appearance import similarity
 from backend.people.candidates import CORE, Candidate
+from backend.people.linking import link
 
 LEAST_FRAMES = 3  # fewer sights, or a mean score below LEAST_SCORE, are a false find
 LEAST_SCORE = 0.55
-_ALIKE = 0.72  # clothes, to be the same person again
-_NEAR = 3.0  # sizes away, after a short time
-_SHORT = 1.0  # s
-_LATEST = 60.0  # s after which nobody is linked
-_GROWTH = (0.5, 2.0)  # sizes in the picture before and after a short gap
+_EDGE = 1 / 6  # s before somebody is hidden, or after, in which a pose may shrink to what is still seen
+_SHRUNK = 0.75  # of the size just before
 
 Arrays = dict[str, np.ndarray]
 
@@ -40,51 +37,49 @@ def identify(
         mine = person == k
         if mine.sum() < min(LEAST_FRAMES, read) or rows["scores"][mine].mean() < LEAST_SCORE:
             person[mine] = 0
-    _link(person, rows, fps)
+    _trim(person, rows, fps)
+    person = link(person, rows, fps)
     fresh = int(person.max(initial=0)) + 1
     for k, frame in split:
-        later = (person == k) & (rows["frame"] >= frame)
+        later = (person == k) & (rows["frame"] >= frame) & (person > 0)
         if later.any() and not later.all():
             person[later], fresh = fresh, fresh + 1
-    for group in merge:
-        person[np.isin(person, list(group))] = min(group, default=0)
+    for group in _joined(merge):
+        person[np.isin(person, list(group))] = min(group)
     return _one_sight_per_frame(person, rows)
 
 
-def _link(person: np.ndarray, rows: Arrays, fps: float) -> None:
-    """Join pieces that follow each other and look like the same person, the surest pairs first."""
-    while True:
-        ids = [int(k) for k in np.unique(person) if k]
-        pairs = [
-            (cost, a, b)
-            for a in ids
-            for b in ids
-            if a != b and (cost := _link_cost(person == a, person == b, rows, fps)) is not None
-        ]
-        if not pairs:
-            return
-        _, a, b = min(pairs)
-        person[np.isin(person, (a, b))] = min(a, b)
+def _trim(person: np.ndarray, rows: Arrays, fps: float) -> None:
+    """Take back sights where somebody is going out of view: half hidden, a whole small pose is seen in what is left.
+
+    At the clip's own ends nobody comes or goes, there everything stays.
+    """
+    read = np.unique(rows["frame"])
+    step = int(np.diff(read).min(initial=np.iinfo(np.int64).max)) if len(read) > 1 else 1
+    edge = max(1, round(_EDGE * fps / step))
+    for k in np.unique(person[person > 0]):
+        at = np.nonzero(person == k)[0]
+        numbers = rows["frame"][at]
+        for run in np.split(np.arange(len(at)), np.nonzero(np.diff(numbers) > step)[0] + 1):
+            if len(run) < 3 * edge:
+                continue
+            for side in (run, run[::-1]):
+                if numbers[side[0]] in (read[0], read[-1]):
+                    continue
+                sizes = np.array([_size(points) for points in rows["keypoints2d"][at[side[: 2 * edge]]]])
+                small = np.nonzero(sizes[:edge] < _SHRUNK * np.median(sizes[edge:]))[0]
+                if len(small):
+                    person[at[side[: small[-1] + 1]]] = 0
 
 
-def _link_cost(before: np.ndarray, after: np.ndarray, rows: Arrays, fps: float) -> float | None:
-    """How unlike `after` is a continuation of `before`; None where it is none."""
-    last, first = rows["frame"][before].max(), rows["frame"][after].min()
-    if first <= last or (first - last) / fps > _LATEST:
-        return None
-    looks = similarity(rows["looks"][before].mean(0), rows["looks"][after].mean(0))
-    if looks < _ALIKE:
-        return None
-    seconds = (first - last) / fps
-    if seconds <= _SHORT:
-        a, b = (
-            Candidate(rows["keypoints2d"][w][i], np.zeros((33, 3)), 1.0)
-            for w, i in ((before, -1), (after, 0))
-        )
-        size = max(min(a.size, b.size), 1.0)
-        if a.distance(b) > _NEAR * size or not _GROWTH[0] < b.size / max(a.size, 1.0) < _GROWTH[1]:
-            return None
-    return 1 - looks + 0.02 * seconds
+def _joined(groups: Sequence[Sequence[int]]) -> list[set[int]]:
+    """Groups that share somebody are one group; 0 is nobody and joins nothing."""
+    joined: list[set[int]] = []
+    for group in groups:
+        one = {k for k in group if k > 0}
+        shared = [other for other in joined if other & one]
+        joined = [other for other in joined if not other & one] + [one.union(*shared)]
+    return [group for group in joined if group]
 
 
 def _one_sight_per_frame(person: np.ndarray, rows: Arrays) -> np.ndarray:

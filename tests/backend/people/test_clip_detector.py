@@ -1,0 +1,137 @@
+"""People in consecutive frames: the real networks on a rendered person who walks, comes nearer, and leaves."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from backend.media import load_image
+from backend.people.clip_detector import ALONE_EVERY, TILE_EVERY, WHOLE_EVERY, ClipDetector, turn
+from backend.people.tiles import tiles
+from backend.people.tracking import Tracker
+
+RENDERED = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
+WIDTH, HEIGHT = 960, 540
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def detector():
+    found = ClipDetector()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def still():
+    return load_image(RENDERED).pixels
+
+
+def zoom_and_place(t):
+    """A walk to the right that comes nearer: (2, 3) picture of the person -> frame."""
+    zoom = 0.75 + 0.01 * t
+    return np.array([[zoom, 0, 120 + 14 * t], [0, zoom, 30 - t]], float)
+
+
+def frame(still, place):
+    """The person's picture over a ramp of grey.  place: None where nobody is there."""
+    ramp = np.linspace(90, 200, WIDTH).astype(np.uint8)
+    background = np.repeat(np.tile(ramp, (HEIGHT, 1))[..., None], 3, 2)
+    if place is None:
+        return background
+    return cv2.warpAffine(still, place, (WIDTH, HEIGHT), dst=background, borderMode=cv2.BORDER_TRANSPARENT)
+
+
+def follow(detector, pictures, tracker=None, start=0):
+    """-> per frame: ids and people; the tracker after it."""
+    tracker, found = tracker or Tracker(), []
+    for number, pixels in enumerate(pictures, start):
+        people = detector.detect_next(pixels, tracker.predictions(number), number, full=number == 0)
+        ids, _ = tracker.update(number, pixels, people)
+        found.append((ids, people))
+    return found, tracker
+
+
+@pytest.fixture(scope="module")
+def walk(still):
+    return [frame(still, zoom_and_place(t)) for t in range(FRAMES)]
+
+
+@pytest.fixture(scope="module")
+def followed(detector, walk):
+    return follow(detector, walk)[0]
+
+
+def test_one_person_with_one_name_in_every_frame(followed):
+    assert [ids for ids, _ in followed] == [[1]] * FRAMES
+
+
+def test_close_looks_see_what_the_photo_shows(detector, still, followed):
+    (alone,) = detector.detect(still)
+    sure = alone.keypoints2d[:, 2] > 0.8
+    for t, (_, (person,)) in enumerate(followed):
+        place = zoom_and_place(t)
+        truth = alone.keypoints2d[:, :2] @ place[:, :2].T + place[:, 2]
+        gap = np.linalg.norm(person.keypoints2d[:, :2] - truth, axis=1)[sure]
+        assert np.median(gap) < 0.03 * (person.box[3] - person.box[1])
+
+
+def test_a_run_that_goes_on_sees_the_same_bit_by_bit(detector, walk, followed):
+    _, tracker = follow(detector, walk[:11])
+    state = {name: value.copy() for name, value in tracker.state().items()}
+    resumed, _ = follow(detector, walk[11:], Tracker.from_state(state), 11)
+    for (ids, people), (ids_again, again) in zip(followed[11:], resumed, strict=True):
+        assert ids == ids_again
+        for one, other in zip(people, again, strict=True):
+            np.testing.assert_array_equal(one.keypoints2d, other.keypoints2d)
+            np.testing.assert_array_equal(one.keypoints3d, other.keypoints3d)
+            np.testing.assert_array_equal(one.box, other.box)
+
+
+def test_most_frames_need_one_close_look(detector, walk, monkeypatch):
+    looks = []
+    look = detector._look
+    monkeypatch.setattr(detector, "_look", lambda *place: looks.append(place[1:]) or look(*place))
+    detector.detect_next(walk[0], [], 0, full=True)
+    full, tracker = len(looks), follow(detector, walk[:2])[1]
+    looks.clear()
+    for number in range(2, FRAMES):
+        people = detector.detect_next(walk[number], tracker.predictions(number), number)
+        tracker.update(number, walk[number], people)
+    assert len(looks) < 2 * (FRAMES - 2)
+    assert full > 5 * len(looks) / (FRAMES - 2)
+
+
+def test_who_comes_in_later_is_found_and_who_leaves_is_gone(detector, still):
+    there = range(3, 3 + 2 * ALONE_EVERY)
+    pictures = [frame(still, zoom_and_place(5) if t in there else None) for t in range(there.stop + 4)]
+    seen = [len(people) for _, people in follow(detector, pictures)[0]]
+    assert not any(seen[: there.start]) and not any(seen[there.stop :])
+    assert seen[there.stop - 1] == 1
+
+
+def test_large_frames_give_full_size_pixels(detector, walk, followed):
+    large = np.kron(walk[1], np.ones((2, 2, 1), np.uint8))
+    _, tracker = follow(detector, [np.kron(walk[0], np.ones((2, 2, 1), np.uint8))])
+    (person,) = detector.detect_next(large, tracker.predictions(1), 1)
+    gap = np.linalg.norm(person.keypoints2d[:, :2] / 2 - followed[1][1][0].keypoints2d[:, :2], axis=1)
+    assert np.median(gap) < 8
+
+
+@pytest.mark.parametrize("of", [TILE_EVERY, ALONE_EVERY, WHOLE_EVERY, 18])
+def test_everybody_has_one_turn_in_a_block(of):
+    for block in range(50):
+        assert sorted(turn(block * of + k, of) for k in range(of)) == list(range(of))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 11, 12, 13, 24, 25, 28, 30, 54])
+def test_no_step_between_frames_keeps_anybody_from_being_looked_for(step):
+    count = len(tiles(1280, 720))
+    for first in range(step):
+        frames = range(first, first + 3000 * step, step)
+        for every in (WHOLE_EVERY, ALONE_EVERY):
+            share = np.mean([turn(number, every) == 0 for number in frames]) * every
+            assert 0.5 < share < 1.6
+        looked_at = {turn(n // TILE_EVERY, count) for n in frames if turn(n, TILE_EVERY) == 0}
+        assert looked_at == set(range(count))
