@@ -95,7 +95,10 @@ def test_windows_leave_no_seam(case, monkeypatch):
     monkeypatch.setattr(track_fit, "WINDOW", 80)
     monkeypatch.setattr(track_fit, "OVERLAP", 40)
     parts, _ = recover(one, foot_lock="never")
-    assert np.linalg.norm(whole.joints - parts.joints, axis=-1).max() < 0.03
+    # somewhere another of two poses that explain the pictures alike may be found; what must not be is a jump
+    gap = parts.joints - whole.joints
+    assert np.linalg.norm(gap, axis=-1).mean() < 0.01
+    assert np.linalg.norm(np.diff(gap, axis=0), axis=-1).max() < 0.03
     sharp = np.linalg.norm(np.diff(parts.joints, n=2, axis=0), axis=-1).max(1)
     usual = np.linalg.norm(np.diff(whole.joints, n=2, axis=0), axis=-1).max(1)
     assert sharp.max() < 1.5 * usual.max()
