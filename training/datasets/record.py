@@ -1,0 +1,62 @@
+"""What one row of any benchmark says, in one set of units and frames: what augmentation and the networks start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class ImageSource(Protocol):
+    """Where a picture lies: a file, a row of a TSV, an entry of an archive.  Can be pickled; holds no open file."""
+
+    def read(self) -> np.ndarray:
+        """uint8 RGB (H, W, 3), as stored (no EXIF rotation).  Raises BadInput, naming file and row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One person or hand in one picture, or one pose without a picture.
+
+    Lengths in metres and pixels (pixel centres at integers), angles in radians, 3D in the camera frame (x right, y down,
+    z forward) unless `camera` is None and the benchmark gives no camera: then pelvis- or wrist-relative with the same axes.
+    What a benchmark does not say is None, never zeros.
+    """
+
+    key: str  # unique within the data set; names file and row in errors
+    dataset: str  # e.g. "human36m"
+    joint_set: str  # name in `training.datasets.joint_sets`: the order of joints2d, joints3d and detected2d
+    image: ImageSource | None = None
+    image_size: tuple[int, int] | None = None  # width, height, px
+    center: np.ndarray | None = None  # (2,) px: middle of the person's square box
+    side: float = 0.0  # px: the box's side (200 x METRO's `scale`)
+    box: np.ndarray | None = None  # (4,) x0 y0 x1 y1 px, where the benchmark has a tight one
+    joints2d: np.ndarray | None = None  # (K, 3) float32: x px, y px, confidence or visibility 0..1
+    joints3d: np.ndarray | None = None  # (K, 4) float32: x y z m, confidence 0..1
+    detected2d: np.ndarray | None = None  # (K, 3) float32: a detector's joints2d, shipped beside the benchmark
+    pose: np.ndarray | None = None  # (72,) SMPL or (48,) MANO axis-angle, parent-relative; the root's into the camera frame
+    betas: np.ndarray | None = None  # (10,)
+    trans: np.ndarray | None = None  # (3,) m, of the body model, camera frame
+    gender: str = "neutral"
+    camera: np.ndarray | None = None  # (4,) fx fy cx cy px
+    fit_error: float | None = None  # of pose and betas against the joints, in the benchmark's own unit (mm or px)
+    subject: str = ""  # what splits and groups are made by: subject, sequence
+
+
+class RecordSet(Protocol):
+    """A benchmark split.  Cheap to build (indices only), can be pickled into loader workers."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Record:
+        """Raises BadInput, naming file and row, where the row is damaged."""
+        ...
+
+    def check(self, most: int | None = None) -> Sequence[str]:
+        """Problems of the user's copy in words, file and row named, [] where all is well; looks at `most` rows."""
+        ...
