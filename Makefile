@@ -18,7 +18,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 # smplx is non-commercial: a test oracle only, never installed by `make demo`
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev,smpl]"
+	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev,smpl,train]"
 	touch $@
 
 demo: $(VENV)/.demo
