@@ -1,4 +1,4 @@
-"""`python tools/licences.py`: every package that `make demo` installs, with the licence its own text states.
+"""`python tools/licences.py`: every package that demo and training runs install, with the licence its own text states.
 
 Reads the LICENSE, COPYING and NOTICE files inside each installed distribution; the metadata is only shown beside.
 Writes docs/licences.md.  Ends with 1 where a text restricts commercial use, or where nothing tells the licence.
@@ -16,9 +16,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "licences.md"
-EXTRAS = ("blender", "dev")  # what `make demo` installs
+EXTRAS = ("blender", "dev", "train")  # what `make demo` installs, and the training runs
 
-# first match wins; the words are those of the licences themselves
+THIRD_CLAUSE = "neither the name"
+# the words are those of the licences themselves; of two that begin at the same place the first counts
 SIGNS = (
     ("AGPL", "gnu affero general public license"),
     ("LGPL", "gnu lesser general public license"),
@@ -37,7 +38,7 @@ SIGNS = (
     ("ISC", "permission to use, copy, modify, and/or distribute this software for any purpose"),
     ("ISC", "permission to use, copy, modify, and distribute this software for any purpose"),
     ("Zlib", "this software is provided 'as-is', without any express or implied warranty"),
-    ("BSD-3-Clause", "neither the name"),
+    ("BSD-3-Clause", THIRD_CLAUSE),
     ("BSD-2-Clause", "redistribution and use in source and binary forms"),
     ("MIT", "permission is hereby granted, free of charge"),
     ("Matplotlib (PSF-based)", "license agreement for matplotlib"),
@@ -65,9 +66,12 @@ class Entry:
 
 
 def classify(text: str) -> str | None:
-    """The licence whose words a text contains, or None."""
+    """The licence whose words come first in a text (others follow where it bundles or names them), or None."""
     plain = " ".join(text.lower().split())
-    return next((licence for licence, words in SIGNS if words in plain), None)
+    found = [(plain.find(words), licence) for licence, words in SIGNS if words in plain]
+    first = min(found, default=(0, None), key=lambda pair: pair[0])[1]
+    # the third clause is all that tells the two apart, and it follows the common beginning
+    return "BSD-3-Clause" if first == "BSD-2-Clause" and THIRD_CLAUSE in plain else first
 
 
 def restrictions(text: str) -> list[str]:
@@ -151,7 +155,7 @@ def main() -> int:
     return int(bool(problems))
 
 
-HEAD = """# What `make demo` installs, and under which licence
+HEAD = """# What is installed, and under which licence
 
 Made by `python tools/licences.py`, which reads the licence texts that each installed package carries and looks for
 words that restrict commercial use. Nothing non-commercial was found.

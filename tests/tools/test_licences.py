@@ -20,6 +20,7 @@ SPEC.loader.exec_module(licences)
         ("Redistribution and use in source and\n binary forms ... Neither the name of", "BSD-3-Clause"),
         ("Redistribution and use in source and binary forms, with or without", "BSD-2-Clause"),
         ("GNU LESSER GENERAL PUBLIC LICENSE", "LGPL"),
+        ("Apache License, version 2 ... the GNU Affero General Public License, version 3", "Apache-2.0"),
         ("do what you like", None),
     ],
 )
