@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import properties, runtime
+from . import clip_edits, properties, runtime
 from .errors import UserError
 
 JOB_FILE = "job.json"
@@ -40,6 +40,20 @@ def job_folder(path: str) -> str:
     return os.path.join(base, FOLDER, f"{stem}-{digest}")
 
 
+def frame_fields(clip: properties.RecoverMeshClipSettings) -> dict[str, Any]:
+    """Those fields of the job file that say which frames are read."""
+    return {
+        "first": clip.first - 1 if clip.use_range else 0,
+        "last": clip.last - 1 if clip.use_range else None,
+        "step": clip.step,
+    }
+
+
+def lists_its_people(clip: properties.RecoverMeshClipSettings) -> bool:
+    """Whether the people who are listed were found in what is chosen now."""
+    return clip_edits.fit(clip, {"source": clip_path(clip), **frame_fields(clip)})
+
+
 def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene) -> dict[str, Any]:
     """The content of the job file.  Raises UserError."""
     clip = settings.clip
@@ -57,9 +71,7 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         "source": path,
         "out": job_folder(path),
         "model": settings.model or properties.DEFAULT_MODEL[0],
-        "first": clip.first - 1 if clip.use_range else 0,
-        "last": clip.last - 1 if clip.use_range else None,
-        "step": clip.step,
+        **frame_fields(clip),
         "fps": f"{round(rate * 1001)}/1001",  # of image sequences, which have none of their own
         "focal_px": clip.focal,
         "people": properties.people_argument(settings),
@@ -67,10 +79,13 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         "foot_lock": clip.foot_lock,
         "height_m": clip.height,
     }
-    if clip.people_of == path and any(not person.use for person in clip.people):
-        fields["keep"] = [person.id for person in clip.people if person.use]
-        if not fields["keep"]:
-            raise UserError("Nobody is chosen.", "Tick at least one person.")
+    if lists_its_people(clip):
+        if clip.edits:
+            fields["edits"] = clip_edits.listed(clip)
+        if any(not person.use for person in clip.people):
+            fields["keep"] = [person.id for person in clip.people if person.use]
+            if not fields["keep"]:
+                raise UserError("Nobody is chosen.", "Tick at least one person.")
     return fields
 
 

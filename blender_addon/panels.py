@@ -8,7 +8,7 @@ import os
 import bpy
 from bpy.types import Panel
 
-from . import preferences, runtime
+from . import clip_edits, clip_source, preferences, runtime
 from .operators import clip_people
 from .operators.backend_operator import counted
 from .scene import armature, build, clip, person, quality
@@ -95,17 +95,35 @@ class RECOVERMESH_PT_people(_Sidebar, Panel):
         return settings.source == "CLIP" and len(settings.clip.people) > 0
 
     def draw(self, context: bpy.types.Context) -> None:
-        clip = context.scene.recover_mesh.clip
-        column = self.layout.column(align=True)
+        layout, clip = self.layout, context.scene.recover_mesh.clip
+        if not clip_source.lists_its_people(clip):
+            words = "Another clip or range is chosen: recover it to see its people."
+            draw_wrapped(layout, words, "INFO", context.region.width)
+            return
+        layout.enabled = not runtime.state.busy
+        column = layout.column(align=True)
         for one in clip.people:
             row = column.row()
             picture = clip_people.icon(one.id)
             if picture:
                 row.template_icon(icon_value=picture, scale=3.0)
-            words = row.column()
+            lines = row.column()
+            words = lines.row()
             words.prop(one, "use", text=f"Person {one.id}")
-            words.label(text=f"{one.first + 1}-{one.last + 1}, seen {one.seen} times")
-        column.label(text="Recover again to apply", icon="INFO")
+            words.prop(one, "select", text="", icon="RESTRICT_SELECT_OFF")
+            lines.label(text=_stretch(one, clip.people_start))
+        row = layout.row(align=True)
+        row.operator("recover_mesh.merge_people")
+        row.operator("recover_mesh.split_person")
+        row.operator("recover_mesh.reset_people", text="", icon="LOOP_BACK")
+        edits = layout.column(align=True)
+        for words in clip_edits.words(clip):
+            edits.label(text=words, icon="DOT")
+        apply = layout.column()
+        apply.enabled = clip_edits.are_pending(clip)
+        apply.operator("recover_mesh.recover_clip", text="Apply", icon="FILE_REFRESH")
+        if apply.enabled:
+            draw_wrapped(layout, "Only the last step is done again.", "INFO", context.region.width)
 
 
 class RECOVERMESH_PT_quality(_Sidebar, Panel):
@@ -227,6 +245,11 @@ def _draw_photos(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) 
     more = len(settings.photos) - SHOWN_PHOTOS
     if more > 0:
         box.label(text=f"and {counted(more, 'photo', 'photos')} more")
+
+
+def _stretch(one: bpy.types.PropertyGroup, start: int) -> str:
+    words = f"{one.first + start}-{one.last + start}"
+    return f"{words}, seen {one.seen} times" if one.seen else f"{words}, not applied yet"
 
 
 def _error_words(rig: bpy.types.Object) -> str:

@@ -56,6 +56,17 @@ class RecoverMeshClipPerson(PropertyGroup):
     last: IntProperty()
     seen: IntProperty()
     use: BoolProperty(name="Recover", description="Recover this person", default=True)
+    kept: BoolProperty(default=True)  # what `use` was when the clip was recovered
+    select: BoolProperty(name="Select", description="Choose this person for Merge or Split Here")
+
+
+class RecoverMeshClipEdit(PropertyGroup):
+    """One edit of who is who, as the job file has it: merge, id, other, 0; or split, id, frame, new id."""
+
+    kind: StringProperty()
+    person: IntProperty()
+    second: IntProperty()
+    new: IntProperty()
 
 
 class RecoverMeshClipSettings(PropertyGroup):
@@ -111,6 +122,11 @@ class RecoverMeshClipSettings(PropertyGroup):
     )
     people: CollectionProperty(type=RecoverMeshClipPerson)
     people_of: StringProperty()  # the clip that `people` were found in
+    people_in: StringProperty()  # the frames of it that were read
+    people_start: IntProperty(default=1)  # frame of the scene that showed its first frame
+    edits: CollectionProperty(type=RecoverMeshClipEdit)
+    applied: StringProperty()  # the edits of the last run, as JSON
+    unedited: StringProperty()  # `people` without any edit, as JSON
 
 
 class RecoverMeshSettings(PropertyGroup):
@@ -162,4 +178,10 @@ def detach() -> None:
     _items.clear()
 
 
-classes = (RecoverMeshPhoto, RecoverMeshClipPerson, RecoverMeshClipSettings, RecoverMeshSettings)
+classes = (
+    RecoverMeshPhoto,
+    RecoverMeshClipPerson,
+    RecoverMeshClipEdit,
+    RecoverMeshClipSettings,
+    RecoverMeshSettings,
+)

@@ -97,7 +97,8 @@ def people_of(
 def _chosen(job: ClipJob, tracks: list[Track]) -> list[Track]:
     if not job.keep:
         return tracks[: people_limit(job.people)]
-    missing = sorted(set(job.keep) - {track.id for track in tracks})
+    made = {new for _, _, _, new in job.edits}  # of those nothing may be left
+    missing = sorted(set(job.keep) - {track.id for track in tracks} - made)
     if missing:
         raise BadInput(
             "no_person",
@@ -112,7 +113,7 @@ def _identified(
 ) -> tuple[Arrays, np.ndarray]:
     rows = _rows(journal, (*names, "numbers"))
     read = len(rows.pop("numbers"))
-    return rows, identify(rows, float(fps), merge=job.merge, split=job.split, read=read)
+    return rows, identify(rows, float(fps), merge=job.merge, split=job.split, edits=job.edits, read=read)
 
 
 def _rows(journal: Journal, names: Sequence[str]) -> Arrays:

@@ -19,7 +19,7 @@ from backend.people.limit import people_limit
 VERSION = 1
 FOOT_LOCKS = ("auto", "always", "never")
 # what the motions alone depend on: they are made again from the journal, nothing is looked at again
-_MOTION_SETTINGS = ("people", "smoothing", "foot_lock", "height_m", "merge", "split", "keep")
+_MOTION_SETTINGS = ("people", "smoothing", "foot_lock", "height_m", "merge", "split", "edits", "keep")
 _MAX_BYTES = 1 << 20
 
 
@@ -41,6 +41,10 @@ class ClipJob:
     height_m: float = 0.0  # height of the person seen longest: sets the scale; 0: unknown
     merge: tuple[tuple[int, ...], ...] = ()  # ids that are one person
     split: tuple[tuple[int, int], ...] = ()  # (id, frame): from that frame on it is another person
+    # after merge and split, in this order, on the ids that the edit before left; see `identities.edited`:
+    edits: tuple[
+        tuple[str, int, int, int], ...
+    ] = ()  # ("merge", id, other, 0) or ("split", id, frame, new id)
     keep: tuple[int, ...] = ()  # ids to recover; none: by `people`
     version: int = field(default=VERSION, compare=False)
 
@@ -155,6 +159,18 @@ def _cuts(value: Any) -> tuple[tuple[int, int], ...]:
     return tuple((cut[0], cut[1]) for cut in cuts)
 
 
+def _edits(value: Any) -> tuple[tuple[str, int, int, int], ...]:
+    edits = []
+    for kind, *numbers in value:
+        one, second, new = (_whole(number) for number in numbers)
+        if kind not in ("merge", "split") or one < 1 or (kind == "merge" and (second < 1 or new)):
+            raise ValueError
+        if kind == "split" and (second < 0 or new < 1 or new == one):
+            raise ValueError
+        edits.append((kind, one, second, new))
+    return tuple(edits)
+
+
 _TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "source": (_text, "a path"),
     "out": (_text, "a path"),
@@ -170,6 +186,7 @@ _TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "height_m": (_number, "a number"),
     "merge": (_groups, "a list of lists of ids"),
     "split": (_cuts, "a list of [id, frame]"),
+    "edits": (_edits, 'a list of ["merge", id, other, 0] and ["split", id, frame, new id]'),
     "keep": (_wholes, "a list of ids"),
     "version": (_whole, "a whole number"),
 }

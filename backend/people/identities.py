@@ -24,13 +24,14 @@ def identify(
     *,
     merge: Sequence[Sequence[int]] = (),
     split: Sequence[tuple[int, int]] = (),
+    edits: Sequence[tuple[str, int, int, int]] = (),
     read: int = LEAST_FRAMES,
 ) -> np.ndarray:
     """rows: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), in the order of frames.
 
-    merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  read: frames
-    in all; in a clip of one frame one sight is enough.  -> (N,) ids; 0 where a find is false.  The user's word comes
-    last and stays.
+    merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  edits: what
+    the user did after that, see `edited`.  read: frames in all; in a clip of one frame one sight is enough.  -> (N,)
+    ids; 0 where a find is false.  The user's word comes last and stays.
     """
     person = rows["person"].copy()
     for k in np.unique(person):
@@ -46,7 +47,25 @@ def identify(
             person[later], fresh = fresh, fresh + 1
     for group in _joined(merge):
         person[np.isin(person, list(group))] = min(group)
-    return _one_sight_per_frame(person, rows)
+    return _one_sight_per_frame(edited(person, rows["frame"], edits), rows)
+
+
+def edited(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]) -> np.ndarray:
+    """person: (N,) ids.  frames: (N,).  -> (N,) ids after the user's edits, one after the other, each on the ids that
+    the one before left: what was split can be merged and split again.
+
+    ("merge", id, other, 0): `other` is `id` too.  ("split", id, frame, new): from that frame on `id` is called `new`;
+    one who has that name already, whom the user did not see, gets another.  Ids that are not there change nothing.
+    """
+    person = person.copy()
+    for kind, one, second, new in edits:
+        if kind == "merge" and one > 0 and second > 0:
+            person[person == second] = one
+        elif kind == "split" and one > 0 and new > 0:
+            if new != one:
+                person[person == new] = max(int(person.max(initial=0)), new) + 1
+            person[(person == one) & (frames >= second)] = new
+    return person
 
 
 def _trim(person: np.ndarray, rows: Arrays, fps: float) -> None:

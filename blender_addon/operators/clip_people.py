@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whom the last run found in the clip: their thumbnails, and the ticks that choose among them."""
+"""Pictures of those whom the last run found in the clip."""
 
 from __future__ import annotations
 
@@ -12,15 +12,8 @@ import numpy as np
 _previews: dict[str, bpy.utils.previews.ImagePreviewCollection] = {}
 
 
-def store(scene: bpy.types.Scene, path: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Keep the `people` of the protocol with the scene; ticks as they were recovered."""
-    clip = scene.recover_mesh.clip
-    clip.people.clear()
-    clip.people_of = path
-    for k, identity in enumerate(arrays["people"].tolist()):
-        one = clip.people.add()
-        one.id, one.use = identity, bool(arrays["kept"][k])
-        one.first, one.last, one.seen = (int(arrays[name][k]) for name in ("first", "last", "seen"))
+def show(arrays: Mapping[str, np.ndarray]) -> None:
+    """Make icons of the pictures in the protocol's `people`."""
     release()
     pictures = _previews["people"] = bpy.utils.previews.new()
     for identity, picture in zip(arrays["people"].tolist(), arrays["thumbnails"], strict=True):

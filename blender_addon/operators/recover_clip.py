@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.types import Operator
 
-from .. import clip_source, preferences, properties, runtime
+from .. import clip_edits, clip_source, preferences, properties, runtime
 from ..clip_job import ClipRecoveryJob, Ended, Found, Rows, Started
 from ..errors import UserError
 from ..scene.clip import ClipInfo, ClipScene
@@ -36,7 +36,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         fields = clip_source.job_fields(settings, context.scene)
         file = clip_source.write_job(fields)
         self._scene = context.scene.name
-        self._path = fields["source"]
+        self._fields = fields
         self._start_frame = settings.clip.start
         self._match_rate = settings.clip.match_rate
         self._correctives = settings.correctives
@@ -58,7 +58,9 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         elif isinstance(event, Rows):
             self._chunks.append(event)
         elif isinstance(event, Found):
-            clip_people.store(self._get_scene(), self._path, event.arrays)
+            settings = self._get_scene().recover_mesh.clip
+            clip_edits.store(settings, self._fields, self._start_frame, event.arrays)
+            clip_people.show(event.arrays)
 
     def _begin(self, event: Started) -> None:
         """The clip is open; after a crash of the backend it begins again, with what was done."""

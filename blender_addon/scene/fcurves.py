@@ -7,13 +7,15 @@ way.  On a layered action the old way makes curves that move nothing, without an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
 _LINEAR, _CONSTANT = 1, 0  # Keyframe.interpolation as numbers
+_QUICK = "convert_to_samples"  # which not every Blender may have for ever
 
 
 @dataclass(frozen=True)
@@ -42,41 +44,70 @@ def write(
     count = len(frames)
     points = np.empty((count, 2), np.float32)
     points[:, 0] = frames
-    for curve in curves:
-        fcurve = _new_curve(action, target, curve)
-        keys = fcurve.keyframe_points
-        keys.add(count)
+    create = _creator(action, target)
+    for curve in curves if count else ():
         points[:, 1] = curve.values
-        keys.foreach_set("co", points.ravel())
-        kind = _CONSTANT if curve.steps else _LINEAR
-        keys.foreach_set("interpolation", np.full(count, kind, np.int32))
-        fcurve.update()
+        _fill(create(curve), points, curve.steps)
+    action.update_tag()  # the bulk ways do not tell the viewport
     animation = target.animation_data
-    if getattr(animation, "action_slot", True) is None:  # never seen with the way above; nothing would move
+    if (
+        count and getattr(animation, "action_slot", True) is None
+    ):  # never seen with the way above; nothing would move
         animation.action_slot = action.slots[0]
     if count:
         action.use_frame_range = True
         action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
 
 
-def _new_curve(action: bpy.types.Action, target: bpy.types.ID, curve: Curve) -> bpy.types.FCurve:
-    if hasattr(action, "fcurve_ensure_for_datablock"):
-        ensured = action.fcurve_ensure_for_datablock(target, curve.path, index=curve.index)
-        if "group_name" not in action.bl_rna.functions["fcurve_ensure_for_datablock"].parameters:
-            _put_into_group(action, target, ensured, curve.group)
-            return ensured
-        if ensured.group is None or ensured.group.name != curve.group:
-            _put_into_group(action, target, ensured, curve.group)
-        return ensured
-    return action.fcurves.new(curve.path, index=curve.index, action_group=curve.group)
+def _fill(fcurve: bpy.types.FCurve, points: np.ndarray, steps: bool) -> None:
+    """Keys of an empty curve.  points: (T, 2) float32 of frame and value, T >= 1, in the order of frames.
+
+    Samples, turned into keys by Blender, are the quickest: they are written as a block, and come out linear and with
+    their handles; properties of keys are set one by one.  Handles look at their neighbours only, which is right where
+    there is a key at every frame: smoothing over many keys would cost twice as much as all the rest, here and in each
+    later edit.
+    """
+    if hasattr(fcurve, "auto_smoothing"):
+        fcurve.auto_smoothing = "NONE"
+    keys = fcurve.keyframe_points
+    count, first = len(points), math.floor(points[0, 0])
+    # Blender adds a key before a broken frame, and leaves the handles of a single key at 0
+    if hasattr(fcurve, _QUICK) and first == points[0, 0] and count > 1:
+        keys.add(1)  # a curve without keys cannot be sampled
+        fcurve.convert_to_samples(0, count)
+        fcurve.sampled_points.foreach_set("co", points.ravel())
+        fcurve.convert_to_keyframes(first, first + count)
+    if len(keys) != count:
+        _fill_by_key(fcurve, points)
+    if steps:
+        keys.foreach_set("interpolation", np.full(count, _CONSTANT, np.int32))
 
 
-def _put_into_group(
-    action: bpy.types.Action, target: bpy.types.ID, fcurve: bpy.types.FCurve, name: str
-) -> None:
-    groups = next((bag.groups for bag in _channelbags(action)), None)
-    if groups is not None:
-        fcurve.group = groups.get(name) or groups.new(name)
+def _fill_by_key(fcurve: bpy.types.FCurve, points: np.ndarray) -> None:
+    """The plain way to the same keys."""
+    keys = fcurve.keyframe_points
+    keys.clear()
+    keys.add(len(points))
+    keys.foreach_set("co", points.ravel())
+    keys.foreach_set("interpolation", np.full(len(points), _LINEAR, np.int32))
+    fcurve.update()
+
+
+def _creator(action: bpy.types.Action, target: bpy.types.ID) -> Callable[[Curve], bpy.types.FCurve]:
+    """What makes the F-curves of an action."""
+    if not hasattr(action, "fcurve_ensure_for_datablock"):
+        return lambda curve: action.fcurves.new(curve.path, index=curve.index, action_group=curve.group)
+    groups: dict[str, bpy.types.ActionGroup] = {}  # looking one up costs more than making a curve
+
+    def create(curve: Curve) -> bpy.types.FCurve:
+        fcurve = action.fcurve_ensure_for_datablock(target, curve.path, index=curve.index)
+        if curve.group not in groups:
+            bag = next(iter(_channelbags(action)))  # a new action has one
+            groups[curve.group] = bag.groups.get(curve.group) or bag.groups.new(curve.group)
+        fcurve.group = groups[curve.group]
+        return fcurve
+
+    return create
 
 
 def _channelbags(action: bpy.types.Action) -> list:

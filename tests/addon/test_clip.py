@@ -337,6 +337,29 @@ def test_the_button_recovers_a_clip_and_a_second_click_is_quick(real_backend, sc
     assert len(rigs(scene)) == 1
 
 
+def test_a_person_is_split_and_merged_by_the_buttons(real_backend, scene, footage):
+    settings = scene.recover_mesh
+    settings.source, settings.clip.path = "CLIP", footage
+    bpy.ops.recover_mesh.recover_clip()
+    settings.clip.people[0].select = True
+    scene.frame_set(15)
+    bpy.ops.recover_mesh.split_person()
+    assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
+    assert [n for n in real_backend.state.notes if "33 frames were done" in n]  # only the last step was
+    assert [(p.id, p.first, p.last, p.seen) for p in settings.clip.people] == [
+        (2, 14, 32, 19),
+        (1, 0, 13, 14),
+    ]
+    keys = {k: fcurves.curves_of(r.animation_data.action)[0].keyframe_points for k, r in rigs(scene).items()}
+    assert {k: (p[0].co[0], p[-1].co[0]) for k, p in keys.items()} == {1: (1, 14), 2: (15, 33)}
+    for one in settings.clip.people:
+        one.select = True
+    bpy.ops.recover_mesh.merge_people()
+    bpy.ops.recover_mesh.recover_clip()
+    assert [(p.id, p.first, p.last, p.seen) for p in settings.clip.people] == [(1, 0, 32, 33)]
+    assert set(rigs(scene)) == {1}
+
+
 def test_people_who_are_not_ticked_are_left_out(real_backend, scene, footage):
     settings = scene.recover_mesh
     settings.source, settings.clip.path = "CLIP", footage

@@ -22,6 +22,7 @@ def test_it_comes_back(tmp_path):
         smoothing=0.25,
         merge=((1, 2),),
         split=((3, 40),),
+        edits=(("merge", 1, 2, 0), ("split", 1, 40, 7)),
         keep=(1,),
     )
     job.save(tmp_path / "job.json")
@@ -52,6 +53,14 @@ def test_relative_paths_belong_to_its_folder(tmp_path):
         ({"height_m": 180.0}, "height_m"),
         ({"version": 2}, "version"),
         ({"split": [[1, 2, 3]]}, "split"),
+        ({"edits": [["merge", 1, 2]]}, "edits"),
+        ({"edits": [["merge", 1, 2, 3]]}, "edits"),
+        ({"edits": [["split", 1, 40, 1]]}, "edits"),
+        ({"edits": [["split", 1, 40, 0]]}, "edits"),
+        ({"edits": [["split", 1, "40", 2]]}, "edits"),
+        ({"edits": [["paint", 1, 2, 0]]}, "edits"),
+        ({"edits": ["merge"]}, "edits"),
+        ({"edits": 3}, "edits"),
         ({"colour": "red"}, "colour"),
         ({"source": ""}, "source"),
     ],
@@ -85,5 +94,7 @@ def test_keys_change_with_what_they_stand_for():
     moved = replace(JOB, source="/elsewhere/a.mp4", out="/elsewhere")
     assert smoother.clip_key == JOB.clip_key  # the journal serves
     assert smoother.motion_key != JOB.motion_key
+    edited = replace(JOB, edits=(("merge", 1, 2, 0),))
+    assert (edited.clip_key, edited.motion_key != JOB.motion_key) == (JOB.clip_key, True)
     assert other_model.clip_key != JOB.clip_key
     assert (moved.clip_key, moved.motion_key) == (JOB.clip_key, JOB.motion_key)

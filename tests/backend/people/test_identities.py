@@ -170,10 +170,54 @@ def test_a_wrong_link_can_be_cut_and_joined_again():
     assert names(rows, split=[(1, 85)], merge=[(1, 2)]) == {1: {1}, 2: {1}}
 
 
+def stretches(rows, **edits):
+    """{id: (first, last frame)} of everybody."""
+    ids = identify(rows, FPS, read=1000, **edits)
+    return {int(k): (*rows["frame"][ids == k][[0, -1]].tolist(),) for k in np.unique(ids[ids > 0])}
+
+
+def test_edits_follow_each_other_on_the_ids_that_are_seen():
+    rows = rows_of(piece(0, 60), piece(0, 60, x=900, looks=1), piece(200, 300, x=1500, looks=2))
+    edits = []
+    for edit, expected in [
+        (("merge", 2, 3, 0), {1: (0, 60), 2: (0, 300)}),
+        (("split", 2, 100, 4), {1: (0, 60), 2: (0, 60), 4: (200, 300)}),
+        (("split", 4, 250, 5), {1: (0, 60), 2: (0, 60), 4: (200, 249), 5: (250, 300)}),
+        (("merge", 1, 5, 0), {1: (0, 300), 2: (0, 60), 4: (200, 249)}),
+        (("split", 1, 30, 6), {1: (0, 29), 2: (0, 60), 4: (200, 249), 6: (30, 300)}),
+        (("merge", 4, 6, 0), {1: (0, 29), 2: (0, 60), 4: (30, 300)}),
+    ]:
+        edits.append(edit)
+        assert stretches(rows, edits=edits) == expected
+
+
+def test_a_new_name_takes_nobody_elses():
+    rows = rows_of(*PEOPLE)
+    assert stretches(rows, edits=[("split", 1, 20, 3)]) == {1: (0, 19), 2: (0, 50), 3: (20, 50), 4: (60, 100)}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [("merge", 1, 9, 0), ("split", 9, 20, 10), ("split", 1, 900, 9), ("merge", 0, 1, 0), ("split", 0, 20, 9)],
+)
+def test_an_edit_of_nobody_changes_nothing(edit):
+    rows = rows_of(*PEOPLE, piece(20, 21, x=1900, looks=3))
+    assert stretches(rows, edits=[edit]) == stretches(rows)
+
+
+def test_edits_come_after_the_old_merge_and_split():
+    rows = rows_of(*PEOPLE)
+    old = {"merge": [(1, 3)], "split": [(2, 20)]}
+    assert stretches(rows, **old) == {1: (0, 100), 2: (0, 19), 4: (20, 50)}
+    assert stretches(rows, **old, edits=[("merge", 2, 4, 0), ("split", 1, 60, 5)]) == {
+        1: (0, 50), 2: (0, 50), 5: (60, 100),
+    }  # fmt: skip
+
+
 def test_the_input_is_left_alone():
     rows = rows_of(*PEOPLE)
     before = {name: values.copy() for name, values in rows.items()}
-    identify(rows, FPS, merge=[(1, 3)], split=[(2, 20)])
+    identify(rows, FPS, merge=[(1, 3)], split=[(2, 20)], edits=[("merge", 1, 2, 0)])
     for name, values in rows.items():
         np.testing.assert_array_equal(values, before[name])
 

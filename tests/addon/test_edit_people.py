@@ -1,0 +1,224 @@
+"""Who is who in a clip, as the artist corrects it: the list follows, undo takes it back, the job file has it."""
+
+import json
+
+import bpy
+import numpy as np
+import pytest
+
+from blender_addon import clip_edits, clip_source
+
+START = 11
+FOUND = {1: (0, 60, 61), 2: (0, 50, 40), 3: (85, 140, 56)}  # id: first, last, seen
+
+
+def arrays(found, kept=None):
+    """The protocol's `people`."""
+    kept = found if kept is None else kept
+    return {
+        "people": np.array(list(found)),
+        "first": np.array([row[0] for row in found.values()]),
+        "last": np.array([row[1] for row in found.values()]),
+        "seen": np.array([row[2] for row in found.values()]),
+        "kept": np.array([k in kept for k in found]),
+    }
+
+
+def recovered(clip, found, **fields):
+    """As after a run."""
+    fields = {"source": clip_source.clip_path(clip), **clip_source.frame_fields(clip), **fields}
+    clip_edits.store(clip, fields, clip.start, arrays(found))
+
+
+@pytest.fixture
+def clip(scene, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    scene.recover_mesh.source = "CLIP"
+    settings = scene.recover_mesh.clip
+    settings.path, settings.start = str(tmp_path / "clip.mp4"), START
+    recovered(settings, FOUND)
+    return settings
+
+
+def select(clip, *ids):
+    for one in clip.people:
+        one.select = one.id in ids
+
+
+def people(clip):
+    return {one.id: (one.first, one.last) for one in clip.people}
+
+
+def job(scene):
+    return clip_source.job_fields(scene.recover_mesh, scene)
+
+
+def test_as_found_there_is_nothing_to_apply(scene, clip):
+    assert people(clip) == {1: (0, 60), 2: (0, 50), 3: (85, 140)}
+    assert not clip_edits.are_pending(clip)
+    assert not {"edits", "keep"} & set(job(scene))
+
+
+def test_the_selected_become_one(scene, clip):
+    select(clip, 1, 3)
+    assert bpy.ops.recover_mesh.merge_people() == {"FINISHED"}
+    assert people(clip) == {1: (0, 140), 2: (0, 50)}
+    assert job(scene)["edits"] == [["merge", 1, 3, 0]]
+    assert clip_edits.are_pending(clip)
+
+
+def test_three_become_one(scene, clip):
+    select(clip, 1, 2, 3)
+    bpy.ops.recover_mesh.merge_people()
+    assert people(clip) == {1: (0, 140)}
+    assert job(scene)["edits"] == [["merge", 1, 2, 0], ["merge", 1, 3, 0]]
+
+
+@pytest.mark.parametrize("ids", [(), (2,)])
+def test_one_alone_cannot_be_merged(clip, ids):
+    select(clip, *ids)
+    assert not bpy.ops.recover_mesh.merge_people.poll()
+    with pytest.raises(RuntimeError):
+        bpy.ops.recover_mesh.merge_people()
+    assert len(clip.edits) == 0
+
+
+def test_one_becomes_two_at_the_current_frame(scene, clip):
+    select(clip, 1)
+    scene.frame_set(START + 30)
+    assert bpy.ops.recover_mesh.split_person() == {"FINISHED"}
+    assert people(clip) == {1: (0, 29), 4: (30, 60), 2: (0, 50), 3: (85, 140)}
+    assert [one.id for one in clip.people] == [1, 4, 2, 3]
+    assert job(scene)["edits"] == [["split", 1, 30, 4]]
+
+
+@pytest.mark.parametrize(
+    ("ids", "frame", "can"),
+    [
+        ((1,), START + 1, True),
+        ((1,), START + 60, True),
+        ((1,), START, False),  # nothing would be left before
+        ((1,), START + 61, False),
+        ((3,), START + 30, False),
+        ((1, 2), START + 30, False),
+        ((), START + 30, False),
+    ],
+)
+def test_where_somebody_can_be_split(scene, clip, ids, frame, can):
+    select(clip, *ids)
+    scene.frame_set(frame)
+    assert bpy.ops.recover_mesh.split_person.poll() == can
+    assert bool(clip_edits.split_is_refused(clip, frame)) != can
+
+
+def test_one_edit_follows_the_other(scene, clip):
+    select(clip, 1, 3)
+    bpy.ops.recover_mesh.merge_people()
+    scene.frame_set(START + 100)
+    bpy.ops.recover_mesh.split_person()  # the merged one is still selected
+    select(clip, 2, 4)
+    bpy.ops.recover_mesh.merge_people()
+    select(clip, 2)
+    scene.frame_set(START + 120)
+    bpy.ops.recover_mesh.split_person()
+    assert people(clip) == {1: (0, 99), 2: (0, 119), 5: (120, 140)}
+    edits = [["merge", 1, 3, 0], ["split", 1, 100, 4], ["merge", 2, 4, 0], ["split", 2, 120, 5]]
+    assert job(scene)["edits"] == edits
+    assert clip_edits.words(clip) == [
+        "3 merged into 1",
+        "1 split at 111: 4",
+        "4 merged into 2",
+        "2 split at 131: 5",
+    ]
+
+
+def test_the_backend_does_what_the_list_says(scene, clip):
+    """The ids and ranges that the artist sees are those that the backend makes of the job file."""
+    identities = pytest.importorskip("backend.people.identities")
+    test_one_edit_follows_the_other(scene, clip)
+    frames = np.concatenate([np.arange(first, last + 1) for first, last, _ in FOUND.values()])
+    ids = np.repeat(list(FOUND), [last - first + 1 for first, last, _ in FOUND.values()])
+    edited = identities.edited(ids, frames, [tuple(edit) for edit in job(scene)["edits"]])
+    for k, (first, last) in people(clip).items():
+        mine = frames[edited == k]
+        assert first <= mine.min() and mine.max() <= last
+    assert set(edited) == set(people(clip))
+
+
+def test_applied_edits_stay_and_more_can_follow(scene, clip):
+    select(clip, 1, 3)
+    bpy.ops.recover_mesh.merge_people()
+    recovered(clip, {1: (0, 140, 117), 2: (0, 50, 40)}, edits=job(scene)["edits"])
+    assert not clip_edits.are_pending(clip)
+    select(clip, 1)
+    scene.frame_set(START + 90)
+    bpy.ops.recover_mesh.split_person()
+    assert clip_edits.are_pending(clip)
+    assert job(scene)["edits"] == [["merge", 1, 3, 0], ["split", 1, 90, 4]]
+
+
+def test_reset_is_as_found(scene, clip):
+    assert not bpy.ops.recover_mesh.reset_people.poll()
+    test_applied_edits_stay_and_more_can_follow(scene, clip)
+    assert bpy.ops.recover_mesh.reset_people() == {"FINISHED"}
+    assert people(clip) == {1: (0, 60), 2: (0, 50), 3: (85, 140)}
+    assert "edits" not in job(scene)
+    assert clip_edits.are_pending(clip)  # the bodies are still those of the merge
+
+
+def test_ticks_live_with_edits(scene, clip):
+    clip.people[1].use = False  # Person 2
+    assert clip_edits.are_pending(clip)
+    select(clip, 1)
+    scene.frame_set(START + 30)
+    bpy.ops.recover_mesh.split_person()
+    assert job(scene)["keep"] == [1, 4, 3]
+    select(clip, 1, 2)
+    bpy.ops.recover_mesh.merge_people()
+    assert "keep" not in job(scene)  # all who are left are ticked
+
+
+def test_undo_and_redo(scene, clip):
+    bpy.ops.ed.undo_push(message="Before")
+    select(clip, 1, 3)
+    bpy.ops.recover_mesh.merge_people()
+    bpy.ops.ed.undo_push(message="Merge")
+    bpy.ops.ed.undo()
+    clip = bpy.context.scene.recover_mesh.clip
+    assert people(clip) == {1: (0, 60), 2: (0, 50), 3: (85, 140)}
+    assert len(clip.edits) == 0
+    bpy.ops.ed.redo()
+    clip = bpy.context.scene.recover_mesh.clip
+    assert people(clip) == {1: (0, 140), 2: (0, 50)}
+
+
+def test_the_file_keeps_them(scene, clip, tmp_path):
+    select(clip, 1, 3)
+    bpy.ops.recover_mesh.merge_people()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    scene = bpy.context.scene
+    assert job(scene)["edits"] == [["merge", 1, 3, 0]]
+    assert bpy.ops.recover_mesh.reset_people() == {"FINISHED"}
+    assert people(scene.recover_mesh.clip) == {1: (0, 60), 2: (0, 50), 3: (85, 140)}
+
+
+def test_another_range_has_other_people(scene, clip):
+    select(clip, 1, 3)
+    bpy.ops.recover_mesh.merge_people()
+    clip.people[1].use = False
+    clip.step = 2
+    assert not {"edits", "keep"} & set(job(scene))
+    assert not bpy.ops.recover_mesh.reset_people.poll()
+    recovered(clip, {1: (0, 140, 70)})
+    assert len(clip.edits) == 0
+    assert people(clip) == {1: (0, 140)}
+
+
+def test_the_job_file_is_one_that_the_backend_reads(scene, clip, tmp_path):
+    jobs = pytest.importorskip("backend.clips.job")
+    test_one_edit_follows_the_other(scene, clip)
+    fields = {**job(scene), "out": str(tmp_path / "out")}
+    path = clip_source.write_job(fields)
+    assert jobs.ClipJob.load(jobs.Path(path)).edits == tuple(map(tuple, fields["edits"]))
+    assert json.loads(jobs.Path(path).read_text())["edits"] == fields["edits"]
