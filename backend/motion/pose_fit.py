@@ -17,9 +17,11 @@ _MOVE = (20.0, 20.0, 4.0)  # per metre: depth is known worst
 class PoseProblem(TrackProblem):
     """Like `TrackProblem`, but what is observed are rotations and places."""
 
-    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera, given: State) -> None:
+    def __init__(
+        self, skeleton: Skeleton, track: Track, camera: Camera, given: State, hidden: np.ndarray | None = None
+    ) -> None:
         """given: the network's answers for the rows that were seen, in order."""
-        super().__init__(skeleton, track, camera)
+        super().__init__(skeleton, track, camera, hidden)
         self.given = start_state(skeleton, track, camera, given)
         self._weight = track.seen * 1.0
 

@@ -18,6 +18,8 @@ from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.clips.records import Track
 from backend.motion.banded import solve_banded
+from backend.motion.contacts import intervals
+from backend.motion.gaps import interpolated
 from backend.motion.shape import fit_shape
 from backend.motion.temporal import Smoothness, accelerations, tie_weights
 from backend.results import Camera
@@ -49,9 +51,13 @@ class TrackFit:
 class TrackProblem:
     """The frames of one track as one problem.  `extra` may add residuals of frames first to end."""
 
-    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera) -> None:
+    def __init__(
+        self, skeleton: Skeleton, track: Track, camera: Camera, hidden: np.ndarray | None = None
+    ) -> None:
+        """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together."""
         self.skeleton = skeleton
         self.track = track
+        self.hidden = np.zeros(len(track), bool) if hidden is None else hidden
         self.observed = _observations(track, camera)
         self._known = self.observed.known
         self.extra: Extra | None = None
@@ -142,11 +148,13 @@ def fit_track(
     smooth: Smoothness,
     start: State,
     *,
+    hidden: np.ndarray | None = None,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  Returns the problem, for further terms, and the state."""
-    problem = TrackProblem(skeleton, track, camera)
+    """start: of every frame, see `start_state`.  hidden: see `TrackProblem`.  Returns the problem, for further terms,
+    and the state."""
+    problem = TrackProblem(skeleton, track, camera, hidden)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
@@ -177,23 +185,28 @@ def minimize_windows(
     iterations: int,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> State:
-    """Solve window after window; each begins with what the one before has found for their common frames, held there."""
+    """Solve window after window, every stretch without hidden rows for itself; hidden rows are bridged afterwards.
+
+    Neighbouring windows have OVERLAP frames in common, and each gives half of them.
+    """
     count = len(state.trans)
+    shown = ~problem.hidden
     found: list[State] = []
-    first = 0
-    while True:
-        end = min(first + WINDOW, count)
-        if count - end < WINDOW // 4:
-            end = count
-        part = _minimize(problem, cut(state, first, end), trust[first:end], smooth, first, iterations)
-        last = end == count
-        keep_from = 0 if first == 0 else OVERLAP // 2
-        keep_to = len(part.trans) if last else len(part.trans) - OVERLAP // 2
-        found.append(cut(part, keep_from, keep_to))
-        on_progress(end / count)
-        if last:
-            return joined(found)
-        first = end - OVERLAP
+    for begin, stop in intervals(shown):
+        first = begin
+        while True:
+            end = min(first + WINDOW, stop)
+            if stop - end < WINDOW // 4:
+                end = stop
+            part = _minimize(problem, cut(state, first, end), trust[first:end], smooth, first, iterations)
+            keep_from = 0 if first == begin else OVERLAP // 2
+            keep_to = len(part.trans) if end == stop else len(part.trans) - OVERLAP // 2
+            found.append(cut(part, keep_from, keep_to))
+            on_progress(end / count)
+            if end == stop:
+                break
+            first = end - OVERLAP
+    return joined(found) if shown.all() else interpolated(joined(found), np.nonzero(shown)[0], count)
 
 
 def _minimize(
@@ -282,15 +295,7 @@ def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State
     if sure.any():
         seen = seen[sure]
         guessed = State(guessed.rotations[sure], guessed.betas[sure], guessed.trans[sure])
-    rows = np.arange(len(track))
-    after = np.clip(np.searchsorted(seen, rows), 0, len(seen) - 1)
-    before = np.where(seen[after] == rows, after, np.maximum(after - 1, 0))
-    span = np.maximum(seen[after] - seen[before], 1)
-    part = np.where(after == before, 0.0, (rows - seen[before]) / span)
-    a, b = guessed.rotations[before], guessed.rotations[after]
-    turn = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
-    trans = guessed.trans[before] + (guessed.trans[after] - guessed.trans[before]) * part[:, None]
-    return State(a @ rot.exp(turn), guessed.betas[before].copy(), trans)
+    return interpolated(guessed, seen, len(track))
 
 
 def turned_over(guessed: State) -> np.ndarray:
