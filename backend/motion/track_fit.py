@@ -61,6 +61,8 @@ class TrackProblem:
         self.observed = _observations(track, camera)
         self._known = self.observed.known
         self.extra: Extra | None = None
+        # those that the solver turns: what turns no landmark stays as it is
+        self.joints = skeleton.active
 
     def part(self, first: int, end: int) -> Observations:
         """Observations of frames first <= t < end."""
@@ -90,29 +92,21 @@ class TrackProblem:
     def normal(
         self, state: State, trust: np.ndarray, offset: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> (T, D, D), (T, D), (T,): normal matrices, descent and cost of each frame, D = 3 J + 3 without the shape.
-
-        offset: number of the state's first frame in the track.
+        """-> (T, D, D), (T, D), (T,): normal matrices, descent and cost of each frame, D = 3 A + 3: the turns of the
+        `joints` and the place.  offset: number of the state's first frame in the track.
         """
-        count, turns = len(state.trans), 3 * len(self.skeleton.parents)
-        size = turns + 3
-        keep = np.r_[0:turns, self.skeleton.size - 3 : self.skeleton.size]
+        count, size = len(state.trans), 3 * len(self.joints) + 3
         blocks, descent, cost = np.empty((count, size, size)), np.empty((count, size)), np.empty(count)
         for k in range(0, count, _BATCH):
             end = min(k + _BATCH, count)
             part = cut(state, k, end)
             weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
             problem = self.problem(offset + k, offset + end)
-            values, jacobian = problem.residuals(part, weights)
-            assert jacobian is not None
-            pieces = [(values, jacobian)]
-            if self.extra is not None:
-                pieces += [
-                    (v, j) for v, j in self.extra(offset + k, offset + end, part, True) if j is not None
-                ]
-            blocks[k:end], descent[k:end], cost[k:end] = 0, 0, 0
-            for v, j in pieces:
-                j = j[:, :, keep]
+            blocks[k:end], descent[k:end], cost[k:end] = problem.pose_normal(part, weights)
+            if self.extra is None:
+                continue
+            for v, j in self.extra(offset + k, offset + end, part, True):
+                assert j is not None
                 transposed = np.swapaxes(j, 1, 2)
                 blocks[k:end] += transposed @ j
                 descent[k:end] -= (transposed @ v[..., None])[..., 0]
@@ -214,28 +208,32 @@ def _minimize(
 ) -> State:
     """Levenberg-Marquardt with reweighted ties."""
     damping = _DAMPING
-    diagonal = np.arange(3 * len(problem.skeleton.parents) + 3)
+    joints = problem.joints
     blocks, descent, cost = problem.normal(state, trust, offset)
+    diagonal = np.arange(descent.shape[1])
     for _ in range(iterations):
-        before = accelerations(state) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
+        before = accelerations(state, joints) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
         ties = tie_weights(before, smooth)
         tied = _spread(ties * before, len(state.trans))
         total = float(cost.sum() + (ties * before**2).sum())
         better = False
-        for _ in range(4):
-            damped = blocks.copy()
-            damped[:, diagonal, diagonal] += damping * (blocks[:, diagonal, diagonal] + 1e-6) + 1e-9
-            step = solve_banded(damped, descent - tied, ties)
-            tried = _moved(state, step)
-            after = accelerations(tried) if len(state.trans) > 2 else before
+        for attempt in range(6):
+            if attempt % 2:  # half the way is cheaper than another way
+                step = 0.4 * step
+            else:
+                damped = blocks.copy()
+                damped[:, diagonal, diagonal] += damping * (blocks[:, diagonal, diagonal] + 1e-6) + 1e-9
+                step = solve_banded(damped, descent - tied, ties)
+            tried = _moved(state, joints, step)
+            after = accelerations(tried, joints) if len(state.trans) > 2 else before
             new = problem.cost(tried, trust, offset) + float((ties * after**2).sum())
             if new < total:
                 better = True
                 break
-            damping = min(damping * 10, 1e4)
+            damping = min(damping * 4, 1e4)
         if not better:
             break
-        state, damping = tried, max(damping * 0.2, 1e-6)
+        state, damping = tried, max(damping * (0.2 if attempt == 0 else 1.0), 1e-6)
         if total - new < 1e-3 * total:
             break
         blocks, descent, cost = problem.normal(state, trust, offset)
@@ -252,12 +250,13 @@ def _spread(weighted: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-def _moved(state: State, step: np.ndarray) -> State:
-    joints = state.rotations.shape[1]
-    turn = step[:, : 3 * joints].reshape(-1, joints, 3)
+def _moved(state: State, joints: np.ndarray, step: np.ndarray) -> State:
+    turn = step[:, :-3].reshape(-1, len(joints), 3)
     size = np.linalg.norm(turn, axis=-1, keepdims=True)
     turn = turn * np.minimum(1.0, 0.7 / np.maximum(size, 1e-9))  # farther the linear model means nothing
-    return State(state.rotations @ rot.exp(turn), state.betas, state.trans + step[:, 3 * joints :])
+    rotations = state.rotations.copy()
+    rotations[:, joints] = rotations[:, joints] @ rot.exp(turn)
+    return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
 def _observations(track: Track, camera: Camera) -> Observations:
