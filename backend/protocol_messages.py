@@ -315,6 +315,7 @@ MESSAGES: dict[str, Message] = {
             "trans": Array("<f4", ("N", 3), "SMPL translation in the camera frame, m"),
             "confidence": Array("<f4", ("N", "J"), "how well the frame supports each joint, 0..1"),
             "filled": Array("|u1", ("N",), "1: nobody was seen, the pose is made up from before and after"),
+            "hidden": Array("|u1", ("N",), "1: filled, and unseen for too long to be shown"),
             "contacts": Array("|u1", ("N", 2), "1: the left, right foot stands on the ground"),
             "reprojection_px": Array("<f4", ("N",), "mean reprojection error, px"),
         },

@@ -144,7 +144,9 @@ class RECOVERMESH_PT_quality(_Sidebar, Panel):
                 for name in ("reprojection_px", "jitter", "foot_slide", "problem"):
                     if name in rig:
                         grid.label(text=f"{LANE_WORDS[name]}: {rig[name]:.1f}")
-                if rig.get("filled"):
+                if rig.get("hidden"):
+                    layout.label(text="Hidden: nobody seen for long", icon="HIDE_ON")
+                elif rig.get("filled"):
                     layout.label(text="Filled in: nobody seen here", icon="GHOST_DISABLED")
         layout.operator("recover_mesh.next_problem", icon="FORWARD")
         layout.label(text=counted(len(quality.marks(scene)), "problem marked", "problems marked"))

@@ -31,7 +31,7 @@ def rig_and_motion(frames: int) -> tuple[bpy.types.Object, records.Body, Motion]
     poses = 0.5 * np.sin(rng.uniform(2, 9, (24, 3)) * time_ + rng.uniform(0, 6, (24, 3)))
     motion = Motion(
         np.arange(frames), poses, np.zeros(10), np.zeros((frames, 3)) + [0, 0, 4.0], np.ones((frames, 24)),
-        np.zeros(frames, bool), np.zeros((frames, 2), bool), np.ones(frames),
+        np.zeros(frames, bool), np.zeros(frames, bool), np.zeros((frames, 2), bool), np.ones(frames),
     )  # fmt: skip
     one = records.Person(poses[0], np.zeros(10), motion.trans[0], np.ones(24))
     photo = records.Photo(

@@ -41,6 +41,7 @@ class Motion:
     joints: np.ndarray  # (T, J, 3)
     confidence: np.ndarray  # (T, J) 0..1; 0 where filled
     filled: np.ndarray  # (T,) bool: nobody was seen, the pose is made up from before and after
+    hidden: np.ndarray  # (T,) bool: filled, and unseen for so long that nobody should be shown
     contacts: np.ndarray  # (T, 2) bool: left, right foot stands on the ground
     reprojection_px: np.ndarray  # (T,) mean distance of visible keypoints to the body's, 0 where filled
     keypoints2d: np.ndarray  # (T, K, 3) as detected
@@ -74,6 +75,7 @@ class ClipChunk:
     trans: np.ndarray  # (N, 3)
     confidence: np.ndarray  # (N, J)
     filled: np.ndarray  # (N,) bool
+    hidden: np.ndarray  # (N,) bool
     contacts: np.ndarray  # (N, 2) bool
     reprojection_px: np.ndarray  # (N,)
     world: World

@@ -24,7 +24,8 @@ def motion_fields(
 ) -> dict[str, np.ndarray]:
     """The arrays of one person of one clip, as `backend.export.npz.person_fields`, with T rows, and besides
 
-    filled (T,): the pose is made up from before and after · contacts (T, 2): left, right foot stands ·
+    filled (T,): the pose is made up from before and after · hidden (T,): filled, and unseen for too long to be shown ·
+    contacts (T, 2): left, right foot stands ·
     reprojection_px (T,) · world_rotation (3, 3), world_translation (3,) m: camera frame to world, z up, ground z = 0 ·
     person (): id.  labels: model, body, license, source, notice.
     """
@@ -42,6 +43,7 @@ def motion_fields(
         "image_size": np.array([camera.width, camera.height], np.int64),
         "confidence": motion.confidence.astype(np.float32),
         "filled": motion.filled.astype(bool),
+        "hidden": motion.hidden.astype(bool),
         "contacts": motion.contacts.astype(bool),
         "reprojection_px": motion.reprojection_px.astype(np.float32),
         "world_rotation": world.rotation.astype(np.float64),
@@ -64,6 +66,7 @@ def motion_of(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
         fields["joints"],
         fields["confidence"],
         fields["filled"],
+        fields.get("hidden", np.zeros(count, bool)),  # files of before there was such a thing
         fields["contacts"],
         fields["reprojection_px"],
         fields["keypoints2d"],

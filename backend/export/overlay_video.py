@@ -39,7 +39,10 @@ def write_overlay_video(
     import av
 
     faces = body.faces.cpu().numpy()
-    rows = [{int(number): k for k, number in enumerate(motion.frames)} for motion in motions]
+    rows = [
+        {int(number): k for k, number in enumerate(motion.frames) if not motion.hidden[k]}
+        for motion in motions
+    ]
     with atomic_path(path) as temporary:
         try:
             container = av.open(str(temporary), "w", format="mp4")

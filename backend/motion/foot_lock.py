@@ -41,7 +41,7 @@ class FootLock:
     def __call__(
         self, first: int, end: int, state: State, derive: bool
     ) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """Residuals of frames first <= t < end, and their derivatives by all parameters."""
+        """Residuals of frames first <= t < end, and their derivatives as `Skeleton.pose_jacobian`'s."""
         turns, joints, points = self._skeleton.forward(state)
         places = self._world.points(points[:, list(POINTS)])
         held = self._held[first:end, :, None] * _LOCK
@@ -50,7 +50,7 @@ class FootLock:
         floor = under * _FLOOR
         if not derive:
             return [(lock.reshape(len(lock), -1), None), (floor, None)]
-        moved = self._skeleton.jacobian(turns, joints, points)[:, list(POINTS)]
+        moved = self._skeleton.pose_jacobian(turns, joints, points)[:, list(POINTS)]
         moved = self._world.rotation @ moved  # (T, P, 3, parameters)
         by_lock = moved * held[..., None]
         by_floor = moved[:, :, 2] * ((under < 0) * _FLOOR)[..., None]

@@ -14,6 +14,7 @@ from backend.body.model import BodyModel
 from backend.clips.records import Motion, Track, World
 from backend.motion.contacts import find_contacts
 from backend.motion.foot_lock import POINTS, FootLock, sole_heights
+from backend.motion.gaps import hidden_rows
 from backend.motion.ground import find_ground
 from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
@@ -65,10 +66,11 @@ def recover_motions(
     for k, track in enumerate(tracks):
         guess = guessed[k] if guessed is not None else None
         start = start_state(skeleton, track, camera, guess)
+        hidden = hidden_rows(track.seen, fps)
         smooth = Smoothness.of(smoothing, fps)
         problem: TrackProblem
         if poses_given and guess is not None:
-            problem = PoseProblem(skeleton, track, camera, guess)
+            problem = PoseProblem(skeleton, track, camera, guess, hidden)
             betas = np.median(guess.betas, axis=0)
             state = State(start.rotations, np.tile(betas, (len(track), 1)), start.trans)
             trust = np.ones_like(problem.observed.seen)
@@ -77,7 +79,14 @@ def recover_motions(
         else:
             known_height = height_m if k == 0 else 0.0
             problem, state = fit_track(
-                skeleton, track, camera, smooth, start, height_m=known_height, on_progress=told(len(track))
+                skeleton,
+                track,
+                camera,
+                smooth,
+                start,
+                hidden=hidden,
+                height_m=known_height,
+                on_progress=told(len(track)),
             )
         people.append(_Person(track, problem, state))
         done += len(track)
@@ -89,7 +98,7 @@ def recover_motions(
     motions = []
     for points, one in zip(feet, people, strict=True):
         sole_points = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
-        contacts = find_contacts(sole_points, fps, foot_lock)
+        contacts = find_contacts(sole_points, fps, foot_lock) & ~one.problem.hidden[:, None]
         one.problem.extra = FootLock(skeleton, world, soles, points, contacts)
         trust = one.problem.trust(one.state)
         one.state = minimize_windows(
@@ -130,6 +139,7 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
         joints=joints,
         confidence=confidence * track.seen[:, None],
         filled=~track.seen,
+        hidden=one.problem.hidden,
         contacts=contacts.reshape(-1, 2, 2).any(-1),
         reprojection_px=mean * track.seen,
         keypoints2d=track.keypoints2d,

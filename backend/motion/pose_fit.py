@@ -17,11 +17,14 @@ _MOVE = (20.0, 20.0, 4.0)  # per metre: depth is known worst
 class PoseProblem(TrackProblem):
     """Like `TrackProblem`, but what is observed are rotations and places."""
 
-    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera, given: State) -> None:
+    def __init__(
+        self, skeleton: Skeleton, track: Track, camera: Camera, given: State, hidden: np.ndarray | None = None
+    ) -> None:
         """given: the network's answers for the rows that were seen, in order."""
-        super().__init__(skeleton, track, camera)
+        super().__init__(skeleton, track, camera, hidden)
         self.given = start_state(skeleton, track, camera, given)
         self._weight = track.seen * 1.0
+        self.joints = np.arange(len(skeleton.parents))  # poses say how every joint is turned
 
     def _residuals(self, state: State, first: int, end: int) -> np.ndarray:
         """(T, 3 J + 3)"""
@@ -46,13 +49,13 @@ class PoseProblem(TrackProblem):
         blocks[:, diagonal, diagonal] = slope**2
         descent, cost = -slope * values, (values**2).sum(1)
         if self.extra is not None:
-            keep = np.r_[0:turns, self.skeleton.size - 3 : self.skeleton.size]
+            active = self.skeleton.active  # of which the extra residuals speak
+            columns = np.r_[(3 * active[:, None] + np.arange(3)).ravel(), turns : turns + 3]
             for v, j in self.extra(offset, offset + count, state, True):
                 assert j is not None
-                j = j[:, :, keep]
                 transposed = np.swapaxes(j, 1, 2)
-                blocks += transposed @ j
-                descent -= (transposed @ v[..., None])[..., 0]
+                blocks[:, columns[:, None], columns] += transposed @ j
+                descent[:, columns] -= (transposed @ v[..., None])[..., 0]
                 cost += (v**2).sum(1)
         return blocks, descent, cost
 

@@ -13,8 +13,9 @@ from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Problem, Weights
 if TYPE_CHECKING:
     from backend.motion.track_fit import TrackProblem
 
-MOST_FRAMES = 48
+MOST_FRAMES = 32
 _ITERATIONS = 12
+_CONVERGED = 3e-3  # of every beta in one step
 _HEIGHT_WEIGHT = 400.0  # per metre: what the user says is so
 _DIRECTIONS, _PRIOR = 4.5, 0.6
 _PRIOR_SHARE = 0.6
@@ -71,6 +72,8 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
         state = state.moved(step * min(1.0, 0.7 / max(size, 1e-9)))
         if step_number == _ITERATIONS // 2:
             trust = whole.trust(state)
+        elif step_number > _ITERATIONS // 2 and np.abs(step_betas).max() < _CONVERGED:
+            break
         damping = max(damping * 0.5, 1e-4)
     return np.clip(state.betas[0], -4.0, 4.0)
 

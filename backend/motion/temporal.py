@@ -43,13 +43,13 @@ class Smoothness:
         )
 
 
-def accelerations(state: State) -> np.ndarray:
-    """(T - 2, 3 J + 3): of the joints' turns in their own axes, rad per frame^2, and of the place, m per frame^2.
+def accelerations(state: State, joints: np.ndarray) -> np.ndarray:
+    """(T - 2, 3 A + 3): of the turns of A joints in their own axes, rad per frame^2, and of the place, m per frame^2.
 
     A small turn d of frame t, R <- R exp(d), changes the acceleration about it by -2 d, those beside it by d, as long
     as the turn from frame to frame is small.
     """
-    turns = state.rotations
+    turns = state.rotations[:, joints]
     inner = np.swapaxes(turns[1:-1], -1, -2)
     turned = rot.log(inner @ turns[2:]) + rot.log(inner @ turns[:-2])
     moved = state.trans[2:] - 2 * state.trans[1:-1] + state.trans[:-2]

@@ -18,6 +18,8 @@ from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.clips.records import Track
 from backend.motion.banded import solve_banded
+from backend.motion.contacts import intervals
+from backend.motion.gaps import interpolated
 from backend.motion.shape import fit_shape
 from backend.motion.temporal import Smoothness, accelerations, tie_weights
 from backend.results import Camera
@@ -49,12 +51,18 @@ class TrackFit:
 class TrackProblem:
     """The frames of one track as one problem.  `extra` may add residuals of frames first to end."""
 
-    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera) -> None:
+    def __init__(
+        self, skeleton: Skeleton, track: Track, camera: Camera, hidden: np.ndarray | None = None
+    ) -> None:
+        """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together."""
         self.skeleton = skeleton
         self.track = track
+        self.hidden = np.zeros(len(track), bool) if hidden is None else hidden
         self.observed = _observations(track, camera)
         self._known = self.observed.known
         self.extra: Extra | None = None
+        # those that the solver turns: what turns no landmark stays as it is
+        self.joints = skeleton.active
 
     def part(self, first: int, end: int) -> Observations:
         """Observations of frames first <= t < end."""
@@ -84,29 +92,21 @@ class TrackProblem:
     def normal(
         self, state: State, trust: np.ndarray, offset: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> (T, D, D), (T, D), (T,): normal matrices, descent and cost of each frame, D = 3 J + 3 without the shape.
-
-        offset: number of the state's first frame in the track.
+        """-> (T, D, D), (T, D), (T,): normal matrices, descent and cost of each frame, D = 3 A + 3: the turns of the
+        `joints` and the place.  offset: number of the state's first frame in the track.
         """
-        count, turns = len(state.trans), 3 * len(self.skeleton.parents)
-        size = turns + 3
-        keep = np.r_[0:turns, self.skeleton.size - 3 : self.skeleton.size]
+        count, size = len(state.trans), 3 * len(self.joints) + 3
         blocks, descent, cost = np.empty((count, size, size)), np.empty((count, size)), np.empty(count)
         for k in range(0, count, _BATCH):
             end = min(k + _BATCH, count)
             part = cut(state, k, end)
             weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
             problem = self.problem(offset + k, offset + end)
-            values, jacobian = problem.residuals(part, weights)
-            assert jacobian is not None
-            pieces = [(values, jacobian)]
-            if self.extra is not None:
-                pieces += [
-                    (v, j) for v, j in self.extra(offset + k, offset + end, part, True) if j is not None
-                ]
-            blocks[k:end], descent[k:end], cost[k:end] = 0, 0, 0
-            for v, j in pieces:
-                j = j[:, :, keep]
+            blocks[k:end], descent[k:end], cost[k:end] = problem.pose_normal(part, weights)
+            if self.extra is None:
+                continue
+            for v, j in self.extra(offset + k, offset + end, part, True):
+                assert j is not None
                 transposed = np.swapaxes(j, 1, 2)
                 blocks[k:end] += transposed @ j
                 descent[k:end] -= (transposed @ v[..., None])[..., 0]
@@ -142,11 +142,13 @@ def fit_track(
     smooth: Smoothness,
     start: State,
     *,
+    hidden: np.ndarray | None = None,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  Returns the problem, for further terms, and the state."""
-    problem = TrackProblem(skeleton, track, camera)
+    """start: of every frame, see `start_state`.  hidden: see `TrackProblem`.  Returns the problem, for further terms,
+    and the state."""
+    problem = TrackProblem(skeleton, track, camera, hidden)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
@@ -177,23 +179,28 @@ def minimize_windows(
     iterations: int,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> State:
-    """Solve window after window; each begins with what the one before has found for their common frames, held there."""
+    """Solve window after window, every stretch without hidden rows for itself; hidden rows are bridged afterwards.
+
+    Neighbouring windows have OVERLAP frames in common, and each gives half of them.
+    """
     count = len(state.trans)
+    shown = ~problem.hidden
     found: list[State] = []
-    first = 0
-    while True:
-        end = min(first + WINDOW, count)
-        if count - end < WINDOW // 4:
-            end = count
-        part = _minimize(problem, cut(state, first, end), trust[first:end], smooth, first, iterations)
-        last = end == count
-        keep_from = 0 if first == 0 else OVERLAP // 2
-        keep_to = len(part.trans) if last else len(part.trans) - OVERLAP // 2
-        found.append(cut(part, keep_from, keep_to))
-        on_progress(end / count)
-        if last:
-            return joined(found)
-        first = end - OVERLAP
+    for begin, stop in intervals(shown):
+        first = begin
+        while True:
+            end = min(first + WINDOW, stop)
+            if stop - end < WINDOW // 4:
+                end = stop
+            part = _minimize(problem, cut(state, first, end), trust[first:end], smooth, first, iterations)
+            keep_from = 0 if first == begin else OVERLAP // 2
+            keep_to = len(part.trans) if end == stop else len(part.trans) - OVERLAP // 2
+            found.append(cut(part, keep_from, keep_to))
+            on_progress(end / count)
+            if end == stop:
+                break
+            first = end - OVERLAP
+    return joined(found) if shown.all() else interpolated(joined(found), np.nonzero(shown)[0], count)
 
 
 def _minimize(
@@ -201,28 +208,32 @@ def _minimize(
 ) -> State:
     """Levenberg-Marquardt with reweighted ties."""
     damping = _DAMPING
-    diagonal = np.arange(3 * len(problem.skeleton.parents) + 3)
+    joints = problem.joints
     blocks, descent, cost = problem.normal(state, trust, offset)
+    diagonal = np.arange(descent.shape[1])
     for _ in range(iterations):
-        before = accelerations(state) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
+        before = accelerations(state, joints) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
         ties = tie_weights(before, smooth)
         tied = _spread(ties * before, len(state.trans))
         total = float(cost.sum() + (ties * before**2).sum())
         better = False
-        for _ in range(4):
-            damped = blocks.copy()
-            damped[:, diagonal, diagonal] += damping * (blocks[:, diagonal, diagonal] + 1e-6) + 1e-9
-            step = solve_banded(damped, descent - tied, ties)
-            tried = _moved(state, step)
-            after = accelerations(tried) if len(state.trans) > 2 else before
+        for attempt in range(6):
+            if attempt % 2:  # half the way is cheaper than another way
+                step = 0.4 * step
+            else:
+                damped = blocks.copy()
+                damped[:, diagonal, diagonal] += damping * (blocks[:, diagonal, diagonal] + 1e-6) + 1e-9
+                step = solve_banded(damped, descent - tied, ties)
+            tried = _moved(state, joints, step)
+            after = accelerations(tried, joints) if len(state.trans) > 2 else before
             new = problem.cost(tried, trust, offset) + float((ties * after**2).sum())
             if new < total:
                 better = True
                 break
-            damping = min(damping * 10, 1e4)
+            damping = min(damping * 4, 1e4)
         if not better:
             break
-        state, damping = tried, max(damping * 0.2, 1e-6)
+        state, damping = tried, max(damping * (0.2 if attempt == 0 else 1.0), 1e-6)
         if total - new < 1e-3 * total:
             break
         blocks, descent, cost = problem.normal(state, trust, offset)
@@ -239,12 +250,13 @@ def _spread(weighted: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-def _moved(state: State, step: np.ndarray) -> State:
-    joints = state.rotations.shape[1]
-    turn = step[:, : 3 * joints].reshape(-1, joints, 3)
+def _moved(state: State, joints: np.ndarray, step: np.ndarray) -> State:
+    turn = step[:, :-3].reshape(-1, len(joints), 3)
     size = np.linalg.norm(turn, axis=-1, keepdims=True)
     turn = turn * np.minimum(1.0, 0.7 / np.maximum(size, 1e-9))  # farther the linear model means nothing
-    return State(state.rotations @ rot.exp(turn), state.betas, state.trans + step[:, 3 * joints :])
+    rotations = state.rotations.copy()
+    rotations[:, joints] = rotations[:, joints] @ rot.exp(turn)
+    return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
 def _observations(track: Track, camera: Camera) -> Observations:
@@ -282,15 +294,7 @@ def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State
     if sure.any():
         seen = seen[sure]
         guessed = State(guessed.rotations[sure], guessed.betas[sure], guessed.trans[sure])
-    rows = np.arange(len(track))
-    after = np.clip(np.searchsorted(seen, rows), 0, len(seen) - 1)
-    before = np.where(seen[after] == rows, after, np.maximum(after - 1, 0))
-    span = np.maximum(seen[after] - seen[before], 1)
-    part = np.where(after == before, 0.0, (rows - seen[before]) / span)
-    a, b = guessed.rotations[before], guessed.rotations[after]
-    turn = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
-    trans = guessed.trans[before] + (guessed.trans[after] - guessed.trans[before]) * part[:, None]
-    return State(a @ rot.exp(turn), guessed.betas[before].copy(), trans)
+    return interpolated(guessed, seen, len(track))
 
 
 def turned_over(guessed: State) -> np.ndarray:

@@ -44,8 +44,8 @@ def clip_message(job: str, run: ClipRun) -> Message:
 
 def chunk_message(job: str, index: int, chunk: ClipChunk) -> Message:
     """`chunk`.  Raises RecoverMeshError `not_finite` where the model gave NaN or infinity."""
-    names = ("people", "betas", "frames", "person", "poses", "trans", "confidence", "filled", "contacts")
-    arrays = {name: np.asarray(getattr(chunk, name)) for name in (*names, "reprojection_px")}
+    names = ("people", "betas", "frames", "person", "poses", "trans", "confidence", "filled", "hidden")
+    arrays = {name: np.asarray(getattr(chunk, name)) for name in (*names, "contacts", "reprojection_px")}
     broken = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     if broken:
         raise RecoverMeshError(

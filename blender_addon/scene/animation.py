@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import bpy
 import numpy as np
 from mathutils import Quaternion
 
-from . import armature, fcurves, quality
+from . import armature, fcurves, person, quality
 from .fcurves import Curve
 from .motion import Motion, World, bone_turns, root_places
 from .records import Body
 
-LANES = ("filled", "contact_left", "contact_right", "reprojection_px", "jitter", "foot_slide", "problem")
+LANES = (
+    "filled", "hidden", "contact_left", "contact_right", "reprojection_px", "jitter", "foot_slide", "problem",
+)  # fmt: skip
+_HIDDEN = ("hide_viewport", "hide_render")
 
 
 def write_motion(
@@ -55,13 +61,65 @@ def write_motion(
         rig[name] = float(values[0])
         steps = values.dtype == bool
         curves.append(Curve(f'["{name}"]', 0, "Quality", values.astype(float), steps))
-    old = rig.animation_data.action if rig.animation_data is not None else None
-    name = f"{rig.name} Motion"
-    if old is not None and old.get("recover_mesh"):
-        name = old.name
-        rig.animation_data.action = None
-        bpy.data.actions.remove(old)
-    action = fcurves.new_action(rig, name)
+    hiding = _hiding(motion.hidden)
+    action = fcurves.new_action(rig, _forget(rig) or f"{rig.name} Motion")
     action["recover_mesh"] = "motion"
-    fcurves.write(action, rig, frames, curves)
+    fcurves.write(action, rig, frames, curves + hiding)
+    _show_or_hide(rig, frames, hiding)
     return action
+
+
+def _hiding(hidden: np.ndarray) -> list[Curve]:
+    """What keeps an object from being shown; none for who is always there."""
+    if not hidden.any():
+        return []
+    return [Curve(path, 0, "Visibility", hidden.astype(float), steps=True) for path in _HIDDEN]
+
+
+def _show_or_hide(rig: bpy.types.Object, frames: np.ndarray, hiding: list[Curve]) -> None:
+    """The body has an action of its own for it: a hidden rig hides no children."""
+    pair = person.parts(rig)
+    objects = [rig] if pair is None else list(pair)
+    for obj in objects[1:]:
+        name = _forget(obj)
+        if hiding:
+            action = fcurves.new_action(obj, name or f"{obj.name} Visibility")
+            action["recover_mesh"] = "visibility"
+            fcurves.write(action, obj, frames, hiding)
+    if not hiding:  # an earlier motion may have left them hidden
+        for obj in objects:
+            obj.hide_viewport = obj.hide_render = False
+
+
+def _forget(obj: bpy.types.Object) -> str:
+    """Remove the action of an object if it is ours; its name, empty where there was none of ours."""
+    old = obj.animation_data.action if obj.animation_data is not None else None
+    if old is None or not old.get("recover_mesh"):
+        return ""
+    name = old.name
+    obj.animation_data.action = None
+    bpy.data.actions.remove(old)
+    return name
+
+
+@contextmanager
+def everybody_shown(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """Nobody is hidden at any frame; afterwards all is as before.  Blender does not evaluate what is hidden."""
+    muted, before = [], []
+    for obj in [part for rig in rigs for part in person.parts(rig) or (rig,)]:
+        action = obj.animation_data.action if obj.animation_data is not None else None
+        curves = [] if action is None else fcurves.curves_of(action)
+        found = [curve for curve in curves if curve.data_path in _HIDDEN and not curve.mute]
+        if found:
+            before.append((obj, obj.hide_viewport, obj.hide_render))
+            obj.hide_viewport = obj.hide_render = False
+        for curve in found:
+            curve.mute = True
+            muted.append(curve)
+    try:
+        yield
+    finally:
+        for curve in muted:
+            curve.mute = False
+        for obj, viewport, render in before:
+            obj.hide_viewport, obj.hide_render = viewport, render

@@ -23,6 +23,7 @@ from .records import Body, Person, Photo
 
 KIND = "clip"
 _RATE_TOLERANCE = 1e-3
+_LANES = ("frames", "poses", "trans", "confidence", "filled", "hidden", "contacts", "reprojection_px")
 _LEAST_PAUSE = 1.0  # s between two writings of growing actions; more where they take long
 
 
@@ -140,8 +141,8 @@ class ClipScene:
         for identity in np.unique(arrays["person"]).tolist():
             mine = arrays["person"] == identity
             rows = self._rows.setdefault(identity, {})
-            for name in ("frames", "poses", "trans", "confidence", "filled", "contacts", "reprojection_px"):
-                kind = bool if name in ("filled", "contacts") else float
+            for name in _LANES:
+                kind = bool if name in ("filled", "hidden", "contacts") else float
                 rows.setdefault(name, []).append(np.asarray(arrays[name])[mine].astype(kind))
             self._stale.add(identity)
 
@@ -271,17 +272,24 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
 
 
 def _remove_person(rig: bpy.types.Object) -> None:
-    action = rig.animation_data.action if rig.animation_data is not None else None
+    actions = [_own_action(rig)]
     for child in list(rig.children):
         if child.get(person.KIND) == "body":
+            actions.append(_own_action(child))
             mesh = child.data
             bpy.data.objects.remove(child)
             bpy.data.meshes.remove(mesh)
     data = rig.data
     bpy.data.objects.remove(rig)
     bpy.data.armatures.remove(data)
-    if action is not None and action.get("recover_mesh") and not action.users:
-        bpy.data.actions.remove(action)
+    for action in actions:
+        if action is not None and not action.users:
+            bpy.data.actions.remove(action)
+
+
+def _own_action(obj: bpy.types.Object) -> bpy.types.Action | None:
+    action = obj.animation_data.action if obj.animation_data is not None else None
+    return action if action is not None and action.get("recover_mesh") else None
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:

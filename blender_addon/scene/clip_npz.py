@@ -67,6 +67,7 @@ def build(
             name: data[name]
             for name in ("trans", "confidence", "filled", "contacts", "reprojection_px", "frames")
         }
+        rows["hidden"] = data.get("hidden", np.zeros(count, bool))  # files of before there was such a thing
         identity = int(data["person"])
         rows["poses"] = data["poses"].reshape(count, -1, 3)
         rows["person"] = np.full(count, identity)

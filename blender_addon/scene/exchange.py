@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import person
+from .animation import everybody_shown
 
 _PC2_HEADER = "<12siiffi"  # name, version, vertices, start, rate, frames
 
@@ -31,7 +32,8 @@ def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -
     path = os.path.abspath(path)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        writer(path, scene, rigs)
+        with everybody_shown(rigs):
+            writer(path, scene, rigs)
     except (RuntimeError, OSError) as error:
         raise UserError(
             f"{path} cannot be written ({error}).", "Choose a folder that you may write to."

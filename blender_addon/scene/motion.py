@@ -21,6 +21,7 @@ class Motion:
     trans: np.ndarray  # (T, 3)
     confidence: np.ndarray  # (T, J)
     filled: np.ndarray  # (T,) bool
+    hidden: np.ndarray  # (T,) bool: unseen for too long to be shown
     contacts: np.ndarray  # (T, 2) bool
     reprojection_px: np.ndarray  # (T,)
 

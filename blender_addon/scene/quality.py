@@ -19,12 +19,14 @@ SLIDE_MM = 15.0  # per frame, of a foot that stands
 SPIKE = 6.0  # times the median jitter of the clip
 _WORDS = {
     "filled": "nobody seen, filled in",
+    "hidden": "nobody seen, hidden",
     "unsure": "hardly seen",
     "missed": "body off the picture",
     "slide": "foot slides",
     "spike": "sudden jerk",
 }
-_WEIGHTS = {"filled": 1.0, "unsure": 0.8, "missed": 0.7, "slide": 0.5, "spike": 0.6}
+# nothing is shown where somebody is hidden, so that nothing there can be wrong
+_WEIGHTS = {"filled": 1.0, "hidden": 0.1, "unsure": 0.8, "missed": 0.7, "slide": 0.5, "spike": 0.6}
 MARKER = "Recover Mesh"  # the beginning of our markers' names: others are never touched
 STORED = "recover_mesh_problems"
 MOST_MARKS = 12  # of one person
@@ -48,16 +50,17 @@ class Problem:
 
 
 def lanes(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.ndarray]:
-    """(T,) each: filled, contact_left, contact_right (bool); reprojection_px; jitter m/s^3, of the worst joint;
-    foot_slide mm per frame, of the feet that stand; problem 0..1."""
+    """(T,) each: filled, hidden, contact_left, contact_right (bool); reprojection_px; jitter m/s^3, of the worst
+    joint; foot_slide mm per frame, of the feet that stand; problem 0..1."""
     places = joints(body, motion, world)
     step = float(np.median(np.diff(motion.frames))) if len(motion.frames) > 1 else 1.0
     found: dict[str, np.ndarray] = {
         "filled": motion.filled.astype(bool),
+        "hidden": motion.hidden.astype(bool),
         "contact_left": motion.contacts[:, 0].astype(bool),
         "contact_right": motion.contacts[:, 1].astype(bool),
         "reprojection_px": motion.reprojection_px.astype(float),
-        "jitter": _jitter(places, fps / step),
+        "jitter": _jitter(places, motion.hidden, fps / step),
         "foot_slide": _slide(body, places, motion.contacts),
     }
     scores = [_WEIGHTS[kind] * flags for kind, flags in _flags(motion, found).items()]
@@ -65,10 +68,12 @@ def lanes(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.
     return found
 
 
-def _jitter(places: np.ndarray, fps: float) -> np.ndarray:
+def _jitter(places: np.ndarray, hidden: np.ndarray, fps: float) -> np.ndarray:
     out = np.zeros(len(places))
     if len(places) > 3:
         out[1:-2] = np.linalg.norm(np.diff(places, n=3, axis=0), axis=-1).max(-1) * fps**3
+        shown = ~hidden  # who is hidden may turn up anywhere
+        out[1:-2] *= shown[:-3] & shown[1:-2] & shown[2:-1] & shown[3:]
     return out
 
 
@@ -90,10 +95,12 @@ def _flags(motion: Motion, found: dict[str, np.ndarray]) -> dict[str, np.ndarray
     usual = max(
         float(np.median(error[~motion.filled])) if (~motion.filled).any() else 0.0, MISSED_PX / MISSED
     )
-    typical = max(float(np.median(jitter)), 1e-6)
+    shown = ~motion.hidden
+    typical = max(float(np.median(jitter[shown])) if shown.any() else 0.0, 1e-6)
     sure = np.sort(motion.confidence, axis=1)[:, : max(motion.confidence.shape[1] // 2, 1)].mean(1)
     return {
-        "filled": motion.filled * 1.0,
+        "filled": (motion.filled & shown) * 1.0,
+        "hidden": motion.hidden * 1.0,
         "unsure": np.where(motion.filled, 0.0, np.clip(1 - sure / UNSURE, 0, 1)),
         "missed": np.clip((error / usual - MISSED) / MISSED, 0, 1),
         "slide": np.clip(found["foot_slide"] / SLIDE_MM - 1, 0, 1),
@@ -111,7 +118,7 @@ def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Probl
         if not len(rows):
             continue
         for part in np.split(rows, np.nonzero(np.diff(rows) > _CLOSE)[0] + 1):
-            worst = part[np.argmax(flags[part])] if kind != "filled" else part[len(part) // 2]
+            worst = part[np.argmax(flags[part])] if kind not in ("filled", "hidden") else part[len(part) // 2]
             score = _WEIGHTS[kind] * float(flags[part].max()) * min(1.0, 0.5 + 0.1 * len(part))
             frames = motion.frames
             found.append(

@@ -45,7 +45,7 @@ def info_of(scenery, job="/jobs/a", start=11, **more):
     return clip.ClipInfo(**{**fields, **more})
 
 
-def chunk(scenery, first, end, people=(1, 2), filled=()):
+def chunk(scenery, first, end, people=(1, 2), filled=(), hidden=()):
     """Rows as the wire carries them."""
     rows = [(p, t) for t in range(first, end) for p in people]
     truth = {p: scenery.people[p - 1] for p in people}
@@ -62,6 +62,7 @@ def chunk(scenery, first, end, people=(1, 2), filled=()):
         "trans": of("trans"),
         "confidence": np.full((len(rows), 24), 0.8, np.float32),
         "filled": np.array([t in filled for _, t in rows], np.uint8),
+        "hidden": np.array([t in hidden for _, t in rows], np.uint8),
         "contacts": of("contacts").astype(np.uint8),
         "reprojection_px": np.ones(len(rows), np.float32),
     }
@@ -233,6 +234,53 @@ def test_lanes_and_markers_show_where_to_look(scene, built):
     bpy.ops.recover_mesh.next_problem()
     assert scene.frame_current == found[0].frame
     assert bpy.context.view_layer.objects.active == scene.objects[found[0].person]
+
+
+def test_who_is_hidden_is_not_shown_and_is_no_great_problem(scene, record, scenery, tmp_path):
+    made = clip.ClipScene(scene, info_of(scenery), record)
+    gone = range(12, 30)
+    made.add(chunk(scenery, 0, COUNT, people=(1,), filled=gone, hidden=gone), True, world_of(scenery))
+    made.add(chunk(scenery, 0, COUNT, people=(2,), filled=range(20, 25)), True, world_of(scenery))
+    made.finish()
+    rig, other = rigs(scene)[1], rigs(scene)[2]
+    for t, away in ((11, False), (12, True), (29, True), (30, False)):
+        scene.frame_set(11 + t)
+        for obj in (rig, exchange.skin_of(rig)):
+            assert (obj.hide_viewport, obj.hide_render, rig["hidden"]) == (away, away, away), t
+        assert not other.hide_viewport
+        assert not exchange.skin_of(other).hide_render
+    hiding = [c for c in fcurves.curves_of(rig.animation_data.action) if c.data_path.startswith("hide_")]
+    assert {key.interpolation for curve in hiding for key in curve.keyframe_points} == {"CONSTANT"}
+    found = quality.marks(scene)
+    assert found[0].person == other.name  # what is made up and shown
+    assert any("hidden 13-30" in one.name and one.score < 0.2 for one in found)
+    assert not any(
+        "jerk" in one.name and 11 <= one.frame - 11 <= 31 and one.person == rig.name for one in found
+    )
+    # exporters give all frames, also of who is hidden while they run
+    scene.frame_set(11 + 20)
+    exchange.write(str(tmp_path / "a.pc2"), scene, [rig])
+    assert rig.hide_viewport
+    points = np.frombuffer((tmp_path / "a.pc2").read_bytes()[32:], np.float32).reshape(COUNT, -1, 3)
+    assert np.abs(np.diff(points, axis=0)).max(axis=(1, 2)).min() > 1e-4
+
+
+def test_who_comes_back_into_sight_is_shown_again(scene, record, scenery):
+    made = clip.ClipScene(scene, info_of(scenery), record)
+    made.add(
+        chunk(scenery, 0, 10, people=(1,), filled=range(5, 10), hidden=range(5, 10)), False, world_of(scenery)
+    )
+    made.flush(force=True)
+    scene.frame_set(11 + 7)
+    assert rigs(scene)[1].hide_render
+    actions = len(bpy.data.actions)
+    made.add(chunk(scenery, 0, 10, people=(1,)), True, world_of(scenery))
+    made.finish()
+    rig = rigs(scene)[1]
+    scene.frame_set(11 + 7)
+    assert not rig.hide_render
+    assert not exchange.skin_of(rig).hide_render
+    assert len(bpy.data.actions) < actions
 
 
 def test_next_problem_goes_from_the_worst_to_the_next(scene, built):

@@ -60,6 +60,8 @@ class Skeleton:
                 self.moves[k, j] = True
                 j = self.parents[j]
         self.levels = self._levels()
+        self.pairs = np.nonzero(self.moves)  # (landmarks, joints that turn them), P of them
+        self.active = np.nonzero(self.moves.any(0))[0]  # joints that turn any landmark
 
     def _levels(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """(joints, their parents) of each depth of the tree below the root: a level is one matrix product."""
@@ -84,14 +86,33 @@ class Skeleton:
         arms = (turns[:, on.joint] @ (points - rest[:, on.joint])[..., None])[..., 0]
         return turns, joints, joints[:, on.joint] + arms
 
+    def pose_jacobian(self, turns: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """d landmarks / d turns of the `active` joints and place, (B, K, 3, 3 A + 3)."""
+        count, active = len(turns), self.active
+        out = np.zeros((count, points.shape[1], 3, 3 * len(active) + 3))
+        self._turn(out[..., :-3].reshape(count, points.shape[1], 3, -1, 3), turns, joints, points, active)
+        out[..., -3:] = np.eye(3)
+        return out
+
+    def _turn(
+        self, out: np.ndarray, turns: np.ndarray, joints: np.ndarray, points: np.ndarray, of: np.ndarray
+    ) -> None:
+        """Write d landmarks / d turns of joints `of` into zeros (B, K, 3, len(of), 3): axis x arm, about own axes."""
+        landmark, joint = self.pairs
+        x, y, z = np.moveaxis(points[:, landmark] - joints[:, joint], -1, 0)[..., None]  # (B, P, 1)
+        axes = turns[:, joint]  # columns are the joints' own axes in the camera frame
+        a, b, c = axes[:, :, 0], axes[:, :, 1], axes[:, :, 2]
+        column = np.searchsorted(of, joint)
+        out[:, landmark, 0, column] = b * z - c * y
+        out[:, landmark, 1, column] = c * x - a * z
+        out[:, landmark, 2, column] = a * y - b * x
+
     def jacobian(self, turns: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
         """d landmarks / d parameters, (B, K, 3, size)."""
         count, on = len(turns), self.landmarks
-        arms = points[:, :, None] - joints[:, None]  # (B, K, J, 3)
-        axes = np.swapaxes(turns, -1, -2)  # rows are the joints' own axes in the camera frame
-        by_turns = np.cross(axes[:, None], arms[:, :, :, None])  # (B, K, J, axis, 3)
-        by_turns *= self.moves[None, :, :, None, None]
-        by_turns = by_turns.reshape(count, len(on.joint), -1, 3).swapaxes(-1, -2)
+        by_turns = np.zeros((count, len(on.joint), 3, len(self.parents), 3))
+        self._turn(by_turns, turns, joints, points, np.arange(len(self.parents)))
+        by_turns = by_turns.reshape(count, len(on.joint), 3, -1)
         root = np.broadcast_to(self.joint_directions[0], (count, *self.joint_directions[0].shape))
         by_betas = np.empty((count, *self.joint_directions.shape))
         by_betas[:, 0] = root

@@ -7,6 +7,8 @@ from anatomy; left is written, right is its mirror image (y and z change sign).
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 _FREE = 10.0
@@ -33,8 +35,12 @@ UNSEEN_HIP_STIFFNESS = 0.5  # but hips give way, so that the legs stand under a 
 LIMIT_STIFFNESS = 8.0
 
 
+@cache
 def joint_priors(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """-> resting angles, stiffness, lower and upper limits, each (J, 3).  The root has neither stiffness nor limits."""
+    """-> resting angles, stiffness, lower and upper limits, each (J, 3), not to be written to.
+
+    The root has neither stiffness nor limits.
+    """
     rest, stiffness = np.zeros((len(names), 3)), np.zeros((len(names), 3))
     low, high = np.full((len(names), 3), -_FREE), np.full((len(names), 3), _FREE)
     mirror = np.array([1.0, -1.0, -1.0])
@@ -50,6 +56,8 @@ def joint_priors(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.nda
                 np.minimum(low[j] * mirror, high[j] * mirror),
                 np.maximum(low[j] * mirror, high[j] * mirror),
             )
+    for array in (rest, stiffness, low, high):
+        array.flags.writeable = False
     return rest, stiffness, low, high
 
 

@@ -85,6 +85,42 @@ class Problem:
             return values, None
         return values, np.concatenate([jacobian for _, jacobian in blocks if jacobian is not None], 1)
 
+    def pose_normal(self, state: State, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> (B, D, D), (B, D), (B,): normal matrix, descent and cost, for turns of the `active` joints and the place.
+
+        The same as from `residuals`; what belongs to single joints goes straight to its place in the matrix.
+        """
+        turns, joints, points = self.skeleton.forward(state)
+        moved = self.skeleton.pose_jacobian(turns, joints, points)
+        dense = [
+            self._image(points, moved, weights),
+            self._bones(points, moved, weights),
+            self._balance(points, moved),
+        ]
+        values = np.concatenate([value for value, _ in dense], 1)
+        jacobian = np.concatenate([part for _, part in dense if part is not None], 1)
+        transposed = np.swapaxes(jacobian, 1, 2)
+        blocks = transposed @ jacobian
+        descent = -(transposed @ values[..., None])[..., 0]
+        cost = (values**2).sum(1) + ((state.betas * SHAPE_WEIGHT) ** 2).sum(1)
+        active = self.skeleton.active
+        on_joints = np.zeros((len(cost), len(active), 3, 3))
+        by_joints = np.zeros((len(cost), len(active), 3))
+        for value, angles, weight in (self._rests(state, weights), self._beyond(state)):
+            cost += (value**2).sum((1, 2))
+            slope = rot.inverse_right_jacobian(angles[:, active]) * weight[:, active, :, None]
+            back = np.swapaxes(slope, -1, -2)
+            on_joints += back @ slope
+            by_joints -= (back @ value[:, active, :, None])[..., 0]
+        stand, by_root = self._stand_root(state)
+        cost += (stand**2).sum(1)
+        on_joints[:, 0] += np.swapaxes(by_root, 1, 2) @ by_root
+        by_joints[:, 0] -= (np.swapaxes(by_root, 1, 2) @ stand[..., None])[..., 0]
+        for k in range(len(active)):
+            blocks[:, 3 * k : 3 * k + 3, 3 * k : 3 * k + 3] += on_joints[:, k]
+        descent[:, :-3] += by_joints.reshape(len(cost), -1)
+        return blocks, descent, cost
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """(B, K, 3) camera frame, m -> (B, K, 2) px."""
         depth = np.maximum(points[..., 2:], MIN_DEPTH)
@@ -126,26 +162,35 @@ class Problem:
         jacobian = across @ (moved[:, BONE_TO] - moved[:, BONE_FROM])
         return value.reshape(len(value), -1), jacobian.reshape(len(value), -1, moved.shape[-1])
 
-    def _pose_prior(self, state, weights, derive):
+    def _rests(self, state, weights):
+        """-> residual, its angles and their weight, (B, J, 3) each."""
         seen = self.joint_seen[..., None]
         stiffness = seen * self._stiffness * weights.prior + (1 - seen) * self._unseen
         stiffness[:, 0] = 0
         angles = rot.log(self._rest_inverse @ state.rotations)
-        return self._by_joint(angles * stiffness, rot.inverse_right_jacobian(angles), stiffness, derive)
+        return angles * stiffness, angles, stiffness
 
-    def _limits(self, state, derive):
+    def _beyond(self, state):
+        """As `_rests`, for what is beyond the joints' limits."""
         angles = rot.log(state.rotations)
         beyond = np.minimum(angles - self._low, 0) + np.maximum(angles - self._high, 0)
         active = (beyond != 0) * LIMIT_STIFFNESS
-        return self._by_joint(beyond * active, rot.inverse_right_jacobian(angles), active, derive)
+        return beyond * active, angles, active
 
-    def _by_joint(self, value, turn_jacobian, weight, derive):
+    def _pose_prior(self, state, weights, derive):
+        return self._by_joint(*self._rests(state, weights), derive)
+
+    def _limits(self, state, derive):
+        return self._by_joint(*self._beyond(state), derive)
+
+    def _by_joint(self, value, angles, weight, derive):
         """A residual of each joint's own three angles: its Jacobian is block diagonal."""
         count, joints = value.shape[:2]
         flat = value.reshape(count, -1)
         if not derive:
             return flat, None
         jacobian = np.zeros((count, joints, 3, self.skeleton.size))
+        turn_jacobian = rot.inverse_right_jacobian(angles)
         for j in range(joints):
             jacobian[:, j, :, 3 * j : 3 * j + 3] = turn_jacobian[:, j] * weight[:, j, :, None]
         return flat, jacobian.reshape(count, 3 * joints, -1)
@@ -168,10 +213,15 @@ class Problem:
 
     def _stand(self, state, derive):
         """The body's up against the camera's up, which is that of most photos."""
-        root = state.rotations[:, 0]
-        value = (root[..., 1] - [0.0, -1.0, 0.0]) * self._upright[:, None]
+        value, by_root = self._stand_root(state)
         if not derive:
             return value, None
         jacobian = np.zeros((len(value), 3, self.skeleton.size))
-        jacobian[:, :, :3] = -root @ rot.skew(np.array([0.0, 1.0, 0.0])) * self._upright[:, None, None]
+        jacobian[:, :, :3] = by_root
         return value, jacobian
+
+    def _stand_root(self, state):
+        """-> (B, 3), and (B, 3, 3) its derivative by the root's turn."""
+        root = state.rotations[:, 0]
+        value = (root[..., 1] - [0.0, -1.0, 0.0]) * self._upright[:, None]
+        return value, -root @ rot.skew(np.array([0.0, 1.0, 0.0])) * self._upright[:, None, None]

@@ -7,23 +7,43 @@ import numpy as np
 
 def skew(vector: np.ndarray) -> np.ndarray:
     """(..., 3) -> (..., 3, 3), the matrix of the cross product."""
-    x, y, z = np.moveaxis(vector, -1, 0)
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vector.shape[:-1], 3, 3)
+    out = np.zeros((*vector.shape, 3))
+    for a, b, c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        out[..., b, a], out[..., a, b] = vector[..., c], -vector[..., c]
+    return out
+
+
+def _skew_squared(vector: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """skew(v) @ skew(v) = v v^T - |v|^2 I.  angle: (..., 1, 1), |v|."""
+    return vector[..., :, None] * vector[..., None, :] - angle**2 * np.eye(3)
 
 
 def exp(vector: np.ndarray) -> np.ndarray:
     """Axis-angle (..., 3) rad -> rotations (..., 3, 3)."""
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]
-    cross = skew(vector)
-    return (
-        np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
-    )
+    half = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
+    return np.eye(3) + np.sinc(angle / np.pi) * skew(vector) + half * _skew_squared(vector, angle)
 
 
 def log(rotation: np.ndarray) -> np.ndarray:
     """Rotations (..., 3, 3) -> axis-angle (..., 3), angle in [0, pi]; exact at half turns too (by the quaternion)."""
     m = rotation
+    real = 1 + m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]  # 4 cos^2 of half the angle
+    large = real < 0.5
+    if large.any():
+        out = np.empty(m.shape[:-1])
+        out[~large], out[large] = log(m[~large]), _log_of_large(m[large])
+        return out
+    vector = np.empty(m.shape[:-1])
+    for a, b, c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        vector[..., c] = m[..., b, a] - m[..., a, b]
+    sine = np.linalg.norm(vector, axis=-1)
+    # vector / real is the axis times the tangent of half the angle
+    scale = np.where(sine < 1e-9, 0.5, 2 * np.arctan2(sine, real) / np.maximum(sine, 1e-9))
+    return vector * scale[..., None]
+
+
+def _log_of_large(m: np.ndarray) -> np.ndarray:
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     d, e, f = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
@@ -50,5 +70,5 @@ def inverse_right_jacobian(vector: np.ndarray) -> np.ndarray:
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]
     safe = np.clip(angle, 1e-3, np.pi - 1e-6)
     curve = 1 / safe**2 - (1 + np.cos(safe)) / (2 * safe * np.sin(safe))
-    cross = skew(vector)
-    return np.eye(3) + 0.5 * cross + np.where(angle < 1e-3, 1 / 12, curve) * (cross @ cross)
+    curve = np.where(angle < 1e-3, 1 / 12, curve)
+    return np.eye(3) + 0.5 * skew(vector) + curve * _skew_squared(vector, angle)

@@ -20,7 +20,8 @@ def motion_of(poses, betas, trans):
     count, joints = poses.shape[:2]
     return Motion(
         1, np.arange(count), poses, betas, trans, np.zeros((count, joints, 3)), np.ones((count, joints)),
-        np.zeros(count, bool), np.zeros((count, 2), bool), np.zeros(count), np.zeros((count, 33, 3)),
+        np.zeros(count, bool), np.zeros(count, bool), np.zeros((count, 2), bool),
+        np.zeros(count), np.zeros((count, 33, 3)),
     )  # fmt: skip
 
 

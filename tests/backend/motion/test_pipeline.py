@@ -61,7 +61,7 @@ def test_the_slider_smooths_more_and_more(case):
     assert found[3] < 0.1 * found[0]
 
 
-def test_a_gap_is_filled_and_marked(case):
+def test_a_short_gap_is_filled_and_marked(case):
     one = case("walk", 2.0)
     track = replace(one.track, seen=one.track.seen.copy())
     track.seen[25:35] = False
@@ -73,6 +73,7 @@ def test_a_gap_is_filled_and_marked(case):
     guessed = State(*(np.delete(getattr(whole, n), np.r_[25:35], 0) for n in ("rotations", "betas", "trans")))
     (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, guessed=[guessed])
     np.testing.assert_array_equal(np.nonzero(motion.filled)[0], np.arange(25, 35))
+    assert not motion.hidden.any()
     assert (motion.confidence[25:35] == 0).all()
     truth = one.truth.joints
     assert mpjpe(motion.joints[25:35], truth[25:35]) < 2.5 * mpjpe(motion.joints, truth)
@@ -163,3 +164,32 @@ def test_the_same_again_is_the_same(case):
     first, second = recover(one)[0], recover(one)[0]
     np.testing.assert_array_equal(first.poses, second.poses)
     np.testing.assert_array_equal(first.trans, second.trans)
+
+
+def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
+    one = case("walk", 4.0)
+    gone = slice(40, 80)
+    fields = {
+        n: getattr(one.track, n).copy() for n in ("keypoints2d", "keypoints3d", "boxes", "scores", "seen")
+    }
+    for values in fields.values():
+        values[gone] = 0
+    track = replace(one.track, **fields)
+    whole = one.guessed()
+    rows = np.r_[0:40, 80:120]
+    guessed = State(*(getattr(whole, n)[rows] for n in ("rotations", "betas", "trans")))
+    (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, guessed=[guessed])
+    np.testing.assert_array_equal(np.nonzero(motion.hidden)[0], np.arange(40, 80))
+    np.testing.assert_array_equal(motion.hidden, motion.filled)
+    assert not motion.contacts[gone].any()
+    assert np.isfinite(motion.poses).all()
+    # each side is what it would be alone: nothing pulls it towards the other
+    fields = {
+        n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
+    }
+    late = State(*(getattr(guessed, n)[40:] for n in ("rotations", "betas", "trans")))
+    (alone,), _ = recover_motions(one.body, [replace(track, **fields)], one.scene.camera, 30, guessed=[late])
+    error, usual = (mpjpe(m.joints[-40:], one.truth.joints[80:]) for m in (motion, alone))
+    assert error < usual + 5
+    moved = np.linalg.norm(np.diff(motion.joints[:, 0], axis=0), axis=-1)
+    assert moved[gone].max() < 2 * moved[:39].max()

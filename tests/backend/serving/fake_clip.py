@@ -80,6 +80,7 @@ class FakeClip:
             poses[0, 0, 0] = np.nan
         return ClipChunk(
             final, np.array([3]), np.zeros((1, 10)), np.array([2 * number, 2 * number + 1]), np.array([3, 3]), poses,
-            np.zeros((2, 3)), np.ones((2, 24)), np.zeros(2, bool), np.ones((2, 2), bool), np.ones(2), World(),
+            np.zeros((2, 3)), np.ones((2, 24)), np.zeros(2, bool), np.zeros(2, bool), np.ones((2, 2), bool),
+            np.ones(2), World(),
             ("A frame is lost.",) if number == 1 else (),
         )  # fmt: skip

@@ -1,0 +1,34 @@
+"""Where somebody is out of sight: short gaps are bridged by the motion, in long ones nobody is shown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import State
+from backend.motion.contacts import intervals
+
+LONGEST = 1.0  # s: what is made up beyond it is fiction
+
+
+def hidden_rows(seen: np.ndarray, fps: float) -> np.ndarray:
+    """seen: (T,) bool.  -> (T,) bool: rows of gaps longer than LONGEST.  fps: of the rows."""
+    hidden = np.zeros(len(seen), bool)
+    for first, end in intervals(~seen):
+        hidden[first:end] = end - first > LONGEST * fps
+    return hidden
+
+
+def interpolated(known: State, rows: np.ndarray, count: int) -> State:
+    """States of rows 0 <= t < count from those of `rows` (ascending): between them on the way from one to the next,
+    before the first and after the last held."""
+    wanted = np.arange(count)
+    after = np.clip(np.searchsorted(rows, wanted), 0, len(rows) - 1)
+    before = np.where(rows[after] == wanted, after, np.maximum(after - 1, 0))
+    before = np.where(rows[after] < wanted, after, before)
+    span = np.maximum(rows[after] - rows[before], 1)
+    part = np.where(after == before, 0.0, (wanted - rows[before]) / span)
+    a, b = known.rotations[before], known.rotations[after]
+    turn = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
+    trans = known.trans[before] + (known.trans[after] - known.trans[before]) * part[:, None]
+    return State(a @ rot.exp(turn), known.betas[before].copy(), trans)
