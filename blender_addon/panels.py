@@ -187,7 +187,8 @@ class RECOVERMESH_PT_body(_Sidebar, Panel):
         layout = self.layout
         rig, skin = person.parts(context.object)
         column = layout.column(align=True)
-        column.label(text=f"Reprojection error: {_error_words(rig)}")
+        if "reprojection_px" in rig:
+            column.label(text=f"Reprojection error: {_error_words(rig)}")
         column.label(text=f"Model: {rig.get('model', '')}")
         column.label(text=f"Body: {rig.get('body', '')}")
         draw_wrapped(column, f"Licence: {rig.get('license', '')}", "NONE", context.region.width)

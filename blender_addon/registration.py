@@ -14,6 +14,7 @@ from .operators import (
     choose_photos,
     clip_people,
     edit_people,
+    import_amass,
     import_result,
     install_backend,
     next_problem,
@@ -38,6 +39,7 @@ _modules = (
     cancel,
     install_backend,
     import_result,
+    import_amass,
     show_photo,
     update_joints,
     panels,
@@ -49,7 +51,8 @@ def register() -> None:
     for cls in _classes:
         bpy.utils.register_class(cls)
     properties.attach()
-    bpy.types.TOPBAR_MT_file_import.append(import_result.draw_menu)
+    for module in (import_result, import_amass):
+        bpy.types.TOPBAR_MT_file_import.append(module.draw_menu)
     bpy.app.handlers.load_pre.append(_before_load)
     atexit.register(runtime.shut_down)
 
@@ -59,7 +62,8 @@ def unregister() -> None:
     atexit.unregister(runtime.shut_down)
     if _before_load in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(_before_load)
-    bpy.types.TOPBAR_MT_file_import.remove(import_result.draw_menu)
+    for module in (import_result, import_amass):
+        bpy.types.TOPBAR_MT_file_import.remove(module.draw_menu)
     clip_people.release()
     properties.detach()
     for cls in reversed(_classes):

@@ -2,7 +2,8 @@
 
 Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it),
 peaks (acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm),
-ids: identities used for a person, and frames without one.  Rows in which somebody is hidden do not count.  Stages: frames (each for itself), track (one shape,
+ids: identities used for a person, and frames without one.  Rows in which somebody is
+hidden do not count.  Stages: frames (each for itself), track (one shape,
 smooth), final (feet locked, in the world).
 """
 
@@ -154,9 +155,9 @@ def bench(
                 {
                     **base,
                     "stage": stage,
-                    "jitter": _mean_of_pieces(lambda at: jitter(joints[at], fps), shown),
-                    "true": _mean_of_pieces(lambda at: jitter(t[at], fps), shown),
-                    "peaks": _mean_of_pieces(lambda at: acceleration_peak_ratio(joints[at], t[at]), shown),
+                    "jitter": _mean_of_pieces(lambda x: jitter(x, fps), shown, joints),
+                    "true": _mean_of_pieces(lambda x: jitter(x, fps), shown, t),
+                    "peaks": _mean_of_pieces(acceleration_peak_ratio, shown, joints, t),
                     "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & shown[:, None]),
                     "under": penetration(stands.points(feet[shown])) if stage == "final" else float("nan"),
                     "MPJPE": mpjpe(joints[shown], t[shown]),
@@ -174,10 +175,10 @@ def bench(
     return table
 
 
-def _mean_of_pieces(measure: Callable[[slice], float], shown: np.ndarray) -> float:
+def _mean_of_pieces(measure: Callable[..., float], shown: np.ndarray, *joints: np.ndarray) -> float:
     """Of the stretches in which somebody is shown without a break, by their lengths."""
     pieces = [(first, end) for first, end in intervals(shown) if end - first >= 4]
-    values = [measure(slice(*piece)) for piece in pieces]
+    values = [measure(*(one[first:end] for one in joints)) for first, end in pieces]
     return float(np.average(values, weights=[end - first for first, end in pieces])) if pieces else 0.0
 
 

@@ -184,7 +184,9 @@ def _export(run: ClipRun, formats: Sequence[str], console: Console) -> list[Path
         for motion in run.motions:
             root = run.body.rest_joints(torch.as_tensor(motion.betas)[None].float())[0, 0].numpy()
             path = out / f"person{motion.id}_amass.npz"
-            write_amass(path, motion, run.world, root, float(run.info.fps / run.job.step))
+            rate = float(run.info.fps / run.job.step)
+            names = {"body": run.body.name, "license": run.body.license}
+            write_amass(path, motion, run.world, root, rate, **names)
             written.append(path)
     scenes = [out / f"{Path(run.job.source).stem}.{name}" for name in THROUGH_BLENDER if name in formats]
     if scenes:

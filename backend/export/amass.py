@@ -2,7 +2,8 @@
 
 Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019.  Fields of a `*_poses.npz`: poses
 (T, 156) axis-angle of SMPL-H (root, 21 body joints, 30 finger joints), trans (T, 3) m, betas (16,), dmpls (T, 8),
-gender, mocap_framerate Hz.
+gender, mocap_framerate Hz.  Ours have three more, which other tools do not look at: body and license, for betas mean
+nothing without their body; hands (T, 6), SMPL's two hand joints.
 """
 
 from __future__ import annotations
@@ -33,9 +34,18 @@ def world_motion(motion: Motion, world: World, root_joint: np.ndarray) -> tuple[
 
 
 def amass_fields(
-    motion: Motion, world: World, root_joint: np.ndarray, framerate: float
+    motion: Motion,
+    world: World,
+    root_joint: np.ndarray,
+    framerate: float,
+    *,
+    body: str = "",
+    license: str = "",
 ) -> dict[str, np.ndarray]:
-    """The arrays of one person.  Fingers are at rest.  Raises BadInput `no_amass` for bodies without SMPL's joints."""
+    """The arrays of one person.  Fingers are at rest.  body, license: of the body that the betas are of.
+
+    Raises BadInput `no_amass` for bodies without SMPL's joints.
+    """
     if motion.poses.shape[1] != 24:
         raise BadInput(
             "no_amass",
@@ -54,11 +64,23 @@ def amass_fields(
         "dmpls": np.zeros((len(poses), DMPLS)),
         "gender": np.array("neutral"),
         "mocap_framerate": np.array(framerate),
+        "body": np.array(body),
+        "license": np.array(license),
+        "hands": poses.reshape(len(poses), -1)[:, BODY_COLUMNS:],
     }
 
 
-def write_amass(path: Path, motion: Motion, world: World, root_joint: np.ndarray, framerate: float) -> None:
+def write_amass(
+    path: Path,
+    motion: Motion,
+    world: World,
+    root_joint: np.ndarray,
+    framerate: float,
+    *,
+    body: str = "",
+    license: str = "",
+) -> None:
     """Write `amass_fields`.  Raises RecoverMeshError `disk_full`, `unwritable`; leaves nothing half-made."""
-    fields = amass_fields(motion, world, root_joint, framerate)
+    fields = amass_fields(motion, world, root_joint, framerate, body=body, license=license)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **fields)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backend.clips.records import World
+from backend.motion.upright import Slopes
 
 _LEVEL = np.tan(np.deg2rad(6))  # cameras are held about this level
 _NOISE = 0.04  # m, of a foot's height
@@ -16,11 +17,16 @@ _STILL = 0.5  # m/s
 _ROUNDS = 12
 
 
-def find_ground(feet: Sequence[np.ndarray], soles: np.ndarray, fps: float) -> World:
+def find_ground(
+    feet: Sequence[np.ndarray], soles: np.ndarray, fps: float, expected: Slopes | None = None
+) -> World:
     """feet: per person (T, P, 3) points of the feet, camera frame (y down), m.  soles: (P,) heights above the sole.
+    expected: what is known of the slopes before; None: that cameras are mostly level.
 
-    The plane y = a x + b z + c through the lower, slower feet; without any the camera is level at eye height.
+    The plane y = a x + b z + c through the lower, slower feet; without any the camera is at eye height.
     """
+    if expected is None:
+        expected = Slopes(np.zeros(2), np.eye(2) / _LEVEL**2)
     points, weight = [], []
     for one in feet:
         moving = np.gradient(one, axis=0) if len(one) > 1 else np.zeros_like(one)
@@ -32,16 +38,18 @@ def find_ground(feet: Sequence[np.ndarray], soles: np.ndarray, fps: float) -> Wo
         points.append(lowered.reshape(-1, 3))
         weight.append((1 / (1 + (speed / _STILL) ** 2) * np.exp(-(lowest - lowered[..., 1]) / 0.04)).ravel())
     if not points or not sum(len(p) for p in points):
-        return World(translation=np.array([0.0, 0.0, 1.6]))
+        return world_of_plane(float(expected.mean[0]), float(expected.mean[1]), 1.6)
     p, w = np.concatenate(points), np.concatenate(weight)
     w = w * min(1.0, _MOST_WORTH / w.sum())
     matrix = np.stack([p[:, 0], p[:, 2], np.ones(len(p))], 1)
-    prior = np.diag([(_NOISE / _LEVEL) ** 2, (_NOISE / _LEVEL) ** 2, 1e-9])
+    prior = np.diag([0.0, 0.0, 1e-9])
+    prior[:2, :2] = _NOISE**2 * expected.information
+    pull = prior @ [*expected.mean, 0.0]
     trust = np.ones(len(p))
     plane = np.zeros(3)
     for _ in range(_ROUNDS):
         weighted = matrix * (w * trust)[:, None]
-        plane = np.linalg.solve(weighted.T @ matrix + prior, weighted.T @ p[:, 1])
+        plane = np.linalg.solve(weighted.T @ matrix + prior, weighted.T @ p[:, 1] + pull)
         over = matrix @ plane - p[:, 1]  # m above the plane
         trust = 1 / (1 + np.where(over > 0, over / _ABOVE, over / (2 * _ABOVE)) ** 2) ** 2
     return world_of_plane(*plane)

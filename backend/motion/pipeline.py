@@ -19,6 +19,7 @@ from backend.motion.ground import find_ground
 from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
 from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, start_state
+from backend.motion.upright import find_slopes
 from backend.results import Camera
 
 _LOCK_ITERATIONS = 5
@@ -56,6 +57,7 @@ def recover_motions(
     """
     skeleton = Skeleton(body)
     tracks = [track for track in tracks if track.seen.any()]
+    slopes = find_slopes(tracks, camera)
     people: list[_Person] = []
     done = 0
     total = 2 * sum(len(track) for track in tracks) + 1
@@ -85,6 +87,7 @@ def recover_motions(
                 smooth,
                 start,
                 hidden=hidden,
+                up=slopes.up,
                 height_m=known_height,
                 on_progress=told(len(track)),
             )
@@ -93,12 +96,13 @@ def recover_motions(
     soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
     feet = [_landmarks(skeleton, one.state)[:, list(POINTS)] for one in people]
     world = find_ground(
-        [points[one.track.seen] for points, one in zip(feet, people, strict=True)], soles, fps
+        [points[one.track.seen] for points, one in zip(feet, people, strict=True)], soles, fps, slopes
     )
     motions = []
     for points, one in zip(feet, people, strict=True):
         sole_points = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
         contacts = find_contacts(sole_points, fps, foot_lock) & ~one.problem.hidden[:, None]
+        one.problem.stand(world.rotation[2])
         one.problem.extra = FootLock(skeleton, world, soles, points, contacts)
         trust = one.problem.trust(one.state)
         one.state = minimize_windows(

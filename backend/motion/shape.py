@@ -33,7 +33,7 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
     betas = np.median(start.betas[rows], axis=0)
     state = State(start.rotations[rows], np.tile(betas, (len(rows), 1)), start.trans[rows])
     observed = problem.observed
-    per_frame = ("uv", "seen", "directions", "known", "balance", "size")
+    per_frame = ("uv", "seen", "directions", "known", "balance", "up", "size", "turn")
     chosen = replace(observed, **{name: getattr(observed, name)[rows] for name in per_frame})
     whole = Problem(skeleton, chosen)
     turns, count = 3 * len(skeleton.parents), len(betas)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.fit import STAGES, initial_state, observe
+from backend.body.keypoint_fit.fit import LEVEL, STAGES, initial_state, observe
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
@@ -34,6 +34,7 @@ _DAMPING = 1e-3
 _FIRST_TRUST = 0.3  # mean over the landmarks of a frame
 _NEARBY = 5  # frames
 _TURNED_OVER = 1.5  # rad
+_PER_FRAME = ("uv", "seen", "directions", "known", "balance", "up", "size", "turn")
 
 Extra = Callable[[int, int, State, bool], list[tuple[np.ndarray, np.ndarray | None]]]
 
@@ -52,24 +53,35 @@ class TrackProblem:
     """The frames of one track as one problem.  `extra` may add residuals of frames first to end."""
 
     def __init__(
-        self, skeleton: Skeleton, track: Track, camera: Camera, hidden: np.ndarray | None = None
+        self,
+        skeleton: Skeleton,
+        track: Track,
+        camera: Camera,
+        hidden: np.ndarray | None = None,
+        up: np.ndarray = LEVEL,
     ) -> None:
-        """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together."""
+        """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together.
+        up: (3,) unit, camera frame."""
+        self._camera = camera
         self.skeleton = skeleton
         self.track = track
         self.hidden = np.zeros(len(track), bool) if hidden is None else hidden
-        self.observed = _observations(track, camera)
+        self.observed = _observations(track, camera, up)
         self._known = self.observed.known
         self.extra: Extra | None = None
         # those that the solver turns: what turns no landmark stays as it is
         self.joints = skeleton.active
 
+    def stand(self, up: np.ndarray) -> None:
+        """The world's up is known better now."""
+        fresh = _observations(self.track, self._camera, up)
+        doubted = self.observed.known / np.maximum(self._known, 1e-9)
+        self._known = fresh.known
+        self.observed = replace(fresh, known=fresh.known * np.minimum(doubted, 1.0))
+
     def part(self, first: int, end: int) -> Observations:
         """Observations of frames first <= t < end."""
-        fields = {
-            name: getattr(self.observed, name)[first:end]
-            for name in ("uv", "seen", "directions", "known", "balance", "size")
-        }
+        fields = {name: getattr(self.observed, name)[first:end] for name in _PER_FRAME}
         return replace(self.observed, **fields)
 
     def problem(self, first: int, end: int) -> Problem:
@@ -143,12 +155,13 @@ def fit_track(
     start: State,
     *,
     hidden: np.ndarray | None = None,
+    up: np.ndarray = LEVEL,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  hidden: see `TrackProblem`.  Returns the problem, for further terms,
-    and the state."""
-    problem = TrackProblem(skeleton, track, camera, hidden)
+    """start: of every frame, see `start_state`.  hidden, up: see `TrackProblem`.  Returns the problem, for further
+    terms, and the state."""
+    problem = TrackProblem(skeleton, track, camera, hidden, up)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
@@ -216,7 +229,7 @@ def _minimize(
         ties = tie_weights(before, smooth)
         tied = _spread(ties * before, len(state.trans))
         total = float(cost.sum() + (ties * before**2).sum())
-        better = False
+        better, step = False, np.zeros_like(descent)
         for attempt in range(6):
             if attempt % 2:  # half the way is cheaper than another way
                 step = 0.4 * step
@@ -259,14 +272,14 @@ def _moved(state: State, joints: np.ndarray, step: np.ndarray) -> State:
     return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
-def _observations(track: Track, camera: Camera) -> Observations:
+def _observations(track: Track, camera: Camera, up: np.ndarray) -> Observations:
     """Of every row; rows without a sight say nothing at all."""
     points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
     seen = np.nonzero(track.seen)[0]
     if len(seen):
         nearest = _nearest(seen, len(track))
         points, world = points[nearest], world[nearest]
-    observed = observe(points, world, camera)
+    observed = observe(points, world, camera, up)
     hidden = ~track.seen
     observed.seen[hidden] = 0
     observed.known[hidden] = 0

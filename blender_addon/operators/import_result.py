@@ -58,10 +58,11 @@ class RECOVERMESH_OT_import_result(Operator, ImportHelper):
             build.build_photo(photo, self._body(photo.body), with_correctives=correctives)
 
     def _body(self, name: str) -> records.Body:
-        return records.body_from_npz(bpy.path.abspath(self.body)) if self.body else _ask_backend(name)
+        return records.body_from_npz(bpy.path.abspath(self.body)) if self.body else ask_backend(name)
 
 
-def _ask_backend(name: str) -> records.Body:
+def ask_backend(name: str) -> records.Body:
+    """A body of the backend.  Raises UserError, ClientError."""
     session = runtime.state.session
     python, device = preferences.backend_python(), preferences.get_preferences().device
     return session.body(session.connect(python, runtime.user_folder(), device), name)

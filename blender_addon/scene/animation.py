@@ -29,11 +29,14 @@ def write_motion(
     start: float,
     fps: float,
     scale: float = 1.0,
+    *,
+    measured: bool = True,
 ) -> bpy.types.Action:
     """Replace the action of `rig`, if it is ours, by one that moves it through the whole motion.
 
     start: frame of the scene for the clip's frame 0.  fps: of the clip.  scale: frames of the scene per frame of the
-    clip.  The object stands on the ground under the person's first place; the root bone does the rest.
+    clip.  measured: the motion comes from footage; its confidence and quality are shown too.  The object stands on the
+    ground under the person's first place; the root bone does the rest.
     """
     axes = armature.rest_axes(rig.data)
     turns = bone_turns(motion, axes, world)
@@ -42,7 +45,7 @@ def write_motion(
     rig.location = origin.tolist()
     root = (places - origin - armature.rest_head(rig.data)) @ axes[0]
     frames = start + motion.frames * scale
-    lanes = quality.lanes(body, motion, world, fps)
+    lanes = quality.lanes(body, motion, world, fps) if measured else {}
     curves = [
         Curve(f'pose.bones["{name}"].rotation_quaternion', k, name, turns[:, j, k])
         for j, name in enumerate(body.joint_names)
@@ -52,11 +55,12 @@ def write_motion(
     curves += [Curve(f'pose.bones["{root_name}"].location', k, root_name, root[:, k]) for k in range(3)]
     for j, name in enumerate(body.joint_names):
         bone = rig.pose.bones[name]
-        bone["confidence"] = float(motion.confidence[0, j])
         # the artist's view of a bone before the first key is its first pose
         bone.rotation_quaternion = Quaternion(turns[0, j].tolist())
-        curves.append(Curve(f'pose.bones["{name}"]["confidence"]', 0, name, motion.confidence[:, j]))
-    for name in LANES:
+        if measured:
+            bone["confidence"] = float(motion.confidence[0, j])
+            curves.append(Curve(f'pose.bones["{name}"]["confidence"]', 0, name, motion.confidence[:, j]))
+    for name in LANES if measured else ():
         values = lanes[name]
         rig[name] = float(values[0])
         steps = values.dtype == bool

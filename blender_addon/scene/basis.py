@@ -63,6 +63,15 @@ def quaternions(matrices: np.ndarray) -> np.ndarray:
     return np.where(q[..., :1] < 0, -q, q)
 
 
+def axis_angles(quaternions: np.ndarray) -> np.ndarray:
+    """(..., 4) quaternions w x y z of any length > 0 -> (..., 3) axis-angle of at most half a turn."""
+    q = np.where(quaternions[..., :1] < 0, -quaternions, quaternions)
+    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, q[..., :1])
+    # angle / sine has a limit at 0
+    return q[..., 1:] * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2 / q[..., :1].clip(1e-12))
+
+
 def bone_rotations(
     pose: np.ndarray, bone_axes: np.ndarray, to_world: np.ndarray = CAMERA_TO_BLENDER
 ) -> np.ndarray:

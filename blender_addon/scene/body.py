@@ -85,5 +85,19 @@ def read_betas(obj: bpy.types.Object, count: int) -> np.ndarray:
     return np.array([0.0 if key is None or key.mute else key.value for key in found])
 
 
+def lowest_point(obj: bpy.types.Object, count: int) -> float:
+    """Height of the lowest vertex of the unposed body in its present shape, above its object's origin, m."""
+    keys = obj.data.shape_keys
+    size = 3 * len(obj.data.vertices)
+    base, one = np.empty(size, np.float32), np.empty(size, np.float32)
+    (keys.key_blocks[0].data if keys is not None else obj.data.vertices).foreach_get("co", base)
+    points = base.copy()
+    for k, value in enumerate(read_betas(obj, count)):
+        if value:
+            keys.key_blocks[SHAPE_KEY.format(k)].data.foreach_get("co", one)
+            points += value * (one - base)
+    return float(points[2::3].min())
+
+
 def _flat(points: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(points, np.float32).ravel()

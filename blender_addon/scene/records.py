@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +15,12 @@ import numpy as np
 
 from ..errors import UserError
 from . import basis
+
+# What numpy may raise on a damaged file, encrypted or of another kind
+DAMAGED = (
+    OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError,
+    struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -235,7 +243,7 @@ def load_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{os.path.basename(path)} cannot be read ({error}).",
             "Choose an .npz file that `recover-mesh` wrote.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from backend.body.keypoint_fit.fit import ray_turns
 from backend.body.model import BodyModel
 from backend.clips.records import Track
 from backend.results import Camera
@@ -43,7 +44,8 @@ def observed_track(
     height = np.ptp(uv[..., 1], axis=1)[:, None, None]
     uv = uv + rng.standard_normal(uv.shape) * pixel * height
     hips = points[:, [23, 24]].mean(1, keepdims=True)
-    world = points - hips + rng.standard_normal(points.shape) * metres
+    turns = ray_turns(uv[:, [23, 24]].mean(1), camera)
+    world = (points - hips) @ turns + rng.standard_normal(points.shape) * metres
     slow = np.cumsum(rng.standard_normal((count, 33)), 0)
     slow = (slow - slow.mean(0)) / max(np.sqrt(count / 6), 1)
     world[..., 2] += depth * (0.5 * slow + 0.5 * rng.standard_normal((count, 33)))

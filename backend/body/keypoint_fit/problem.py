@@ -26,8 +26,9 @@ class Observations:
 
     uv (B, K, 2) px; seen (B, K) 0..1, 0 for what is outside the picture or guessed; directions (B, bones, 3) unit,
     camera frame; known (B, bones) 0..1, how well each direction is known;
-    balance (B,) 0..1, how surely the trunk is over the feet in depth;
-    focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
+    balance (B,) 0..1, how surely the trunk is over the feet in depth; up (B, 3) unit, camera frame;
+    focal (2,), center (2,) px; size (B,) px, the extent of what is seen; turn (B, 3, 3), from the axes of the 3D
+    keypoints into the camera's.
     """
 
     uv: np.ndarray
@@ -35,9 +36,11 @@ class Observations:
     directions: np.ndarray
     known: np.ndarray
     balance: np.ndarray
+    up: np.ndarray
     focal: np.ndarray
     center: np.ndarray
     size: np.ndarray
+    turn: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -178,10 +181,12 @@ class Problem:
         return beyond * active, angles, active
 
     def _pose_prior(self, state, weights, derive):
-        return self._by_joint(*self._rests(state, weights), derive)
+        value, angles, weight = self._rests(state, weights)
+        return self._by_joint(value, angles, weight, derive)
 
     def _limits(self, state, derive):
-        return self._by_joint(*self._beyond(state), derive)
+        value, angles, weight = self._beyond(state)
+        return self._by_joint(value, angles, weight, derive)
 
     def _by_joint(self, value, angles, weight, derive):
         """A residual of each joint's own three angles: its Jacobian is block diagonal."""
@@ -204,15 +209,20 @@ class Problem:
         return state.betas * SHAPE_WEIGHT, jacobian
 
     def _balance(self, points, moved):
-        """Depth of the middle of hips and shoulders against that of the feet."""
-        weight = BALANCE_WEIGHT * self.observed.balance[:, None]
-        value = (points[:, TRUNK, 2].mean(1) - points[:, FEET, 2].mean(1))[:, None] * weight
+        """The middle of hips and shoulders over that of the feet, in depth along the ground."""
+        up = self.observed.up
+        depth = np.array([0.0, 0.0, 1.0]) - up * up[:, 2:]
+        depth *= (
+            BALANCE_WEIGHT
+            * (self.observed.balance / np.maximum(np.linalg.norm(depth, axis=1), 1e-6))[:, None]
+        )
+        value = ((points[:, TRUNK].mean(1) - points[:, FEET].mean(1)) * depth).sum(1)[:, None]
         if moved is None:
             return value, None
-        return value, (moved[:, TRUNK, 2].mean(1) - moved[:, FEET, 2].mean(1))[:, None] * weight[..., None]
+        return value, depth[:, None] @ (moved[:, TRUNK].mean(1) - moved[:, FEET].mean(1))
 
     def _stand(self, state, derive):
-        """The body's up against the camera's up, which is that of most photos."""
+        """The body's up against the world's, which is the camera's in most photos."""
         value, by_root = self._stand_root(state)
         if not derive:
             return value, None
@@ -223,5 +233,5 @@ class Problem:
     def _stand_root(self, state):
         """-> (B, 3), and (B, 3, 3) its derivative by the root's turn."""
         root = state.rotations[:, 0]
-        value = (root[..., 1] - [0.0, -1.0, 0.0]) * self._upright[:, None]
+        value = (root[..., 1] - self.observed.up) * self._upright[:, None]
         return value, -root @ rot.skew(np.array([0.0, 1.0, 0.0])) * self._upright[:, None, None]

@@ -7,6 +7,7 @@ import torch
 from backend.body.joints import BLAZEPOSE33, SMPL24
 from backend.body.keypoint_fit import fit_keypoints
 from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.fit import ray_turns
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import NAMES, body_landmarks
 from backend.body.keypoint_fit.priors import joint_priors
@@ -55,12 +56,13 @@ def observe(body, poses, betas, trans, camera=CAMERA, noise=0.0, seed=0):
     points = np.einsum("kv,nvc->nkc", body.regressors["blazepose33"].numpy(), out.vertices.numpy())
     uv = camera.project(points) + np.random.default_rng(seed).normal(0, noise, (*points.shape[:2], 2))
     hips = points[:, [23, 24]].mean(1, keepdims=True)
+    turns = ray_turns(uv[:, [23, 24]].mean(1), camera)
     people = [
         DetectedPerson(
             np.concatenate([uv[k].min(0), uv[k].max(0)]),
             1.0,
             np.concatenate([uv[k], np.ones((33, 1))], 1).astype(np.float32),
-            (points - hips)[k].astype(np.float32),
+            ((points - hips)[k] @ turns[k]).astype(np.float32),
             "blazepose33",
         )
         for k in range(len(points))
@@ -90,6 +92,7 @@ def test_jacobian_is_the_derivative_of_every_residual(skeleton):
         known=rng.uniform(0, 1, (count, 19)), balance=rng.uniform(0, 1, count), focal=np.array([900.0, 950]),
         center=np.array([300.0, 400]),
         size=np.array([200.0, 300]),
+        up=np.array([[0.0, -0.96, 0.28], [0.0, -1, 0]]), turn=np.tile(np.eye(3), (count, 1, 1)),
     )  # fmt: skip
     problem = Problem(skeleton, observed)
     weights = Weights(3.0, 0.6, rng.uniform(0.3, 1, (count, len(NAMES))))

@@ -38,16 +38,28 @@ def test_the_body_stands_in_the_world_where_the_camera_saw_it(body, tmp_path):
         return body(pose, shape.expand(5, -1), place).vertices.numpy()
 
     root = (body.joints_template + body.joints_shapedirs @ torch.as_tensor(betas, dtype=torch.float32))[0]
-    write_amass(tmp_path / "a.npz", motion_of(poses, betas, trans), world, root.numpy(), 29.97)
+    motion = motion_of(poses, betas, trans)
+    write_amass(tmp_path / "a.npz", motion, world, root.numpy(), 29.97, body="open", license="CC0-1.0")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         fields = dict(file)
     assert {k: v.shape for k, v in fields.items()} == {
         "poses": (5, 156), "trans": (5, 3), "betas": (16,), "dmpls": (5, 8), "gender": (), "mocap_framerate": (),
+        "body": (), "license": (), "hands": (5, 6),
     }  # fmt: skip
     full = np.concatenate([fields["poses"][:, :66], np.zeros((5, 6))], 1).reshape(5, 24, 3)
     expected = world.points(vertices(poses, trans))
     np.testing.assert_allclose(vertices(full, fields["trans"]), expected, atol=2e-5)
     assert float(fields["mocap_framerate"]) == 29.97
+    assert (str(fields["body"]), str(fields["license"])) == ("open", "CC0-1.0")
+    assert not fields["hands"].any()
+
+
+def test_the_hands_of_smpl_have_a_place_of_their_own():
+    poses = np.zeros((2, 24, 3))
+    poses[:, 22] = [0.1, 0.2, 0.3]
+    fields = amass_fields(motion_of(poses, np.zeros(10), np.zeros((2, 3))), World(), np.zeros(3), 30)
+    np.testing.assert_allclose(fields["hands"], [[0.1, 0.2, 0.3, 0, 0, 0]] * 2)
+    assert not fields["poses"][:, 66:].any()
 
 
 def test_hands_are_no_amass_bodies():

@@ -1,0 +1,88 @@
+"""Which way is up, from how people stand and walk: the camera's pitch and roll before any ground is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.body.keypoint_fit.fit import observe, ray_turns
+from backend.body.keypoint_fit.landmarks import FEET, INDEX, SOURCES, TRUNK
+from backend.clips.records import Track
+from backend.results import Camera
+
+# Standard deviations, as slopes: of a camera's roll and pitch about level; of a person about upright, sideways and forward.  Nobody
+# leans sideways for long, but people lean forward, and MediaPipe's depth of a body that faces the camera is its worst
+_CAMERA = np.tan(np.deg2rad([3.0, 10.0]))
+_SIDEWAYS = np.tan(np.deg2rad(3.0))
+_FORWARD = np.tan(np.deg2rad(8.0))
+_ENOUGH = 30.0  # good rows of a person that count for one; more do not tell more, they err alike
+_STRAIGHT = (0.85, 0.97)  # cosines between thigh and shin, trunk and leg: bent below, straight above
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The ground's slopes a, b in y = a x + b z + c, camera frame: mean (2,), and information (2, 2) = 1 / variance."""
+
+    mean: np.ndarray
+    information: np.ndarray
+
+    @property
+    def up(self) -> np.ndarray:
+        """(3,) unit."""
+        up = np.array([self.mean[0], -1.0, self.mean[1]])
+        return up / np.linalg.norm(up)
+
+
+def find_slopes(tracks: Sequence[Track], camera: Camera) -> Slopes:
+    """From the 3D keypoints of everybody who stands or walks, and that cameras are mostly held level."""
+    information = np.diag(1 / _CAMERA**2)
+    pull = np.zeros(2)
+    for track in tracks:
+        axis, across, weight = _axes(track, camera)
+        if not weight.sum():
+            continue
+        weight = weight / max(weight.sum(), _ENOUGH)
+        slopes = axis[:, [0, 2]] / -axis[:, 1:2]
+        sideways = across[:, [0, 2]] / np.maximum(
+            np.linalg.norm(across[:, [0, 2]], axis=1, keepdims=True), 1e-6
+        )
+        forward = sideways[:, ::-1] * [-1.0, 1.0]
+        for direction, spread in ((sideways, _SIDEWAYS), (forward, _FORWARD)):
+            each = direction[:, :, None] * direction[:, None] * (weight / spread**2)[:, None, None]
+            information = information + each.sum(0)
+            pull = pull + (each @ slopes[..., None])[..., 0].sum(0)
+    return Slopes(np.linalg.solve(information, pull), information)
+
+
+def _axes(track: Track, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> (N, 3) unit from feet to trunk, (N, 3) across the hips, camera frame, and (N,) how upright each row is.
+
+    Feet swing: what the axis says is right on average over steps.
+    """
+    rows = track.seen
+    points = track.keypoints2d[rows]
+    seen = observe(points, track.keypoints3d[rows], camera).seen
+    places = np.stack([track.keypoints3d[rows][:, source].mean(1) for source in SOURCES], 1).astype(float)
+    places = places @ np.swapaxes(ray_turns(points[:, [23, 24], :2].mean(1), camera), -1, -2)
+    axis = _unit(places[:, TRUNK].mean(1) - places[:, FEET].mean(1))
+    across = places[:, INDEX["left_hip"]] - places[:, INDEX["right_hip"]]
+    weight = np.ones(len(places))
+    straight = []
+    for side in ("left", "right"):
+        shoulder, hip, knee, ankle = (
+            places[:, INDEX[f"{side}_{n}"]] for n in ("shoulder", "hip", "knee", "ankle")
+        )
+        thigh = _unit(hip - knee)
+        straight.append(
+            np.minimum((thigh * _unit(knee - ankle)).sum(1), (thigh * _unit(shoulder - hip)).sum(1))
+        )
+        weight = weight * (seen[:, INDEX[f"{side}_hip"]] > 0.5) * (seen[:, INDEX[f"{side}_ankle"]] > 0.3)
+    low, high = _STRAIGHT
+    weight = weight * np.clip((np.max(straight, axis=0) - low) / (high - low), 0, 1)  # one leg stands
+    return axis, across, weight * (axis[:, 1] < -0.7)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / (np.linalg.norm(vector, axis=-1, keepdims=True) + 1e-9)

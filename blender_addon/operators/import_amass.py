@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Import AMASS Motion: motion capture from AMASS's files, on our body or on one that is selected."""
+
+from __future__ import annotations
+
+import os
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, StringProperty
+from bpy.types import Operator, OperatorFileListElement
+from bpy_extras.io_utils import ImportHelper
+
+from ..client import ClientError
+from ..errors import UserError
+from ..scene import amass, person, records
+from . import import_result
+
+DEFAULT_BODY = "open_body"
+
+
+class RECOVERMESH_OT_import_amass(Operator, ImportHelper):
+    """Import motions from AMASS's .npz files (SMPL, SMPL-H or SMPL-X) as keyframed bodies"""
+
+    bl_idname = "recover_mesh.import_amass"
+    bl_label = "Import AMASS Motion"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filename_ext = ".npz"
+    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
+    files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    onto: EnumProperty(
+        name="Onto",
+        description="Who moves",
+        items=(
+            ("NEW", "New Body", "A new body for every file"),
+            (
+                "ACTIVE",
+                "Active Body",
+                "The active body, in its own shape. Its former action stays in the file",
+            ),
+        ),
+        options={"SKIP_SAVE"},
+    )
+    body: StringProperty(
+        name="Body File",
+        description="A body in the protocol's arrays. Empty: ask the backend for its open body",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+    rate: EnumProperty(
+        name="Frame Rate",
+        description="Motion capture often has 60 or 120 frames per second",
+        items=(
+            ("SCENE", "Scene's", "One key per frame of the scene; the motion is as fast as it was"),
+            ("FILE", "File's", "All keys of the file; the scene gets its frame rate"),
+        ),
+    )
+    start: IntProperty(name="Start Frame", description="Frame of the scene for the first key", default=1)
+    on_ground: BoolProperty(
+        name="Stand on Ground",
+        description="Move the whole motion up or down so that its lowest steps are at height 0, for its actor has "
+        "legs of another length",
+        default=True,
+    )
+    fit_range: BoolProperty(
+        name="Fit Scene Range", description="Let the scene begin and end with the motion", default=True
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        names = sorted(item.name for item in self.files if item.name)
+        paths = [os.path.join(self.directory, name) for name in names] or [self.filepath]
+        try:
+            words = self._import([bpy.path.abspath(path) for path in paths], context)
+        except (UserError, ClientError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, words)
+        return {"FINISHED"}
+
+    def _import(self, paths: list[str], context: bpy.types.Context) -> str:
+        scene = context.scene
+        sources = [amass.read(path) for path in paths]  # all, before anything is built
+        rigs, record = [], None
+        if self.onto == "ACTIVE":
+            rigs = [self._active(context, len(sources))]
+        else:
+            record = self._body(sources[0].body or DEFAULT_BODY)
+        if self.rate == "FILE":
+            amass.set_rate(scene, sources[0].fps)
+        sources = [amass.at_rate(source, amass.scene_rate(scene)) for source in sources]
+        for source in sources:
+            if record is None:
+                amass.give_to(rigs[0], source, start=self.start, on_ground=self.on_ground)
+            else:
+                correctives = scene.recover_mesh.correctives
+                options = {"start": self.start, "on_ground": self.on_ground, "with_correctives": correctives}
+                rigs.append(amass.create(scene, source, record, **options))
+        frames = max(len(source.poses) for source in sources)
+        if self.fit_range:
+            amass.set_range(scene, self.start, frames)
+        for other in context.selected_objects:
+            other.select_set(False)
+        rigs[-1].select_set(True)
+        context.view_layer.objects.active = rigs[-1]
+        words = f"{', '.join(source.title for source in sources)}: {frames} frames at {sources[0].fps:g} fps."
+        if record is not None and any(source.body != record.name for source in sources):
+            words += f" The actor's shape is not used: its betas are SMPL's, not of the body {record.name!r}."
+        return words
+
+    def _active(self, context: bpy.types.Context, count: int) -> bpy.types.Object:
+        found = person.parts(context.object)
+        if found is None:
+            raise UserError(
+                "No body is active.", "Select a recovered body or its armature, or import a new one."
+            )
+        if count > 1:
+            raise UserError(f"{count} motions are chosen for one body.", "Choose one file.")
+        return found[0]
+
+    def _body(self, name: str) -> records.Body:
+        if self.body:
+            return records.body_from_npz(bpy.path.abspath(self.body))
+        return import_result.ask_backend(name)
+
+
+def draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(RECOVERMESH_OT_import_amass.bl_idname, text="AMASS Motion (.npz)")
+
+
+classes = (RECOVERMESH_OT_import_amass,)

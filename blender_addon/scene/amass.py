@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Motions of AMASS: read from a file, set to a frame rate, given to a body.
+
+Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019.  A file is an npz: poses (T, 72, 156 or
+165) axis-angle of SMPL, SMPL-H or SMPL-X, whose first 22 joints are the same; trans (T, 3) m; betas; mocap_framerate
+Hz.  The world is z up, as Blender's.  What `recover-mesh` exports has also body, license and hands (T, 6).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import bpy
+import numpy as np
+
+from ..errors import UserError
+from . import animation, armature, basis, body, clip, motion, person
+from .motion import Motion, World
+from .records import DAMAGED, Body, Person, Photo
+
+KIND = "amass"
+BODY_COLUMNS = 66  # root and 21 joints; what comes after them are fingers, jaw and eyes
+WIDTHS = (66, 72, 156, 165)
+_RATES = ("mocap_framerate", "mocap_frame_rate")
+_FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
+_LOWEST = 5  # percent of frames that may be lower than the ground: noise, not steps
+_WORLD = World(np.eye(3), np.zeros(3))
+
+
+@dataclass(frozen=True)
+class Amass:
+    """One file.  T frames in the world, z up."""
+
+    path: str
+    poses: np.ndarray  # (T, 24, 3)
+    trans: np.ndarray  # (T, 3)
+    fps: float
+    betas: np.ndarray  # (B,)
+    body: str  # whose betas they are, as `recover-mesh` says; empty: SMPL's
+    license: str
+
+    @property
+    def title(self) -> str:
+        return os.path.splitext(os.path.basename(self.path))[0] or "Motion"
+
+
+def read(path: str) -> Amass:
+    """Raises UserError.  Only what is needed is read: files may hold pickles besides, which are never opened."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = set(file.files)
+            if "world_rotation" in names or "image_size" in names:
+                raise _bad(path, "it is a result of Recover Mesh", "Use File > Import > Recovered Bodies.")
+            missing = [name for name in ("poses", "trans") if name not in names]
+            rate = next((name for name in _RATES if name in names), "")
+            missing += [] if rate else [_RATES[0]]
+            if missing:
+                raise _bad(path, f"it lacks {', '.join(missing)}")
+            poses, trans = (np.asarray(file[name], np.float64) for name in ("poses", "trans"))
+            fps = np.asarray(file[rate], np.float64).ravel()
+            own = str(file["body"]) if "body" in names else ""
+            betas = np.asarray(file["betas"], np.float64).ravel() if own and "betas" in names else np.zeros(0)
+            hands = np.asarray(file["hands"], np.float64) if own and "hands" in names else None
+            terms = str(file["license"]) if own and "license" in names else ""
+    except DAMAGED as error:
+        raise _bad(path, f"it cannot be read: {error}") from None
+    count = len(poses) if poses.ndim else 0
+    if poses.ndim != 2 or poses.shape[1] not in WIDTHS or not count:
+        raise _bad(path, f"poses is {poses.shape}, expected is (frames, {' or '.join(map(str, WIDTHS))})")
+    if trans.shape != (count, 3):
+        raise _bad(path, f"trans is {trans.shape}, expected is ({count}, 3)")
+    if fps.size != 1 or not 0 < fps[0] <= 10000:  # false for what is no number
+        raise _bad(path, f"its frame rate is {fps.tolist()}")
+    if hands is None or hands.shape != (count, 6):
+        hands = np.zeros((count, 6))
+    poses = np.concatenate([poses[:, :BODY_COLUMNS], hands], 1)
+    if not all(np.isfinite(values).all() for values in (poses, trans, betas)):
+        raise _bad(path, "it holds values that are not numbers")
+    return Amass(path, poses.reshape(count, 24, 3), trans, float(fps[0]), betas, own, terms)
+
+
+def at_rate(source: Amass, fps: float) -> Amass:
+    """The motion at another frame rate, as fast as before."""
+    count = len(source.poses)
+    places = np.arange(int(np.floor((count - 1) * fps / source.fps + 1e-6)) + 1) * source.fps / fps
+    places = np.clip(places, 0, count - 1)
+    whole = np.round(places)
+    if np.abs(places - whole).max() < 1e-6:
+        rows = whole.astype(int)
+        return replace(source, poses=source.poses[rows], trans=source.trans[rows], fps=fps)
+    before = np.minimum(places.astype(int), max(count - 2, 0))
+    after = np.minimum(before + 1, count - 1)
+    share = (places - before)[:, None]
+    turns = basis.continuous(basis.quaternions(basis.rotation_matrices(source.poses)))
+    mixed = (1 - share[..., None]) * turns[before] + share[..., None] * turns[after]
+    trans = (1 - share) * source.trans[before] + share * source.trans[after]
+    return replace(source, poses=basis.axis_angles(mixed), trans=trans, fps=fps)
+
+
+def create(
+    scene: bpy.types.Scene,
+    source: Amass,
+    record: Body,
+    *,
+    start: int,
+    on_ground: bool,
+    with_correctives: bool,
+) -> bpy.types.Object:
+    """A new body in a collection of its own that moves so; returns its rig.  Raises UserError."""
+    _require_joints(record.joint_names, record.name)
+    shared = source.body == record.name and len(source.betas) >= record.shapedirs.shape[2]
+    betas = source.betas[: record.shapedirs.shape[2]] if shared else np.zeros(record.shapedirs.shape[2])
+    terms = source.license or f"{record.license} (the body); the motion has its own"
+    photo = Photo(source.path, (0, 0), (0.0, 0.0, 0.0, 0.0), "AMASS", record.name, terms, [])
+    collection = bpy.data.collections.new(source.title)
+    scene.collection.children.link(collection)
+    person.stamp(collection, KIND, photo)
+    one = Person(source.poses[0], betas, source.trans[0], np.ones(24))
+    number = sum(c.get(person.KIND) == KIND for c in bpy.data.collections) - 1
+    rig = person.create_person(
+        record, one, photo, source.title, number, collection, 0.0, with_correctives=with_correctives
+    )
+    for part in person.parts(rig) or ():  # nothing was measured in a picture
+        del part["reprojection_px"], part["reprojection_relative"]
+    for bone in rig.pose.bones:
+        del bone["confidence"]
+    _animate(rig, source, record, betas, start, on_ground and not shared)
+    return rig
+
+
+def give_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: bool) -> None:
+    """A body that is there already moves so, in its own shape; its old action stays in the file.  Raises UserError."""
+    data = rig.data
+    names = tuple(data["joint_names"])
+    _require_joints(names, rig.name)
+    count = armature.beta_count(data)
+    found = person.parts(rig)
+    betas, sole = np.zeros(count), 0.0
+    if found is not None:
+        betas, sole = body.read_betas(found[1], count), body.lowest_point(found[1], count)
+    empty = np.zeros((1, 3, 0))
+    record = Body(  # what a motion needs of it
+        name=str(rig.get("body", "")), license=str(rig.get("license", "")), joint_names=names,
+        v_template=np.array([[0.0, sole - data["floor"], 0.0]]), faces=np.zeros((0, 3), int), shapedirs=empty,
+        posedirs=empty, weights=np.zeros((1, len(names))), parents=np.array(data["parents"]).astype(int),
+        joints_template=np.array(data["joints_template"]).reshape(-1, 3),
+        joints_shapedirs=np.array(data["joints_shapedirs"]).reshape(len(names), 3, count),
+    )  # fmt: skip
+    old = rig.animation_data.action if rig.animation_data is not None else None
+    if old is not None:
+        old.use_fake_user = True
+        rig.animation_data.action = None
+    shared = source.body == record.name and np.allclose(source.betas[:count], betas)
+    _animate(rig, source, record, betas, start, on_ground and not shared)
+
+
+def _animate(
+    rig: bpy.types.Object, source: Amass, record: Body, betas: np.ndarray, start: int, on_ground: bool
+) -> None:
+    count = len(source.poses)
+    nothing = np.zeros(count, bool)
+    moves = Motion(
+        frames=np.arange(count), poses=source.poses, betas=betas, trans=source.trans,
+        confidence=np.ones((count, 24)), filled=nothing, contacts=np.zeros((count, 2), bool),
+        reprojection_px=np.zeros(count),
+    )  # fmt: skip
+    if on_ground:
+        moves = replace(moves, trans=moves.trans - [0.0, 0.0, _height_of_ground(record, moves)])
+    action = animation.write_motion(rig, record, moves, _WORLD, start, source.fps, measured=False)
+    action.name = f"{source.title} Motion"
+
+
+def _height_of_ground(record: Body, moves: Motion) -> float:
+    """How high the lowest steps are: an AMASS body has other legs."""
+    feet = [record.joint_names.index(name) for name in _FEET]
+    rest = basis.body_points(record.rest_joints(moves.betas)[feet])[:, 2] + record.floor
+    heights = motion.joints(record, moves, _WORLD)[:, feet, 2] - rest
+    return float(np.percentile(heights.min(1), _LOWEST))
+
+
+def set_range(scene: bpy.types.Scene, start: int, count: int) -> None:
+    scene.frame_start, scene.frame_end = start, start + count - 1
+
+
+set_rate, scene_rate = clip.set_rate, clip.scene_rate
+
+
+def _require_joints(names: tuple[str, ...], what: str) -> None:
+    if len(names) != 24 or not set(_FEET) <= set(names):
+        raise UserError(
+            f"AMASS's motions are of bodies with SMPL's 24 joints, {what} has others.", "Choose another body."
+        )
+
+
+def _bad(
+    path: str, why: str, hint: str = "Choose a motion file of AMASS (*_poses.npz, *_stageii.npz)."
+) -> UserError:
+    return UserError(f"{os.path.basename(path)} is no motion of AMASS: {why}.", hint)
