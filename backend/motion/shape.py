@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_FRAMES = 32
 _ITERATIONS = 12
+_USUAL_WEIGHT = 100.0  # per metre off the mean body: pictures do not tell a tall person from a near one
 _CONVERGED = 3e-3  # of every beta in one step
 _HEIGHT_WEIGHT = 400.0  # per metre: what the user says is so
 _DIRECTIONS, _PRIOR = 4.5, 0.6
@@ -56,10 +57,10 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
         gradient = descent[:, shape].sum(0)
         common[np.arange(count), np.arange(count)] -= too_much
         gradient += too_much * state.betas[0]
-        if height_m:
-            height, slope = rest_height(problem, state.betas[0])
-            common += _HEIGHT_WEIGHT**2 * np.outer(slope, slope)
-            gradient += _HEIGHT_WEIGHT**2 * slope * (height_m - height)
+        height, slope = rest_height(problem, state.betas[0])
+        wanted, firmly = (height_m, _HEIGHT_WEIGHT) if height_m else (skeleton.height, _USUAL_WEIGHT)
+        common += firmly**2 * np.outer(slope, slope)
+        gradient += firmly**2 * slope * (wanted - height)
         solved = np.linalg.solve(own, np.concatenate([mixed, descent[:, free][..., None]], 2))
         eliminated = np.swapaxes(mixed, 1, 2) @ solved
         step_betas = np.linalg.solve(

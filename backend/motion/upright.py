@@ -12,13 +12,14 @@ from backend.body.keypoint_fit.landmarks import FEET, INDEX, SOURCES, TRUNK
 from backend.clips.records import Track
 from backend.results import Camera
 
-# Standard deviations, as slopes: of a camera's roll and pitch about level; of a person about upright, sideways and forward.  Nobody
-# leans sideways for long, but people lean forward, and MediaPipe's depth of a body that faces the camera is its worst
+# Standard deviations, as slopes: of a camera's roll and pitch about level; of a person about upright, sideways and
+# forward.  Nobody leans sideways for long, but people lean forward, and MediaPipe's depth is worst of bodies that
+# face the camera
 _CAMERA = np.tan(np.deg2rad([3.0, 10.0]))
 _SIDEWAYS = np.tan(np.deg2rad(3.0))
 _FORWARD = np.tan(np.deg2rad(8.0))
 _ENOUGH = 30.0  # good rows of a person that count for one; more do not tell more, they err alike
-_STRAIGHT = (0.85, 0.97)  # cosines between thigh and shin, trunk and leg: bent below, straight above
+_STRAIGHT = (0.6, 0.85)  # cosines between thigh and shin, trunk and leg: bent below, straight above
 
 
 @dataclass(frozen=True)
