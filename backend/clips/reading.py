@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from backend.people.appearance import SIZE
+from backend.people.changes import Changes
 from backend.people.clip_detector import ClipDetector
 from backend.people.person import DetectedPerson
 from backend.people.tracking import Tracker
@@ -39,8 +40,8 @@ class ClipReader:
     """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
 
     A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
-    `keypoints3d`, `looks`, the bodies of `FirstGuess`; `tracker.*`, the tracker after it; `lost`, (L,)
-    texts, all that could not be used so far.
+    `keypoints3d`, `looks`, the bodies of `FirstGuess`; `tracker.*`, `changes.*`, the state of both after it; `lost`,
+    (L,) texts, all that could not be used so far.
     """
 
     def __init__(
@@ -50,17 +51,24 @@ class ClipReader:
         detector: ClipDetector,
         guess: FirstGuess,
         last: Arrays | None,
+        fps: float = 30.0,
+        step: int = 1,
     ) -> None:
+        """last: what the journal ends with.  fps: of the clip.  step: every so many frames are read."""
         self._clip = clip
         self._camera = camera
         self._detector = detector
         self._guess = guess
         self._last = last or {}
-        state = {k.removeprefix("tracker."): v for k, v in self._last.items() if k.startswith("tracker.")}
-        self._tracker = Tracker.from_state(state) if state else Tracker()
+        tracker, changes = self._state("tracker."), self._state("changes.")
+        self._tracker = Tracker.from_state(tracker, fps, step) if tracker else Tracker(fps, step)
+        self._changes = Changes.from_state(changes) if changes else Changes()
         start = int(self._last["numbers"][-1]) + 1 if last else 0
         self._frames = clip.frames(start)
         self._scanned = bool(last)
+
+    def _state(self, prefix: str) -> Arrays:
+        return {k.removeprefix(prefix): v for k, v in self._last.items() if k.startswith(prefix)}
 
     def close(self) -> None:
         """Close the file."""
@@ -77,7 +85,10 @@ class ClipReader:
         for frame in self._frames:
             on_frame(len(numbers), "detect")
             expected = self._tracker.predictions(frame.number)
-            people = self._detector.detect_next(frame.pixels, expected, frame.number, full=not self._scanned)
+            self._changes.update(frame.pixels)
+            people = self._detector.detect_next(
+                frame.pixels, expected, frame.number, full=not self._scanned, changes=self._changes
+            )
             self._scanned = True
             ids, looks = self._tracker.update(frame.number, frame.pixels, people)
             found += [
@@ -96,6 +107,7 @@ class ClipReader:
         guessed = self._guess.bodies(rows, pictures, self._last)
         rows.pop("picture")
         state = {f"tracker.{name}": value for name, value in self._tracker.state().items()}
+        state |= {f"changes.{name}": value for name, value in self._changes.state().items()}
         lost = np.array(self._clip.lost, dtype=str)
         self._last = {"numbers": np.array(numbers, np.int64), **rows, **guessed, **state, "lost": lost}
         return self._last

@@ -124,7 +124,9 @@ class ClipRun:
             last = self._journal.read(self._journal.count - 1) if self._journal.count else None
             guess = guess_for(self._recoverer, self.camera)
             detector = self._recoverer.clip_detector()
-            self._reader = ClipReader(self._clip, self.camera, detector, guess, last)
+            self._reader = ClipReader(
+                self._clip, self.camera, detector, guess, last, float(self.info.fps), self.job.step
+            )
         chunk = self._read(on_progress)
         if chunk is not None:
             return [chunk]
