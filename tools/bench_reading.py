@@ -3,7 +3,8 @@
 Nothing is fitted.  *visible*: frames in which at least half of a person's joints are in the picture and hidden by
 nobody and nothing; *missed*: of those, without a find; *found hidden*: finds where less than half is visible.  *limb*:
 elbows, wrists, knees and ankles of finds, mean distance to the truth where a landmark counts (visibility over 0.5), in
-% of the body's height; *wild*: share of them more than 15 % away, and in which frames.  *ms*: processor time per frame, of all threads.
+% of the body's height; *wild*: share of them more than 15 % away, and in which frames.  *ms*: processor time per frame,
+of all threads.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _WILD = 0.15
 
 class NoBodies:
     """Stands in for `FirstGuess` where nothing is fitted."""
+
+    looks = False
 
     def bodies(self, rows: Any, pixels: Any, before: Any) -> dict[str, np.ndarray]:
         return {}

@@ -151,7 +151,7 @@ class ClipRun:
 
         chunk = self._reader.next_chunk(on_frame)
         if chunk is None:  # how the clip ends may be known only now
-            self._lost = list(dict.fromkeys([*self._lost, *self._clip.lost]))
+            self._lost = list(dict.fromkeys([*self._lost, *self._reader.lost]))
             return None
         self._journal.append(chunk)
         self._replayed += 1

@@ -17,15 +17,15 @@ class Changes:
     """Remembers the last frame, small and grey.  All it knows is in `state`."""
 
     def __init__(self) -> None:
-        self._last = np.zeros((0, 0), np.uint8)
-        self._change = np.zeros((0, 0), np.float32)
+        self._last: np.ndarray = np.zeros((0, 0), np.uint8)
+        self._change: np.ndarray = np.zeros((0, 0), np.float32)
 
     def update(self, pixels: np.ndarray) -> None:
         """pixels: uint8 RGB (H, W, 3) of the next frame."""
         height, width = pixels.shape[:2]
         scale = _LONG / max(height, width)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        small = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        small: np.ndarray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         if small.shape == self._last.shape:
             moved = small.astype(np.float32) - self._last
             moved -= np.median(moved)  # the light may change everywhere

@@ -27,7 +27,7 @@ LOST_EVERY = 3  # frames between looks for somebody who is hidden
 RECENT = 0.7  # s after which who is hidden is not looked for in every frame any more
 _ODD = 0.25  # `misfit` of a pose that may be another's in part
 _BETTER = 0.08  # by so much another look must fit better to be taken
-_SHIFTS = (0.08, 0.16)  # sides of a region by which it moves away from others
+_SHIFT = 0.12  # sides of a region by which it moves away from others
 _NEAR = 0.8  # sizes between a pose and where it was expected
 _SAME = 0.3  # sizes between two poses of one person
 _THREADS = 2
@@ -109,7 +109,7 @@ class ClipDetector(MediaPipeDetector):
         self, picture: Picture, expected: list[Expected], seen: list[Candidate | None]
     ) -> None:
         """Where two are close together, the landmarks of one may jump to the other: then a region that leaves the
-        other out is tried, and what is more like the person is taken."""
+        other out is tried, and one that is found anew; of all that, what is most like the person is taken."""
         for k, one in enumerate(expected):
             first = seen[k]
             if not one.lately or (first is not None and one.misfit(first) < _ODD):
@@ -117,7 +117,8 @@ class ClipDetector(MediaPipeDetector):
             near = [other for m, other in enumerate(expected) if m != k and _close(one.region, other.region)]
             if not near:
                 continue
-            regions = [_apart(one.region, near, shift) for shift in _SHIFTS]
+            anew = self._finder.find(picture, *self._crop(one))
+            regions = [_apart(one.region, near), *(region for region in anew if _inside(region, one))]
             others = [other for m, other in enumerate(seen) if m != k and other is not None]
             fitting = [_fitting(other, one) for other in self._read(picture, regions)]
             new = [other for other in fitting if other is not None and not _same_as(other, others)]
@@ -242,11 +243,11 @@ def _close(one: Region, other: Region) -> bool:
     return bool(np.hypot(one.x - other.x, one.y - other.y) < 0.5 * max(one.side, other.side))
 
 
-def _apart(region: Region, others: list[Expected], shift: float) -> Region:
+def _apart(region: Region, others: list[Expected]) -> Region:
     """Moved to the side where the others are not, and smaller by as much."""
     nearest = min(others, key=lambda other: abs(other.region.x - region.x)).region
     away = -1.0 if nearest.x > region.x else 1.0
-    return region.moved(np.array([away * shift * region.side, 0.0])).enlarged(1 - shift)
+    return region.moved(np.array([away * _SHIFT * region.side, 0.0])).enlarged(1 - _SHIFT)
 
 
 def _taken(one: Candidate, found: list[Candidate]) -> bool:
