@@ -25,7 +25,9 @@ class Changes:
         height, width = pixels.shape[:2]
         scale = _LONG / max(height, width)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        small: np.ndarray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        small: np.ndarray = cv2.cvtColor(
+            cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
+        )
         if small.shape == self._last.shape:
             moved = small.astype(np.float32) - self._last
             moved -= np.median(moved)  # the light may change everywhere

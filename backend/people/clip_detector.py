@@ -174,7 +174,7 @@ class ClipDetector(MediaPipeDetector):
                 inside = ((one.points[:, :2] > (x, y)) & (one.points[:, :2] < (x + w, y + h))).all(1)
                 if inside.mean() < 0.85 or one.size < 0.10 * w:
                     continue
-            again = self._again(picture, one)
+            again = self._again(picture, one, found_whole=(w, h) == (width, height))
             if again is not None and not _taken(again, found):
                 new.append(self._readers[0].read(picture, again.region) or again)
         return new
@@ -195,12 +195,22 @@ class ClipDetector(MediaPipeDetector):
                 return places[moving]
         return places[turn(looks, len(places))]
 
-    def _again(self, picture: Picture, one: Candidate) -> Candidate | None:
-        """A second look at a newcomer: a real person is found again in the same place, and more precisely."""
-        regions = self._finder.find(picture, *self._crop(one))
-        again = [other for other in self._read(picture, regions) if other is not None]
-        same = [other for other in again if other.distance(one) < 0.25 * one.size and other.score > MIN_SCORE]
-        return min(same, key=lambda other: other.distance(one), default=None)
+    def _again(self, picture: Picture, one: Candidate, found_whole: bool) -> Candidate | None:
+        """A second look at a newcomer: a real person is found again in the same place, and more precisely.
+
+        found_whole: in the whole picture, where less is taken for a person than in a tile; the landmark network's own
+        second look is enough then.
+        """
+
+        def same(again: list[Candidate | None], away: float) -> Candidate | None:
+            sure = [o for o in again if o is not None and o.score > MIN_SCORE]
+            near = [o for o in sure if o.distance(one) < away * one.size]
+            return min(near, key=lambda other: other.distance(one), default=None)
+
+        found = same(self._read(picture, self._finder.find(picture, *self._crop(one))), 0.25)
+        if found is None and found_whole:
+            found = same(self._read(picture, [one.region]), 0.5)
+        return found
 
     def _read(self, picture: Picture, regions: list[Region]) -> list[Candidate | None]:
         """The landmarks in each region, side by side."""
