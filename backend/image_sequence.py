@@ -8,6 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
+
 from backend.errors import BadInput
 from backend.media import load_image
 
@@ -84,7 +87,7 @@ class SequenceClip:
         kind = files[0][1].suffix.lower().lstrip(".")
         self.info: ClipInfo = ClipInfo(str(path), "sequence", width, height, fps, count, True, begin, kind)
 
-    def frames(self, start: int = 0) -> Iterator[ClipFrame]:
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
         """See `backend.video.Clip.frames`."""
         from backend.video import ClipFrame
 
@@ -106,8 +109,18 @@ class SequenceClip:
                 size = f"{pixels.shape[1]} x {pixels.shape[0]}"
                 self._lose(f"{file.name} has {size} pixels, the first picture has not, and is left out.")
                 continue
-            yield ClipFrame(number, float(number / self.info.fps), pixels)
+            yield ClipFrame(number, float(number / self.info.fps), _shrunk(pixels, long_side))
 
     def _lose(self, sentence: str) -> None:
         if sentence not in self.lost:
             self.lost.append(sentence)
+
+
+def _shrunk(pixels: np.ndarray, long_side: int | None) -> np.ndarray:
+    """At most `long_side` px wide and high."""
+    height, width = pixels.shape[:2]
+    scale = 1.0 if long_side is None else long_side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -38,7 +38,7 @@ class ClipInfo:
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright."""
+    """number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright, perhaps smaller than the clip's."""
 
     number: int
     time: float
@@ -51,8 +51,11 @@ class Clip(Protocol):
     info: ClipInfo
     lost: list[str]
 
-    def frames(self, start: int = 0) -> Iterator[ClipFrame]:
-        """Frames first, first + step, … to last; those before `start` are skipped, the rest is bit by bit the same."""
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
+        """Frames first, first + step, … to last; those before `start` are skipped, the rest is bit by bit the same.
+
+        long_side: px; larger frames come smaller.
+        """
         ...
 
 
@@ -106,7 +109,7 @@ class VideoClip:
                     "The file is damaged or cut off: copy or export it again.",
                 )
             self._begin = _time(start)
-            height, width = _upright(start).shape[:2]
+            width, height = _size(start)
             codec = stream.codec_context.name
             count, exact = self._count(container, stream)
         self.info = ClipInfo(str(path), "video", width, height, self._fps, count, exact, 1, codec)
@@ -145,7 +148,7 @@ class VideoClip:
             return max(by_time, 1), bool(stream.frames)
         return max(int(stream.frames), 1), bool(stream.frames)
 
-    def frames(self, start: int = 0) -> Iterator[ClipFrame]:
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
         """See `Clip.frames`."""
         wanted = self._first + -(-max(start - self._first, 0) // self._step) * self._step
         with self._open() as container:
@@ -156,12 +159,12 @@ class VideoClip:
             ):  # less than a second is quicker decoded than sought
                 found = self._seek(container, stream, wanted)
                 if found is not None:
-                    yield from self._numbered(found, wanted)
+                    yield from self._numbered(found, wanted, long_side)
                     return
         with self._open() as container:
             stream = _video_stream(container, self._path)
             stream.thread_type = "AUTO"
-            yield from self._numbered(_decoded(container, stream), wanted)
+            yield from self._numbered(_decoded(container, stream), wanted, long_side)
 
     def _seek(self, container: Any, stream: Any, wanted: int) -> Iterator[Any] | None:
         """Decoded frames from some time before `wanted` on; None where this file cannot do that."""
@@ -181,21 +184,21 @@ class VideoClip:
                 return _chained(one, frames)
         return None
 
-    def _numbered(self, decoded: Iterator[Any], wanted: int) -> Iterator[ClipFrame]:
+    def _numbered(self, decoded: Iterator[Any], wanted: int, long_side: int | None) -> Iterator[ClipFrame]:
         shown: tuple[Any, Fraction] | None = None  # the frame on the screen, and its time since the first
         number, order = 0, 0
         for one in decoded:
             broken = one is None
             if broken:
                 if shown is not None:
-                    yield from self._show(shown, number, shown[1] + 1 / self._fps, wanted)
+                    yield from self._show(shown, number, shown[1] + 1 / self._fps, wanted, long_side)
                 shown = None
                 continue
             time = _time(one)
             since = Fraction(order) / self._fps if time is None or self._begin is None else time - self._begin
             order += 1
             if shown is not None:
-                yield from self._show(shown, number, since, wanted)
+                yield from self._show(shown, number, since, wanted, long_side)
                 number = max(number, self._number_at(since))
             else:
                 gap = self._number_at(since)
@@ -209,7 +212,7 @@ class VideoClip:
             one, since = shown
             length = Fraction(one.duration or 0) * (one.time_base or 0)
             end = since + (length if 0 < length < 10 else 1 / self._fps)
-            yield from self._show(shown, number, end, wanted)
+            yield from self._show(shown, number, end, wanted, long_side)
             number = max(number + 1, self._number_at(end))
         expected = self.info.frame_count if self._last is None else min(self._last + 1, self.info.frame_count)
         if self.info.exact and number < expected - 1:
@@ -221,7 +224,7 @@ class VideoClip:
         return max(int(-((-(since * self._fps - Fraction(1, 2))) // 1)), 0)
 
     def _show(
-        self, shown: tuple[Any, Fraction], number: int, until: Fraction, wanted: int
+        self, shown: tuple[Any, Fraction], number: int, until: Fraction, wanted: int, long_side: int | None
     ) -> Iterator[ClipFrame]:
         """The numbers at which `shown` is on the screen, as far as they are wanted."""
         one, since = shown
@@ -230,8 +233,8 @@ class VideoClip:
             if n < wanted or (n - self._first) % self._step or (self._last is not None and n > self._last):
                 continue
             if pixels is None:
-                pixels = _upright(one)
-                if pixels.shape[:2] != (self.info.height, self.info.width):
+                pixels = _upright(one, long_side)
+                if _size(one) != (self.info.width, self.info.height):
                     self._tell(f"Frame {n} of {self._path.name} has another size and is left out.")
                     return
             yield ClipFrame(n, float(n / self._fps), pixels)
@@ -294,7 +297,24 @@ def _time(frame: Any) -> Fraction | None:
     return None if frame.pts is None or frame.time_base is None else frame.pts * Fraction(frame.time_base)
 
 
-def _upright(frame: Any) -> np.ndarray:
-    pixels = frame.to_ndarray(format="rgb24")
-    turns = round((frame.rotation or 0) / 90) % 4
+def _turns(frame: Any) -> int:
+    return round((frame.rotation or 0) / 90) % 4
+
+
+def _size(frame: Any) -> tuple[int, int]:
+    """Width and height of the upright picture."""
+    return (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
+
+
+def _upright(frame: Any, long_side: int | None = None) -> np.ndarray:
+    more: dict[str, Any] = {}
+    scale = 1.0 if long_side is None else long_side / max(frame.width, frame.height)
+    if scale < 1:  # while the colours are converted: large frames are never there as RGB
+        more = {
+            "width": round(frame.width * scale),
+            "height": round(frame.height * scale),
+            "interpolation": "AREA",
+        }
+    pixels = frame.to_ndarray(format="rgb24", **more)
+    turns = _turns(frame)
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

@@ -34,6 +34,8 @@ def guess_for(recoverer: Any, camera: Camera) -> FirstGuess:
 class KeypointGuess:
     """See `FirstGuess`."""
 
+    looks = False
+
     def __init__(self, body: BodyModel, camera: Camera) -> None:
         self._skeleton = Skeleton(body)
         self._camera = camera
@@ -95,6 +97,8 @@ def _last_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 class NetworkGuess:
     """See `FirstGuess`.  A network needs no start, and its answers are what is smoothed at the end."""
+
+    looks = True
 
     def __init__(self, model: Any, camera: Camera) -> None:
         self._model, self._camera = model, camera

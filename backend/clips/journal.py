@@ -22,7 +22,7 @@ import numpy as np
 from backend.errors import BadInput, RecoverMeshError
 from backend.export.files import atomic_path
 
-VERSION = 2  # rises when chunks made by an older program must not be continued
+VERSION = 3  # rises when chunks made by an older program must not be continued
 _HEADER = "journal.json"
 Arrays = dict[str, np.ndarray]
 

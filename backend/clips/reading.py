@@ -7,8 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from backend.clips.ahead import Ahead
 from backend.people.appearance import SIZE
+from backend.people.changes import Changes
 from backend.people.clip_detector import ClipDetector
+from backend.people.mediapipe_detector import WORKING_SIDE
 from backend.people.person import DetectedPerson
 from backend.people.tracking import Tracker
 from backend.results import Camera
@@ -22,11 +25,16 @@ class FrameSource(Protocol):
 
     lost: list[str]
 
-    def frames(self, start: int = 0) -> Iterator[Any]: ...
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[Any]: ...
 
 
 class FirstGuess(Protocol):
-    """Bodies of a chunk's rows while the clip is read, warm-started by what the chunk before left."""
+    """Bodies of a chunk's rows while the clip is read, warm-started by what the chunk before left.
+
+    looks: whether the pictures are looked at, in full size; else none are kept.
+    """
+
+    looks: bool
 
     def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
         """rows: `frame`, `person` (N,) and the detections.  pixels: the chunk's pictures by `picture` (N,).
@@ -39,8 +47,8 @@ class ClipReader:
     """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
 
     A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
-    `keypoints3d`, `looks`, the bodies of `FirstGuess`; `tracker.*`, the tracker after it; `lost`, (L,)
-    texts, all that could not be used so far.
+    `keypoints3d`, `looks`, the bodies of `FirstGuess`; `tracker.*`, `changes.*`, the state of both after it; `lost`,
+    (L,) texts, all that could not be used so far.
     """
 
     def __init__(
@@ -50,23 +58,29 @@ class ClipReader:
         detector: ClipDetector,
         guess: FirstGuess,
         last: Arrays | None,
+        fps: float = 30.0,
+        step: int = 1,
     ) -> None:
-        self._clip = clip
+        """last: what the journal ends with.  fps: of the clip.  step: every so many frames are read."""
+        self.lost: tuple[str, ...] = ()  # what could not be used so far
         self._camera = camera
         self._detector = detector
         self._guess = guess
         self._last = last or {}
-        state = {k.removeprefix("tracker."): v for k, v in self._last.items() if k.startswith("tracker.")}
-        self._tracker = Tracker.from_state(state) if state else Tracker()
+        tracker, changes = self._state("tracker."), self._state("changes.")
+        self._tracker = Tracker.from_state(tracker, fps, step) if tracker else Tracker(fps, step)
+        self._changes = Changes.from_state(changes) if changes else Changes()
         start = int(self._last["numbers"][-1]) + 1 if last else 0
-        self._frames = clip.frames(start)
+        # who looks at nothing but what the detector sees needs no larger frames than it does
+        self._frames = Ahead(clip.frames(start, None if guess.looks else WORKING_SIDE), clip.lost)
         self._scanned = bool(last)
+
+    def _state(self, prefix: str) -> Arrays:
+        return {k.removeprefix(prefix): v for k, v in self._last.items() if k.startswith(prefix)}
 
     def close(self) -> None:
         """Close the file."""
-        close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
+        self._frames.close()
 
     def next_chunk(self, on_frame: Callable[[int, str], None]) -> Arrays | None:
         """on_frame: called with the frames done in this chunk and the stage that begins; may raise to give up."""
@@ -74,21 +88,22 @@ class ClipReader:
         found: list[tuple[int, int, int, DetectedPerson, np.ndarray]] = []
         pictures: list[np.ndarray] = []
         on_frame(0, "decode")
-        for frame in self._frames:
+        while len(numbers) < CHUNK_FRAMES:
+            frame = self._frames.next(lambda: on_frame(len(numbers), "decode"))
+            if frame is None:
+                break
             on_frame(len(numbers), "detect")
-            expected = self._tracker.predictions(frame.number)
-            people = self._detector.detect_next(frame.pixels, expected, frame.number, full=not self._scanned)
-            self._scanned = True
-            ids, looks = self._tracker.update(frame.number, frame.pixels, people)
+            ids, looks, people = self._look(frame)
             found += [
                 (frame.number, k, len(numbers), one, look)
                 for k, one, look in zip(ids, people, looks, strict=True)
             ]
             numbers.append(frame.number)
-            pictures.append(frame.pixels)
-            if len(numbers) == CHUNK_FRAMES:
-                break
-            on_frame(len(numbers), "decode")
+            if self._guess.looks:
+                pictures.append(frame.pixels)
+            if len(numbers) < CHUNK_FRAMES:
+                on_frame(len(numbers), "decode")
+        self.lost = self._frames.lost
         if not numbers:
             return None
         on_frame(len(numbers), "fit")
@@ -96,9 +111,27 @@ class ClipReader:
         guessed = self._guess.bodies(rows, pictures, self._last)
         rows.pop("picture")
         state = {f"tracker.{name}": value for name, value in self._tracker.state().items()}
-        lost = np.array(self._clip.lost, dtype=str)
+        state |= {f"changes.{name}": value for name, value in self._changes.state().items()}
+        lost = np.array(self.lost, dtype=str)
         self._last = {"numbers": np.array(numbers, np.int64), **rows, **guessed, **state, "lost": lost}
         return self._last
+
+    def _look(self, frame: Any) -> tuple[list[int], list[np.ndarray], list[DetectedPerson]]:
+        """Ids, clothes and detections of everybody in a frame."""
+        scale = frame.pixels.shape[1] / self._camera.width
+        expected = self._tracker.predictions(frame.number)
+        self._changes.update(frame.pixels)
+        people = self._detector.detect_next(
+            frame.pixels,
+            expected,
+            frame.number,
+            scale=scale,
+            full=not self._scanned,
+            changes=self._changes,
+        )
+        self._scanned = True
+        ids, looks = self._tracker.update(frame.number, frame.pixels, people, scale)
+        return ids, looks, people
 
 
 def _rows(found: list[tuple[int, int, int, DetectedPerson, np.ndarray]]) -> Arrays:

@@ -124,7 +124,9 @@ class ClipRun:
             last = self._journal.read(self._journal.count - 1) if self._journal.count else None
             guess = guess_for(self._recoverer, self.camera)
             detector = self._recoverer.clip_detector()
-            self._reader = ClipReader(self._clip, self.camera, detector, guess, last)
+            self._reader = ClipReader(
+                self._clip, self.camera, detector, guess, last, float(self.info.fps), self.job.step
+            )
         chunk = self._read(on_progress)
         if chunk is not None:
             return [chunk]
@@ -149,7 +151,7 @@ class ClipRun:
 
         chunk = self._reader.next_chunk(on_frame)
         if chunk is None:  # how the clip ends may be known only now
-            self._lost = list(dict.fromkeys([*self._lost, *self._clip.lost]))
+            self._lost = list(dict.fromkeys([*self._lost, *self._reader.lost]))
             return None
         self._journal.append(chunk)
         self._replayed += 1

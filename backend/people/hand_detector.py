@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.people.mediapipe_detector import WORKING_SIDE, _quiet
+from backend.people.mediapipe_detector import WORKING_SIDE, quiet
 from backend.people.person import DetectedPerson
 from backend.people.task_bundle import require_mediapipe
 from backend.people.tiles import tiles
@@ -26,7 +26,7 @@ class HandDetector:
         require_mediapipe()
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _quiet():
+        with quiet():
             from mediapipe.python.solutions.hands import Hands
 
             self._hands: Any = Hands(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from backend.people.candidates import NOSE, TORSO, Candidate, merge
 from backend.people.person import DetectedPerson
+from backend.people.pose_networks import POSES_PER_RUN, quiet
 from backend.people.task_bundle import pose_bundle
 from backend.people.tiles import tiles
 
@@ -20,7 +18,6 @@ CROP_MARGIN = 1.35  # of the landmarks' box, for the second look
 MIN_CROP = 320  # px: smaller crops are enlarged, the networks were trained on people of this size
 MIN_SCORE = 0.6  # mean visibility of nose, shoulders and hips
 TALL = 0.6  # of the picture's height: larger than anybody whom only a tile shows
-_POSES_PER_RUN = 6
 
 
 class MediaPipeDetector:
@@ -39,13 +36,13 @@ class MediaPipeDetector:
         options = vision.PoseLandmarkerOptions(
             # bytes, not a path: MediaPipe does not open paths with every letter on Windows
             base_options=BaseOptions(model_asset_buffer=bundle.read_bytes()),
-            num_poses=_POSES_PER_RUN,
+            num_poses=POSES_PER_RUN,
             min_pose_detection_confidence=0.5,
             min_pose_presence_confidence=0.5,
             running_mode=vision.RunningMode.IMAGE,
         )
         self._mediapipe: Any = mediapipe
-        with _quiet():
+        with quiet():
             self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
             # the networks load at the first picture, and say so: let it be this one
             self._look(np.zeros((MIN_CROP, MIN_CROP, 3), np.uint8), 0, 0, MIN_CROP, MIN_CROP)
@@ -127,6 +124,7 @@ class MediaPipeDetector:
             keypoints2d=points.astype(np.float32),
             keypoints3d=one.world.astype(np.float32),
             keypoint_set="blazepose33",
+            around=one.region.scaled(1 / scale).array(),
         )
 
 
@@ -140,17 +138,3 @@ def working_copy(image: np.ndarray) -> tuple[np.ndarray, float]:
         return image, scale
     size = (round(width * scale), round(height * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what MediaPipe's C++ side writes to the standard error away; Python's own messages come afterwards."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

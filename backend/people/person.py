@@ -23,6 +23,7 @@ class DetectedPerson:
     )  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
     keypoint_set: str
     side: str = ""  # of a hand: "left" or "right"
+    around: np.ndarray | None = None  # (4,) `Region.array` in px: where to look in the next frame
 
 
 class PersonDetector(Protocol):

@@ -121,7 +121,10 @@ def test_an_empty_tracker_has_a_state_too():
     assert tracker.predictions(1) == []
 
 
-def come_back(colour, away=LOST_AFTER + 30):
+LONG = round(30 * LOST_AFTER) + 30
+
+
+def come_back(colour, away=LONG):
     clip = Clip()
     for t in range(20):
         clip.see([(100 + 5 * t, RED)])
