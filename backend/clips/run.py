@@ -17,7 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from backend.clips.finish import Finish, finish, people_of
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.clips.camera_track import CameraTrack
+from backend.clips.finish import Finish, finish, people_of, refocused
 from backend.clips.guess import guess_for
 from backend.clips.job import ClipJob
 from backend.clips.journal import Arrays, Journal, JournalLock
@@ -27,6 +30,8 @@ from backend.clips.results import Results
 from backend.errors import BadInput
 from backend.fingerprint import fingerprint
 from backend.models.keypoint_fit import KeypointFitModel
+from backend.motion.foot_lock import sole_heights
+from backend.motion.matchmove import Matchmove
 from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
 from backend.results import Camera
 from backend.video import open_clip
@@ -40,7 +45,10 @@ OnProgress = Callable[[ClipProgress], None]
 
 
 class ClipRun:
-    """Opens the clip and its journal.  Raises BadInput: what `open_clip` raises, `job_running`, `hands_in_clips`."""
+    """Opens the clip and its journal.
+
+    Raises BadInput: what `open_clip` and `CameraTrack` raise, `job_running`, `hands_in_clips`.
+    """
 
     def __init__(self, job: ClipJob, recoverer: Recoverer) -> None:
         self.job = job
@@ -60,7 +68,18 @@ class ClipRun:
             job = self.job = replace(job, fps="")  # it has its own, what is given changes nothing
         width, height = self.info.width, self.info.height
         focal = job.focal_px or DEFAULT_FOCAL_PER_LONG_SIDE * max(width, height)
-        self.camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+        # frames are always read with this one, whatever is known of the camera's way: the journal then serves any
+        self._reading = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+        self.camera = self._reading  # of the results
+        end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
+        self.moving: CameraTrack | None = None
+        if job.camera:
+            self.moving = CameraTrack.load(Path(job.camera)).fitted(
+                width, height, job.first, max(end, job.first)
+            )
+            self.camera = self.moving.typical(width, height)
+        self._provisional_world = World(scale=job.scene_scale or 1.0)
+        self._scale_guessed = False
         self._fingerprint = fingerprint(job.source)
         out = Path(job.out)
         self._lock = JournalLock(out)
@@ -69,7 +88,8 @@ class ClipRun:
         except BaseException:
             self._lock.release()
             raise
-        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}")
+        way = "" if self.moving is None else f" {self.moving.digest}"
+        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}{way}")
         self.finished_before = self._results.done
         self._recoverer = recoverer
         self._reader: ClipReader | None = None
@@ -83,7 +103,6 @@ class ClipRun:
         self.resumed = _frames_done(last, job)
         self._frames_done = self.resumed
         self._lost: list[str] = [] if last is None else [str(text) for text in last["lost"]]
-        end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
         self.total = max((end - job.first) // job.step + 1, 1)
 
     @property
@@ -122,9 +141,9 @@ class ClipRun:
             return [self._replay(on_progress)]
         if self._reader is None:
             last = self._journal.read(self._journal.count - 1) if self._journal.count else None
-            guess = guess_for(self._recoverer, self.camera)
+            guess = guess_for(self._recoverer, self._reading)
             detector = self._recoverer.clip_detector()
-            self._reader = ClipReader(self._clip, self.camera, detector, guess, last)
+            self._reader = ClipReader(self._clip, self._reading, detector, guess, last)
         chunk = self._read(on_progress)
         if chunk is not None:
             return [chunk]
@@ -168,7 +187,9 @@ class ClipRun:
         def rows(name: str) -> np.ndarray:
             return np.concatenate([chunk[name] for chunk in chunks])
 
-        person, betas = rows("person"), rows("betas")
+        person, betas, poses, trans = rows("person"), rows("betas"), rows("poses"), rows("trans")
+        if self.moving is not None and len(person):
+            poses, trans = self._in_common(poses, betas, trans, rows("frame"))
         ids, index = np.unique(person, return_index=True)
         count = len(person)
         return ClipChunk(
@@ -177,15 +198,32 @@ class ClipRun:
             betas=betas[index],
             frames=rows("frame"),
             person=person,
-            poses=rows("poses"),
-            trans=rows("trans"),
+            poses=poses,
+            trans=trans,
             confidence=rows("confidence"),
             filled=np.zeros(count, bool),
             contacts=np.zeros((count, 2), bool),
             reprojection_px=rows("reprojection_px"),
-            world=World(),
+            world=self._provisional_world,
             lost=self._news(),
         )
+
+    def _in_common(
+        self, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray, frames: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Poses and places of rows in the common frame; the first rows say how large the scene is, for now."""
+        assert self.moving is not None
+        skeleton = Skeleton(self.body)
+        state = State(rot.exp(poses), betas, trans)
+        state = refocused(skeleton, state, self._reading, self.moving, frames)
+        if not self._scale_guessed:
+            self._scale_guessed = True
+            matchmove = Matchmove(self.moving, self.job.scene_scale)
+            soles = sole_heights(skeleton, float(self.body.v_template[:, 1].min()))
+            matchmove.begin(skeleton, soles, [frames], [state])
+            self._provisional_world = World(scale=matchmove.scale)
+        state = self.moving.view(frames, self._provisional_world.scale).common(skeleton, state)
+        return rot.log(state.rotations), state.trans
 
     def _news(self) -> tuple[str, ...]:
         """What was lost since the last chunk that told."""
@@ -219,10 +257,11 @@ class ClipRun:
             self.job,
             self._journal,
             self.body,
-            self.camera,
+            self._reading,
             self.info.fps,
             not isinstance(self._recoverer.model, KeypointFitModel),
             refining,
+            self.moving,
         )
         self._results.write(
             final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost

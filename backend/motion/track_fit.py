@@ -16,6 +16,7 @@ from backend.body.keypoint_fit.fit import STAGES, initial_state, observe
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.view import View
 from backend.clips.records import Track
 from backend.motion.banded import solve_banded
 from backend.motion.shape import fit_shape
@@ -49,20 +50,17 @@ class TrackFit:
 class TrackProblem:
     """The frames of one track as one problem.  `extra` may add residuals of frames first to end."""
 
-    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera) -> None:
+    def __init__(self, skeleton: Skeleton, track: Track, camera: Camera, view: View | None = None) -> None:
+        """view: of every row, where the camera moves; states are then in its common frame."""
         self.skeleton = skeleton
         self.track = track
-        self.observed = _observations(track, camera)
+        self.observed = _observations(track, camera, view)
         self._known = self.observed.known
         self.extra: Extra | None = None
 
     def part(self, first: int, end: int) -> Observations:
         """Observations of frames first <= t < end."""
-        fields = {
-            name: getattr(self.observed, name)[first:end]
-            for name in ("uv", "seen", "directions", "known", "balance", "size")
-        }
-        return replace(self.observed, **fields)
+        return self.observed.rows(slice(first, end))
 
     def problem(self, first: int, end: int) -> Problem:
         return Problem(self.skeleton, self.part(first, end), unseen=_UNSEEN)
@@ -142,11 +140,12 @@ def fit_track(
     smooth: Smoothness,
     start: State,
     *,
+    view: View | None = None,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
     """start: of every frame, see `start_state`.  Returns the problem, for further terms, and the state."""
-    problem = TrackProblem(skeleton, track, camera)
+    problem = TrackProblem(skeleton, track, camera, view)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
@@ -247,14 +246,14 @@ def _moved(state: State, step: np.ndarray) -> State:
     return State(state.rotations @ rot.exp(turn), state.betas, state.trans + step[:, 3 * joints :])
 
 
-def _observations(track: Track, camera: Camera) -> Observations:
+def _observations(track: Track, camera: Camera, view: View | None) -> Observations:
     """Of every row; rows without a sight say nothing at all."""
     points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
     seen = np.nonzero(track.seen)[0]
     if len(seen):
         nearest = _nearest(seen, len(track))
         points, world = points[nearest], world[nearest]
-    observed = observe(points, world, camera)
+    observed = observe(points, world, camera, view)
     hidden = ~track.seen
     observed.seen[hidden] = 0
     observed.known[hidden] = 0
@@ -269,15 +268,26 @@ def _nearest(seen: np.ndarray, count: int) -> np.ndarray:
     return np.where(np.abs(seen[before] - rows) <= np.abs(seen[after] - rows), seen[before], seen[after])
 
 
-def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State | None = None) -> State:
+def start_state(
+    skeleton: Skeleton,
+    track: Track,
+    camera: Camera,
+    guessed: State | None = None,
+    view: View | None = None,
+) -> State:
     """A start for every row: `guessed`, the bodies of the rows that were seen, in order; between them interpolated.
+
+    guessed is in the camera frame of each row; with the `view` of every row, what comes back is in the common frame.
 
     So are those that are turned over for a moment: nobody is, but a detector that exchanges left and right says so.
     """
     seen = np.nonzero(track.seen)[0]
     if guessed is None:
-        observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera)
+        seeing = None if view is None else view[seen]
+        observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera, seeing)
         guessed = initial_state(skeleton, track.keypoints3d[seen], observed)
+    elif view is not None:
+        guessed = view[seen].common(skeleton, guessed)
     sure = ~turned_over(guessed)
     if sure.any():
         seen = seen[sure]

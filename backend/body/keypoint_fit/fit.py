@@ -23,6 +23,7 @@ from backend.body.keypoint_fit.landmarks import (
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
+from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.people.person import DetectedPerson
@@ -127,9 +128,12 @@ def _crouching(skeleton: Skeleton, standing: State) -> State:
     return State(rotations, standing.betas, standing.trans)
 
 
-def observe(points: np.ndarray, world: np.ndarray, camera: Camera) -> Observations:
-    """points: (B, 33, 3) x px, y px, visibility.  world: (B, 33, 3) m, the 3D keypoints.  Raises BadInput
-    `bad_keypoints`."""
+def observe(points: np.ndarray, world: np.ndarray, camera: Camera, view: View | None = None) -> Observations:
+    """points: (B, 33, 3) x px, y px, visibility.  world: (B, 33, 3) m, the 3D keypoints in the camera's axes.
+
+    view: of these B rows, where the camera moves; what is observed is then in its common frame.  Raises BadInput
+    `bad_keypoints`.
+    """
     points, world = points.astype(float), world.astype(float)
     if points.shape[1:] != (33, 3) or world.shape[1:] != (33, 3) or not np.isfinite([points, world]).all():
         raise BadInput(
@@ -146,11 +150,15 @@ def observe(points: np.ndarray, world: np.ndarray, camera: Camera) -> Observatio
     inside = ((uv > -0.5) & (uv < [camera.width - 0.5, camera.height - 0.5])).all(-1)
     rising = np.clip((visibility - _SEEN[0]) / (_SEEN[1] - _SEEN[0]), 0, 1)
     seen = rising * rising * (3 - 2 * rising) * inside
+    if view is not None:  # up is known: what still leans is the detector's
+        world = world @ (view.rotation @ np.swapaxes(view.level, 1, 2))
     places, balance = _level(landmarks(world), seen)
     span = places[:, BONE_TO] - places[:, BONE_FROM]
     directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
     known = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
     directions, known = _hang_unseen_legs(directions, known)
+    if view is not None:
+        directions = directions @ view.level
     return Observations(
         uv,
         seen,
@@ -160,6 +168,7 @@ def observe(points: np.ndarray, world: np.ndarray, camera: Camera) -> Observatio
         np.array([camera.fx, camera.fy]),
         np.array([camera.cx, camera.cy]),
         _extent(uv, seen),
+        view,
     )
 
 
@@ -188,6 +197,9 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
 
     world: (B, 33, 3) m, the 3D keypoints.  The rest of the body is in its resting pose.
     """
+    focal, middle_px = observed.focal[None], observed.center[None]
+    if observed.view is not None:
+        focal, middle_px = observed.view.focal, observed.view.center
     rest = joint_priors(skeleton.names)[0]
     count = len(world)
     rotations = np.broadcast_to(rot.exp(rest), (count, len(rest), 3, 3)).copy()
@@ -205,13 +217,14 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
     center2d, center3d = (observed.uv * weight).sum(1), (places * weight).sum(1)
     spread2d = np.sqrt((((observed.uv - center2d[:, None]) ** 2) * weight).sum((1, 2)))
     spread3d = np.sqrt((((places - center3d[:, None])[..., :2] ** 2) * weight).sum((1, 2)))
-    depth = observed.focal.mean() * np.maximum(spread3d, 0.05) / np.maximum(spread2d, 1.0)
-    ray = np.concatenate([(center2d - observed.center) / observed.focal, np.ones((count, 1))], 1)
+    depth = focal.mean(1) * np.maximum(spread3d, 0.05) / np.maximum(spread2d, 1.0)
+    ray = np.concatenate([(center2d - middle_px) / focal, np.ones((count, 1))], 1)
     hips = ray * depth[:, None] - center3d  # the origin of the 3D keypoints is between the hips
     middle = skeleton.joints[[skeleton.names.index("left_hip"), skeleton.names.index("right_hip")]].mean(0)
     root = skeleton.joints[0]
     trans = hips - (root + (rotations[:, 0] @ (middle - root)))
-    return State(rotations, np.zeros((count, skeleton.joint_directions.shape[2])), trans)
+    state = State(rotations, np.zeros((count, skeleton.joint_directions.shape[2])), trans)
+    return state if observed.view is None else observed.view.common(skeleton, state)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

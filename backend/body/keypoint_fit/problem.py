@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, FEET, TRUNK, WEIGHTS
 from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, joint_priors, unseen_stiffness
+from backend.body.keypoint_fit.view import View
 
 IMAGE_WEIGHT = 40.0  # of an error as large as the person
 SHAPE_WEIGHT = 0.5
@@ -28,6 +29,7 @@ class Observations:
     camera frame; known (B, bones) 0..1, how well each direction is known;
     balance (B,) 0..1, how surely the trunk is over the feet in depth;
     focal (2,), center (2,) px; size (B,) px, the extent of what is seen.
+    view: with it, bodies and directions are in the common frame of a moving camera, and each row is seen as it says.
     """
 
     uv: np.ndarray
@@ -38,6 +40,13 @@ class Observations:
     focal: np.ndarray
     center: np.ndarray
     size: np.ndarray
+    view: View | None = None
+
+    def rows(self, at: slice | np.ndarray) -> Observations:
+        """Some of the people."""
+        names = ("uv", "seen", "directions", "known", "balance", "size")
+        view = None if self.view is None else self.view[at]
+        return replace(self, view=view, **{name: getattr(self, name)[at] for name in names})
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,9 @@ class Problem:
         return values, np.concatenate([jacobian for _, jacobian in blocks if jacobian is not None], 1)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(B, K, 3) camera frame, m -> (B, K, 2) px."""
+        """(B, K, 3) camera frame, or the common one where there is a view, m -> (B, K, 2) px."""
+        if self.observed.view is not None:
+            return self.observed.view.project(points, MIN_DEPTH)
         depth = np.maximum(points[..., 2:], MIN_DEPTH)
         return points[..., :2] / depth * self.observed.focal + self.observed.center
 
@@ -104,12 +115,16 @@ class Problem:
         value = (self.project(points) - seen.uv) * scale[..., None]
         if moved is None:
             return value.reshape(len(value), -1), None
+        focal = seen.focal
+        if seen.view is not None:
+            points, focal = seen.view.points(points), seen.view.focal[:, None]
+            moved = seen.view.rotation[:, None] @ moved
         depth = np.maximum(points[..., 2], MIN_DEPTH)
         flat = points[..., :2] / depth[..., None]
         lens = np.zeros((*points.shape[:2], 2, 3))
         lens[..., 0, 0] = lens[..., 1, 1] = 1.0
         lens[..., 2] = -flat * (points[..., 2:] > MIN_DEPTH)
-        lens *= (seen.focal[:, None] / depth[..., None, None]) * scale[..., None, None]
+        lens *= (focal[..., None] / depth[..., None, None]) * scale[..., None, None]
         return value.reshape(len(value), -1), (lens @ moved).reshape(len(value), -1, moved.shape[-1])
 
     def _bones(self, points, moved, weights):
@@ -159,15 +174,24 @@ class Problem:
         return state.betas * SHAPE_WEIGHT, jacobian
 
     def _balance(self, points, moved):
-        """Depth of the middle of hips and shoulders against that of the feet."""
+        """Depth of the middle of hips and shoulders against that of the feet; level depth where up is known."""
         weight = BALANCE_WEIGHT * self.observed.balance[:, None]
+        view = self.observed.view
+        if view is not None:
+            ahead = view.level[:, 2]
+            lead = points[:, TRUNK].mean(1) - points[:, FEET].mean(1)
+            value = (lead * ahead).sum(1, keepdims=True) * weight
+            if moved is None:
+                return value, None
+            leads = moved[:, TRUNK].mean(1) - moved[:, FEET].mean(1)
+            return value, (ahead[:, None] @ leads) * weight[..., None]
         value = (points[:, TRUNK, 2].mean(1) - points[:, FEET, 2].mean(1))[:, None] * weight
         if moved is None:
             return value, None
         return value, (moved[:, TRUNK, 2].mean(1) - moved[:, FEET, 2].mean(1))[:, None] * weight[..., None]
 
     def _stand(self, state, derive):
-        """The body's up against the camera's up, which is that of most photos."""
+        """The body's up against that of the frame: the camera's, right for most photos, or the true one."""
         root = state.rotations[:, 0]
         value = (root[..., 1] - [0.0, -1.0, 0.0]) * self._upright[:, None]
         if not derive:
