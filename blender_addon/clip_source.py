@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import properties, runtime
+from . import clip_camera, properties, runtime
 from .errors import UserError
 
 JOB_FILE = "job.json"
@@ -66,7 +66,9 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         "smoothing": clip.smoothing,
         "foot_lock": clip.foot_lock,
         "height_m": clip.height,
+        "scene_scale": clip.scene_scale if clip.camera_kind == "SCENE" else 0.0,
     }
+    clip_camera.chosen(clip, scene)
     if clip.people_of == path and any(not person.use for person in clip.people):
         fields["keep"] = [person.id for person in clip.people if person.use]
         if not fields["keep"]:
