@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ONE = 0.05  # a scene this near to metric is metric: bodies are not known better
+ONE = 0.06  # a scene this near to metric is metric: bodies are not known better
 _ABOVE = 0.05  # m above the ground from which on a foot counts little: it does not stand
 _SIDEWAYS = 0.04  # m: of the feet of one frame those hardly above the lowest count
 _MIDDLE = 0.6  # quantile to begin with: feet in the air say too little, none says too much
