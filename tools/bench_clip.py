@@ -3,7 +3,7 @@
 Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it),
 peaks (acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm),
 ids: identities used for a person, and frames without one.  Stages: frames (each for itself), track (one shape,
-smooth), final (feet locked, in the world).
+smooth), final (feet locked, in the world).  Where the camera moves its way is given, and `root` is in the world.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ import numpy as np
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.loader import load_body
+from backend.clips.camera_track import CameraTrack
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
 from backend.clips.records import Motion, World
 from backend.motion.foot_lock import POINTS
+from backend.motion.matchmove import Matchmove
 from backend.motion.metrics import (
     acceleration_peak_ratio,
     foot_slide,
@@ -93,15 +95,29 @@ def bench(path: Path, body: Any, smoothing: float = 0.5) -> list[dict[str, Any]]
         for w in (ids == t.id for t in tracks)
     ]
     began = time.perf_counter()
-    final, world = recover_motions(body, tracks, camera, fps, guessed=guessed)
+    way = _way(path)
+    final, world = recover_motions(
+        body, tracks, camera, fps, guessed=guessed, matchmove=way and Matchmove(way)
+    )
     refine = time.perf_counter() - began
     free, free_world = recover_motions(
-        body, tracks, camera, fps, guessed=guessed, foot_lock="never", smoothing=smoothing
+        body,
+        tracks,
+        camera,
+        fps,
+        guessed=guessed,
+        foot_lock="never",
+        smoothing=smoothing,
+        matchmove=way and Matchmove(way),
     )
+    if way is not None:  # frames for themselves are in their cameras' frames, the truth is in the common one
+        guessed = [
+            way.view(t.frames[t.seen]).common(skeleton, g) for g, t in zip(guessed, tracks, strict=True)
+        ]
     table = []
     for person in range(len(truth["joints"])):
         true = truth["joints"][person]
-        mine, switches, missed = _identities(rows, ids, camera, true)
+        mine, switches, missed = _identities(rows, ids, camera, true, way)
         base = {"clip": path.stem, "person": person + 1, "ids": mine, "missed": missed, "switches": switches}
         own = next((k for k, t in enumerate(tracks) if t.id == mine), None)
         if own is None:
@@ -140,15 +156,23 @@ def bench(path: Path, body: Any, smoothing: float = 0.5) -> list[dict[str, Any]]
     return table
 
 
+def _way(path: Path) -> CameraTrack | None:
+    """Of the clip's camera, where it moves."""
+    file = path.with_suffix(".camera.json")
+    return CameraTrack.load(file) if file.exists() else None
+
+
 def _state(motion: Motion) -> State:
     count = len(motion.frames)
     return State(rot.exp(motion.poses), np.tile(motion.betas, (count, 1)), motion.trans)
 
 
 def _identities(
-    rows: dict[str, np.ndarray], ids: np.ndarray, camera: Camera, true: np.ndarray
+    rows: dict[str, np.ndarray], ids: np.ndarray, camera: Camera, true: np.ndarray, way: CameraTrack | None
 ) -> tuple[int, int, int]:
     """-> the identity that a true person mostly has, how often it changes, in how many frames nobody is found there."""
+    if way is not None:
+        true = way.view(np.arange(len(true))).points(true)
     hips = camera.project(true[:, [1, 2]].mean(1))
     height = np.ptp(camera.project(true)[..., 1], axis=1)
     found = []

@@ -245,3 +245,64 @@ def test_without_a_camera_it_is_told(scene, record, scenery):
     mine.data.type = "ORTHO"
     with pytest.raises(UserError, match="perspective"):
         camera_samples.sample(scene, mine, [0], 1, SIZE)
+
+
+# ---- the button ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real_backend(addon, scene, environment, monkeypatch, tmp_path):
+    """The real backend as the add-on's child."""
+    from blender_addon import preferences, runtime
+
+    preferences.get_preferences().environment = environment
+    monkeypatch.setattr(runtime, "user_folder", lambda: str(tmp_path))
+    yield runtime
+    preferences.get_preferences().environment = ""
+    runtime.shut_down()
+
+
+@pytest.fixture(scope="module")
+def footage(model, tmp_path_factory):
+    from tools.clips.__main__ import write_clip
+    from tools.clips.render import Renderer
+
+    scenery = MOTIONS["dolly"](Maker(model, 15.0), SIZE, seconds=1.6)
+    return str(write_clip(tmp_path_factory.mktemp("footage"), "dolly", scenery, Renderer(model))), scenery
+
+
+def test_the_button_puts_people_before_the_artists_camera(real_backend, scene, footage):
+    path, filmed = footage
+    settings = scene.recover_mesh
+    settings.source, settings.clip.path, settings.clip.start = "CLIP", path, START
+    settings.clip.camera_kind = "SCENE"
+    with pytest.raises(RuntimeError, match="no camera"):
+        bpy.ops.recover_mesh.recover_clip()
+    eye = artists_camera(scene, camera_content(filmed.view, 4.0))
+    image = eye.data.background_images.new()
+    scene.render.resolution_x, scene.render.resolution_y = SIZE
+    scene.frame_set(3)
+    assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
+    assert real_backend.state.error is None
+    assert scene.camera == eye
+    assert [*eye.data.background_images] == [image]
+    assert scene.frame_current == 3
+    assert [o for o in scene.objects if o.type == "CAMERA"] == [eye]
+    rig = the_rig(scene)
+    assert rig.scale.x == pytest.approx(4.0, rel=0.1)
+    assert any("Scene scale found" in note for note in real_backend.state.notes)
+    truth = filmed.world.points(filmed.people[0].joints[:, 0]) * 4.0
+    gaps, pixels = [], []
+    for t in range(24):
+        scene.frame_set(START + t)
+        place = rig.matrix_world @ rig.pose.bones["pelvis"].head
+        gaps.append(np.linalg.norm(np.array(place) - truth[t]))
+        seen = world_to_camera_view(scene, eye, place)
+        true = filmed.view[t : t + 1].project(filmed.people[0].joints[t : t + 1, :1])[0, 0]
+        pixels.append(np.hypot(seen.x * SIZE[0] - 0.5 - true[0], (1 - seen.y) * SIZE[1] - 0.5 - true[1]))
+    assert np.mean(gaps) < 0.25 * 4.0
+    assert np.mean(pixels) < 8
+    settings.clip.scene_scale = 4.0
+    assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
+    assert the_rig(scene).scale.x == pytest.approx(4.0)
+    assert scene.camera == eye
