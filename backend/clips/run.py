@@ -17,21 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.clips.camera_track import CameraTrack
-from backend.clips.finish import Finish, finish, people_of, refocused
+from backend.clips.finish import Finish, finish, people_of
 from backend.clips.guess import guess_for
 from backend.clips.job import ClipJob
 from backend.clips.journal import Arrays, Journal, JournalLock
+from backend.clips.provisional import Provisional
 from backend.clips.reading import ClipReader
 from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, Motion, World
 from backend.clips.results import Results
 from backend.errors import BadInput
 from backend.fingerprint import fingerprint
 from backend.models.keypoint_fit import KeypointFitModel
-from backend.motion.foot_lock import sole_heights
-from backend.motion.matchmove import Matchmove
 from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
 from backend.results import Camera
 from backend.video import open_clip
@@ -78,8 +75,7 @@ class ClipRun:
                 width, height, job.first, max(end, job.first)
             )
             self.camera = self.moving.typical(width, height)
-        self._provisional_world = World(scale=job.scene_scale or 1.0)
-        self._scale_guessed = False
+            self._in_common = Provisional(self.body, self._reading, self.moving, job.scene_scale)
         self._fingerprint = fingerprint(job.source)
         out = Path(job.out)
         self._lock = JournalLock(out)
@@ -188,8 +184,9 @@ class ClipRun:
             return np.concatenate([chunk[name] for chunk in chunks])
 
         person, betas, poses, trans = rows("person"), rows("betas"), rows("poses"), rows("trans")
-        if self.moving is not None and len(person):
-            poses, trans = self._in_common(poses, betas, trans, rows("frame"))
+        world = World()
+        if self.moving is not None:
+            poses, trans, world = self._in_common.rows(rows("frame"), poses, betas, trans)
         ids, index = np.unique(person, return_index=True)
         count = len(person)
         return ClipChunk(
@@ -204,26 +201,9 @@ class ClipRun:
             filled=np.zeros(count, bool),
             contacts=np.zeros((count, 2), bool),
             reprojection_px=rows("reprojection_px"),
-            world=self._provisional_world,
+            world=world,
             lost=self._news(),
         )
-
-    def _in_common(
-        self, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray, frames: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Poses and places of rows in the common frame; the first rows say how large the scene is, for now."""
-        assert self.moving is not None
-        skeleton = Skeleton(self.body)
-        state = State(rot.exp(poses), betas, trans)
-        state = refocused(skeleton, state, self._reading, self.moving, frames)
-        if not self._scale_guessed:
-            self._scale_guessed = True
-            matchmove = Matchmove(self.moving, self.job.scene_scale)
-            soles = sole_heights(skeleton, float(self.body.v_template[:, 1].min()))
-            matchmove.begin(skeleton, soles, [frames], [state])
-            self._provisional_world = World(scale=matchmove.scale)
-        state = self.moving.view(frames, self._provisional_world.scale).common(skeleton, state)
-        return rot.log(state.rotations), state.trans
 
     def _news(self) -> tuple[str, ...]:
         """What was lost since the last chunk that told."""

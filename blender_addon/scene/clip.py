@@ -130,7 +130,7 @@ class ClipScene:
             return collection.name
         eye = camera.create_camera(photo, f"{info.title} Camera", collection, 1.6)
         person.stamp(eye, "camera", photo)
-        note = _set_background(eye.data, info)
+        note = set_background(eye.data, info)
         if note:
             self.notes.append(note)
         camera.use_camera(scene, eye, info.size, camera.pixel_aspect(photo))
@@ -331,7 +331,7 @@ def picture_of(path: str) -> str:
     return os.path.join(path, files[0]) if files else path
 
 
-def _set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
+def set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
     """Show the clip behind the scene; returns what the artist must know, or nothing."""
     path = picture_of(bpy.path.abspath(info.source))
     try:

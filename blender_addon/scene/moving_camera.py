@@ -10,7 +10,7 @@ import numpy as np
 from mathutils import Quaternion
 
 from . import basis, camera, fcurves, person
-from .clip import ClipInfo
+from .clip import ClipInfo, set_background
 from .fcurves import Curve
 
 ROWS = ("camera_rotation", "camera_translation", "camera_intrinsics")
@@ -23,7 +23,7 @@ def create(
     people: Sequence[dict],
     scale: float,
 ) -> bpy.types.Object:
-    """A keyed camera in `collection`; the scene's own where it has none.
+    """A keyed camera in `collection`; the scene's own, with the footage behind it, where it has none.
 
     people: arrays of a clip's npz files.  scale: units of the scene per metre.
     """
@@ -57,6 +57,8 @@ def create(
     fcurves.write(_action(eye.data, f"{eye.name} Lens"), eye.data, keys, curves)
     if scene.camera is None:
         camera.use_camera(scene, eye, info.size, camera.pixel_aspect(photo))
+        set_background(eye.data, info)
+        scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
     return eye
 
 

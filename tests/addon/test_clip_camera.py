@@ -220,6 +220,7 @@ def test_results_bring_their_camera_where_there_is_none(scene, model, record, sc
     for _ in range(2):  # a second import replaces the first
         clip_npz.build(scene, [str(tmp_path / "person1.npz")], record, start=START)
     assert len(bpy.data.cameras) == 1
+    assert (scene.frame_start, scene.frame_end) == (START, START + COUNT - 1)
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 3
     for t in (0, 5, COUNT - 1):
         scene.frame_set(START + t)
