@@ -279,6 +279,12 @@ MESSAGES: dict[str, Message] = {
             "first": Field(int, "first frame that is recovered, counted from 0", low=0),
             "step": Field(int, "every so many frames are recovered", low=1),
             "resumed": Field(int, "frames that an earlier run had finished", low=0),
+            "moving": Field(
+                bool,
+                "the job gave the camera's way: poses and places of all chunks are in one common frame "
+                "(x right, y down, z ahead, ground y = 0) instead of the camera's, and `camera` is a mean",
+                False,
+            ),
         },
         {},
     ),
@@ -300,6 +306,13 @@ MESSAGES: dict[str, Message] = {
                 12,
                 12,
                 Field(float, ""),
+            ),
+            "scene_scale": Field(
+                float,
+                "units per metre of the scene that a moving camera belongs to; bodies and `world` are in metres",
+                False,
+                1e-6,
+                1e6,
             ),
         },
         {

@@ -116,13 +116,17 @@ class Clip:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some frames of a clip: `chunk` of the protocol.  world: 12 numbers.  final ones replace what came before."""
+    """Some frames of a clip: `chunk` of the protocol.  world: 12 numbers.  final ones replace what came before.
+
+    scene_scale: units per metre of the scene.
+    """
 
     index: int
     final: bool
     lost: list[str]
     world: list[float]
     arrays: dict[str, np.ndarray]
+    scene_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,8 @@ def event_of(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray], s
     if kind == "clip":
         return Clip(header)
     if kind == "chunk":
-        return Chunk(*(header[name] for name in ("index", "final", "lost", "world")), copies)
+        numbers = (header[name] for name in ("index", "final", "lost", "world"))
+        return Chunk(*numbers, copies, header.get("scene_scale", 1.0))
     if kind == "people":
         return People(copies)
     if kind == "source_failed":

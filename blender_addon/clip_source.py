@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import clip_edits, properties, runtime
+from . import clip_camera, clip_edits, properties, runtime
 from .errors import UserError
 
 JOB_FILE = "job.json"
@@ -78,7 +78,9 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         "smoothing": clip.smoothing,
         "foot_lock": clip.foot_lock,
         "height_m": clip.height,
+        "scene_scale": clip.scene_scale if clip.camera_kind == "SCENE" else 0.0,
     }
+    clip_camera.chosen(clip, scene)
     if lists_its_people(clip):
         if clip.edits:
             fields["edits"] = clip_edits.listed(clip)

@@ -225,7 +225,12 @@ def _draw_clip_options(layout: bpy.types.UILayout, settings: bpy.types.PropertyG
     layout.prop(settings, "smoothing")
     layout.prop(settings, "foot_lock")
     layout.prop(settings, "height")
-    layout.prop(settings, "focal")
+    layout.prop(settings, "camera_kind")
+    if settings.camera_kind == "SCENE":
+        layout.prop(settings, "camera")
+        layout.prop(settings, "scene_scale")
+    else:
+        layout.prop(settings, "focal")
     layout.prop(settings, "start")
     layout.prop(settings, "match_rate")
     layout.prop(settings, "use_range")

@@ -120,6 +120,27 @@ class RecoverMeshClipSettings(PropertyGroup):
         min=0.0,
         max=1e6,
     )
+    camera_kind: EnumProperty(
+        name="Camera",
+        description="What filmed the clip",
+        items=(
+            ("FIXED", "Fixed", "A camera that stands still. It is made to match the clip"),
+            ("SCENE", "Scene Camera", "A camera of this scene that moves as the footage's did (a matchmove)"),
+        ),
+    )
+    camera: PointerProperty(
+        name="Object",
+        type=bpy.types.Object,
+        description="The camera that matches the footage. Empty: the scene's active camera",
+        poll=lambda self, obj: obj.type == "CAMERA",
+    )
+    scene_scale: FloatProperty(
+        name="Scene Scale",
+        description="Units of the scene per metre. 0: found from the feet that stand on the ground (z = 0)",
+        default=0.0,
+        min=0.0,
+        max=1e4,
+    )
     people: CollectionProperty(type=RecoverMeshClipPerson)
     people_of: StringProperty()  # the clip that `people` were found in
     people_in: StringProperty()  # the frames of it that were read

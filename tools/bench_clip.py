@@ -2,9 +2,9 @@
 
 Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it),
 peaks (acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm),
-ids: identities used for a person, and frames without one.  Rows in which somebody is
-hidden do not count.  Stages: frames (each for itself), track (one shape,
-smooth), final (feet locked, in the world).
+ids: identities used for a person, and frames without one.  Rows in which somebody is hidden do not count.  Stages:
+frames (each for itself), track (one shape, smooth), final (feet locked, in the world).  Where the camera moves its way
+is given, and `root` is in the world.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ import numpy as np
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.loader import load_body
+from backend.clips.camera_track import CameraTrack
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
 from backend.clips.records import Motion, World
 from backend.motion.contacts import intervals
 from backend.motion.foot_lock import POINTS
+from backend.motion.matchmove import Matchmove
 from backend.motion.metrics import (
     acceleration_peak_ratio,
     foot_slide,
@@ -120,16 +122,34 @@ def bench(
             key=lambda k: (ids == _identities(rows, ids, camera, truth["joints"][k])[0]).sum(),
         )
         tall["height_m"] = skeleton.height + float(skeleton.height_directions @ truth["betas"][of])
+    way = _way(path)
+
+    def motions(**settings: Any) -> tuple[list[Motion], World]:
+        moving = None if way is None else Matchmove(way)  # it learns the scale while it is used
+        return recover_motions(
+            body,
+            tracks,
+            camera,
+            fps,
+            guessed=guessed,
+            smoothing=smoothing,
+            matchmove=moving,
+            **tall,
+            **settings,
+        )
+
     began, used = time.perf_counter(), time.process_time()
-    final, world = recover_motions(body, tracks, camera, fps, guessed=guessed, smoothing=smoothing, **tall)
+    final, world = motions()
     refine, used = time.perf_counter() - began, time.process_time() - used
-    free, free_world = recover_motions(
-        body, tracks, camera, fps, guessed=guessed, foot_lock="never", smoothing=smoothing, **tall
-    )
+    free, free_world = motions(foot_lock="never")
+    if way is not None:  # frames for themselves are in their cameras' frames, the truth is in the common one
+        guessed = [
+            way.view(t.frames[t.seen]).common(skeleton, g) for g, t in zip(guessed, tracks, strict=True)
+        ]
     table = []
     for person in range(len(truth["joints"])):
         true = truth["joints"][person]
-        mine, switches, missed = _identities(rows, ids, camera, true)
+        mine, switches, missed = _identities(rows, ids, camera, true, way)
         base = {"clip": path.stem, "person": person + 1, "ids": mine, "missed": missed, "switches": switches}
         own = next((k for k, t in enumerate(tracks) if t.id == mine), None)
         if own is None:
@@ -182,15 +202,23 @@ def _mean_of_pieces(measure: Callable[..., float], shown: np.ndarray, *joints: n
     return float(np.average(values, weights=[end - first for first, end in pieces])) if pieces else 0.0
 
 
+def _way(path: Path) -> CameraTrack | None:
+    """Of the clip's camera, where it moves."""
+    file = path.with_suffix(".camera.json")
+    return CameraTrack.load(file) if file.exists() else None
+
+
 def _state(motion: Motion) -> State:
     count = len(motion.frames)
     return State(rot.exp(motion.poses), np.tile(motion.betas, (count, 1)), motion.trans)
 
 
 def _identities(
-    rows: dict[str, np.ndarray], ids: np.ndarray, camera: Camera, true: np.ndarray
+    rows: dict[str, np.ndarray], ids: np.ndarray, camera: Camera, true: np.ndarray, way: CameraTrack | None
 ) -> tuple[int, int, int]:
     """-> the identity that a true person mostly has, how often it changes, in how many frames nobody is found there."""
+    if way is not None:
+        true = way.view(np.arange(len(true))).points(true)
     hips = camera.project(true[:, [1, 2]].mean(1))
     height = np.ptp(camera.project(true)[..., 1], axis=1)
     found = []

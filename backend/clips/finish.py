@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import State
+from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.model import BodyModel
+from backend.clips.camera_track import CameraTrack
 from backend.clips.job import ClipJob
 from backend.clips.journal import Arrays, Journal
 from backend.clips.records import ClipPeople, Motion, Track, World
 from backend.errors import BadInput
+from backend.motion.matchmove import Matchmove
 from backend.motion.pipeline import recover_motions
 from backend.people.identities import identify, thumbnails, tracks_from_rows
 from backend.people.limit import people_limit
@@ -48,14 +50,22 @@ def finish(
     fps: Fraction,
     poses_given: bool,
     on_progress: Callable[[float], None],
+    moving: CameraTrack | None = None,
 ) -> Finish:
-    """poses_given: the journal's bodies are a network's.  on_progress: 0..1; may raise.
+    """camera: that the journal's bodies were found with.  moving: the camera's way, where it is known.
+    poses_given: the journal's bodies are a network's.  on_progress: 0..1; may raise.
 
     Raises BadInput `no_person`.
     """
     rows, person = _identified(job, journal, fps, (*_DETECTIONS, *_BODIES))
     tracks = _chosen(job, tracks_from_rows(rows, person, job.step))
     guessed = [_bodies(rows, np.nonzero(person == track.id)[0]) for track in tracks]
+    if moving is not None:
+        skeleton = Skeleton(body)
+        guessed = [
+            refocused(skeleton, guess, camera, moving, track.frames[track.seen])
+            for guess, track in zip(guessed, tracks, strict=True)
+        ]
     motions, world = recover_motions(
         body,
         tracks,
@@ -66,9 +76,19 @@ def finish(
         smoothing=job.smoothing,
         foot_lock=job.foot_lock,
         height_m=job.height_m,
+        matchmove=None if moving is None else Matchmove(moving, job.scene_scale),
         on_progress=on_progress,
     )
     return Finish(motions, world)
+
+
+def refocused(
+    skeleton: Skeleton, state: State, camera: Camera, moving: CameraTrack, frames: np.ndarray
+) -> State:
+    """Bodies that were found with `camera`, as the true intrinsics of these frames see them, in camera frames."""
+    view = moving.view(frames)
+    focal, center = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+    return view.refocused(skeleton, state, focal, center)
 
 
 def people_of(

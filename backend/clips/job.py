@@ -19,7 +19,9 @@ from backend.people.limit import people_limit
 VERSION = 1
 FOOT_LOCKS = ("auto", "always", "never")
 # what the motions alone depend on: they are made again from the journal, nothing is looked at again
-_MOTION_SETTINGS = ("people", "smoothing", "foot_lock", "height_m", "merge", "split", "edits", "keep")
+_MOTION_SETTINGS = (
+    "people", "smoothing", "foot_lock", "height_m", "scene_scale", "merge", "split", "edits", "keep",
+)  # fmt: skip
 _MAX_BYTES = 1 << 20
 
 
@@ -39,6 +41,8 @@ class ClipJob:
     smoothing: float = 0.5  # 0 none .. 1 most
     foot_lock: str = "auto"  # auto, always, never
     height_m: float = 0.0  # height of the person seen longest: sets the scale; 0: unknown
+    camera: str = ""  # file of the camera's way (see `camera_track`); none: it does not move
+    scene_scale: float = 0.0  # units per metre of the scene that `camera` belongs to; 0: to be found
     merge: tuple[tuple[int, ...], ...] = ()  # ids that are one person
     split: tuple[tuple[int, int], ...] = ()  # (id, frame): from that frame on it is another person
     # after merge and split, in this order, on the ids that the edit before left; see `identities.edited`:
@@ -61,6 +65,11 @@ class ClipJob:
             ("smoothing", 0 <= self.smoothing <= 1, "from 0 to 1"),
             ("foot_lock", self.foot_lock in FOOT_LOCKS, f"one of {', '.join(FOOT_LOCKS)}"),
             ("height_m", self.height_m == 0 or 0.4 <= self.height_m <= 2.6, "0, or 0.4 to 2.6 metres"),
+            (
+                "scene_scale",
+                self.scene_scale == 0 or 1e-4 <= self.scene_scale <= 1e4,
+                "0, or units per metre",
+            ),
         )
         for name, good, wanted in checks:
             if not good:
@@ -74,13 +83,19 @@ class ClipJob:
 
     @property
     def clip_key(self) -> str:
-        """Changes with every setting that the journal depends on; the clip's place and content are no settings."""
-        skip = {*_MOTION_SETTINGS, "source", "out", "version"}
+        """Changes with every setting that the journal depends on; the clip's place and content are no settings.
+
+        Nor is the camera's way: the journal holds what each frame shows, in that frame's own camera.
+        """
+        skip = {*_MOTION_SETTINGS, "source", "out", "camera", "version"}
         return _digest({k: v for k, v in asdict(self).items() if k not in skip})
 
     @property
     def motion_key(self) -> str:
-        """Changes with every setting that the final motions depend on besides the journal."""
+        """Changes with every setting that the final motions depend on besides the journal.
+
+        The camera's way is no setting either: of that the content counts (`CameraTrack.digest`), not the path.
+        """
         return _digest({k: getattr(self, k) for k in _MOTION_SETTINGS})
 
     def save(self, path: Path) -> None:
@@ -104,7 +119,8 @@ class ClipJob:
             raise _bad('it is no map with "recover_mesh": "clip"', path)
         job = cls.from_fields(content)
         folder = path.resolve().parent
-        return replace(job, source=str(folder / job.source), out=str(folder / job.out))
+        way = str(folder / job.camera) if job.camera else ""
+        return replace(job, source=str(folder / job.source), out=str(folder / job.out), camera=way)
 
     @classmethod
     def from_fields(cls, content: dict[str, Any]) -> ClipJob:
@@ -184,6 +200,8 @@ _TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "smoothing": (_number, "a number"),
     "foot_lock": (_text, "a text"),
     "height_m": (_number, "a number"),
+    "camera": (_text, "a path"),
+    "scene_scale": (_number, "a number"),
     "merge": (_groups, "a list of lists of ids"),
     "split": (_cuts, "a list of [id, frame]"),
     "edits": (_edits, 'a list of ["merge", id, other, 0] and ["split", id, frame, new id]'),

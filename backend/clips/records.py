@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from backend.body.keypoint_fit.view import View
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Track:
 class Motion:
     """One body through a clip, T rows.  Frame: the camera's (OpenCV: x right, y down, z forward); metres, radians.
 
+    With a `view` the camera moves, and the frame is the common one of `backend.body.keypoint_fit.view`.
     The body stands where `lbs(poses, betas) + trans` puts it, as in `backend.results.RecoveredPerson`.
     """
 
@@ -45,6 +50,7 @@ class Motion:
     contacts: np.ndarray  # (T, 2) bool: left, right foot stands on the ground
     reprojection_px: np.ndarray  # (T,) mean distance of visible keypoints to the body's, 0 where filled
     keypoints2d: np.ndarray  # (T, K, 3) as detected
+    view: View | None = None  # how each row is seen, where the camera moves
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,13 @@ class World:
     """The ground at z = 0, z up, metres: x_world = rotation @ x_camera + translation.
 
     The camera stands above the world's origin and looks along +y (its heading); pitch and roll are the footage's.
+    Where the camera moves it is the artist's world, the frame of the motions is the common one instead of the camera's,
+    and the scene is `scale` units per metre: what is shown there is so many times larger.
     """
 
     rotation: np.ndarray = field(default_factory=lambda: np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]]))
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    scale: float = 1.0
 
     def points(self, camera_points: np.ndarray) -> np.ndarray:
         """(..., 3) camera frame -> world."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.body.keypoint_fit.view import View
 from backend.clips.records import Motion, World
 from backend.errors import RecoverMeshError
 from backend.export.files import atomic_path
@@ -28,7 +29,21 @@ def motion_fields(
     contacts (T, 2): left, right foot stands ·
     reprojection_px (T,) · world_rotation (3, 3), world_translation (3,) m: camera frame to world, z up, ground z = 0 ·
     person (): id.  labels: model, body, license, source, notice.
+
+    Where the camera moves, trans, joints and the root's turns are in one common frame of all rows instead (x right,
+    y down, z ahead, ground y = 0, m), and there are camera_rotation (T, 3, 3) and camera_translation (T, 3): common
+    frame to each row's camera, camera_intrinsics (T, 4) fx fy cx cy px, and scene_scale (): units per metre of the
+    scene that the camera belongs to.
     """
+    moving: dict[str, np.ndarray] = {}
+    if motion.view is not None:
+        view = motion.view
+        moving = {
+            "camera_rotation": view.rotation.astype(np.float64),
+            "camera_translation": view.translation.astype(np.float64),
+            "camera_intrinsics": np.concatenate([view.focal, view.center], 1).astype(np.float64),
+            "scene_scale": np.array(float(world.scale)),
+        }
     step = int(motion.frames[1] - motion.frames[0]) if len(motion.frames) > 1 else 1
     return {
         "poses": motion.poses.reshape(len(motion.poses), -1).astype(np.float32),
@@ -50,6 +65,7 @@ def motion_fields(
         "world_translation": world.translation.astype(np.float64),
         "person": np.array(motion.id),
         "mirrored": np.array(False),
+        **moving,
         **{name: np.array(text) for name, text in labels.items()},
     }
 
@@ -57,6 +73,12 @@ def motion_fields(
 def motion_of(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
     """Back from `motion_fields`."""
     count = len(fields["poses"])
+    view = None
+    if "camera_rotation" in fields:
+        intrinsics = fields["camera_intrinsics"]
+        view = View(
+            fields["camera_rotation"], fields["camera_translation"], intrinsics[:, :2], intrinsics[:, 2:]
+        )
     motion = Motion(
         int(fields["person"]),
         fields["frames"],
@@ -70,8 +92,10 @@ def motion_of(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
         fields["contacts"],
         fields["reprojection_px"],
         fields["keypoints2d"],
+        view,
     )
-    return motion, World(fields["world_rotation"], fields["world_translation"])
+    scale = float(fields.get("scene_scale", 1.0))
+    return motion, World(fields["world_rotation"], fields["world_translation"], scale)
 
 
 class Results:

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from backend.clips.camera_track import CameraTrack
 from backend.clips.finish import Finish, finish, people_of
 from backend.clips.guess import guess_for
 from backend.clips.job import ClipJob
 from backend.clips.journal import Arrays, Journal, JournalLock
+from backend.clips.provisional import Provisional
 from backend.clips.reading import ClipReader
 from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, Motion, World
 from backend.clips.results import Results
@@ -40,7 +42,10 @@ OnProgress = Callable[[ClipProgress], None]
 
 
 class ClipRun:
-    """Opens the clip and its journal.  Raises BadInput: what `open_clip` raises, `job_running`, `hands_in_clips`."""
+    """Opens the clip and its journal.
+
+    Raises BadInput: what `open_clip` and `CameraTrack` raise, `job_running`, `hands_in_clips`.
+    """
 
     def __init__(self, job: ClipJob, recoverer: Recoverer) -> None:
         self.job = job
@@ -60,7 +65,17 @@ class ClipRun:
             job = self.job = replace(job, fps="")  # it has its own, what is given changes nothing
         width, height = self.info.width, self.info.height
         focal = job.focal_px or DEFAULT_FOCAL_PER_LONG_SIDE * max(width, height)
-        self.camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+        # frames are always read with this one, whatever is known of the camera's way: the journal then serves any
+        self._reading = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+        self.camera = self._reading  # of the results
+        end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
+        self.moving: CameraTrack | None = None
+        if job.camera:
+            self.moving = CameraTrack.load(Path(job.camera)).fitted(
+                width, height, job.first, max(end, job.first)
+            )
+            self.camera = self.moving.typical(width, height)
+            self._in_common = Provisional(self.body, self._reading, self.moving, job.scene_scale)
         self._fingerprint = fingerprint(job.source)
         out = Path(job.out)
         self._lock = JournalLock(out)
@@ -69,7 +84,8 @@ class ClipRun:
         except BaseException:
             self._lock.release()
             raise
-        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}")
+        way = "" if self.moving is None else f" {self.moving.digest}"
+        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}{way}")
         self.finished_before = self._results.done
         self._recoverer = recoverer
         self._reader: ClipReader | None = None
@@ -83,7 +99,6 @@ class ClipRun:
         self.resumed = _frames_done(last, job)
         self._frames_done = self.resumed
         self._lost: list[str] = [] if last is None else [str(text) for text in last["lost"]]
-        end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
         self.total = max((end - job.first) // job.step + 1, 1)
 
     @property
@@ -122,10 +137,10 @@ class ClipRun:
             return [self._replay(on_progress)]
         if self._reader is None:
             last = self._journal.read(self._journal.count - 1) if self._journal.count else None
-            guess = guess_for(self._recoverer, self.camera)
+            guess = guess_for(self._recoverer, self._reading)
             detector = self._recoverer.clip_detector()
             self._reader = ClipReader(
-                self._clip, self.camera, detector, guess, last, float(self.info.fps), self.job.step
+                self._clip, self._reading, detector, guess, last, float(self.info.fps), self.job.step
             )
         chunk = self._read(on_progress)
         if chunk is not None:
@@ -170,7 +185,10 @@ class ClipRun:
         def rows(name: str) -> np.ndarray:
             return np.concatenate([chunk[name] for chunk in chunks])
 
-        person, betas = rows("person"), rows("betas")
+        person, betas, poses, trans = rows("person"), rows("betas"), rows("poses"), rows("trans")
+        world = World()
+        if self.moving is not None:
+            poses, trans, world = self._in_common.rows(rows("frame"), poses, betas, trans)
         ids, index = np.unique(person, return_index=True)
         count = len(person)
         return ClipChunk(
@@ -179,14 +197,14 @@ class ClipRun:
             betas=betas[index],
             frames=rows("frame"),
             person=person,
-            poses=rows("poses"),
-            trans=rows("trans"),
+            poses=poses,
+            trans=trans,
             confidence=rows("confidence"),
             filled=np.zeros(count, bool),
             hidden=np.zeros(count, bool),
             contacts=np.zeros((count, 2), bool),
             reprojection_px=rows("reprojection_px"),
-            world=World(),
+            world=world,
             lost=self._news(),
         )
 
@@ -222,10 +240,11 @@ class ClipRun:
             self.job,
             self._journal,
             self.body,
-            self.camera,
+            self._reading,
             self.info.fps,
             not isinstance(self._recoverer.model, KeypointFitModel),
             refining,
+            self.moving,
         )
         self._results.write(
             final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost

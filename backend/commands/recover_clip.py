@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips.add_argument(
         "--height", type=float, default=0.0, metavar="M", help="height of the person seen longest, metres"
     )
+    clips.add_argument(
+        "--camera", type=Path, metavar="FILE", help="the way of a moving camera (JSON; see the user guide)"
+    )
+    clips.add_argument(
+        "--scene-scale", type=float, default=0.0, metavar="UNITS",
+        help="units per metre of the scene that --camera belongs to (found from standing feet)",
+    )  # fmt: skip
 
 
 def is_clip(path: Path) -> bool:
@@ -77,6 +84,8 @@ def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJob]:
                 smoothing=args.smoothing,
                 foot_lock=args.foot_lock,
                 height_m=args.height,
+                camera=str(args.camera.resolve()) if args.camera else "",
+                scene_scale=args.scene_scale,
             )
         )
     found += [ClipJob.load(path) for path in args.job]
@@ -144,6 +153,8 @@ def _run_job(
                 f"{label}: {_people_words(run)}, {run.total} frames, {seconds:.1f} s "
                 f"({(run.total - run.resumed) / seconds:.1f} fps)"
             )
+        if run.moving is not None and run.world.scale != 1.0:
+            console.print(f"  The camera's scene has {run.world.scale:.4g} units per metre.")
         for sentence in run.lost:
             console.print(f"[yellow]{sentence}[/]")
         if run.notice:

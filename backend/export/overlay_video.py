@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,8 +61,9 @@ def write_overlay_video(
                     if frame.number in row
                 ]
                 vertices = [_vertices(body, motion, k) for motion, k in present]
+                lens = _lens(camera, *present[0]) if present else camera  # one camera sees them all
                 picture = draw_overlay(
-                    frame.pixels, vertices, faces, camera, max_side=MAX_SIDE, supersampling=1
+                    frame.pixels, vertices, faces, lens, max_side=MAX_SIDE, supersampling=1
                 )
                 picture = picture[
                     : picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2
@@ -92,4 +94,13 @@ def _vertices(body: BodyModel, motion: Motion, k: int) -> np.ndarray:
         torch.as_tensor(np.asarray(x, np.float32))[None]
         for x in (motion.poses[k], motion.betas, motion.trans[k])
     )
-    return body(pose, betas, trans).vertices[0].numpy()
+    vertices: np.ndarray = body(pose, betas, trans).vertices[0].numpy()
+    return vertices if motion.view is None else motion.view[k : k + 1].points(vertices[None])[0]
+
+
+def _lens(camera: Camera, motion: Motion, k: int) -> Camera:
+    """The camera of row k."""
+    if motion.view is None:
+        return camera
+    (fx, fy), (cx, cy) = motion.view.focal[k].tolist(), motion.view.center[k].tolist()
+    return replace(camera, fx=fx, fy=fy, cx=cx, cy=cy)

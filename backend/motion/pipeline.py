@@ -9,6 +9,7 @@ import numpy as np
 
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.confidence import joint_confidence
+from backend.body.keypoint_fit.fit import LEVEL
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.model import BodyModel
 from backend.clips.records import Motion, Track, World
@@ -16,6 +17,7 @@ from backend.motion.contacts import find_contacts
 from backend.motion.foot_lock import POINTS, FootLock, sole_heights
 from backend.motion.gaps import hidden_rows
 from backend.motion.ground import find_ground
+from backend.motion.matchmove import Matchmove, resized, settled
 from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
 from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, start_state
@@ -48,16 +50,18 @@ def recover_motions(
     smoothing: float = 0.5,
     foot_lock: str = "auto",
     height_m: float = 0.0,
+    matchmove: Matchmove | None = None,
     on_progress: OnProgress = lambda part: None,
 ) -> tuple[list[Motion], World]:
     """tracks: of everybody, who is most in the clip first; `height_m` (0: unknown) is that person's.  fps: of the rows.
     guessed: bodies of each track's seen rows, to start from.  poses_given: they are a network's answers, and what the
     motions follow instead of keypoints; the shape is their median.  smoothing: 0..1.  foot_lock: auto, always, never.
-    on_progress: called with 0..1; may raise to give up.  A camera that does not move is taken for granted.
+    on_progress: called with 0..1; may raise to give up.  Without `matchmove` a camera that does not move is taken for
+    granted; with it the motions come in the common frame, and their world is the matchmove's.
     """
     skeleton = Skeleton(body)
     tracks = [track for track in tracks if track.seen.any()]
-    slopes = find_slopes(tracks, camera)
+    slopes = find_slopes(tracks, camera) if matchmove is None else None  # its up is known
     people: list[_Person] = []
     done = 0
     total = 2 * sum(len(track) for track in tracks) + 1
@@ -65,14 +69,23 @@ def recover_motions(
     def told(count: int) -> OnProgress:
         return lambda part: on_progress(min((done + part * count) / total, 1.0))
 
-    for k, track in enumerate(tracks):
-        guess = guessed[k] if guessed is not None else None
-        start = start_state(skeleton, track, camera, guess)
+    soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
+    if matchmove is not None:
+        seen_frames = [track.frames[track.seen] for track in tracks]
+        matchmove.begin(skeleton, soles, seen_frames, guessed or [None] * len(tracks))
+    smooth = Smoothness.of(smoothing, fps)
+
+    def solve(k: int, size: float = 1.0, last: State | None = None) -> tuple[TrackProblem, State]:
+        """A person's motion; size: times larger than `last`, where that was found wrong."""
+        track, guess = tracks[k], guessed[k] if guessed is not None else None
+        view = None if matchmove is None else matchmove.view(track)
         hidden = hidden_rows(track.seen, fps)
-        smooth = Smoothness.of(smoothing, fps)
         problem: TrackProblem
         if poses_given and guess is not None:
-            problem = PoseProblem(skeleton, track, camera, guess, hidden)
+            if size != 1.0:
+                guess = resized(skeleton, guess, size)
+            start = start_state(skeleton, track, camera, guess, view)
+            problem = PoseProblem(skeleton, track, camera, guess, hidden, view)
             betas = np.median(guess.betas, axis=0)
             state = State(start.rotations, np.tile(betas, (len(track), 1)), start.trans)
             trust = np.ones_like(problem.observed.seen)
@@ -80,6 +93,9 @@ def recover_motions(
             state = minimize_windows(problem, state, trust, smooth, _POSE_ITERATIONS, told(len(track)))
         else:
             known_height = height_m if k == 0 else 0.0
+            start = start_state(skeleton, track, camera, guess, view) if last is None else last
+            if size != 1.0:
+                known_height = float(skeleton.height + skeleton.height_directions @ start.betas[0]) * size
             problem, state = fit_track(
                 skeleton,
                 track,
@@ -87,17 +103,26 @@ def recover_motions(
                 smooth,
                 start,
                 hidden=hidden,
-                up=slopes.up,
+                up=LEVEL if slopes is None else slopes.up,
+                view=view,
                 height_m=known_height,
                 on_progress=told(len(track)),
             )
-        people.append(_Person(track, problem, state))
+        return problem, state
+
+    for k, track in enumerate(tracks):
+        people.append(_Person(track, *solve(k)))
         done += len(track)
-    soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
+    if matchmove is not None:
+        for k, size in settled(matchmove, skeleton, soles, people, first_is_known=height_m > 0):
+            people[k].problem, people[k].state = solve(k, size, people[k].state)
     feet = [_landmarks(skeleton, one.state)[:, list(POINTS)] for one in people]
-    world = find_ground(
-        [points[one.track.seen] for points, one in zip(feet, people, strict=True)], soles, fps, slopes
-    )
+    if slopes is None:
+        world = World(scale=matchmove.scale if matchmove is not None else 1.0)
+    else:
+        world = find_ground(
+            [points[one.track.seen] for points, one in zip(feet, people, strict=True)], soles, fps, slopes
+        )
     motions = []
     for points, one in zip(feet, people, strict=True):
         sole_points = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
@@ -147,4 +172,5 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
         contacts=contacts.reshape(-1, 2, 2).any(-1),
         reprojection_px=mean * track.seen,
         keypoints2d=track.keypoints2d,
+        view=problem.observed.view,
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.keypoint_fit.view import View
 from backend.clips.records import Track
 from backend.motion.track_fit import TrackProblem, start_state
 from backend.results import Camera
@@ -18,13 +19,21 @@ class PoseProblem(TrackProblem):
     """Like `TrackProblem`, but what is observed are rotations and places."""
 
     def __init__(
-        self, skeleton: Skeleton, track: Track, camera: Camera, given: State, hidden: np.ndarray | None = None
+        self,
+        skeleton: Skeleton,
+        track: Track,
+        camera: Camera,
+        given: State,
+        hidden: np.ndarray | None = None,
+        view: View | None = None,
     ) -> None:
-        """given: the network's answers for the rows that were seen, in order."""
-        super().__init__(skeleton, track, camera, hidden)
-        self.given = start_state(skeleton, track, camera, given)
+        """given: the network's answers for the rows that were seen, in order, in their camera frames."""
+        super().__init__(skeleton, track, camera, hidden, view=view)
+        self.given = start_state(skeleton, track, camera, given, view)
         self._weight = track.seen * 1.0
         self.joints = np.arange(len(skeleton.parents))  # poses say how every joint is turned
+        axes = np.eye(3)[None] if view is None else view.rotation
+        self._axes = np.broadcast_to(axes, (len(track), 3, 3))  # of the directions in which places are known
 
     def _residuals(self, state: State, first: int, end: int) -> np.ndarray:
         """(T, 3 J + 3)"""
@@ -32,7 +41,8 @@ class PoseProblem(TrackProblem):
             self.given.rotations[first:end], self.given.betas[first:end], self.given.trans[first:end]
         )
         turned = rot.log(np.swapaxes(given.rotations, -1, -2) @ state.rotations) * _TURN
-        moved = (state.trans - given.trans) * np.array(_MOVE)
+        gap = (self._axes[first:end] @ (state.trans - given.trans)[..., None])[..., 0]
+        moved = gap * np.array(_MOVE)
         both = np.concatenate([turned.reshape(len(turned), -1), moved], 1)
         return both * self._weight[first:end, None]
 
@@ -43,11 +53,15 @@ class PoseProblem(TrackProblem):
         count = len(state.trans)
         turns = 3 * len(self.skeleton.parents)
         values = self._residuals(state, offset, offset + count)
-        slope = np.concatenate([np.full(turns, _TURN), _MOVE]) * self._weight[offset : offset + count, None]
+        weight = self._weight[offset : offset + count]
         blocks = np.zeros((count, turns + 3, turns + 3))
-        diagonal = np.arange(turns + 3)
-        blocks[:, diagonal, diagonal] = slope**2
-        descent, cost = -slope * values, (values**2).sum(1)
+        diagonal = np.arange(turns)
+        blocks[:, diagonal, diagonal] = (_TURN * weight[:, None]) ** 2
+        slope = self._axes[offset : offset + count] * (np.array(_MOVE)[:, None] * weight[:, None, None])
+        blocks[:, turns:, turns:] = np.swapaxes(slope, 1, 2) @ slope
+        descent, cost = np.empty((count, turns + 3)), (values**2).sum(1)
+        descent[:, :turns] = -_TURN * weight[:, None] * values[:, :turns]
+        descent[:, turns:] = -(np.swapaxes(slope, 1, 2) @ values[:, turns:, None])[..., 0]
         if self.extra is not None:
             active = self.skeleton.active  # of which the extra residuals speak
             columns = np.r_[(3 * active[:, None] + np.arange(3)).ravel(), turns : turns + 3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,8 +33,7 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
     betas = np.median(start.betas[rows], axis=0)
     state = State(start.rotations[rows], np.tile(betas, (len(rows), 1)), start.trans[rows])
     observed = problem.observed
-    per_frame = ("uv", "seen", "directions", "known", "balance", "up", "size", "turn")
-    chosen = replace(observed, **{name: getattr(observed, name)[rows] for name in per_frame})
+    chosen = observed.rows(rows)
     whole = Problem(skeleton, chosen)
     turns, count = 3 * len(skeleton.parents), len(betas)
     free = np.r_[0:turns, turns + count : turns + count + 3]

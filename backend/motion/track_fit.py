@@ -16,6 +16,7 @@ from backend.body.keypoint_fit.fit import LEVEL, STAGES, initial_state, observe
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.view import View
 from backend.clips.records import Track
 from backend.motion.banded import solve_banded
 from backend.motion.contacts import intervals
@@ -34,7 +35,6 @@ _DAMPING = 1e-3
 _FIRST_TRUST = 0.3  # mean over the landmarks of a frame
 _NEARBY = 5  # frames
 _TURNED_OVER = 1.5  # rad
-_PER_FRAME = ("uv", "seen", "directions", "known", "balance", "up", "size", "turn")
 
 Extra = Callable[[int, int, State, bool], list[tuple[np.ndarray, np.ndarray | None]]]
 
@@ -59,14 +59,16 @@ class TrackProblem:
         camera: Camera,
         hidden: np.ndarray | None = None,
         up: np.ndarray = LEVEL,
+        view: View | None = None,
     ) -> None:
         """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together.
-        up: (3,) unit, camera frame."""
-        self._camera = camera
+        up: (3,) unit, camera frame.  view: of every row, where the camera moves; states are then in its common frame,
+        and up is known."""
+        self._camera, self._view = camera, view
         self.skeleton = skeleton
         self.track = track
         self.hidden = np.zeros(len(track), bool) if hidden is None else hidden
-        self.observed = _observations(track, camera, up)
+        self.observed = _observations(track, camera, up, view)
         self._known = self.observed.known
         self.extra: Extra | None = None
         # those that the solver turns: what turns no landmark stays as it is
@@ -74,15 +76,16 @@ class TrackProblem:
 
     def stand(self, up: np.ndarray) -> None:
         """The world's up is known better now."""
-        fresh = _observations(self.track, self._camera, up)
+        if self._view is not None:  # it was known from the beginning
+            return
+        fresh = _observations(self.track, self._camera, up, None)
         doubted = self.observed.known / np.maximum(self._known, 1e-9)
         self._known = fresh.known
         self.observed = replace(fresh, known=fresh.known * np.minimum(doubted, 1.0))
 
     def part(self, first: int, end: int) -> Observations:
         """Observations of frames first <= t < end."""
-        fields = {name: getattr(self.observed, name)[first:end] for name in _PER_FRAME}
-        return replace(self.observed, **fields)
+        return self.observed.rows(slice(first, end))
 
     def problem(self, first: int, end: int) -> Problem:
         return Problem(self.skeleton, self.part(first, end), unseen=_UNSEEN)
@@ -156,12 +159,13 @@ def fit_track(
     *,
     hidden: np.ndarray | None = None,
     up: np.ndarray = LEVEL,
+    view: View | None = None,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  hidden, up: see `TrackProblem`.  Returns the problem, for further
-    terms, and the state."""
-    problem = TrackProblem(skeleton, track, camera, hidden, up)
+    """start: of every frame, see `start_state`.  hidden, up, view: see `TrackProblem`.  Returns the problem, for
+    further terms, and the state."""
+    problem = TrackProblem(skeleton, track, camera, hidden, up, view)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
@@ -272,14 +276,14 @@ def _moved(state: State, joints: np.ndarray, step: np.ndarray) -> State:
     return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
-def _observations(track: Track, camera: Camera, up: np.ndarray) -> Observations:
+def _observations(track: Track, camera: Camera, up: np.ndarray, view: View | None) -> Observations:
     """Of every row; rows without a sight say nothing at all."""
     points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
     seen = np.nonzero(track.seen)[0]
     if len(seen):
         nearest = _nearest(seen, len(track))
         points, world = points[nearest], world[nearest]
-    observed = observe(points, world, camera, up)
+    observed = observe(points, world, camera, up, view)
     hidden = ~track.seen
     observed.seen[hidden] = 0
     observed.known[hidden] = 0
@@ -294,15 +298,26 @@ def _nearest(seen: np.ndarray, count: int) -> np.ndarray:
     return np.where(np.abs(seen[before] - rows) <= np.abs(seen[after] - rows), seen[before], seen[after])
 
 
-def start_state(skeleton: Skeleton, track: Track, camera: Camera, guessed: State | None = None) -> State:
+def start_state(
+    skeleton: Skeleton,
+    track: Track,
+    camera: Camera,
+    guessed: State | None = None,
+    view: View | None = None,
+) -> State:
     """A start for every row: `guessed`, the bodies of the rows that were seen, in order; between them interpolated.
+
+    guessed is in the camera frame of each row; with the `view` of every row, what comes back is in the common frame.
 
     So are those that are turned over for a moment: nobody is, but a detector that exchanges left and right says so.
     """
     seen = np.nonzero(track.seen)[0]
     if guessed is None:
-        observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera)
+        seeing = None if view is None else view[seen]
+        observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera, view=seeing)
         guessed = initial_state(skeleton, track.keypoints3d[seen], observed)
+    elif view is not None:
+        guessed = view[seen].common(skeleton, guessed)
     sure = ~turned_over(guessed)
     if sure.any():
         seen = seen[sure]

@@ -39,6 +39,7 @@ def clip_message(job: str, run: ClipRun) -> Message:
         "first": run.job.first,
         "step": run.job.step,
         "resumed": run.resumed,
+        "moving": run.moving is not None,
     }, {}
 
 
@@ -55,7 +56,8 @@ def chunk_message(job: str, index: int, chunk: ClipChunk) -> Message:
         )
     world = [*map(float, chunk.world.rotation.ravel()), *map(float, chunk.world.translation)]
     lost = [clip_text(text) for text in chunk.lost[:_MOST_LOST]]
-    return {"job": job, "index": index, "final": chunk.final, "lost": lost, "world": world}, arrays
+    fields = {"job": job, "index": index, "final": chunk.final, "lost": lost, "world": world}
+    return {**fields, "scene_scale": float(chunk.world.scale)}, arrays
 
 
 def people_message(job: str, people: ClipPeople) -> Message:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.types import Operator
 
-from .. import clip_edits, clip_source, preferences, properties, runtime
+from .. import clip_camera, clip_edits, clip_source, preferences, properties, runtime
 from ..clip_job import ClipRecoveryJob, Ended, Found, Rows, Started
 from ..errors import UserError
 from ..scene.clip import ClipInfo, ClipScene
@@ -34,7 +34,9 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
     def make_job(self, context: bpy.types.Context) -> ClipRecoveryJob:
         settings = context.scene.recover_mesh
         fields = clip_source.job_fields(settings, context.scene)
+        fields["camera"] = clip_camera.write(settings.clip, context.scene, fields["source"], fields["out"])
         file = clip_source.write_job(fields)
+        self._scale_given = fields["scene_scale"] > 0
         self._scene = context.scene.name
         self._fields = fields
         self._start_frame = settings.clip.start
@@ -84,7 +86,8 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         try:
             for rows in self._chunks:
                 chunk = rows.chunk
-                self._clip.add(chunk.arrays, chunk.final, chunk.world)
+                self._clip.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
+                self._tell_scale(chunk.final, chunk.scene_scale)
                 self._frames.update(chunk.arrays["frames"].tolist())
                 runtime.state.notes += chunk.lost
             self._chunks.clear()
@@ -95,6 +98,11 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             self._clip = None
             runtime.state.notes.append(str(error))
         return False
+
+    def _tell_scale(self, final: bool, scale: float) -> None:
+        note = f"Scene scale found: {scale:.3g} units per metre."
+        if final and scale != 1.0 and not self._scale_given and note not in runtime.state.notes:
+            runtime.state.notes.append(note)
 
     def conclude(self, ended: Ended) -> set[str]:
         people = 0

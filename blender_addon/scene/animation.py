@@ -36,13 +36,15 @@ def write_motion(
 
     start: frame of the scene for the clip's frame 0.  fps: of the clip.  scale: frames of the scene per frame of the
     clip.  measured: the motion comes from footage; its confidence and quality are shown too.  The object stands on the
-    ground under the person's first place; the root bone does the rest.
+    ground under the person's first place; the root bone does the rest.  In a scene that is not metric the object is
+    scaled, not its bones.
     """
     axes = armature.rest_axes(rig.data)
     turns = bone_turns(motion, axes, world)
     places = root_places(body, motion, world)
     origin = np.array([places[0, 0], places[0, 1], 0.0])
-    rig.location = origin.tolist()
+    rig.location = (origin * world.scale).tolist()
+    rig.scale = (world.scale,) * 3
     root = (places - origin - armature.rest_head(rig.data)) @ axes[0]
     frames = start + motion.frames * scale
     lanes = quality.lanes(body, motion, world, fps) if measured else {}

@@ -45,6 +45,7 @@ class ClipInfo:
     license: str
     notice: str = ""
     start: int = 1
+    moving: bool = False  # before a camera of the artist's: none is made, and the world is theirs
 
     @classmethod
     def from_wire(cls, header: Mapping[str, Any], start: int) -> ClipInfo:
@@ -62,6 +63,7 @@ class ClipInfo:
             license=header["license"],
             notice=header["notice"],
             start=start,
+            moving=header.get("moving", False),
         )
 
     @property
@@ -102,7 +104,8 @@ class ClipScene:
         self._collection = self._begin(scene)
         if match_rate:
             set_rate(scene, info.fps)
-            scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
+            if not info.moving:  # a scene with a matchmove has its range
+                scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
         elif abs(scene_rate(scene) / info.fps - 1) > _RATE_TOLERANCE:
             self.notes.append(
                 f"The scene runs at {scene_rate(scene):g} fps, the clip at {info.fps:g}: frames match, speed does not."
@@ -112,6 +115,11 @@ class ClipScene:
     def people(self) -> int:
         return len(self._rigs)
 
+    @property
+    def collection(self) -> str:
+        """Name of what everything of the clip is in."""
+        return self._collection
+
     def _begin(self, scene: bpy.types.Scene) -> str:
         info = self._info
         collection = bpy.data.collections.new(info.title)
@@ -119,15 +127,19 @@ class ClipScene:
         photo = info.as_photo()
         person.stamp(collection, KIND, photo)
         collection["job"] = info.job
+        if info.moving:
+            return collection.name
         eye = camera.create_camera(photo, f"{info.title} Camera", collection, 1.6)
         person.stamp(eye, "camera", photo)
-        note = _set_background(eye.data, info)
+        note = set_background(eye.data, info)
         if note:
             self.notes.append(note)
         camera.use_camera(scene, eye, info.size, camera.pixel_aspect(photo))
         return collection.name
 
-    def add(self, arrays: Mapping[str, np.ndarray], final: bool, world: list[float]) -> None:
+    def add(
+        self, arrays: Mapping[str, np.ndarray], final: bool, world: list[float], scene_scale: float = 1.0
+    ) -> None:
         """Take a `chunk` of the protocol.  The first final one ends the provisional people."""
         if final and not self._final:
             self._final = True
@@ -135,7 +147,10 @@ class ClipScene:
             self._betas.clear()
             self._stale.clear()
             self._remove_people()
-        self._world = World.of_numbers(world) if final else self._provisional_world(arrays)
+        if final or self._info.moving:
+            self._world = World.of_numbers(world, scene_scale)
+        else:
+            self._world = self._provisional_world(arrays)
         for k, identity in enumerate(arrays["people"].tolist()):
             self._betas.setdefault(identity, arrays["betas"][k].astype(float))
         for identity in np.unique(arrays["person"]).tolist():
@@ -221,6 +236,8 @@ class ClipScene:
         return Motion(betas=self._betas[identity], **{name: value[order] for name, value in rows.items()})
 
     def _place_camera(self, collection: bpy.types.Collection) -> None:
+        if self._info.moving:
+            return
         eye = next((o for o in collection.objects if o.get(person.KIND) == "camera"), None)
         if eye is None:
             return
@@ -262,9 +279,10 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
             if kind == "rig":
                 _remove_person(obj)
             elif kind == "camera":
-                data = obj.data
+                data, actions = obj.data, [_action_of(obj), _action_of(obj.data)]
                 bpy.data.objects.remove(obj)
                 bpy.data.cameras.remove(data)
+                _remove_actions(actions)
         if collection.objects or collection.children:  # the artist has put something of theirs in it
             collection[person.KIND] = ""
         else:
@@ -272,24 +290,28 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
 
 
 def _remove_person(rig: bpy.types.Object) -> None:
-    actions = [_own_action(rig)]
+    actions = [_action_of(rig)]
     for child in list(rig.children):
         if child.get(person.KIND) == "body":
-            actions.append(_own_action(child))
+            actions.append(_action_of(child))
             mesh = child.data
             bpy.data.objects.remove(child)
             bpy.data.meshes.remove(mesh)
     data = rig.data
     bpy.data.objects.remove(rig)
     bpy.data.armatures.remove(data)
+    _remove_actions(actions)
+
+
+def _action_of(target: bpy.types.ID) -> bpy.types.Action | None:
+    return target.animation_data.action if target.animation_data is not None else None
+
+
+def _remove_actions(actions: list[bpy.types.Action | None]) -> None:
+    """Those of ours that move nothing any more."""
     for action in actions:
-        if action is not None and not action.users:
+        if action is not None and action.get("recover_mesh") and not action.users:
             bpy.data.actions.remove(action)
-
-
-def _own_action(obj: bpy.types.Object) -> bpy.types.Action | None:
-    action = obj.animation_data.action if obj.animation_data is not None else None
-    return action if action is not None and action.get("recover_mesh") else None
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:
@@ -302,16 +324,18 @@ def set_rate(scene: bpy.types.Scene, fps: float) -> None:
     scene.render.fps, scene.render.fps_base = whole, whole / fps
 
 
-def _set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
+def picture_of(path: str) -> str:
+    """What Blender has to open for a clip: of a folder of pictures its first."""
+    if not os.path.isdir(path):
+        return path
+    endings = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+    files = sorted(name for name in os.listdir(path) if name.lower().endswith(endings))
+    return os.path.join(path, files[0]) if files else path
+
+
+def set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
     """Show the clip behind the scene; returns what the artist must know, or nothing."""
-    path = bpy.path.abspath(info.source)
-    if os.path.isdir(path):
-        files = sorted(
-            f
-            for f in os.listdir(path)
-            if f.lower().endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"))
-        )
-        path = os.path.join(path, files[0]) if files else path
+    path = picture_of(bpy.path.abspath(info.source))
     try:
         movie = bpy.data.movieclips.load(path, check_existing=True)
     except RuntimeError as error:

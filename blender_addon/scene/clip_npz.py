@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 
 from ..errors import UserError
+from . import moving_camera
 from .clip import ClipInfo, ClipScene
 from .records import Body, load_npz
 
@@ -32,6 +33,7 @@ def build(
     if not people:
         raise UserError("No result was given.", "Choose at least one .npz file.")
     first = people[0]
+    moving = all(name in first for name in moving_camera.ROWS)
     same = ("camera", "image_size", "body", "world_rotation", "world_translation")
     for path, data in zip(paths, people, strict=True):
         if any(not np.array_equal(data[name], first[name]) for name in same):
@@ -58,7 +60,9 @@ def build(
         license=str(first["license"]),
         notice=str(first.get("notice", "")),
         start=start,
+        moving=moving,
     )
+    scale = float(first.get("scene_scale", 1.0))
     world = [*first["world_rotation"].ravel().tolist(), *first["world_translation"].tolist()]
     clip = ClipScene(scene, info, body, with_correctives=with_correctives)
     for data in people:
@@ -72,8 +76,12 @@ def build(
         rows["poses"] = data["poses"].reshape(count, -1, 3)
         rows["person"] = np.full(count, identity)
         rows["people"], rows["betas"] = np.array([identity]), data["betas"][None]
-        clip.add(rows, True, world)
+        clip.add(rows, True, world, scale)
     clip.finish()
+    if moving:
+        collection = bpy.data.collections.get(clip.collection)
+        if collection is not None:
+            moving_camera.create(scene, collection, info, people, scale)
     return clip
 
 

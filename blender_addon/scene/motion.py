@@ -13,7 +13,10 @@ from .records import Body
 
 @dataclass(frozen=True)
 class Motion:
-    """T rows in the camera frame, in the order of their frames (of the clip, counted from 0)."""
+    """T rows in the camera frame, in the order of their frames (of the clip, counted from 0).
+
+    Where the camera moves, in the common frame of all rows instead (`backend.body.keypoint_fit.view`).
+    """
 
     frames: np.ndarray  # (T,)
     poses: np.ndarray  # (T, J, 3)
@@ -28,10 +31,14 @@ class Motion:
 
 @dataclass(frozen=True)
 class World:
-    """x_world = rotation @ x_camera + translation: z up, ground at z = 0."""
+    """x_world = rotation @ x_camera + translation: z up, ground at z = 0, metres.
+
+    scale: units of the scene per metre; objects are so many times larger, and as far from the origin.
+    """
 
     rotation: np.ndarray  # (3, 3)
     translation: np.ndarray  # (3,)
+    scale: float = 1.0
 
     @classmethod
     def level(cls, lift: float = 0.0) -> World:
@@ -39,9 +46,9 @@ class World:
         return cls(basis.CAMERA_TO_BLENDER, np.array([0.0, 0.0, lift]))
 
     @classmethod
-    def of_numbers(cls, numbers: list[float]) -> World:
+    def of_numbers(cls, numbers: list[float], scale: float = 1.0) -> World:
         """From the wire's 12 numbers."""
-        return cls(np.array(numbers[:9], float).reshape(3, 3), np.array(numbers[9:], float))
+        return cls(np.array(numbers[:9], float).reshape(3, 3), np.array(numbers[9:], float), scale)
 
     def points(self, camera_points: np.ndarray) -> np.ndarray:
         """(..., 3) camera frame -> world."""

@@ -1,8 +1,12 @@
-"""`python -m tools.clips OUT`: renders clips with known truth.  NAME.mp4, and NAME.npz with the truth."""
+"""`python -m tools.clips OUT`: renders clips with known truth.  NAME.mp4, and NAME.npz with the truth.
+
+Where the camera moves, NAME.camera.json is its way, for `recover-mesh recover --camera`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import av
 import numpy as np
 
 from backend.body.loader import load_body
+from tools.clips.cameras import camera_content
 from tools.clips.motions import MOTIONS, Maker, Scene
 from tools.clips.render import Renderer
 
@@ -26,6 +31,11 @@ def write_clip(folder: Path, name: str, scene: Scene, renderer: Renderer) -> Pat
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
     c = scene.camera
+    moving = {}
+    if scene.view is not None:
+        content = camera_content(scene.view, size=(c.width, c.height))
+        (folder / f"{name}.camera.json").write_text(json.dumps(content))
+        moving = {"camera_rotation": scene.view.rotation, "camera_translation": scene.view.translation}
     np.savez_compressed(
         folder / f"{name}.npz",
         **{
@@ -37,6 +47,7 @@ def write_clip(folder: Path, name: str, scene: Scene, renderer: Renderer) -> Pat
         fps=np.array(scene.fps),
         world_rotation=scene.world.rotation,
         world_translation=scene.world.translation,
+        **moving,
     )
     return path
 

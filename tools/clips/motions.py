@@ -13,6 +13,7 @@ import numpy as np
 
 from backend.body.joints import SMPL24
 from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
 from backend.clips.records import World
 from backend.results import Camera
@@ -22,7 +23,7 @@ J = {name: k for k, name in enumerate(SMPL24)}
 
 @dataclass
 class Truth:
-    """One person in the camera frame (OpenCV)."""
+    """One person in the camera frame (OpenCV); in the common one where the camera moves."""
 
     poses: np.ndarray  # (T, 24, 3)
     betas: np.ndarray  # (10,)
@@ -41,6 +42,7 @@ class Scene:
     world: World
     fps: float
     pillar: tuple[float, float, float] | None = None  # left, right edge and depth, m, camera frame
+    view: View | None = None  # of every moment, where the camera moves
 
 
 @dataclass
@@ -361,4 +363,15 @@ def leave(maker: Maker, size, seconds: float = 7.0) -> Scene:
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
-MOTIONS = {f.__name__: f for f in (walk, approach, run, turn, sit, dance, cross, occlusion, leave)}
+def dolly(maker: Maker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None) -> Scene:
+    """The walk before a camera that moves along, pans and is held in a hand."""
+    from tools.clips.cameras import dolly_view
+
+    plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
+    fixed = _scene(maker, [], size)
+    truth = maker.finish(plan, SHAPES[0], World())
+    view = dolly_view(len(truth.poses), maker.fps, fixed.camera, zoom=zoom)
+    return Scene([truth], fixed.camera, World(), maker.fps, view=view)
+
+
+MOTIONS = {f.__name__: f for f in (walk, approach, run, turn, sit, dance, cross, occlusion, leave, dolly)}

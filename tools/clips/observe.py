@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from backend.body.keypoint_fit.fit import ray_turns
+from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
 from backend.clips.records import Track
 from backend.results import Camera
@@ -34,17 +35,23 @@ def observed_track(
     dropped: float = 0.0,
     flipped: float = 0.0,
     identity: int = 1,
+    view: View | None = None,
 ) -> Track:
-    """pixel: sd of 2D noise over the person's height in the picture.  metres: of the 3D landmarks; depth: of their z,
+    """view: of a camera that moves; the truth is then in its common frame.
+
+    pixel: sd of 2D noise over the person's height in the picture.  metres: of the 3D landmarks; depth: of their z,
     half of it the same for neighbouring frames.  dropped: share of frames without a detection.  flipped: share of
     frames with left and right exchanged."""
     points = landmarks(body, truth)
     count = len(points)
-    uv = camera.project(points)
+    uv = camera.project(points) if view is None else view.project(points)
+    if view is not None:
+        points = view.points(points)
     height = np.ptp(uv[..., 1], axis=1)[:, None, None]
     uv = uv + rng.standard_normal(uv.shape) * pixel * height
     hips = points[:, [23, 24]].mean(1, keepdims=True)
-    turns = ray_turns(uv[:, [23, 24]].mean(1), camera)
+    lens = () if view is None else (view.focal, view.center)
+    turns = ray_turns(uv[:, [23, 24]].mean(1), camera, *lens)
     world = (points - hips) @ turns + rng.standard_normal(points.shape) * metres
     slow = np.cumsum(rng.standard_normal((count, 33)), 0)
     slow = (slow - slow.mean(0)) / max(np.sqrt(count / 6), 1)

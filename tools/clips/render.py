@@ -12,6 +12,7 @@ from backend.body.joints import SMPL24
 from backend.body.model import BodyModel
 from backend.export.overlay import shade
 from backend.export.rasterizer import rasterize, vertex_normals
+from tools.clips.cameras import seen_at
 from tools.clips.motions import Scene, Truth
 
 _J = {name: k for k, name in enumerate(SMPL24)}
@@ -40,6 +41,10 @@ class Renderer:
 
     def frames(self, scene: Scene) -> Iterator[np.ndarray]:
         """uint8 RGB (H, W, 3) of every moment."""
+        if scene.view is not None:
+            for t in range(len(scene.view)):
+                yield from self.frames(seen_at(scene, t))
+            return
         backdrop, ground = self._backdrop(scene)
         each = [self._vertices(one) for one in scene.people]
         count = len(scene.people[0].poses)
@@ -112,13 +117,14 @@ class Renderer:
         toward = rays @ world.rotation.T
         height = world.translation[2]
         reach = np.where(toward[..., 2] < -1e-3, height / np.maximum(-toward[..., 2], 1e-3), np.inf)
-        ground = toward[..., :2] * np.minimum(reach, 1e3)[..., None]
+        ground = toward[..., :2] * np.minimum(reach, 1e3)[..., None] + world.translation[:2]
         wall = ground[..., 1] > _WALL_AHEAD
         tiles = np.sin(ground[..., 0] * np.pi / 0.9) * np.sin(ground[..., 1] * np.pi / 0.9)
         speckle = self._rng.standard_normal(x.shape)
         floor = 142 + 7 * np.sign(tiles) * np.clip(np.abs(tiles) * 8, 0, 1) + 3 * speckle
-        up = world.translation[2] + toward[..., 2] * (_WALL_AHEAD / np.maximum(toward[..., 1], 1e-3))
-        across = toward[..., 0] * (_WALL_AHEAD / np.maximum(toward[..., 1], 1e-3))
+        to_wall = (_WALL_AHEAD - world.translation[1]) / np.maximum(toward[..., 1], 1e-3)
+        up = world.translation[2] + toward[..., 2] * to_wall
+        across = toward[..., 0] * to_wall + world.translation[0]
         bricks = 8 * (np.sin(up * 2 * np.pi / 0.45) > 0.96) + 6 * (np.sin(across * 2 * np.pi / 1.3) > 0.97)
         wall_tone = 196 - 6 * up - bricks + 2 * speckle
         tone = np.where(wall, wall_tone, floor)

@@ -23,6 +23,7 @@ from backend.body.keypoint_fit.landmarks import (
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
+from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.people.person import DetectedPerson
@@ -130,9 +131,19 @@ def _crouching(skeleton: Skeleton, standing: State) -> State:
 LEVEL = np.array([0.0, -1.0, 0.0])  # up, for a camera that is held level
 
 
-def observe(points: np.ndarray, world: np.ndarray, camera: Camera, up: np.ndarray = LEVEL) -> Observations:
-    """points: (B, 33, 3) x px, y px, visibility.  world: (B, 33, 3) m, the 3D keypoints.  up: (3,) or (B, 3) unit,
-    camera frame, where it is known.  Raises BadInput `bad_keypoints`."""
+def observe(
+    points: np.ndarray,
+    world: np.ndarray,
+    camera: Camera,
+    up: np.ndarray = LEVEL,
+    view: View | None = None,
+) -> Observations:
+    """points: (B, 33, 3) x px, y px, visibility.  world: (B, 33, 3) m, the 3D keypoints as MediaPipe gives them.
+    up: (3,) or (B, 3) unit, camera frame, where it is known.
+
+    view: of these B rows, where the camera moves; what is observed is then in its common frame, and `up` is its own.
+    Raises BadInput `bad_keypoints`.
+    """
     points, world = points.astype(float), world.astype(float)
     if points.shape[1:] != (33, 3) or world.shape[1:] != (33, 3) or not np.isfinite([points, world]).all():
         raise BadInput(
@@ -149,12 +160,18 @@ def observe(points: np.ndarray, world: np.ndarray, camera: Camera, up: np.ndarra
     inside = ((uv > -0.5) & (uv < [camera.width - 0.5, camera.height - 0.5])).all(-1)
     rising = np.clip((visibility - _SEEN[0]) / (_SEEN[1] - _SEEN[0]), 0, 1)
     seen = rising * rising * (3 - 2 * rising) * inside
-    up = np.broadcast_to(up, (len(points), 3))
-    leveled = level_turns(up)  # camera frame -> the same with up where a level camera has it
-    turn = ray_turns(uv[:, [INDEX["left_hip"], INDEX["right_hip"]]].mean(1), camera)
+    hips = uv[:, [INDEX["left_hip"], INDEX["right_hip"]]].mean(1)
+    if view is None:
+        turn = ray_turns(hips, camera)
+        up = np.broadcast_to(up, (len(points), 3))
+        back = leveled = level_turns(up)  # camera frame -> the same with up where a level camera has it
+    else:
+        turn = ray_turns(hips, camera, view.focal, view.center)
+        up = np.broadcast_to(LEVEL, (len(points), 3))
+        back, leveled = view.level, view.level @ np.swapaxes(view.rotation, 1, 2)
     places = landmarks(world) @ np.swapaxes(leveled @ turn, -1, -2)
     places, balance = _level(places, seen)
-    places = places @ leveled
+    places = places @ back
     span = places[:, BONE_TO] - places[:, BONE_FROM]
     directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
     known = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
@@ -170,18 +187,24 @@ def observe(points: np.ndarray, world: np.ndarray, camera: Camera, up: np.ndarra
         np.array([camera.cx, camera.cy]),
         _extent(uv, seen),
         turn,
+        view,
     )
 
 
-def ray_turns(hips: np.ndarray, camera: Camera) -> np.ndarray:
+def ray_turns(
+    hips: np.ndarray, camera: Camera, focal: np.ndarray | None = None, center: np.ndarray | None = None
+) -> np.ndarray:
     """(B, 3, 3): from the axes of the 3D keypoints into the camera's.  hips: (B, 2) px, the middle of MediaPipe's crop.
+    focal, center: (B, 2) px of each row, where they are not the camera's.
 
     MediaPipe sees a person in a crop of its own, and gives 3D keypoints as if the camera looked straight at it: against
     the truth of rendered clips they are turned with the ray to the person (slopes of 0.4 to 1.3 over +-20 degrees).
     """
     ray = np.ones((len(hips), 3))
     inside = np.clip(hips, 0, [camera.width - 1, camera.height - 1])
-    ray[:, :2] = (inside - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    center = np.array([camera.cx, camera.cy]) if center is None else center
+    focal = np.array([camera.fx, camera.fy]) if focal is None else focal
+    ray[:, :2] = (inside - center) / focal
     return _shortest_turns(np.array([0.0, 0.0, 1.0]), _unit(ray))
 
 
@@ -223,6 +246,9 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
 
     world: (B, 33, 3) m, the 3D keypoints.  The rest of the body is in its resting pose.
     """
+    focal, middle_px = observed.focal[None], observed.center[None]
+    if observed.view is not None:
+        focal, middle_px = observed.view.focal, observed.view.center
     rest = joint_priors(skeleton.names)[0]
     count = len(world)
     rotations = np.broadcast_to(rot.exp(rest), (count, len(rest), 3, 3)).copy()
@@ -241,13 +267,14 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
     center2d, center3d = (observed.uv * weight).sum(1), (places * weight).sum(1)
     spread2d = np.sqrt((((observed.uv - center2d[:, None]) ** 2) * weight).sum((1, 2)))
     spread3d = np.sqrt((((places - center3d[:, None])[..., :2] ** 2) * weight).sum((1, 2)))
-    depth = observed.focal.mean() * np.maximum(spread3d, 0.05) / np.maximum(spread2d, 1.0)
-    ray = np.concatenate([(center2d - observed.center) / observed.focal, np.ones((count, 1))], 1)
+    depth = focal.mean(1) * np.maximum(spread3d, 0.05) / np.maximum(spread2d, 1.0)
+    ray = np.concatenate([(center2d - middle_px) / focal, np.ones((count, 1))], 1)
     hips = ray * depth[:, None] - center3d  # the origin of the 3D keypoints is between the hips
     middle = skeleton.joints[[skeleton.names.index("left_hip"), skeleton.names.index("right_hip")]].mean(0)
     root = skeleton.joints[0]
     trans = hips - (root + (rotations[:, 0] @ (middle - root)))
-    return State(rotations, np.zeros((count, skeleton.joint_directions.shape[2])), trans)
+    state = State(rotations, np.zeros((count, skeleton.joint_directions.shape[2])), trans)
+    return state if observed.view is None else observed.view.common(skeleton, state)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, FEET, TRUNK, WEIGHTS
 from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, joint_priors, unseen_stiffness
+from backend.body.keypoint_fit.view import View
 
 IMAGE_WEIGHT = 40.0  # of an error as large as the person
 SHAPE_WEIGHT = 0.5
@@ -29,6 +30,7 @@ class Observations:
     balance (B,) 0..1, how surely the trunk is over the feet in depth; up (B, 3) unit, camera frame;
     focal (2,), center (2,) px; size (B,) px, the extent of what is seen; turn (B, 3, 3), from the axes of the 3D
     keypoints into the camera's.
+    view: with it, bodies, directions and up are in the common frame of a moving camera; each row is seen as it says.
     """
 
     uv: np.ndarray
@@ -41,6 +43,21 @@ class Observations:
     center: np.ndarray
     size: np.ndarray
     turn: np.ndarray
+    view: View | None = None
+
+    def rows(self, at: slice | np.ndarray) -> Observations:
+        """Some of the people."""
+        names = ("uv", "seen", "directions", "known", "balance", "up", "size", "turn")
+        view = None if self.view is None else self.view[at]
+        return replace(self, view=view, **{name: getattr(self, name)[at] for name in names})
+
+    @property
+    def ahead(self) -> np.ndarray:
+        """(B, 3) unit: where the camera looks, along the ground."""
+        if self.view is not None:
+            return self.view.level[:, 2]
+        ahead = np.array([0.0, 0.0, 1.0]) - self.up * self.up[:, 2:]
+        return ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
 
 
 @dataclass(frozen=True)
@@ -125,7 +142,9 @@ class Problem:
         return blocks, descent, cost
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(B, K, 3) camera frame, m -> (B, K, 2) px."""
+        """(B, K, 3) camera frame, or the common one where there is a view, m -> (B, K, 2) px."""
+        if self.observed.view is not None:
+            return self.observed.view.project(points, MIN_DEPTH)
         depth = np.maximum(points[..., 2:], MIN_DEPTH)
         return points[..., :2] / depth * self.observed.focal + self.observed.center
 
@@ -143,12 +162,16 @@ class Problem:
         value = (self.project(points) - seen.uv) * scale[..., None]
         if moved is None:
             return value.reshape(len(value), -1), None
+        focal = seen.focal
+        if seen.view is not None:
+            points, focal = seen.view.points(points), seen.view.focal[:, None]
+            moved = seen.view.rotation[:, None] @ moved
         depth = np.maximum(points[..., 2], MIN_DEPTH)
         flat = points[..., :2] / depth[..., None]
         lens = np.zeros((*points.shape[:2], 2, 3))
         lens[..., 0, 0] = lens[..., 1, 1] = 1.0
         lens[..., 2] = -flat * (points[..., 2:] > MIN_DEPTH)
-        lens *= (seen.focal[:, None] / depth[..., None, None]) * scale[..., None, None]
+        lens *= (focal[..., None] / depth[..., None, None]) * scale[..., None, None]
         return value.reshape(len(value), -1), (lens @ moved).reshape(len(value), -1, moved.shape[-1])
 
     def _bones(self, points, moved, weights):
@@ -210,12 +233,7 @@ class Problem:
 
     def _balance(self, points, moved):
         """The middle of hips and shoulders over that of the feet, in depth along the ground."""
-        up = self.observed.up
-        depth = np.array([0.0, 0.0, 1.0]) - up * up[:, 2:]
-        depth *= (
-            BALANCE_WEIGHT
-            * (self.observed.balance / np.maximum(np.linalg.norm(depth, axis=1), 1e-6))[:, None]
-        )
+        depth = self.observed.ahead * (BALANCE_WEIGHT * self.observed.balance)[:, None]
         value = ((points[:, TRUNK].mean(1) - points[:, FEET].mean(1)) * depth).sum(1)[:, None]
         if moved is None:
             return value, None

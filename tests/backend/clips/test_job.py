@@ -31,10 +31,13 @@ def test_it_comes_back(tmp_path):
 
 
 def test_relative_paths_belong_to_its_folder(tmp_path):
-    replace(JOB, source="a.mp4", out="a.out").save(tmp_path / "job.json")
+    replace(JOB, source="a.mp4", out="a.out", camera="way.json").save(tmp_path / "job.json")
     job = ClipJob.load(tmp_path / "job.json")
     assert job.source == str(tmp_path / "a.mp4")
     assert job.out == str(tmp_path / "a.out")
+    assert job.camera == str(tmp_path / "way.json")
+    JOB.save(tmp_path / "job.json")
+    assert ClipJob.load(tmp_path / "job.json").camera == ""
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,9 @@ def test_relative_paths_belong_to_its_folder(tmp_path):
         ({"foot_lock": "sometimes"}, "foot_lock"),
         ({"height_m": 180.0}, "height_m"),
         ({"version": 2}, "version"),
+        ({"camera": 7}, "camera"),
+        ({"scene_scale": -1.0}, "scene_scale"),
+        ({"scene_scale": "big"}, "scene_scale"),
         ({"split": [[1, 2, 3]]}, "split"),
         ({"edits": [["merge", 1, 2]]}, "edits"),
         ({"edits": [["merge", 1, 2, 3]]}, "edits"),
@@ -97,4 +103,7 @@ def test_keys_change_with_what_they_stand_for():
     edited = replace(JOB, edits=(("merge", 1, 2, 0),))
     assert (edited.clip_key, edited.motion_key != JOB.motion_key) == (JOB.clip_key, True)
     assert other_model.clip_key != JOB.clip_key
+    scaled, seen_otherwise = replace(JOB, scene_scale=2.0), replace(JOB, camera="/way.json")
+    assert (scaled.clip_key, seen_otherwise.clip_key) == (JOB.clip_key, JOB.clip_key)
+    assert scaled.motion_key != JOB.motion_key
     assert (moved.clip_key, moved.motion_key) == (JOB.clip_key, JOB.motion_key)

@@ -1,5 +1,6 @@
 """A clip from end to end on a rendered person: right, resumable at any moment, and honest about what it lost."""
 
+import json
 import random
 import shutil
 import subprocess
@@ -126,6 +127,79 @@ def test_other_smoothing_uses_the_same_journal(run_clip, recoverer, reference, t
     (fields,) = results(tmp_path / "out").values()
     (before,) = results(reference[0]).values()
     assert np.abs(fields["poses"] - before["poses"]).max() > 0.01
+
+
+@pytest.fixture
+def still_camera(walk, tmp_path):
+    """Writes the way of the camera that filmed `walk`, which stands still, for a scene of so many units per metre."""
+    with np.load(walk.with_suffix(".npz")) as truth:
+        rotation, place, numbers = truth["world_rotation"], truth["world_translation"], truth["camera"]
+
+    def write(scale=1.0, zoom=1.0, **more):
+        content = {
+            "recover_mesh": "camera", "version": 1, "frames": [0, 39], "rotation": [rotation.ravel().tolist()] * 2,
+            "position": [(place * scale).tolist()] * 2, "image_size": [640, 360],
+            "intrinsics": [[numbers[0] * zoom, numbers[1] * zoom, *numbers[2:].tolist()]] * 2, **more,
+        }  # fmt: skip
+        path = tmp_path / "camera.json"
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    return write
+
+
+def test_a_known_camera_uses_the_same_journal(
+    run_clip, walk, reference, recoverer, tmp_path, still_camera, monkeypatch
+):
+    shutil.copytree(reference[0], tmp_path / "out")
+    looked = "backend.people.clip_detector.ClipDetector.detect_next"
+    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
+    run, records = run_clip(camera=still_camera(3.0))
+    assert run.resumed == 40
+    assert not run.finished_before
+    (fields,) = results(tmp_path / "out").values()
+    assert fields["scene_scale"] == pytest.approx(3.0, rel=0.08)
+    assert fields["camera_rotation"].shape == (40, 3, 3)
+    with np.load(walk.with_suffix(".npz")) as truth:
+        root = truth["joints"][0][:, 0] @ truth["world_rotation"].T + truth["world_translation"]
+    motion, world = motion_of(fields)
+    # in units of the artist's scene
+    gap = np.linalg.norm(world.points(motion.joints[:, 0]) * world.scale / 3.0 - root, axis=1)
+    assert gap.mean() < 0.2
+    assert abs(world.points(motion.joints[:, [10, 11]])[..., 2].min() - 0.04) < 0.04
+    # what is shown while it goes on is near already
+    chunk = next(r for r in records if isinstance(r, ClipChunk) and not r.final)
+    assert chunk.world.scale == pytest.approx(3.0, rel=0.15)
+    step = len(chunk.frames)
+    assert np.linalg.norm(chunk.trans - motion.trans[:step], axis=1).mean() < 0.4
+    # finished is finished, for this camera; the path does not count, the content does
+    (tmp_path / "camera.json").rename(tmp_path / "moved.json")
+    assert run_clip(0, camera=str(tmp_path / "moved.json"))[0].finished_before
+    assert not run_clip(0, camera=still_camera(3.01))[0].finished_before
+    assert not run_clip(0, camera=str(tmp_path / "moved.json"), scene_scale=2.0)[0].finished_before
+    assert not run_clip(0)[0].finished_before
+
+
+def test_with_a_known_camera_stopped_and_resumed_it_ends_the_same(
+    run_clip, reference, tmp_path, still_camera, recoverer
+):
+    """Whatever the camera's file said while the clip was read."""
+    run_clip(1, camera=still_camera(1.0, zoom=1.4))
+    run, _ = run_clip(camera=still_camera(1.0))
+    assert run.over
+    stopped = results(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
+    run_clip(camera=still_camera(1.0))
+    assert_same(stopped, results(tmp_path / "out"))
+
+
+def test_a_camera_that_does_not_fit_is_refused_at_once(run_clip, still_camera):
+    for change in ({"image_size": [360, 640]}, {"frames": [0, 30]}, {"frames": [3, 39]}, {"version": 7}):
+        with pytest.raises(BadInput) as caught:
+            run_clip(0, camera=still_camera(**change))
+        assert caught.value.code == "bad_camera"
+    assert run_clip(0, camera=still_camera(frames=[3, 30]), first=4, last=29)[0].total == 26
 
 
 def test_a_finished_job_is_not_done_again(run_clip, recoverer, reference, tmp_path, monkeypatch):

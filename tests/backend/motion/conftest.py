@@ -26,6 +26,7 @@ class Case:
         self.truth = self.scene.people[0]
         rng = np.random.default_rng(seed)
         noises = {"pixel": 0.003 * noise, "metres": 0.01 * noise, "depth": 0.02 * noise}
+        more = {"view": self.scene.view, **more}
         self.track = observed_track(body, self.truth, self.scene.camera, rng, **noises, **more)
 
     def guessed(self):

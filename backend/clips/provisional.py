@@ -1,0 +1,41 @@
+"""Bodies of single frames before a known moving camera, as they are shown while the clip is read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.model import BodyModel
+from backend.clips.camera_track import CameraTrack
+from backend.clips.finish import refocused
+from backend.clips.records import World
+from backend.motion.foot_lock import sole_heights
+from backend.motion.matchmove import Matchmove
+from backend.results import Camera
+
+
+class Provisional:
+    """Turns rows from their cameras' frames into the common one; the first say how large the scene is, for now."""
+
+    def __init__(self, body: BodyModel, reading: Camera, moving: CameraTrack, scene_scale: float) -> None:
+        """reading: the camera that the bodies are found with.  scene_scale: as in the job."""
+        self._skeleton = Skeleton(body)
+        self._soles = sole_heights(self._skeleton, float(body.v_template[:, 1].min()))
+        self._reading, self._moving, self._given = reading, moving, scene_scale
+        self.world: World | None = None
+
+    def rows(
+        self, frames: np.ndarray, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, World]:
+        """-> poses, trans, and the world of the common frame."""
+        if not len(frames):
+            return poses, trans, self.world or World(scale=self._given or 1.0)
+        state = State(rot.exp(poses), betas, trans)
+        state = refocused(self._skeleton, state, self._reading, self._moving, frames)
+        if self.world is None:
+            matchmove = Matchmove(self._moving, self._given)
+            matchmove.begin(self._skeleton, self._soles, [frames], [state])
+            self.world = World(scale=matchmove.scale)
+        state = self._moving.view(frames, self.world.scale).common(self._skeleton, state)
+        return rot.log(state.rotations), state.trans, self.world

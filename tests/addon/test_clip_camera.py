@@ -1,0 +1,309 @@
+"""The artist's moving camera: sampled as Blender evaluates it, and bodies that it sees where the truth is."""
+
+import json
+
+import bpy
+import numpy as np
+import pytest
+import torch
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Matrix, Vector
+
+from backend.body.loader import load_body
+from backend.body.wire import body_message
+from backend.clips.camera_track import CameraTrack
+from blender_addon import clip_camera
+from blender_addon.errors import UserError
+from blender_addon.scene import camera_samples, clip, clip_npz, exchange, records
+from tools.clips.cameras import camera_content
+from tools.clips.motions import MOTIONS, Maker
+
+SIZE = (640, 360)
+COUNT = 12
+START = 101
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_body("open")
+
+
+@pytest.fixture(scope="module")
+def record(model):
+    return records.body_from_wire(*body_message(model))
+
+
+@pytest.fixture(scope="module")
+def scenery(model):
+    return MOTIONS["dolly"](Maker(model, 6.0), SIZE, seconds=COUNT / 6)
+
+
+def artists_camera(scene, content, fit="HORIZONTAL"):
+    """Keyed as a tracker leaves it: an empty that carries a camera, an animated lens."""
+    data = bpy.data.cameras.new("Solved")
+    eye = bpy.data.objects.new("Solved", data)
+    carrier = bpy.data.objects.new("Carrier", None)
+    for obj in (eye, carrier):
+        scene.collection.objects.link(obj)
+    eye.parent = carrier
+    carrier.location = (3.0, -1.0, 0.5)
+    carrier.rotation_mode, carrier.rotation_euler = "XYZ", (0.1, 0.2, 0.7)
+    carrier.scale = (1.3, 1.3, 1.3)
+    bpy.context.view_layer.update()
+    data.sensor_fit, data.sensor_width, data.sensor_height = fit, 30.0, 20.0
+    eye.rotation_mode = "QUATERNION"
+    flip = np.diag([1.0, -1.0, -1.0])
+    carried = np.array(carrier.matrix_world)
+    for k, frame in enumerate(content["frames"]):
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.reshape(content["rotation"][k], (3, 3)) @ flip
+        matrix[:3, 3] = content["position"][k]
+        local = Matrix((np.linalg.inv(carried) @ matrix).tolist())
+        eye.location, eye.rotation_quaternion = local.to_translation(), local.to_quaternion()
+        side, sensor = (SIZE[1], 20.0) if fit == "VERTICAL" else (SIZE[0], 30.0)
+        fx, _, cx, cy = content["intrinsics"][k]
+        data.lens = fx * sensor / side
+        data.shift_x = (SIZE[0] / 2 - 0.5 - cx) / side
+        data.shift_y = (cy + 0.5 - SIZE[1] / 2) / side
+        for path in ("location", "rotation_quaternion"):
+            eye.keyframe_insert(path, frame=START + frame)
+        for path in ("lens", "shift_x", "shift_y"):
+            data.keyframe_insert(path, frame=START + frame)
+    scene.camera = eye
+    return eye
+
+
+def info_of(scenery, job="/jobs/a", **more):
+    c = scenery.camera
+    fields = {
+        "source": "/clips/dolly.mp4", "job": job, "size": SIZE, "camera": (c.fx, c.fy, c.cx, c.cy), "fps": 6.0,
+        "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": START, "moving": True,
+    }  # fmt: skip
+    return clip.ClipInfo(**{**fields, **more})
+
+
+def rows_of(scenery):
+    one = scenery.people[0]
+    return {
+        "people": np.array([1], np.int32),
+        "betas": one.betas[None].astype(np.float32),
+        "frames": np.arange(COUNT, dtype=np.int32),
+        "person": np.ones(COUNT, np.int32),
+        "poses": one.poses.astype(np.float32),
+        "trans": one.trans.astype(np.float32),
+        "confidence": np.full((COUNT, 24), 0.8, np.float32),
+        "filled": np.zeros(COUNT, np.uint8),
+        "contacts": one.contacts.astype(np.uint8),
+        "reprojection_px": np.ones(COUNT, np.float32),
+    }
+
+
+def world_numbers(scenery):
+    return [*scenery.world.rotation.ravel().tolist(), *scenery.world.translation.tolist()]
+
+
+def the_rig(scene):
+    (rig,) = (o for o in scene.objects if o.get("recover_mesh") == "rig")
+    return rig
+
+
+def seen_vertices(scene, rig):
+    """Of the evaluated mesh, in px of the clip, through the scene's camera."""
+    skin = exchange.skin_of(rig)
+    evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    mesh = evaluated.data
+    places = [evaluated.matrix_world @ mesh.vertices[k].co for k in range(0, len(mesh.vertices), 300)]
+    views = [world_to_camera_view(scene, scene.camera, Vector(place)) for place in places]
+    return np.array([(v.x * SIZE[0] - 0.5, (1 - v.y) * SIZE[1] - 0.5) for v in views])
+
+
+def true_pixels(model, scenery, t):
+    one = scenery.people[0]
+    with torch.inference_mode():
+        tensors = (
+            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None]
+            for x in (one.poses[t], one.betas, one.trans[t])
+        )
+        vertices = model(*tensors).vertices[0].double().numpy()[::300]
+    return scenery.view[t : t + 1].project(vertices[None])[0]
+
+
+@pytest.mark.parametrize("fit", ["HORIZONTAL", "VERTICAL", "AUTO"])
+def test_samples_are_what_the_camera_does(scene, scenery, fit):
+    content = camera_content(scenery.view, 1.7, SIZE)
+    content["intrinsics"] = [[fx, fy, cx + 7, cy - 4] for fx, fy, cx, cy in content["intrinsics"]]
+    eye = artists_camera(scene, content, fit)
+    scene.render.resolution_x, scene.render.resolution_y = (
+        1920,
+        800,
+    )  # the clip's size counts, not the render's
+    scene.frame_set(7, subframe=0.25)
+    found = camera_samples.sample(scene, eye, range(COUNT), START, SIZE)
+    assert (scene.frame_current, scene.frame_subframe) == (7, 0.25)
+    for name in ("frames", "rotation", "position", "intrinsics"):
+        np.testing.assert_allclose(found[name], content[name], atol=2e-4 if name != "intrinsics" else 0.02)
+    CameraTrack.of_content(json.loads(json.dumps(found)))
+
+
+def test_upright_clips_and_wide_pixels(scene):
+    data = bpy.data.cameras.new("c")
+    data.sensor_width, data.lens, data.shift_x, data.shift_y = 36.0, 50.0, 0.1, -0.05
+    for size, fit, aspect in (
+        ((360, 640), "AUTO", (1, 1)), ((640, 360), "AUTO", (1, 2)), ((640, 480), "VERTICAL", (2, 1)),
+    ):  # fmt: skip
+        data.sensor_fit = fit
+        scene.render.resolution_x, scene.render.resolution_y = size
+        scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = aspect
+        eye = bpy.data.objects.new("c", data)
+        scene.collection.objects.link(eye)
+        bpy.context.view_layer.update()
+        fx, fy, cx, cy = camera_samples.lens(scene, data, size)
+        for x, y, z in ((0.3, -0.2, -2.0), (-0.4, 0.5, -3.0)):  # the camera is at the origin and looks down
+            seen = world_to_camera_view(scene, eye, Vector((x, y, z)))
+            pixel = (seen.x * size[0] - 0.5, (1 - seen.y) * size[1] - 0.5)
+            np.testing.assert_allclose((fx * x / -z + cx, fy * -y / -z + cy), pixel, atol=1e-3)
+
+
+def test_constraints_count(scene):
+    eye = bpy.data.objects.new("c", bpy.data.cameras.new("c"))
+    target = bpy.data.objects.new("t", None)
+    for obj in (eye, target):
+        scene.collection.objects.link(obj)
+    target.location = (1, 2, 3)
+    target.keyframe_insert("location", frame=1)
+    target.location = (5, 2, 3)
+    target.keyframe_insert("location", frame=5)
+    eye.constraints.new("COPY_LOCATION").target = target
+    scene.camera = eye
+    found = camera_samples.sample(scene, eye, [0, 4], 1, SIZE)
+    np.testing.assert_allclose(found["position"], [[1, 2, 3], [5, 2, 3]], atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4, 3.0])
+def test_the_artists_camera_sees_the_bodies_where_they_were(scene, model, record, scenery, scale):
+    eye = artists_camera(scene, camera_content(scenery.view, scale))
+    scene.render.resolution_x, scene.render.resolution_y = SIZE
+    before = (scene.frame_start, scene.frame_end, np.array(eye.matrix_world), len(bpy.data.cameras))
+    made = clip.ClipScene(scene, info_of(scenery), record)
+    made.add(rows_of(scenery), True, world_numbers(scenery), scale)
+    made.finish()
+    assert scene.camera == eye
+    assert len(eye.data.background_images) == 0
+    assert (scene.frame_start, scene.frame_end) == before[:2]
+    assert len(bpy.data.cameras) == before[3]
+    for t in (0, 5, COUNT - 1):
+        scene.frame_set(START + t)
+        gap = np.linalg.norm(seen_vertices(scene, the_rig(scene)) - true_pixels(model, scenery, t), axis=1)
+        assert gap.max() < 0.1
+    assert the_rig(scene).scale.x == pytest.approx(scale)
+    again = clip.ClipScene(scene, info_of(scenery), record)
+    again.add(rows_of(scenery), True, world_numbers(scenery), scale)
+    again.finish()
+    assert scene.camera == eye
+    assert len(clip.clips(scene)) == 1
+    the_rig(scene)
+
+
+def test_results_bring_their_camera_where_there_is_none(scene, model, record, scenery, tmp_path):
+    rows, view, scale = rows_of(scenery), scenery.view, 2.5
+    for name in ("people", "person"):
+        rows.pop(name)
+    rows["betas"] = rows["betas"][0]
+    c = scenery.camera
+    np.savez(
+        tmp_path / "person1.npz", **rows, camera=np.array([c.fx, c.fy, c.cx, c.cy]), image_size=np.array(SIZE),
+        world_rotation=scenery.world.rotation, world_translation=scenery.world.translation, person=np.array(1),
+        mocap_framerate=np.array(6.0), model=np.array("m"), body=np.array(record.name), license=np.array("CC0-1.0"),
+        camera_rotation=view.rotation, camera_translation=view.translation,
+        camera_intrinsics=np.concatenate([view.focal, view.center], 1), scene_scale=np.array(scale),
+    )  # fmt: skip
+    for _ in range(2):  # a second import replaces the first
+        clip_npz.build(scene, [str(tmp_path / "person1.npz")], record, start=START)
+    assert len(bpy.data.cameras) == 1
+    assert (scene.frame_start, scene.frame_end) == (START, START + COUNT - 1)
+    assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 3
+    for t in (0, 5, COUNT - 1):
+        scene.frame_set(START + t)
+        gap = np.linalg.norm(seen_vertices(scene, the_rig(scene)) - true_pixels(model, scenery, t), axis=1)
+        assert gap.max() < 0.1
+
+
+def test_without_a_camera_it_is_told(scene, record, scenery):
+    settings = scene.recover_mesh.clip
+    assert clip_camera.chosen(settings, scene) is None  # fixed, as ever
+    settings.camera_kind = "SCENE"
+    with pytest.raises(UserError, match="no camera"):
+        clip_camera.chosen(settings, scene)
+    clip.ClipScene(scene, info_of(scenery, moving=False), record)
+    with pytest.raises(UserError, match="made by Recover Mesh"):
+        clip_camera.chosen(settings, scene)
+    mine = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    settings.camera = mine
+    assert clip_camera.chosen(settings, scene) == mine
+    with pytest.raises(UserError, match="view layer"):
+        camera_samples.sample(scene, mine, [0], 1, SIZE)
+    scene.collection.objects.link(mine)
+    mine.data.type = "ORTHO"
+    with pytest.raises(UserError, match="perspective"):
+        camera_samples.sample(scene, mine, [0], 1, SIZE)
+
+
+# ---- the button ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real_backend(addon, scene, environment, monkeypatch, tmp_path):
+    """The real backend as the add-on's child."""
+    from blender_addon import preferences, runtime
+
+    preferences.get_preferences().environment = environment
+    monkeypatch.setattr(runtime, "user_folder", lambda: str(tmp_path))
+    yield runtime
+    preferences.get_preferences().environment = ""
+    runtime.shut_down()
+
+
+@pytest.fixture(scope="module")
+def footage(model, tmp_path_factory):
+    from tools.clips.__main__ import write_clip
+    from tools.clips.render import Renderer
+
+    scenery = MOTIONS["dolly"](Maker(model, 15.0), SIZE, seconds=1.6)
+    return str(write_clip(tmp_path_factory.mktemp("footage"), "dolly", scenery, Renderer(model))), scenery
+
+
+def test_the_button_puts_people_before_the_artists_camera(real_backend, scene, footage):
+    path, filmed = footage
+    settings = scene.recover_mesh
+    settings.source, settings.clip.path, settings.clip.start = "CLIP", path, START
+    settings.clip.camera_kind = "SCENE"
+    with pytest.raises(RuntimeError, match="no camera"):
+        bpy.ops.recover_mesh.recover_clip()
+    eye = artists_camera(scene, camera_content(filmed.view, 4.0))
+    image = eye.data.background_images.new()
+    scene.render.resolution_x, scene.render.resolution_y = SIZE
+    scene.frame_set(3)
+    assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
+    assert real_backend.state.error is None
+    assert scene.camera == eye
+    assert [*eye.data.background_images] == [image]
+    assert scene.frame_current == 3
+    assert [o for o in scene.objects if o.type == "CAMERA"] == [eye]
+    rig = the_rig(scene)
+    assert rig.scale.x == pytest.approx(4.0, rel=0.1)
+    assert any("Scene scale found" in note for note in real_backend.state.notes)
+    truth = filmed.world.points(filmed.people[0].joints[:, 0]) * 4.0
+    gaps, pixels = [], []
+    for t in range(24):
+        scene.frame_set(START + t)
+        place = rig.matrix_world @ rig.pose.bones["pelvis"].head
+        gaps.append(np.linalg.norm(np.array(place) - truth[t]))
+        seen = world_to_camera_view(scene, eye, place)
+        true = filmed.view[t : t + 1].project(filmed.people[0].joints[t : t + 1, :1])[0, 0]
+        pixels.append(np.hypot(seen.x * SIZE[0] - 0.5 - true[0], (1 - seen.y) * SIZE[1] - 0.5 - true[1]))
+    assert np.mean(gaps) < 0.25 * 4.0
+    assert np.mean(pixels) < 8
+    settings.clip.scene_scale = 4.0
+    assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
+    assert the_rig(scene).scale.x == pytest.approx(4.0)
+    assert scene.camera == eye

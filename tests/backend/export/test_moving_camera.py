@@ -1,0 +1,85 @@
+"""Motions before a moving camera, written and drawn."""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from backend.body.loader import load_body
+from backend.clips.records import Motion, World
+from backend.clips.results import motion_fields, motion_of
+from backend.export.amass import amass_fields
+from backend.export.overlay_video import write_overlay_video
+from tools.clips.motions import MOTIONS, Maker
+
+SIZE = (320, 180)
+COUNT = 6
+LABELS = {"model": "m", "body": "open", "license": "CC0-1.0", "source": "a.mp4", "notice": ""}
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("open")
+
+
+@pytest.fixture(scope="module")
+def scene(body):
+    return MOTIONS["dolly"](Maker(body, 3.0), SIZE, seconds=2.0)
+
+
+@pytest.fixture
+def motion(scene):
+    one = scene.people[0]
+    return Motion(
+        1, np.arange(COUNT), one.poses, one.betas, one.trans, one.joints, np.ones((COUNT, 24)),
+        np.zeros(COUNT, bool), one.contacts, np.ones(COUNT), np.zeros((COUNT, 33, 3)), scene.view,
+    )  # fmt: skip
+
+
+def test_results_come_back_with_their_cameras(scene, motion):
+    fields = motion_fields(motion, World(scale=2.5), scene.camera, Fraction(3), LABELS)
+    assert fields["camera_rotation"].shape == (COUNT, 3, 3)
+    assert fields["camera_translation"].shape == (COUNT, 3)
+    assert fields["camera_intrinsics"].shape == (COUNT, 4)
+    found, world = motion_of(fields)
+    assert world.scale == 2.5
+    points = motion.joints[:, :5]
+    np.testing.assert_allclose(found.view.project(points), scene.view.project(points))
+    # by the numbers of the file alone, as another tool would
+    k = 4
+    seen = fields["joints"][k] @ fields["camera_rotation"][k].T + fields["camera_translation"][k]
+    fx, fy, cx, cy = fields["camera_intrinsics"][k]
+    pixels = seen[:, :2] / seen[:, 2:] * [fx, fy] + [cx, cy]
+    np.testing.assert_allclose(pixels, scene.view[k : k + 1].project(motion.joints[k : k + 1])[0], atol=1e-3)
+
+
+def test_a_fixed_cameras_results_have_none(scene, motion):
+    motion.view = None
+    fields = motion_fields(motion, World(), scene.camera, Fraction(3), LABELS)
+    assert not {"camera_rotation", "camera_translation", "camera_intrinsics", "scene_scale"} & set(fields)
+    assert motion_of(fields)[0].view is None
+
+
+def test_amass_stands_upright_in_the_world(body, scene, motion):
+    root = motion.joints[0, 0] - motion.trans[0]
+    fields = amass_fields(motion, World(scale=2.5), root, 3.0)
+    place = fields["trans"] + root
+    np.testing.assert_allclose(place, scene.world.points(motion.joints[:, 0]), atol=1e-6)
+    assert (np.abs(place[:, 2] - 0.9) < 0.2).all()
+
+
+def test_the_overlay_follows_the_camera(tmp_path, body, scene, motion):
+    frames = [
+        SimpleNamespace(number=t, pixels=np.zeros((SIZE[1], SIZE[0], 3), np.uint8)) for t in range(COUNT)
+    ]
+    write_overlay_video(tmp_path / "out.mp4", frames, [motion], body, scene.camera, Fraction(3))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        pictures = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
+    uv = scene.view.project(motion.joints)
+    for picture, points in zip(pictures, uv, strict=True):
+        rows, columns = np.nonzero(picture > 60)
+        middle = (points.min(0) + points.max(0)) / 2
+        drawn = np.array([(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2])
+        assert np.linalg.norm(drawn - middle) < 10
