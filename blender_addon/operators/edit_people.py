@@ -41,7 +41,7 @@ class _Edit:
 
 
 class RECOVERMESH_OT_merge_people(_Edit, Operator):
-    """The selected people are one person: their frames become one body. Apply afterwards"""
+    """The selected people are one person. Where two of them are seen at once, the surer one counts. Apply afterwards"""
 
     bl_idname = "recover_mesh.merge_people"
     bl_label = "Merge"

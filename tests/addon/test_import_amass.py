@@ -226,6 +226,12 @@ def test_a_body_that_is_there_takes_the_motion(scene, tmp_path, body_file):
     assert abs(np.median(lows)) < 0.03
 
 
+def test_without_a_file_the_body_comes_from_the_backend(stand_in, tmp_path):
+    assert load(write(tmp_path / "walk.npz"), "") == {"FINISHED"}
+    assert the_rig()["body"] == BODY
+    assert len(exchange.skin_of(the_rig()).data.vertices) == len(make_body().v_template)
+
+
 def test_nobody_active_is_told(scene, tmp_path):
     with pytest.raises(RuntimeError, match="No body is active"):
         load(write(tmp_path / "walk.npz"), "", onto="ACTIVE")
