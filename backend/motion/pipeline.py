@@ -22,7 +22,7 @@ from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, 
 from backend.motion.upright import find_slopes
 from backend.results import Camera
 
-_LOCK_ITERATIONS = 5
+_LOCK_ITERATIONS = (3, 4)
 _POSE_ITERATIONS = 6
 _BATCH = 256
 
@@ -65,11 +65,11 @@ def recover_motions(
     def told(count: int) -> OnProgress:
         return lambda part: on_progress(min((done + part * count) / total, 1.0))
 
+    smooth = Smoothness.of(smoothing, fps)
     for k, track in enumerate(tracks):
         guess = guessed[k] if guessed is not None else None
         start = start_state(skeleton, track, camera, guess)
         hidden = hidden_rows(track.seen, fps)
-        smooth = Smoothness.of(smoothing, fps)
         problem: TrackProblem
         if poses_given and guess is not None:
             problem = PoseProblem(skeleton, track, camera, guess, hidden)
@@ -100,19 +100,18 @@ def recover_motions(
     )
     motions = []
     for points, one in zip(feet, people, strict=True):
-        sole_points = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
-        contacts = find_contacts(sole_points, fps, foot_lock) & ~one.problem.hidden[:, None]
         one.problem.stand(world.rotation[2])
-        one.problem.extra = FootLock(skeleton, world, soles, points, contacts)
         trust = one.problem.trust(one.state)
-        one.state = minimize_windows(
-            one.problem,
-            one.state,
-            trust,
-            Smoothness.of(smoothing, fps),
-            _LOCK_ITERATIONS,
-            told(len(one.track)),
-        )
+        contacts = np.zeros((len(one.track), len(POINTS)), bool)
+        # feet that are held slow down their neighbouring frames: more contacts are found the second time
+        for iterations, progress in zip(
+            _LOCK_ITERATIONS, (lambda part: None, told(len(one.track))), strict=True
+        ):
+            places = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
+            contacts |= find_contacts(places, fps, foot_lock) & ~one.problem.hidden[:, None]
+            one.problem.extra = FootLock(skeleton, world, soles, points, contacts)
+            one.state = minimize_windows(one.problem, one.state, trust, smooth, iterations, progress)
+            points = _landmarks(skeleton, one.state)[:, list(POINTS)]
         done += len(one.track)
         motions.append(_motion(skeleton, one, contacts))
     on_progress(1.0)
