@@ -18,7 +18,7 @@ from backend.motion.gaps import hidden_rows
 from backend.motion.ground import find_ground
 from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
-from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, start_state
+from backend.motion.track_fit import TrackProblem, cut, fit_track, minimize_windows, start_state
 from backend.motion.upright import find_slopes
 from backend.results import Camera
 
@@ -119,20 +119,15 @@ def recover_motions(
 
 
 def _landmarks(skeleton: Skeleton, state: State) -> np.ndarray:
-    return skeleton.forward(state)[2]
+    """(T, K, 3), in batches: the turns of all joints of a long clip are many."""
+    count = len(state.trans)
+    return np.concatenate([skeleton.forward(cut(state, k, k + _BATCH))[2] for k in range(0, count, _BATCH)])
 
 
 def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
     state, track = one.state, one.track
-    problem = one.problem.problem(0, len(track))
-    _, joints, points = skeleton.forward(state)
-    uv = problem.project(points)
-    error = np.linalg.norm(uv - problem.observed.uv, axis=-1)
-    everything = np.concatenate([uv, problem.project(joints)], 1)
-    height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
-    counted = (problem.observed.seen > 0.5) * 1.0
-    mean = (error * counted).sum(1) / np.maximum(counted.sum(1), 1e-9)
-    confidence = joint_confidence(skeleton, problem, error / height[:, None])
+    parts = [_shown(skeleton, one, k, min(k + _BATCH, len(track))) for k in range(0, len(track), _BATCH)]
+    joints, confidence, reprojection = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Motion(
         id=track.id,
         frames=track.frames,
@@ -144,6 +139,21 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
         filled=~track.seen,
         hidden=one.problem.hidden,
         contacts=contacts.reshape(-1, 2, 2).any(-1),
-        reprojection_px=mean * track.seen,
+        reprojection_px=reprojection * track.seen,
         keypoints2d=track.keypoints2d,
     )
+
+
+def _shown(
+    skeleton: Skeleton, one: _Person, first: int, end: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> joints (T, J, 3), confidence (T, J) and reprojection error (T,) px of rows first <= t < end."""
+    problem = one.problem.problem(first, end)
+    _, joints, points = skeleton.forward(cut(one.state, first, end))
+    uv = problem.project(points)
+    error = np.linalg.norm(uv - problem.observed.uv, axis=-1)
+    everything = np.concatenate([uv, problem.project(joints)], 1)
+    height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
+    counted = (problem.observed.seen > 0.5) * 1.0
+    mean = (error * counted).sum(1) / np.maximum(counted.sum(1), 1e-9)
+    return joints, joint_confidence(skeleton, problem, error / height[:, None]), mean
