@@ -282,7 +282,7 @@ def main() -> None:
                         for c in cells
                     )
                 )
-    Console(width=150).print(table)
+    Console(width=170).print(table)
     for name, cost in costs:
         words = ", ".join(f"{stage} {value:.1f}" for stage, value in cost.items())
         print(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import minimum_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 # (on below, off above): m/s, and m over the lowest place nearby
 _SPEED = (0.35, 0.75)
-_HEIGHT = (0.05, 0.10)
+_HEIGHT = (0.06, 0.13)
+# the speeds are those of who goes at 0.8 m/s or stands; faster feet are smeared more: times BASE + GAIN * pace, at most
+_BASE, _GAIN, _MOST = 0.6, 0.5, 3.0
+_STRIDE = 0.35  # s: the pace is the feet's middle's, smoothed so
 _SHORTEST = 0.10  # s
 _NEARBY = 0.7  # s
 _GAP = 0.07  # s: shorter liftings are noise
@@ -29,8 +32,9 @@ def find_contacts(points: np.ndarray, fps: float, mode: str = "auto") -> np.ndar
     # the floor may be a little wrong where a person is: what counts is the lowest place of either foot nearby
     low = minimum_filter1d(points[..., 2].min(1), max(2 * round(_NEARBY * fps) + 1, 3))
     height = points[..., 2] - low[:, None]
-    surely = (speed < _SPEED[0]) & (height < _HEIGHT[0])
-    maybe = (speed < _SPEED[1]) & (height < _HEIGHT[1])
+    faster = np.clip(_BASE + _GAIN * _pace(points, fps), 1.0, _MOST)[:, None]
+    surely = (speed < _SPEED[0] * faster) & (height < _HEIGHT[0])
+    maybe = (speed < _SPEED[1] * faster) & (height < _HEIGHT[1])
     contacts = np.zeros_like(surely)
     for p in range(points.shape[1]):
         for first, end in intervals(maybe[:, p]):
@@ -42,6 +46,12 @@ def find_contacts(points: np.ndarray, fps: float, mode: str = "auto") -> np.ndar
             if end - first < max(2, round(_SHORTEST * fps)):
                 contacts[first:end, p] = False
     return contacts
+
+
+def _pace(points: np.ndarray, fps: float) -> np.ndarray:
+    """(T,) m/s over ground."""
+    middle = gaussian_filter1d(points[..., :2].mean(1), _STRIDE * fps, axis=0, mode="nearest")
+    return np.linalg.norm(np.gradient(middle, axis=0), axis=-1) * fps
 
 
 def intervals(flags: np.ndarray) -> list[tuple[int, int]]:

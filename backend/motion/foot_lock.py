@@ -10,7 +10,7 @@ from backend.clips.records import World
 from backend.motion.contacts import intervals
 
 POINTS = tuple(INDEX[name] for name in ("left_heel", "left_toe", "right_heel", "right_toe"))
-_LOCK = 150.0  # per metre that a standing point is away from its place
+_LOCK = 400.0  # per metre that a standing point is away from its place
 _FLOOR = 100.0  # per metre below the ground
 _NOT_THE_GROUND = 0.20  # m: who stands this far above stands on something, and is left there
 

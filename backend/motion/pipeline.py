@@ -20,11 +20,11 @@ from backend.motion.ground import find_ground
 from backend.motion.matchmove import Matchmove, resized, settled
 from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
-from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, start_state
+from backend.motion.track_fit import TrackProblem, cut, fit_track, minimize_windows, start_state
 from backend.motion.upright import find_slopes
 from backend.results import Camera
 
-_LOCK_ITERATIONS = 5
+_LOCK_ITERATIONS = (3, 4)
 _POSE_ITERATIONS = 6
 _BATCH = 256
 
@@ -36,7 +36,6 @@ class _Person:
     track: Track
     problem: TrackProblem
     state: State
-    contacts: np.ndarray | None = None
 
 
 def recover_motions(
@@ -60,28 +59,72 @@ def recover_motions(
     granted; with it the motions come in the common frame, and their world is the matchmove's.
     """
     skeleton = Skeleton(body)
-    tracks = [track for track in tracks if track.seen.any()]
+    chosen = [(t, guessed[k] if guessed is not None else None) for k, t in enumerate(tracks) if t.seen.any()]
+    tracks = [track for track, _ in chosen]
     slopes = find_slopes(tracks, camera) if matchmove is None else None  # its up is known
-    people: list[_Person] = []
+    soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
+    if matchmove is not None:
+        matchmove.begin(skeleton, soles, [t.frames[t.seen] for t in tracks], [guess for _, guess in chosen])
+    shots = _Shots(
+        skeleton, camera, fps, Smoothness.of(smoothing, fps), poses_given, LEVEL if slopes is None else slopes.up,
+        matchmove,
+    )  # fmt: skip
     done = 0
     total = 2 * sum(len(track) for track in tracks) + 1
 
     def told(count: int) -> OnProgress:
         return lambda part: on_progress(min((done + part * count) / total, 1.0))
 
-    soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
-    if matchmove is not None:
-        seen_frames = [track.frames[track.seen] for track in tracks]
-        matchmove.begin(skeleton, soles, seen_frames, guessed or [None] * len(tracks))
-    smooth = Smoothness.of(smoothing, fps)
+    people: list[_Person] = []
+    for k, (track, guess) in enumerate(chosen):
+        height = height_m if k == 0 else 0.0
+        people.append(shots.follow(track, guess, height_m=height, on_progress=told(len(track))))
+        done += len(track)
+    if slopes is not None:
+        feet = [_feet(skeleton, one.state)[one.track.seen] for one in people]
+        world = find_ground(feet, soles, fps, slopes)
+    else:
+        assert matchmove is not None
+        for k, size in settled(matchmove, skeleton, soles, people, first_is_known=height_m > 0):
+            people[k] = shots.follow(*chosen[k], size=size, last=people[k].state)
+        world = World(scale=matchmove.scale)
+    motions = []
+    for one in people:
+        contacts = shots.lock_feet(one, world, soles, foot_lock, told(len(one.track)))
+        done += len(one.track)
+        motions.append(_motion(skeleton, one, contacts))
+    on_progress(1.0)
+    return motions, world
 
-    def solve(k: int, size: float = 1.0, last: State | None = None) -> tuple[TrackProblem, State]:
-        """A person's motion; size: times larger than `last`, where that was found wrong."""
-        track, guess = tracks[k], guessed[k] if guessed is not None else None
-        view = None if matchmove is None else matchmove.view(track)
-        hidden = hidden_rows(track.seen, fps)
+
+@dataclass(frozen=True)
+class _Shots:
+    """What all people of a clip have in common.  up: (3,) unit, where no matchmove knows it better."""
+
+    skeleton: Skeleton
+    camera: Camera
+    fps: float
+    smooth: Smoothness
+    poses_given: bool
+    up: np.ndarray
+    matchmove: Matchmove | None
+
+    def follow(
+        self,
+        track: Track,
+        guess: State | None,
+        *,
+        height_m: float = 0.0,
+        size: float = 1.0,
+        last: State | None = None,
+        on_progress: OnProgress = lambda part: None,
+    ) -> _Person:
+        """A person's motion.  size: times larger than in `last`, the motion that was found before."""
+        skeleton, camera = self.skeleton, self.camera
+        view = None if self.matchmove is None else self.matchmove.view(track)
+        hidden = hidden_rows(track.seen, self.fps)
         problem: TrackProblem
-        if poses_given and guess is not None:
+        if self.poses_given and guess is not None:
             if size != 1.0:
                 guess = resized(skeleton, guess, size)
             start = start_state(skeleton, track, camera, guess, view)
@@ -89,76 +132,52 @@ def recover_motions(
             betas = np.median(guess.betas, axis=0)
             state = State(start.rotations, np.tile(betas, (len(track), 1)), start.trans)
             trust = np.ones_like(problem.observed.seen)
-            state = minimize_windows(problem, state, trust, smooth.steady, 2)
-            state = minimize_windows(problem, state, trust, smooth, _POSE_ITERATIONS, told(len(track)))
-        else:
-            known_height = height_m if k == 0 else 0.0
-            start = start_state(skeleton, track, camera, guess, view) if last is None else last
-            if size != 1.0:
-                known_height = float(skeleton.height + skeleton.height_directions @ start.betas[0]) * size
-            problem, state = fit_track(
-                skeleton,
-                track,
-                camera,
-                smooth,
-                start,
-                hidden=hidden,
-                up=LEVEL if slopes is None else slopes.up,
-                view=view,
-                height_m=known_height,
-                on_progress=told(len(track)),
-            )
-        return problem, state
+            state = minimize_windows(problem, state, trust, self.smooth.steady, 2)
+            state = minimize_windows(problem, state, trust, self.smooth, _POSE_ITERATIONS, on_progress)
+            return _Person(track, problem, state)
+        start = start_state(skeleton, track, camera, guess, view) if last is None else last
+        if size != 1.0:
+            height_m = float(skeleton.height + skeleton.height_directions @ start.betas[0]) * size
+        problem, state = fit_track(
+            skeleton, track, camera, self.smooth, start, hidden=hidden, up=self.up, view=view, height_m=height_m,
+            on_progress=on_progress,
+        )  # fmt: skip
+        return _Person(track, problem, state)
 
-    for k, track in enumerate(tracks):
-        people.append(_Person(track, *solve(k)))
-        done += len(track)
-    if matchmove is not None:
-        for k, size in settled(matchmove, skeleton, soles, people, first_is_known=height_m > 0):
-            people[k].problem, people[k].state = solve(k, size, people[k].state)
-    feet = [_landmarks(skeleton, one.state)[:, list(POINTS)] for one in people]
-    if slopes is None:
-        world = World(scale=matchmove.scale if matchmove is not None else 1.0)
-    else:
-        world = find_ground(
-            [points[one.track.seen] for points, one in zip(feet, people, strict=True)], soles, fps, slopes
-        )
-    motions = []
-    for points, one in zip(feet, people, strict=True):
-        sole_points = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
-        contacts = find_contacts(sole_points, fps, foot_lock) & ~one.problem.hidden[:, None]
+    def lock_feet(
+        self, one: _Person, world: World, soles: np.ndarray, foot_lock: str, on_progress: OnProgress
+    ) -> np.ndarray:
+        """The last pass over a motion, which knows the ground.  -> (T, P) contacts."""
         one.problem.stand(world.rotation[2])
-        one.problem.extra = FootLock(skeleton, world, soles, points, contacts)
         trust = one.problem.trust(one.state)
-        one.state = minimize_windows(
-            one.problem,
-            one.state,
-            trust,
-            Smoothness.of(smoothing, fps),
-            _LOCK_ITERATIONS,
-            told(len(one.track)),
-        )
-        done += len(one.track)
-        motions.append(_motion(skeleton, one, contacts))
-    on_progress(1.0)
-    return motions, world
+        contacts = np.zeros((len(one.track), len(POINTS)), bool)
+        # feet that are held slow down their neighbouring frames: more contacts are found the second time
+        shares = ((0.0, 0.4), (0.4, 1.0))
+        for iterations, (begin, end) in zip(_LOCK_ITERATIONS, shares, strict=True):
+            points = _feet(self.skeleton, one.state)
+            places = world.points(points) - [0.0, 0.0, 1.0] * soles[:, None]
+            contacts |= find_contacts(places, self.fps, foot_lock) & ~one.problem.hidden[:, None]
+            one.problem.extra = FootLock(self.skeleton, world, soles, points, contacts)
+
+            def progress(part: float, begin: float = begin, end: float = end) -> None:
+                on_progress(begin + part * (end - begin))
+
+            one.state = minimize_windows(one.problem, one.state, trust, self.smooth, iterations, progress)
+        return contacts
 
 
-def _landmarks(skeleton: Skeleton, state: State) -> np.ndarray:
-    return skeleton.forward(state)[2]
+def _feet(skeleton: Skeleton, state: State) -> np.ndarray:
+    """(T, P, 3) the foot points, in batches: the turns of all joints of a long clip are many."""
+    count, points = len(state.trans), list(POINTS)
+    return np.concatenate(
+        [skeleton.forward(cut(state, k, k + _BATCH))[2][:, points] for k in range(0, count, _BATCH)]
+    )
 
 
 def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
     state, track = one.state, one.track
-    problem = one.problem.problem(0, len(track))
-    _, joints, points = skeleton.forward(state)
-    uv = problem.project(points)
-    error = np.linalg.norm(uv - problem.observed.uv, axis=-1)
-    everything = np.concatenate([uv, problem.project(joints)], 1)
-    height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
-    counted = (problem.observed.seen > 0.5) * 1.0
-    mean = (error * counted).sum(1) / np.maximum(counted.sum(1), 1e-9)
-    confidence = joint_confidence(skeleton, problem, error / height[:, None])
+    parts = [_shown(skeleton, one, k, min(k + _BATCH, len(track))) for k in range(0, len(track), _BATCH)]
+    joints, confidence, reprojection = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Motion(
         id=track.id,
         frames=track.frames,
@@ -170,7 +189,22 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
         filled=~track.seen,
         hidden=one.problem.hidden,
         contacts=contacts.reshape(-1, 2, 2).any(-1),
-        reprojection_px=mean * track.seen,
+        reprojection_px=reprojection * track.seen,
         keypoints2d=track.keypoints2d,
-        view=problem.observed.view,
+        view=one.problem.observed.view,
     )
+
+
+def _shown(
+    skeleton: Skeleton, one: _Person, first: int, end: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> joints (T, J, 3), confidence (T, J) and reprojection error (T,) px of rows first <= t < end."""
+    problem = one.problem.problem(first, end)
+    _, joints, points = skeleton.forward(cut(one.state, first, end))
+    uv = problem.project(points)
+    error = np.linalg.norm(uv - problem.observed.uv, axis=-1)
+    everything = np.concatenate([uv, problem.project(joints)], 1)
+    height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
+    counted = (problem.observed.seen > 0.5) * 1.0
+    mean = (error * counted).sum(1) / np.maximum(counted.sum(1), 1e-9)
+    return joints, joint_confidence(skeleton, problem, error / height[:, None]), mean

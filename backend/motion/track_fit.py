@@ -209,7 +209,13 @@ def minimize_windows(
             end = min(first + WINDOW, stop)
             if stop - end < WINDOW // 4:
                 end = stop
-            part = _minimize(problem, cut(state, first, end), trust[first:end], smooth, first, iterations)
+
+            def within(part: float, first: int = first, end: int = end) -> None:
+                on_progress((first + part * (end - first)) / count)
+
+            part = _minimize(
+                problem, cut(state, first, end), trust[first:end], smooth, first, iterations, within
+            )
             keep_from = 0 if first == begin else OVERLAP // 2
             keep_to = len(part.trans) if end == stop else len(part.trans) - OVERLAP // 2
             found.append(cut(part, keep_from, keep_to))
@@ -221,14 +227,21 @@ def minimize_windows(
 
 
 def _minimize(
-    problem: TrackProblem, state: State, trust: np.ndarray, smooth: Smoothness, offset: int, iterations: int
+    problem: TrackProblem,
+    state: State,
+    trust: np.ndarray,
+    smooth: Smoothness,
+    offset: int,
+    iterations: int,
+    on_progress: Callable[[float], None],
 ) -> State:
     """Levenberg-Marquardt with reweighted ties."""
     damping = _DAMPING
     joints = problem.joints
     blocks, descent, cost = problem.normal(state, trust, offset)
     diagonal = np.arange(descent.shape[1])
-    for _ in range(iterations):
+    for iteration in range(iterations):
+        on_progress(iteration / iterations)
         before = accelerations(state, joints) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
         ties = tie_weights(before, smooth)
         tied = _spread(ties * before, len(state.trans))
