@@ -10,6 +10,7 @@ import numpy as np
 _LONG = 64  # cells along the long side
 _NOISE = 3.0  # grey levels that a cell may change by itself
 _LEAST = 12.0  # sum of grey levels over cells: a small person who walks
+_AROUND = 1.6  # side of the square over what changes in it
 _MARGIN = 0.15  # of a box, by which what somebody known moves reaches over it
 
 
@@ -36,15 +37,11 @@ class Changes:
             self._change = np.zeros(small.shape, np.float32)
         self._last = small
 
-    def most(
-        self,
-        places: Sequence[tuple[int, int, int, int]],
-        known: Sequence[np.ndarray],
-        size: tuple[int, int],
-    ) -> int | None:
-        """Of rectangles (x, y, width, height) the one in which most changes that is outside the boxes (4,) of those
-        who are known; of those that hold about as much, the smallest.  size: width, height of the picture, px.  None
-        where nothing changes."""
+    def place(self, known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """x, y, width, height, px, of a square round the largest change outside the boxes (4,) of those who are known.
+
+        size: width, height of the picture, px.  None where nothing changes.
+        """
         if not self._change.size:
             return None
         change = self._change.copy()
@@ -55,20 +52,18 @@ class Changes:
             top, bottom = int(max((y0 - high) * down, 0)), int(np.ceil(max((y1 + high) * down, 0)))
             left, right = int(max((x0 - wide) * across, 0)), int(np.ceil(max((x1 + wide) * across, 0)))
             change[top:bottom, left:right] = 0
-        sums = np.array(
-            [
-                change[
-                    int(y * down) : int(np.ceil((y + h) * down)),
-                    int(x * across) : int(np.ceil((x + w) * across)),
-                ].sum()
-                for x, y, w, h in places
-            ]
-        )
-        if not len(sums) or sums.max() < _LEAST:
+        # parts of one body may move while what lies between them does not
+        near = cv2.dilate((change > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        count, label, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+        sums = np.bincount(label.ravel(), change.ravel(), count)
+        sums[0] = 0.0
+        best = int(sums.argmax())
+        if sums[best] < _LEAST:
             return None
-        enough = np.nonzero(sums >= 0.9 * sums.max())[0]
-        areas = [places[k][2] * places[k][3] for k in enough]
-        return int(enough[np.argmin(areas)])
+        x, y, w, h = (int(value) for value in stats[best][:4])
+        side = _AROUND * max(w / across, h / down)
+        middle = (x + w / 2) / across, (y + h / 2) / down
+        return int(middle[0] - side / 2), int(middle[1] - side / 2), int(side), int(side)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next frame needs."""

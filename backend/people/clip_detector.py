@@ -151,15 +151,20 @@ class ClipDetector(MediaPipeDetector):
         number: int,
         changes: Changes | None,
     ) -> list[Candidate]:
-        """Newcomers, in the whole picture or one tile of it, each looked at a second time."""
+        """Newcomers, each looked at a second time: in the whole picture, in the tile whose turn it is, or where most
+        has changed that nobody known explains."""
         width, height = picture.width, picture.height
         if turn(number, WHOLE_EVERY if expected else ALONE_EVERY) == 0:
             place = (0, 0, width, height)
         elif not expected or turn(number, TILE_EVERY) == 0:
+            known = [one.box for one in found]
+            moving = (
+                changes.place(known, (width, height)) if changes is not None and turn(number, 2) else None
+            )
             places = tiles(width, height)
-            if not places:
+            if moving is None and not places:
                 return []
-            place = self._tile(places, found, (width, height), number, changes)
+            place = moving or places[turn(number // TILE_EVERY, len(places))]
         else:
             return []
         x, y, w, h = place
@@ -178,22 +183,6 @@ class ClipDetector(MediaPipeDetector):
             if again is not None and not _taken(again, found):
                 new.append(self._readers[0].read(picture, again.region) or again)
         return new
-
-    @staticmethod
-    def _tile(
-        places: list[tuple[int, int, int, int]],
-        found: list[Candidate],
-        size: tuple[int, int],
-        number: int,
-        changes: Changes | None,
-    ) -> tuple[int, int, int, int]:
-        """Where most has changed that nobody known explains, or, every second time, whose turn it is."""
-        looks = number // TILE_EVERY
-        if changes is not None and turn(number, 2):
-            moving = changes.most(places, [one.box for one in found], size)
-            if moving is not None:
-                return places[moving]
-        return places[turn(looks, len(places))]
 
     def _again(self, picture: Picture, one: Candidate, found_whole: bool) -> Candidate | None:
         """A second look at a newcomer: a real person is found again in the same place, and more precisely.

@@ -71,7 +71,8 @@ def edited(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, in
 def _trim(person: np.ndarray, rows: Arrays, fps: float) -> None:
     """Take back sights where somebody is going out of view: half hidden, a whole small pose is seen in what is left.
 
-    At the clip's own ends nobody comes or goes, there everything stays.
+    A frame or two that are missed while somebody comes out belong to that.  At the clip's own ends nobody comes or
+    goes, there everything stays.
     """
     read = np.unique(rows["frame"])
     step = int(np.diff(read).min(initial=np.iinfo(np.int64).max)) if len(read) > 1 else 1
@@ -79,7 +80,7 @@ def _trim(person: np.ndarray, rows: Arrays, fps: float) -> None:
     for k in np.unique(person[person > 0]):
         at = np.nonzero(person == k)[0]
         numbers = rows["frame"][at]
-        for run in np.split(np.arange(len(at)), np.nonzero(np.diff(numbers) > step)[0] + 1):
+        for run in np.split(np.arange(len(at)), np.nonzero(np.diff(numbers) > edge * step)[0] + 1):
             if len(run) < 3 * edge:
                 continue
             for side in (run, run[::-1]):

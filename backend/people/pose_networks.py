@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 
 from backend.people.candidates import NOSE, TORSO, Candidate
@@ -22,6 +23,8 @@ from backend.people.task_bundle import pose_bundle
 
 POSES_PER_RUN = 6
 _LANDMARKS = ("LANDMARKS:landmarks", "WORLD_LANDMARKS:world", "AUXILIARY_LANDMARKS:circle")
+_SIDE = 320  # px: smaller parts are enlarged, the first network was trained on people of this size
+_LEAST_SIDE = 8  # px
 _LEAST_CONFIDENCE = 0.5  # of both networks, MediaPipe's default
 
 
@@ -32,28 +35,22 @@ class Picture:
         import mediapipe
         from mediapipe.python import packet_creator
 
+        self.pixels = pixels
         self.height, self.width = pixels.shape[:2]
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels))
         self.packet: Any = packet_creator.create_image(image)
 
     def rectangle(self, region: Region) -> Any:
         """As MediaPipe wants it: in shares of the picture."""
-        return self._rectangle(region.x, region.y, region.side, region.side, region.turn)
-
-    def upright(self, x: float, y: float, width: float, height: float) -> Any:
-        """A part of the picture, as MediaPipe wants it."""
-        return self._rectangle(x + width / 2, y + height / 2, width, height, 0.0)
-
-    def _rectangle(self, x: float, y: float, width: float, height: float, turn: float) -> Any:
         from mediapipe.framework.formats import rect_pb2
         from mediapipe.python import packet_creator
 
         rectangle = rect_pb2.NormalizedRect(
-            x_center=x / self.width,
-            y_center=y / self.height,
-            width=width / self.width,
-            height=height / self.height,
-            rotation=turn,
+            x_center=region.x / self.width,
+            y_center=region.y / self.height,
+            width=region.side / self.width,
+            height=region.side / self.height,
+            rotation=region.turn,
         )
         return packet_creator.create_proto(rectangle)
 
@@ -69,21 +66,36 @@ class PersonFinder:
         options.min_detection_confidence = _LEAST_CONFIDENCE
         options.num_poses = POSES_PER_RUN
         graph = "mediapipe.tasks.vision.pose_detector.PoseDetectorGraph"
-        self._runner = _runner(graph, options, ("EXPANDED_POSE_RECTS:rects",))
+        self._runner = _runner(graph, options, ("IMAGE:image",), ("EXPANDED_POSE_RECTS:rects",))
 
     def close(self) -> None:
         self._runner.close()
 
     def find(self, picture: Picture, x: float, y: float, width: float, height: float) -> list[Region]:
-        """Everybody in a part of the picture, px; it may reach over the picture's edges."""
+        """Everybody in a part of the picture, px; it may reach over the picture's edges.
+
+        The part is cut out: given as a rectangle, MediaPipe answers in shares of it, turned by the wrong aspect.
+        """
         from mediapipe.python import packet_getter
 
-        answer = self._runner.process({"image": picture.packet, "rect": picture.upright(x, y, width, height)})
+        left, top = int(max(x, 0)), int(max(y, 0))
+        part = picture.pixels[top : int(max(y + height, 0)), left : int(max(x + width, 0))]
+        if min(part.shape[:2]) < _LEAST_SIDE:
+            return []
+        zoom = max(1.0, _SIDE / max(part.shape[:2]))
+        if zoom > 1:
+            part = cv2.resize(part, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        cut = Picture(part)
+        answer = self._runner.process({"image": cut.packet})
         if answer["rects"].is_empty():
             return []
-        wide, high = picture.width, picture.height
         return [
-            Region(r.x_center * wide, r.y_center * high, r.width * wide, r.rotation)
+            Region(
+                r.x_center * cut.width / zoom + left,
+                r.y_center * cut.height / zoom + top,
+                r.width * cut.width / zoom,
+                r.rotation,
+            )
             for r in packet_getter.get_proto_list(answer["rects"])
         ]
 
@@ -98,7 +110,7 @@ class LandmarkReader:
         options.base_options.model_asset.file_content = _network("pose_landmarks_detector.tflite")
         options.min_detection_confidence = _LEAST_CONFIDENCE
         graph = "mediapipe.tasks.vision.pose_landmarker.SinglePoseLandmarksDetectorGraph"
-        self._runner = _runner(graph, options, _LANDMARKS)
+        self._runner = _runner(graph, options, ("IMAGE:image", "NORM_RECT:rect"), _LANDMARKS)
 
     def close(self) -> None:
         self._runner.close()
@@ -126,12 +138,11 @@ def _network(name: str) -> bytes:
         return bundle.read(name)
 
 
-def _runner(graph: str, options: Any, outputs: tuple[str, ...]) -> Any:
-    """A graph of one node, from a picture and a rectangle to `outputs`."""
+def _runner(graph: str, options: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Any:
+    """A graph of one node."""
     from mediapipe.framework import calculator_pb2
     from mediapipe.python._framework_bindings.task_runner import TaskRunner
 
-    inputs = ("IMAGE:image", "NORM_RECT:rect")
     node = calculator_pb2.CalculatorGraphConfig.Node(
         calculator=graph, input_stream=inputs, output_stream=outputs
     )

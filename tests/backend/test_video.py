@@ -213,3 +213,20 @@ def test_the_fingerprint_is_of_the_content(tmp_path):
     first = fingerprint(folder)
     Image.fromarray(picture(7)).save(folder / "a2.png")
     assert fingerprint(folder) != first
+
+
+def test_frames_come_no_larger_than_wanted(tmp_path):
+    path = tmp_path / "large.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 320, "yuv420p"
+        for _ in range(3):
+            picture = np.zeros((320, 640, 3), np.uint8)
+            picture[:, :320] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    clip = open_clip(path)
+    small = [frame.pixels for frame in clip.frames(0, 160)]
+    assert [pixels.shape for pixels in small] == [(80, 160, 3)] * 3
+    assert [frame.pixels.shape for frame in clip.frames(0, 1000)] == [(320, 640, 3)] * 3
+    np.testing.assert_allclose(small[0][:, [10, 150]].mean((0, 2)), [200, 0], atol=6)

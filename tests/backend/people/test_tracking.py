@@ -203,3 +203,38 @@ def test_thumbnails_show_the_person(there):
     assert pictures.shape == (1, 96, 96, 3)
     middle = pictures[0, 40:56, 40:56].reshape(-1, 3).mean(0)
     np.testing.assert_allclose(middle, RED if there else (128, 128, 128), atol=3)
+
+
+@pytest.mark.parametrize(("fps", "step"), [(30.0, 1), (120.0, 1), (120.0, 4), (12.0, 1)])
+def test_how_long_somebody_is_looked_for_is_told_in_seconds(fps, step):
+    tracker = Tracker(fps, step)
+    for number in range(0, 4 * step, step):
+        tracker.update(number, picture([(300, RED)]), [person(300)])
+    last = 3 * step
+    until = last + step + int(LOST_AFTER * fps)
+    assert len(tracker.predictions(until)) == 1
+    assert tracker.predictions(until + 1) == []
+    assert tracker.predictions(last + step)[0].lately
+    tracker.update(last + step, picture([]), [])
+    assert not tracker.predictions(last + 2 * step)[0].lately
+
+
+def test_limbs_go_on_for_one_step_and_no_longer():
+    tracker = Tracker()
+    for number in range(6):
+        one = person(300)
+        one.keypoints2d[27, 0] += 5 * number
+        tracker.update(number, picture([(300, RED)]), [one])
+    start = tracker.predictions(6)[0].points[27, 0]
+    assert start == pytest.approx(one.keypoints2d[27, 0] + 5, abs=0.5)
+    assert tracker.predictions(20)[0].points[27, 0] == pytest.approx(start, abs=0.5)
+
+
+def test_clothes_are_not_learnt_from_a_crowd():
+    clip = Clip()
+    for _ in range(5):
+        clip.see([(300, RED)])
+    looks = clip.tracker.state()["looks"][0].copy()
+    for _ in range(10):
+        clip.see([(300, GREEN), (320, GREEN)])
+    np.testing.assert_array_equal(clip.tracker.state()["looks"][0], looks)

@@ -1,0 +1,64 @@
+"""Reading in chunks: stopped anywhere it goes on with the same numbers, and is told what was lost."""
+
+import numpy as np
+import pytest
+
+from backend.clips.guess import KeypointGuess
+from backend.clips.reading import ClipReader
+from backend.people.clip_detector import ClipDetector
+from backend.results import Camera
+from backend.video import open_clip
+from tools.bench_reading import NoBodies
+
+
+@pytest.fixture(scope="module")
+def detector():
+    found = ClipDetector()
+    yield found
+    found.close()
+
+
+def read(walk, detector, last=None, chunks=9, guess=None):
+    clip = open_clip(walk)
+    camera = Camera(768, 768, 319.5, 179.5, clip.info.width, clip.info.height)
+    reader = ClipReader(clip, camera, detector, guess or NoBodies(), last, float(clip.info.fps), 1)
+    found = []
+    while chunks and (chunk := reader.next_chunk(lambda count, stage: None)) is not None:
+        found.append(chunk)
+        chunks -= 1
+    reader.close()
+    return found
+
+
+def test_stopped_after_a_chunk_it_reads_on_the_same_bit_by_bit(walk, detector):
+    whole = read(walk, detector)
+    resumed = read(walk, detector, read(walk, detector, chunks=1)[0])
+    assert len(whole) == 3 and len(resumed) == 2
+    for expected, found in zip(whole[1:], resumed, strict=True):
+        assert expected.keys() == found.keys()
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_only_who_looks_at_pictures_is_given_any(walk, detector, monkeypatch):
+    given = []
+
+    class Looking(NoBodies):
+        looks = True
+
+        def bodies(self, rows, pixels, before):
+            given.append([picture.shape for picture in pixels])
+            return {}
+
+    read(walk, detector, chunks=1, guess=Looking())
+    assert given == [[(360, 640, 3)] * 16]
+    assert not KeypointGuess.looks
+
+
+def test_smaller_frames_give_places_in_full_size(walk, detector, monkeypatch):
+    whole = read(walk, detector, chunks=1)[0]
+    monkeypatch.setattr("backend.clips.reading.WORKING_SIDE", 480)
+    small = read(walk, detector, chunks=1)[0]
+    np.testing.assert_array_equal(small["frame"], whole["frame"])
+    gap = np.linalg.norm(small["keypoints2d"][..., :2] - whole["keypoints2d"][..., :2], axis=-1)
+    assert np.median(gap) < 4  # px of 360
