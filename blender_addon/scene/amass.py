@@ -162,7 +162,7 @@ def _animate(
     nothing = np.zeros(count, bool)
     moves = Motion(
         frames=np.arange(count), poses=source.poses, betas=betas, trans=source.trans,
-        confidence=np.ones((count, 24)), filled=nothing, contacts=np.zeros((count, 2), bool),
+        confidence=np.ones((count, 24)), filled=nothing, hidden=nothing, contacts=np.zeros((count, 2), bool),
         reprojection_px=np.zeros(count),
     )  # fmt: skip
     if on_ground:

@@ -131,7 +131,7 @@ def moving(scene):
     trans = one.trans + np.linspace(0, 1, COUNT)[:, None] * [1.0, 0.0, 0.0]
     motion = Motion(
         np.arange(COUNT), poses, one.betas.astype(float), trans, np.ones((COUNT, 24)), np.zeros(COUNT, bool),
-        np.zeros((COUNT, 2), bool), np.ones(COUNT),
+        np.zeros(COUNT, bool), np.zeros((COUNT, 2), bool), np.ones(COUNT),
     )  # fmt: skip
     action = animation.write_motion(rig, body, motion, World.level(), START, 30.0)
     return rig, action
