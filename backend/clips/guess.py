@@ -17,6 +17,7 @@ from backend.clips.reading import FirstGuess
 from backend.models.keypoint_fit import KeypointFitModel
 from backend.people.person import DetectedPerson
 from backend.results import Camera
+from backend.threads import one_blas_thread
 
 Arrays = dict[str, np.ndarray]
 _ITERATIONS = 6  # the pose of the chunk before is close
@@ -40,6 +41,7 @@ class KeypointGuess:
         self._skeleton = Skeleton(body)
         self._camera = camera
 
+    @one_blas_thread()
     def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
         """See `FirstGuess.bodies`."""
         joints, betas = len(self._skeleton.parents), self._skeleton.joint_directions.shape[2]

@@ -23,6 +23,7 @@ from backend.motion.temporal import Smoothness
 from backend.motion.track_fit import TrackProblem, cut, fit_track, minimize_windows, start_state
 from backend.motion.upright import find_slopes
 from backend.results import Camera
+from backend.threads import one_blas_thread
 
 _LOCK_ITERATIONS = (3, 4)
 _POSE_ITERATIONS = 6
@@ -38,6 +39,7 @@ class _Person:
     state: State
 
 
+@one_blas_thread()
 def recover_motions(
     body: BodyModel,
     tracks: Sequence[Track],

@@ -28,7 +28,7 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.people.person import DetectedPerson
 from backend.results import Camera
-
+from backend.threads import one_blas_thread
 _SEEN = (
     0.1,
     0.5,
@@ -54,6 +54,7 @@ class KeypointFit:
     reprojection_relative: float
 
 
+@one_blas_thread()
 def fit_keypoints(
     body: BodyModel, people: Sequence[DetectedPerson], camera: Camera, initial: State | None = None
 ) -> list[KeypointFit]:
