@@ -29,6 +29,7 @@ from backend.errors import BadInput
 from backend.people.person import DetectedPerson
 from backend.results import Camera
 from backend.threads import one_blas_thread
+
 _SEEN = (
     0.1,
     0.5,
