@@ -20,7 +20,7 @@ def test_freihand_is_the_truth_under_its_backgrounds(tmp_path):
     assert len(data) == 6 and data[4].key == "00000004" and data[4].image.path.name == "00000004.jpg"
     for record, person in zip(data, hands(3) * 2, strict=True):
         # the place is taken from the annotated wrist, which is regressed from vertices, not the joint itself
-        assert_is(record, person, atol3d=5e-5)
+        assert_is(record, person, atol3d=5e-5, atol2d=0.05)
         assert record.image.read().shape == (224, 224, 3) and record.side == 180
     assert data.check() == ["note: freihand/training has 6 rows; the official one has 65,120."]
     evaluation = build({**config, "split": "evaluation"})
