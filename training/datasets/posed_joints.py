@@ -98,7 +98,7 @@ class PosedJoints:
             return places
         if joint_set == "hand21":
             return self._regressed("freihand21", state)
-        if joint_set in self.body.regressors:
+        if joint_set in self.body.regressors or joint_set in _BODY_SOURCES:
             return self._regressed(joint_set, state)
         if joint_set == "coco19":
             coco = self._regressed("coco17", state)

@@ -9,7 +9,8 @@
 
 Label: center [x, y] px, scale = box / 200 px, 2d_joints (24, 3) px and visibility, 3d_joints (24, 4) m and confidence,
 pose (72) axis-angle into the camera frame, betas (10), has_2d_joints, has_3d_joints, has_smpl, gender in some.
-Hands: 21 joints, pose (48).  (fastmetro/SPEC §12, stack/REPORT §6.)
+Hands: 21 joints, pose (48).  Our synthetic sets say besides: trans (3) m, camera fx fy cx cy px, box x0 y0 x1 y1 px.
+(fastmetro/SPEC §12, stack/REPORT §6.)
 """
 
 from __future__ import annotations
@@ -285,6 +286,7 @@ class TsvSet(BaseSet):
             pose=pose,
             betas=betas,
             gender=_gender(label.get("gender")),
+            **_placed(label, path, line),
             subject=subject_of(key),
         )
 
@@ -350,6 +352,14 @@ def _points(label: dict, key: str, columns: int, path: Path, line: int) -> np.nd
     if len(points) not in (24, 21):
         raise bad_row(path, line, f"{key!r} has {len(points)} joints, expected 24 (body) or 21 (hand)")
     return points
+
+
+def _placed(label: dict, path: Path, line: int) -> dict[str, np.ndarray]:
+    """What our synthetic sets say and METRO's do not."""
+    fields = {"trans": (3,), "camera": (4,), "box": (4,)}
+    return {
+        k: numbers(label, k, shape, path, line) for k, shape in fields.items() if label.get(k) is not None
+    }
 
 
 def _is_hand(pose: np.ndarray | None) -> bool:

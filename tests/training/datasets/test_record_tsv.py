@@ -215,3 +215,13 @@ def test_subsets(folder):
 def test_subjects_are_read_out_of_keys():
     assert subject_of("S9_Walking 1.54138969_000001.jpg") == "S9"
     assert subject_of("imageFiles/downtown_bus_00/image_00001.jpg") == "downtown_bus_00"
+
+
+def test_synthetic_sets_say_camera_and_place_besides(folder):
+    person = bodies(3)[2]
+    extra = {"trans": person.trans.tolist(), "camera": person.camera.tolist(), "box": person.box().tolist()}
+    _edit_label(folder, 2, **extra, **{"3d_joints": np.c_[person.joints3d("metro24"), np.ones(24)].tolist()})
+    data = build({"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent)
+    assert_is(data[2], person)
+    np.testing.assert_allclose(data[2].box, person.box(), atol=1e-4)
+    assert data[1].trans is None and data[1].camera is None
