@@ -110,10 +110,9 @@ def _mismatches(records: Sequence[Record], data: BaseSet) -> Iterator[str]:
         if body is not None and record.pose is not None and record.betas is not None:
             try:
                 off.extend(_body_error(record, body))
-            except (
-                BadInput
-            ) as error:  # a hand's body for people, or one without the regressor: the same for every row
-                yield f"{data.name}: {error}"
+            except BadInput as error:  # the same for every row
+                note = "note: fits are not compared with a body: " if error.code == "no_regressor" else ""
+                yield f"{note}{data.name}: {error}"
                 return
     if apart and np.median(apart) > _PROJECTION_LIMIT:
         yield (
