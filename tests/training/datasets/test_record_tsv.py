@@ -161,6 +161,14 @@ def test_a_lineidx_of_another_file_is_named(folder):
         TsvSet(folder / "train.yaml")
 
 
+def test_offsets_behind_the_first_megabytes_are_looked_at(folder, monkeypatch):
+    monkeypatch.setattr("training.datasets.tsv._HEAD", 3000)
+    data = TsvSet(folder / "train.yaml")
+    assert [m for m in data.check() if not m.startswith("note")] == []
+    data.sources[0].label.offsets[4] += 1
+    assert any("label.lineidx, row 4: not the offset" in m for m in data.problems())
+
+
 def test_pictures_of_other_rows_and_damaged_ones_are_named(folder):
     path = folder / "train.img.tsv"
     lines = path.read_bytes().splitlines(keepends=True)
