@@ -1,0 +1,169 @@
+"""Joints of a posed body in numpy, fast: only the vertices that a regressor looks at are skinned.
+
+Readers need it for what the benchmarks derive from the mesh: where the root rests (world to camera), how well a fit
+meets the annotated joints, 2D of sets that have no pictures.  Equal to `BodyModel` and its regressors up to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from backend.body.loader import read_body
+from backend.body.model import BodyArrays
+from backend.body.registry import find_body
+from backend.errors import BadInput
+from training.datasets.joint_sets import JOINT_SETS, MANO_TIPS
+
+_BODY_SOURCES = ("h36m17", "coco17", "lsp14", "smpl24")
+# What a name means in the sets that are made of others: Human3.6M's `nose` is low, where METRO has its jaw
+_MEANS = {
+    "nose": ("coco17", "nose"), "jaw": ("h36m17", "nose"), "spine": ("h36m17", "torso"), "thorax": ("h36m17", "neck"),
+    "right_toe": ("smpl24", "right_foot"), "left_toe": ("smpl24", "left_foot"),
+    **{f"{s}_{t}": ("smpl24", f"{s}_foot") for s in ("left", "right") for t in ("big_toe", "small_toe")},
+    **{f"{s}_heel": ("smpl24", f"{s}_ankle") for s in ("left", "right")},
+}  # fmt: skip
+
+
+@dataclass
+class _State:
+    """A posed body: turns (J, 9), shifts (J, 3), betas (B,), feature (9 (J - 1),) of the correctives; joints by set."""
+
+    key: tuple[bytes, bytes]
+    turns: np.ndarray
+    shifts: np.ndarray
+    betas: np.ndarray
+    feature: np.ndarray
+    joints: dict[str, np.ndarray]
+
+
+class _Part:
+    """The rows of one regressor and the vertices they look at."""
+
+    def __init__(self, body: BodyArrays, rows: np.ndarray) -> None:
+        used = np.flatnonzero(np.abs(rows).max(0) > 0)
+        self.rows = rows[:, used]
+        self.template, self.weights = body.v_template[used], body.weights[used]
+        self.shapedirs = body.shapedirs[used].reshape(len(used) * 3, -1)
+        # half the memory to go through for what is most of the work; good to 1e-8 m
+        self.posedirs = body.posedirs[used].reshape(len(used) * 3, -1).astype(np.float32)
+
+    def joints(self, state: _State) -> np.ndarray:
+        """-> (K, 3) m."""
+        offsets = self.shapedirs @ state.betas + self.posedirs @ state.feature.astype(np.float32)
+        vertices = self.template + offsets.reshape(-1, 3)
+        blended = (self.weights @ state.turns).reshape(-1, 3, 3)
+        return self.rows @ ((blended @ vertices[..., None])[..., 0] + self.weights @ state.shifts)
+
+
+class PosedJoints:
+    """Joints of one body by joint set.  Cheap to pickle only through `posed_joints`."""
+
+    def __init__(self, body: BodyArrays) -> None:
+        self.body, self.name = body, body.name
+        self.is_hand = len(body.parents) == 16
+        self._parts: dict[str, _Part] = {}
+        self._last: _State | None = None
+        self._rest = body.joint_regressor @ body.v_template
+        self._rest_shape = np.einsum("jv,vkb->jkb", body.joint_regressor, body.shapedirs)
+
+    def rest_root(self, betas: np.ndarray) -> np.ndarray:
+        """(B,) -> (3,) m: the root joint of the unposed body."""
+        return self._rest[0] + self._rest_shape[0] @ self._betas(betas)
+
+    def joints(
+        self, joint_set: str, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray | None = None
+    ) -> np.ndarray:
+        """pose (3 J,), betas (<= B,), trans (3,) -> (K, 3) float64 m, in the frame that the root's pose leads to."""
+        state = self._state(np.asarray(pose, np.float64), self._betas(betas))
+        found = self._of_set(joint_set, state)
+        return found.copy() if trans is None else found + np.asarray(trans, np.float64)
+
+    def _state(self, pose: np.ndarray, betas: np.ndarray) -> _State:
+        """Of this pose; the last one is kept, as reader and preparer ask for the same one after the other."""
+        key = (pose.tobytes(), betas.tobytes())
+        state = self._last
+        if state is None or state.key != key:
+            self._last = state = self._posed(key, pose, betas)
+        return state
+
+    def _posed(self, key: tuple[bytes, bytes], pose: np.ndarray, betas: np.ndarray) -> _State:
+        vectors = pose.reshape(-1, 3).copy()
+        if len(vectors) != len(self.body.parents):
+            raise BadInput(
+                "wrong_body",
+                f"A pose of {len(vectors)} joints cannot be given to {self.name!r} of {len(self.body.parents)}.",
+                "Name the right body in the run's file: SMPL's for bodies, MANO's for hands.",
+            )
+        if self.is_hand and self.body.hand_mean is not None:
+            vectors[1:] += self.body.hand_mean.reshape(-1, 3)
+        rotations = Rotation.from_rotvec(vectors).as_matrix()
+        rest = self._rest + self._rest_shape @ betas
+        turns, places = rotations.copy(), rest.copy()
+        for j in range(1, len(rest)):
+            p = self.body.parents[j]
+            places[j] = places[p] + turns[p] @ (rest[j] - rest[p])
+            turns[j] = turns[p] @ rotations[j]
+        shifts = places - np.einsum("jab,jb->ja", turns, rest)
+        feature = (rotations[1:] - np.eye(3)).ravel()
+        return _State(key, turns.reshape(-1, 9), shifts, betas, feature, {"smpl24": places})
+
+    def _betas(self, betas: np.ndarray) -> np.ndarray:
+        known = self.body.shapedirs.shape[2]
+        given = np.zeros(known)
+        given[: len(betas)] = betas[:known]
+        return given
+
+    def _of_set(self, joint_set: str, state: _State) -> np.ndarray:
+        if joint_set not in state.joints:
+            state.joints[joint_set] = self._made(joint_set, state)
+        return state.joints[joint_set]
+
+    def _made(self, joint_set: str, state: _State) -> np.ndarray:
+        if joint_set == "hand21":
+            return self._regressed("freihand21", state)
+        if joint_set in self.body.regressors or joint_set in _BODY_SOURCES:
+            return self._regressed(joint_set, state)
+        if joint_set == "coco19":
+            coco = self._of_set("coco17", state)
+            middles = [coco[[11, 12]].mean(0, keepdims=True), coco[[5, 6]].mean(0, keepdims=True)]
+            return np.concatenate([coco, *middles])
+        sources = [self._source(name.removeprefix("op_")) for name in JOINT_SETS[joint_set].names]
+        return np.stack([self._of_set(source, state)[index] for source, index in sources])
+
+    def _source(self, name: str) -> tuple[str, int]:
+        if name in _MEANS:
+            source, name = _MEANS[name]
+            return source, JOINT_SETS[source].names.index(name)
+        source = next((s for s in _BODY_SOURCES if name in JOINT_SETS[s].names), "")
+        if not source:
+            raise BadInput("no_regressor", f"The body {self.name!r} has no joint {name!r}.")
+        return source, JOINT_SETS[source].names.index(name)
+
+    def _regressed(self, name: str, state: _State) -> np.ndarray:
+        if name not in self._parts:
+            self._parts[name] = _Part(self.body, self._rows(name))
+        return self._parts[name].joints(state)
+
+    def _rows(self, name: str) -> np.ndarray:
+        if name in self.body.regressors:
+            return self.body.regressors[name]
+        if name == "freihand21":  # of an official MANO file: 16 joints of its regressor, 5 vertices
+            tips = np.eye(len(self.body.v_template))[list(MANO_TIPS)]
+            stacked = np.concatenate([self.body.joint_regressor, tips])
+            return stacked[[0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]]
+        raise BadInput(
+            "no_regressor",
+            f"The body {self.name!r} has no regressor of {name} joints.",
+            "Import it with J_regressor_h36m_correct.npy and J_regressor_coco.npy (recover-mesh bodies import).",
+        )
+
+
+@lru_cache(maxsize=4)
+def posed_joints(body: str | Path) -> PosedJoints:
+    """The body of a name or file, read once per process."""
+    return PosedJoints(read_body(find_body(body)))
