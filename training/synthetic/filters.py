@@ -151,11 +151,11 @@ class Capsules:
 def collisions(capsules: Capsules, ends: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """(P, n) m: by how much each pair of capsules meets, beyond what flesh gives; above 0 is a collision."""
     first, second = capsules.first, capsules.second
-    gap = _between(ends[first, 0], ends[first, 1], ends[second, 0], ends[second, 1])
+    gap = segment_distance(ends[first, 0], ends[first, 1], ends[second, 0], ends[second, 1])
     return radius[first] + radius[second] - capsules.slack[:, None] - gap
 
 
-def _between(p: np.ndarray, p2: np.ndarray, q: np.ndarray, q2: np.ndarray) -> np.ndarray:
+def segment_distance(p: np.ndarray, p2: np.ndarray, q: np.ndarray, q2: np.ndarray) -> np.ndarray:
     """Least distance of segments (P, 3, n) (Ericson, "Real-Time Collision Detection", 2005, section 5.1.9)."""
     d, e, r = p2 - p, q2 - q, p - q
 
