@@ -45,20 +45,28 @@ def list_photos(folder: Path | None) -> tuple[Path, ...]:
 
 
 def background(rng: np.random.Generator, view: View, size: int, photos: tuple[Path, ...] = ()) -> np.ndarray:
-    """(size, size, 3) float32 0..255."""
+    """(size, size, 3) float32 0..255.  What is not a picture is painted in half the size: nobody looks at it closely."""
     if photos and rng.random() < 0.7:
         return _photo(rng, photos[rng.integers(len(photos))], size)
+    half = (size + 1) // 2
+    fx, fy, cx, cy = (float(v) for v in view.camera)
+    smaller = View(view.rotation, view.translation, np.array([fx / 2, fy / 2, cx / 2 - 0.25, cy / 2 - 0.25]))
+    painted = _painted(rng, smaller, half)
+    return np.clip(cv2.resize(painted, (2 * half, 2 * half), interpolation=cv2.INTER_LINEAR)[:size, :size], 0, 255)
+
+
+def _painted(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
     kind = KINDS[rng.choice(4, p=[0.45, 0.25, 0.15, 0.15])]
     if kind in ("room", "outdoors") and view.height > 0.1:
         return _place(rng, view, size, kind)
     x, y = _pixels(size)
     angle = rng.uniform(0, 2 * np.pi)
     ramp = ((x * np.cos(angle) + y * np.sin(angle)) / size + 1) / 2
-    out = any_colour(rng) + (any_colour(rng) - any_colour(rng)) * ramp[..., None]
+    out = any_colour(rng) + (any_colour(rng) - any_colour(rng)) * ramp[..., None].astype(np.float32)
     out = out + noise(rng, size)[..., None] * rng.normal(0, 22, 3).astype(np.float32)
     if kind == "clutter":
         _clutter(rng, out, rng.integers(4, 16))
-    return np.clip(out, 0, 255).astype(np.float32)
+    return out
 
 
 def _photo(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
@@ -83,8 +91,8 @@ def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.nda
     a, b = (x - cx) / fx, (y - cy) / fy
     # the ray of each pixel in the world, and the camera's place
     ray = [rotation[0, k] * a + rotation[1, k] * b + rotation[2, k] for k in range(3)]
-    eye = -view.rotation.T @ view.translation
-    wall = eye[2] - view.translation[2] - rng.uniform(0.8, 4.0) if kind == "room" else -40.0
+    eye = [float(v) for v in -view.rotation.T @ view.translation]
+    wall = eye[2] - float(view.translation[2]) - rng.uniform(0.8, 4.0) if kind == "room" else -40.0
     with np.errstate(divide="ignore", invalid="ignore"):
         to_floor = np.where(ray[1] < -1e-4, -eye[1] / ray[1], np.float32(1e6))
         to_wall = np.where(ray[2] < -1e-4, (wall - eye[2]) / ray[2], np.float32(1e6))
@@ -115,14 +123,14 @@ def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.nda
         far = np.clip(distance / 25, 0, 1)[..., None] * rng.uniform(0, 0.8)
         out = out * (1 - far) + any_colour(rng) * far
     if rng.random() < 0.5:  # out of focus
-        out = cv2.GaussianBlur(out.astype(np.float32), (0, 0), rng.uniform(0.6, 2.5) * size / 224)
-    return np.clip(out, 0, 255).astype(np.float32)
+        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.6, 2.5) * size / 224)
+    return out
 
 
 def _paint(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, grain: np.ndarray, calm: bool = False) -> np.ndarray:
     """Tiles, planks or plain, coordinates in m -> (H, W, 3)."""
     base = any_colour(rng)
-    other = base + rng.normal(0, 10 if calm else 22, 3)
+    change = rng.normal(0, 10 if calm else 22, 3).astype(np.float32)
     kind = rng.integers(4)
     scale = rng.uniform(1.5, 9)
     if kind == 0:
@@ -133,7 +141,7 @@ def _paint(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, grain: np.nda
         share = ((u * scale % 1 < 0.06) | (v * scale % 1 < 0.06)).astype(np.float32)
     else:
         share = np.zeros_like(u, np.float32)
-    return (base + (other - base) * share[..., None] + grain[..., None] * rng.uniform(2, 12)).astype(np.float32)
+    return base + change * share[..., None] + (grain * rng.uniform(2, 12))[..., None]
 
 
 def _skyline(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +170,7 @@ def cast_shadow(image: np.ndarray, view: View, world: np.ndarray, toward_light: 
     if view.height < 0.1:
         return
     size = image.shape[0]
-    light = view.rotation.T @ toward_light
+    light = (view.rotation.T @ toward_light).astype(np.float32)
     spots = world - light * (np.maximum(world[:, 1:2], 0) / max(light[1], 0.25))
     near = np.exp(-1.5 * np.maximum(world[:, 1], 0))
     seen = view.seen(spots)
@@ -199,7 +207,7 @@ def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.
             one[:, max(int(center[0]) - half, 0) : int(center[0]) + half] = 1
         shade = any_colour(rng) + noise(rng, size, 4, 3)[..., None] * rng.uniform(3, 18)
         where = one.astype(bool)
-        image[where] = np.clip(shade, 0, 255)[where]
+        image[where] = np.clip(shade[where], 0, 255)
         mask |= one
     return mask.astype(bool)
 
@@ -216,7 +224,10 @@ def photographed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), 1.0)
         out = cv2.filter2D(out, -1, kernel / kernel.sum())
     if rng.random() < 0.03:
-        out[:] = out.mean(2, keepdims=True)
+        out = np.repeat(out.mean(2, keepdims=True), 3, 2)
     sigma = abs(rng.normal(0, 3.5))
-    out = out + rng.standard_normal(out.shape, np.float32) * np.float32(sigma)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    # coloured noise costs three times as much as grey: fewer pictures get it
+    shape = out.shape if rng.random() < 0.3 else (*out.shape[:2], 1)
+    grain = rng.standard_normal(shape, np.float32)
+    grain *= np.float32(sigma)
+    return cv2.convertScaleAbs(np.maximum(out + grain, 0))

@@ -50,21 +50,22 @@ def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> n
     """Cloth: colours (n, 3) at places (n, 3) m of the unposed surface."""
     base, second = any_colour(rng), any_colour(rng)
     kind = rng.integers(8)
-    x, y, z = (place * (2 * np.pi / (size * rng.uniform(0.05, 0.14)))).T
+    x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(2 * np.pi / (size * rng.uniform(0.05, 0.14)))
     if kind <= 2:
-        share = np.zeros(len(place))
+        share = np.zeros(len(place), bool)
     elif kind == 3:
-        share = (np.sin(y) > rng.uniform(-0.3, 0.6)) * 1.0
+        share = (np.sin(y) > rng.uniform(-0.3, 0.6))
     elif kind == 4:
-        share = (np.sin(x + z) > rng.uniform(0, 0.8)) * 1.0
+        share = (np.sin(x + z) > rng.uniform(0, 0.8))
     elif kind == 5:
-        share = ((np.sin(x + z) > 0) * 0.5 + (np.sin(y) > 0) * 0.5).astype(float)
+        share = (np.sin(x + z) > 0) * 0.5 + (np.sin(y) > 0) * 0.5
     elif kind == 6:
-        share = (np.sin(x) * np.sin(y) * np.cos(0.7 * z) > 0.45) * 1.0
+        share = (np.sin(x) * np.sin(y) * np.cos(0.7 * z) > 0.45)
     else:
-        share = (np.sin(x * 0.6 + 2 * np.sin(y * 0.4)) + np.sin(y * 0.7 + 2 * np.sin(z * 0.5)) > 0.4) * 1.0
-    colours = base + (second - base) * share[:, None]
-    return colours * (1 + rng.normal(0, 0.03, (len(place), 1)))
+        share = (np.sin(x * 0.6 + 2 * np.sin(y * 0.4)) + np.sin(y * 0.7 + 2 * np.sin(z * 0.5)) > 0.4)
+    colours = base + (second - base) * share.astype(np.float32)[:, None]
+    grain = rng.standard_normal((len(place), 1), np.float32)
+    return colours * (1 + 0.03 * grain)
 
 
 class Wardrobe:
@@ -73,8 +74,7 @@ class Wardrobe:
     def __init__(self, body: BodyModel) -> None:
         rest = body.v_template.double().cpu().numpy()
         joints = body.joints_template.double().cpu().numpy()
-        self._rest, self._joints = rest, joints
-        self._arm = np.abs(rest[:, 0])
+        self._joints = joints
         self._head = body.weights.cpu().numpy()[:, _J["head"]] > 0.5
         y, z, x = rest[:, 1], rest[:, 2], np.abs(rest[:, 0])
         head = joints[_J["head"]]
@@ -83,9 +83,9 @@ class Wardrobe:
         self._eyes = face & (np.hypot(x - 0.032, y - (nose[1] + 0.035)) < 0.011)
         self._brows = face & (np.abs(y - (nose[1] + 0.058)) < 0.006) & (x > 0.015) & (x < 0.05)
         self._mouth = face & (np.abs(y - (nose[1] - 0.035)) < 0.008) & (x < 0.024)
-        self._top = rest[:, 1].max()
+        self._top, self._bottom = rest[:, 1].max(), rest[:, 1].min()
         self._nose = nose
-        self._legs = (y < joints[_J["pelvis"], 1] + 0.02) & (x < 0.35)
+        self._rest, self._arm = rest.astype(np.float32), x.astype(np.float32)
 
     def colours(self, rng: np.random.Generator) -> np.ndarray:
         """(V, 3) float32, sRGB 0..255, unlit."""
@@ -98,9 +98,8 @@ class Wardrobe:
         tone = rng.uniform(0, len(SKIN) - 1)
         low = int(tone)
         skin = SKIN[low] + (SKIN[min(low + 1, len(SKIN) - 1)] - SKIN[low]) * (tone - low)
-        colours = np.repeat(np.clip(skin * rng.uniform(0.92, 1.08, 3), 0, 255)[None], len(rest), 0)
-        redder = self._mouth[:, None] * np.array([0.9, 0.6, 0.6]) + ~self._mouth[:, None]
-        colours *= redder
+        colours = np.repeat(np.clip(skin * rng.uniform(0.92, 1.08, 3), 0, 255)[None].astype(np.float32), len(rest), 0)
+        colours[self._mouth] *= np.array([0.9, 0.6, 0.6], np.float32)
         # trousers, shorts, skirt; shirt with sleeves of any length; a dress is one cloth
         ankle, knee, pelvis = height("left_ankle"), height("left_knee"), height("pelvis")
         hem = rng.choice([ankle + 0.03, ankle + 0.12, knee - 0.1, knee + 0.06, knee + 0.2], p=[0.5, 0.1, 0.12, 0.16, 0.12])
@@ -112,25 +111,24 @@ class Wardrobe:
         bare = rng.random() < 0.05
         upper = (y >= waist) & (y < collar) & (x < sleeve) & ~self._head
         if not bare:
-            cloth = pattern(rng, rest)
-            colours[upper] = cloth[upper]
-            if rng.random() < 0.12:
-                colours[lower] = cloth[lower]
+            dress = rng.random() < 0.12
+            dressed = upper | lower if dress else upper
+            colours[dressed] = pattern(rng, rest[dressed])
             if rng.random() < 0.15:  # a print on the chest
                 spot = upper & (np.abs(rest[:, 0]) < rng.uniform(0.05, 0.12)) & (np.abs(y - 0.1) < rng.uniform(0.03, 0.1))
                 colours[spot & (z > 0)] = any_colour(rng)
             if rng.random() < 0.12:  # an open jacket
                 jacket = upper & (np.abs(rest[:, 0]) > rng.uniform(0.04, 0.09)) | (upper & (z < 0.02))
                 colours[jacket] = any_colour(rng)
-        if not (not bare and rng.random() < 0.12):
-            colours[lower] = pattern(rng, rest)[lower]
+        if bare or not dress:
+            colours[lower] = pattern(rng, rest[lower])
         if rng.random() < 0.3:
             colours[(np.abs(y - waist) < 0.018) & (x < 0.35)] = any_colour(rng) * 0.5
         if rng.random() < 0.85:
             top = ankle + rng.choice([0.0, 0.02, 0.06, 0.3], p=[0.3, 0.4, 0.2, 0.1])
             shoes = (y < top) & (x < 0.35) & ~((y > hem) & (hem < ankle + 0.1))
             colours[shoes] = any_colour(rng)
-            colours[shoes & (y < rest[:, 1].min() + 0.02)] *= rng.uniform(0.3, 1.0)
+            colours[shoes & (y < self._bottom + 0.02)] *= rng.uniform(0.3, 1.0)
         self._hair(rng, colours)
         colours[self._eyes] = rng.uniform(15, 70)
         if rng.random() < 0.1:  # glasses or a mask
@@ -198,18 +196,17 @@ class Light:
         self.up = up.astype(np.float32)
         self.strength = rng.uniform(0.25, 0.9)
         self.colour = np.clip(1 + rng.normal(0, 0.06, 3), 0.8, 1.2).astype(np.float32)
-        self.ambient = (1.08 - 0.75 * self.strength) * np.clip(1 + rng.normal(0, 0.05, 3), 0.8, 1.2)
+        self.ambient = ((1.08 - 0.75 * self.strength) * np.clip(1 + rng.normal(0, 0.05, 3), 0.8, 1.2)).astype(np.float32)
         self.shine = rng.uniform(0, 0.12)
 
     def shade(self, colours: np.ndarray, normals: np.ndarray, vertices: np.ndarray) -> np.ndarray:
         """Colours, normals, places (V, 3) in the camera frame -> lit colours (V, 3) float32 0..255."""
         direct = np.maximum(normals @ self.toward, 0)[:, None]
         sky = (0.72 + 0.28 * (normals @ self.up))[:, None]
-        view = vertices / np.sqrt((vertices * vertices).sum(1, keepdims=True))
-        half = self.toward - view
-        half /= np.sqrt((half * half).sum(1, keepdims=True))
-        glint = np.maximum((normals * half).sum(1), 0)[:, None]
+        middle = vertices.mean(0)
+        half = self.toward - middle / np.linalg.norm(middle)  # the eye is far enough to be in one direction
+        glint = np.maximum(normals @ (half / np.linalg.norm(half)).astype(np.float32), 0)[:, None]
         glint = glint * glint * glint * glint
         glint = glint * glint * glint
-        lit = colours * (sky * self.ambient + self.strength * self.colour * direct * 1.15)
-        return np.clip(lit + 255 * self.shine * glint * self.colour, 0, 255).astype(np.float32)
+        lit = colours * (sky * self.ambient + direct * (1.15 * self.strength * self.colour))
+        return np.clip(lit + glint * (255 * self.shine * self.colour), 0, 255)
