@@ -27,7 +27,10 @@ _SIDE: dict[str, tuple[float, float]] = {
     "toes_up": (-20, 60),  # AAOS big toe: 45 and 70
     "collar_up": (-10, 30),
     "collar_forward": (-20, 25),
-    "arm_forward": (-75, 135),  # of the upper arm from sideways: horizontal flexion 135, extension 45 (75 when hanging)
+    "arm_forward": (
+        -75,
+        135,
+    ),  # of the upper arm from sideways: horizontal flexion 135, extension 45 (75 when hanging)
     "arm_up": (-95, 90),  # from sideways: hanging -90, overhead 90
     "arm_turn_in": (-95, 90),  # AAOS: lateral 90, medial 70; 90 hand behind the back
     "elbow_flex": (0, 150),  # AAOS 150
@@ -52,7 +55,10 @@ COUNT = len(NAMES)
 LIMITS = np.deg2rad(np.array([*_SIDE.values(), *_SIDE.values(), *_MIDDLE.values()], np.float32))  # (D, 2)
 _HALF = len(_SIDE)
 _ODD = np.array(
-    [-1.0 if n in ("spine_side", "spine_turn", "neck_side", "neck_turn", "root_side") else 1.0 for n in _MIDDLE],
+    [
+        -1.0 if n in ("spine_side", "spine_turn", "neck_side", "neck_turn", "root_side") else 1.0
+        for n in _MIDDLE
+    ],
     np.float32,
 )
 SIDES = {"left": slice(0, _HALF), "right": slice(_HALF, 2 * _HALF)}
@@ -91,7 +97,7 @@ def within_limits(angles: np.ndarray, slack: float = 1e-4) -> np.ndarray:
 def rotations(angles: np.ndarray) -> np.ndarray:
     """(n, D) rad -> parent-relative rotations (24, 3, 3, n) float32 in SMPL's frame (x left, y up, z forward).
 
-    The samples come last, here and in `skeleton`: numpy then works on long rows, ten times as fast as on small matrices.
+    Samples come last, here and in `skeleton`: numpy is ten times as fast on long rows as on small matrices.
     Shoulders and elbows: the swing exp(0, y, z) after a twist about the arm; the others x, then z, then y, outermost
     first, so that abduction of a flexed hip spreads the thighs.
     """

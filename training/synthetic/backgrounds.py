@@ -36,23 +36,31 @@ def list_photos(folder: Path | None) -> tuple[Path, ...]:
     """The pictures of a folder, sorted.  Raises BadInput `no_pictures`."""
     if folder is None:
         return ()
-    found = tuple(sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _PHOTOS)) if folder.is_dir() else ()
+    found = (
+        tuple(sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _PHOTOS))
+        if folder.is_dir()
+        else ()
+    )
     if not found:
         raise BadInput(
-            "no_pictures", f"There is no picture in {folder}.", "Give a folder of .jpg or .png files, or leave --backgrounds out."
+            "no_pictures",
+            f"There is no picture in {folder}.",
+            "Give a folder of .jpg or .png files, or leave --backgrounds out.",
         )
     return found
 
 
 def background(rng: np.random.Generator, view: View, size: int, photos: tuple[Path, ...] = ()) -> np.ndarray:
-    """(size, size, 3) float32 0..255.  What is not a picture is painted in half the size: nobody looks at it closely."""
+    """(size, size, 3) float32 0..255.  What is painted is painted in half the size."""
     if photos and rng.random() < 0.7:
         return _photo(rng, photos[rng.integers(len(photos))], size)
     half = (size + 1) // 2
     fx, fy, cx, cy = (float(v) for v in view.camera)
     smaller = View(view.rotation, view.translation, np.array([fx / 2, fy / 2, cx / 2 - 0.25, cy / 2 - 0.25]))
     painted = _painted(rng, smaller, half)
-    return np.clip(cv2.resize(painted, (2 * half, 2 * half), interpolation=cv2.INTER_LINEAR)[:size, :size], 0, 255)
+    return np.clip(
+        cv2.resize(painted, (2 * half, 2 * half), interpolation=cv2.INTER_LINEAR)[:size, :size], 0, 255
+    )
 
 
 def _painted(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
@@ -63,7 +71,7 @@ def _painted(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     ramp = ((x * np.cos(angle) + y * np.sin(angle)) / size + 1) / 2
     out = any_colour(rng) + (any_colour(rng) - any_colour(rng)) * ramp[..., None].astype(np.float32)
-    out = out + noise(rng, size)[..., None] * rng.normal(0, 22, 3).astype(np.float32)
+    out = out + noise(rng, size)[..., None] * (rng.normal(0, 16) + rng.normal(0, 9, 3)).astype(np.float32)
     if kind == "clutter":
         _clutter(rng, out, rng.integers(4, 16))
     return out
@@ -72,7 +80,9 @@ def _painted(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
 def _photo(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise BadInput("not_a_picture", f"{path} cannot be read as a picture.", "Take it out of the backgrounds' folder.")
+        raise BadInput(
+            "not_a_picture", f"{path} cannot be read as a picture.", "Take it out of the backgrounds' folder."
+        )
     height, width = image.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 1.0))
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
@@ -113,7 +123,9 @@ def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.nda
             back[inside] = any_colour(rng) + 10 * noise(rng, 8)[0, 0]
     else:
         sky = np.clip(ray[1] * 1.6, 0, 1)[..., None]
-        day = np.array([200, 215, 235], np.float32) * rng.uniform(0.5, 1.1) + rng.normal(0, 14, 3).astype(np.float32)
+        day = np.array([200, 215, 235], np.float32) * rng.uniform(0.5, 1.1) + rng.normal(0, 14, 3).astype(
+            np.float32
+        )
         back = day * (1 - sky) + (day * np.array([0.6, 0.75, 1.0], np.float32)) * sky
         back += 12 * np.clip(noise(rng, size), 0, 2)[..., None]
         skyline = np.interp(across[size // 2], *_skyline(rng)).astype(np.float32)
@@ -127,7 +139,9 @@ def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.nda
     return out
 
 
-def _paint(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, grain: np.ndarray, calm: bool = False) -> np.ndarray:
+def _paint(
+    rng: np.random.Generator, u: np.ndarray, v: np.ndarray, grain: np.ndarray, calm: bool = False
+) -> np.ndarray:
     """Tiles, planks or plain, coordinates in m -> (H, W, 3)."""
     base = any_colour(rng)
     change = rng.normal(0, 10 if calm else 22, 3).astype(np.float32)
@@ -165,8 +179,10 @@ def _clutter(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
     image[:] = canvas
 
 
-def cast_shadow(image: np.ndarray, view: View, world: np.ndarray, toward_light: np.ndarray, strength: float) -> None:
-    """Darken, in place, the floor where the body (points (n, 3), world) keeps the light away; light in the camera frame."""
+def cast_shadow(
+    image: np.ndarray, view: View, world: np.ndarray, toward_light: np.ndarray, strength: float
+) -> None:
+    """Darken, in place, the floor where the body (points (n, 3), world) stands in the light (camera frame)."""
     if view.height < 0.1:
         return
     size = image.shape[0]
@@ -198,12 +214,23 @@ def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.
         kind = rng.integers(3)
         one = np.zeros_like(mask)
         if kind == 0:
-            cv2.ellipse(one, (int(center[0]), int(center[1])), (int(rng.uniform(0.05, 0.22) * wide) + 2, int(rng.uniform(0.05, 0.18) * tall) + 2), rng.uniform(0, 180), 0, 360, 1, -1)
+            cv2.ellipse(
+                one,
+                (int(center[0]), int(center[1])),
+                (int(rng.uniform(0.05, 0.22) * wide) + 2, int(rng.uniform(0.05, 0.18) * tall) + 2),
+                rng.uniform(0, 180),
+                0,
+                360,
+                1,
+                -1,
+            )
         elif kind == 1:
             axes = (float(rng.uniform(0.1, 0.45) * wide), float(rng.uniform(0.08, 0.3) * tall))
-            cv2.fillConvexPoly(one, cv2.boxPoints((center, axes, float(rng.uniform(-20, 20)))).astype(np.int32), 1)
+            cv2.fillConvexPoly(
+                one, cv2.boxPoints((center, axes, float(rng.uniform(-20, 20)))).astype(np.int32), 1
+            )
         else:  # a post
-            half = max(int(rng.uniform(0.02, 0.07) * size), 1)
+            half = max(int(min(rng.uniform(0.02, 0.07) * size, 0.15 * wide)), 1)
             one[:, max(int(center[0]) - half, 0) : int(center[0]) + half] = 1
         shade = any_colour(rng) + noise(rng, size, 4, 3)[..., None] * rng.uniform(3, 18)
         where = one.astype(bool)

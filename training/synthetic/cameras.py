@@ -56,13 +56,15 @@ def choose_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
     pitch = np.clip(rng.normal(0.12, 0.2), -0.3, 0.9)
     roll = rng.normal(0, 0.07)
     cut = rng.random() < 0.2
-    share = rng.uniform(1.1, 1.9) if cut else rng.uniform(0.6, 0.95)
+    share = rng.uniform(1.1, 1.9) if cut else rng.uniform(0.65, 0.97)
     middle = (world.min(0) + world.max(0)) / 2
     reach = float(np.linalg.norm(world - middle, axis=1).max())
     distance = focal * 2 * reach / (size * share)
     jitter = rng.uniform(-1, 1, 2) * size * (0.5 * max(1 - share, 0.04))
     # who is cut off is so from below or at the side more often than from above
-    toward = np.array([rng.normal(0, 0.15), rng.uniform(-0.1, 0.4)]) * (share * size * 0.5) if cut else np.zeros(2)
+    toward = (
+        np.array([rng.normal(0, 0.15), rng.uniform(-0.1, 0.4)]) * (share * size * 0.5) if cut else np.zeros(2)
+    )
     rotation = camera_rotation(pitch, roll)
     # a camera is not under the floor
     lowest = (0.15 - middle[1]) / max(distance, 0.5)

@@ -1,6 +1,6 @@
 """What a body cannot do: pass through itself, float, or stand with its weight beside its feet.
 
-The body is some twenty capsules, each round one bone; their thickness follows the betas.  Samples last, as in `skeleton`.
+The body is eighteen capsules, each round one bone; their thickness follows the betas.  Samples last.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def _pairs() -> list[tuple[str, str, float]]:
         found += [(f"{side}_thigh", "chest", _SOFT), (f"{side}_thigh", "head", _FIRM)]
         found += [(f"{side}_shin", f"{other}_thigh", 0.03), (f"{side}_foot", f"{other}_thigh", 0.03)]
         found += [(f"{side}_foot", f"{other}_shin", 0.02)]
-        found += [(f"{side}_forearm", f"{other}_upper_arm", _FIRM), (f"{side}_hand", f"{other}_upper_arm", _FIRM)]
+        found += [
+            (f"{side}_forearm", f"{other}_upper_arm", _FIRM),
+            (f"{side}_hand", f"{other}_upper_arm", _FIRM),
+        ]
         found += [(f"{side}_hand", f"{other}_forearm", _FIRM)]
     for limb in ("hand", "forearm", "upper_arm", "thigh", "shin", "foot"):
         found.append((f"left_{limb}", f"right_{limb}", 0.03 if limb in ("thigh", "shin") else _FIRM))
@@ -71,7 +74,7 @@ SUPPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "side": (("seat", "pelvis"), ("chest", "shoulders", "right_upper_arm", "left_upper_arm")),
 }  # fmt: skip
-# m above the lowest point that still counts as touching; m by which another part may be lower than what carries the body
+# m above the lowest point that still counts as touching, and by which another part may be lower than what carries
 _TOUCH = {"feet": 0.05, "side": 0.18, "front": 0.11, "back": 0.09}
 _UNDER = {"side": 0.10, "front": 0.06, "back": 0.05}
 # share of the body's weight (Winter, "Biomechanics of Human Movement", rounded), at the middle of a capsule
@@ -106,7 +109,9 @@ class Capsules:
         self.first = np.array([self.index[name] for name in a])
         self.second = np.array([self.index[name] for name in b])
         self.slack = np.array(slack, np.float32)
-        self._mass = np.array([_MASS.get(n, _MASS.get(n.split("_", 1)[-1], 0.0)) for n in self.names], np.float32)
+        self._mass = np.array(
+            [_MASS.get(n, _MASS.get(n.split("_", 1)[-1], 0.0)) for n in self.names], np.float32
+        )
         self._mass /= self._mass.sum()
 
     def _thickening(self, body: BodyModel) -> np.ndarray:
@@ -126,7 +131,9 @@ class Capsules:
             near = (far < 1.6 * self.radius[k]) & (far > 0.5 * self.radius[k])
             near &= np.isin(dominant, np.unique(dominant[far < 1.2 * self.radius[k]]))
             unit = out[near] / far[near, None]
-            carried = directions[k, 0] * (1 - t[near])[:, None, None] + directions[k, 1] * t[near][:, None, None]
+            carried = (
+                directions[k, 0] * (1 - t[near])[:, None, None] + directions[k, 1] * t[near][:, None, None]
+            )
             found[k] = np.einsum("vc,vcb->vb", unit, moves[near] - carried).mean(0)
         return found
 

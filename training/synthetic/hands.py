@@ -21,40 +21,61 @@ LIMITS = np.array([
     ((-0.5, 0.8), (-0.3, 0.9), (-0.4, 1.3), (-0.5, 0.5)),
     *[((-0.45, 1.57), (-0.05, 1.8), (-0.15, 1.3), (-0.30, 0.30))] * 4,
 ], np.float32)  # (5, 4, 2)  # fmt: skip
-_CURLED = {"index": (1.4, 1.65, 0.75, -0.1), "middle": (1.45, 1.65, 0.75, 0.0), "ring": (1.45, 1.65, 0.75, 0.1), "pinky": (1.4, 1.6, 0.75, 0.2)}  # fmt: skip
+# fmt: off
+_CURLED = {"index": (1.4, 1.65, 0.75, -0.1), "middle": (1.45, 1.65, 0.75, 0.0), "ring": (1.45, 1.65, 0.75, 0.1),
+    "pinky": (1.4, 1.6, 0.75, 0.2)}
+# fmt: on
 _THUMB_IN = (0.35, 0.6, 0.8, 0.1)
 _Hand = dict[str, tuple[float, float, float, float]]
 
 
 def _named() -> dict[str, _Hand]:
-    spread: _Hand = {"thumb": (-0.3, -0.1, -0.1, -0.25), "index": (-0.05, 0.05, 0.0, 0.14), "middle": (-0.05, 0.05, 0, 0), "ring": (-0.05, 0.05, 0, -0.12), "pinky": (-0.05, 0.05, 0, -0.22)}  # fmt: skip
+    # fmt: off
+    spread: _Hand = {"thumb": (-0.3, -0.1, -0.1, -0.25), "index": (-0.05, 0.05, 0.0, 0.14),
+        "middle": (-0.05, 0.05, 0, 0), "ring": (-0.05, 0.05, 0, -0.12), "pinky": (-0.05, 0.05, 0, -0.22)}
+    # fmt: on
     straight: _Hand = {f: spread[f] for f in FINGERS}
 
     def fist_but(*out: str, thumb: tuple[float, float, float, float] = _THUMB_IN) -> _Hand:
         return {"thumb": thumb, **{f: (straight[f] if f in out else _CURLED[f]) for f in FINGERS[1:]}}
 
     def all_fingers(a: float, b: float, c: float, fan: float = 0.0, thumb=(0.2, 0.2, 0.3, 0.1)) -> _Hand:
-        return {"thumb": thumb, **{f: (a, b, c, fan * k) for f, k in zip(FINGERS[1:], (1.0, 0.0, -0.8, -1.5), strict=True)}}
+        return {
+            "thumb": thumb,
+            **{f: (a, b, c, fan * k) for f, k in zip(FINGERS[1:], (1.0, 0.0, -0.8, -1.5), strict=True)},
+        }
 
     out_thumb = (-0.35, -0.2, -0.25, -0.3)
+    # fmt: off
     return {
         "flat": {}, "spread": spread, "fist": fist_but(), "thumb up": fist_but(thumb=out_thumb),
         "point": fist_but("index"), "gun": fist_but("index", thumb=out_thumb), "victory": fist_but("index", "middle"),
         "three": fist_but("index", "middle", "ring"), "four": {**straight, "thumb": (0.5, 0.6, 0.6, 0.2)},
         "five": spread, "call": fist_but("pinky", thumb=out_thumb), "horns": fist_but("index", "pinky"),
         "little finger": fist_but("pinky"), "scout": fist_but("index", "middle", "ring", thumb=(0.5, 0.7, 0.8, 0.2)),
-        "relaxed": {"thumb": (0.1, 0.15, 0.2, 0), "index": (0.25, 0.4, 0.25, -0.06), "middle": (0.35, 0.5, 0.3, 0), "ring": (0.42, 0.55, 0.3, 0.06), "pinky": (0.5, 0.5, 0.3, 0.14)},
-        "limp": all_fingers(0.7, 0.6, 0.35), "pinch": {"thumb": (0.3, 0.2, 0.45, 0.1), "index": (0.85, 0.85, 0.35, 0), "middle": (0.45, 0.4, 0.2, 0), "ring": (0.3, 0.35, 0.2, 0), "pinky": (0.2, 0.3, 0.2, 0)},
+        "relaxed": {"thumb": (0.1, 0.15, 0.2, 0), "index": (0.25, 0.4, 0.25, -0.06), "middle": (0.35, 0.5, 0.3, 0),
+            "ring": (0.42, 0.55, 0.3, 0.06), "pinky": (0.5, 0.5, 0.3, 0.14)},
+        "limp": all_fingers(0.7, 0.6, 0.35),
+        "pinch": {"thumb": (0.3, 0.2, 0.45, 0.1), "index": (0.85, 0.85, 0.35, 0), "middle": (0.45, 0.4, 0.2, 0),
+            "ring": (0.3, 0.35, 0.2, 0), "pinky": (0.2, 0.3, 0.2, 0)},
         "ok": {**straight, "thumb": (0.35, 0.3, 0.5, 0.12), "index": (0.85, 0.9, 0.5, 0)},
-        "tripod": {"thumb": (0.35, 0.3, 0.4, 0.12), "index": (0.75, 0.7, 0.3, 0), "middle": (0.85, 0.8, 0.4, 0.02), "ring": (1.0, 1.2, 0.6, 0.05), "pinky": (1.1, 1.2, 0.6, 0.1)},
-        "key grip": {**{f: _CURLED[f] for f in ("middle", "ring", "pinky")}, "index": (1.1, 1.3, 0.6, 0), "thumb": (0.2, 0.1, 0.3, 0.25)},
-        "power grip": all_fingers(0.95, 1.1, 0.5, thumb=(0.4, 0.4, 0.5, 0.1)), "cup grip": all_fingers(0.6, 0.7, 0.35, thumb=(0.1, 0.2, 0.3, 0)),
-        "ball grip": all_fingers(0.45, 0.6, 0.4, 0.12, (-0.1, 0.1, 0.3, 0.1)), "hook grip": all_fingers(0.1, 1.5, 0.8, thumb=(0.1, 0.1, 0.1, 0)),
+        "tripod": {"thumb": (0.35, 0.3, 0.4, 0.12), "index": (0.75, 0.7, 0.3, 0), "middle": (0.85, 0.8, 0.4, 0.02),
+            "ring": (1.0, 1.2, 0.6, 0.05), "pinky": (1.1, 1.2, 0.6, 0.1)},
+        "key grip": {**{f: _CURLED[f] for f in ("middle", "ring", "pinky")}, "index": (1.1, 1.3, 0.6, 0),
+            "thumb": (0.2, 0.1, 0.3, 0.25)},
+        "power grip": all_fingers(0.95, 1.1, 0.5, thumb=(0.4, 0.4, 0.5, 0.1)),
+        "cup grip": all_fingers(0.6, 0.7, 0.35, thumb=(0.1, 0.2, 0.3, 0)),
+        "ball grip": all_fingers(0.45, 0.6, 0.4, 0.12, (-0.1, 0.1, 0.3, 0.1)),
+        "hook grip": all_fingers(0.1, 1.5, 0.8, thumb=(0.1, 0.1, 0.1, 0)),
         "table top": all_fingers(1.4, 0.05, 0.0), "claw": all_fingers(-0.3, 1.3, 0.9, 0.08, (-0.2, 0.3, 0.6, 0)),
-        "stretched": all_fingers(-0.35, -0.02, -0.1, 0.14, out_thumb), "snap": {**fist_but("index"), "middle": (0.9, 0.9, 0.4, 0), "thumb": (0.3, 0.3, 0.5, 0.12)},
-        "vulcan": {"thumb": out_thumb, "index": (0, 0, 0, 0.1), "middle": (0, 0, 0, 0.16), "ring": (0, 0, 0, -0.18), "pinky": (0, 0, 0, -0.24)},
-        "gather": all_fingers(0.85, 0.5, 0.2, -0.06, (0.45, 0.25, 0.35, 0.15)), "type": all_fingers(0.3, 0.7, 0.4, 0.06),
-    }  # fmt: skip
+        "stretched": all_fingers(-0.35, -0.02, -0.1, 0.14, out_thumb), "snap": {**fist_but("index"),
+            "middle": (0.9, 0.9, 0.4, 0), "thumb": (0.3, 0.3, 0.5, 0.12)},
+        "vulcan": {"thumb": out_thumb, "index": (0, 0, 0, 0.1), "middle": (0, 0, 0, 0.16), "ring": (0, 0, 0,
+            -0.18), "pinky": (0, 0, 0, -0.24)},
+        "gather": all_fingers(0.85, 0.5, 0.2, -0.06, (0.45, 0.25, 0.35, 0.15)), "type": all_fingers(0.3, 0.7, 0.4,
+            0.06),
+    }
+    # fmt: on
 
 
 NAMED = _named()
@@ -116,7 +137,12 @@ class HandSampler:
             good = ~self.collides(some.pose, some.betas)
             kept.append(HandPoses(*(getattr(some, n)[good] for n in ("angles", "pose", "betas", "name"))))
             found += int(good.sum())
-        return HandPoses(*(np.concatenate([getattr(k, n) for k in kept])[:count] for n in ("angles", "pose", "betas", "name")))
+        return HandPoses(
+            *(
+                np.concatenate([getattr(k, n) for k in kept])[:count]
+                for n in ("angles", "pose", "betas", "name")
+            )
+        )
 
     def _candidates(self, rng: np.random.Generator, count: int) -> HandPoses:
         name = rng.integers(len(self._bank), size=count)
@@ -164,7 +190,7 @@ class HandSampler:
                     (b, [k for _, k in pairs], 0), (b, [k for _, k in pairs], 1),
                 )]  # fmt: skip
                 # next to each other fingers touch at 13 mm, tips pinch at 9
-                bad |= (segment_distance(*ends).min(0) < (0.0095 if a == 0 else 0.0105) * size)
+                bad |= segment_distance(*ends).min(0) < (0.0095 if a == 0 else 0.0105) * size
         for finger in points[1:]:
             bad |= finger[3, :, 1] > 0.002  # a tip above the palm's middle has gone through it
         return bad

@@ -17,14 +17,25 @@ from training.synthetic.poses import PoseSampler
 from training.synthetic.skeleton import blazepose_points, product
 
 _COCO = [BLAZEPOSE33.index(name) for name in COCO17]
-_LIMBS = {s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") and k >= 13] for s in ("left", "right")}
+_LIMBS = {
+    s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") and k >= 13] for s in ("left", "right")
+}
 _LEGS = {s: [k for k in _LIMBS[s] if k >= 25] for s in ("left", "right")}
 _ARMS = {s: [k for k in _LIMBS[s] if k < 23] for s in ("left", "right")}
-_ALL = {s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") or n.endswith(f"_{s}")] for s in ("left", "right")}
+_ALL = {
+    s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") or n.endswith(f"_{s}")]
+    for s in ("left", "right")
+}
 # how far a detector is off at each landmark, relative to an eye's: limbs' ends most
 _SPREAD = np.array(
     [
-        0.6 if k <= 10 else 2.0 if any(w in n for w in ("pinky", "index", "thumb", "heel")) else 1.6 if "hip" in n else 1.2
+        0.6
+        if k <= 10
+        else 2.0
+        if any(w in n for w in ("pinky", "index", "thumb", "heel"))
+        else 1.6
+        if "hip" in n
+        else 1.2
         for k, n in enumerate(BLAZEPOSE33)
     ],
     np.float32,
@@ -78,7 +89,10 @@ class KeypointBatch:
         import torch
 
         with torch.inference_mode():
-            tensors = [torch.from_numpy(np.ascontiguousarray(a[rows])) for a in (self.betas, self.trans, self.rotations)]
+            tensors = [
+                torch.from_numpy(np.ascontiguousarray(a[rows]))
+                for a in (self.betas, self.trans, self.rotations)
+            ]
             return body(None, tensors[0], tensors[1], rotations=tensors[2]).vertices.numpy()
 
 
@@ -133,7 +147,9 @@ class KeypointSampler:
             np.ascontiguousarray(rotations.transpose(3, 0, 1, 2)), betas, np.ascontiguousarray(trans.T), camera,
         )  # fmt: skip
 
-    def _detected(self, rng: np.random.Generator, uv: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _detected(
+        self, rng: np.random.Generator, uv: np.ndarray, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """uv (33, 2, n) px, places (33, 3, n) m -> keypoints and world (n, 33, 3) with a detector's faults."""
         noise, count = self.noise, uv.shape[-1]
         gone = rng.random((33, count), np.float32) < noise.missing / 2
@@ -173,5 +189,3 @@ def _camera_turn(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.nda
 
 def _first(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(values, -1, 0), np.float32)
-
-

@@ -1,7 +1,7 @@
-"""The small lifter: a detector's 2D and 3D keypoints -> clean 3D joints and landmarks, trained on procedural poses alone.
+"""The small lifter: a detector's 2D and 3D keypoints -> clean 3D joints and landmarks, taught by procedural poses.
 
-PoseNet of Pose2Mesh (Choi et al. 2020), narrower, with the detector's own 3D guess beside the 2D pose.  Where that guess
-is absent (zeros and a flag) it lifts from 2D alone.
+PoseNet of Pose2Mesh (Choi et al. 2020), narrower, with the detector's own 3D guess beside the 2D pose.  Where that
+guess is absent (zeros and a flag) it lifts from 2D alone.
 """
 
 from __future__ import annotations

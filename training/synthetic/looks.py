@@ -11,10 +11,20 @@ from backend.body.model import BodyModel
 _J = {name: k for k, name in enumerate(SMPL24)}
 # sRGB, light to dark, after the Monk Skin Tone scale (2019); a person's tone lies between two neighbours
 SKIN = np.array([
-    (246, 237, 228), (243, 222, 205), (240, 208, 180), (224, 186, 150), (205, 160, 120), (170, 125, 88), (140, 98, 66),
+    (244, 226, 212), (241, 215, 195), (238, 204, 176), (224, 186, 150), (205, 160, 120), (170, 125, 88), (140, 98, 66),
     (110, 74, 52), (80, 54, 42), (56, 42, 36),
 ], np.float32)  # fmt: skip
-HAIR = np.array([(28, 22, 20), (52, 36, 26), (92, 62, 38), (150, 112, 66), (205, 170, 110), (150, 60, 30), (170, 170, 170)])
+HAIR = np.array(
+    [
+        (28, 22, 20),
+        (52, 36, 26),
+        (92, 62, 38),
+        (150, 112, 66),
+        (205, 170, 110),
+        (150, 60, 30),
+        (170, 170, 170),
+    ]
+)
 
 
 class Normals:
@@ -43,26 +53,28 @@ def any_colour(rng: np.random.Generator) -> np.ndarray:
     value = rng.uniform(20, 245)
     grey = np.full(3, value) + rng.normal(0, 6, 3)
     loud = rng.uniform(0, 255, 3)
-    return np.clip(grey + (loud - grey) * rng.uniform(0, 1) ** 1.5, 8, 250).astype(np.float32)
+    return np.clip(grey + (loud - grey) * rng.uniform(0, 1) ** 2, 8, 250).astype(np.float32)
 
 
 def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> np.ndarray:
     """Cloth: colours (n, 3) at places (n, 3) m of the unposed surface."""
     base, second = any_colour(rng), any_colour(rng)
     kind = rng.integers(8)
-    x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(2 * np.pi / (size * rng.uniform(0.05, 0.14)))
+    x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(
+        2 * np.pi / (size * rng.uniform(0.05, 0.14))
+    )
     if kind <= 2:
         share = np.zeros(len(place), bool)
     elif kind == 3:
-        share = (np.sin(y) > rng.uniform(-0.3, 0.6))
+        share = np.sin(y) > rng.uniform(-0.3, 0.6)
     elif kind == 4:
-        share = (np.sin(x + z) > rng.uniform(0, 0.8))
+        share = np.sin(x + z) > rng.uniform(0, 0.8)
     elif kind == 5:
         share = (np.sin(x + z) > 0) * 0.5 + (np.sin(y) > 0) * 0.5
     elif kind == 6:
-        share = (np.sin(x) * np.sin(y) * np.cos(0.7 * z) > 0.45)
+        share = np.sin(x) * np.sin(y) * np.cos(0.7 * z) > 0.45
     else:
-        share = (np.sin(x * 0.6 + 2 * np.sin(y * 0.4)) + np.sin(y * 0.7 + 2 * np.sin(z * 0.5)) > 0.4)
+        share = np.sin(x * 0.6 + 2 * np.sin(y * 0.4)) + np.sin(y * 0.7 + 2 * np.sin(z * 0.5)) > 0.4
     colours = base + (second - base) * share.astype(np.float32)[:, None]
     grain = rng.standard_normal((len(place), 1), np.float32)
     return colours * (1 + 0.03 * grain)
@@ -98,15 +110,23 @@ class Wardrobe:
         tone = rng.uniform(0, len(SKIN) - 1)
         low = int(tone)
         skin = SKIN[low] + (SKIN[min(low + 1, len(SKIN) - 1)] - SKIN[low]) * (tone - low)
-        colours = np.repeat(np.clip(skin * rng.uniform(0.92, 1.08, 3), 0, 255)[None].astype(np.float32), len(rest), 0)
+        colours = np.repeat(
+            np.clip(skin * rng.uniform(0.92, 1.08, 3), 0, 255)[None].astype(np.float32), len(rest), 0
+        )
         colours[self._mouth] *= np.array([0.9, 0.6, 0.6], np.float32)
         # trousers, shorts, skirt; shirt with sleeves of any length; a dress is one cloth
         ankle, knee, pelvis = height("left_ankle"), height("left_knee"), height("pelvis")
-        hem = rng.choice([ankle + 0.03, ankle + 0.12, knee - 0.1, knee + 0.06, knee + 0.2], p=[0.5, 0.1, 0.12, 0.16, 0.12])
+        hem = rng.choice(
+            [ankle + 0.03, ankle + 0.12, knee - 0.1, knee + 0.06, knee + 0.2], p=[0.5, 0.1, 0.12, 0.16, 0.12]
+        )
         waist = pelvis + rng.uniform(0.0, 0.08)
         lower = (y < waist) & (y > hem) & (x < 0.35)
-        shoulder, elbow, wrist = (abs(float(joints[_J[f"left_{n}"], 0])) for n in ("shoulder", "elbow", "wrist"))
-        sleeve = rng.choice([shoulder - 0.02, shoulder + 0.14, elbow, wrist - 0.02], p=[0.12, 0.43, 0.1, 0.35])
+        shoulder, elbow, wrist = (
+            abs(float(joints[_J[f"left_{n}"], 0])) for n in ("shoulder", "elbow", "wrist")
+        )
+        sleeve = rng.choice(
+            [shoulder - 0.02, shoulder + 0.14, elbow, wrist - 0.02], p=[0.12, 0.43, 0.1, 0.35]
+        )
         collar = height("neck") - rng.choice([-0.01, 0.02, 0.07], p=[0.5, 0.3, 0.2])
         bare = rng.random() < 0.05
         upper = (y >= waist) & (y < collar) & (x < sleeve) & ~self._head
@@ -115,7 +135,11 @@ class Wardrobe:
             dressed = upper | lower if dress else upper
             colours[dressed] = pattern(rng, rest[dressed])
             if rng.random() < 0.15:  # a print on the chest
-                spot = upper & (np.abs(rest[:, 0]) < rng.uniform(0.05, 0.12)) & (np.abs(y - 0.1) < rng.uniform(0.03, 0.1))
+                spot = (
+                    upper
+                    & (np.abs(rest[:, 0]) < rng.uniform(0.05, 0.12))
+                    & (np.abs(y - 0.1) < rng.uniform(0.03, 0.1))
+                )
                 colours[spot & (z > 0)] = any_colour(rng)
             if rng.random() < 0.12:  # an open jacket
                 jacket = upper & (np.abs(rest[:, 0]) > rng.uniform(0.04, 0.09)) | (upper & (z < 0.02))
@@ -132,7 +156,11 @@ class Wardrobe:
         self._hair(rng, colours)
         colours[self._eyes] = rng.uniform(15, 70)
         if rng.random() < 0.1:  # glasses or a mask
-            band = self._head & (np.abs(y - self._nose[1] - 0.035) < 0.018) & (z > self._joints[_J["head"], 2] + 0.02)
+            band = (
+                self._head
+                & (np.abs(y - self._nose[1] - 0.035) < 0.018)
+                & (z > self._joints[_J["head"], 2] + 0.02)
+            )
             mask = self._head & (y < self._nose[1] + 0.01) & (y > self._nose[1] - 0.08) & (z > 0.06)
             colours[band if rng.random() < 0.6 else mask] = any_colour(rng)
         return np.clip(colours, 0, 255).astype(np.float32)
@@ -196,7 +224,9 @@ class Light:
         self.up = up.astype(np.float32)
         self.strength = rng.uniform(0.25, 0.9)
         self.colour = np.clip(1 + rng.normal(0, 0.06, 3), 0.8, 1.2).astype(np.float32)
-        self.ambient = ((1.08 - 0.75 * self.strength) * np.clip(1 + rng.normal(0, 0.05, 3), 0.8, 1.2)).astype(np.float32)
+        self.ambient = ((1.08 - 0.75 * self.strength) * np.clip(1 + rng.normal(0, 0.05, 3), 0.8, 1.2)).astype(
+            np.float32
+        )
         self.shine = rng.uniform(0, 0.12)
 
     def shade(self, colours: np.ndarray, normals: np.ndarray, vertices: np.ndarray) -> np.ndarray:

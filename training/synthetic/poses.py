@@ -21,11 +21,21 @@ _MOST_CHUNKS = 10_000
 # degrees: standard deviation of the usual variation
 _SPREAD = {
     "hip_flex": 8, "hip_abduct": 5, "hip_turn_out": 7, "knee_flex": 9, "knee_turn": 2, "ankle_up": 6, "ankle_in": 4,
-    "toes_up": 3, "collar_up": 5, "collar_forward": 5, "arm_forward": 16, "arm_up": 13, "arm_turn_in": 17, "elbow_flex": 17,
-    "forearm_in": 22, "wrist_flex": 14, "wrist_radial": 7, "spine_flex": 7, "spine_side": 5, "spine_turn": 8, "neck_flex": 9,
+    "toes_up": 3, "collar_up": 5, "collar_forward": 5, "arm_forward": 16, "arm_up": 13, "arm_turn_in": 17,
+    "elbow_flex": 17,
+    "forearm_in": 22, "wrist_flex": 14, "wrist_radial": 7, "spine_flex": 7, "spine_side": 5, "spine_turn": 8,
+    "neck_flex": 9,
     "neck_side": 6, "neck_turn": 16, "root_lean": 4, "root_side": 3,
 }  # fmt: skip
-_UPRIGHT = ("feet", "foot", "stride", "air", "seat", "knees", "ground")  # upper bodies change places among these
+_UPRIGHT = (
+    "feet",
+    "foot",
+    "stride",
+    "air",
+    "seat",
+    "knees",
+    "ground",
+)  # upper bodies change places among these
 _REACHES = ("feet", "foot", "stride", "seat", "ground", "knees")
 _BALANCED = ("feet", "foot")
 
@@ -49,7 +59,9 @@ class Poses:
     betas: np.ndarray  # (n, B)
     rotations: np.ndarray  # parent-relative; the root's with yaw
     joints: np.ndarray  # m, floor at y = 0
-    lift: np.ndarray  # (n,) m: what was added to the body's height so that it stands on the floor, jumps included
+    lift: (
+        np.ndarray
+    )  # (n,) m: what was added to the body's height so that it stands on the floor, jumps included
     archetype: np.ndarray  # (n,) index into the sampler's archetypes
 
     def __len__(self) -> int:
@@ -86,7 +98,9 @@ class PoseSampler:
         self.supports = sorted({a.support for a in self.archetypes})
         self._support = np.array([self.supports.index(a.support) for a in self.archetypes])
         self._spread = np.deg2rad(
-            np.array([_SPREAD[n.removeprefix("left_").removeprefix("right_")] for n in anatomy.NAMES], np.float32)
+            np.array(
+                [_SPREAD[n.removeprefix("left_").removeprefix("right_")] for n in anatomy.NAMES], np.float32
+            )
         )
 
     def sample(self, rng: np.random.Generator, count: int) -> Poses:
@@ -114,7 +128,7 @@ class PoseSampler:
     def build(
         self, angles: np.ndarray, yaw: np.ndarray, betas: np.ndarray, chosen: np.ndarray, jump: np.ndarray
     ) -> tuple[Poses, np.ndarray]:
-        """Angles -> a body on the floor (in the air by `jump` m where its archetype jumps), and (n,) bool: it is good."""
+        """Angles -> bodies on the floor (`jump` m above it where the archetype jumps), and (n,) bool: they are good."""
         rest = self.skeleton.rest(betas)
         rotations = anatomy.rotations(angles)
         turns, joints = self.skeleton.forward(rotations, rest)
@@ -145,7 +159,9 @@ class PoseSampler:
         Every frame is on the floor and within the limits; frames between two poses may brush against themselves.
         """
         ends = self.sample(rng, stops + 1)
-        ends = ends.take(np.argsort(self._support[ends.archetype], kind="stable"))  # near ones follow each other
+        ends = ends.take(
+            np.argsort(self._support[ends.archetype], kind="stable")
+        )  # near ones follow each other
         t = np.arange(stops * frames) / frames
         k = t.astype(int)
         share = (t - k)[:, None].astype(np.float32)
@@ -154,7 +170,9 @@ class PoseSampler:
         around = (ends.yaw[k + 1] - ends.yaw[k] + np.pi) % (2 * np.pi) - np.pi
         betas = np.repeat(ends.betas[:1], len(t), 0)
         chosen = np.where(share[:, 0] < 0.5, ends.archetype[k], ends.archetype[k + 1])
-        return self.build(angles, ends.yaw[k] + share[:, 0] * around, betas, chosen, np.zeros(len(t), np.float32))[0]
+        return self.build(
+            angles, ends.yaw[k] + share[:, 0] * around, betas, chosen, np.zeros(len(t), np.float32)
+        )[0]
 
     def _choose(self, rng: np.random.Generator, weights: np.ndarray, count: int) -> np.ndarray:
         return np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(count), side="right").clip(
@@ -184,7 +202,9 @@ class PoseSampler:
         # another one's arms and neck
         upright = np.isin(kinds, [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
         giver = self._choose(rng, self._weights, count)
-        given = np.isin(self._support[giver], [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
+        given = np.isin(
+            self._support[giver], [self.supports.index(s) for s in _UPRIGHT if s in self.supports]
+        )
         swap = upright & given & (rng.random(count) < 0.3)
         other = self._look_up(giver, rng.random(count))
         rows = np.nonzero(swap)[0][:, None]
@@ -209,7 +229,9 @@ class PoseSampler:
             goes = rng.random(count)
             aim = rng.standard_normal((3, count)) * [[0.6], [0.8], [0.5]] + [[0.35 * sign], [0.0], [0.75]]
             aim /= np.linalg.norm(aim, axis=0)
-            shoulder, elbow, wrist = (joints[names.index(f"{side}_{n}")] for n in ("shoulder", "elbow", "wrist"))
+            shoulder, elbow, wrist = (
+                joints[names.index(f"{side}_{n}")] for n in ("shoulder", "elbow", "wrist")
+            )
             length = np.linalg.norm(elbow - shoulder, axis=0) + np.linalg.norm(wrist - elbow, axis=0)
             chest = turns[names.index("spine3")]
             free = shoulder + np.einsum("abn,bn->an", chest, aim * rng.uniform(0.3, 1.0, count)) * length
@@ -219,15 +241,22 @@ class PoseSampler:
             ])[part, :, np.arange(count)].T  # fmt: skip
             away = rng.standard_normal((3, count)) * 0.5 + [[0.5 * sign], [0.2], [0.6]]
             away /= np.linalg.norm(away, axis=0)
-            own = own + np.einsum("abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part])
+            own = own + np.einsum(
+                "abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part]
+            )
             target = np.where(goes < 0.10, free, own).astype(np.float32)
             reaching.reach(angles, allowed & (goes < 0.20), side, target, rest, turns, joints, names)
         return anatomy.limited(angles)
 
     def _on_the_floor(
-        self, rng: np.random.Generator, angles: np.ndarray, chosen: np.ndarray, betas: np.ndarray, rest: np.ndarray
+        self,
+        rng: np.random.Generator,
+        angles: np.ndarray,
+        chosen: np.ndarray,
+        betas: np.ndarray,
+        rest: np.ndarray,
     ) -> np.ndarray:
-        """Turn the root so that the body keeps its balance or lies level; put both feet down where both should stand."""
+        """Turn the root so that the body is balanced or lies level; put both feet down where both should stand."""
         names, index = self.skeleton.names, self.capsules.index
         for kind in np.unique(self._support[chosen]):
             name = self.supports[kind]
@@ -297,7 +326,9 @@ class PoseSampler:
         reachable, heights = [], []
         for side in ("left", "right"):
             hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
-            bones = np.linalg.norm(rest[knee] - rest[hip], axis=0) + np.linalg.norm(rest[ankle] - rest[knee], axis=0)
+            bones = np.linalg.norm(rest[knee] - rest[hip], axis=0) + np.linalg.norm(
+                rest[ankle] - rest[knee], axis=0
+            )
             beside = np.hypot(*(joints[ankle] - joints[hip])[[0, 2]])
             down = np.sqrt(np.maximum((0.995 * bones) ** 2 - beside**2, 0.01))
             reachable.append(joints[hip][1] - down)

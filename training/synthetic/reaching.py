@@ -52,7 +52,7 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def reach(angles, which, side, target, rest, turns, joints, names) -> None:
-    """Set `angles` (n, D) of samples `which` (bool) so that the wrist meets `target` (3, n), keeping the arm's swivel."""
+    """Set `angles` (n, D) of samples `which` (bool) so that the wrist meets `target` (3, n); the swivel stays."""
     sign = 1.0 if side == "left" else -1.0
     shoulder, elbow, wrist = (names.index(f"{side}_{n}") for n in ("shoulder", "elbow", "wrist"))
     u, v = rest[elbow] - rest[shoulder], rest[wrist] - rest[elbow]
@@ -68,7 +68,11 @@ def reach(angles, which, side, target, rest, turns, joints, names) -> None:
     # the twist left when the swing is taken away: the second column, seen from the swung frame
     axis = np.stack([np.zeros_like(y), y, z]) / np.maximum(angle, 1e-6)
     e = local[:, 1]
-    back = e * np.cos(angle) - np.cross(axis, e, axis=0) * np.sin(angle) + axis * (axis * e).sum(0) * (1 - np.cos(angle))
+    back = (
+        e * np.cos(angle)
+        - np.cross(axis, e, axis=0) * np.sin(angle)
+        + axis * (axis * e).sum(0) * (1 - np.cos(angle))
+    )
     for name, value in (
         ("arm_forward", -sign * y), ("arm_up", sign * z), ("arm_turn_in", np.arctan2(back[2], back[1])),
         ("elbow_flex", flex),
@@ -77,7 +81,7 @@ def reach(angles, which, side, target, rest, turns, joints, names) -> None:
 
 
 def step_on(angles, which, side, level, rest, turns, joints, names) -> None:
-    """Set the leg's angles of samples `which` so that the ankle is at height `level` (n,) below where it is, sole flat."""
+    """Set the leg's angles of samples `which` so that the ankle comes to the height `level` (n,), sole flat."""
     sign = 1.0 if side == "left" else -1.0
     hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
     u, v = rest[knee] - rest[hip], rest[ankle] - rest[knee]

@@ -1,6 +1,6 @@
 """Draws a lit mesh: by OpenGL where there is a context without a screen (EGL), else by our z-buffer; the same picture.
 
-Only the silhouette's last pixel may differ, and rounding.  `LP_NUM_THREADS=1` keeps Mesa's software renderer to one core.
+Only the silhouette's last pixel may differ, and rounding.  `LP_NUM_THREADS=1` keeps Mesa to one core.
 """
 
 from __future__ import annotations
@@ -52,15 +52,16 @@ class NumpyRenderer:
         return out
 
 
-_VERTEX = """#version 330
+_VERTEX = f"""#version 330
 in vec3 place; in vec3 tint; out vec3 colour; uniform vec4 camera; uniform float size;
-void main() {
+void main() {{
     vec2 pixel = vec2(camera.x * place.x, camera.y * place.y) + (camera.zw + 0.5) * place.z;
-    float near = %f, far = %f;
+    float near = {_NEAR}, far = {_FAR};
     // rows go downwards here and upwards in OpenGL: the picture is read out upside down, which is right again
-    gl_Position = vec4(2.0 * pixel / size - place.z, ((far + near) * place.z - 2.0 * far * near) / (far - near), place.z);
+    float depth = ((far + near) * place.z - 2.0 * far * near) / (far - near);
+    gl_Position = vec4(2.0 * pixel / size - place.z, depth, place.z);
     colour = tint / 255.0;
-}""" % (_NEAR, _FAR)
+}}"""
 _FRAGMENT = """#version 330
 in vec3 colour; out vec4 pixel;
 void main() { pixel = vec4(colour, 1.0); }"""
@@ -84,7 +85,9 @@ class GlRenderer:
         )
         self._buffer = self._context.buffer(reserve=count * 24, dynamic=True)
         index = self._context.buffer(np.ascontiguousarray(faces, np.int32).tobytes())
-        self._array = self._context.vertex_array(self._program, [(self._buffer, "3f 3f", "place", "tint")], index)
+        self._array = self._context.vertex_array(
+            self._program, [(self._buffer, "3f 3f", "place", "tint")], index
+        )
         self._context.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         self._context.front_face = "cw"  # seen in a picture whose rows go downwards
         self._context.cull_face = "back"

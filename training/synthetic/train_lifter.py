@@ -70,16 +70,26 @@ def train(out: Path, minutes: float, width: int, seed: int, noise) -> None:
             said = int(passed / 30)
             model.eval()
             errors = [
-                float(pa_mpjpe(lift(model, held.keypoints, world)[0], held.joints).mean()) for world in (held.world, None)
+                float(pa_mpjpe(lift(model, held.keypoints, world)[0], held.joints).mean())
+                for world in (held.world, None)
             ]
-            log.append({"seconds": round(passed), "samples": samples, "PA-MPJPE 2D+3D": errors[0], "PA-MPJPE 2D": errors[1]})
+            log.append(
+                {
+                    "seconds": round(passed),
+                    "samples": samples,
+                    "PA-MPJPE 2D+3D": errors[0],
+                    "PA-MPJPE 2D": errors[1],
+                }
+            )
             print(json.dumps(log[-1]), flush=True)
         if passed > budget:
             break
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
     path = out / "lifter.safetensors"
-    save_file({k: v.half().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}, str(path))
+    save_file(
+        {k: v.half().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}, str(path)
+    )
     card = {
         "name": "small lifter", "licence": "CC0-1.0", "body": "open_body", "width": width, "seed": seed,
         "cpu_seconds": round(time.process_time()), "samples": samples, "log": log, "noise": vars(noise),
@@ -121,7 +131,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     def fitted(world: np.ndarray) -> np.ndarray:
         joints = []
         for k in range(count):
-            fx, fy, cx, cy = (float(v) for v in held.camera[k])
+            cx, cy = (float(v) for v in held.camera[k, 2:])
             # the product does not know the focal length either: 1.2 times the picture's side
             camera = Camera(1.2 * sampler.size, 1.2 * sampler.size, cx, cy, sampler.size, sampler.size)
             points = held.keypoints[k]
@@ -136,17 +146,23 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
                 joints.append(sampler.body.pose_joints(turns, betas)[0].numpy())
         return np.stack(joints)
 
-    lifted = {"lifter 2D+3D": lift(model, held.keypoints, held.world), "lifter 2D": lift(model, held.keypoints, None)}
+    lifted = {
+        "lifter 2D+3D": lift(model, held.keypoints, held.world),
+        "lifter 2D": lift(model, held.keypoints, None),
+    }
     found = {
         "detector's 3D, 12 limb joints": pa_mpjpe(held.world[:, _LIMBS], held.landmarks[:, _LIMBS]),
-        "lifter 2D+3D, 12 limb joints": pa_mpjpe(lifted["lifter 2D+3D"][1][:, _LIMBS], held.landmarks[:, _LIMBS]),
+        "lifter 2D+3D, 12 limb joints": pa_mpjpe(
+            lifted["lifter 2D+3D"][1][:, _LIMBS], held.landmarks[:, _LIMBS]
+        ),
         "plain fit": pa_mpjpe(fitted(held.world), held.joints),
         **{name: pa_mpjpe(joints, held.joints) for name, (joints, _) in lifted.items()},
         "fit given lifter 2D+3D": pa_mpjpe(fitted(lifted["lifter 2D+3D"][1]), held.joints),
         "fit given lifter 2D": pa_mpjpe(fitted(lifted["lifter 2D"][1]), held.joints),
     }
     return {
-        name: {"mean": round(float(v.mean()), 1), "median": round(float(np.median(v)), 1)} for name, v in found.items()
+        name: {"mean": round(float(v.mean()), 1), "median": round(float(np.median(v)), 1)}
+        for name, v in found.items()
     }
 
 
@@ -161,7 +177,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure", type=int, default=200, help="held-out poses to measure on")
     parser.add_argument("--only-measure", action="store_true")
-    parser.add_argument("--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement")
+    parser.add_argument(
+        "--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement"
+    )
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

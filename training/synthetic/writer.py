@@ -1,4 +1,4 @@
-"""Writes a data set in shards, so that a killed run goes on where it was, and any number of workers gives the same bytes."""
+"""Writes a data set in shards: a killed run goes on where it was, any number of workers gives the same bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PARTS = "shards"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bytes depend on (renderer: `gl` or `numpy`, as found; backgrounds: hash of the pictures' names and sizes)."""
+    """What the bytes depend on.  renderer: `gl` or `numpy`, as found; backgrounds: hash of the pictures' names."""
 
     part: str
     count: int
@@ -69,10 +69,18 @@ def write_dataset(
     if count < 3:
         raise BadInput("bad_count", f"{count} pictures cannot be split in three.", "Ask for at least 3.")
     if not 32 <= size <= 2048 or seed < 0:
-        raise BadInput("bad_size", f"Size {size} or seed {seed} is out of range.", "Size 32 to 2048, seed 0 or more.")
+        raise BadInput(
+            "bad_size", f"Size {size} or seed {seed} is out of range.", "Size 32 to 2048, seed 0 or more."
+        )
     studio = make_studio(part, size, renderer, photos)
     settings = Settings(
-        part, count, size, seed, studio.renderer.name, getattr(studio.renderer, "device", ""), _fingerprint(studio)
+        part,
+        count,
+        size,
+        seed,
+        studio.renderer.name,
+        getattr(studio.renderer, "device", ""),
+        _fingerprint(studio),
     )
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, settings)
@@ -94,7 +102,9 @@ def write_dataset(
 def _fingerprint(studio: Studio) -> str:
     if not studio.photos:
         return ""
-    return hashlib.sha256("".join(f"{p.name} {p.stat().st_size}\n" for p in studio.photos).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        "".join(f"{p.name} {p.stat().st_size}\n" for p in studio.photos).encode()
+    ).hexdigest()[:16]
 
 
 def _claim(out: Path, settings: Settings) -> None:
@@ -116,7 +126,7 @@ def _write(path: Path, content: bytes) -> None:
     """All or nothing."""
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def _path(folder: Path, split: int, shard: int) -> Path:
@@ -137,7 +147,7 @@ def save_shard(path: Path, samples: list[Sample]) -> None:
             _labels=np.frombuffer(labels, np.uint8),
             **arrays,
         )
-    os.replace(part, path)
+    part.replace(path)
 
 
 _studio: Studio | None = None  # of a worker process
@@ -219,27 +229,39 @@ def _hash(path: Path) -> str:
 
 def _readme(card: dict) -> str:
     settings, splits = card["settings"], card["splits"]
-    photos = (
-        "Backgrounds are partly the maker's own pictures: their licences hold for them.\n" if settings["backgrounds"] else ""
-    )
     hands = settings["part"] == "hand"
-    joints = "21 joints in FreiHAND's order" if hands else "METRO's 24 joints"
-    return f"""# {card["name"]}: card
-
-{settings["count"]} pictures of {settings["size"]} x {settings["size"]} px: {splits["train"]} to train, {splits["val"]} to validate, {splits["test"]} to test.
-Made by `python -m training.synthetic` of Recover Mesh, version {settings["version"]}, seed {settings["seed"]}, renderer {settings["renderer"]}.
-Licence CC0-1.0: poses, bodies (open_{"hand" if hands else "body"}, CC0), textures and backgrounds are all procedural. {photos}
-## Files
-
-`SPLIT.yaml` names `SPLIT.img.tsv`, `.hw.tsv`, `.label.tsv` and `.linelist.tsv` (METRO's format; `.lineidx` has byte offsets).
-A label has METRO's fields: `2d_joints` (px, visible 0 or 1), `3d_joints` (m, camera frame, confidence), {joints},
-`pose`, `betas`, `center`, `scale`, and besides `trans` (m), `camera` (fx fy cx cy px), `box` (x0 y0 x1 y1 px), `action`.
-A joint is visible where it is in the picture and nothing stands before the person; the body itself may hide it.
-`SPLIT.npz` holds the same as arrays, without the pictures. Pose, betas and trans need the open body: no other.
-Splits are drawn from different streams of random numbers. `card.json` has the SHA-256 of every file.
-
-## Limits
-
-Procedural poses of {len(card["archetypes"])} archetypes, varied: plausible, not measured. No hair, cloth or hands that move{"" if hands else " (fingers are stiff)"}.
-The camera's lens has no distortion. Not a sample of any population.
-"""
+    joints = "21 joints in FreiHAND's order" if hands else "METRO's 24 joints (`training.synthetic.studio`)"
+    lines = [
+        f"# {card['name']}: card",
+        "",
+        f"{settings['count']} pictures of {settings['size']} x {settings['size']} px: {splits['train']} to train,",
+        f"{splits['val']} to validate, {splits['test']} to test.",
+        f"Made by `python -m training.synthetic` of Recover Mesh, version {settings['version']}, seed",
+        f"{settings['seed']}, renderer {settings['renderer']}.",
+        f"Licence CC0-1.0: poses, bodies (open_{'hand' if hands else 'body'}, CC0), textures and backgrounds are",
+        "all procedural.",
+        *(
+            ["Backgrounds are partly the maker's own pictures: their licences hold for them."]
+            if settings["backgrounds"]
+            else []
+        ),
+        "",
+        "## Files",
+        "",
+        "`SPLIT.yaml` names `SPLIT.img.tsv`, `.hw.tsv`, `.label.tsv` and `.linelist.tsv` (METRO's format;",
+        "`.lineidx` has byte offsets). A label has METRO's fields: `2d_joints` (px, pixel centres at integers,",
+        f"visible 0 or 1), `3d_joints` (m, camera frame, confidence), {joints},",
+        "`pose`, `betas`, `center`, `scale`, and besides `trans` (m), `camera` (fx fy cx cy px),",
+        "`box` (x0 y0 x1 y1 px), `action`. Joints are the open body's regressors on the posed skin, as a",
+        "network's output is measured; `smpl_joints3d` in a body's npz are the skeleton's own. A joint is visible",
+        "where it is in the picture and no thing stands before the person; the body itself may hide it.",
+        "`SPLIT.npz` holds the same as arrays, without the pictures. Pose, betas and trans need the open body: no",
+        "other. Splits come from different streams of random numbers. `card.json` has the SHA-256 of every file.",
+        "",
+        "## Limits",
+        "",
+        f"Procedural poses of {len(card['archetypes'])} archetypes, varied: plausible, not measured. No hair or",
+        "cloth that moves, no lens distortion, no sample of any population.",
+        "",
+    ]
+    return "\n".join(lines)
