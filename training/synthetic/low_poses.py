@@ -30,23 +30,23 @@ def low_poses() -> list[Archetype]:
         right=arm(12, 28, 88, 30), both=leg(85, 88, 8), spine_flex=12, neck_flex=18, neck_turn=20)
     p("ride horse", "held", {**arm(30, 8, 75, -25), **leg(55, 60, 35, 10, 5)}, root_lean=2)
     p("sit cross-legged", "ground", {**arm(25, 22, 45, -30), **leg(88, 128, 42, 52, -10)}, root_lean=-8,
-        spine_flex=22, noise=0.6, weight=1.5)
+        spine_flex=22, noise=0.6, weight=4)
     p("long sit", "ground", {**arm(-28, 14, 8), **leg(82, 6, 5, 6)}, root_lean=-14, spine_flex=8)
     p("sit and reach", "ground", {**arm(95, 4, 8), **leg(110, 5, 3, 3)}, root_lean=18, spine_flex=50)
     p("hug knees", "ground", {**arm(58, -2, 60, 5), **leg(118, 125, 3, 3, -10)}, root_lean=-12, spine_flex=42,
-        neck_flex=15, noise=0.5)
-    p("side sit", "ground", left=leg(80, 120, 12, 45), right=leg(80, 120, 25, -40), both=arm(0, 25, 20),
-        root_lean=-5, spine_side=8)
+        neck_flex=15, noise=0.5, weight=3)
+    p("side sit", "ground", left=leg(75, 110, 10, 50), right=leg(70, 118, 35, -38), both=arm(0, 30, 20), root_lean=-5,
+        spine_side=8, noise=0.6, weight=5)
     p("straddle", "ground", {**arm(60, 15, 10), **leg(95, 3, 48, 10)}, root_lean=5, spine_flex=30)
     p("boat", "ground", {**arm(80, 5, 5), **leg(100, 15, 3)}, root_lean=-42, spine_flex=10)
     # kneeling
     p("kneel upright", "knees", {**leg(0, 90, 5, 3, -45)}, weight=1)
     p("kneel on heels", "knees", {**arm(20, 8, 40), **leg(75, 148, 6, 4, -48)}, spine_flex=8, root_lean=0)
-    p("kneel one knee", "knees", left=leg(88, 90, 8, 6), right=leg(5, 95, 4, 3, -20, toes_up=30), weight=1.5)
+    p("kneel one knee", "knees", left=leg(88, 90, 8, 6), right=leg(5, 95, 4, 3, -20, toes_up=30), weight=3)
     p("propose", "knees", left=leg(90, 92, 8, 6), right=leg(3, 95, 4, 3, -20, toes_up=30), both=arm(50, 2, 70, -20))
     p("pray", "knees", {**arm(48, 6, 110, -25), **leg(10, 98, 4, 3, -45)}, neck_flex=20)
-    p("child's pose", "knees", {"arm_forward": 50, "arm_up": 60, "arm_turn_in": -50, "elbow_flex": 15, **leg(125,
-        145, 12, 8, -48)}, root_lean=72, spine_flex=45)
+    p("child's pose", "knees", {"arm_forward": 35, "arm_up": 78, "arm_turn_in": -50, "elbow_flex": 12, "collar_up": 20,
+        **leg(128, 146, 14, 8, -48)}, root_lean=78, spine_flex=38, neck_flex=10, noise=0.5, weight=3)
     p("all fours", "hands", {**arm(88, 4, 6), "wrist_flex": -65, **leg(88, 90, 4, 2, -45)}, root_lean=86,
         neck_flex=-15)
     p("garden", "knees", {**arm(75, 8, 20), **leg(75, 105, 8, 3, -40)}, root_lean=48, spine_flex=40)
@@ -57,7 +57,7 @@ def low_poses() -> list[Archetype]:
         **leg(3, 5, 6, 12, -20)}, root_lean=-90, neck_flex=20)
     p("sunbathe", "back", {"arm_forward": 0, "arm_up": 25, "arm_turn_in": -70, "elbow_flex": 60, **leg(4, 8, 14,
         20, -20)}, root_lean=-90)
-    p("sit-up", "back", {**arm(75, 5, 20), **leg(85, 95, 5, 3)}, root_lean=-72, spine_flex=62, neck_flex=30)
+    p("sit-up", "ground", {**arm(75, 5, 20), **leg(85, 95, 5, 3)}, root_lean=-35, spine_flex=50, neck_flex=25)
     p("lie on front", "front", {**arm(-10, 22, 15, 30), **leg(-3, 12, 8, 30, -50)}, root_lean=90, neck_turn=55,
         noise=0.6)
     p("read on front", "front", {**arm(75, 12, 95, -40), **leg(-8, 40, 5, 6, -45)}, noise=0.6, root_lean=80,

@@ -18,7 +18,7 @@ def upright_poses() -> list[Archetype]:
     p("attention", "feet", {**arm(0, 4, 3), **leg(0, 0, 0, 12)})
     p("T", "feet", {"arm_forward": 0, "arm_up": 0, "arm_turn_in": 0, "elbow_flex": 3})
     p("A", "feet", {**arm(0, 40, 5), **leg(0, 0, 10)})
-    p("arms crossed", "feet", {**arm(42, -2, 105, 10, forearm_in=20)}, right={**arm(52, -2, 108, 12)}, weight=2,
+    p("arms crossed", "feet", {**arm(42, -2, 105, 10, forearm_in=20)}, right={**arm(52, -2, 108, 12)}, weight=3.5,
         noise=0.4)
     p("hands on hips", "feet", {**arm(-22, 42, 100, 45, wrist_flex=-20, forearm_in=30)}, weight=2)
     p("hands in pockets", "feet", {**arm(-12, 22, 42, 15)})
@@ -57,17 +57,17 @@ def upright_poses() -> list[Archetype]:
     p("chair pose", "feet", {**leg(75, 80, 3, 3, 22), "arm_forward": 45, "arm_up": 55, "arm_turn_in": -80,
         "elbow_flex": 8}, root_lean=35, spine_flex=5)
     p("squat", "feet", {**arm(80, 5, 20), **leg(100, 110, 18, 20, 28)}, root_lean=32, spine_flex=25, weight=1.5)
-    p("deep squat", "feet", {**arm(70, 8, 60), **leg(125, 138, 22, 25, 30)}, root_lean=28, spine_flex=45)
+    p("deep squat", "feet", {**arm(70, 8, 60), **leg(125, 138, 22, 25, 30)}, root_lean=28, spine_flex=45, weight=3)
     p("sumo", "feet", {**arm(35, 20, 60), **leg(50, 60, 45, 40, 15)}, root_lean=20, spine_flex=15)
     p("side bend", "feet", {**leg(0, 0, 14)}, left={"arm_forward": 5, "arm_up": 75, "arm_turn_in": -60,
-        "elbow_flex": 15}, spine_side=-32, neck_side=-15)
+        "elbow_flex": 15}, spine_side=-32, neck_side=-15, weight=2)
     p("triangle", "feet", left={"arm_forward": 5, "arm_up": 5, "elbow_flex": 3, "arm_turn_in": 0, **leg(0, 0, 38)},
         right={"arm_forward": 5, "arm_up": 0, "elbow_flex": 3, "arm_turn_in": 0, **leg(10, 0, 40, 40)},
         spine_side=-30, root_side=-35)
     p("twist", "feet", {**leg(5, 10, 8), "arm_forward": 20, "arm_up": -10, "arm_turn_in": 0, "elbow_flex": 20},
         spine_turn=40, neck_turn=35)
     # lunges, sport, fight
-    p("lunge", "feet", left=leg(85, 88, 3, 5, 8), right=leg(-15, 50, 3, 5, 25, toes_up=40), weight=1.5)
+    p("lunge", "feet", left=leg(85, 88, 3, 5, 8), right=leg(-15, 50, 3, 5, 25, toes_up=40), weight=4)
     p("warrior", "feet", {"arm_forward": 0, "arm_up": 0, "arm_turn_in": 0, "elbow_flex": 3}, left=leg(70, 80, 30,
         50, 8), right=leg(-10, 5, 32, 30, 5), neck_turn=60)
     p("side lunge", "feet", left=leg(75, 95, 20, 20, 20), right=leg(15, 5, 50, 10), root_lean=25, spine_flex=15)
