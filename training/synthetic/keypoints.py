@@ -6,7 +6,7 @@ For lifting: keypoints as MediaPipe's 33 landmarks (or COCO's 19 of Pose2Mesh), 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +59,12 @@ class Noise:
     far: float = 0.01
     swapped: float = 0.02
     missing: float = 0.06
+
+    def scaled(self, factor: float) -> Noise:
+        """The same detector with `factor` times the jitter."""
+        return replace(
+            self, pixel=factor * self.pixel, metres=factor * self.metres, depth=factor * self.depth
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -28,7 +29,11 @@ def pa_mpjpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     return 1e3 * np.linalg.norm(scale[:, None, None] * (a @ turn) - b, axis=-1).mean(1)
 
 
-def train(out: Path, minutes: float, width: int, seed: int, noise) -> None:
+def train(out: Path, minutes: float, width: int, seed: int, noise, start_from: Path | None = None) -> None:
+    """Writes lifter.safetensors (float16) and card.json into `out`; `start_from`: weights to go on from.
+
+    The noise of each batch is half to one and a half times as large as `noise`: nobody knows a detector's exactly.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -39,25 +44,28 @@ def train(out: Path, minutes: float, width: int, seed: int, noise) -> None:
     torch.manual_seed(seed)
     sampler = KeypointSampler(noise=noise)
     held = sampler.batch(np.random.default_rng([seed + 1, 0]), 1024)
-    model = Lifter(width)
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=1e-4)
+    model = load_lifter(start_from) if start_from else Lifter(width)
+    peak = 5e-4 if start_from else 1e-3
+    optimiser = torch.optim.AdamW(model.parameters(), peak, weight_decay=1e-4)
     weight = torch.cat([torch.full((JOINTS, 1), 1.0), torch.full((LANDMARKS, 1), 0.5)])
     start, samples, log, steps = time.monotonic(), 0, [], 0
     budget, said = 60 * minutes, -1
-    for number, batch in enumerate(sampler.batches(seed, 8192)):
-        inputs = features(batch.keypoints, batch.world)
+    for number in itertools.count():
         rng = np.random.default_rng([seed, number, 1])
+        sampler.noise = noise.scaled(rng.uniform(0.5, 1.5))
+        batch = sampler.batch(np.random.default_rng([seed, number]), 8192)
+        inputs = features(batch.keypoints, batch.world)
         alone = rng.random(len(inputs)) < 0.3
         given = LANDMARKS * 3  # what comes after is the detector's 3D
         inputs[alone, given:] = 0  # from 2D only
         x, y = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([batch.joints, batch.landmarks], 1))
-        if not number:
+        if not number and not start_from:
             model.start_straight(x, y)
         model.train()
         for rows in torch.from_numpy(rng.permutation(len(x))).split(512):
             share = min((time.monotonic() - start) / budget, 1.0)
             for group in optimiser.param_groups:
-                group["lr"] = 1e-3 * min(1.0, steps / 100) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+                group["lr"] = peak * min(1.0, steps / 100) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
             loss = ((model(x[rows]) - y[rows]).abs() * weight).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -92,7 +100,8 @@ def train(out: Path, minutes: float, width: int, seed: int, noise) -> None:
     )
     card = {
         "name": "small lifter", "licence": "CC0-1.0", "body": "open_body", "width": width, "seed": seed,
-        "cpu_seconds": round(time.process_time()), "samples": samples, "log": log, "noise": vars(noise),
+        "cpu_seconds": round(time.process_time()), "samples": samples, "log": log,
+        "started_from": hashlib.sha256(start_from.read_bytes()).hexdigest() if start_from else "", "noise": vars(noise),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size,
     }  # fmt: skip
     (out / "card.json").write_text(json.dumps(card, indent=2))
@@ -176,6 +185,7 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure", type=int, default=200, help="held-out poses to measure on")
+    parser.add_argument("--start-from", type=Path, help="lifter.safetensors to go on from")
     parser.add_argument("--only-measure", action="store_true")
     parser.add_argument(
         "--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement"
@@ -186,9 +196,9 @@ def main() -> int:
     from training.synthetic.keypoints import Noise
 
     usual = Noise()
-    noise = Noise(*(options.noise_scale * v for v in (usual.pixel, usual.metres, usual.depth)))
+    noise = usual.scaled(options.noise_scale)
     if not options.only_measure:
-        train(options.out, options.minutes, options.width, options.seed, noise)
+        train(options.out, options.minutes, options.width, options.seed, noise, options.start_from)
     result = measure(options.out / "lifter.safetensors", options.measure, options.seed, noise)
     (options.out / f"measured_{options.noise_scale:g}.json").write_text(json.dumps(result, indent=2))
     print(json.dumps(result, indent=2))
