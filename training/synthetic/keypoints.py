@@ -14,7 +14,7 @@ from backend.body.joints import BLAZEPOSE33, COCO17
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from training.synthetic.poses import PoseSampler
-from training.synthetic.skeleton import blazepose_points, product
+from training.synthetic.skeleton import blazepose_points, product, turned
 
 _COCO = [BLAZEPOSE33.index(name) for name in COCO17]
 _LIMBS = {
@@ -50,7 +50,8 @@ class Noise:
     pixel: sd of 2D jitter over the person's height in the picture.  metres: sd of the 3D landmarks (x, y); depth: of z,
     four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
     swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
-    guessed (low visibility, three times the error); half of them in whole limbs.
+    guessed (low visibility, three times the error); half of them in whole limbs.  tilt: sd in rad of the turn of all 3D
+    landmarks about the camera's x axis, and half of it about z: a detector does not know how the camera is held.
     """
 
     pixel: float = 0.008
@@ -59,6 +60,7 @@ class Noise:
     far: float = 0.01
     swapped: float = 0.02
     missing: float = 0.06
+    tilt: float = 0.1
 
     def scaled(self, factor: float) -> Noise:
         """The same detector with `factor` times the jitter."""
@@ -172,7 +174,9 @@ class KeypointSampler:
             common[group] = rng.standard_normal(count, np.float32)
         deep = noise.depth * (0.45 * rng.standard_normal((33, count), np.float32) + 0.9 * common)
         error[:, 2] += deep * np.where(gone, np.float32(1.7), np.float32(1))
-        world = places + error
+        tilt = rng.standard_normal((2, count), np.float32) * np.float32(noise.tilt)
+        level = np.zeros_like(tilt[0])
+        world = turned(_camera_turn(level, tilt[0] + np.pi, 0.5 * tilt[1]), places) + error
         visible = np.where(gone, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
         for limbs in (_ARMS, _LEGS, _ALL):
             wrong = np.nonzero(rng.random(count) < noise.swapped / 3)[0]

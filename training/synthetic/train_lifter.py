@@ -45,11 +45,11 @@ def train(out: Path, minutes: float, width: int, seed: int, noise, start_from: P
     sampler = KeypointSampler(noise=noise)
     held = sampler.batch(np.random.default_rng([seed + 1, 0]), 1024)
     model = load_lifter(start_from) if start_from else Lifter(width)
-    peak = 5e-4 if start_from else 1e-3
+    peak = 3e-4 if start_from else 1e-3
     optimiser = torch.optim.AdamW(model.parameters(), peak, weight_decay=1e-4)
     weight = torch.cat([torch.full((JOINTS, 1), 1.0), torch.full((LANDMARKS, 1), 0.5)])
     start, samples, log, steps = time.monotonic(), 0, [], 0
-    budget, said = 60 * minutes, -1
+    budget, said = max(60 * minutes, 1e-3), -1
     for number in itertools.count():
         rng = np.random.default_rng([seed, number, 1])
         sampler.noise = noise.scaled(rng.uniform(0.5, 1.5))
@@ -127,6 +127,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     import torch
 
     from backend.body.keypoint_fit import fit_keypoints
+    from backend.body.rotations import matrix_from_axis_angle
     from backend.people.person import DetectedPerson
     from backend.results import Camera
     from training.synthetic.keypoints import KeypointSampler
@@ -137,23 +138,30 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     held = sampler.batch(np.random.default_rng([seed + 1, 1]), count)
     model = load_lifter(weights)
 
-    def fitted(world: np.ndarray) -> np.ndarray:
-        joints = []
-        for k in range(count):
-            cx, cy = (float(v) for v in held.camera[k, 2:])
-            # the product does not know the focal length either: 1.2 times the picture's side
-            camera = Camera(1.2 * sampler.size, 1.2 * sampler.size, cx, cy, sampler.size, sampler.size)
-            points = held.keypoints[k]
-            box = np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]).astype(np.float32)
-            person = DetectedPerson(box, 0.9, points, world[k].astype(np.float32), "blazepose33")
-            one = fit_keypoints(sampler.body, [person], camera)[0]
-            with torch.inference_mode():
-                from backend.body.rotations import matrix_from_axis_angle
+    # the product does not know the focal length either: 1.2 times the picture's side
+    focal, middle = 1.2 * sampler.size, (sampler.size - 1) / 2
+    camera = Camera(focal, focal, middle, middle, sampler.size, sampler.size)
 
-                turns = matrix_from_axis_angle(torch.as_tensor(one.poses[None], dtype=torch.float32))
-                betas = torch.as_tensor(one.betas[None], dtype=torch.float32)
-                joints.append(sampler.body.pose_joints(turns, betas)[0].numpy())
-        return np.stack(joints)
+    def fitted(world: np.ndarray) -> np.ndarray:
+        people = [
+            DetectedPerson(
+                np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
+                0.9,
+                points,
+                its_world.astype(np.float32),
+                "blazepose33",
+            )
+            for points, its_world in zip(held.keypoints, world, strict=True)
+        ]
+        fits = [
+            fit
+            for k in range(0, count, 16)
+            for fit in fit_keypoints(sampler.body, people[k : k + 16], camera)
+        ]
+        with torch.inference_mode():
+            poses = torch.as_tensor(np.stack([fit.poses for fit in fits]), dtype=torch.float32)
+            betas = torch.as_tensor(np.stack([fit.betas for fit in fits]), dtype=torch.float32)
+            return sampler.body.pose_joints(matrix_from_axis_angle(poses), betas).numpy()
 
     lifted = {
         "lifter 2D+3D": lift(model, held.keypoints, held.world),
