@@ -15,6 +15,8 @@ _BLAZEPOSE_JOINT = {
     "knee": "hip", "ankle": "knee", "heel": "ankle",
 }  # fmt: skip
 
+_BLOCK = 1024  # samples at once: what fits into a core's cache
+
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Matrices (..., 3, 3, n) times matrices (..., 3, 3, n) or (..., 3, k, n)."""
@@ -66,19 +68,29 @@ class Skeleton:
     def forward(self, rotations: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """rotations (J, 3, 3, n), rest (J, 3, n) -> global turns (J, 3, 3, n) and joints (J, 3, n); no translation."""
         turns, joints = np.empty_like(rotations), np.empty_like(rest)
+        for start in range(0, rest.shape[-1], _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            self._forward(rotations[..., rows], rest[..., rows], turns[..., rows], joints[..., rows])
+        return turns, joints
+
+    def _forward(
+        self, rotations: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
+    ) -> None:
         turns[0], joints[0] = rotations[0], rest[0]
         for j in range(1, len(self.parents)):
             p = self.parents[j]
             turns[j] = product(turns[p], rotations[j])
             joints[j] = joints[p] + turned(turns[p], rest[j] - rest[p])
-        return turns, joints
 
     def points(
         self, on: RigidPoints, betas: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
     ) -> np.ndarray:
         """-> (K, 3, n), in the frame of `turns` and `joints`."""
         arms = _affine(on.rest, on.directions, betas) - rest[on.joint]
-        return joints[on.joint] + turned(turns[on.joint], arms)
+        found = np.empty_like(arms)
+        for k, j in enumerate(on.joint):
+            found[k] = joints[j] + turned(turns[j], arms[k])
+        return found
 
     def rigid(self, regressor: np.ndarray, joints: list[str]) -> RigidPoints:
         """Rows (K, V) of a regressor -> points that move with the named joints."""
