@@ -1,0 +1,102 @@
+"""What a named pose or a cycle of movement is: anatomical angles, given in degrees, and what carries the body.
+
+`support` says what carries the body, and so what has to touch the floor:
+feet, foot (one), stride (a step in motion), air, seat (a chair), ground (sitting on it), knees, hands (and feet or
+knees), back, front, side (lying), held (by a wall, a bar, a saddle: nothing to check).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from training.synthetic.anatomy import COUNT, INDEX
+
+Angles = dict[str, float]
+
+
+def arm(raised: float, out: float = 8, elbow: float = 15, turn: float | None = None, **more: float) -> Angles:
+    """An arm raised forwards by `raised` degrees from hanging and led outwards by `out`; the elbow bends upwards."""
+    lift, aside = np.deg2rad(raised), np.deg2rad(out)
+    x, y, z = np.sin(aside), -np.cos(lift) * np.cos(aside), np.sin(lift) * np.cos(aside)
+    angle = np.rad2deg(np.arccos(np.clip(x, -1, 1))) / max(np.hypot(y, z), 1e-6)
+    if turn is None:
+        turn = -90 * np.sin(np.clip(lift, -np.pi / 2, np.pi / 2)) * np.cos(aside)
+    return {"arm_forward": angle * z, "arm_up": angle * y, "arm_turn_in": turn, "elbow_flex": elbow, **more}
+
+
+def leg(
+    flex: float, knee: float = 0, abduct: float = 3, turn: float = 5, up: float = 0, **more: float
+) -> Angles:
+    """A leg: hip and knee flexion, abduction, turn outwards, ankle's dorsiflexion."""
+    return {
+        "hip_flex": flex,
+        "knee_flex": knee,
+        "hip_abduct": abduct,
+        "hip_turn_out": turn,
+        "ankle_up": up,
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Archetype:
+    """One pose (frames (1, D)) or one cycle (frames (T, D), equally spaced in phase), radians."""
+
+    name: str
+    support: str
+    frames: np.ndarray
+    weight: float = 1.0
+    noise: float = 1.0  # of the usual variation
+
+    def at(self, phase: np.ndarray) -> np.ndarray:
+        """phase (n,) in cycles -> (n, D)."""
+        count = len(self.frames)
+        if count == 1:
+            return np.repeat(self.frames, len(phase), 0)
+        place = (np.asarray(phase, np.float32) % 1) * count
+        low = place.astype(int) % count
+        share = (place - np.floor(place))[:, None].astype(np.float32)
+        return self.frames[low] * (1 - share) + self.frames[(low + 1) % count] * share
+
+
+@dataclass
+class Collection:
+    """Gathers poses; `both`, `left`, `right` change what standing with hanging arms is, the rest is the middle's."""
+
+    items: list[Archetype] = field(default_factory=list)
+
+    def pose(
+        self,
+        name: str,
+        support: str,
+        both: Angles | None = None,
+        left: Angles | None = None,
+        right: Angles | None = None,
+        weight: float = 1.0,
+        noise: float = 1.0,
+        **middle: float,
+    ) -> None:
+        self.items.append(Archetype(name, support, vector(both, left, right, middle)[None], weight, noise))
+
+
+def vector(both: Angles | None, left: Angles | None, right: Angles | None, middle: Angles) -> np.ndarray:
+    """Degrees by name -> (D,) rad."""
+    values = np.zeros(COUNT, np.float32)
+    for side, own in (("left", left), ("right", right)):
+        merged = {**arm(3, 10, 15), **leg(0), **(both or {}), **(own or {})}
+        for name, value in merged.items():
+            values[INDEX[f"{side}_{name}"]] = value
+    for name, value in middle.items():
+        values[INDEX[name]] = value
+    return np.deg2rad(values)
+
+
+def everything() -> list[Archetype]:
+    """All archetypes, cycles first; the order is part of what a seed means."""
+    from training.synthetic.cycles import cycles
+    from training.synthetic.low_poses import low_poses
+    from training.synthetic.upright_poses import upright_poses
+
+    return cycles() + upright_poses() + low_poses()

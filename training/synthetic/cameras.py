@@ -1,0 +1,85 @@
+"""Where the camera is: its focal length, height, pitch, roll and distance, chosen for the person it sees.
+
+World: y up, floor at y = 0.  Camera frame: OpenCV (x right, y down, z forward).  Pixel centres at integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class View:
+    """x_camera = rotation @ x_world + translation; camera: fx fy cx cy px."""
+
+    rotation: np.ndarray  # (3, 3)
+    translation: np.ndarray  # (3,) m
+    camera: np.ndarray  # (4,)
+
+    def seen(self, world: np.ndarray) -> np.ndarray:
+        """(n, 3) world -> camera frame."""
+        return world @ self.rotation.T + self.translation
+
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        """(n, 3) camera frame -> (n, 2) px."""
+        fx, fy, cx, cy = self.camera
+        z = np.maximum(points[:, 2], 1e-3)
+        return np.stack([fx * points[:, 0] / z + cx, fy * points[:, 1] / z + cy], 1)
+
+    @property
+    def up(self) -> np.ndarray:
+        """(3,) the world's up in the camera frame."""
+        return self.rotation[:, 1]
+
+    @property
+    def height(self) -> float:
+        """Of the camera above the floor, m."""
+        return float(-self.up @ self.translation)
+
+
+def camera_rotation(pitch: float, roll: float) -> np.ndarray:
+    """Looking along the world's -z, down by `pitch` and turned about the view by `roll`, rad."""
+    (c, s), (k, m) = (np.cos(pitch), np.sin(pitch)), (np.cos(roll), np.sin(roll))
+    tilt = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    turn = np.array([[k, -m, 0], [m, k, 0], [0, 0, 1]])
+    return turn @ tilt @ np.diag([1.0, -1.0, -1.0])
+
+
+def choose_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
+    """A camera that sees a person whose surface has the points (n, 3), in a square picture of `size` px.
+
+    Four of five are wholly in the picture; the others are cut off by its border, as by a photographer close by.
+    """
+    focal = size * 0.8 * (2.5 / 0.8) ** rng.random()
+    pitch = np.clip(rng.normal(0.12, 0.2), -0.3, 0.9)
+    roll = rng.normal(0, 0.07)
+    cut = rng.random() < 0.2
+    share = rng.uniform(1.1, 1.9) if cut else rng.uniform(0.65, 0.97)
+    middle = (world.min(0) + world.max(0)) / 2
+    reach = float(np.linalg.norm(world - middle, axis=1).max())
+    distance = focal * 2 * reach / (size * share)
+    jitter = rng.uniform(-1, 1, 2) * size * (0.5 * max(1 - share, 0.04))
+    # who is cut off is so from below or at the side more often than from above
+    toward = (
+        np.array([rng.normal(0, 0.15), rng.uniform(-0.1, 0.4)]) * (share * size * 0.5) if cut else np.zeros(2)
+    )
+    rotation = camera_rotation(pitch, roll)
+    # a camera is not under the floor
+    lowest = (0.15 - middle[1]) / max(distance, 0.5)
+    if pitch < np.arcsin(np.clip(lowest, -1, 1)):
+        rotation = camera_rotation(float(np.arcsin(np.clip(lowest, -1, 1))), roll)
+    turned = (world - middle) @ rotation.T
+    center = (size - 1) / 2
+    shift = np.zeros(2)
+    for _ in range(4):
+        distance = max(distance, reach + 0.25)
+        z = turned[:, 2] + distance
+        uv = focal * (turned[:, :2] + shift) / z[:, None]
+        low, high = uv.min(0), uv.max(0)
+        distance *= max(float((high - low).max()) / (size * share), 0.3)
+        shift -= (low + high) / 2 * distance / focal - (jitter + toward) * distance / focal
+    distance = max(distance, reach + 0.25)
+    translation = np.array([*shift, distance]) - rotation @ middle
+    return View(rotation, translation, np.array([focal, focal, center, center]))

@@ -1,0 +1,201 @@
+"""Endless batches of poses seen by an imperfect detector, straight from the sampler: no vertices, no pictures.
+
+For lifting: keypoints as MediaPipe's 33 landmarks (or COCO's 19 of Pose2Mesh), with a detector's faults, and the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backend.body.joints import BLAZEPOSE33, COCO17
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
+from training.synthetic.poses import PoseSampler
+from training.synthetic.skeleton import blazepose_points, product, turned
+
+_COCO = [BLAZEPOSE33.index(name) for name in COCO17]
+_LIMBS = {
+    s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") and k >= 13] for s in ("left", "right")
+}
+_LEGS = {s: [k for k in _LIMBS[s] if k >= 25] for s in ("left", "right")}
+_ARMS = {s: [k for k in _LIMBS[s] if k < 23] for s in ("left", "right")}
+_ALL = {
+    s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") or n.endswith(f"_{s}")]
+    for s in ("left", "right")
+}
+# how far a detector is off at each landmark, relative to an eye's: limbs' ends most
+_SPREAD = np.array(
+    [
+        0.6
+        if k <= 10
+        else 2.0
+        if any(w in n for w in ("pinky", "index", "thumb", "heel"))
+        else 1.6
+        if "hip" in n
+        else 1.2
+        for k, n in enumerate(BLAZEPOSE33)
+    ],
+    np.float32,
+)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A detector's faults.  Measured values of MediaPipe are not known; these are chosen to be no smaller than what
+    tools.clips.observe takes (0.5 % of the height, 2 cm, 5 cm in depth).
+
+    pixel: sd of 2D jitter over the person's height in the picture.  metres: sd of the 3D landmarks (x, y); depth: of z,
+    four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
+    swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
+    guessed (low visibility, three times the error); half of them in whole limbs.  tilt: sd in rad of the turn of all 3D
+    landmarks about the camera's x axis, and half of it about z: a detector does not know how the camera is held.
+    """
+
+    pixel: float = 0.008
+    metres: float = 0.02
+    depth: float = 0.06
+    far: float = 0.01
+    swapped: float = 0.02
+    missing: float = 0.06
+    tilt: float = 0.1
+
+    def scaled(self, factor: float) -> Noise:
+        """The same detector with `factor` times the jitter."""
+        return replace(
+            self, pixel=factor * self.pixel, metres=factor * self.metres, depth=factor * self.depth
+        )
+
+
+@dataclass(frozen=True)
+class KeypointBatch:
+    """n people; camera frame (x right, y down, z forward), m and px.
+
+    Everything is float32 and has the samples first.
+    """
+
+    keypoints: np.ndarray  # (n, 33, 3) px and visibility as detected, in a picture of `size` px
+    world: np.ndarray  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips
+    landmarks: np.ndarray  # (n, 33, 3) m: the true ones, relative to the middle of the hips
+    joints: np.ndarray  # (n, 24, 3) m: the true joints, relative to the pelvis joint
+    rotations: np.ndarray  # (n, 24, 3, 3) parent-relative; the root's leads into the camera frame
+    betas: np.ndarray  # (n, B)
+    trans: np.ndarray  # (n, 3) m, as `BodyModel` takes it
+    camera: np.ndarray  # (n, 4) fx fy cx cy px
+
+    @property
+    def coco19(self) -> np.ndarray:
+        """(n, 19, 3) COCO's keypoints, pelvis and neck, as Pose2Mesh has them."""
+        joints = self.keypoints[:, _COCO]
+        middles = [joints[:, pair].mean(1, keepdims=True) for pair in ([11, 12], [5, 6])]
+        return np.concatenate([joints, *middles], 1)
+
+    def vertices(self, body: BodyModel, rows: slice = slice(None)) -> np.ndarray:
+        """(n, V, 3) m, camera frame: skinned on demand, 300 times slower than the rest."""
+        import torch
+
+        with torch.inference_mode():
+            tensors = [
+                torch.from_numpy(np.ascontiguousarray(a[rows]))
+                for a in (self.betas, self.trans, self.rotations)
+            ]
+            return body(None, tensors[0], tensors[1], rotations=tensors[2]).vertices.numpy()
+
+
+class KeypointSampler:
+    """Batches of poses of one body.  views: cameras per pose; poses cost most, so that several look at each."""
+
+    def __init__(
+        self, body: BodyModel | None = None, *, views: int = 4, noise: Noise | None = None, size: int = 224
+    ) -> None:
+        self.body = body or load_body("open")
+        self.poses = PoseSampler(self.body)
+        self.skeleton = self.poses.skeleton
+        self.points = blazepose_points(self.body, self.skeleton)
+        self.views, self.noise, self.size = views, noise or Noise(), size
+
+    def batches(self, seed: int, count: int) -> Iterator[KeypointBatch]:
+        """Endless batches of `count`; the same seed gives the same ones."""
+        number = 0
+        while True:
+            yield self.batch(np.random.default_rng([seed, number]), count)
+            number += 1
+
+    def batch(self, rng: np.random.Generator, count: int) -> KeypointBatch:
+        """`count` samples; with `views` > 1 a pose comes several times, from other sides and with other shapes."""
+        few = -(-count // self.views)
+        poses = self.poses.sample(rng, few)
+        which = np.tile(np.arange(few), self.views)[:count]
+        betas = np.clip(rng.standard_normal((count, self.poses.num_betas), np.float32), -2.5, 2.5)
+        rotations = poses.rotations[..., which]
+        yaw = rng.uniform(-np.pi, np.pi, count).astype(np.float32)
+        pitch = np.clip(rng.normal(0.12, 0.2, count), -0.35, 1.0).astype(np.float32)
+        roll = rng.normal(0, 0.07, count).astype(np.float32)
+        rotations[0] = product(_camera_turn(yaw, pitch, roll), rotations[0])
+        rest = self.skeleton.rest(betas)
+        turns, joints = self.skeleton.forward(rotations, rest)
+        landmarks = self.skeleton.points(self.points, betas, rest, turns, joints)
+        size = np.float32(self.size)
+        focal = (size * 0.8 * (2.5 / 0.8) ** rng.random(count)).astype(np.float32)
+        low, high = landmarks.min(0), landmarks.max(0)
+        middle, reach = (low + high) / 2, np.sqrt(((high - low) ** 2).sum(0)) / 2
+        share = rng.uniform(0.5, 1.0, count).astype(np.float32)
+        depth = np.maximum(2 * focal * reach / (size * share), reach + 0.4)
+        aside = rng.uniform(-0.5, 0.5, (2, count)).astype(np.float32) * (1.1 - share) * size / focal * depth
+        trans = np.concatenate([aside, depth[None]]) - middle
+        camera = np.stack([focal, focal, *np.full((2, count), (size - 1) / 2, np.float32)], 1)
+        seen = landmarks + trans
+        uv = focal * seen[:, :2] / seen[:, 2:] + (size - 1) / 2
+        hips = landmarks[[23, 24]].mean(0)
+        keypoints, world = self._detected(rng, uv, landmarks - hips)
+        return KeypointBatch(
+            keypoints, world, _first(landmarks - hips), _first(joints - joints[0]),
+            np.ascontiguousarray(rotations.transpose(3, 0, 1, 2)), betas, np.ascontiguousarray(trans.T), camera,
+        )  # fmt: skip
+
+    def _detected(
+        self, rng: np.random.Generator, uv: np.ndarray, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """uv (33, 2, n) px, places (33, 3, n) m -> keypoints and world (n, 33, 3) with a detector's faults."""
+        noise, count = self.noise, uv.shape[-1]
+        gone = rng.random((33, count), np.float32) < noise.missing / 2
+        for limb in (*_ARMS.values(), *_LEGS.values()):
+            gone[limb] |= rng.random(count) < noise.missing / 2
+        worse = np.where(gone, np.float32(3), np.float32(1)) * _SPREAD[:, None]
+        height = np.maximum(np.ptp(uv, axis=0).max(0), 8.0)
+        uv = uv + rng.standard_normal(uv.shape, np.float32) * (worse * noise.pixel * height)[:, None]
+        far = rng.random((33, count), np.float32) < noise.far
+        uv += np.where(far, 0.1 * height, np.float32(0))[:, None] * rng.standard_normal(uv.shape, np.float32)
+        error = rng.standard_normal(places.shape, np.float32) * (worse * noise.metres)[:, None]
+        common = np.empty((33, count), np.float32)
+        for group in ([*range(13), 23, 24], *_ARMS.values(), *_LEGS.values()):
+            common[group] = rng.standard_normal(count, np.float32)
+        deep = noise.depth * (0.45 * rng.standard_normal((33, count), np.float32) + 0.9 * common)
+        error[:, 2] += deep * np.where(gone, np.float32(1.7), np.float32(1))
+        tilt = rng.standard_normal((2, count), np.float32) * np.float32(noise.tilt)
+        level = np.zeros_like(tilt[0])
+        world = turned(_camera_turn(level, tilt[0] + np.pi, 0.5 * tilt[1]), places) + error
+        visible = np.where(gone, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
+        for limbs in (_ARMS, _LEGS, _ALL):
+            wrong = np.nonzero(rng.random(count) < noise.swapped / 3)[0]
+            left, right = np.array(limbs["left"]), np.array(limbs["right"])
+            for values in (uv, world, visible):
+                held = values[left][..., wrong].copy()
+                values[left[:, None], ..., wrong] = np.moveaxis(values[right][..., wrong], -1, 1)
+                values[right[:, None], ..., wrong] = np.moveaxis(held, -1, 1)
+        return _first(np.concatenate([uv, visible[:, None]], 1)), _first(world)
+
+
+def _camera_turn(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
+    """(3, 3, n): yaw about the body's vertical, then into a camera that looks down by pitch and is rolled."""
+    (a, b), (c, d), (e, f) = ((np.cos(x), np.sin(x)) for x in (yaw, pitch, roll))
+    o, i = np.zeros_like(a), np.ones_like(a)
+    turn = np.array([[a, o, b], [o, i, o], [-b, o, a]])
+    tilt = np.array([[i, o, o], [o, -c, d], [o, -d, -c]])  # with y and z turned round, into the camera's axes
+    return product(np.array([[e, -f, o], [f, e, o], [o, o, i]]), product(tilt, turn))
+
+
+def _first(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(values, -1, 0), np.float32)

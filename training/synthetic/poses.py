@@ -1,0 +1,344 @@
+"""Random whole poses: an archetype, varied, mixed, mirrored, reaching, put on the floor and checked.
+
+World: y up, floor at y = 0, metres; the body looks along +z before its yaw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from backend.body.model import BodyModel
+from training.synthetic import anatomy, reaching
+from training.synthetic.anatomy import INDEX
+from training.synthetic.archetypes import Archetype, everything
+from training.synthetic.filters import Capsules, balanced, collisions, supported
+from training.synthetic.skeleton import Skeleton, product
+
+CHUNK = 1024  # candidates worked on at once; part of what a seed means
+_MOST_CHUNKS = 10_000
+# degrees: standard deviation of the usual variation
+_SPREAD = {
+    "hip_flex": 8, "hip_abduct": 5, "hip_turn_out": 7, "knee_flex": 9, "knee_turn": 2, "ankle_up": 6, "ankle_in": 4,
+    "toes_up": 3, "collar_up": 5, "collar_forward": 5, "arm_forward": 16, "arm_up": 13, "arm_turn_in": 17,
+    "elbow_flex": 17,
+    "forearm_in": 22, "wrist_flex": 14, "wrist_radial": 7, "spine_flex": 7, "spine_side": 5, "spine_turn": 8,
+    "neck_flex": 9,
+    "neck_side": 6, "neck_turn": 16, "root_lean": 4, "root_side": 3,
+}  # fmt: skip
+_UPRIGHT = (
+    "feet",
+    "foot",
+    "stride",
+    "air",
+    "seat",
+    "knees",
+    "ground",
+)  # upper bodies change places among these
+_REACHES = ("feet", "foot", "stride", "seat", "ground", "knees")
+_BALANCED = ("feet", "foot")
+
+# what is brought to one level by turning the root: the end at the head, the end at the feet
+_LEVEL = {
+    "hands": (("left_hand", "right_hand"), ("left_foot", "right_foot", "left_shin", "right_shin")),
+    "knees": (("left_shin", "right_shin"), ("left_foot", "right_foot")),
+    "ground": (("left_foot", "right_foot"), ("seat",)),
+    "back": (("chest", "shoulders"), ("seat",)),
+    "front": (("chest", "left_hand", "right_hand", "left_forearm", "right_forearm"), ("pelvis",)),
+    "side": (("chest", "shoulders"), ("seat", "pelvis")),
+}
+
+
+@dataclass
+class Poses:
+    """n poses.  rotations (24, 3, 3, n), joints (24, 3, n): samples last; the rest samples first."""
+
+    angles: np.ndarray  # (n, D) rad, anatomical
+    yaw: np.ndarray  # (n,) rad about the vertical
+    betas: np.ndarray  # (n, B)
+    rotations: np.ndarray  # parent-relative; the root's with yaw
+    joints: np.ndarray  # m, floor at y = 0
+    lift: (
+        np.ndarray
+    )  # (n,) m: what was added to the body's height so that it stands on the floor, jumps included
+    archetype: np.ndarray  # (n,) index into the sampler's archetypes
+
+    def __len__(self) -> int:
+        return len(self.angles)
+
+    def take(self, which: np.ndarray | slice) -> Poses:
+        """The poses that `which` picks."""
+        last = ("rotations", "joints")
+        return Poses(*(
+            getattr(self, f.name)[..., which] if f.name in last else getattr(self, f.name)[which] for f in fields(self)
+        ))  # fmt: skip
+
+    @staticmethod
+    def joined(parts: list[Poses]) -> Poses:
+        last = ("rotations", "joints")
+        return Poses(*(
+            np.concatenate([getattr(p, f.name) for p in parts], -1 if f.name in last else 0) for f in fields(Poses)
+        ))  # fmt: skip
+
+
+class PoseSampler:
+    """Draws poses of one body.  All randomness comes from the generator given: the same one gives the same poses."""
+
+    def __init__(self, body: BodyModel, archetypes: list[Archetype] | None = None) -> None:
+        self.skeleton = Skeleton(body)
+        self.capsules = Capsules(body, self.skeleton)
+        self.num_betas = body.num_betas
+        self.archetypes = archetypes or everything()
+        lengths = np.array([len(a.frames) for a in self.archetypes])
+        self._frames = np.concatenate([a.frames for a in self.archetypes])
+        self._starts, self._lengths = np.cumsum(lengths) - lengths, lengths
+        self._weights = np.array([a.weight for a in self.archetypes])
+        self._noise = np.array([a.noise for a in self.archetypes], np.float32)
+        self.supports = sorted({a.support for a in self.archetypes})
+        self._support = np.array([self.supports.index(a.support) for a in self.archetypes])
+        self._spread = np.deg2rad(
+            np.array(
+                [_SPREAD[n.removeprefix("left_").removeprefix("right_")] for n in anatomy.NAMES], np.float32
+            )
+        )
+
+    def sample(self, rng: np.random.Generator, count: int) -> Poses:
+        """`count` poses that passed every filter."""
+        parts: list[Poses] = []
+        found = 0
+        for _ in range(_MOST_CHUNKS):
+            poses, good = self.candidates(rng, CHUNK)
+            parts.append(poses.take(good))
+            found += len(parts[-1])
+            if found >= count:
+                return Poses.joined(parts).take(slice(count))
+        raise RuntimeError("nearly no pose passes the filters: are the archetypes human?")
+
+    def candidates(self, rng: np.random.Generator, count: int) -> tuple[Poses, np.ndarray]:
+        """Poses before the filters, and which of them (bool) pass."""
+        chosen = self._choose(rng, self._weights, count)
+        angles = self._varied(rng, chosen)
+        betas = np.clip(rng.standard_normal((count, self.num_betas), np.float32), -2.5, 2.5)
+        rest = self.skeleton.rest(betas)
+        angles = self._on_the_floor(rng, self._reaching(rng, angles, chosen, rest), chosen, betas, rest)
+        yaw = rng.uniform(-np.pi, np.pi, count).astype(np.float32)
+        return self.build(angles, yaw, betas, chosen, rng.exponential(0.18, count).astype(np.float32))
+
+    def build(
+        self, angles: np.ndarray, yaw: np.ndarray, betas: np.ndarray, chosen: np.ndarray, jump: np.ndarray
+    ) -> tuple[Poses, np.ndarray]:
+        """Angles -> bodies on the floor (`jump` m above it where the archetype jumps), and (n,) bool: they are good."""
+        rest = self.skeleton.rest(betas)
+        rotations = anatomy.rotations(angles)
+        turns, joints = self.skeleton.forward(rotations, rest)
+        ends, radius = self.capsules.place(betas, rest, turns, joints)
+        good = (collisions(self.capsules, ends, radius) <= 0).all(0) & anatomy.within_limits(angles)
+        kinds = self._support[chosen]
+        for kind in np.unique(kinds):
+            name = self.supports[kind]
+            which = kinds == kind
+            part, thick = ends[..., which], radius[:, which]
+            fine = supported(self.capsules, part, thick, name)
+            if name in _BALANCED:
+                fine &= balanced(self.capsules, part)
+            good[which] &= fine
+        lift = -self.capsules.lowest(ends, radius, self.capsules.names)
+        in_air = kinds == self.supports.index("air") if "air" in self.supports else np.zeros(len(kinds), bool)
+        lift = (lift + np.where(in_air, 0.03 + np.minimum(jump, 0.7), 0)).astype(np.float32)
+        turn = _about_y(yaw)
+        rotations[0] = product(turn, rotations[0])
+        # the root joint stays where the rest pose has it: everything turns about it
+        placed = rest[0] + np.einsum("abn,jbn->jan", turn, joints - rest[0])
+        placed[:, 1] += lift
+        return Poses(angles, yaw, betas, rotations, placed, lift, chosen), good
+
+    def walk(self, rng: np.random.Generator, stops: int, frames: int) -> Poses:
+        """A random walk of one person: from pose to pose (of any support), `frames` steps each, in anatomical angles.
+
+        Every frame is on the floor and within the limits; frames between two poses may brush against themselves.
+        """
+        ends = self.sample(rng, stops + 1)
+        ends = ends.take(
+            np.argsort(self._support[ends.archetype], kind="stable")
+        )  # near ones follow each other
+        t = np.arange(stops * frames) / frames
+        k = t.astype(int)
+        share = (t - k)[:, None].astype(np.float32)
+        share = share * share * (3 - 2 * share)
+        angles = anatomy.limited(ends.angles[k] * (1 - share) + ends.angles[k + 1] * share)
+        around = (ends.yaw[k + 1] - ends.yaw[k] + np.pi) % (2 * np.pi) - np.pi
+        betas = np.repeat(ends.betas[:1], len(t), 0)
+        chosen = np.where(share[:, 0] < 0.5, ends.archetype[k], ends.archetype[k + 1])
+        return self.build(
+            angles, ends.yaw[k] + share[:, 0] * around, betas, chosen, np.zeros(len(t), np.float32)
+        )[0]
+
+    def _choose(self, rng: np.random.Generator, weights: np.ndarray, count: int) -> np.ndarray:
+        return np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(count), side="right").clip(
+            max=len(weights) - 1
+        )
+
+    def _look_up(self, chosen: np.ndarray, phase: np.ndarray) -> np.ndarray:
+        place = phase * self._lengths[chosen]
+        low = place.astype(int)
+        share = (place - low)[:, None].astype(np.float32)
+        low, start, length = low % self._lengths[chosen], self._starts[chosen], self._lengths[chosen]
+        return self._frames[start + low] * (1 - share) + self._frames[start + (low + 1) % length] * share
+
+    def _varied(self, rng: np.random.Generator, chosen: np.ndarray) -> np.ndarray:
+        count = len(chosen)
+        angles = self._look_up(chosen, rng.random(count))
+        # part of the way to another pose that is carried alike
+        partner, way = np.empty(count, int), rng.random(count).astype(np.float32) * (rng.random(count) < 0.35)
+        draw = rng.random(count)
+        kinds = self._support[chosen]
+        for kind in np.unique(kinds):
+            among = np.nonzero(self._support == kind)[0]
+            share = np.cumsum(self._weights[among] / self._weights[among].sum())
+            which = kinds == kind
+            partner[which] = among[np.searchsorted(share, draw[which]).clip(max=len(among) - 1)]
+        angles += (self._look_up(partner, rng.random(count)) - angles) * way[:, None]
+        # another one's arms and neck
+        upright = np.isin(kinds, [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
+        giver = self._choose(rng, self._weights, count)
+        given = np.isin(
+            self._support[giver], [self.supports.index(s) for s in _UPRIGHT if s in self.supports]
+        )
+        swap = upright & given & (rng.random(count) < 0.3)
+        other = self._look_up(giver, rng.random(count))
+        rows = np.nonzero(swap)[0][:, None]
+        angles[rows, anatomy.UPPER] = other[rows, anatomy.UPPER]
+        scale = self._noise[chosen] * np.array([0.4, 1.0, 1.4], np.float32)[rng.integers(3, size=count)]
+        angles += rng.standard_normal(angles.shape, np.float32) * self._spread * scale[:, None]
+        flip = rng.random(count) < 0.5
+        angles[flip] = anatomy.mirrored(angles[flip])
+        return anatomy.limited(angles)
+
+    def _reaching(
+        self, rng: np.random.Generator, angles: np.ndarray, chosen: np.ndarray, rest: np.ndarray
+    ) -> np.ndarray:
+        """A tenth of the arms go to a random target within reach, and as many to a place on the own body."""
+        count = len(angles)
+        allowed = np.isin(
+            self._support[chosen], [self.supports.index(s) for s in _REACHES if s in self.supports]
+        ) & (self._noise[chosen] > 0.55)
+        turns, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
+        names = self.skeleton.names
+        for side, sign in (("left", 1.0), ("right", -1.0)):
+            goes = rng.random(count)
+            aim = rng.standard_normal((3, count)) * [[0.6], [0.8], [0.5]] + [[0.35 * sign], [0.0], [0.75]]
+            aim /= np.linalg.norm(aim, axis=0)
+            shoulder, elbow, wrist = (
+                joints[names.index(f"{side}_{n}")] for n in ("shoulder", "elbow", "wrist")
+            )
+            length = np.linalg.norm(elbow - shoulder, axis=0) + np.linalg.norm(wrist - elbow, axis=0)
+            chest = turns[names.index("spine3")]
+            free = shoulder + np.einsum("abn,bn->an", chest, aim * rng.uniform(0.3, 1.0, count)) * length
+            part = rng.integers(6, size=count)
+            own = np.stack([
+                joints[names.index(n)] for n in ("head", "left_hip", "right_hip", "left_knee", "right_knee", "spine1")
+            ])[part, :, np.arange(count)].T  # fmt: skip
+            away = rng.standard_normal((3, count)) * 0.5 + [[0.5 * sign], [0.2], [0.6]]
+            away /= np.linalg.norm(away, axis=0)
+            own = own + np.einsum(
+                "abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part]
+            )
+            target = np.where(goes < 0.10, free, own).astype(np.float32)
+            reaching.reach(angles, allowed & (goes < 0.20), side, target, rest, turns, joints, names)
+        return anatomy.limited(angles)
+
+    def _on_the_floor(
+        self,
+        rng: np.random.Generator,
+        angles: np.ndarray,
+        chosen: np.ndarray,
+        betas: np.ndarray,
+        rest: np.ndarray,
+    ) -> np.ndarray:
+        """Turn the root so that the body is balanced or lies level; put both feet down where both should stand."""
+        names, index = self.skeleton.names, self.capsules.index
+        for kind in np.unique(self._support[chosen]):
+            name = self.supports[kind]
+            if name not in _BALANCED and name not in _LEVEL:
+                continue
+            which = np.nonzero(self._support[chosen] == kind)[0]
+            part, own, shape = angles[which], rest[..., which], betas[which]
+            lean, aside = part[:, INDEX["root_lean"]], part[:, INDEX["root_side"]]
+            for _ in range(2):
+                turns, joints = self.skeleton.forward(anatomy.rotations(part), own)
+                ends, radius = self.capsules.place(shape, own, turns, joints)
+                if name in _BALANCED:
+                    feet = joints[[names.index("left_ankle"), names.index("right_ankle")]]
+                    soles = ends[[index["left_foot"], index["right_foot"]]].mean(1)
+                    if name == "foot":
+                        lower = feet[:, 1].argmin(0)
+                        spot = np.take_along_axis(soles, lower[None, None], 0)[0]
+                    else:
+                        spot = soles.mean(0)
+                    to = self.capsules.center_of_mass(ends) - spot
+                    up = np.maximum(to[1], 0.2)
+                    lean -= np.clip(np.arctan2(to[2], up), -0.5, 0.5)
+                    aside -= np.clip(np.arctan2(to[0], up), -0.5, 0.5)
+                    continue
+                at, low = self._lowest_points(ends, radius, _LEVEL[name])
+                if name == "side":
+                    across = np.maximum(np.abs(at[0][0] - at[1][0]), 0.2)
+                    aside += np.sign(aside) * np.clip(np.arctan2(low[0] - low[1], across), -0.4, 0.4)
+                else:
+                    along = at[0][2] - at[1][2]
+                    far = np.sign(along) * np.maximum(np.abs(along), 0.15)
+                    lean += np.clip(np.arctan((low[0] - low[1]) / far), -0.4, 0.4)
+                if name in ("back", "front"):
+                    self._legs_up(part, ends, radius, low.min(0), 1.0 if name == "back" else -1.0)
+            if name == "feet":
+                self._plant(part, own, rng)
+            angles[which] = part
+        return anatomy.limited(angles)
+
+    def _lowest_points(
+        self, ends: np.ndarray, radius: np.ndarray, groups: tuple[tuple[str, ...], ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """-> the lowest end of each group (G, 3, n) and how low its capsule goes there (G, n)."""
+        points, lows = [], []
+        for group in groups:
+            rows = [self.capsules.index[name] for name in group]
+            flat = ends[rows].reshape(-1, *ends.shape[2:])
+            low = flat[:, 1] - np.repeat(radius[rows], 2, 0)
+            best = low.argmin(0)
+            points.append(np.take_along_axis(flat, best[None, None], 0)[0])
+            lows.append(np.take_along_axis(low, best[None], 0)[0])
+        return np.stack(points), np.stack(lows)
+
+    def _legs_up(
+        self, angles: np.ndarray, ends: np.ndarray, radius: np.ndarray, floor: np.ndarray, sign: float
+    ) -> None:
+        """Bend the hips of those who lie until no leg is under the floor."""
+        for side in ("left", "right"):
+            low = self.capsules.lowest(ends, radius, tuple(f"{side}_{n}" for n in ("thigh", "shin", "foot")))
+            deep = np.maximum(floor - low - 0.02, 0)
+            angles[:, INDEX[f"{side}_hip_flex"]] += sign * np.arcsin(np.clip(deep / 0.85, 0, 0.5))
+
+    def _plant(self, angles: np.ndarray, rest: np.ndarray, rng: np.random.Generator) -> None:
+        """Both ankles to one height that both legs reach."""
+        names = self.skeleton.names
+        turns, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
+        reachable, heights = [], []
+        for side in ("left", "right"):
+            hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
+            bones = np.linalg.norm(rest[knee] - rest[hip], axis=0) + np.linalg.norm(
+                rest[ankle] - rest[knee], axis=0
+            )
+            beside = np.hypot(*(joints[ankle] - joints[hip])[[0, 2]])
+            down = np.sqrt(np.maximum((0.995 * bones) ** 2 - beside**2, 0.01))
+            reachable.append(joints[hip][1] - down)
+            heights.append(joints[ankle][1])
+        level = np.maximum(np.maximum(*reachable), (heights[0] + heights[1]) / 2).astype(np.float32)
+        everyone = np.ones(len(angles), bool)
+        for side in ("left", "right"):
+            reaching.step_on(angles, everyone, side, level, rest, turns, joints, names)
+
+
+def _about_y(yaw: np.ndarray) -> np.ndarray:
+    c, s, o, i = np.cos(yaw), np.sin(yaw), np.zeros_like(yaw), np.ones_like(yaw)
+    return np.array([[c, o, s], [o, i, o], [-s, o, c]])

@@ -1,0 +1,115 @@
+"""Where joints and points that move rigidly with them are: batched numpy, float32, without vertices.
+
+Arrays have the samples last: rotations (J, 3, 3, n), places (J, 3, n).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.body.joints import BLAZEPOSE33
+from backend.body.model import BodyModel
+
+_BLAZEPOSE_JOINT = {
+    "shoulder": "collar", "elbow": "shoulder", "wrist": "elbow", "pinky": "wrist", "index": "wrist", "thumb": "wrist",
+    "knee": "hip", "ankle": "knee", "heel": "ankle",
+}  # fmt: skip
+
+_BLOCK = 1024  # samples at once: what fits into a core's cache
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Matrices (..., 3, 3, n) times matrices (..., 3, 3, n) or (..., 3, k, n)."""
+    return (
+        a[..., :, 0, None, :] * b[..., None, 0, :, :]
+        + a[..., :, 1, None, :] * b[..., None, 1, :, :]
+        + a[..., :, 2, None, :] * b[..., None, 2, :, :]
+    )
+
+
+def turned(a: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Matrices (..., 3, 3, n) times vectors (..., 3, n)."""
+    return product(a, v[..., None, :])[..., 0, :]
+
+
+def transposed(a: np.ndarray) -> np.ndarray:
+    """(..., 3, 3, n) -> its inverse, if a rotation."""
+    return np.swapaxes(a, -2, -3)
+
+
+class RigidPoints:
+    """K points, each fixed to one joint.  rest (K, 3) m, directions (K, 3, B) with the betas, joint (K,)."""
+
+    def __init__(self, rest: np.ndarray, directions: np.ndarray, joint: np.ndarray) -> None:
+        self.rest, self.directions = rest.astype(np.float32), directions.astype(np.float32)
+        self.joint = joint
+
+
+def _affine(rest: np.ndarray, directions: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """-> (K, 3, n)"""
+    moved = directions.reshape(-1, directions.shape[2]) @ np.ascontiguousarray(betas.T, np.float32)
+    return rest[..., None] + moved.reshape(*rest.shape, len(betas))
+
+
+class Skeleton:
+    """Forward kinematics of one body."""
+
+    def __init__(self, body: BodyModel) -> None:
+        self.names, self.parents = body.joint_names, body.parents
+        self.joints = body.joints_template.double().cpu().numpy().astype(np.float32)
+        self.joint_directions = body.joints_shapedirs.double().cpu().numpy().astype(np.float32)
+        self.template = body.v_template.double().cpu().numpy()
+        self._shapedirs = body.shapedirs.double().cpu().numpy()
+
+    def rest(self, betas: np.ndarray) -> np.ndarray:
+        """betas (n, B) -> joints (J, 3, n) of the unposed body."""
+        return _affine(self.joints, self.joint_directions, betas)
+
+    def forward(self, rotations: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """rotations (J, 3, 3, n), rest (J, 3, n) -> global turns (J, 3, 3, n) and joints (J, 3, n); no translation."""
+        turns, joints = np.empty_like(rotations), np.empty_like(rest)
+        for start in range(0, rest.shape[-1], _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            self._forward(rotations[..., rows], rest[..., rows], turns[..., rows], joints[..., rows])
+        return turns, joints
+
+    def _forward(
+        self, rotations: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
+    ) -> None:
+        turns[0], joints[0] = rotations[0], rest[0]
+        for j in range(1, len(self.parents)):
+            p = self.parents[j]
+            turns[j] = product(turns[p], rotations[j])
+            joints[j] = joints[p] + turned(turns[p], rest[j] - rest[p])
+
+    def points(
+        self, on: RigidPoints, betas: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
+    ) -> np.ndarray:
+        """-> (K, 3, n), in the frame of `turns` and `joints`."""
+        arms = _affine(on.rest, on.directions, betas) - rest[on.joint]
+        found = np.empty_like(arms)
+        for k, j in enumerate(on.joint):
+            found[k] = joints[j] + turned(turns[j], arms[k])
+        return found
+
+    def rigid(self, regressor: np.ndarray, joints: list[str]) -> RigidPoints:
+        """Rows (K, V) of a regressor -> points that move with the named joints."""
+        regressor = np.asarray(regressor, np.float64)
+        index = np.array([self.names.index(name) for name in joints])
+        return RigidPoints(
+            regressor @ self.template, np.einsum("kv,vcb->kcb", regressor, self._shapedirs), index
+        )
+
+
+def blazepose_points(body: BodyModel, skeleton: Skeleton) -> RigidPoints:
+    """MediaPipe's 33 landmarks, each rigid to the joint that carries it (as backend.body.keypoint_fit.landmarks)."""
+    joints = []
+    for name in BLAZEPOSE33:
+        side, _, part = name.partition("_")
+        if name.endswith("foot_index"):
+            joints.append(f"{side}_ankle")
+        elif part == "hip":
+            joints.append("pelvis")
+        else:
+            joints.append(f"{side}_{_BLAZEPOSE_JOINT[part]}" if part in _BLAZEPOSE_JOINT else "head")
+    return skeleton.rigid(body.regressors["blazepose33"].double().cpu().numpy(), joints)

@@ -1,0 +1,204 @@
+"""Makes one shard of the data set: poses, looks, cameras, pictures, labels; a function of (seed, split, shard)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from backend.body.joints import COCO17, H36M17, LSP14, SMPL24
+from backend.body.keypoint_fit.rotations import log
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
+from training.synthetic import backgrounds, furniture
+from training.synthetic.cameras import View, choose_view
+from training.synthetic.looks import Light, Normals, Wardrobe, any_colour
+from training.synthetic.poses import Poses, PoseSampler
+from training.synthetic.renderer import Renderer, laid_over, make_renderer
+
+SPLITS = ("train", "val", "test")
+BATCH = 32  # bodies skinned at once; part of what a seed means, because sums round differently
+
+# METRO's 24 joints -> the open body's regressor that has each, and its name there
+METRO24: dict[str, tuple[str, str]] = {
+    **{f"{s[0].upper()}_{n.capitalize()}": ("smpl24", f"{s}_{n}") for s in ("right", "left")
+       for n in ("ankle", "knee", "wrist", "elbow", "shoulder")},
+    "R_Hip": ("lsp14", "right_hip"), "L_Hip": ("lsp14", "left_hip"), "Neck": ("lsp14", "neck"),
+    "Top_of_Head": ("lsp14", "head_top"), "Pelvis": ("h36m17", "pelvis"), "Thorax": ("h36m17", "neck"),
+    "Spine": ("h36m17", "torso"), "Jaw": ("h36m17", "nose"), "Head": ("h36m17", "head"), "Nose": ("coco17", "nose"),
+    **{f"{s[0].upper()}_{n.capitalize()}": ("coco17", f"{s}_{n}") for s in ("left", "right") for n in ("eye", "ear")},
+}  # fmt: skip
+METRO24_NAMES = (
+    "R_Ankle", "R_Knee", "R_Hip", "L_Hip", "L_Knee", "L_Ankle", "R_Wrist", "R_Elbow", "R_Shoulder", "L_Shoulder",
+    "L_Elbow", "L_Wrist", "Neck", "Top_of_Head", "Pelvis", "Thorax", "Spine", "Jaw", "Head", "Nose", "L_Eye", "R_Eye",
+    "L_Ear", "R_Ear",
+)  # fmt: skip
+
+
+def metro24_regressor(body: BodyModel) -> np.ndarray:
+    """(24, V): METRO's joints of the open body."""
+    sets = {"smpl24": SMPL24, "lsp14": LSP14, "h36m17": H36M17, "coco17": COCO17}
+    tables = {name: value.double().cpu().numpy() for name, value in body.regressors.items()}
+    tables["smpl24"] = body.joint_regressor.double().cpu().numpy()
+    places = (METRO24[name] for name in METRO24_NAMES)
+    return np.stack([tables[table][sets[table].index(joint)] for table, joint in places])
+
+
+@dataclass
+class Sample:
+    """One picture and what is true of it."""
+
+    jpeg: bytes
+    label: dict[str, Any]  # METRO's
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)  # for the npz
+
+
+class Studio:
+    """Bodies in pictures.  One per process."""
+
+    part = "body"
+
+    def __init__(
+        self,
+        size: int = 224,
+        renderer: str = "auto",
+        photos: Path | None = None,
+        body: BodyModel | None = None,
+    ) -> None:
+        self.size = size
+        self.body = body or load_body("open")
+        self.photos = backgrounds.list_photos(photos)
+        faces = self.body.faces.cpu().numpy()
+        self.faces = self._drawn_faces(faces)
+        count = int(self.faces.max()) + 1
+        self.normals = Normals(self.faces, count)
+        self.renderer: Renderer = make_renderer(self.faces, size, count, renderer)
+        self._prepare()
+
+    def _drawn_faces(self, faces: np.ndarray) -> np.ndarray:
+        """The body and the box that it may sit on."""
+        return np.concatenate([faces, furniture.FACES + len(self.body.v_template)])
+
+    def _prepare(self) -> None:
+        self.sampler = PoseSampler(self.body)
+        self.wardrobe = Wardrobe(self.body)
+        self.regressor = metro24_regressor(self.body)
+        self._bottom = self.body.weights[:, 0].numpy() > 0.5  # what the pelvis carries
+        self._sparse = self.body.v_template[:, 1].argsort()[:: len(self.body.v_template) // 345].numpy()
+
+    def shard(self, seed: int, split: int, shard: int, count: int) -> list[Sample]:
+        """The samples of one shard."""
+        torch.set_num_threads(1)
+        rng = np.random.default_rng([seed, split, shard, 0])
+        poses = self.sampler.sample(rng, count)
+        rotations = np.ascontiguousarray(poses.rotations.transpose(3, 0, 1, 2))
+        samples = []
+        for start in range(0, count, BATCH):
+            rows = slice(start, min(start + BATCH, count))
+            with torch.inference_mode():
+                skinned = self.body(
+                    None, torch.from_numpy(poses.betas[rows]), rotations=torch.from_numpy(rotations[rows])
+                )
+            vertices = skinned.vertices.numpy()
+            for k, row in enumerate(range(rows.start, rows.stop)):
+                own = np.random.default_rng([seed, split, shard, row + 1])
+                # the capsules' floor is near the skin's; the skin's is what is seen
+                lift = poses.lift[row] + self._settle(poses, row, vertices[k])
+                samples.append(self._sample(own, vertices[k], poses, rotations, row, lift))
+        return samples
+
+    def _settle(self, poses: Poses, row: int, vertices: np.ndarray) -> float:
+        """What is to be added to the lift so that the skin's lowest point meets the floor, or keeps its jump."""
+        in_air = self.sampler.archetypes[poses.archetype[row]].support == "air"
+        gap = float(vertices[:, 1].min() + poses.lift[row])
+        return -min(gap, 0.0) if in_air else -gap
+
+    def _sample(self, rng, vertices, poses: Poses, rotations, row: int, lift: float) -> Sample:
+        betas, archetype = poses.betas[row], self.sampler.archetypes[poses.archetype[row]]
+        world = vertices + np.array([0, lift, 0], np.float32)
+        view = choose_view(rng, world[self._sparse], self.size)
+        box, paint = furniture.EMPTY + world[0], any_colour(rng)
+        if archetype.support == "seat" and rng.random() < 0.85:
+            box = furniture.stool(rng, world[self._bottom], float(poses.yaw[row]))
+        drawn = view.seen(np.concatenate([world, box])).astype(np.float32)
+        seen = drawn[: len(world)]
+        light = Light(rng, view.up)
+        image = backgrounds.background(rng, view, self.size, self.photos)
+        backgrounds.cast_shadow(
+            image,
+            view,
+            np.concatenate([world[::8], box]),
+            light.toward,
+            light.strength * rng.uniform(0.5, 1.0),
+        )
+        colours = np.concatenate([self.wardrobe.colours(rng), np.tile(paint, (len(box), 1))])
+        lit = light.shade(colours, self.normals(drawn), drawn)
+        image = laid_over(image, self.renderer.draw(drawn, lit, view.camera))
+        joints = self.regressor @ seen.astype(np.float64)
+        joints2d, tight, jpeg = self._finish(rng, image, view, joints, view.pixels(seen))
+        root = self.body.rest_joints(torch.from_numpy(betas[None]))[0, 0].double().numpy()
+        turned = rotations[row].astype(np.float64)
+        turned[0] = view.rotation @ turned[0]
+        pose = log(turned)
+        placed = poses.joints[..., row] + [0, lift - poses.lift[row], 0]  # the skeleton's own, in the world
+        trans = view.translation + view.rotation @ (root + [0, lift, 0]) - root
+        label = {
+            "2d_joints": [joints2d.tolist()],
+            "has_2d_joints": 1,
+            "3d_joints": [np.concatenate([joints, np.ones((24, 1))], 1).round(5).tolist()],
+            "has_3d_joints": 1,
+            "pose": pose.ravel().round(6).tolist(),
+            "betas": betas.round(5).tolist(),
+            "has_smpl": 1,
+            "gender": "neutral",
+            "action": archetype.name,
+            **common_fields(tight, view, trans),
+        }
+        arrays = {
+            "pose": pose.astype(np.float32), "betas": betas, "trans": trans, "camera": view.camera, "joints3d": joints,
+            "joints2d": joints2d, "smpl_joints3d": view.seen(placed),
+            "camera_rotation": view.rotation, "camera_translation": view.translation,
+            "archetype": np.array(archetype.name),
+        }  # fmt: skip
+        return Sample(jpeg, label, arrays)
+
+    def _finish(self, rng, image, view: View, joints, outline):
+        """Occluders and the camera's faults -> joints2d (K, 3) with visibility, tight box, JPEG."""
+        low, high = outline.min(0), outline.max(0)
+        box = np.array([*np.maximum(low, 0), *np.minimum(high, self.size - 1)])
+        hidden = backgrounds.occlude(rng, image, box)
+        picture = backgrounds.photographed(rng, image)
+        uv = view.pixels(joints)
+        seen = ((uv > -0.5) & (uv < self.size - 0.5)).all(1)
+        if hidden is not None:
+            at = np.clip(np.round(uv), 0, self.size - 1).astype(int)
+            seen &= ~hidden[at[:, 1], at[:, 0]]
+        joints2d = np.concatenate([uv, seen[:, None]], 1).round(3)
+        quality = int(rng.integers(60, 96))
+        done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert done
+        return joints2d, box, data.tobytes()
+
+
+def common_fields(box: np.ndarray, view: View, trans: np.ndarray) -> dict[str, Any]:
+    side = float(max(box[2] - box[0], box[3] - box[1]))
+    return {
+        "center": [float((box[0] + box[2]) / 2), float((box[1] + box[3]) / 2)],
+        "scale": 1.2 * side / 200,
+        "box": box.round(3).tolist(),
+        "trans": trans.round(5).tolist(),
+        "camera": view.camera.tolist(),
+    }
+
+
+def make_studio(part: str, size: int, renderer: str = "auto", photos: Path | None = None) -> Studio:
+    """part: `body` or `hand`."""
+    if part == "hand":
+        from training.synthetic.hand_studio import HandStudio
+
+        return HandStudio(size, renderer, photos)
+    return Studio(size, renderer, photos)

@@ -1,0 +1,217 @@
+"""`python -m training.synthetic.train_lifter OUT --minutes 20`: train the small lifter and measure it against the fit.
+
+One thread.  Training draws from stream [seed, 0], measurement from stream [seed + 1, 0]: other poses, other people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def pa_mpjpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """(n, K, 3) each -> (n,) mm: mean distance after the best similarity transform (Gower 1975)."""
+    a = predicted - predicted.mean(1, keepdims=True)
+    b = true - true.mean(1, keepdims=True)
+    u, s, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
+    sign = np.ones_like(s)
+    sign[:, -1] = np.sign(np.linalg.det(u @ vt))
+    turn = (u * sign[:, None]) @ vt
+    scale = (s * sign).sum(1) / (a**2).sum((1, 2))
+    return 1e3 * np.linalg.norm(scale[:, None, None] * (a @ turn) - b, axis=-1).mean(1)
+
+
+def train(out: Path, minutes: float, width: int, seed: int, noise, start_from: Path | None = None) -> None:
+    """Writes lifter.safetensors (float16) and card.json into `out`; `start_from`: weights to go on from.
+
+    The noise of each batch is half to one and a half times as large as `noise`: nobody knows a detector's exactly.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    from training.synthetic.keypoints import KeypointSampler
+    from training.synthetic.lifter import JOINTS, LANDMARKS, Lifter, features, lift
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    sampler = KeypointSampler(noise=noise)
+    held = sampler.batch(np.random.default_rng([seed + 1, 0]), 1024)
+    model = load_lifter(start_from) if start_from else Lifter(width)
+    peak = 3e-4 if start_from else 1e-3
+    optimiser = torch.optim.AdamW(model.parameters(), peak, weight_decay=1e-4)
+    weight = torch.cat([torch.full((JOINTS, 1), 1.0), torch.full((LANDMARKS, 1), 0.5)])
+    start, samples, log, steps = time.monotonic(), 0, [], 0
+    budget, said = max(60 * minutes, 1e-3), -1
+    for number in itertools.count():
+        rng = np.random.default_rng([seed, number, 1])
+        sampler.noise = noise.scaled(rng.uniform(0.5, 1.5))
+        batch = sampler.batch(np.random.default_rng([seed, number]), 8192)
+        inputs = features(batch.keypoints, batch.world)
+        alone = rng.random(len(inputs)) < 0.3
+        given = LANDMARKS * 3  # what comes after is the detector's 3D
+        inputs[alone, given:] = 0  # from 2D only
+        x, y = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([batch.joints, batch.landmarks], 1))
+        if not number and not start_from:
+            model.start_straight(x, y)
+        model.train()
+        for rows in torch.from_numpy(rng.permutation(len(x))).split(512):
+            share = min((time.monotonic() - start) / budget, 1.0)
+            for group in optimiser.param_groups:
+                group["lr"] = peak * min(1.0, steps / 100) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+            loss = ((model(x[rows]) - y[rows]).abs() * weight).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            steps += 1
+        samples += len(x)
+        passed = time.monotonic() - start
+        if int(passed / 30) > said or passed > budget:
+            said = int(passed / 30)
+            model.eval()
+            errors = [
+                float(pa_mpjpe(lift(model, held.keypoints, world)[0], held.joints).mean())
+                for world in (held.world, None)
+            ]
+            log.append(
+                {
+                    "seconds": round(passed),
+                    "samples": samples,
+                    "PA-MPJPE 2D+3D": errors[0],
+                    "PA-MPJPE 2D": errors[1],
+                }
+            )
+            print(json.dumps(log[-1]), flush=True)
+        if passed > budget:
+            break
+    model.eval()
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "lifter.safetensors"
+    save_file(
+        {k: v.half().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}, str(path)
+    )
+    card = {
+        "name": "small lifter", "licence": "CC0-1.0", "body": "open_body", "width": width, "seed": seed,
+        "cpu_seconds": round(time.process_time()), "samples": samples, "log": log,
+        "started_from": hashlib.sha256(start_from.read_bytes()).hexdigest() if start_from else "", "noise": vars(noise),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size,
+    }  # fmt: skip
+    (out / "card.json").write_text(json.dumps(card, indent=2))
+
+
+def load_lifter(path: Path):
+    """The model that `train` wrote, in float32."""
+    from safetensors.torch import load_file
+
+    from training.synthetic.lifter import Lifter
+
+    tensors = {k: v.float() for k, v in load_file(str(path)).items()}
+    model = Lifter(len(tensors["w1.weight"]))
+    model.load_state_dict(tensors, strict=False)
+    return model.eval()
+
+
+def measure(weights: Path, count: int, seed: int, noise) -> dict:
+    """The plain keypoint fit, the lifter, and the fit that is given the lifter's landmarks, on held-out poses.
+
+    Protocol: PA-MPJPE over the 24 joints of the skeleton, mm, mean and median over `count` poses.
+    """
+    import torch
+
+    from backend.body.keypoint_fit import fit_keypoints
+    from backend.body.rotations import matrix_from_axis_angle
+    from backend.people.person import DetectedPerson
+    from backend.results import Camera
+    from training.synthetic.keypoints import KeypointSampler
+    from training.synthetic.lifter import lift
+
+    torch.set_num_threads(1)
+    sampler = KeypointSampler(noise=noise, views=1)
+    held = sampler.batch(np.random.default_rng([seed + 1, 1]), count)
+    model = load_lifter(weights)
+
+    # the product does not know the focal length either: 1.2 times the picture's side
+    focal, middle = 1.2 * sampler.size, (sampler.size - 1) / 2
+    camera = Camera(focal, focal, middle, middle, sampler.size, sampler.size)
+
+    def fitted(world: np.ndarray) -> np.ndarray:
+        people = [
+            DetectedPerson(
+                np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
+                0.9,
+                points,
+                its_world.astype(np.float32),
+                "blazepose33",
+            )
+            for points, its_world in zip(held.keypoints, world, strict=True)
+        ]
+        fits = [
+            fit
+            for k in range(0, count, 16)
+            for fit in fit_keypoints(sampler.body, people[k : k + 16], camera)
+        ]
+        with torch.inference_mode():
+            poses = torch.as_tensor(np.stack([fit.poses for fit in fits]), dtype=torch.float32)
+            betas = torch.as_tensor(np.stack([fit.betas for fit in fits]), dtype=torch.float32)
+            return sampler.body.pose_joints(matrix_from_axis_angle(poses), betas).numpy()
+
+    lifted = {
+        "lifter 2D+3D": lift(model, held.keypoints, held.world),
+        "lifter 2D": lift(model, held.keypoints, None),
+    }
+    found = {
+        "detector's 3D, 12 limb joints": pa_mpjpe(held.world[:, _LIMBS], held.landmarks[:, _LIMBS]),
+        "lifter 2D+3D, 12 limb joints": pa_mpjpe(
+            lifted["lifter 2D+3D"][1][:, _LIMBS], held.landmarks[:, _LIMBS]
+        ),
+        "plain fit": pa_mpjpe(fitted(held.world), held.joints),
+        **{name: pa_mpjpe(joints, held.joints) for name, (joints, _) in lifted.items()},
+        "fit given lifter 2D+3D": pa_mpjpe(fitted(lifted["lifter 2D+3D"][1]), held.joints),
+        "fit given lifter 2D": pa_mpjpe(fitted(lifted["lifter 2D"][1]), held.joints),
+    }
+    return {
+        name: {"mean": round(float(v.mean()), 1), "median": round(float(np.median(v)), 1)}
+        for name, v in found.items()
+    }
+
+
+_LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.synthetic.train_lifter", description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measure", type=int, default=200, help="held-out poses to measure on")
+    parser.add_argument("--start-from", type=Path, help="lifter.safetensors to go on from")
+    parser.add_argument("--only-measure", action="store_true")
+    parser.add_argument(
+        "--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement"
+    )
+    options = parser.parse_args()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from training.synthetic.keypoints import Noise
+
+    usual = Noise()
+    noise = usual.scaled(options.noise_scale)
+    if not options.only_measure:
+        train(options.out, options.minutes, options.width, options.seed, noise, options.start_from)
+    result = measure(options.out / "lifter.safetensors", options.measure, options.seed, noise)
+    (options.out / f"measured_{options.noise_scale:g}.json").write_text(json.dumps(result, indent=2))
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
