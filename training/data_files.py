@@ -1,0 +1,44 @@
+"""Which files each data set must find below the data root, as its users have them.  `*` stands for any name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from training.run import SetSpec
+
+_HUMAN36M = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
+
+
+def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
+    """Paths and patterns, relative to the data root."""
+    options = spec.options
+    if spec.set == "tsv":
+        return [str(options["path"])]
+    folder = PurePosixPath(str(options.get("folder", spec.set)))
+    split = str(options.get("split", "train"))
+    detected = prepare.get("input") == "detected"
+    kinds = ("data", "camera", "joint_3d", "smpl_param")
+    names: list[str] = []
+    if spec.set == "human36m":
+        names = [f"annotations/Human36M_subject{s}_{k}.json" for s in _HUMAN36M[split] for k in kinds]
+        if split == "test" and detected:
+            names.append("absnet_output_on_testset.json")
+    elif spec.set == "coco":
+        names = ["annotations/person_keypoints_train2017.json", "annotations/coco_smplify_train.json"]
+    elif spec.set == "muco":
+        names = ["data/MuCo-3DHP.json", "data/smpl_param.json"]
+    elif spec.set == "amass":
+        names = [f"data/*{name}*" for name in options.get("subsets", ["CMU"])]
+    elif spec.set == "pw3d":
+        names = [f"data/3DPW_latest_{split}.json"]
+        if detected:
+            names.append(f"data/darkpose_3dpw_{split}set_output.json")
+    elif spec.set == "surreal":
+        names = [f"data/{split}.json"] + [f"data/hrnet_output_on_{split}set.json"] * detected
+    elif spec.set == "freihand":
+        names = [f"data/freihand_{split}_coco.json", f"data/freihand_{split}_data.json"]
+        if detected:
+            names.append(f"data/hrnet_output_on_{'test' if split == 'eval' else split}set.json")
+    return [str(folder / name) for name in names]
