@@ -1,4 +1,4 @@
-"""`python -m training`: parses, dispatches, and turns errors into words.  `list` and `--help` must stay cheap (no torch)."""
+"""`python -m training`: parses, dispatches, and turns errors into words.  `list` must stay cheap: no torch."""
 
 from __future__ import annotations
 

@@ -15,19 +15,6 @@ MODULES = {
     "deformer": "training.modules.deformer:DeFormerModule",
     "pose2mesh": "training.modules.pose2mesh:Pose2MeshModule",
 }
-SETS = {
-    "tsv": "training.datasets.tsv:TsvSet",
-    "human36m": "training.datasets.human36m:Human36MSet",
-    "muco": "training.datasets.muco:MuCoSet",
-    "coco": "training.datasets.coco:CocoSet",
-    "eft": "training.datasets.eft:EFTSet",
-    "mpii": "training.datasets.mpii:MPIISet",
-    "up3d": "training.datasets.up3d:UP3DSet",
-    "pw3d": "training.datasets.pw3d:PW3DSet",
-    "amass": "training.datasets.amass:AMASSSet",
-    "surreal": "training.datasets.surreal:SurrealSet",
-    "freihand": "training.datasets.freihand:FreiHANDSet",
-}
 PREPARERS = {
     "metro_style": "training.preprocessing.metro_style:MetroStyle",
     "pose2mesh_style": "training.preprocessing.pose2mesh_style:Pose2MeshStyle",

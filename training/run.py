@@ -21,9 +21,9 @@ METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One benchmark split.  set: a name in `training.catalog.SETS`; options: of that class, paths below the data root."""
+    """One benchmark split, as `training.datasets.catalogue.build` takes it, its path below the data root."""
 
-    set: str
+    kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = ""  # of `training.evaluation`; for validate and test only
 
@@ -41,7 +41,7 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class StartSpec:
-    """Weights that training starts from.  At most one of `run` and `weights`; `backbone` alone starts the rest afresh."""
+    """Weights that training starts from: a whole network by `run` or `weights`, or its `backbone` alone."""
 
     backbone: str = ""  # file below the data root, in the format that its authors publish
     weights: str = ""  # file of a whole network: official, or ours
@@ -218,10 +218,10 @@ def _read_fields(kind: type, value: Any, file: str, key: str) -> Any:
 
 
 def _read_set(value: Any, file: str, key: str) -> SetSpec:
-    if not isinstance(value, dict) or not isinstance(value.get("set"), str):
-        raise _bad(file, key, "names no data set", "Write {set: NAME, ...}.")
-    options = {name: item for name, item in value.items() if name not in ("set", "protocol")}
-    return SetSpec(value["set"], options, str(value.get("protocol", "")))
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        raise _bad(file, key, "names no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
+    options = {name: item for name, item in value.items() if name not in ("kind", "protocol")}
+    return SetSpec(value["kind"], options, str(value.get("protocol", "")))
 
 
 def _bad(file: str, key: str, what: str, hint: str) -> BadInput:

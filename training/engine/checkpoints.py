@@ -37,7 +37,7 @@ def find_checkpoint(out: Path, resume: str) -> Path | None:
     return path
 
 
-class Preempted(Exception):  # noqa: N818
+class Preempted(Exception):
     """Raised in every process after the last checkpoint, when any of them was told to stop."""
 
 

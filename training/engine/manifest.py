@@ -24,7 +24,7 @@ _WHOLE = 64 << 20  # files up to here are hashed whole, larger ones by size, bot
 
 
 def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
-    """facts: what only the caller knows: data, devices, samples.  A resumed run keeps its earlier starts in `starts`."""
+    """facts: what only the caller knows: data, devices, samples.  A resumed run keeps earlier starts in `starts`."""
     starts = []
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))

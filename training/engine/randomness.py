@@ -1,4 +1,4 @@
-"""Randomness inside the network as a function of (seed, rank, batch), so that a resumed run repeats what it would be."""
+"""Randomness inside the network as a function of (seed, rank, batch), so that a resumed run repeats it."""
 
 from __future__ import annotations
 

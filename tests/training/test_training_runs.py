@@ -6,7 +6,8 @@ import pytest
 
 from backend.errors import BadInput
 from backend.models.networks import network
-from training.catalog import MODULES, PREPARERS, SETS
+from training.catalog import MODULES, PREPARERS
+from training.data_files import files_of
 from training.run import METRICS, RUNS, load_run, run_names
 
 # The tables of ../shared/parity/*/SPEC.md: FastMETRO §15, SMPLer §11, DeFormer §1, Pose2Mesh §12
@@ -65,7 +66,7 @@ def test_a_run_is_complete(name):
     assert network(run.network).name == run.network
     assert run.module in MODULES
     assert run.data.prepare["kind"] in PREPARERS
-    assert all(spec.set in SETS for spec in run.data.train + run.data.validate)
+    assert all(files_of(spec, run.data.prepare) for spec in run.data.train + run.data.validate)
     assert all(spec.protocol for spec in run.data.validate)
     assert run.upstream_quirks and run.published.source
     assert run.published.results or run.published.note
@@ -135,10 +136,10 @@ def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "mine.yaml"
     for text in ("a: [1", "- 1", ""):
         path.write_text(text)
-        with pytest.raises(BadInput, match="mine.yaml"):
+        with pytest.raises(BadInput, match=r"mine\.yaml"):
             load_run(path)
     path.write_text((RUNS / "smpler-mixed.yaml").read_text().replace("seed: 1234\n", ""))
-    with pytest.raises(BadInput, match="mine.yaml: seed is missing"):
+    with pytest.raises(BadInput, match=r"mine\.yaml: seed is missing"):
         load_run(path)
     with pytest.raises(BadInput, match="There is no run"):
         load_run("smpler-mixd")
