@@ -16,8 +16,8 @@ MODULES = {
     "pose2mesh": "training.modules.pose2mesh:Pose2MeshModule",
 }
 PREPARERS = {
-    "metro_style": "training.preprocessing.metro_style:MetroStyle",
-    "pose2mesh_style": "training.preprocessing.pose2mesh_style:Pose2MeshStyle",
+    "metro_style": "training.preprocessing.metro_style:MetroPreparer",
+    "pose2mesh_style": "training.preprocessing.pose2mesh_style:Pose2MeshPreparer",
 }
 
 
@@ -29,6 +29,11 @@ def look_up(table: Mapping[str, str], name: str, file: str, key: str) -> Callabl
         )
     module, _, attribute = table[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def takes(maker: Callable[..., Any], name: str) -> bool:
+    """Whether `maker` has that parameter."""
+    return name in inspect.signature(maker).parameters
 
 
 def check_settings(maker: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str) -> None:

@@ -62,6 +62,7 @@ class TrainingSpec:
     drop_last: bool = False
     unused_parameters: bool = False  # some get no gradient, which DDP must know
     select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
+    log_every: int = 50  # steps
     checkpoint_every: int = 500  # steps; one more after every epoch
 
 

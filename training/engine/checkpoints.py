@@ -64,7 +64,8 @@ class Checkpoints(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # not earlier: Lightning installs its own, which would go on with the batch and save nothing
         for number in _signals():
             self._old_handlers[number] = signal.signal(number, self._be_told)
 
@@ -113,7 +114,7 @@ class Checkpoints(Callback):
         """All processes must call it."""
         path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
         partial = path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)
         if trainer.is_global_zero:
             partial.replace(path)
             for old in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -72,12 +73,15 @@ def make_trainer(
     callbacks: Sequence[Callback] = (),
     max_steps: int = -1,
     quiet: bool = False,
+    logs: bool = True,
+    limit_validation: int | None = None,
 ) -> Trainer:
-    """out: folder of the run: `checkpoints/`, `logs/`."""
+    """out: folder of the run: `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: batches; None for all."""
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its sampler is
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     training = run.training
-    logs = out / "logs"
+    loggers = [TensorBoardLogger(out / "logs", name="", version=""), LogFile(out / "log.jsonl")]
     checkpoints = Checkpoints(out / "checkpoints", training.checkpoint_every, select=training.select)
     options: dict[str, Any] = {}
     if SLURMEnvironment.detect():
@@ -96,12 +100,13 @@ def make_trainer(
         sync_batchnorm=training.sync_batchnorm and machines.world > 1,
         use_distributed_sampler=False,  # ours shards, and remembers its place
         num_sanity_val_steps=0,
-        logger=[TensorBoardLogger(logs, name="", version=""), LogFile(out / "log.jsonl")],
+        logger=loggers if logs else False,
         callbacks=[SeedEveryBatch(run.seed), checkpoints, *callbacks],
         enable_checkpointing=False,  # `Checkpoints` does
         enable_progress_bar=not quiet,
         enable_model_summary=not quiet,
-        log_every_n_steps=50,
+        log_every_n_steps=run.training.log_every,
+        limit_val_batches=limit_validation,
         default_root_dir=out,
         **options,
     )
