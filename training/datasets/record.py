@@ -36,19 +36,13 @@ class Record:
     box: np.ndarray | None = None  # (4,) x0 y0 x1 y1 px, where the benchmark has a tight one
     joints2d: np.ndarray | None = None  # (K, 3) float32: x px, y px, confidence or visibility 0..1
     joints3d: np.ndarray | None = None  # (K, 4) float32: x y z m, confidence 0..1
-    detected2d: np.ndarray | None = (
-        None  # (K, 3) float32: a detector's joints2d, shipped beside the benchmark
-    )
-    pose: np.ndarray | None = (
-        None  # (72,) SMPL or (48,) MANO axis-angle, parent-relative; the root's into the camera frame
-    )
+    detected2d: np.ndarray | None = None  # (K, 3) float32: a detector's joints2d, shipped beside the benchmark
+    pose: np.ndarray | None = None  # (72,) SMPL or (48,) MANO axis-angle, parent-relative; the root's into the camera frame
     betas: np.ndarray | None = None  # (10,)
     trans: np.ndarray | None = None  # (3,) m, of the body model, camera frame
     gender: str = "neutral"
     camera: np.ndarray | None = None  # (4,) fx fy cx cy px
-    fit_error: float | None = (
-        None  # of pose and betas against the joints, in the benchmark's own unit (mm or px)
-    )
+    fit_error: float | None = None  # of pose and betas against the joints, in the benchmark's own unit (mm or px)
     subject: str = ""  # what splits and groups are made by: subject, sequence
 
 
