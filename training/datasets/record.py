@@ -21,9 +21,11 @@ class ImageSource(Protocol):
 class Record:
     """One person or hand in one picture, or one pose without a picture.
 
-    Lengths in metres and pixels (pixel centres at integers), angles in radians, 3D in the camera frame (x right, y down,
-    z forward) unless `camera` is None and the benchmark gives no camera: then pelvis- or wrist-relative with the same axes.
-    What a benchmark does not say is None, never zeros.
+    Lengths in metres and pixels (pixel centres at integers), angles in radians, 3D in the camera frame (x right, y
+    down, z forward).  Where the benchmark gives no camera (METRO's files), 3D has the same axes and an origin of the
+    file's own, mostly the pelvis: subtract the root before use.  What a benchmark does not say is None, never zeros.
+    A record that has `weak_camera` has no `camera`: x px = scale * X + tx, y px = scale * Y + ty, with X of the body
+    posed by `pose` and `betas`, without trans.
     """
 
     key: str  # unique within the data set; names file and row in errors
@@ -36,13 +38,20 @@ class Record:
     box: np.ndarray | None = None  # (4,) x0 y0 x1 y1 px, where the benchmark has a tight one
     joints2d: np.ndarray | None = None  # (K, 3) float32: x px, y px, confidence or visibility 0..1
     joints3d: np.ndarray | None = None  # (K, 4) float32: x y z m, confidence 0..1
-    detected2d: np.ndarray | None = None  # (K, 3) float32: a detector's joints2d, shipped beside the benchmark
-    pose: np.ndarray | None = None  # (72,) SMPL or (48,) MANO axis-angle, parent-relative; the root's into the camera frame
+    detected2d: np.ndarray | None = (
+        None  # (K, 3) float32: a detector's joints2d, shipped beside the benchmark
+    )
+    # (72,) SMPL or (48,) MANO axis-angle, parent-relative; the root's into the camera frame.  MANO's 45 finger numbers
+    # are as in its files, without the mean pose (flat_hand_mean False): add the body's `hand_mean` before posing.
+    pose: np.ndarray | None = None
     betas: np.ndarray | None = None  # (10,)
     trans: np.ndarray | None = None  # (3,) m, of the body model, camera frame
     gender: str = "neutral"
     camera: np.ndarray | None = None  # (4,) fx fy cx cy px
-    fit_error: float | None = None  # of pose and betas against the joints, in the benchmark's own unit (mm or px)
+    weak_camera: np.ndarray | None = None  # (3,) scale px/m, tx px, ty px
+    fit_error: float | None = (
+        None  # of pose and betas against the joints, in the benchmark's own unit (mm or px)
+    )
     subject: str = ""  # what splits and groups are made by: subject, sequence
 
 

@@ -1,0 +1,86 @@
+"""Lightning over tiny sets: it trains, stops in mid-epoch, and goes on with the very next batch."""
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from loader_parts import Numbers, prepare
+
+from backend.errors import BadInput
+from training.datasets import tiny
+from training.datasets.datamodule import RecordData
+
+
+class _Model(lightning.LightningModule):
+    """Remembers the rows and noise it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1, dtype=torch.float64)
+        self.seen, self.validated = [], []
+
+    def training_step(self, batch, _):
+        self.seen.append(batch["x"].numpy().tobytes().hex())
+        return self.layer(batch["x"].double()).square().mean()
+
+    def validation_step(self, batch, _):
+        self.validated += batch["row"].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-6)
+
+
+def _trainer(tmp_path, **options):
+    return lightning.Trainer(
+        default_root_dir=tmp_path, accelerator="cpu", logger=False, enable_progress_bar=False, num_sanity_val_steps=0,
+        enable_model_summary=False, use_distributed_sampler=False, **options,
+    )  # fmt: skip
+
+
+def _data(**options):
+    return RecordData(prepare, Numbers(22), Numbers(5), batch_size=4, seed=6, **options)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_stopped_in_mid_epoch_goes_on_exactly(tmp_path, workers):
+    whole = _Model()
+    _trainer(tmp_path, max_epochs=3, enable_checkpointing=False).fit(whole, _data())
+    assert len(whole.seen) == 18 and whole.validated == [0, 1, 2, 3, 4] * 3
+    first = _Model()
+    trainer = _trainer(tmp_path, max_steps=8, enable_checkpointing=False)
+    trainer.fit(first, _data(workers=workers))
+    trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+    second = _Model()
+    trainer = _trainer(tmp_path, max_epochs=3, enable_checkpointing=False)
+    trainer.fit(second, _data(workers=workers), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+    assert first.seen + second.seen == whole.seen
+    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_sets_come_from_tables_and_are_looked_at_before_the_first_step(tmp_path):
+    table = tiny.write("tsv", tmp_path, count=4)
+    data = RecordData(_joints, table, [table, {**table, "every": 2}], table, batch_size=2)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    assert batch["joints"].shape == (2, 24, 3)
+    assert [len(loader.dataset) for loader in data.val_dataloader()] == [4, 2]
+    data.setup("test")
+    assert len(data.test_dataloader()) == 1
+    path = tmp_path / "human3.6m" / "train.label.tsv"
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b'"has_smpl": 1', b'"has_smpl": 9')
+        .replace(b'"betas": [', b'"betas": [NaN, ', 1)
+    )
+    from training.datasets.tsv import write_lineidx
+
+    write_lineidx(path)
+    with pytest.raises(
+        BadInput, match=r"cannot be trained on:\n.*train\.label\.tsv, row 0: 'betas' has shape"
+    ):
+        RecordData(_joints, table).setup("fit")
+
+
+def _joints(record, rng):
+    return {"joints": np.asarray(record.joints2d)}

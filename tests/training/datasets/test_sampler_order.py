@@ -1,0 +1,100 @@
+"""The order of training: by seed and epoch alone, whatever the number of processes."""
+
+import numpy as np
+import pytest
+
+from backend.errors import BadInput
+from training.datasets.sampler import GlobalBatches, Progress
+
+
+def _rows(batches, epoch=0, start=0):
+    return [[d.index for d in batch] for batch in batches.batches(epoch, start)]
+
+
+def _flat(lists):
+    return [item for one in lists for item in one]
+
+
+def test_two_processes_see_the_batches_of_one_with_twice_the_batch():
+    one = _rows(GlobalBatches(50, 8, seed=5))
+    first, second = (_rows(GlobalBatches(50, 4, rank, 2, seed=5)) for rank in (0, 1))
+    assert [a + b for a, b in zip(first, second, strict=True)] == one
+    four = [_rows(GlobalBatches(50, 2, rank, 4, seed=5)) for rank in range(4)]
+    assert [_flat(parts) for parts in zip(*four, strict=True)] == one
+
+
+def test_an_epoch_has_every_row_once_and_another_order_each_time():
+    batches = GlobalBatches(37, 5, seed=1, drop_last=False)
+    epochs = [_flat(_rows(batches, epoch)) for epoch in range(3)]
+    assert all(sorted(rows) == list(range(37)) for rows in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] and epochs[0] != sorted(epochs[0])
+    assert epochs[0] == _flat(_rows(GlobalBatches(37, 5, seed=1, drop_last=False)))
+    assert epochs[0] != _flat(_rows(GlobalBatches(37, 5, seed=2, drop_last=False)))
+    assert len(batches) == 8 and len(GlobalBatches(37, 5)) == 7
+
+
+def test_the_order_is_frozen():
+    """A checkpoint of today must go on tomorrow: these numbers may never change."""
+    assert GlobalBatches(8, 8, seed=88).order(2).tolist() == FROZEN
+
+
+FROZEN = [5, 2, 0, 1, 6, 3, 7, 4]
+
+
+def test_the_rest_of_an_epoch_is_shared_evenly_or_not_at_all():
+    padded = [GlobalBatches(11, 2, rank, 3, drop_last=False) for rank in range(3)]
+    assert [len(b) for b in padded] == [2, 2, 2]
+    rows = [_rows(b) for b in padded]
+    assert [len(r[-1]) for r in rows] == [2, 2, 2]  # 5 left, one repeated
+    assert sorted(set(_flat(_flat(rows)))) == list(range(11))
+    assert rows[2][-1][-1] == rows[0][0][0]
+    plain = [GlobalBatches(7, 2, rank, 3, shuffle=False, drop_last=False, pad=False) for rank in range(3)]
+    assert [_rows(b) for b in plain] == [[[0, 1], [6]], [[2, 3]], [[4, 5]]]
+    assert [len(b) for b in plain] == [2, 1, 1]
+
+
+def test_too_few_rows_for_a_batch():
+    with pytest.raises(BadInput, match="3 rows, fewer than one batch of 4 x 2"):
+        GlobalBatches(3, 4, 0, 2)
+    assert len(GlobalBatches(3, 4, drop_last=False)) == 1
+
+
+def test_progress_goes_on_where_the_state_was():
+    def walk(progress, batches, count):
+        seen = []
+        progress.begin()
+        stream = progress.stream()
+        for _ in range(count):
+            batch = next(stream, None)
+            if batch is None:
+                progress.begin()
+                stream = progress.stream()
+                batch = next(stream)
+            progress.done += 1
+            seen.append(batch)
+        return seen
+
+    make = lambda: GlobalBatches(22, 4, seed=9)  # noqa: E731
+    whole = walk(Progress(make()), make(), 13)
+    for stop in (0, 1, 4, 5, 7, 10):
+        first = Progress(make())
+        seen = walk(first, make(), stop) if stop else []
+        second = Progress(make())
+        second.load_state_dict(first.state_dict())
+        assert seen + walk(second, make(), 13 - stop) == whole
+
+
+def test_other_data_or_batches_do_not_go_on():
+    state = Progress(GlobalBatches(22, 4, seed=9)).state_dict()
+    Progress(GlobalBatches(22, 2, 1, 2, seed=9)).load_state_dict(
+        state
+    )  # more processes, the same global batch
+    for other in (GlobalBatches(23, 4, seed=9), GlobalBatches(22, 8, seed=9), GlobalBatches(22, 4, seed=8)):
+        with pytest.raises(BadInput, match="cannot go on in the middle"):
+            Progress(other).load_state_dict(state)
+
+
+def test_orders_do_not_repeat_neighbours():
+    """A shuffle of a long set is a shuffle: no run of the stored order survives."""
+    order = GlobalBatches(5000, 10, seed=0).order(0)
+    assert (np.diff(order) == 1).sum() < 10

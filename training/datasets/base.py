@@ -1,0 +1,179 @@
+"""What all record sets share: the check of a user's copy, and subsets that work on a laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backend.errors import BadInput
+from training.datasets import faults
+from training.datasets.geometry import project, project_weak
+from training.datasets.joint_sets import JOINT_SETS
+from training.datasets.posed_joints import posed_joints
+from training.datasets.record import Record, RecordSet
+
+_BODY_LIMIT_MM = (
+    100.0  # real fits are within 20 to 50; another body's betas or another frame give several hundred
+)
+_PROJECTION_LIMIT = 0.15  # of the person's size
+
+
+class BaseSet:
+    """A record set.  Subclasses give `name`, `__len__` and `read(row)`, and what `files` says.
+
+    official, official_fits: rows of the published split, and those of them with pose and betas, where known.
+    body: name or file of the body that `pose` and `betas` belong to.
+    """
+
+    name: str = ""
+    official: int | None = None
+    official_fits: int | None = None
+    body: str | Path | None = None
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def read(self, row: int) -> Record:
+        raise NotImplementedError
+
+    def subject(self, row: int) -> str:
+        """What splits are made by; cheap, without reading the row's labels where that can be."""
+        return self.read(row).subject
+
+    def source(self, row: int) -> tuple[str | Path, object]:
+        """File and row as its users would look for it."""
+        return self.name, row
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the files as wholes."""
+        yield from ()
+
+    def __getitem__(self, index: int) -> Record:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.name} has {len(self)} rows, not {index}")
+        row = int(index) % len(self)
+        return faults.validated(self.read(row), *self.source(row))
+
+    def check(self, most: int | None = None) -> list[str]:
+        """Problems in words, [] where all is well; looks at `most` rows, evenly spread.
+
+        `note: ` starts what is no error.
+        """
+        found = [*self.problems(), *faults.count_note(len(self), self.official, self.name)]
+        if not len(self):
+            return [*found, f"{self.name} has no rows."]
+        count = len(self) if most is None else min(most, len(self))
+        records = []
+        for row in np.unique(np.linspace(0, len(self) - 1, count).astype(int)):
+            try:
+                record = self[row]
+                if record.image is not None and (most is not None or not _is_there(record)):
+                    record.image.read()
+                records.append(record)
+            except BadInput as error:
+                found.append(str(error))
+        if count == len(self) and self.official_fits is not None:
+            fits = sum(record.pose is not None for record in records)
+            found += faults.count_note(fits, self.official_fits, f"{self.name} (rows with a fit)")
+        return [*found, *_mismatches(records, self)]
+
+
+def _is_there(record: Record) -> bool:
+    """Whether a picture exists; decoding every one of a whole set would take hours."""
+    exists = getattr(record.image, "exists", None)
+    return exists is None or exists()
+
+
+def _mismatches(records: Sequence[Record], data: BaseSet) -> Iterator[str]:
+    """Whether 3D, 2D, camera and body belong together, as medians over the rows looked at."""
+    apart, off = [], []
+    body = None if data.body is None else posed_joints(data.body)
+    for record in records:
+        if record.joints2d is not None and record.joints3d is not None and record.camera is not None:
+            seen = (record.joints2d[:, 2] > 0) & (record.joints3d[:, 3] > 0)
+            if seen.any():
+                points = project(record.joints3d[seen, :3], record.camera)
+                gap = np.linalg.norm(points - record.joints2d[seen, :2], axis=-1)
+                apart.append(
+                    float(np.median(gap)) / max(float(np.ptp(record.joints2d[seen, :2], axis=0).max()), 1.0)
+                )
+        if body is not None and record.pose is not None and record.betas is not None:
+            off.extend(_body_error(record, body))
+    if apart and np.median(apart) > _PROJECTION_LIMIT:
+        yield (
+            f"{data.name}: 3D joints do not project to the 2D ones (median {np.median(apart):.0%} of the person's "
+            "size): cameras and annotations are of different releases, or units are mixed up."
+        )
+    if off and np.median(off) > _BODY_LIMIT_MM:
+        assert body is not None
+        yield (
+            f"{data.name}: pose and betas on the body {body.name!r} are {np.median(off):.0f} mm from the annotated "
+            "joints (median): the fits belong to another body model. Name the right one in the run's file."
+        )
+
+
+def _body_error(record: Record, body) -> Iterator[float]:
+    """mm, root-relative, of one record; nothing where the record has no joints to compare with."""
+    kind = JOINT_SETS[record.joint_set]
+    assert record.pose is not None and record.betas is not None
+    try:
+        posed = body.joints(record.joint_set, record.pose, record.betas)
+    except (BadInput, StopIteration):
+        return
+    if record.joints3d is not None:
+        known = record.joints3d[:, 3] > 0
+        if known[kind.root] and known.sum() > 4:
+            gap = (record.joints3d[:, :3] - record.joints3d[kind.root, :3]) - (posed - posed[kind.root])
+            yield float(np.linalg.norm(gap[known], axis=-1).mean() * 1000)
+    elif record.weak_camera is not None and record.joints2d is not None:
+        seen = record.joints2d[:, 2] > 0
+        if seen.any():
+            gap2d = project_weak(posed, record.weak_camera) - record.joints2d[:, :2]
+            yield float(np.linalg.norm(gap2d[seen], axis=-1).mean() / record.weak_camera[0] * 1000)
+
+
+class Subset(BaseSet):
+    """Some rows of a set, in the given order."""
+
+    def __init__(self, data: BaseSet, rows: Sequence[int] | np.ndarray) -> None:
+        self.data, self.rows = data, np.asarray(rows, np.int64)
+        self.name, self.body = data.name, data.body
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, row: int) -> Record:
+        return self.data.read(int(self.rows[row]))
+
+    def subject(self, row: int) -> str:
+        return self.data.subject(int(self.rows[row]))
+
+    def source(self, row: int) -> tuple[str | Path, object]:
+        return self.data.source(int(self.rows[row]))
+
+    def problems(self) -> Iterator[str]:
+        return self.data.problems()
+
+
+def take(data: BaseSet, first: int | None = None, every: int = 1, subjects: Sequence[str] = ()) -> BaseSet:
+    """A smaller set: of these subjects, of those every n-th row, of those the first n."""
+    if every < 1 or (first is not None and first < 1):
+        raise BadInput("bad_subset", f"first={first}, every={every}: both must be at least 1.")
+    rows = np.arange(len(data))
+    if subjects:
+        wanted = set(map(str, subjects))
+        rows = np.array([r for r in rows if data.subject(int(r)) in wanted], np.int64)
+        if not len(rows):
+            known = sorted({data.subject(r) for r in range(min(len(data), 1000))})
+            raise BadInput(
+                "bad_subset",
+                f"{data.name} has no rows of {', '.join(sorted(wanted))}.",
+                f"It has, among others: {', '.join(known[:12])}.",
+            )
+    rows = rows[::every][:first]
+    return data if len(rows) == len(data) else Subset(data, rows)
+
+
+__all__ = ["BaseSet", "RecordSet", "Subset", "take"]

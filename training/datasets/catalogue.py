@@ -1,0 +1,54 @@
+"""Record sets by the words that a run's file uses: `{kind: human36m, path: /data/Human36M, split: train}`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backend.errors import BadInput
+from training.datasets.base import BaseSet, take
+
+KINDS = {
+    "tsv": "tsv:TsvSet", "human36m": "human36m:Human36M", "muco": "muco:MuCo", "coco": "coco:Coco", "eft": "eft:Eft",
+    "mpii": "mpii:Mpii", "spin": "spin:SpinNpz", "up3d": "up3d:Up3d", "pw3d": "pw3d:Pw3d",
+    "pw3d_json": "pw3d_json:Pw3dJson",
+    "amass": "amass:Amass", "surreal": "surreal:Surreal", "surreal_json": "surreal_json:SurrealJson",
+    "freihand": "freihand:FreiHand", "freihand_json": "freihand_json:FreiHandJson", "mix": "mixture:RandomMix",
+    "concatenation": "mixture:Concatenation",
+}  # fmt: skip
+_SUBSET = ("first", "every", "subjects")
+
+
+def build(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
+    """A table from a run's file -> the record set.  root: folder that relative paths start from.
+
+    `first`, `every` and `subjects` make a subset of any kind; `sets` of a mixture are tables again.
+    Raises BadInput where a word is not known, and what the set raises.
+    """
+    options = dict(config)
+    kind = str(options.pop("kind", ""))
+    if kind not in KINDS:
+        raise BadInput(
+            "unknown_dataset",
+            f"There is no kind of data set {kind!r}.",
+            f"Choose one of: {', '.join(KINDS)}.",
+        )
+    subset = {key: options.pop(key) for key in _SUBSET if key in options}
+    if "sets" in options:
+        options["sets"] = [build(table, root) for table in options["sets"]]
+    if "path" in options:
+        options["path"] = Path(root) / options["path"]
+    module, name = KINDS[kind].split(":")
+    made = getattr(importlib.import_module(f"training.datasets.{module}"), name)
+    known = inspect.signature(made).parameters
+    wrong = [key for key in options if key not in known]
+    if wrong:
+        raise BadInput(
+            "unknown_option",
+            f"{kind} does not know {', '.join(wrong)}.",
+            f"It knows: {', '.join([*known, *_SUBSET])}.",
+        )
+    return take(made(**options), **subset)

@@ -1,0 +1,103 @@
+"""What is wrong with a user's data, said with file and row; and the reading that finds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput
+from training.datasets.record import Record
+
+DOWNLOAD = (
+    "Get the file again from where you had it, or run `python -m training check-data` for all that is wrong."
+)
+
+
+def bad_row(file: str | Path, row: object, what: str, hint: str = DOWNLOAD) -> BadInput:
+    """A row that cannot be used.  row: a number, a key or an id, as the file's users would look for it."""
+    return BadInput("bad_data_row", f"{file}, row {row}: {what}.", hint)
+
+
+def bad_file(file: str | Path, what: str, hint: str = DOWNLOAD) -> BadInput:
+    return BadInput("bad_data_file", f"{file} {what}.", hint)
+
+
+def require(path: Path, hint: str = "") -> Path:
+    """The path, if it is there.  Raises BadInput `data_missing`."""
+    if not path.exists():
+        raise BadInput(
+            "data_missing", f"There is no {path}.", hint or "Check the data folder in the run's file."
+        )
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Raises BadInput where the file is missing, cut off or not JSON."""
+    data = require(path).read_bytes()
+    if data[:30].startswith(b"version https://git-lfs"):
+        raise bad_file(path, "is a git-lfs placeholder, not the file itself")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise bad_file(path, f"is no complete JSON ({error})") from None
+
+
+def field(row: Any, key: str, file: str | Path, where: object) -> Any:
+    """row[key], or BadInput that names the missing key."""
+    try:
+        return row[key]
+    except (KeyError, TypeError, IndexError):
+        raise bad_row(file, where, f"lacks {key!r}") from None
+
+
+def numbers(
+    row: Any, key: str, shape: tuple[int, ...], file: str | Path, where: object, dtype: Any = np.float32
+) -> np.ndarray:
+    """row[key] as finite numbers of a shape; -1 stands for any length.  Raises BadInput naming file, row and key."""
+    value = field(row, key, file, where)
+    try:
+        array = np.asarray(value, np.float64)
+        array = array.reshape(shape) if array.size == np.prod(shape) or -1 in shape else array
+    except (TypeError, ValueError):
+        raise bad_row(file, where, f"{key!r} does not hold numbers of shape {shape}") from None
+    if array.ndim != len(shape) or any(w not in (-1, n) for n, w in zip(array.shape, shape, strict=True)):
+        raise bad_row(file, where, f"{key!r} has shape {np.shape(value)}, expected {shape}")
+    if not np.isfinite(array).all():
+        raise bad_row(file, where, f"{key!r} holds values that are not numbers (NaN or infinite)")
+    return array.astype(dtype)
+
+
+_SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "center": ((2,),), "box": ((4,),), "pose": ((72,), (48,)), "betas": ((10,),), "trans": ((3,),), "camera": ((4,),),
+    "weak_camera": ((3,),),
+}  # fmt: skip
+
+
+def validated(record: Record, file: str | Path, row: object) -> Record:
+    """The record, if its shapes are right and every number is one."""
+    from training.datasets.joint_sets import JOINT_SETS
+
+    count = len(JOINT_SETS[record.joint_set].names)
+    joints = {"joints2d": (count, 3), "joints3d": (count, 4)}
+    for name in (*_SHAPES, *joints, "detected2d"):
+        value = getattr(record, name)
+        if value is None:
+            continue
+        wanted = (joints[name],) if name in joints else _SHAPES.get(name)
+        if wanted is not None and value.shape not in wanted:
+            raise bad_row(file, row, f"{name} has shape {value.shape}, expected {wanted[0]}")
+        if not np.isfinite(value).all():
+            raise bad_row(file, row, f"{name} holds values that are not numbers (NaN or infinite)")
+    if record.center is not None and not 0 < record.side < 1e5:
+        raise bad_row(file, row, f"the person's box has a side of {record.side} px")
+    return record
+
+
+def count_note(found: int, official: int | None, what: str) -> Iterable[str]:
+    """A note, not an error: a subset or another release is a user's right."""
+    if official is not None and found != official:
+        yield f"note: {what} has {found:,} rows; the official one has {official:,}."

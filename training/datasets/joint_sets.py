@@ -1,0 +1,131 @@
+"""The joint sets of the benchmarks: names, left-right pairs, roots, maps between them, and what is evaluated.
+
+Names are those of `backend.body.joints`; a joint means what its benchmark means by it, so equal names of different sets
+(`neck` of LSP and of Human3.6M) are near each other, not equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from backend.body import joints as known
+
+
+def _sided(text: str) -> tuple[str, ...]:
+    """`r_hip` -> `right_hip`."""
+    full = {"r": "right_", "l": "left_"}
+    return tuple(full[n[0]] + n[2:] if n[:2] in ("r_", "l_") else n for n in text.split())
+
+
+# METRO (Lin et al. 2021), the order of SPIN's part annotations; root `pelvis`
+METRO24 = _sided(
+    "r_ankle r_knee r_hip l_hip l_knee l_ankle r_wrist r_elbow r_shoulder l_shoulder l_elbow l_wrist neck head_top"
+    " pelvis thorax spine jaw head nose l_eye r_eye l_ear r_ear"
+)
+J14 = (*known.LSP14[:12], "neck", "head")  # METRO24[0..12, 18]; of a mesh: by Human3.6M's regressor
+COCO19 = (*known.COCO17, "pelvis", "neck")
+# MuCo-3DHP (Mehta et al. 2018) as in Moon et al. 2019
+MUCO21 = _sided(
+    "head_top thorax r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist r_hip r_knee r_ankle l_hip l_knee l_ankle"
+    " pelvis spine head r_hand l_hand r_toe l_toe"
+)
+MPII16 = _sided(
+    "r_ankle r_knee r_hip l_hip l_knee l_ankle pelvis thorax neck head_top r_wrist r_elbow r_shoulder l_shoulder"
+    " l_elbow l_wrist"
+)
+OPENPOSE18 = _sided(
+    "nose neck r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist r_hip r_knee r_ankle l_hip l_knee l_ankle r_eye"
+    " l_eye r_ear l_ear"
+)
+OPENPOSE25 = _sided(
+    "nose neck r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist pelvis r_hip r_knee r_ankle l_hip l_knee l_ankle"
+    " r_eye l_eye r_ear l_ear l_big_toe l_small_toe l_heel r_big_toe r_small_toe r_heel"
+)
+SPIN49 = (
+    *(f"op_{name}" for name in OPENPOSE25),
+    *METRO24,
+)  # SPIN (Kolotouros et al. 2019): detected, then annotated
+
+
+@dataclass(frozen=True)
+class JointSet:
+    """root: index of the joint that 3D is relative to.  evaluated: indices that errors are taken over."""
+
+    name: str
+    names: tuple[str, ...]
+    root: int = 0
+    evaluated: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def mirror(self) -> np.ndarray:
+        """(K,) int64: for each joint the index of its mirror image."""
+        plain = tuple(n.removeprefix("op_") for n in self.names)
+        half = len(plain) - len(METRO24) if self.name == "spin49" else len(plain)
+        first = known.mirror_indices(plain[:half])
+        return np.array(first + [half + i for i in known.mirror_indices(plain[half:])])
+
+    @property
+    def flip_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of left and right, each once."""
+        return tuple((i, int(j)) for i, j in enumerate(self.mirror) if i < j)
+
+
+_H36M_EVALUATED = (1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16)
+JOINT_SETS = {
+    s.name: s
+    for s in (
+        JointSet("metro24", METRO24, METRO24.index("pelvis"), (*range(13), 18)),
+        JointSet("j14", J14, 2),  # both sides are centred on the middle of joints 2 and 3, the hips
+        JointSet("h36m17", known.H36M17, 0, _H36M_EVALUATED),
+        JointSet("coco17", known.COCO17, known.COCO17.index("left_hip")),
+        JointSet("coco19", COCO19, COCO19.index("pelvis")),
+        JointSet("smpl24", known.SMPL24),
+        JointSet("hand21", known.FREIHAND21),
+        JointSet("mano21", known.MANO21),
+        JointSet("muco21", MUCO21, MUCO21.index("pelvis")),
+        JointSet("mpii16", MPII16, MPII16.index("pelvis")),
+        JointSet("lsp14", known.LSP14, known.LSP14.index("right_hip")),
+        JointSet("openpose18", OPENPOSE18, OPENPOSE18.index("neck")),
+        JointSet("openpose25", OPENPOSE25, OPENPOSE25.index("pelvis")),
+        JointSet("spin49", SPIN49, 25 + METRO24.index("pelvis")),
+    )
+}
+
+# METRO's published maps, by index
+METRO24_TO_J14 = (*range(13), 18)
+H36M17_TO_J14 = (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)
+# The 24 SMPL joints with the 14 rows of J_regressor_extra behind them -> METRO24
+SMPL38_TO_METRO24 = (
+    8, 5, 29, 30, 4, 7, 21, 19, 17, 16, 18, 20, 31, 32, 33, 34, 35, 36, 37, 24, 26, 25, 28, 27,
+)  # fmt: skip
+# MANO's 16 joints and 5 tips (thumb 745, index 317, middle 445, ring 556, pinky 673) by finger -> FreiHAND's order
+MANO21_TO_HAND21 = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
+MANO_TIPS = (
+    745,
+    317,
+    445,
+    556,
+    673,
+)  # thumb, index, middle, ring, pinky; MANO's own layer has 444 for the middle one
+
+
+def index_map(source: str, target: str) -> np.ndarray:
+    """(K target,) int64: where each target joint is in the source set, by its name, -1 where it is not."""
+    return _places(JOINT_SETS[source].names, JOINT_SETS[target].names)
+
+
+def _places(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
+    return np.array([source.index(name) if name in source else -1 for name in target])
+
+
+def to_set(joints: np.ndarray, source: str, target: str) -> np.ndarray:
+    """(K source, C) with a confidence in the last column -> (K target, C); what the source lacks is 0 throughout."""
+    places = index_map(source, target)
+    return np.where((places >= 0)[:, None], joints[places], 0).astype(joints.dtype)

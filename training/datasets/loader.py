@@ -1,0 +1,104 @@
+"""Records through a preparer into batches, by worker processes, with exact resume inside an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from backend.errors import BadInput
+from training.datasets.base import BaseSet
+from training.datasets.mixture import RandomMix
+from training.datasets.record import Record
+from training.datasets.sampler import Draw, GlobalBatches, Progress
+
+Preparer = Callable[[Record, np.random.Generator | None], dict[str, np.ndarray]]
+
+
+class Damage(NamedTuple):
+    """A BadInput on its way out of a worker."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class PreparedSet(Dataset):
+    """Network inputs by row.  Randomness is of (seed, epoch, row): workers and interruptions change nothing.
+
+    augment False: the preparer gets no generator.
+    """
+
+    def __init__(self, records: BaseSet, prepare: Preparer, seed: int = 0, augment: bool = True) -> None:
+        self.records, self.prepare, self.seed, self.augment = records, prepare, seed, augment
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, np.ndarray] | Damage:
+        """What a person can act on is returned, not raised: torch would make a RuntimeError full of traces of it."""
+        epoch, index = draw if isinstance(draw, tuple) else (0, draw)
+        rng = np.random.default_rng([self.seed, epoch, index])
+        try:
+            records = self.records
+            record = records.draw(index, rng) if isinstance(records, RandomMix) else records[index]
+            return self.prepare(record, rng if self.augment else None)
+        except BadInput as error:
+            return Damage(error.code, error.message, error.hint)
+
+
+def _collate(items: list[Any]) -> Any:
+    return next((item for item in items if isinstance(item, Damage)), None) or default_collate(items)
+
+
+def _start_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)  # each worker is one core's
+
+
+class _Feed:
+    """The batch sampler that torch sees; the loader says where it starts."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def __len__(self) -> int:
+        return len(self.progress.batches)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return self.progress.stream()
+
+
+class ResumableLoader(DataLoader):
+    """A DataLoader that Lightning can save and restore in the middle of an epoch.
+
+    Each `iter` is the next epoch, or the rest of the one that `load_state_dict` came into.  `len` is that of a whole
+    epoch.
+    """
+
+    def __init__(
+        self, data: PreparedSet, batches: GlobalBatches, workers: int = 0, pin_memory: bool = False
+    ) -> None:
+        self.progress = Progress(batches)
+        super().__init__(
+            data, batch_sampler=cast(Any, _Feed(self.progress)), num_workers=workers, collate_fn=_collate,
+            pin_memory=pin_memory, persistent_workers=workers > 0, worker_init_fn=_start_worker if workers else None,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        self.progress.begin()  # here and not in the feed, which torch starts more often than once an epoch
+        for batch in super().__iter__():
+            if isinstance(batch, Damage):
+                raise BadInput(*batch)
+            self.progress.done += 1  # batches handed over, not those that workers have ahead
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.progress.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.progress.load_state_dict(state)

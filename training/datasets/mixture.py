@@ -1,0 +1,102 @@
+"""Several sets as one, as the originals draw them.  METRO's composites are files of their own: see `tsv`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backend.errors import BadInput
+from training.datasets.base import BaseSet
+from training.datasets.record import Record
+
+
+class _Several(BaseSet):
+    def __init__(self, sets: Sequence[BaseSet]) -> None:
+        if not sets or any(not len(s) for s in sets):
+            empty = [s.name for s in sets if not len(s)]
+            raise BadInput(
+                "empty_mixture", f"A mixture needs sets that have rows; without: {empty or 'all'}."
+            )
+        self.sets = list(sets)
+        self.name = " + ".join(s.name for s in sets)
+
+    def check(self, most: int | None = None) -> list[str]:
+        """Problems of each set; `most` rows of each."""
+        return [problem for data in self.sets for problem in data.check(most)]
+
+    def problems(self) -> Iterator[str]:
+        for data in self.sets:
+            yield from data.problems()
+
+
+class Concatenation(_Several):
+    """One set behind the other."""
+
+    def __init__(self, sets: Sequence[BaseSet]) -> None:
+        super().__init__(sets)
+        self._ends = np.cumsum([len(s) for s in sets])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def place(self, row: int) -> tuple[int, int]:
+        """-> set, row in it."""
+        which = int(np.searchsorted(self._ends, row, side="right"))
+        return which, row - (int(self._ends[which - 1]) if which else 0)
+
+    def read(self, row: int) -> Record:
+        which, inner = self.place(row)
+        return self.sets[which].read(inner)
+
+    def subject(self, row: int) -> str:
+        which, inner = self.place(row)
+        return self.sets[which].subject(inner)
+
+    def source(self, row: int) -> tuple[str | Path, object]:
+        which, inner = self.place(row)
+        return self.sets[which].source(inner)
+
+
+class RandomMix(_Several):
+    """Pose2Mesh's mix (pose2mesh/SPEC §7): n times the longest set long; each item picks its set at random.
+
+    Item i picks a set uniformly (or by `weights`), and its row i modulo the longest set's length modulo its own; what
+    of that length is not a whole multiple of the picked set's picks a row at random instead.
+    """
+
+    def __init__(self, sets: Sequence[BaseSet], weights: Sequence[float] | None = None) -> None:
+        super().__init__(sets)
+        self.longest = max(len(s) for s in sets)
+        if weights is not None and (len(weights) != len(sets) or min(weights) < 0 or sum(weights) <= 0):
+            raise BadInput("bad_weights", f"{len(sets)} sets cannot be drawn by the weights {list(weights)}.")
+        self.weights = None if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
+
+    def __len__(self) -> int:
+        return self.longest * len(self.sets)
+
+    def place(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
+        """-> set, row in it; draws from rng."""
+        if self.weights is None:
+            which = int(rng.integers(len(self.sets)))
+        else:
+            which = int(rng.choice(len(self.sets), p=self.weights))
+        own, row = len(self.sets[which]), index % self.longest
+        if row >= own * (self.longest // own):
+            return which, int(rng.integers(own))
+        return which, row % own
+
+    def draw(self, index: int, rng: np.random.Generator) -> Record:
+        """The item of this index in the epoch that rng is of."""
+        which, row = self.place(index, rng)
+        return self.sets[which][row]
+
+    def read(self, row: int) -> Record:
+        """Without a generator: always the same draw, for looking at a mix."""
+        return self.draw(row, np.random.default_rng([0, row]))
+
+
+def pose2mesh_batch(batch: int, sets: int) -> int:
+    """Rows per batch of a mix: the largest multiple of the number of sets (64 of three sets: 63)."""
+    return batch // sets * sets

@@ -1,0 +1,116 @@
+"""The order of training: a function of seed and epoch alone, the same for any number of processes.
+
+A *global batch* is what all processes see in one step.  Process r of w takes the r-th part of it, so two processes with
+batch b walk through the same global batches as one with 2 b, and a run may go on with another number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backend.errors import BadInput
+
+
+class Draw(NamedTuple):
+    """What a loader worker is asked for: the row, and the epoch that its randomness is of."""
+
+    epoch: int
+    index: int
+
+
+class GlobalBatches:
+    """Batches of one process.  length: rows; batch: rows per process and step.
+
+    drop_last: leave out rows that do not fill a global batch (they differ from epoch to epoch when shuffled).  Else the
+    last one is smaller; `pad` then repeats the first rows, as DistributedSampler does, until every process has equally
+    many, and without it (evaluation: every row once) the last processes may have fewer or none.
+    """
+
+    def __init__(
+        self, length: int, batch: int, rank: int = 0, world: int = 1, seed: int = 0, shuffle: bool = True,
+        drop_last: bool = True, pad: bool = True,
+    ) -> None:  # fmt: skip
+        self.length, self.batch, self.rank, self.world, self.seed = length, batch, rank, world, seed
+        self.shuffle, self.drop_last, self.pad = shuffle, drop_last, pad
+        if not 0 <= rank < world or batch < 1:
+            raise ValueError(f"rank {rank} of {world}, batch {batch}")
+        if not len(self) and (drop_last or not length):
+            raise BadInput(
+                "too_few_rows",
+                f"The set has {length} rows, fewer than one batch of {batch} x {world} processes.",
+                "Use a smaller batch, or a larger subset.",
+            )
+
+    @property
+    def global_batch(self) -> int:
+        return self.batch * self.world
+
+    def __len__(self) -> int:
+        """Batches of this process in an epoch."""
+        whole, rest = divmod(self.length, self.global_batch)
+        if self.drop_last or not rest:
+            return whole
+        return whole + int(self.pad or len(self._share(np.arange(rest))) > 0)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(length,) rows in the order of that epoch; the same in every process."""
+        if not self.shuffle:
+            return np.arange(self.length)
+        # RandomState's streams are frozen for good; a Generator's may change with numpy
+        bits = np.random.MT19937(np.random.SeedSequence([self.seed, epoch]))
+        return np.random.RandomState(bits).permutation(self.length)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[list[Draw]]:
+        """Batches of this process from the start-th on."""
+        order = self.order(epoch)
+        for number in range(start, len(self)):
+            rows = order[number * self.global_batch : (number + 1) * self.global_batch]
+            if len(rows) < self.global_batch and self.pad and len(rows) % self.world:
+                rows = np.concatenate([rows, np.resize(order, self.world - len(rows) % self.world)])
+            yield [Draw(epoch, int(row)) for row in self._share(rows)]
+
+    def _share(self, rows: np.ndarray) -> np.ndarray:
+        """This process's part of a global batch."""
+        return np.array_split(rows, self.world)[self.rank]
+
+
+class Progress:
+    """Where a run is in its epochs: what a checkpoint keeps.  `done` batches of `epoch` have been trained on."""
+
+    def __init__(self, batches: GlobalBatches) -> None:
+        self.batches, self.epoch, self.done = batches, 0, 0
+        self._fresh = True  # the epoch has not been started, or is to be gone on with
+
+    def begin(self) -> None:
+        """Turn to the epoch that comes next: the rest of a resumed one, else a new one."""
+        if not self._fresh or self.done >= len(self.batches):
+            self.epoch, self.done = self.epoch + 1, 0
+        self._fresh = False
+
+    def stream(self) -> Iterator[list[Draw]]:
+        """Batches of this epoch that are not done yet."""
+        return self.batches.batches(self.epoch, self.done)
+
+    def state_dict(self) -> dict[str, Any]:
+        b = self.batches
+        return {
+            "epoch": self.epoch, "done": self.done, "seed": b.seed, "length": b.length, "global_batch": b.global_batch,
+            "shuffle": b.shuffle, "drop_last": b.drop_last,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where that state was.  Raises BadInput where data, seed or global batch are others."""
+        own = self.state_dict()
+        other = [k for k in own if k not in ("epoch", "done") and state.get(k) != own[k]]
+        if other:
+            raise BadInput(
+                "other_run",
+                "The checkpoint was made with "
+                + ", ".join(f"{k} {state.get(k)} (now {own[k]})" for k in other)
+                + ": it cannot go on in the middle of an epoch.",
+                "Resume with the same data, seed and batch x processes, or start a new run from its weights.",
+            )
+        self.epoch, self.done, self._fresh = int(state["epoch"]), int(state["done"]), True

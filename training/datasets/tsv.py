@@ -1,0 +1,386 @@
+"""METRO's TSV container: what FastMETRO, SMPLer and our DeFormer train on.
+
+    X.yaml           img, hw, label, linelist: paths relative to it; `composite: true`: lists of TSVs
+    X.img.tsv        key TAB ... TAB base64 JPEG (the last column)
+    X.hw.tsv         key TAB [{"height": h, "width": w}], or `h w`
+    X.label.tsv      key TAB a JSON list of one dict
+    X.linelist.tsv   one row per line; composite: source TAB row
+    X.lineidx        byte offset of each row of the TSV beside it
+
+Label: center [x, y] px, scale = box / 200 px, 2d_joints (24, 3) px and visibility, 3d_joints (24, 4) m and confidence,
+pose (72) axis-angle into the camera frame, betas (10), has_2d_joints, has_3d_joints, has_smpl, gender in some.
+Hands: 21 joints, pose (48).  (fastmetro/SPEC §12, stack/REPORT §6.)
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from training.datasets.base import BaseSet
+from training.datasets.faults import DOWNLOAD, bad_file, bad_row, field, numbers, require
+from training.datasets.images import decode
+from training.datasets.record import Record
+
+# Rows with a fit in METRO's Human3.6M training labels, those within 50 mm of the mocap joints (stack/REPORT §6)
+H36M_FITS = 305_476
+_REINDEX = "Write it anew: training.datasets.tsv.write_lineidx(path)."
+
+
+def lineidx_of(tsv: Path) -> Path:
+    return tsv.with_suffix(".lineidx")
+
+
+def write_lineidx(tsv: Path) -> Path:
+    """Byte offset of every row -> the file beside it."""
+    offsets, place = [], 0
+    with tsv.open("rb") as file:
+        for line in file:
+            offsets.append(place)
+            place += len(line)
+    lineidx_of(tsv).write_text("".join(f"{offset}\n" for offset in offsets), "ascii")
+    return lineidx_of(tsv)
+
+
+class TsvFile:
+    """Rows of a TSV by number.  Opened where it is first read, so each loader worker has its own handle."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = require(path)
+        index = require(lineidx_of(path), f"Every TSV needs one. {_REINDEX}")
+        try:
+            self.offsets = np.array(index.read_bytes().split(), np.int64)
+        except ValueError:
+            raise bad_file(index, "holds something else than one byte offset per line", _REINDEX) from None
+        self.size = path.stat().st_size
+        if len(self.offsets) and (self.offsets[-1] >= self.size or (np.diff(self.offsets) <= 0).any()):
+            raise bad_file(
+                path,
+                f"is cut off or does not belong to {index.name}: its last row would start at byte "
+                f"{self.offsets.max():,} of {self.size:,}",
+                f"{DOWNLOAD} If the TSV is whole: {_REINDEX}",
+            )
+        self._handle: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handle": None}
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None and handle[0] == os.getpid():
+            os.close(handle[1])
+
+    def row(self, row: int) -> list[bytes]:
+        """Columns of a row.  Raises BadInput where the row is not whole."""
+        if not 0 <= row < len(self.offsets):
+            raise bad_row(self.path, row, f"there is no such row, the file has {len(self.offsets):,}")
+        start = int(self.offsets[row])
+        end = int(self.offsets[row + 1]) if row + 1 < len(self.offsets) else self.size
+        data = self._read(start, end - start)
+        line = data.removesuffix(b"\n").removesuffix(b"\r")
+        if (
+            len(data) != end - start
+            or not line
+            or b"\n" in line
+            or (end < self.size and not data.endswith(b"\n"))
+        ):
+            raise bad_row(
+                self.path, row, "what lies between the offsets of its .lineidx is not one row", _REINDEX
+            )
+        return line.split(b"\t")
+
+    def _read(self, start: int, count: int) -> bytes:
+        if self._handle is None or self._handle[0] != os.getpid():
+            self._handle = (os.getpid(), os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        if hasattr(os, "pread"):
+            return os.pread(self._handle[1], count, start)
+        os.lseek(self._handle[1], start, os.SEEK_SET)
+        return os.read(self._handle[1], count)
+
+    def problems(self) -> Iterator[str]:
+        """Whether the offsets are those of the rows: all of them, in one pass over up to 64 MiB."""
+        if not len(self.offsets):
+            yield f"{lineidx_of(self.path)} is empty."
+            return
+        if self.offsets[0] != 0:
+            yield f"{lineidx_of(self.path)} starts at byte {self.offsets[0]:,}, expected 0. {_REINDEX}"
+        with self.path.open("rb") as file:
+            head = file.read(1 << 26)
+            file.seek(-1, os.SEEK_END)
+            whole = file.read(1) == b"\n"
+        starts = np.flatnonzero(np.frombuffer(head, np.uint8) == 10) + 1
+        starts = np.concatenate([[0], starts[starts < self.size]])
+        listed = self.offsets[self.offsets <= len(head)] if len(head) < self.size else self.offsets
+        starts = starts[: len(listed)] if len(head) < self.size else starts
+        if len(starts) != len(listed) or (starts != listed).any():
+            same = min(len(starts), len(listed))
+            row = (
+                int(np.argmax(starts[:same] != listed[:same]))
+                if (starts[:same] != listed[:same]).any()
+                else same
+            )
+            yield f"{lineidx_of(self.path)}, row {row}: not the offset of a row of {self.path.name}. {_REINDEX}"
+        if not whole:
+            yield f"note: {self.path} does not end with a line feed; its last row may be cut off."
+
+
+@dataclass(frozen=True)
+class TsvImage:
+    """The picture in the last column of a row."""
+
+    file: TsvFile
+    row: int
+    key: str
+
+    def read(self) -> np.ndarray:
+        """uint8 RGB (H, W, 3)."""
+        columns = self.file.row(self.row)
+        if _text(columns[0]) != self.key:
+            raise _other_key(self.file.path, self.row, _text(columns[0]), self.key)
+        try:
+            data = base64.b64decode(columns[-1], validate=False)
+        except (binascii.Error, ValueError):
+            raise bad_row(self.file.path, self.row, "the picture is no base64") from None
+        return decode(data, self.file.path, self.row)
+
+
+def _other_key(path: Path, row: int, found: str, wanted: str):
+    return bad_row(path, row, f"it is of {found!r}, but the label of the same row is of {wanted!r}")
+
+
+def _text(data: bytes) -> str:
+    """Keys and labels are UTF-8; old packs have single Latin-1 names."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+@dataclass
+class _Source:
+    """One TSV triple of a (composite) set."""
+
+    label: TsvFile
+    img: TsvFile | None
+    hw: TsvFile | None
+    dataset: str
+
+
+class TsvSet(BaseSet):
+    """A plain or composite yaml of METRO's.
+
+    name: for lists; the yaml's folder and stem by default.  hand: 21 joints instead of 24.  body: for `check`.
+    upstream_quirks: keep 2D joints also where `has_2d_joints` is 0, as the originals' 2D loss does.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        body: str | None = None,
+        upstream_quirks: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.name = name or f"{self.path.parent.name}/{self.path.stem}"
+        self.body, self.quirks = body, upstream_quirks
+        if self.path.parent.name == "human3.6m" and self.path.stem.startswith("train"):
+            self.official_fits = H36M_FITS
+        config = _yaml(self.path)
+        self.composite = bool(config.get("composite", False))
+        files = {
+            key: self._files(config[key]) for key in ("label", "img", "hw") if config.get(key) is not None
+        }
+        if "label" not in files:
+            raise bad_file(
+                self.path, "names no `label` file", "METRO's yaml has img, hw, label and linelist."
+            )
+        counts = {key: len(value) for key, value in files.items()}
+        if len(set(counts.values())) != 1:
+            raise bad_file(self.path, f"names different numbers of files: {counts}")
+        self.sources = [
+            _Source(
+                TsvFile(label),
+                TsvFile(files["img"][k]) if "img" in files else None,
+                TsvFile(files["hw"][k]) if "hw" in files else None,
+                label.parent.name,
+            )
+            for k, label in enumerate(files["label"])
+        ]
+        self.rows = self._linelist(config.get("linelist"))
+
+    def _files(self, value: Any) -> list[Path]:
+        """A file name, a list of them, or (composite) a file that lists them."""
+        folder = self.path.parent
+        if self.composite and isinstance(value, str):
+            value = require(folder / value).read_text("utf-8").split()
+        return [folder / name for name in ([value] if isinstance(value, str) else value)]
+
+    def _linelist(self, value: str | None) -> np.ndarray:
+        """(N, 2) int64: source, row."""
+        if value is None:
+            counts = [len(source.label) for source in self.sources]
+            return np.concatenate([np.stack([np.full(n, k), np.arange(n)], 1) for k, n in enumerate(counts)])
+        path = require(self.path.parent / value)
+        columns = 2 if self.composite else 1
+        try:
+            rows = np.array(path.read_bytes().split(), np.int64).reshape(-1, columns)
+        except ValueError:
+            raise bad_file(path, f"does not hold {columns} whole numbers per line") from None
+        if columns == 1:
+            rows = np.concatenate([np.zeros_like(rows), rows], 1)
+        if len(rows):
+            source_ok = (rows[:, 0] >= 0) & (rows[:, 0] < len(self.sources))
+            limits = np.array([len(s.label) for s in self.sources])[np.where(source_ok, rows[:, 0], 0)]
+            bad = np.flatnonzero(~(source_ok & (rows[:, 1] >= 0) & (rows[:, 1] < limits)))
+            if len(bad):
+                what = f"asks for row {rows[bad[0], 1]} of source {rows[bad[0], 0]}, which is not there"
+                raise bad_row(path, int(bad[0]), what)
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def source(self, row: int) -> tuple[Path, int]:
+        which, line = (int(n) for n in self.rows[row])
+        return self.sources[which].label.path, line
+
+    def subject(self, row: int) -> str:
+        which, line = (int(n) for n in self.rows[row])
+        return subject_of(_text(self.sources[which].label.row(line)[0]))
+
+    def read(self, row: int) -> Record:
+        which, line = (int(n) for n in self.rows[row])
+        source = self.sources[which]
+        path = source.label.path
+        columns = source.label.row(line)
+        if len(columns) < 2:
+            raise bad_row(path, line, f"has {len(columns)} column(s), expected key and label")
+        key = _text(columns[0])
+        label = _label(columns[1], path, line)
+        pose, betas = self._fit(label, path, line)
+        joints2d, joints3d = self._joints(label, path, line)
+        count = next((len(j) for j in (joints2d, joints3d) if j is not None), 21 if _is_hand(pose) else 24)
+        return Record(
+            key=f"{path.name}_{key}" if self.composite else key,
+            dataset=source.dataset,
+            joint_set="hand21" if count == 21 else "metro24",
+            image=None if source.img is None else TsvImage(source.img, line, key),
+            image_size=None if source.hw is None else _size(source.hw, line, key),
+            center=numbers(label, "center", (2,), path, line, np.float64),
+            side=200.0 * float(numbers(label, "scale", (), path, line, np.float64)),
+            joints2d=joints2d,
+            joints3d=joints3d,
+            pose=pose,
+            betas=betas,
+            gender=_gender(label.get("gender")),
+            subject=subject_of(key),
+        )
+
+    def _fit(self, label: dict, path: Path, line: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        if not _flag(label, "has_smpl", path, line):
+            return None, None
+        pose = numbers(label, "pose", (-1,), path, line)
+        if len(pose) not in (72, 48):
+            raise bad_row(path, line, f"'pose' has {len(pose)} numbers, expected 72 (SMPL) or 48 (MANO)")
+        return pose, numbers(label, "betas", (10,), path, line)
+
+    def _joints(self, label: dict, path: Path, line: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        joints2d = joints3d = None
+        if _flag(label, "has_2d_joints", path, line) or (self.quirks and label.get("2d_joints")):
+            joints2d = _points(label, "2d_joints", 3, path, line)
+        if _flag(label, "has_3d_joints", path, line):
+            joints3d = _points(label, "3d_joints", 4, path, line)
+        return joints2d, joints3d
+
+    def problems(self) -> Iterator[str]:
+        for source in self.sources:
+            for file in (source.label, source.hw, source.img):
+                if file is None:
+                    continue
+                yield from file.problems()
+                if len(file) != len(source.label):
+                    yield (
+                        f"{file.path} has {len(file):,} rows, {source.label.path.name} {len(source.label):,}: "
+                        "they are not of one release."
+                    )
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(require(path).read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise bad_file(path, f"is no YAML ({error})") from None
+    if not isinstance(config, dict):
+        raise bad_file(path, "is no YAML table", "METRO's yaml has img, hw, label and linelist.")
+    return config
+
+
+def _label(data: bytes, path: Path, line: int) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise bad_row(path, line, f"the label is no complete JSON ({error})") from None
+    label = content[0] if isinstance(content, list) and content else content
+    if not isinstance(label, dict):
+        raise bad_row(path, line, "the label is no list of one dict")
+    return label
+
+
+def _flag(label: dict, key: str, path: Path, line: int) -> bool:
+    return bool(np.any(field(label, key, path, line)))
+
+
+def _points(label: dict, key: str, columns: int, path: Path, line: int) -> np.ndarray:
+    """(24 or 21, columns) float32; some packs have a leading axis of 1."""
+    value = np.asarray(field(label, key, path, line), dtype=object)
+    found = numbers(label, key, (*([1] if value.ndim == 3 else []), -1, columns), path, line)
+    points = found.reshape(-1, columns)
+    if len(points) not in (24, 21):
+        raise bad_row(path, line, f"{key!r} has {len(points)} joints, expected 24 (body) or 21 (hand)")
+    return points
+
+
+def _is_hand(pose: np.ndarray | None) -> bool:
+    return pose is not None and len(pose) == 48
+
+
+def _size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
+    """-> width, height px."""
+    columns = file.row(line)
+    if _text(columns[0]) != key:
+        raise _other_key(file.path, line, _text(columns[0]), key)
+    try:
+        text = _text(columns[1])
+        if text.lstrip().startswith(("[", "{")):
+            content = json.loads(text)
+            size = content[0] if isinstance(content, list) else content
+            return int(size["width"]), int(size["height"])
+        height, width = (columns[1] if len(columns) == 2 else b" ".join(columns[1:])).split()
+        return int(width), int(height)
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise bad_row(file.path, line, "does not say height and width") from None
+
+
+def _gender(value: Any) -> str:
+    text = value[0] if isinstance(value, list) and value else value
+    return {"m": "male", "f": "female"}.get(str(text or "").lower()[:1], "neutral")
+
+
+def subject_of(key: str) -> str:
+    """Subject or sequence out of a key: `S1_Directions...`, `.../TS1/...`, `imageFiles/SEQUENCE/image_00001.jpg`."""
+    parts = key.replace("\\", "/").split("/")
+    if len(parts) > 1:
+        return parts[-2]
+    return parts[0].split("_")[0]
