@@ -56,7 +56,7 @@ def assert_same(out: Path, whole: Path) -> None:
     assert ours["toy/MPJPE"] == theirs["toy/MPJPE"]
 
 
-# in the first epoch; right after a checkpoint; later, with the rate changed; in the step that ends an epoch; between epochs
+# in the first epoch; right after a checkpoint; with the rate changed; in the last step of an epoch; right after it
 @pytest.mark.parametrize("step", [2, 6, 26, 22, 23])
 def test_killed_anywhere(whole, tmp_path, step):
     assert start(str(tmp_path), "--kill-after", str(step)) == -signal.SIGKILL
