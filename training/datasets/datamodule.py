@@ -51,6 +51,8 @@ class RecordData(lightning.LightningDataModule):
         self.workers, self.seed, self.root = workers, seed, root
         self.drop_last, self.check_rows = drop_last, check_rows
         self.sets: dict[str, list[BaseSet]] = {}
+        self._train: ResumableLoader | None = None
+        self._resumed: dict[str, Any] | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Open the sets of a stage and look at some rows.  Raises BadInput with all that is wrong."""
@@ -71,7 +73,20 @@ class RecordData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         (records,) = self.sets["train"]
-        return self._loader(records, self.batch_size, train=True)
+        self._train = self._loader(records, self.batch_size, train=True)
+        if self._resumed is not None:
+            self._train.load_state_dict(self._resumed)
+            if self.trainer is not None and self.trainer.current_epoch > self._resumed["epoch"]:
+                self._train.progress.turn_to(self.trainer.current_epoch)
+            self._resumed = None
+        return self._train
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in every checkpoint.  Lightning's own copy of it is not given back when an epoch had just ended."""
+        return {} if self._train is None else {"train": self._train.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resumed = state_dict.get("train")
 
     def val_dataloader(self) -> list[DataLoader]:
         return [

@@ -90,6 +90,10 @@ class Progress:
             self.epoch, self.done = self.epoch + 1, 0
         self._fresh = False
 
+    def turn_to(self, epoch: int) -> None:
+        """Make that epoch the next one, from its start: the trainer has closed the one before early."""
+        self.epoch, self.done, self._fresh = epoch, 0, True
+
     def stream(self) -> Iterator[list[Draw]]:
         """Batches of this epoch that are not done yet."""
         return self.batches.batches(self.epoch, self.done)

@@ -9,6 +9,7 @@ from loader_parts import Numbers, prepare
 from backend.errors import BadInput
 from training.datasets import tiny
 from training.datasets.datamodule import RecordData
+from training.datasets.tsv import write_lineidx
 
 
 class _Model(lightning.LightningModule):
@@ -41,21 +42,47 @@ def _data(**options):
     return RecordData(prepare, Numbers(22), Numbers(5), batch_size=4, seed=6, **options)
 
 
+class _Save(lightning.Callback):
+    """Checkpoints in mid-epoch, after the last batch, and behind the validation."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step in (1, 6, 8, 17):
+            trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+    def on_validation_end(self, trainer, _):
+        if trainer.global_step == 12:
+            trainer.save_checkpoint(self.folder / "12.ckpt")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_stopped_in_mid_epoch_goes_on_exactly(tmp_path, workers):
+def test_a_run_goes_on_exactly_from_any_checkpoint(tmp_path, workers):
     whole = _Model()
+    _trainer(tmp_path, max_epochs=3, enable_checkpointing=False, callbacks=[_Save(tmp_path)]).fit(
+        whole, _data()
+    )
+    assert len(set(whole.seen)) == 18 and whole.validated == [0, 1, 2, 3, 4] * 3
+    for step in (1, 6, 8, 12, 17) if workers == 0 else (8,):
+        model = _Model()
+        trainer = _trainer(tmp_path, max_epochs=3, enable_checkpointing=False)
+        trainer.fit(model, _data(workers=workers), ckpt_path=tmp_path / f"{step}.ckpt", weights_only=True)
+        assert model.seen == whole.seen[step:]
+        for a, b in zip(whole.parameters(), model.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_a_run_stopped_by_its_number_of_steps_starts_the_next_epoch(tmp_path):
+    """Lightning counts the epoch as over then; so do the data."""
+    whole, first, second = _Model(), _Model(), _Model()
     _trainer(tmp_path, max_epochs=3, enable_checkpointing=False).fit(whole, _data())
-    assert len(whole.seen) == 18 and whole.validated == [0, 1, 2, 3, 4] * 3
-    first = _Model()
     trainer = _trainer(tmp_path, max_steps=8, enable_checkpointing=False)
-    trainer.fit(first, _data(workers=workers))
+    trainer.fit(first, _data())
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
-    second = _Model()
     trainer = _trainer(tmp_path, max_epochs=3, enable_checkpointing=False)
-    trainer.fit(second, _data(workers=workers), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
-    assert first.seen + second.seen == whole.seen
-    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
-        assert torch.equal(a, b)
+    trainer.fit(second, _data(), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+    assert first.seen == whole.seen[:8] and second.seen == whole.seen[12:]
 
 
 def test_sets_come_from_tables_and_are_looked_at_before_the_first_step(tmp_path):
@@ -73,7 +100,6 @@ def test_sets_come_from_tables_and_are_looked_at_before_the_first_step(tmp_path)
         .replace(b'"has_smpl": 1', b'"has_smpl": 9')
         .replace(b'"betas": [', b'"betas": [NaN, ', 1)
     )
-    from training.datasets.tsv import write_lineidx
 
     write_lineidx(path)
     with pytest.raises(

@@ -1,0 +1,106 @@
+"""MuCo-3DHP as Pose2Mesh has it: COCO's layout with 3D in the camera frame, and SMPL fits by annotation id.
+
+    data/MuCo-3DHP.json    images: width, height, file_name, f, c
+                           annotations: keypoints_cam (21, 3) mm, keypoints_img (21, 2), bbox
+    data/smpl_param.json   {annotation id: pose (72), shape (10), trans (3) m, camera frame}
+
+Of each picture the person whose root is nearest to the camera; without a fit, or with NaN in it, none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.datasets.columns import Columns, ColumnSet, cached, coco_style, gather, image_of, mild_betas
+from training.datasets.faults import bad_row, field, numbers, read_json
+from training.datasets.geometry import box_of_xywh, fit_error_3d, square, with_column
+from training.datasets.images import ImageFile
+from training.datasets.joint_sets import JOINT_SETS, index_map
+from training.datasets.posed_joints import posed_joints
+from training.datasets.record import Record
+
+_ROOT = JOINT_SETS["muco21"].root
+
+
+class MuCo(ColumnSet):
+    """path: the folder that has `data`.  body: gives fit errors (mm; the limit is 45) and the check of the fits."""
+
+    def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
+        self.path, self.body = Path(path), body
+        files = [self.path / "data" / "MuCo-3DHP.json", self.path / "data" / "smpl_param.json"]
+        columns = cached(cache, files, "muco", lambda: _columns(*files))
+        super().__init__("muco", files[0], columns)
+
+    def read(self, row: int) -> Record:
+        at = {key: column[row] for key, column in self.columns.items()}
+        joints = at["joints3d"] / 1000
+        error = None
+        if self.body is not None:
+            # only the joints that both sets have by name
+            places = index_map("muco21", "h36m17")
+            fitted = posed_joints(self.body).joints("h36m17", at["pose"], at["betas"])
+            error = fit_error_3d(joints[places[places >= 0]], fitted[places >= 0])
+        center, side = square(at["box"])
+        return Record(
+            key=str(at["key"]), dataset="muco", joint_set="muco21",
+            image=ImageFile(self.path / "data" / str(at["picture"])),
+            image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
+            joints2d=with_column(at["joints2d"]), joints3d=with_column(joints), pose=at["pose"], betas=at["betas"],
+            trans=at["trans"], camera=at["camera"], fit_error=error, subject=_subject(str(at["picture"])),
+        )  # fmt: skip
+
+    def subject(self, row: int) -> str:
+        return _subject(str(self.columns["picture"][row]))
+
+
+def _subject(file: str) -> str:
+    return file.rsplit("/", 1)[0] if "/" in file else ""
+
+
+def _columns(file: Path, fit_file: Path) -> Columns:
+    images, annotations = coco_style(file)
+    fits = read_json(fit_file)
+    nearest: dict[Any, tuple[float, dict]] = {}
+    for annotation in annotations:
+        where = field(annotation, "id", file, "?")
+        image_of(annotation, images, file, where)
+        points = field(annotation, "keypoints_cam", file, where)
+        try:
+            depth = float(points[_ROOT][2])
+        except (TypeError, IndexError, ValueError):
+            raise bad_row(file, where, "'keypoints_cam' is not 21 joints of x, y and z") from None
+        if annotation["image_id"] not in nearest or depth < nearest[annotation["image_id"]][0]:
+            nearest[annotation["image_id"]] = (depth, annotation)
+    rows = []
+    for image_id, image in images.items():
+        if image_id not in nearest:
+            continue
+        annotation = nearest[image_id][1]
+        where = annotation["id"]
+        fit = fits.get(str(where))
+        box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+        if fit is None or box is None or _has_nan(fit, fit_file, where):
+            continue
+        camera = [numbers(image, key, (2,), file, f"image {image_id}") for key in ("f", "c")]
+        rows.append({
+            "key": str(where), "picture": field(image, "file_name", file, f"image {image_id}"),
+            "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
+            "joints3d": numbers(annotation, "keypoints_cam", (21, 3), file, where),
+            "joints2d": numbers(annotation, "keypoints_img", (21, 2), file, where),
+            "pose": numbers(fit, "pose", (72,), fit_file, where),
+            "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, where)),
+            "trans": numbers(fit, "trans", (3,), fit_file, where), "camera": np.concatenate(camera),
+        })  # fmt: skip
+    return gather(rows, None, file)
+
+
+def _has_nan(fit: Any, file: Path, where: object) -> bool:
+    """The published fits have some; those are left out, not damage."""
+    try:
+        values = [np.asarray(field(fit, key, file, where), np.float64) for key in ("pose", "shape", "trans")]
+        return any(np.isnan(value).any() for value in values)
+    except (TypeError, ValueError):
+        raise bad_row(file, where, "pose, shape or trans do not hold numbers") from None
