@@ -38,7 +38,9 @@ class EvaluatingModule(LightningModule):
         for k, name in enumerate(self.protocols):
             values: dict[str, Tensor] = self.evaluator(k).compute()
             # what no sample was labelled for is no number, and is not logged
-            known = {f"{name}/{measure}": value.float() for measure, value in values.items() if value.isfinite()}
+            known = {
+                f"{name}/{measure}": value.float() for measure, value in values.items() if value.isfinite()
+            }
             self.log_dict(known)
             self.evaluator(k).reset()
 
@@ -64,5 +66,3 @@ def falling(optimizer: Optimizer, module: LightningModule, step: int, gamma: flo
 def in_float32(values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Losses are measured in millimetres: never in bfloat16."""
     return {name: value.float() if value.is_floating_point() else value for name, value in values.items()}
-
-
