@@ -25,7 +25,10 @@ def golden():
     """family, file stem -> its arrays."""
 
     def read(family: str, stem: str) -> dict[str, np.ndarray]:
-        with np.load(PARITY / "goldens" / family / f"{stem}.npz", allow_pickle=False) as stored:
+        path = PARITY / "goldens" / family / f"{stem}.npz"
+        if not path.is_file():  # one array
+            return {stem: np.load(path.with_suffix(".npy"), allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
 
     return read
