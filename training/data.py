@@ -1,4 +1,4 @@
-"""The data of a run for Lightning: its sets, its mixture, its preparer, and its place inside an epoch."""
+"""The data of a run for Lightning: its sets, its mixture and its preparer."""
 
 from __future__ import annotations
 
@@ -14,37 +14,14 @@ from training.catalog import PREPARERS, check_settings, look_up, takes
 from training.datasets.base import BaseSet
 from training.datasets.catalogue import KINDS, build
 from training.datasets.datamodule import RecordData
-from training.datasets.loader import PreparedSet, Preparer, ResumableLoader
+from training.datasets.loader import PreparedSet, Preparer
 from training.run import Run, SetSpec
 
 
-class TrainingData(RecordData):
-    """`RecordData` of a run, whose checkpoint also knows the place at the end of an epoch.
-
-    Lightning gives a loader its state back only in the middle of an epoch; between epochs it would begin with the
-    order of the first one again.
-    """
-
-    loader: ResumableLoader | None = None
-    _state: dict[str, Any] | None = None
-
-    def train_dataloader(self) -> ResumableLoader:
-        self.loader = super().train_dataloader()
-        if self._state is not None:
-            self.loader.load_state_dict(self._state)
-        return self.loader
-
-    def state_dict(self) -> dict[str, Any]:
-        return {} if self.loader is None else self.loader.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._state = state_dict or None
-
-
-def make_data(run: Run, root: Path, body: BodyModel | None = None, check_rows: int = 8) -> TrainingData:
+def make_data(run: Run, root: Path, body: BodyModel | None = None, check_rows: int = 8) -> RecordData:
     """Sets are opened by `setup`.  Raises BadInput for settings that a preparer does not take."""
     training = run.training
-    return TrainingData(
+    return RecordData(
         make_preparer(run, body, train=True),
         train=training_table(run),
         validation=[table_of(spec, run) for spec in run.data.validate],
@@ -101,7 +78,7 @@ def check_sets(run: Run, root: Path, most: int | None) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def try_first(data: TrainingData, rows: int = 2) -> None:
+def try_first(data: RecordData, rows: int = 2) -> None:
     """Prepare the first rows of every set, so that bad data are found before the first step.
 
     Raises BadInput, row named; `not_a_number` where a prepared value is not finite.
@@ -121,7 +98,7 @@ def try_first(data: TrainingData, rows: int = 2) -> None:
                     )
 
 
-def _sets(data: TrainingData) -> Iterator[PreparedSet]:
+def _sets(data: RecordData) -> Iterator[PreparedSet]:
     train: list[BaseSet] = data.sets.get("train", [])
     yield from (PreparedSet(records, data.prepare, data.seed) for records in train)
     for records in data.sets.get("validation", []):

@@ -28,7 +28,7 @@ def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
     elif spec.kind == "muco":
         names = ["data/MuCo-3DHP.json", "data/smpl_param.json"]
     elif spec.kind == "amass":
-        names = [f"data/*{name}*" for name in options.get("subsets", ["CMU"])]
+        names = [f"*{_any_case(name)}*" for name in options.get("subsets", ["CMU"])]
     elif spec.kind == "pw3d_json":
         names = [f"data/3DPW_latest_{split}.json"]
         if detected:
@@ -40,3 +40,8 @@ def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
         if detected:
             names.append(f"data/hrnet_output_on_{'test' if split == 'eval' else split}set.json")
     return [str(folder / name) for name in names]
+
+
+def _any_case(name: str) -> str:
+    """As a pattern: the folder's own spelling differs (`CMU`, `cmu`)."""
+    return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in name)

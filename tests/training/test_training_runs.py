@@ -8,6 +8,7 @@ from backend.errors import BadInput
 from backend.models.networks import network
 from training.catalog import MODULES, PREPARERS
 from training.data_files import files_of
+from training.evaluation import PROTOCOLS
 from training.run import METRICS, RUNS, load_run, run_names
 
 # The tables of ../shared/parity/*/SPEC.md: FastMETRO §15, SMPLer §11, DeFormer §1, Pose2Mesh §12
@@ -67,7 +68,7 @@ def test_a_run_is_complete(name):
     assert run.module in MODULES
     assert run.data.prepare["kind"] in PREPARERS
     assert all(files_of(spec, run.data.prepare) for spec in run.data.train + run.data.validate)
-    assert all(spec.protocol for spec in run.data.validate)
+    assert all(spec.protocol in PROTOCOLS for spec in run.data.validate)
     assert run.upstream_quirks and run.published.source
     assert run.published.results or run.published.note
     assert run.start.what

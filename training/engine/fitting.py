@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Callback
 
 from backend.errors import BadInput
 from training.build import Built, build_module, start
-from training.data import TrainingData, make_data, try_first
+from training.data import make_data, try_first
+from training.datasets.datamodule import RecordData
 from training.engine.checkpoints import Preempted, latest_checkpoint
 from training.engine.manifest import hashes_of, write_manifest
 from training.engine.pictures import PictureCallback
@@ -90,7 +91,7 @@ def run_module(
 
 
 def facts_of(
-    run: Run, root: Path, data: TrainingData, machines: Machines, built: Built, checkpoint: Path | None
+    run: Run, root: Path, data: RecordData, machines: Machines, built: Built, checkpoint: Path | None
 ) -> dict[str, Any]:
     """What the manifest says beyond the configuration."""
     from training.data_files import files_of

@@ -21,8 +21,8 @@ _FAR = 50.0  # m: so far that perspective is none
 class PictureCallback(Callback):
     """After every epoch: the first samples of the first validation set: mesh over crop, and from the side.
 
-    A module takes part by `pictured(batch) -> (images or None, vertices, camera or None, faces)`: images (N, 3, H, W) as
-    the network takes them, vertices (N, V, 3) m about any root, camera (N, 3) s, tx, ty of the crop, faces (F, 3).
+    A module takes part by `pictured(batch) -> (images or None, vertices, camera or None, faces)`: images (N, 3, H, W)
+    as the network takes them, vertices (N, V, 3) m about any root, camera (N, 3) s, tx, ty of the crop, faces (F, 3).
     """
 
     def __init__(self, folder: Path, most: int = 4, every: int = 1) -> None:

@@ -14,12 +14,13 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from training.data import TrainingData
 from training.datasets.base import BaseSet
+from training.datasets.datamodule import RecordData
 from training.datasets.record import Record
 from training.engine.checkpoints import PREEMPTED, find_checkpoint
 from training.engine.fitting import run_module
 from training.engine.trainer import find_machines
+from training.modules.evaluating import falling
 from training.run import load_run
 
 WIDTH = 6
@@ -70,7 +71,7 @@ class Toy(LightningModule):
 
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.parameters(), 1e-2)
-        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)]
+        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, step=2, gamma=0.5, warmup=3)}
 
 
 class KillAfter(Callback):
@@ -103,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         unused_parameters=False, log_every=1,
     )  # fmt: skip
     run = replace(run, training=training)
-    data = TrainingData(
+    data = RecordData(
         prepare,
         Rows(args.rows),
         Rows(args.rows),
