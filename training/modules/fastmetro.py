@@ -55,7 +55,12 @@ class FastMETROModule(EvaluatingModule):
     ) -> None:
         super().__init__(protocols, upstream_quirks)
         self.model, self.body = model, body
-        self.learning_rate, self.weight_decay, self.step, self.gamma = learning_rate, weight_decay, step, gamma
+        self.learning_rate, self.weight_decay, self.step, self.gamma = (
+            learning_rate,
+            weight_decay,
+            step,
+            gamma,
+        )
         self.mesh_weight = mesh_weight
         self.hand = model.config.part == "hand"
         meshes = _Meshes(model, body, mesh_sampler, upstream_quirks)

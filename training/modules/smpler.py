@@ -91,9 +91,7 @@ def _mean(path: str | None) -> tuple[Tensor, Tensor]:
         with np.load(path, allow_pickle=False) as stored:
             found = [np.asarray(stored[name], np.float32).ravel() for name in ("pose", "shape")]
     except Exception as error:  # a damaged archive fails in any way
-        raise BadInput(
-            "bad_mean_parameters", f"{Path(path).name} cannot be read ({error}).", hint
-        ) from None
+        raise BadInput("bad_mean_parameters", f"{Path(path).name} cannot be read ({error}).", hint) from None
     if [len(values) for values in found] != [144, 10] or not all(np.isfinite(v).all() for v in found):
         raise BadInput(
             "bad_mean_parameters",
