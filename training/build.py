@@ -48,7 +48,12 @@ def build_module(run: Run) -> Built:
         )
     torch.manual_seed(run.seed)
     model = adapter.build(spec, body, adapter.constants(spec, body))
-    settings = dict(run.settings) | {"model": model, "body": body, "upstream_quirks": run.upstream_quirks}
+    settings = dict(run.settings) | {
+        "model": model,
+        "body": body,
+        "protocols": [spec.protocol for spec in run.data.validate],
+        "upstream_quirks": run.upstream_quirks,
+    }
     check_settings(make, settings, file, "settings")
     return Built(make(**settings), body, {})
 
