@@ -56,13 +56,7 @@ class BodyTargets(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> MeshTargets:
         rotations = matrix_from_axis_angle(batch["pose"].unflatten(1, (-1, 3)))
         betas = batch["betas"]
-        vertices = self.body(None, betas, rotations=rotations).vertices
-        for index, gender in enumerate(GENDERS):
-            if gender in self.gendered:
-                chosen = batch["gender"] == index
-                vertices[chosen] = self.gendered[gender](
-                    None, betas[chosen], rotations=rotations[chosen]
-                ).vertices
+        vertices = posed_by_gender(self.body, self.gendered, rotations, batch)
         vertices = vertices - (self.regressor[:1] @ vertices)
         evaluated = list(METRO24_TO_J14)
         return MeshTargets(
@@ -96,9 +90,7 @@ class HandTargets(nn.Module):
         self.body = hand
         self.register_buffer("regressor", regressor.detach().float(), persistent=False)
         self.downs = nn.ModuleList(SparseMatrix(down) for down in downs)
-        mean = torch.zeros(45) if hand.hand_mean is None else torch.as_tensor(hand.hand_mean).float()
-        # MANO's finger poses are written relative to a half-closed hand
-        self.register_buffer("mean", torch.cat([torch.zeros(3), mean.flatten()]), persistent=False)
+        self.register_buffer("mean", hand_mean_of(hand), persistent=False)
 
     @torch.no_grad()
     def forward(self, batch: Mapping[str, Tensor]) -> MeshTargets:
@@ -131,3 +123,50 @@ def meshes_of(vertices: Tensor, downs: nn.ModuleList) -> dict[int, Tensor]:
         vertices = down(vertices.transpose(0, 1)).transpose(0, 1)
         meshes[vertices.shape[1]] = vertices
     return meshes
+
+
+class Pose2MeshTargets(nn.Module):
+    """Batches of `training.preprocessing.pose2mesh_style` -> the true mesh and the joints to be regressed from it."""
+
+    regressor: Tensor
+    mean: Tensor
+
+    def __init__(
+        self, body: BodyModel, regressor: Tensor, gendered: Mapping[str, BodyModel] | None = None
+    ) -> None:
+        """regressor (K, V): the target joint set's."""
+        super().__init__()
+        self.body = body
+        self.gendered = nn.ModuleDict(dict(gendered or {}))
+        self.register_buffer("regressor", regressor.detach().float(), persistent=False)
+        self.register_buffer("mean", hand_mean_of(body), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """-> vertices (N, V, 3) m about the target's root, joints (N, K, 3) mm."""
+        rotations = matrix_from_axis_angle((batch["pose"] + self.mean).unflatten(1, (-1, 3)))
+        vertices = posed_by_gender(self.body, self.gendered, rotations, batch)
+        vertices = vertices + batch["trans"][:, None]
+        regressed = 1000 * (self.regressor @ vertices)
+        given = batch["joints_given"].bool()[:, None, None]
+        return vertices, torch.where(given, batch["joints"], regressed)
+
+
+def hand_mean_of(body: BodyModel) -> Tensor:
+    """(3 J,) what is added to a file's pose: MANO's finger poses are written relative to a half-closed hand."""
+    if body.hand_mean is None:
+        return torch.zeros(3 * len(body.parents))
+    return torch.cat([torch.zeros(3), torch.as_tensor(body.hand_mean).float().flatten()])
+
+
+def posed_by_gender(
+    body: BodyModel, gendered: nn.ModuleDict, rotations: Tensor, batch: Mapping[str, Tensor]
+) -> Tensor:
+    """-> vertices (N, V, 3), each sample of the body of its gender where there is one."""
+    vertices = body(None, batch["betas"], rotations=rotations).vertices
+    for index, gender in enumerate(GENDERS):
+        if gender in gendered:
+            chosen = batch["gender"] == index
+            posed = gendered[gender](None, batch["betas"][chosen], rotations=rotations[chosen])
+            vertices[chosen] = posed.vertices
+    return vertices
