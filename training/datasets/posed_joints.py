@@ -118,7 +118,9 @@ class PosedJoints:
         if name in _MEANS:
             source, name = _MEANS[name]
             return source, JOINT_SETS[source].names.index(name)
-        source = next(s for s in _BODY_SOURCES if name in JOINT_SETS[s].names)
+        source = next((s for s in _BODY_SOURCES if name in JOINT_SETS[s].names), "")
+        if not source:
+            raise BadInput("no_regressor", f"The body {self.name!r} has no joint {name!r}.")
         return source, JOINT_SETS[source].names.index(name)
 
     def _regressed(self, name: str, state: tuple[np.ndarray, ...]) -> np.ndarray:
