@@ -22,7 +22,7 @@ from training.datasets import tiny
 from training.datasets.catalogue import build
 from training.engine.export import export_weights
 from training.engine.trainer import find_machines, make_trainer
-from training.requirements import data_root, missing_data
+from training.requirements import FILES, data_root, missing_data
 from training.run import Run, SetSpec
 
 STEPS = 2
@@ -106,17 +106,23 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     hand = run.network.startswith("fastmetro-hand") or run.network.endswith("-mano")
     on_cpu = machines.accelerator == "cpu"
     batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
-    precision = "32" if on_cpu else run.training.precision  # most CPUs only imitate bfloat16, a hundred times slower
+    precision = (
+        "32" if on_cpu else run.training.precision
+    )  # most CPUs only imitate bfloat16, a hundred times slower
     small = replace(
         run,
         body=OPEN_BODIES["hand" if hand else "body"],
+        settings={name: value for name, value in run.settings.items() if name not in FILES},
         data=replace(
             run.data,
             train=generated(run.data.train, folder / "train", hand, max(_ROWS, batch)),
             validate=generated(run.data.validate, folder / "validate", hand, max(_ROWS, batch)),
+            prepare={name: value for name, value in run.data.prepare.items() if name != "bodies"},
             workers=0,
         ),
-        training=replace(run.training, batch=batch, devices=machines.world, epochs=1, log_every=1, precision=precision),
+        training=replace(
+            run.training, batch=batch, devices=machines.world, epochs=1, log_every=1, precision=precision
+        ),
     )
     built = build_module(small)
     data = make_data(small, folder, built.body)
@@ -161,7 +167,13 @@ def generated(specs: Sequence[SetSpec], folder: Path, hand: bool, rows: int) -> 
     for k, spec in enumerate(specs):
         kind = spec.kind
         if kind == "tsv":
-            kind = "tsv_hand" if hand else "tsv_mix" if len(specs) == 1 and "Tax-" in str(spec.options) else "tsv"
+            kind = (
+                "tsv_hand"
+                if hand
+                else "tsv_mix"
+                if len(specs) == 1 and "Tax-" in str(spec.options)
+                else "tsv"
+            )
         written = tiny.write(kind, folder / str(k), rows, seed=k)
         options = written | {name: value for name, value in spec.options.items() if name != "path"}
         options.pop("kind")
