@@ -49,14 +49,15 @@ class DryRun:
     def __str__(self) -> str:
         training = self.run.training
         step = self.seconds * training.batch / self.batch
-        numbers = ", ".join(f"{name} {value:.0f} mm" for name, value in self.metrics.items()) or "no metrics"
+        metrics = ", ".join(self.metrics) or "none"
+        clock = "of processor time " if self.device == "cpu" else ""
         losses = " -> ".join(f"{value:.4g}" for value in self.losses)
         return "\n".join(
             [
                 f"{self.run.name}: {STEPS} steps on generated files, {self.network} on {self.run.body}",
-                f"  {self.parameters / 1e6:.1f} M parameters; loss {losses}; untrained: {numbers}",
-                f"  measured on {self.device}: {self.seconds:.2f} s/step at batch {self.batch}, so about "
-                f"{step:.2f} s at the run's {training.batch}; loader {self.loading * 1e3:.0f} ms per sample",
+                f"  {self.parameters / 1e6:.1f} M parameters; loss {losses}; metrics computed: {metrics}",
+                f"  measured on {self.device}: {self.seconds:.2f} s {clock}per step at batch {self.batch}, so about "
+                f"{step:.2f} s at the run's {training.batch}; loader {self.loading * 1e3:.0f} ms a sample",
                 f"  {self._whole(step)}",
                 f"  weights written as a finished run would: {self.weights}",
                 "  not tried: the start weights, and your data (python -m training check-data)",
@@ -79,21 +80,22 @@ class DryRun:
 
 
 class _Watch(Callback):
-    """Times steps, and keeps the losses."""
+    """Times steps, and keeps the losses.  On the CPU by processor time: it may have other work, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_cpu: bool) -> None:
+        self.clock = time.process_time if on_cpu else time.perf_counter
         self.seconds: list[float] = []
         self.losses: list[float] = []
         self._began = 0.0
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        self._began = time.perf_counter()
+        self._began = self.clock()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         self.losses.append(float(outputs["loss"]))  # waits for the device
-        self.seconds.append(time.perf_counter() - self._began)
+        self.seconds.append(self.clock() - self._began)
 
 
 def dry_run(run: Run, out: Path | None = None) -> DryRun:
@@ -128,12 +130,12 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     data = make_data(small, folder, built.body)
     data.setup("fit")
     try_first(data)
-    began = time.perf_counter()
+    watch = _Watch(on_cpu)
+    began = watch.clock()
     records = data.sets["train"][0]
     for index in range(_ROWS):
         data.prepare(records[index], None)
-    loading = (time.perf_counter() - began) / _ROWS
-    watch = _Watch()
+    loading = (watch.clock() - began) / _ROWS
     trainer = make_trainer(
         small, folder, machines, callbacks=[watch], max_steps=STEPS, quiet=True, limit_validation=1
     )
