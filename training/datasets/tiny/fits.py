@@ -33,7 +33,8 @@ def write_eft(folder: Path, count: int, seed: int) -> dict[str, Any]:
             "bbox_center": center.tolist(), "gt_keypoint_2d": keypoints.tolist(), "imageName": name,
             "annotId": 77 + person.index, "joint_validity_openpose18": [True] * 18, "smpltype": "smpl",
         })  # fmt: skip
-        save(folder / "train2014" / name, person.jpeg())
+        weak = EFT_CAMERA * side / 2 + [0, *center]
+        save(folder / "train2014" / name, person.jpeg(weak_camera=weak))
     (folder / "COCO2014-All-ver01.json").write_text(json.dumps({"ver": 0.1, "data": rows}))
     return {
         "kind": "eft", "path": str(folder / "COCO2014-All-ver01.json"), "images": str(folder / "train2014"),
