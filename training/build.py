@@ -13,9 +13,9 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapters import adapter_of
 from backend.models.networks import network
-from training.catalog import MODULES, check_settings, look_up
+from training.catalog import MODULES, check_settings, look_up, takes
 from training.engine.start_weights import load_backbone, load_network
-from training.requirements import weights_of
+from training.requirements import FILES, weights_of
 from training.run import Run
 
 
@@ -28,8 +28,8 @@ class Built:
     started: dict[str, str]
 
 
-def build_module(run: Run) -> Built:
-    """Initial weights, drawn from the run's seed.
+def build_module(run: Run, root: Path | None = None) -> Built:
+    """Initial weights, drawn from the run's seed.  root: where the settings' files are below.
 
     Raises BadInput `unknown_model`, `unknown_body`, `bad_run`, and the adapter's for a body that does not fit.
     """
@@ -48,7 +48,15 @@ def build_module(run: Run) -> Built:
         )
     torch.manual_seed(run.seed)
     model = adapter.build(spec, body, adapter.constants(spec, body))
-    settings = dict(run.settings) | {"model": model, "body": body, "upstream_quirks": run.upstream_quirks}
+    settings = dict(run.settings) | {
+        "model": model,
+        "body": body,
+        "protocols": [spec.protocol for spec in run.data.validate],
+        "upstream_quirks": run.upstream_quirks,
+    }
+    # what preparer and module must agree on is said once
+    settings |= {k: v for k, v in run.data.prepare.items() if k in ("target", "bodies") and takes(make, k)}
+    settings |= {k: str((root or Path()) / v) for k, v in settings.items() if k in FILES and v is not None}
     check_settings(make, settings, file, "settings")
     return Built(make(**settings), body, {})
 

@@ -13,6 +13,8 @@ from training.run import Run
 
 DATA_VARIABLE = "RECOVER_MESH_DATA"
 RUNS_VARIABLE = "RECOVER_MESH_RUNS"
+# settings that name a file below the data root
+FILES = ("mesh_sampler", "mean_parameters")
 _REGRESSORS = {"h36m17": "J_regressor_h36m_correct.npy", "coco17": "J_regressor_coco.npy"}
 
 
@@ -46,6 +48,7 @@ def missing_data(run: Run, root: Path, train: bool = True) -> list[str]:
     wanted: dict[str, None] = {}
     for spec in [*run.data.train * train, *run.data.validate]:
         wanted |= dict.fromkeys(files_of(spec, run.data.prepare))
+    wanted |= dict.fromkeys(str(run.settings[name]) for name in FILES if run.settings.get(name))
     return [f"data: {root / file}" for file in wanted if not _there(root, file)]
 
 
@@ -62,15 +65,22 @@ def missing_start(run: Run, root: Path) -> list[str]:
 def missing_body(run: Run) -> list[str]:
     """The body, and the joint regressors that the run's metrics and losses take from it."""
     bodies = {spec.name: spec.path for spec in available_bodies()}
-    path = bodies.get(run.body, Path(run.body))
+    every = [run.body, *run.data.prepare.get("bodies", {}).values()]
+    return [
+        line
+        for name in every
+        for line in _missing_body(name, bodies.get(name, Path(name)), regressors_of(run))
+    ]
+
+
+def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
     if not path.is_file():
-        return [f"body: {run.body} (recover-mesh bodies import FILE --name {run.body})"]
-    needs = regressors_of(run)
+        return [f"body: {name} (recover-mesh bodies import FILE --name {name})"]
     if path.suffix != ".npz":
         return []
     with np.load(path, allow_pickle=False) as archive:
-        lacking = [name for name in needs if f"J_regressor_{name}" not in archive.files]
-    return [f"body: {_REGRESSORS[name]} of {run.body} (bodies import FILE --with it)" for name in lacking]
+        lacking = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
+    return [f"body: {_REGRESSORS[joints]} of {name} (bodies import FILE --with it)" for joints in lacking]
 
 
 def regressors_of(run: Run) -> list[str]:

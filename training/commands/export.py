@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from training.commands.common import add_run_arguments, run_of
+from training.requirements import data_root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from training.engine.results import export_checkpoint
 
     entry = run_of(args)
-    path = export_checkpoint(entry, args.out, args.checkpoint)
+    path = export_checkpoint(entry, data_root(args.data), args.out, args.checkpoint)
     print(f"weights: {path}")
     if args.install:
         if path.stem != entry.network:

@@ -17,8 +17,9 @@ KINDS = {
     "pw3d_json": "pw3d_json:Pw3dJson",
     "amass": "amass:Amass", "surreal": "surreal:Surreal", "surreal_json": "surreal_json:SurrealJson",
     "freihand": "freihand:FreiHand", "freihand_json": "freihand_json:FreiHandJson", "mix": "mixture:RandomMix",
-    "concatenation": "mixture:Concatenation",
+    "concatenation": "mixture:Concatenation", "synthetic": "tsv:TsvSet",
 }  # fmt: skip
+_PATHS = ("path", "images", "cache")
 _SUBSET = ("first", "every", "subjects")
 
 
@@ -36,14 +37,15 @@ def build(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
             f"There is no kind of data set {kind!r}.",
             f"Choose one of: {', '.join(KINDS)}.",
         )
-    subset = {key: options.pop(key) for key in _SUBSET if key in options}
     if "sets" in options:
         options["sets"] = [build(table, root) for table in options["sets"]]
-    if "path" in options:
-        options["path"] = Path(root) / options["path"]
+    for key in _PATHS:
+        if options.get(key) is not None:
+            options[key] = Path(root) / options[key]
     module, name = KINDS[kind].split(":")
     made = getattr(importlib.import_module(f"training.datasets.{module}"), name)
     known = inspect.signature(made).parameters
+    subset = {key: options.pop(key) for key in _SUBSET if key in options and key not in known}
     wrong = [key for key in options if key not in known]
     if wrong:
         raise BadInput(

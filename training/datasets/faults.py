@@ -54,14 +54,22 @@ def field(row: Any, key: str, file: str | Path, where: object) -> Any:
         raise bad_row(file, where, f"lacks {key!r}") from None
 
 
+def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
+
+
 def numbers(
     row: Any, key: str, shape: tuple[int, ...], file: str | Path, where: object, dtype: Any = np.float32
 ) -> np.ndarray:
-    """row[key] as finite numbers of a shape; -1 stands for any length.  Raises BadInput naming file, row and key."""
+    """row[key] as finite numbers of a shape; -1 stands for any length.  Raises BadInput naming file, row and key.
+
+    Flat lists and axes of one are brought into the shape; a transposed array is not.
+    """
     value = field(row, key, file, where)
     try:
         array = np.asarray(value, np.float64)
-        array = array.reshape(shape) if array.size == np.prod(shape) or -1 in shape else array
+        flat = array.ndim <= 1 or _longer(array.shape) == _longer(shape)
+        array = array.reshape(shape) if flat and array.size == np.prod(shape) else array
     except (TypeError, ValueError):
         raise bad_row(file, where, f"{key!r} does not hold numbers of shape {shape}") from None
     if array.ndim != len(shape) or any(w not in (-1, n) for n, w in zip(array.shape, shape, strict=True)):

@@ -6,6 +6,7 @@ meets the annotated joints, 2D of sets that have no pictures.  Equal to `BodyMod
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +29,18 @@ _MEANS = {
 }  # fmt: skip
 
 
+@dataclass
+class _State:
+    """A posed body: turns (J, 9), shifts (J, 3), betas (B,), feature (9 (J - 1),) of the correctives; joints by set."""
+
+    key: tuple[bytes, bytes]
+    turns: np.ndarray
+    shifts: np.ndarray
+    betas: np.ndarray
+    feature: np.ndarray
+    joints: dict[str, np.ndarray]
+
+
 class _Part:
     """The rows of one regressor and the vertices they look at."""
 
@@ -38,15 +51,12 @@ class _Part:
         self.shapedirs = body.shapedirs[used].reshape(len(used) * 3, -1)
         self.posedirs = body.posedirs[used].reshape(len(used) * 3, -1)
 
-    def joints(
-        self, rotations: np.ndarray, turns: np.ndarray, shifts: np.ndarray, betas: np.ndarray
-    ) -> np.ndarray:
-        """rotations, turns (J, 3, 3), shifts (J, 3) -> (K, 3) m."""
-        feature = (rotations[1:] - np.eye(3)).ravel()
-        offsets = self.shapedirs @ betas + self.posedirs @ feature
+    def joints(self, state: _State) -> np.ndarray:
+        """-> (K, 3) m."""
+        offsets = self.shapedirs @ state.betas + self.posedirs @ state.feature
         vertices = self.template + offsets.reshape(-1, 3)
-        blended = np.einsum("vj,jab->vab", self.weights, turns)
-        return self.rows @ (np.einsum("vab,vb->va", blended, vertices) + self.weights @ shifts)
+        blended = (self.weights @ state.turns).reshape(-1, 3, 3)
+        return self.rows @ ((blended @ vertices[..., None])[..., 0] + self.weights @ state.shifts)
 
 
 class PosedJoints:
@@ -56,6 +66,7 @@ class PosedJoints:
         self.body, self.name = body, body.name
         self.is_hand = len(body.parents) == 16
         self._parts: dict[str, _Part] = {}
+        self._last: _State | None = None
         self._rest = body.joint_regressor @ body.v_template
         self._rest_shape = np.einsum("jv,vkb->jkb", body.joint_regressor, body.shapedirs)
 
@@ -67,8 +78,20 @@ class PosedJoints:
         self, joint_set: str, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray | None = None
     ) -> np.ndarray:
         """pose (3 J,), betas (<= B,), trans (3,) -> (K, 3) float64 m, in the frame that the root's pose leads to."""
-        betas = self._betas(betas)
-        vectors = np.array(pose, np.float64).reshape(-1, 3)
+        state = self._state(np.asarray(pose, np.float64), self._betas(betas))
+        found = self._of_set(joint_set, state)
+        return found.copy() if trans is None else found + np.asarray(trans, np.float64)
+
+    def _state(self, pose: np.ndarray, betas: np.ndarray) -> _State:
+        """Of this pose; the last one is kept, as reader and preparer ask for the same one after the other."""
+        key = (pose.tobytes(), betas.tobytes())
+        state = self._last
+        if state is None or state.key != key:
+            self._last = state = self._posed(key, pose, betas)
+        return state
+
+    def _posed(self, key: tuple[bytes, bytes], pose: np.ndarray, betas: np.ndarray) -> _State:
+        vectors = pose.reshape(-1, 3).copy()
         if len(vectors) != len(self.body.parents):
             raise BadInput(
                 "wrong_body",
@@ -85,46 +108,45 @@ class PosedJoints:
             places[j] = places[p] + turns[p] @ (rest[j] - rest[p])
             turns[j] = turns[p] @ rotations[j]
         shifts = places - np.einsum("jab,jb->ja", turns, rest)
-        found = self._of_set(joint_set, places, (rotations, turns, shifts, betas))
-        return found if trans is None else found + np.asarray(trans, np.float64)
+        feature = (rotations[1:] - np.eye(3)).ravel()
+        return _State(key, turns.reshape(-1, 9), shifts, betas, feature, {"smpl24": places})
 
     def _betas(self, betas: np.ndarray) -> np.ndarray:
         known = self.body.shapedirs.shape[2]
-        given = np.asarray(betas, np.float64)[:known]
-        return np.pad(given, (0, known - len(given)))
+        given = np.zeros(known)
+        given[: len(betas)] = betas[:known]
+        return given
 
-    def _of_set(self, joint_set: str, places: np.ndarray, state: tuple[np.ndarray, ...]) -> np.ndarray:
-        if joint_set == "smpl24":
-            return places
+    def _of_set(self, joint_set: str, state: _State) -> np.ndarray:
+        if joint_set not in state.joints:
+            state.joints[joint_set] = self._made(joint_set, state)
+        return state.joints[joint_set]
+
+    def _made(self, joint_set: str, state: _State) -> np.ndarray:
         if joint_set == "hand21":
             return self._regressed("freihand21", state)
-        if joint_set in self.body.regressors:
+        if joint_set in self.body.regressors or joint_set in _BODY_SOURCES:
             return self._regressed(joint_set, state)
         if joint_set == "coco19":
-            coco = self._regressed("coco17", state)
-            return np.concatenate(
-                [coco, coco[[11, 12]].mean(0, keepdims=True), coco[[5, 6]].mean(0, keepdims=True)]
-            )
-        made: dict[str, np.ndarray] = {}
-        joints = []
-        for name in JOINT_SETS[joint_set].names:
-            source, index = self._source(name.removeprefix("op_"))
-            if source not in made:
-                made[source] = self._of_set(source, places, state)
-            joints.append(made[source][index])
-        return np.stack(joints)
+            coco = self._of_set("coco17", state)
+            middles = [coco[[11, 12]].mean(0, keepdims=True), coco[[5, 6]].mean(0, keepdims=True)]
+            return np.concatenate([coco, *middles])
+        sources = [self._source(name.removeprefix("op_")) for name in JOINT_SETS[joint_set].names]
+        return np.stack([self._of_set(source, state)[index] for source, index in sources])
 
     def _source(self, name: str) -> tuple[str, int]:
         if name in _MEANS:
             source, name = _MEANS[name]
             return source, JOINT_SETS[source].names.index(name)
-        source = next(s for s in _BODY_SOURCES if name in JOINT_SETS[s].names)
+        source = next((s for s in _BODY_SOURCES if name in JOINT_SETS[s].names), "")
+        if not source:
+            raise BadInput("no_regressor", f"The body {self.name!r} has no joint {name!r}.")
         return source, JOINT_SETS[source].names.index(name)
 
-    def _regressed(self, name: str, state: tuple[np.ndarray, ...]) -> np.ndarray:
+    def _regressed(self, name: str, state: _State) -> np.ndarray:
         if name not in self._parts:
             self._parts[name] = _Part(self.body, self._rows(name))
-        return self._parts[name].joints(*state)
+        return self._parts[name].joints(state)
 
     def _rows(self, name: str) -> np.ndarray:
         if name in self.body.regressors:

@@ -30,7 +30,7 @@ class Record:
 
     key: str  # unique within the data set; names file and row in errors
     dataset: str  # e.g. "human36m"
-    joint_set: str  # name in `training.datasets.joint_sets`: the order of joints2d, joints3d and detected2d
+    joint_set: str  # name in `training.datasets.joint_sets`: the order of joints2d and joints3d
     image: ImageSource | None = None
     image_size: tuple[int, int] | None = None  # width, height, px
     center: np.ndarray | None = None  # (2,) px: middle of the person's square box
@@ -38,9 +38,9 @@ class Record:
     box: np.ndarray | None = None  # (4,) x0 y0 x1 y1 px, where the benchmark has a tight one
     joints2d: np.ndarray | None = None  # (K, 3) float32: x px, y px, confidence or visibility 0..1
     joints3d: np.ndarray | None = None  # (K, 4) float32: x y z m, confidence 0..1
-    detected2d: np.ndarray | None = (
-        None  # (K, 3) float32: a detector's joints2d, shipped beside the benchmark
-    )
+    # (K, 3) float32: a detector's 2D joints, shipped beside the benchmark; of `detected_set`, or else of `joint_set`
+    detected2d: np.ndarray | None = None
+    detected_set: str | None = None
     # (72,) SMPL or (48,) MANO axis-angle, parent-relative; the root's into the camera frame.  MANO's 45 finger numbers
     # are as in its files, without the mean pose (flat_hand_mean False): add the body's `hand_mean` before posing.
     pose: np.ndarray | None = None
@@ -50,7 +50,7 @@ class Record:
     camera: np.ndarray | None = None  # (4,) fx fy cx cy px
     weak_camera: np.ndarray | None = None  # (3,) scale px/m, tx px, ty px
     fit_error: float | None = (
-        None  # of pose and betas against the joints, in the benchmark's own unit (mm or px)
+        None  # of pose and betas against the joints, in the benchmark's own unit: mm or px
     )
     subject: str = ""  # what splits and groups are made by: subject, sequence
 

@@ -9,7 +9,8 @@
 
 Label: center [x, y] px, scale = box / 200 px, 2d_joints (24, 3) px and visibility, 3d_joints (24, 4) m and confidence,
 pose (72) axis-angle into the camera frame, betas (10), has_2d_joints, has_3d_joints, has_smpl, gender in some.
-Hands: 21 joints, pose (48).  (fastmetro/SPEC §12, stack/REPORT §6.)
+Hands: 21 joints, pose (48).  Our synthetic sets say besides: trans (3) m, camera fx fy cx cy px, box x0 y0 x1 y1 px.
+(fastmetro/SPEC §12, stack/REPORT §6.)
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from training.datasets.record import Record
 
 # Rows with a fit in METRO's Human3.6M training labels, those within 50 mm of the mocap joints (stack/REPORT §6)
 H36M_FITS = 305_476
+_HEAD = 1 << 24  # bytes of a TSV whose rows are all compared with the offsets
 _REINDEX = "Write it anew: training.datasets.tsv.write_lineidx(path)."
 
 
@@ -110,30 +112,39 @@ class TsvFile:
         return os.read(self._handle[1], count)
 
     def problems(self) -> Iterator[str]:
-        """Whether the offsets are those of the rows: all of them, in one pass over up to 64 MiB."""
+        """Whether the offsets are those of the rows."""
         if not len(self.offsets):
             yield f"{lineidx_of(self.path)} is empty."
             return
         if self.offsets[0] != 0:
             yield f"{lineidx_of(self.path)} starts at byte {self.offsets[0]:,}, expected 0. {_REINDEX}"
+        wrong = self._wrong_offset()
+        if wrong is not None:
+            yield f"{lineidx_of(self.path)}, row {wrong}: not the offset of a row of {self.path.name}. {_REINDEX}"
         with self.path.open("rb") as file:
-            head = file.read(1 << 26)
             file.seek(-1, os.SEEK_END)
             whole = file.read(1) == b"\n"
-        starts = np.flatnonzero(np.frombuffer(head, np.uint8) == 10) + 1
-        starts = np.concatenate([[0], starts[starts < self.size]])
-        listed = self.offsets[self.offsets <= len(head)] if len(head) < self.size else self.offsets
-        starts = starts[: len(listed)] if len(head) < self.size else starts
-        if len(starts) != len(listed) or (starts != listed).any():
-            same = min(len(starts), len(listed))
-            row = (
-                int(np.argmax(starts[:same] != listed[:same]))
-                if (starts[:same] != listed[:same]).any()
-                else same
-            )
-            yield f"{lineidx_of(self.path)}, row {row}: not the offset of a row of {self.path.name}. {_REINDEX}"
         if not whole:
             yield f"note: {self.path} does not end with a line feed; its last row may be cut off."
+
+    def _wrong_offset(self) -> int | None:
+        """The first row that is found not to start at its offset: all at the file's start, some in the rest."""
+        with self.path.open("rb") as file:
+            head = file.read(_HEAD)
+        starts = np.concatenate([[0], np.flatnonzero(np.frombuffer(head, np.uint8) == 10) + 1])
+        starts = starts[starts < min(len(head), self.size)]
+        listed = self.offsets[self.offsets < len(head)]
+        same = min(len(starts), len(listed))
+        if (starts[:same] != listed[:same]).any():
+            return int(np.argmax(starts[:same] != listed[:same]))
+        if len(starts) != len(listed):
+            return same
+        some = (
+            np.unique(np.linspace(same, len(self.offsets) - 1, 50).astype(int))
+            if same < len(self.offsets)
+            else []
+        )
+        return next((int(k) for k in some if self._read(int(self.offsets[k]) - 1, 1) != b"\n"), None)
 
 
 @dataclass(frozen=True)
@@ -285,6 +296,7 @@ class TsvSet(BaseSet):
             pose=pose,
             betas=betas,
             gender=_gender(label.get("gender")),
+            **_placed(label, path, line),
             subject=subject_of(key),
         )
 
@@ -344,12 +356,21 @@ def _flag(label: dict, key: str, path: Path, line: int) -> bool:
 
 def _points(label: dict, key: str, columns: int, path: Path, line: int) -> np.ndarray:
     """(24 or 21, columns) float32; some packs have a leading axis of 1."""
-    value = np.asarray(field(label, key, path, line), dtype=object)
-    found = numbers(label, key, (*([1] if value.ndim == 3 else []), -1, columns), path, line)
+    value = field(label, key, path, line)
+    leading = isinstance(value, list) and len(value) == 1  # no person has one joint
+    found = numbers(label, key, (*([1] if leading else []), -1, columns), path, line)
     points = found.reshape(-1, columns)
     if len(points) not in (24, 21):
         raise bad_row(path, line, f"{key!r} has {len(points)} joints, expected 24 (body) or 21 (hand)")
     return points
+
+
+def _placed(label: dict, path: Path, line: int) -> dict[str, np.ndarray]:
+    """What our synthetic sets say and METRO's do not."""
+    fields = {"trans": (3,), "camera": (4,), "box": (4,)}
+    return {
+        k: numbers(label, k, shape, path, line) for k, shape in fields.items() if label.get(k) is not None
+    }
 
 
 def _is_hand(pose: np.ndarray | None) -> bool:

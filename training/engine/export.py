@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+import scipy.sparse as sp
 from torch import Tensor, nn
 
 from backend.body.model import BodyModel
 from backend.models.adapters import adapter_of
-from backend.models.networks import network
+from backend.models.adapters.fastmetro import mesh_constants
+from backend.models.fastmetro import FastMETRO, FastMETROMesh
+from backend.models.networks import NetworkSpec, network
 from backend.models.store import Card
 from backend.models.weights import faces_hash, save_weights
 from training.run import Run
@@ -35,7 +38,7 @@ def export_weights(
     spec = network(run.network)
     whole = run.settings.get("stage") != "posenet"
     part: nn.Module = model if whole else model.get_submodule("pose_lifter")
-    constants: dict[str, Tensor] = dict(adapter_of(spec).constants(spec, body)) if whole else {}
+    constants = constants_of(model, spec, body) if whole else {}
     card = Card(
         name=spec.name,
         body=body.name,
@@ -48,3 +51,13 @@ def export_weights(
     )
     name = spec.name if whole else run.name
     return save_weights(part, constants, card, folder / f"{name}.safetensors")
+
+
+def constants_of(model: nn.Module, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
+    """What the weights are bound to: of FastMETRO the meshes that it has, which need not be those of the body."""
+    if not isinstance(model, FastMETRO):
+        return dict(adapter_of(spec).constants(spec, body))
+    joints, up = model.config.joints, model.up
+    adjacent = sp.csr_matrix(model.allowed[joints:, joints:].cpu().numpy())
+    parts = (x.cpu().numpy() for x in (up.values, up.columns, up.rows))
+    return mesh_constants(FastMETROMesh(adjacent, sp.csr_matrix(tuple(parts), shape=up.shape)))

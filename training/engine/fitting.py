@@ -44,7 +44,7 @@ def fit(
             "Go on with --resume, or name another folder with --out.",
         )
     rank = rank_of(machines)
-    built = build_module(run)
+    built = build_module(run, root)
     data = make_data(run, root, built.body)
     data.setup("fit")
     try_first(data)
@@ -57,7 +57,7 @@ def fit(
     if rank == 0:
         from training.engine.results import export_checkpoint
 
-        print(f"weights: {export_checkpoint(run, out)}")
+        print(f"weights: {export_checkpoint(run, root, out)}")
     return True
 
 

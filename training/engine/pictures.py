@@ -21,8 +21,9 @@ _FAR = 50.0  # m: so far that perspective is none
 class PictureCallback(Callback):
     """After every epoch: the first samples of the first validation set: mesh over crop, and from the side.
 
-    A module takes part by `pictured(batch) -> (images or None, vertices, camera or None, faces)`: images (N, 3, H, W)
-    as the network takes them, vertices (N, V, 3) m about any root, camera (N, 3) s, tx, ty of the crop, faces (F, 3).
+    A module takes part by `pictured(batch) -> None or (images or None, vertices, camera or None, faces)`: images
+    (N, 3, H, W) as the network takes them, vertices (N, V, 3) m about any root, camera (N, 3) s, tx, ty of the crop,
+    faces (F, 3).
     """
 
     def __init__(self, folder: Path, most: int = 4, every: int = 1) -> None:
@@ -41,7 +42,10 @@ class PictureCallback(Callback):
             return
         few = {name: value[: self.most] for name, value in batch.items()}
         with torch.no_grad():
-            sheet = draw_sheet(*pl_module.pictured(few))
+            shown = pl_module.pictured(few)  # type: ignore[operator]
+        if shown is None:
+            return
+        sheet = draw_sheet(*shown)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("meshes", sheet, trainer.global_step, dataformats="HWC")

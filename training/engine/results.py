@@ -55,11 +55,11 @@ def load_weights(built: Built, path: Path) -> None:
         load_network(built.module.model, path)  # type: ignore[arg-type]
 
 
-def export_checkpoint(run: Run, out: Path | None = None, checkpoint: Path | None = None) -> Path:
+def export_checkpoint(run: Run, root: Path, out: Path | None = None, checkpoint: Path | None = None) -> Path:
     """Write `weights/*.safetensors` into the run's folder; see `export_weights`."""
     folder = out or out_of(run)
     path = checkpoint or checkpoint_of(folder)
-    built = build_module(run)
+    built = build_module(run, root)
     load_weights(built, path)
     steps = torch.load(path, map_location="cpu", weights_only=True).get("global_step", "?")
     results = folder / "results.json"
@@ -87,7 +87,7 @@ def measure(
     path = weights or checkpoint_of(out)
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", "Give a checkpoint or weights.")
-    built = build_module(run)
+    built = build_module(run, root)
     load_weights(built, path)
     data = make_data(run, root, built.body)
     trainer = make_trainer(run, out, machines, quiet=quiet, logs=False, limit_validation=limit)

@@ -103,6 +103,7 @@ def test_coco_is_the_truth(originals):
         np.testing.assert_allclose(record.pose, person.pose, atol=1e-6)
         assert record.joints3d is None and record.camera is None and record.trans is None
         assert record.fit_error < 1e-3
+        assert np.abs(record.image.read().astype(float) - person.picture(weak_camera=WEAK)).mean() < 6
     assert data.check() == []
 
 

@@ -161,6 +161,14 @@ def test_a_lineidx_of_another_file_is_named(folder):
         TsvSet(folder / "train.yaml")
 
 
+def test_offsets_behind_the_first_megabytes_are_looked_at(folder, monkeypatch):
+    monkeypatch.setattr("training.datasets.tsv._HEAD", 3000)
+    data = TsvSet(folder / "train.yaml")
+    assert [m for m in data.check() if not m.startswith("note")] == []
+    data.sources[0].label.offsets[4] += 1
+    assert any("label.lineidx, row 4: not the offset" in m for m in data.problems())
+
+
 def test_pictures_of_other_rows_and_damaged_ones_are_named(folder):
     path = folder / "train.img.tsv"
     lines = path.read_bytes().splitlines(keepends=True)
@@ -215,3 +223,13 @@ def test_subsets(folder):
 def test_subjects_are_read_out_of_keys():
     assert subject_of("S9_Walking 1.54138969_000001.jpg") == "S9"
     assert subject_of("imageFiles/downtown_bus_00/image_00001.jpg") == "downtown_bus_00"
+
+
+def test_synthetic_sets_say_camera_and_place_besides(folder):
+    person = bodies(3)[2]
+    extra = {"trans": person.trans.tolist(), "camera": person.camera.tolist(), "box": person.box().tolist()}
+    _edit_label(folder, 2, **extra, **{"3d_joints": np.c_[person.joints3d("metro24"), np.ones(24)].tolist()})
+    data = build({"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent)
+    assert_is(data[2], person)
+    np.testing.assert_allclose(data[2].box, person.box(), atol=1e-4)
+    assert data[1].trans is None and data[1].camera is None

@@ -65,7 +65,7 @@ def write_coco(folder: Path, count: int, seed: int) -> dict[str, Any]:
                 "smpl_param": {"pose": person.pose.tolist(), "shape": person.betas.tolist()},
                 "cam_param": {"s": float(WEAK[0]), "t": WEAK[1:].tolist()},
             }  # fmt: skip
-        save(folder / "images" / "train2017" / name, person.jpeg())
+        save(folder / "images" / "train2017" / name, person.jpeg(weak_camera=WEAK))
     (folder / "annotations").mkdir(exist_ok=True)
     layout = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
     (folder / "annotations" / "person_keypoints_train2017.json").write_text(json.dumps(layout))

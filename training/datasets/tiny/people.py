@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from training.datasets.geometry import project, tight_box
+from training.datasets.geometry import project, project_weak, tight_box
 from training.datasets.posed_joints import PosedJoints, posed_joints
 
 SIZE = (192, 160)  # width, height px of their pictures
@@ -57,19 +57,23 @@ class Person:
         root = self.posed.rest_root(self.betas)
         return pose, rotation.T @ (self.trans - shift + root - rotation @ root)
 
-    def picture(self, size: tuple[int, int] = SIZE) -> np.ndarray:
-        """uint8 RGB (H, W, 3): a shaded ground and the joints as discs."""
+    def picture(self, size: tuple[int, int] = SIZE, weak_camera: np.ndarray | None = None) -> np.ndarray:
+        """uint8 RGB (H, W, 3): a shaded ground and the joints as discs; by a weak camera where one is given."""
         width, height = size
         y, x = np.mgrid[:height, :width]
         ground = np.stack([x * 255 // width, y * 255 // height, (x + y + 40 * self.index) % 256], -1)
         pixels = np.ascontiguousarray((ground // 2 + 64).astype(np.uint8))
-        for k, (u, v) in enumerate(self.joints2d("hand21" if len(self.pose) == 48 else "smpl24")):
+        kind = "hand21" if len(self.pose) == 48 else "smpl24"
+        points = self.joints2d(kind)
+        if weak_camera is not None:
+            points = project_weak(self.posed.joints(kind, self.pose, self.betas), weak_camera)
+        for k, (u, v) in enumerate(points):
             colour = (int(40 + 8 * k), int(230 - 8 * k), 250)
             cv2.circle(pixels, (round(u), round(v)), 3, colour, -1, cv2.LINE_AA)
         return pixels
 
-    def jpeg(self, size: tuple[int, int] = SIZE) -> bytes:
-        return encode(self.picture(size), ".jpg")
+    def jpeg(self, size: tuple[int, int] = SIZE, weak_camera: np.ndarray | None = None) -> bytes:
+        return encode(self.picture(size, weak_camera), ".jpg")
 
 
 def encode(pixels: np.ndarray, kind: str) -> bytes:

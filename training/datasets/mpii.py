@@ -1,0 +1,70 @@
+"""MPII Human Pose as HMR and SPIN read it: train.h5 (or valid.h5) with center, imgname, part (16, 2) px and scale.
+
+The MATLAB original is not needed.  2D only.  Left out: people of whom no two joints are labelled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from training.datasets.columns import Columns, ColumnSet, cached, gather
+from training.datasets.faults import bad_file, numbers, require
+from training.datasets.images import ImageFile
+from training.datasets.record import Record
+
+
+class Mpii(ColumnSet):
+    """path: the h5 file.  images: folder of the pictures."""
+
+    def __init__(self, path: str | Path, images: str | Path, cache: str | None = None) -> None:
+        self.path, self.images = Path(path), Path(images)
+        super().__init__("mpii", self.path, cached(cache, [self.path], "mpii", lambda: _columns(self.path)))
+
+    def subject(self, row: int) -> str:
+        return ""
+
+    def read(self, row: int) -> Record:
+        at = {key: column[row] for key, column in self.columns.items()}
+        seen = (at["part"] > 0).all(1)
+        return Record(
+            key=str(at["key"]), dataset="mpii", joint_set="mpii16", image=ImageFile(self.images / str(at["picture"])),
+            center=at["center"], side=200 * float(at["scale"]),
+            joints2d=np.concatenate([at["part"], seen[:, None]], 1, dtype=np.float32),
+        )  # fmt: skip
+
+
+def _columns(file: Path) -> Columns:
+    try:
+        with h5py.File(require(file), "r") as content:
+            parts: dict[str, Any] = {key: content[key][:] for key in ("center", "imgname", "part", "scale")}
+    except (OSError, KeyError) as error:
+        raise bad_file(file, f"is no h5 file with center, imgname, part and scale ({error})") from None
+    count = len(parts["imgname"])
+    part = numbers(parts, "part", (count, 16, 2), file, "-")
+    center, scale = (
+        numbers(parts, "center", (count, 2), file, "-"),
+        numbers(parts, "scale", (count,), file, "-"),
+    )
+    rows = [
+        {
+            "key": f"{k}",
+            "picture": _name(parts["imgname"][k]),
+            "part": part[k],
+            "center": center[k],
+            "scale": scale[k],
+        }
+        for k in range(count)
+        if (part[k] > 0).sum() >= 4
+    ]
+    return gather(rows, None, file)
+
+
+def _name(value: Any) -> str:
+    """Names are bytes, or rows of character codes filled up with zeros."""
+    if isinstance(value, np.ndarray):
+        value = bytes(int(c) for c in value if c)
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

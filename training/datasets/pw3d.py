@@ -1,0 +1,148 @@
+"""3DPW's own files.
+
+    sequenceFiles/{train,validation,test}/*.pkl   Python 2 pickles
+    imageFiles/SEQUENCE/image_00000.jpg
+
+Lists by person: poses (N, 72), trans (N, 3) m, betas (10; some 300), genders, poses2d (N, 3, 18), jointPositions
+(N, 72) m, campose_valid (N,).  Of the sequence: cam_poses (N, 4, 4) world to camera, cam_intrinsics (3, 3).
+
+Left out: frames whose camera is not valid.  The pickles are read by the restricted unpickler: nothing in them is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.body.unpickle import unpickle
+from backend.errors import BadInput
+from training.datasets.base import Body
+from training.datasets.columns import Columns, ColumnSet, cached, gather
+from training.datasets.faults import bad_file, numbers, require
+from training.datasets.geometry import (
+    project,
+    root_to_camera,
+    square,
+    tight_box,
+    trans_to_camera,
+    with_column,
+)
+from training.datasets.images import ImageFile
+from training.datasets.record import Record
+
+SPLITS = ("train", "validation", "test")
+GENDERS = {"m": "male", "f": "female"}
+
+
+class Pw3d(ColumnSet):
+    """One split.  path: the folder that has `sequenceFiles` and `imageFiles`.
+
+    sequences: only these.  body: a body, or {male: ..., female: ...}; gives trans.  joints: SMPL's 24, 2D their
+    projection; detected2d is OpenPose's 18.
+    """
+
+    def __init__(
+        self, path: str | Path, split: str = "test", sequences: Sequence[str] = (), body: Body = None,
+        cache: str | None = None,
+    ) -> None:  # fmt: skip
+        if split not in SPLITS:
+            raise BadInput(
+                "unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}."
+            )
+        self.path, self.body = Path(path), body
+        folder = require(self.path / "sequenceFiles" / split)
+        files = sorted(p for p in folder.glob("*.pkl") if not sequences or p.stem in sequences)
+        if not files:
+            raise bad_file(folder, f"has no sequence{'s of that name' if sequences else ''} (*.pkl)")
+        columns = cached(cache, files, "pw3d", lambda: _columns(files, folder))
+        super().__init__(f"3dpw/{split}", folder, columns)
+
+    def subject(self, row: int) -> str:
+        return str(self.columns["sequence"][row])
+
+    def source(self, row: int) -> tuple[Path, object]:
+        person, frame = self.columns["person"][row], self.columns["frame"][row]
+        return self.file / f"{self.subject(row)}.pkl", f"person {person}, frame {frame}"
+
+    def read(self, row: int) -> Record:
+        at = {key: column[row] for key, column in self.columns.items()}
+        extrinsic, camera = at["extrinsic"], at["camera"]
+        rotation, shift = extrinsic[:3, :3], extrinsic[:3, 3]
+        joints = at["joints"] @ rotation.T + shift
+        gender = str(at["gender"])
+        body = self.body_of(gender)
+        root = None if body is None else body.rest_root(at["betas"])
+        center, side = square(at["box"])
+        image = self.path / "imageFiles" / str(at["sequence"]) / f"image_{at['frame']:05d}.jpg"
+        return Record(
+            key=str(at["key"]), dataset="3dpw", joint_set="smpl24", image=ImageFile(image), center=center, side=side,
+            box=at["box"], joints2d=with_column(project(joints, camera)), joints3d=with_column(joints),
+            detected2d=at["poses2d"], detected_set="openpose18", pose=root_to_camera(at["pose"], rotation),
+            betas=at["betas"], trans=None if root is None else trans_to_camera(at["trans"], rotation, shift, root),
+            gender=gender, camera=camera, subject=str(at["sequence"]),
+        )  # fmt: skip
+
+
+def _columns(files: Sequence[Path], folder: Path) -> Columns:
+    return gather([row for file in files for row in _sequence(file)], None, folder)
+
+
+def _sequence(file: Path) -> list[dict[str, Any]]:
+    content = unpickle(require(file).read_bytes(), str(file), "bad_data_file", objects=True)
+    if not isinstance(content, dict):
+        raise bad_file(file, "is no table of a sequence")
+    sequence = str(content.get("sequence", file.stem))
+    extrinsics = numbers(content, "cam_poses", (-1, 4, 4), file, "-")
+    intrinsics = numbers(content, "cam_intrinsics", (3, 3), file, "-")
+    camera = intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
+    people = content.get("poses")
+    if not isinstance(people, list) or not people:
+        raise bad_file(file, "has no list of people under 'poses'")
+    rows = []
+    for person in range(len(people)):
+        count = len(extrinsics)
+        parts = {
+            key: content.get(key)
+            for key in ("poses", "trans", "poses2d", "jointPositions", "campose_valid", "betas")
+        }
+        own = {}
+        for key, value in parts.items():
+            if not isinstance(value, list | np.ndarray) or len(value) <= person:
+                raise bad_file(file, f"has no {key!r} of person {person}")
+            own[key] = value[person]
+        shapes = {
+            "poses": (count, 72), "trans": (count, 3), "poses2d": (count, 3, 18), "jointPositions": (count, 72),
+            "campose_valid": (count,), "betas": (-1,),
+        }  # fmt: skip
+        found = {key: numbers(own, key, shape, file, f"person {person}") for key, shape in shapes.items()}
+        genders = content.get("genders") or []
+        gender = (
+            GENDERS.get(str(genders[person]).lower()[:1], "neutral") if len(genders) > person else "neutral"
+        )
+        for frame in np.flatnonzero(found["campose_valid"]):
+            joints = found["jointPositions"][frame].reshape(24, 3)
+            points = found["poses2d"][frame].T
+            box = _box(points, joints, extrinsics[frame], camera)
+            if box is None:
+                continue
+            rows.append({
+                "key": f"{sequence}/{person}/{frame:05d}", "sequence": sequence, "person": person, "frame": int(frame),
+                "gender": gender, "extrinsic": extrinsics[frame], "camera": camera, "joints": joints,
+                "pose": found["poses"][frame], "trans": found["trans"][frame], "betas": found["betas"][:10],
+                "poses2d": points, "box": box,
+            })  # fmt: skip
+    return rows
+
+
+def _box(
+    points: np.ndarray, joints: np.ndarray, extrinsic: np.ndarray, camera: np.ndarray
+) -> np.ndarray | None:
+    """Around the detected joints; where there are none, around the true ones that are in the picture."""
+    seen = points[points[:, 2] > 0, :2]
+    if len(seen) < 2:
+        placed = project(joints @ extrinsic[:3, :3].T + extrinsic[:3, 3], camera)
+        seen = placed[((placed >= 0) & (placed < 2 * camera[2:])).all(1)]
+    return tight_box(seen) if len(seen) > 1 and (np.ptp(seen, axis=0) > 0).all() else None

@@ -1,0 +1,98 @@
+"""3DPW as Pose2Mesh converts it: COCO's layout, everything in the camera frame, metres.
+
+    data/3DPW_latest_{train,validation,test}.json   images: sequence, file_name, cam_param {focal, princpt, R, t}
+                                                    annotations: person_id, smpl_param {pose, shape, trans, gender},
+                                                    joint_cam (24, 3) m, joint_img (24, 2), bbox
+    data/darkpose_3dpw_{split}set_output.json       [{annotation_id, keypoints (17, 3)}]: detected 2D poses
+    imageFiles/SEQUENCE/
+
+In the order of (person, picture), as the original goes through them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from backend.errors import BadInput
+from training.datasets.base import Body
+from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather, image_of
+from training.datasets.faults import bad_file, field, numbers
+from training.datasets.geometry import box_of_xywh, project, square, with_column
+from training.datasets.images import ImageFile
+from training.datasets.record import Record
+
+SPLITS = ("train", "validation", "test")
+
+
+class Pw3dJson(ColumnSet):
+    """One split.  path: the folder that has `data` and `imageFiles`.  body: a body, or {male: ..., female: ...}.
+
+    detected2d (COCO's 17) where the file of detections is there.
+    """
+
+    def __init__(
+        self, path: str | Path, split: str = "test", body: Body = None, cache: str | None = None
+    ) -> None:
+        if split not in SPLITS:
+            raise BadInput(
+                "unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}."
+            )
+        self.path, self.body = Path(path), body
+        file = self.path / "data" / f"3DPW_latest_{split}.json"
+        found = self.path / "data" / f"darkpose_3dpw_{split}set_output.json"
+        given = found if found.is_file() else None
+        columns = cached(
+            cache, [file, *([given] if given else [])], "pw3d_json", lambda: _columns(file, given)
+        )
+        super().__init__(f"3dpw_json/{split}", file, columns)
+
+    def subject(self, row: int) -> str:
+        return str(self.columns["sequence"][row])
+
+    def read(self, row: int) -> Record:
+        at = {key: column[row] for key, column in self.columns.items()}
+        center, side = square(at["box"])
+        has_joints = "joints" in at
+        joints2d = with_column(project(at["joints"], at["camera"])) if has_joints else None
+        return Record(
+            key=str(at["key"]), dataset="3dpw", joint_set="smpl24",
+            image=ImageFile(self.path / "imageFiles" / str(at["sequence"]) / str(at["picture"])),
+            image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
+            joints2d=joints2d, joints3d=with_column(at["joints"]) if has_joints else None,
+            detected2d=at.get("detected"), detected_set="coco17" if "detected" in at else None, pose=at["pose"],
+            betas=at["betas"], trans=at["trans"], gender=str(at["gender"]), camera=at["camera"],
+            subject=str(at["sequence"]),
+        )  # fmt: skip
+
+
+def _columns(file: Path, found: Path | None) -> Columns:
+    images, annotations = coco_style(file)
+    poses2d = None if found is None else detections(found, "annotation_id", 17)
+    joined = any("joint_cam" in annotation for annotation in annotations)
+    rows = []
+    for annotation in annotations:
+        where = field(annotation, "id", file, "?")
+        image = image_of(annotation, images, file, where)
+        box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+        if box is None:
+            continue
+        camera, fit = field(image, "cam_param", file, where), field(annotation, "smpl_param", file, where)
+        row = {
+            "key": str(where), "person": field(annotation, "person_id", file, where),
+            "sequence": field(image, "sequence", file, where), "picture": field(image, "file_name", file, where),
+            "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
+            "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
+            "pose": numbers(fit, "pose", (72,), file, where), "betas": numbers(fit, "shape", (-1,), file, where)[:10],
+            "trans": numbers(fit, "trans", (3,), file, where), "gender": str(fit.get("gender", "neutral")),
+        }  # fmt: skip
+        if joined:
+            row["joints"] = numbers(annotation, "joint_cam", (24, 3), file, where)
+        if poses2d is not None:
+            if where not in poses2d:
+                hint = "Both files must be of one release: users report changed 3DPW files (Pose2Mesh, issue 63)."
+                raise bad_file(found or file, f"has no detection of annotation {where} of {file.name}", hint)
+            row["detected"] = poses2d[where]
+        rows.append(row)
+    return gather(rows, lambda r: (r["person"], r["sequence"], r["picture"]), file)
