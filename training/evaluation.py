@@ -12,10 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from training.datasets.joint_sets import JOINT_SETS
 from training.metrics import MPJPE, MPVPE, PAMPJPE, FScore, SampleMean, Unlabelled
 
 # of Human3.6M's 17 joints, the 14 that Pose2Mesh evaluates
-H36M_EVALUATED = (1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16)
+H36M_EVALUATED = JOINT_SETS["h36m17"].evaluated or ()
 MeshRoot = Literal["h36m pelvis", "smpl pelvis", "wrist", ""]
 
 

@@ -61,3 +61,16 @@ def test_about_a_regressed_joint():
     vertices = torch.randn(2, 5, 3)
     row = torch.tensor([0.5, 0.5, 0, 0, 0])
     torch.testing.assert_close((row @ about(vertices, row)).abs().max(), torch.tensor(0.0), atol=1e-6, rtol=0)
+
+
+def test_means_of_batches_are_a_quirk_of_pose2mesh():
+    found = []
+    for quirks in (True, False):
+        evaluator = Evaluator(PROTOCOLS["surreal-posenet"], upstream_quirks=quirks)
+        for shift, count in ((0.001, 3), (0.002, 1)):
+            joints = torch.zeros(count, 24, 3)
+            moved = joints.clone()
+            moved[:, 1:, 0] = shift * 24 / 23  # all but the root
+            evaluator.update(moved, joints)
+        found.append(evaluator.compute()["MPJPE"].item())
+    assert found == pytest.approx([1.5, 1.25], rel=1e-5)
