@@ -18,19 +18,10 @@ def pytest_addoption(parser):
     )
 
 
-def goldens(config, *models):
-    """Network goldens below the folder, as (id, path)."""
-    from networks import is_network, meta
-
-    folder = config.getoption("--goldens", default=HERE / "goldens")
-    if not folder.is_dir():
-        raise pytest.UsageError(f"--goldens: there is no folder {folder}")
-    found = [path for path in sorted(folder.rglob("golden_*.npz")) if is_network(path)]
-    return [path for path in found if not models or meta(path).model in models]
-
-
 def pytest_generate_tests(metafunc):
     if "golden" in metafunc.fixturenames:
+        from networks import goldens
+
         paths = goldens(metafunc.config)
         if not paths:
             raise pytest.UsageError("--goldens: the folder holds no network goldens")

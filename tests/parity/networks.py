@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 import torch
 from fake_mesh import build_mesh
@@ -43,6 +44,15 @@ def is_network(path: Path) -> bool:
     """Goldens of whole networks; graphs, training steps, losses and pre-processing are tested elsewhere."""
     with np.load(path, allow_pickle=False) as stored:
         return "meta.variant" in stored.files and "trainstep" not in path.stem
+
+
+def goldens(config, *models: str) -> list[Path]:
+    """Goldens of networks below the folder that `--goldens` names."""
+    folder = config.getoption("--goldens", default=Path(__file__).parent / "goldens")
+    if not folder.is_dir():
+        raise pytest.UsageError(f"--goldens: there is no folder {folder}")
+    found = [path for path in sorted(folder.rglob("golden_*.npz")) if is_network(path)]
+    return [path for path in found if not models or meta(path).model in models]
 
 
 def keys_of(path: Path, variant: str) -> list[tuple[str, list[int], str]]:

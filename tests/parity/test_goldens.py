@@ -54,8 +54,7 @@ def test_variants_without_goldens_have_the_published_size(name):
 
 def test_the_body_in_a_smpler_file_is_kept_once(request, home):
     """With another 24-joint body at hand, the file's own is taken; imported again, it is recognised."""
-    from conftest import goldens
-    from networks import keep_body, meta
+    from networks import goldens, keep_body, meta
 
     from backend.body.registry import available_bodies
     from backend.models.weights import import_weights

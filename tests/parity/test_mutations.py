@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import goldens
-from networks import disagreements, load_golden, meta
+from networks import disagreements, goldens, load_golden, meta
 from torch import nn
 
 from backend.body.mesh_levels import SparseMatrix

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from conftest import HERE
 from fake_mesh import build_mesh
 from fill import fill_state_dict
 from networks import keys_of
@@ -16,6 +17,8 @@ from backend.models.mesh_graph import laplacian, mesh_graph
 from backend.models.pose2mesh import LEVELS, Pose2Mesh, Pose2MeshConfig
 from backend.models.pose2mesh_joints import POSE_SETS, joint_graph, normalise_pose
 from backend.models.smpler import project
+
+HERE = Path(__file__).parent
 
 
 def files(config, pattern):

@@ -1,0 +1,66 @@
+"""`python -m training list`: complete, quick, and true about what is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from training.__main__ import main
+from training.data_files import files_of
+from training.run import load_run, run_names
+
+
+@pytest.fixture
+def empty_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RECOVER_MESH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("RECOVER_MESH_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+def test_every_run_with_its_numbers(empty_home, capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for name in run_names():
+        assert f"{name}\n" in text
+    assert "Human3.6M (P2) MPJPE 52.96, PA-MPJPE 33.58" in text
+    assert "ready" not in text
+
+
+def test_needs_neither_torch_nor_lightning():
+    code = (
+        "import sys; from training.__main__ import main; main(['list'])\n"
+        "sys.exit(', '.join({'torch', 'lightning', 'cv2'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_says_what_is_missing_until_nothing_is(empty_home, capsys):
+    name = "fastmetro-s-r50-3dpw"
+    main(["list", name])
+    text = capsys.readouterr().out
+    assert "missing data: " in text and "3dpw/train.yaml" in text
+    assert "missing start: the weights of fastmetro-s-r50-mixed" in text
+    assert "missing body: smpl" in text
+    run = load_run(name)
+    for spec in run.data.train + run.data.validate:
+        for file in files_of(spec, run.data.prepare):
+            path = empty_home / "data" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    weights = empty_home / "runs/fastmetro-s-r50-mixed/seed-88/weights/fastmetro-s-r50.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    body = empty_home / "home/data/bodies/smpl.npz"
+    body.parent.mkdir(parents=True)
+    np.savez(body, license=np.array("x"))
+    main(["list", name])
+    assert "J_regressor_h36m_correct.npy" in capsys.readouterr().out
+    np.savez(body, license=np.array("x"), J_regressor_h36m17=np.zeros(1))
+    main(["list", name])
+    text = capsys.readouterr().out
+    assert "ready" in text and "missing" not in text

@@ -1,0 +1,51 @@
+"""Golden numbers of the original implementations, and stand-ins of the parity tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+PARITY = Path(__file__).parents[1] / "parity"
+if str(PARITY) not in sys.path:
+    sys.path.insert(0, str(PARITY))  # fake_smpl and its neighbours import each other by plain names
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def golden():
+    """family, file stem -> its arrays."""
+
+    def read(family: str, stem: str) -> dict[str, np.ndarray]:
+        path = PARITY / "goldens" / family / f"{stem}.npz"
+        if not path.is_file():  # one array
+            return {stem: np.load(path.with_suffix(".npy"), allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
+    return read
+
+
+@pytest.fixture
+def tensors(golden):
+    """The same as tensors."""
+    return lambda *which: {k: torch.as_tensor(v) for k, v in golden(*which).items() if v.dtype.kind in "fiub"}
+
+
+@pytest.fixture
+def keys():
+    """family, variant -> (name, shape, dtype) of every tensor of an official checkpoint."""
+
+    def read(family: str, variant: str) -> list[tuple[str, list[int], str]]:
+        entries = json.loads((PARITY / "goldens" / family / f"keys_{variant}.json").read_text())
+        return [tuple(entry) for entry in entries]
+
+    return read

@@ -1,0 +1,51 @@
+"""Two processes by torchrun equal one process with the same global batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+TOY = Path(__file__).with_name("toy.py")
+
+
+def run(out: Path, processes: int, *arguments: str) -> tuple[dict[str, np.ndarray], list[dict]]:
+    """-> weights and log lines."""
+    command = [sys.executable, str(TOY), str(out), "--dropout", "0", *arguments]
+    if processes > 1:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        command = [sys.executable, *torchrun, *command[1:]]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(out / "weights.npz") as stored:
+        found = {name: stored[name] for name in stored.files}
+    return found, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path):
+    # 44 rows: the last global batch of an epoch is not full
+    two, two_log = run(tmp_path / "two", 2, "--batch", "4", "--devices", "2")
+    one, one_log = run(tmp_path / "one", 1, "--batch", "8", "--devices", "1")
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, atol=2e-6, err_msg=name)
+    assert len(one_log) == len(two_log)
+    # validation sees every row once, in either case
+    metrics = [[line["toy/MPJPE"] for line in log if "toy/MPJPE" in line] for log in (two_log, one_log)]
+    np.testing.assert_allclose(*metrics, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_accumulation_keeps_the_published_batch(tmp_path):
+    """One device with two batches per step equals the two devices of the published run."""
+    half, _ = run(tmp_path / "half", 1, "--batch", "4", "--devices", "2", "--rows", "40")
+    one, _ = run(tmp_path / "one", 1, "--batch", "8", "--devices", "1", "--rows", "40")
+    for name, value in one.items():
+        np.testing.assert_allclose(half[name], value, atol=2e-6, err_msg=name)

@@ -1,0 +1,115 @@
+"""DeFormer's loss by plain formulas and numerical gradients: nobody published another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.losses.deformer import DeFormerLoss, DeFormerWeights, default_weights
+from training.losses.targets import MeshTargets
+from training.surface import Surface
+
+SIZES = (20, 12, 8)
+FACES = {n: np.stack([np.arange(n), (np.arange(n) + 1) % n, (np.arange(n) + 3) % n], 1) for n in SIZES}
+
+
+def sample(rng, size=SIZES[1]):
+    """An estimate, what it measures, and targets, float64, of 2 samples."""
+
+    def t(*shape):
+        return torch.as_tensor(rng.normal(size=shape))
+
+    found = {
+        "joints": t(2, 14, 3),
+        "mesh_joints": t(2, 14, 3),
+        "vertices": t(2, SIZES[0], 3),
+        **{f"vertices_{n}": t(2, n, 3) for n in SIZES[1:]},
+        "camera": t(2, 3),
+    }
+    seen = (t(2, 14, 1) > 0).double()
+    targets = MeshTargets(
+        joints3d=torch.cat([t(2, 14, 3), t(2, 14, 1).abs()], 2),
+        joints2d=torch.cat([t(2, 14, 2), seen], 2),
+        meshes={n: t(2, n, 3) for n in SIZES},
+        rotations=t(2, 24, 3, 3),
+        betas=t(2, 10),
+        has_3d=torch.tensor([True, False]),
+        has_2d=torch.tensor([True, True]),
+        has_mesh=torch.tensor([False, True]),
+    )
+    return t(2, 14 + SIZES[2], 3), found, targets
+
+
+def test_by_plain_formulas():
+    x, found, targets = sample(np.random.default_rng(0))
+    weights = DeFormerWeights({8: 0.25, 12: 0.5, 20: 0.25}, laplacian=100)
+    out = DeFormerLoss(Surface(FACES[12]), 12, weights).double()([x, x], [found, found], targets)
+    f = {name: value.numpy() for name, value in found.items()}
+    true3d, true2d = targets.joints3d.numpy(), targets.joints2d.numpy()
+    mesh, true = f["vertices_12"][1], targets.meshes[12].numpy()[1]
+
+    def hips(j):
+        return j - (j[2] + j[3]) / 2
+
+    kp3d = [
+        (true3d[0, :, 3:] * abs(hips(f[n][0]) - hips(true3d[0, :, :3]))).mean()
+        for n in ("joints", "mesh_joints")
+    ]
+    camera = f["camera"][:, None]
+    placed = [x.numpy()[:, :14, :2], camera[..., :1] * (f["mesh_joints"][..., :2] + camera[..., 1:])]
+    kp2d = [(true2d[..., 2:] * abs(p - true2d[..., :2])).mean() for p in placed]
+    shares = {"vertices_8": 0.25, "vertices_12": 0.5, "vertices": 0.25}
+    edges = np.array(sorted({tuple(sorted(e)) for a, b, c in FACES[12] for e in ((a, b), (a, c), (b, c))}))
+
+    def lengths(v):
+        return np.linalg.norm(v[edges[:, 0]] - v[edges[:, 1]], axis=1)
+
+    def unit(v):
+        return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+    a, b, c = FACES[12].T
+    normal = unit(np.cross(true[b] - true[a], true[c] - true[a]))
+    cosines = [abs((unit(mesh[e] - mesh[s]) * normal).sum(1)) for s, e in ((a, b), (a, c), (b, c))]
+
+    def stands_out(v):
+        near = [edges[(edges == k).any(1)] for k in range(12)]
+        return np.array([v[k] - v[near[k][near[k] != k]].mean(0) for k in range(12)])
+
+    expected = {
+        "joints3d": 1000 * sum(kp3d),
+        "joints2d": 100 * sum(kp2d),
+        "vertices": 100
+        * sum(s * abs(f[n][1] - targets.meshes[f[n].shape[1]].numpy()[1]).mean() for n, s in shares.items()),
+        "edge": 500 * abs(lengths(mesh) - lengths(true)).mean(),
+        "edge_self": 0.01 * lengths(mesh).mean(),
+        "normal": 10 * np.mean(cosines),
+        "laplacian": 100 * abs(stands_out(mesh) - stands_out(true)).mean(),
+    }
+    assert set(expected) == set(out) - {"loss"}
+    for name, value in expected.items():  # two equal estimates
+        np.testing.assert_allclose(out[name], 2 * value, rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(out["loss"], 2 * sum(expected.values()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("laplacian", [0.0, 100.0])
+def test_gradients_are_numerical_ones(laplacian):
+    x, found, targets = sample(np.random.default_rng(1))
+    names = list(found)
+    # no weights of thousands: finite differences would lose digits
+    weights = DeFormerWeights({12: 0.5, 20: 0.5}, 1, 1, 1, 1, 1, 1, laplacian and 1)
+    loss = DeFormerLoss(Surface(FACES[12]), 12, weights).double()
+
+    def of(x, *values):
+        return loss([x], [dict(zip(names, values, strict=True))], targets)["loss"]
+
+    inputs = [v.clone().requires_grad_() for v in (x, *found.values())]
+    assert torch.autograd.gradcheck(of, inputs, eps=1e-6, atol=1e-5, fast_mode=True)
+
+
+def test_weights_of_the_configurations():
+    sizes = (6890, 1723, 431)
+    assert default_weights(sizes, 431).meshes == {431: 0.25, 1723: 0.5, 6890: 0.25}
+    dense = default_weights(sizes, 6890)
+    assert dense.meshes == {6890: 1.0} and dense.laplacian == 100
+    assert sum(default_weights(sizes, 1723).meshes.values()) == 1

@@ -1,0 +1,212 @@
+"""FastMETRO's losses against the original's numbers, and its quirks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.rotations import matrix_from_axis_angle
+from backend.models.smpler import project
+from training.losses import terms
+from training.losses.fastmetro import FastMETROLoss, SMPLRegressorLoss, parameter_loss
+from training.losses.targets import MeshTargets
+from training.surface import Surface
+
+COUNT = 1723
+
+
+@pytest.fixture
+def meshes():
+    """The golden's two (4, 1723, 3)."""
+    rng = np.random.RandomState(11)
+    return [torch.as_tensor(rng.standard_normal((4, COUNT, 3)).astype(np.float32)) for _ in range(2)]
+
+
+@pytest.fixture
+def surface():
+    """The golden's: faces (i, i+1, i+7) around the circle."""
+    i = np.arange(COUNT)
+    made = Surface(np.stack([i, (i + 1) % COUNT, (i + 7) % COUNT], 1))
+    # its list of edges leaves out every face's third one
+    edges = np.concatenate([np.stack([i, (i + k) % COUNT], 1) for k in (1, 7)])
+    made.edges = torch.as_tensor(edges)
+    return made
+
+
+def targets(g, mesh, **changes):
+    values = {
+        "joints3d": g["gt_joints3"],
+        "joints2d": g["gt_joints2"],
+        "meshes": {mesh.shape[1]: mesh},
+        "rotations": matrix_from_axis_angle(g["gt_pose"].unflatten(1, (24, 3))),
+        "betas": g["gt_betas"],
+        "has_3d": g["has_3d"].bool(),
+        "has_2d": torch.tensor([True, False, True, True]),
+        "has_mesh": g["has_smpl"].bool(),
+    }
+    return MeshTargets(**{**values, **changes})
+
+
+def test_terms_equal_the_original(tensors, meshes, surface):
+    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
+    chosen = g["has_smpl"].bool()
+    pairs = {
+        "vertices_l1": terms.over(chosen, terms.l1, predicted, true),
+        "edge_gt": terms.over(
+            chosen, lambda p, t: terms.edge_error(p, t, surface.edges, 1e-8), predicted, true
+        ),
+        "edge_gt_nonuniform": terms.over(
+            chosen, lambda p, t: terms.edge_error(p, t, surface.corner_edges, 1e-8), predicted, true
+        ),
+        "edge_self": terms.over(chosen, lambda p: terms.lengths(p, surface.edges, 1e-8).mean(), predicted),
+        "normal": terms.over(chosen, lambda p, t: terms.normal_error(p, t, surface.faces), predicted, true),
+        "kp3d": terms.over(
+            g["has_3d"],
+            terms.weighted_l1,
+            terms.on_hips(g["pred_joints"]),
+            terms.on_hips(g["gt_joints3"]),
+        ),
+        "kp2d": terms.weighted_l1(project(g["pred_joints"], g["cam"]), g["gt_joints2"]),
+        "orthographic": project(g["pred_joints"], g["cam"]),
+        "rodrigues": matrix_from_axis_angle(g["gt_pose"].view(-1, 3)),
+        "smpl_param": parameter_loss(g["rotmat"], g["betas"], targets(g, true)),
+        "empty_vertices": terms.over(torch.zeros(4, dtype=torch.bool), terms.l1, predicted, true),
+    }
+    for name, value in pairs.items():
+        torch.testing.assert_close(value, g[name].reshape(value.shape), atol=2e-6, rtol=2e-6, msg=name)
+
+
+def test_the_sum_is_the_recipe_of_the_golden_terms(tensors, meshes, surface):
+    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
+    # one mesh for all levels; both kinds of joints are the golden's
+    out = FastMETROLoss(surface)(
+        g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], targets(g, true)
+    )
+    centred = terms.on_hips(g["pred_joints"])
+    assert not torch.allclose(centred, g["pred_joints"])
+    expected = (
+        2000 * g["kp3d"]
+        + 200 * g["kp2d"]
+        + 100 * g["vertices_l1"]
+        + 100 * (5 * g["edge_gt"] + 1e-4 * g["edge_self"] + 0.1 * g["normal"])
+    )
+    torch.testing.assert_close(out["loss"], expected, rtol=1e-5, atol=1e-3)
+    parts = sum(value for name, value in out.items() if name != "loss")
+    torch.testing.assert_close(parts, out["loss"])
+
+
+def test_samples_without_2d_joints_count_only_upstream(tensors, meshes, surface):
+    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
+    labels = g["gt_joints2"].clone()
+    labels[1] = 0  # what the original's data give where there are none
+    wanted = targets(g, true, joints2d=labels)
+    both = [
+        FastMETROLoss(surface, upstream_quirks=quirks)(
+            g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], wanted
+        )["joints2d"]
+        for quirks in (True, False)
+    ]
+    torch.testing.assert_close(both[0], 0.75 * both[1])
+
+
+@pytest.mark.parametrize("part", ["body", "hand"])
+def test_nothing_labelled_is_no_loss_and_finite_gradients(part):
+    count, joints = (30, 14) if part == "body" else (30, 21)
+    i = np.arange(count)
+    surface = Surface(np.stack([i, (i + 1) % count, (i + 7) % count], 1))
+    g = torch.Generator().manual_seed(0)
+    found = torch.randn(2, joints, 3, generator=g, requires_grad=True)
+    levels = [torch.randn(2, n, 3, generator=g, requires_grad=True) for n in (10, 20, count)]
+    # a body's surface is the intermediate mesh's
+    levels = [levels[0], levels[2], levels[1]] if part == "body" else levels[1:]
+    nowhere = torch.zeros(2, dtype=torch.bool)
+    nan = float("nan")
+    wanted = MeshTargets(
+        joints3d=torch.full((2, joints, 4), nan),
+        joints2d=torch.full((2, joints, 3), nan),
+        meshes={m.shape[1]: torch.full(m.shape, nan) for m in levels},
+        rotations=torch.full((2, 24, 3, 3), nan),
+        betas=torch.full((2, 10), nan),
+        has_3d=nowhere,
+        has_2d=nowhere,
+        has_mesh=nowhere,
+    )
+    loss = FastMETROLoss(surface, part, upstream_quirks=False)(
+        found, found, levels, torch.ones(2, 3), wanted
+    )["loss"]
+    loss.backward()
+    assert loss == 0
+    assert (found.grad == 0).all() and (levels[-1].grad == 0).all()
+
+
+def test_hand_loss_by_plain_formulas():
+    rng = np.random.default_rng(3)
+    count, i = 24, np.arange(24)
+    faces = np.stack([i, (i + 1) % count, (i + 5) % count], 1)
+    joints, mesh_joints, true = (rng.normal(size=(2, 21, 3)) for _ in range(3))
+    coarse, fine, coarse0, fine0 = (rng.normal(size=(2, n, 3)) for n in (12, count, 12, count))
+    camera, places = rng.normal(size=(2, 3)), rng.normal(size=(2, 21, 3))
+    confidence, seen = rng.uniform(size=(2, 21, 1)), (places[..., 2:] > 0) * 1.0
+    yes = torch.ones(2, dtype=torch.bool)
+
+    def t(x):
+        return torch.as_tensor(x)
+
+    out = FastMETROLoss(Surface(faces), "hand")(
+        t(joints),
+        t(mesh_joints),
+        [t(coarse), t(fine)],
+        t(camera),
+        MeshTargets(
+            t(np.concatenate([true, confidence], 2)),
+            t(np.concatenate([places[..., :2], seen], 2)),
+            {12: t(coarse0), count: t(fine0)},
+            torch.zeros(2, 16, 3, 3),
+            torch.zeros(2, 10),
+            yes,
+            yes,
+            yes,
+        ),
+    )
+
+    def wrist(x):
+        return x - x[:, :1]
+
+    def edge(x, a, b):
+        return x[:, faces[:, b]] - x[:, faces[:, a]]
+
+    def unit(x):
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    normal = unit(np.cross(edge(fine0, 0, 1), edge(fine0, 0, 2)))
+    project_ = [camera[:, None, :1] * (x[..., :2] + camera[:, None, 1:]) for x in (joints, mesh_joints)]
+    expected = {
+        "joints3d": 1000
+        * sum((confidence * abs(wrist(x) - wrist(true))).mean() for x in (joints, mesh_joints)),
+        "joints2d": 100 * sum((seen * abs(x - places[..., :2])).mean() for x in project_),
+        "vertices": 50 * (abs(coarse - coarse0).mean() + abs(fine - fine0).mean()),
+        "edge": 100
+        * np.mean(
+            [
+                abs(np.linalg.norm(edge(fine, *p), axis=-1) - np.linalg.norm(edge(fine0, *p), axis=-1))
+                for p in pairs
+            ]
+        ),
+        "normal": 10 * np.mean([abs((unit(edge(fine, *p)) * normal).sum(-1)) for p in pairs]),
+    }
+    assert set(expected) == set(out) - {"loss"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(out[name], value, rtol=1e-6, err_msg=name)
+
+
+def test_regressor_loss_leaves_the_camera_alone(tensors, meshes):
+    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
+    camera = g["cam"].clone().requires_grad_()
+    joints = g["pred_joints"].clone().requires_grad_()
+    out = SMPLRegressorLoss()(g["rotmat"], g["betas"], predicted, joints, camera, targets(g, true))
+    expected = 1000 * (g["smpl_param"] + g["kp3d"] + g["kp2d"] + g["vertices_l1"])
+    torch.testing.assert_close(out["loss"], expected, rtol=1e-5, atol=1e-3)
+    out["loss"].backward()
+    assert camera.grad is None and joints.grad.abs().sum() > 0

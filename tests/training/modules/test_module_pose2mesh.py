@@ -1,0 +1,104 @@
+"""Pose2Mesh's module on hands of the open hand: it learns one batch by heart, and follows its recipe."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.data import default_collate
+
+from backend.body.loader import load_body
+from backend.errors import BadInput
+from backend.models.adapters.pose2mesh import body_graph
+from backend.models.pose2mesh import Pose2Mesh, Pose2MeshConfig, PoseNet
+from training.datasets import tiny
+from training.datasets.catalogue import build
+from training.modules.pose2mesh import Pose2MeshModule
+from training.preprocessing.pose2mesh_style import Pose2MeshPreparer
+
+SETTINGS = {"target": "mano", "learning_rate": 1e-3, "step": 30, "gamma": 0.1}
+
+
+@pytest.fixture(scope="module")
+def hand():
+    return load_body("open_hand")
+
+
+@pytest.fixture(scope="module")
+def batch(hand, tmp_path_factory):
+    """Four hands as the run `pose2mesh-freihand-full` would hand them over."""
+    records = build(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
+    prepare = Pose2MeshPreparer("mano", "mano", hand)
+    return default_collate([prepare(records[k], None) for k in range(4)])
+
+
+def module(hand, stage: str, **more) -> Pose2MeshModule:
+    torch.manual_seed(0)
+    model = Pose2Mesh(Pose2MeshConfig("mano"), body_graph(hand, "hand"))
+    model.pose_lifter = PoseNet(21, width=128, dropout=0)  # the real one is 67 million wide
+    return Pose2MeshModule(model, hand, stage, **(SETTINGS | more))
+
+
+def learn(found: Pose2MeshModule, batch: dict, steps: int, rate: float) -> list[float]:
+    """Losses of the steps, by the module's own kind of optimiser."""
+    optimizer = torch.optim.RMSprop([p for p in found.model.parameters() if p.requires_grad], rate)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = found.training_step(batch, 0)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return losses
+
+
+def test_posenet_learns_one_batch(hand, batch):
+    found = module(hand, "posenet", protocols=["freihand"])
+    losses = learn(found, batch, 150, 1e-3)
+    assert losses[-1] < 0.1 * losses[0]
+    assert not any(p.requires_grad for p in found.model.pose2mesh.parameters())
+    found.eval()
+    found.validation_step(batch, 0)
+    assert found.evaluator(0).compute()["PA-MPJPE"].isfinite()
+
+
+def test_whole_network_learns_one_batch(hand, batch):
+    found = module(hand, "full", edge_from_epoch=2, protocols=["freihand"])
+    losses = learn(found, batch, 60, 1e-3)
+    assert losses[-1] < 0.35 * losses[0]
+    found.train()  # batch statistics, as it was trained
+    with torch.no_grad():
+        vertices = found.model(batch["pose2d"])["vertices"]
+    mesh, _ = found.targets(batch)
+    size = float((mesh - mesh.mean(1, keepdim=True)).norm(dim=-1).mean())
+    assert float((vertices - mesh).norm(dim=-1).mean()) < 0.5 * size
+
+
+def test_edges_count_from_their_epoch(hand, batch):
+    seen: list[dict] = []
+    for first in (1, 2):
+        found = module(hand, "full", edge_from_epoch=first)
+        found.log_dict = seen.append
+        found.training_step(batch, 0)
+    assert "train/edge" in seen[0] and "train/edge" not in seen[1]
+
+
+def test_meshes_do_not_move_the_lifter(hand, batch):
+    """The lifter's gradient is that of its own loss, a thousandth of the millimetres."""
+    whole, alone = module(hand, "full"), module(hand, "posenet")
+    whole.training_step(batch, 0).backward()
+    alone.training_step(batch, 0).backward()
+    for (name, p), q in zip(
+        whole.model.pose_lifter.named_parameters(), alone.model.pose_lifter.parameters(), strict=True
+    ):
+        if q.grad is not None:
+            torch.testing.assert_close(p.grad, 1e-3 * q.grad, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_wrong_words(hand):
+    for more, named in (({"target": "hand"}, "data.prepare.target"), ({"protocols": ["free"]}, "free")):
+        with pytest.raises(BadInput, match=named):
+            module(hand, "full", **more)
+    with pytest.raises(BadInput, match=r"settings\.stage"):
+        module(hand, "both")
+    with pytest.raises(BadInput, match="Human3.6M"):
+        module(hand, "full", target="human36")

@@ -1,0 +1,180 @@
+"""Labels -> meshes and joints, against SMPLer's numbers for a whole batch: targets, losses and metrics at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from fake_smpl import PARENTS, build
+
+from backend.body.joints import SMPL24
+from backend.body.loader import load_body
+from backend.body.model import BodyArrays, BodyModel
+from backend.body.rotations import matrix_from_6d
+from backend.errors import BadInput
+from training.body_targets import H36M17_TO_J14, BodyTargets, HandTargets
+from training.evaluation import PROTOCOLS, Evaluator
+from training.losses.smpler import SMPLerLoss
+
+
+@pytest.fixture(scope="module")
+def fake():
+    arrays = build()
+    regressor = arrays["J_regressor_h36m"]
+    body = BodyArrays(
+        "fake",
+        "none",
+        SMPL24,
+        PARENTS,
+        arrays["v_template"],
+        arrays["f"],
+        arrays["shapedirs"],
+        arrays["posedirs"],
+        arrays["J_regressor"],
+        arrays["weights"],
+        regressors={"h36m17": regressor},
+    )
+    return BodyModel(body), torch.as_tensor(regressor)
+
+
+def batch_of(g):
+    return {
+        "pose": g["in.gt_pose"],
+        "betas": g["in.gt_betas"],
+        "joints2d": g["in.joints_2d"],
+        "joints3d": g["in.joints_3d"],
+        "has_mesh": g["in.has_smpl"],
+        "has_3d": g["in.has_3d_joints"],
+        "has_2d": g["in.has_2d_joints"],
+    }
+
+
+def test_a_batch_equals_smpler(tensors, fake):
+    g, (body, regressor) = tensors("smpler", "golden_losses_metrics"), fake
+    make = BodyTargets(body, regressor)
+    batch = batch_of(g)
+    root = batch["joints3d"][:, 14:15, :3]
+    batch["joints3d"] = torch.cat([batch["joints3d"][..., :3] - root, batch["joints3d"][..., 3:]], -1)
+    targets = make(batch)
+    torch.testing.assert_close(targets.rotations, g["out.gt_rotmat"], atol=5e-6, rtol=0)
+    torch.testing.assert_close(targets.joints3d, g["out.gt_3d_joints_minus_pelvis"], atol=2e-6, rtol=0)
+
+    # the golden's stand-in of SMPL is not ours: its answers are taken as they are, of the meshes every tenth vertex
+    theta = matrix_from_6d(g["in.pred_6d"]).view(4, 24, 3, 3)
+    torch.testing.assert_close(theta, g["out.pred_theta"], atol=2e-6, rtol=0)
+    mesh = g["out.gt_vertices_minus_pelvis_every10"]
+    stage = {
+        "theta": theta,
+        "vertices_minus_pelvis": g["out.pred_vertices_minus_pelvis_every10"],
+        "joints_minus_pelvis": g["out.pred_joints_minus_pelvis"],
+        "joints2d": g["out.pred_joints2d"],
+    }
+    loss = SMPLerLoss()(stage, replace(targets, meshes={689: mesh}))
+    factors = {"vertices": 100, "joints2d": 100, "joints3d": 1000, "rotations": 50}
+    names = {"vertices": "vertices", "joints2d": "2d_joints", "joints3d": "3d_joints", "rotations": "theta"}
+    for name, factor in factors.items():
+        expected = factor * g[f"out.loss_{names[name]}"]
+        share = 0.06 if name == "vertices" else 1e-5
+        torch.testing.assert_close(loss[name].double(), expected, rtol=share, atol=1e-5, msg=name)
+    rest = loss["loss"] - loss["vertices"] + 100 * g["out.loss_vertices"]
+    torch.testing.assert_close(rest, g["out.loss_combine"], rtol=1e-5, atol=1e-4)
+
+    evaluator = Evaluator(PROTOCOLS["3dpw-smpler"])
+    evaluator.update(
+        stage["joints_minus_pelvis"],
+        targets.joints3d,
+        targets.has_3d,
+        stage["vertices_minus_pelvis"],
+        mesh,
+        targets.has_mesh,
+    )
+    found = evaluator.compute()
+    expected = {
+        "MPJPE": (g["out.mpjpe_sum"] / g["out.mpjpe_count"], 1e-5),
+        "PA-MPJPE": (g["out.mpjpepa_sum"] / g["out.mpjpe_count"], 1e-5),
+        "MPVPE": (g["out.mpve_sum"] / g["out.mpve_count"], 0.06),
+    }
+    for name, (value, share) in expected.items():
+        torch.testing.assert_close(found[name], 1000 * value, rtol=share, atol=0, msg=name)
+
+
+def test_coarse_meshes_follow_the_full_one(fake):
+    body, regressor = fake
+    down = sp.csr_matrix((np.ones(3), (range(3), [5, 0, 77])), shape=(3, 6890))
+    batch = {
+        "pose": torch.randn(2, 72) * 0.1,
+        "betas": torch.zeros(2, 10),
+        "joints2d": torch.zeros(2, 24, 3),
+        "joints3d": torch.zeros(2, 24, 4),
+        **{f"has_{what}": torch.ones(2) for what in ("mesh", "3d", "2d")},
+    }
+    targets = BodyTargets(body, regressor, [down])(batch)
+    torch.testing.assert_close(targets.meshes[3], targets.meshes[6890][:, [5, 0, 77]])
+    pelvis = regressor[:1] @ targets.meshes[6890]
+    torch.testing.assert_close(pelvis, torch.zeros_like(pelvis), atol=1e-6, rtol=0)
+
+
+def test_genders_are_ignored_unless_bodies_are_given(fake):
+    body, regressor = fake
+    arrays = build()
+    wide = BodyModel(
+        BodyArrays(
+            "wide",
+            "none",
+            SMPL24,
+            PARENTS,
+            1.5 * arrays["v_template"],
+            arrays["f"],
+            arrays["shapedirs"],
+            arrays["posedirs"],
+            arrays["J_regressor"],
+            arrays["weights"],
+        )
+    )
+    batch = {
+        "pose": torch.zeros(3, 72),
+        "betas": torch.zeros(3, 10),
+        "joints2d": torch.zeros(3, 24, 3),
+        "joints3d": torch.zeros(3, 24, 4),
+        "gender": torch.tensor([0, 2, 1]),
+        **{f"has_{what}": torch.ones(3) for what in ("mesh", "3d", "2d")},
+    }
+    plain = BodyTargets(body, regressor)(batch).meshes[6890]
+    torch.testing.assert_close(plain[1], plain[0])
+    gendered = BodyTargets(body, regressor, gendered={"female": wide})(batch).meshes[6890]
+    torch.testing.assert_close(gendered[1], 1.5 * plain[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(gendered[[0, 2]], plain[[0, 2]])
+
+
+def test_a_regressor_of_another_body_is_refused(fake):
+    with pytest.raises(BadInput, match=r"\(17, 6890\)"):
+        BodyTargets(fake[0], torch.zeros(17, 778))
+
+
+def test_hands_have_their_joints_from_the_mesh():
+    hand = load_body("open_hand")
+    make = HandTargets(hand, hand.regressors["freihand21"])
+    batch = {
+        "pose": 0.2 * torch.randn(2, 48, generator=torch.Generator().manual_seed(0)),
+        "betas": torch.zeros(2, 10),
+        "joints2d": torch.zeros(2, 21, 3),
+        "has_mesh": torch.tensor([1.0, 0.0]),
+        "has_2d": torch.ones(2),
+    }
+    targets = make(batch)
+    assert (targets.joints3d[:, 0, :3] == 0).all() and (targets.joints3d[..., 3] == 1).all()
+    posed = hand(batch["pose"].unflatten(1, (16, 3)), batch["betas"])
+    # the wrist's regressor is near the joint of the model
+    gap = posed.joints[:, 0] - (hand.regressors["freihand21"] @ posed.vertices)[:, 0]
+    assert gap.norm(dim=-1).max() < 0.01
+    assert targets.has_3d.tolist() == [True, False]
+
+
+def test_the_14_joints_are_named_alike():
+    from backend.body.joints import H36M17, LSP14
+
+    names = [H36M17[k] for k in H36M17_TO_J14]
+    assert names[:12] == list(LSP14[:12]) and names[12:] == ["neck", "head"]

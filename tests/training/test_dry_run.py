@@ -1,0 +1,37 @@
+"""One run of every network family, whole size, from generated files in the real formats to weights that load."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from backend.models.store import read_card
+from training.engine.dry_run import dry_run
+from training.run import load_run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fastmetro-s-r50-mixed",
+        "smpler-mixed",
+        "deformer-r50",
+        "pose2mesh-3dpw-posenet",
+        "pose2mesh-freihand-full",
+    ],
+)
+def test_two_steps_of(name, tmp_path):
+    torch.set_num_threads(1)
+    run = load_run(name)
+    found = dry_run(run, tmp_path)
+    assert len(found.losses) == 2 and all(map(math.isfinite, found.losses))
+    assert found.metrics and all(math.isfinite(v) for v in found.metrics.values())
+    assert found.seconds > 0 and found.loading > 0
+    card = read_card(found.weights)
+    assert card.testing and card.name == run.network
+    assert card.body in ("open_body", "open_hand")
+    text = str(found)
+    assert "per 100,000 samples" in text and f"{run.training.epochs} epochs" in text

@@ -1,0 +1,61 @@
+"""FreiHAND's pred.zip: order, completeness, form."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from backend.errors import BadInput
+from training.freihand_submission import IMAGES, FreiHANDSubmission, check_submission
+
+
+def predictions(indices):
+    """Every number says which image it belongs to."""
+    index = np.array(indices)
+    return (
+        index,
+        np.broadcast_to(index[:, None, None] / 1000, (len(index), 21, 3)),
+        np.broadcast_to(index[:, None, None] / 500, (len(index), 778, 3)),
+    )
+
+
+def test_rows_come_in_the_order_of_the_images(tmp_path):
+    assert IMAGES == 3960
+    made = FreiHANDSubmission(images=5)
+    made.add(*predictions([3, 1, 0]))
+    made.add(*predictions([2, 4]))
+    index, joints, vertices = predictions([3])
+    made.add(index, joints + 9, vertices)  # padding of a sampler: the first stays
+    path = made.write(tmp_path)
+    check_submission(path, images=5)
+    joints, vertices = json.loads(zipfile.ZipFile(path).read("pred.json"))
+    np.testing.assert_allclose([row[0][0] for row in joints], np.arange(5) / 1000)
+    np.testing.assert_allclose([row[777][2] for row in vertices], np.arange(5) / 500)
+
+
+def test_incomplete_and_wrong_ones_are_refused(tmp_path):
+    made = FreiHANDSubmission(images=5)
+    made.add(*predictions([0, 2]))
+    with pytest.raises(BadInput, match=r"2 images have a prediction, not 1, 3, 4"):
+        made.write(tmp_path)
+    with pytest.raises(BadInput, match="number 5"):
+        made.add(*predictions([5]))
+    index, joints, vertices = predictions([1])
+    with pytest.raises(BadInput, match="not numbers"):
+        made.add(index, joints * np.nan, vertices)
+    with pytest.raises(BadInput, match=r"\(20, 3\)"):
+        made.add(index, joints[:, :20], vertices)
+
+
+def test_a_file_with_half_the_rows_is_refused(tmp_path):
+    made = FreiHANDSubmission(images=2)
+    made.add(*predictions([0, 1]))
+    path = made.write(tmp_path)
+    with pytest.raises(BadInput, match="2 rows of joints"):
+        check_submission(path, images=4)
+    (tmp_path / "pred.json").write_text("[1]")
+    with pytest.raises(BadInput, match="another form"):
+        check_submission(tmp_path / "pred.json")

@@ -1,0 +1,121 @@
+"""Metrics against the originals' numbers, and their sums over batches and processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.losses.terms import on_hips
+from training.metrics import MPJPE, MPVPE, PAMPJPE, PCK, FScore, acceleration_error, aligned, distances
+
+
+def test_fastmetro_numbers(tensors):
+    g = tensors("fastmetro", "golden_losses_metrics")
+    has = g["has_3d"].bool()
+    found, true = on_hips(g["pred_joints"]), on_hips(g["gt_joints3"])[..., :3]
+    torch.testing.assert_close(distances(found, true)[has], g["mpjpe"], atol=2e-6, rtol=2e-6)
+    metric = MPJPE("test")
+    metric.update(found, true, has)
+    np.testing.assert_allclose(metric.compute(), 1000 * g["mpjpe"].double().mean(), rtol=1e-6)
+    rng = np.random.RandomState(11)
+    meshes = [torch.as_tensor(rng.standard_normal((4, 1723, 3)).astype(np.float32)) for _ in range(2)]
+    metric = MPVPE("test")
+    metric.update(*meshes, g["has_smpl"])
+    np.testing.assert_allclose(metric.compute(), 1000 * g["mpvpe"].double().mean(), rtol=1e-6)
+
+
+def test_alignment_equals_both_originals(tensors):
+    g = tensors("fastmetro", "golden_losses_metrics")
+    moved = aligned(g["pa_S1"], g["pa_S2"])
+    torch.testing.assert_close(moved[2], g["pa_aligned0"], atol=2e-6, rtol=0)
+    torch.testing.assert_close(
+        distances(moved, g["pa_S2"].double()), g["pa_error"].double(), atol=2e-6, rtol=0
+    )
+    g = tensors("smpler", "golden_extras")
+    true = g["gt_joints3d"][..., :3]
+    moved = aligned(g["pred_joints3d"], true)
+    torch.testing.assert_close(moved.float(), g["pa_aligned"], atol=2e-6, rtol=0)
+    torch.testing.assert_close(distances(moved, true).float(), g["pa_mpjpe"], atol=2e-6, rtol=0)
+    g = tensors("pose2mesh", "golden_extras")
+    torch.testing.assert_close(aligned(g["pa_src"][None], g["pa_dst"][None])[0], g["pa_out"])
+
+
+def test_a_reflection_is_not_aligned_away(tensors):
+    g = tensors("smpler", "golden_extras")
+    true = g["pred_joints3d"]
+    reflected = true * torch.tensor([-1.0, 1, 1])
+    gap = distances(aligned(reflected, true), true.double())
+    torch.testing.assert_close(gap.float(), g["pa_mpjpe_reflected"], atol=2e-6, rtol=0)
+
+
+def test_smpler_numbers(tensors):
+    g = tensors("smpler", "golden_extras")
+    has = g["has"].bool()
+    found, true = on_hips(g["pred_joints3d"]), on_hips(g["gt_joints3d"])[..., :3]
+    torch.testing.assert_close(distances(found, true)[has], g["mpjpe"], atol=2e-6, rtol=0)
+    vertices = distances(g["pred_vertices_10th"], g["gt_vertices_10th"])
+    torch.testing.assert_close(vertices[has], g["mpve"], atol=2e-6, rtol=0)
+
+
+def test_acceleration_equals_pose2mesh(tensors):
+    g = tensors("pose2mesh", "golden_extras")
+    torch.testing.assert_close(acceleration_error(g["seq_smooth"], g["seq"]), g["accel"])
+
+
+def test_means_do_not_depend_on_batches_and_processes():
+    rng = torch.Generator().manual_seed(0)
+    found, true = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
+    valid = torch.tensor([1, 1, 0, 1, 0, 1, 1])
+    for make in (MPJPE, PAMPJPE):
+        whole, parts, shares = make(), make(), [make(), make()]
+        whole.update(found, true, valid)
+        for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
+            parts.update(found[rows], true[rows], valid[rows])
+        torch.testing.assert_close(parts.compute(), whole.compute())
+        for k, metric in enumerate(shares):
+            metric.update(found[k::2], true[k::2], valid[k::2])
+        # what torchmetrics does between processes: states are added
+        total = sum(m.total for m in shares) / sum(m.count for m in shares)
+        torch.testing.assert_close(total, whole.compute())
+        assert whole.count == 5
+    assert torch.isnan(MPJPE().compute())
+
+
+def test_unlabelled_samples_as_the_originals_count_them():
+    rng = torch.Generator().manual_seed(0)
+    found, true = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
+    valid = torch.tensor([1, 0, 1, 1])
+    errors = 1000 * distances(aligned(found, true), true)
+    expected = {"valid": errors[valid.bool()].mean(), "metro": errors.mean(), "smpler": errors.sum() / 3}
+    for unlabelled, value in expected.items():
+        metric = PAMPJPE(unlabelled=unlabelled)
+        metric.update(found, true, valid)
+        torch.testing.assert_close(metric.compute(), value)
+        metric.reset()
+        metric.update(found, true, 0 * valid)
+        assert torch.isnan(metric.compute())
+
+
+def test_means_of_batches_weigh_the_last_one_more():
+    metric = MPJPE(per_batch=True)
+    for shift, count in ((0.001, 3), (0.002, 1)):
+        metric.update(torch.full((count, 2, 3), shift / 3**0.5), torch.zeros(count, 2, 3))
+    torch.testing.assert_close(metric.compute(), torch.tensor(1.5, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_pck_and_f_score():
+    true = torch.zeros(1, 4, 3)
+    found = true.clone()
+    found[0, :, 0] = torch.tensor([0.0, 0.1, 0.149, 0.151])
+    metric = PCK()
+    metric.update(found, true)
+    assert metric.compute() == 75
+    rng = torch.Generator().manual_seed(0)
+    points = torch.randn(1, 50, 3, generator=rng)
+    metric = FScore(within=0.005)
+    metric.update(3 * points + 1, points)
+    assert metric.compute() == pytest.approx(1)
+    metric.reset()
+    metric.update(torch.randn(1, 50, 3, generator=rng), points)
+    assert metric.compute() < 0.1

@@ -1,0 +1,50 @@
+"""The random changes of METRO's family of networks, drawn in the original's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# a generator of numpy, old or new: the goldens are the old one's stream
+Random = np.random.Generator | np.random.RandomState
+
+
+@dataclass(frozen=True)
+class Change:
+    """flip: left to right.  gains: per colour channel.  rotation: degrees, the picture's content turns with it
+    counter-clockwise.  scale: of the box."""
+
+    flip: bool = False
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    rotation: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class MetroAugmentation:
+    """flip: probability.  gain: gains are U(1 - gain, 1 + gain).  rotation: degrees, standard deviation, clipped at
+    twice that, and none at all with probability rotation_off.  scale: standard deviation about 1, clipped at
+    1 -+ scale.
+
+    Defaults are those for bodies (Lin et al., "METRO", CVPR 2021, after SPIN, Kolotouros et al. 2019).
+    """
+
+    flip: float = 0.5
+    gain: float = 0.4
+    rotation: float = 30.0
+    rotation_off: float = 0.6
+    scale: float = 0.25
+
+    def draw(self, rng: Random) -> Change:
+        flip = bool(rng.uniform() <= self.flip) and self.flip > 0
+        red, green, blue = rng.uniform(1 - self.gain, 1 + self.gain, 3)
+        turn = np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation)
+        scale = np.clip(rng.standard_normal() * self.scale + 1, 1 - self.scale, 1 + self.scale)
+        if rng.uniform() <= self.rotation_off:
+            turn = 0.0
+        return Change(flip, (float(red), float(green), float(blue)), float(turn), float(scale))
+
+
+BODY = MetroAugmentation()
+HAND = MetroAugmentation(flip=0.0, rotation=90.0)  # right hands stay right hands

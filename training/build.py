@@ -1,0 +1,83 @@
+"""A run file -> network, module and data, checked before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule
+
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.adapters import adapter_of
+from backend.models.networks import network
+from training.catalog import MODULES, check_settings, look_up, takes
+from training.engine.start_weights import load_backbone, load_network
+from training.requirements import FILES, weights_of
+from training.run import Run
+
+
+@dataclass(frozen=True)
+class Built:
+    """module: a LightningModule with `model`, the network; started: what it starts from, for the manifest."""
+
+    module: LightningModule
+    body: BodyModel
+    started: dict[str, str]
+
+
+def build_module(run: Run, root: Path | None = None) -> Built:
+    """Initial weights, drawn from the run's seed.  root: where the settings' files are below.
+
+    Raises BadInput `unknown_model`, `unknown_body`, `bad_run`, and the adapter's for a body that does not fit.
+    """
+    file = Path(run.file).name
+    make = look_up(MODULES, run.module, file, "module")
+    spec = network(run.network)
+    adapter = adapter_of(spec)
+    body = load_body(run.body)
+    joints = {"body": 24, "hand": 16}[spec.part]
+    if len(body.parents) != joints:
+        raise BadInput(
+            "body_mismatch",
+            f"{file}: body {run.body!r} has {len(body.parents)} joints, {spec.label} answers with a {spec.part} "
+            f"of {joints}.",
+            "Name another one with --set body=NAME; see `recover-mesh bodies`.",
+        )
+    torch.manual_seed(run.seed)
+    model = adapter.build(spec, body, adapter.constants(spec, body))
+    settings = dict(run.settings) | {
+        "model": model,
+        "body": body,
+        "protocols": [spec.protocol for spec in run.data.validate],
+        "upstream_quirks": run.upstream_quirks,
+    }
+    # what preparer and module must agree on is said once
+    settings |= {k: v for k, v in run.data.prepare.items() if k in ("target", "bodies") and takes(make, k)}
+    settings |= {k: str((root or Path()) / v) for k, v in settings.items() if k in FILES and v is not None}
+    check_settings(make, settings, file, "settings")
+    return Built(make(**settings), body, {})
+
+
+def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None:
+    """Fill the network with what the run starts from.  given: a file of a whole network in place of the run's own."""
+    model = built.module.model
+    assert isinstance(model, torch.nn.Module)
+    path = given
+    if path is None and run.start.weights:
+        path = root / run.start.weights
+    if path is None and run.start.run:
+        path = weights_of(run.start.run, run.seed)
+        if path is None:
+            raise BadInput(
+                "start_missing",
+                f"{run.name} starts from the weights of {run.start.run}, which has not been run here.",
+                "Run it first, or give a file with --start.",
+            )
+    if path is not None:
+        built.started[str(path)] = str(load_network(model, path))
+    elif run.start.backbone:
+        path = root / run.start.backbone
+        built.started[str(path)] = str(load_backbone(model.get_submodule("backbone"), path))

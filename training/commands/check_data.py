@@ -1,0 +1,34 @@
+"""`python -m training check-data`: what is wrong with the copy of the data that a run reads."""
+
+from __future__ import annotations
+
+import argparse
+
+from training.commands.common import add_run_arguments, run_of
+from training.requirements import data_root, missing_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--most", type=int, default=200, metavar="N", help="rows to look at per set (200); 0: all"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    entry = run_of(args)
+    root = data_root(args.data)
+    problems = [f"missing {line}" for line in missing_data(entry, root)]
+    if not problems:
+        from training.data import check_sets
+
+        problems = check_sets(entry, root, args.most or None)
+    for line in problems:
+        print(line)
+    serious = [line for line in problems if not line.startswith("note: ")]
+    print(
+        f"{entry.name}: {len(serious)} problem(s)"
+        if serious
+        else f"{entry.name}: the data are as they should be"
+    )
+    return 1 if serious else 0

@@ -1,0 +1,44 @@
+"""`python -m training export`: weights for `recover-mesh recover --model` of a run's checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.commands.common import add_run_arguments, run_of
+from training.requirements import data_root
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_arguments(parser)
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the run's best or latest by default")
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="keep them where `recover-mesh` finds them, over those of that name",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from backend.models.store import weights_path
+    from training.engine.results import export_checkpoint
+
+    entry = run_of(args)
+    path = export_checkpoint(entry, data_root(args.data), args.out, args.checkpoint)
+    print(f"weights: {path}")
+    if args.install:
+        if path.stem != entry.network:
+            from backend.errors import BadInput
+
+            raise BadInput(
+                "not_a_model",
+                f"{path.name} is a part of a network only.",
+                "Export the run that builds on it.",
+            )
+        kept = weights_path(entry.network)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".partial")
+        partial.write_bytes(path.read_bytes())
+        partial.replace(kept)
+        print(f"installed: recover-mesh recover PHOTO --model {entry.network}")
+    return 0

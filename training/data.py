@@ -1,0 +1,105 @@
+"""The data of a run for Lightning: its sets, its mixture and its preparer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from training.catalog import PREPARERS, check_settings, look_up, takes
+from training.datasets.base import BaseSet
+from training.datasets.catalogue import KINDS, build
+from training.datasets.datamodule import RecordData
+from training.datasets.loader import PreparedSet, Preparer
+from training.run import Run, SetSpec
+
+
+def make_data(run: Run, root: Path, body: BodyModel | None = None, check_rows: int = 8) -> RecordData:
+    """Sets are opened by `setup`.  Raises BadInput for settings that a preparer does not take."""
+    training = run.training
+    return RecordData(
+        make_preparer(run, body, train=True),
+        train=training_table(run),
+        validation=[table_of(spec, run) for spec in run.data.validate],
+        batch_size=training.batch,
+        prepare_evaluation=make_preparer(run, body, train=False),
+        workers=run.data.workers,
+        seed=run.seed,
+        root=root,
+        drop_last=training.drop_last,
+        check_rows=check_rows,
+    )
+
+
+def make_preparer(run: Run, body: BodyModel | None, train: bool) -> Preparer:
+    """The run's preparer, for training or for evaluation."""
+    file = Path(run.file).name
+    settings = dict(run.data.prepare)
+    make = look_up(PREPARERS, str(settings.pop("kind", "")), file, "data.prepare.kind")
+    more = {"body": body, "upstream_quirks": run.upstream_quirks, "train": train}
+    settings |= {name: value for name, value in more.items() if takes(make, name)}
+    check_settings(make, settings, file, "data.prepare")
+    return make(**settings)
+
+
+def table_of(spec: SetSpec, run: Run) -> dict[str, Any]:
+    """As `training.datasets.catalogue.build` takes it: body and quirks are those of the run."""
+    table = {"kind": spec.kind, **spec.options}
+    module, _, name = KINDS.get(spec.kind, "").partition(":")
+    if module:
+        make = look_up(
+            {spec.kind: f"training.datasets.{module}:{name}"}, spec.kind, Path(run.file).name, "data"
+        )
+        more = {"body": run.body, "upstream_quirks": run.upstream_quirks}
+        table = {key: value for key, value in more.items() if takes(make, key)} | table
+    return table
+
+
+def training_table(run: Run) -> dict[str, Any]:
+    """One set, or the run's mixture of several."""
+    tables = [table_of(spec, run) for spec in run.data.train]
+    if len(tables) == 1:
+        return tables[0]
+    return {"kind": "mix" if run.data.mixture == "pose2mesh" else "concatenation", "sets": tables}
+
+
+def check_sets(run: Run, root: Path, most: int | None) -> list[str]:
+    """What is wrong with the user's copies, set by set; `note: ` starts what is no error."""
+    problems: list[str] = []
+    for spec in [*run.data.train, *run.data.validate]:
+        try:
+            problems += build(table_of(spec, run), root).check(most)
+        except BadInput as error:
+            problems.append(str(error))
+    return list(dict.fromkeys(problems))
+
+
+def try_first(data: RecordData, rows: int = 2) -> None:
+    """Prepare the first rows of every set, so that bad data are found before the first step.
+
+    Raises BadInput, row named; `not_a_number` where a prepared value is not finite.
+    """
+    for prepared in _sets(data):
+        for index in range(min(rows, len(prepared))):
+            item = prepared[index]
+            if isinstance(item, Exception):
+                raise item
+            for name, value in item.items():
+                values = np.asarray(value)
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    raise BadInput(
+                        "not_a_number",
+                        f"{prepared.records.name}, row {index}: {name} holds values that are not numbers.",
+                        "Run `python -m training check-data`.",
+                    )
+
+
+def _sets(data: RecordData) -> Iterator[PreparedSet]:
+    train: list[BaseSet] = data.sets.get("train", [])
+    yield from (PreparedSet(records, data.prepare, data.seed) for records in train)
+    for records in data.sets.get("validation", []):
+        yield PreparedSet(records, data.prepare_evaluation, data.seed, augment=False)

@@ -1,0 +1,195 @@
+"""A run without its data: everything is built, two steps on generated files in the real formats, and an estimate."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from backend.errors import BadInput
+from backend.models.weights import OPEN_BODIES
+from training.build import build_module
+from training.data import make_data, training_table, try_first
+from training.datasets import tiny
+from training.datasets.catalogue import build
+from training.engine.export import export_weights
+from training.engine.trainer import find_machines, make_trainer
+from training.requirements import FILES, data_root, missing_data
+from training.run import Run, SetSpec
+
+STEPS = 2
+_ROWS = 4  # per generated set
+_CPU_BATCH = 2
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What was seen.  seconds: of the faster step, at `batch` samples."""
+
+    run: Run
+    network: str
+    parameters: int
+    losses: tuple[float, ...]
+    metrics: dict[str, float]
+    seconds: float
+    batch: int
+    loading: float  # seconds per sample and worker
+    device: str
+    samples: int | None  # of the real training set, where it is on this machine
+    weights: Path
+
+    def __str__(self) -> str:
+        training = self.run.training
+        step = self.seconds * training.batch / self.batch
+        metrics = ", ".join(self.metrics) or "none"
+        clock = "of processor time " if self.device == "cpu" else ""
+        losses = " -> ".join(f"{value:.4g}" for value in self.losses)
+        return "\n".join(
+            [
+                f"{self.run.name}: {STEPS} steps on generated files, {self.network} on {self.run.body}",
+                f"  {self.parameters / 1e6:.1f} M parameters; loss {losses}; metrics computed: {metrics}",
+                f"  measured on {self.device}: {self.seconds:.2f} s {clock}per step at batch {self.batch}, so about "
+                f"{step:.2f} s at the run's {training.batch}; loader {self.loading * 1e3:.0f} ms a sample",
+                f"  {self._whole(step)}",
+                f"  weights written as a finished run would: {self.weights}",
+                "  not tried: the start weights, and your data (python -m training check-data)",
+            ]
+        )
+
+    def _whole(self, step: float) -> str:
+        """The length of the real run."""
+        training = self.run.training
+        samples = self.samples or 100_000
+        rounding = math.floor if training.drop_last else math.ceil
+        batches = training.epochs * rounding(samples / (training.batch * training.devices))
+        hours = batches * step / 3600
+        what = f"{samples:,} samples" if self.samples else "its data are not here; per 100,000 samples"
+        return (
+            f"the whole run: {what}, {training.epochs} epochs, {batches:,} steps of "
+            f"{training.devices} x {training.batch}; {hours:,.1f} h on {training.devices} such devices, "
+            f"{hours * training.devices:,.1f} h on one"
+        )
+
+
+class _Watch(Callback):
+    """Times steps, and keeps the losses.  On the CPU by processor time: it may have other work, too."""
+
+    def __init__(self, on_cpu: bool) -> None:
+        self.clock = time.process_time if on_cpu else time.perf_counter
+        self.seconds: list[float] = []
+        self.losses: list[float] = []
+        self._began = 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
+        self._began = self.clock()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        self.losses.append(float(outputs["loss"]))  # waits for the device
+        self.seconds.append(self.clock() - self._began)
+
+
+def dry_run(run: Run, out: Path | None = None) -> DryRun:
+    """out: keep the generated files, logs and weights there; else they go into a temporary folder that stays.
+
+    Raises BadInput as `fit` does, and `diverged` where a loss is no number.
+    """
+    folder = out or Path(tempfile.mkdtemp(prefix=f"{run.name}-dry-"))
+    machines = find_machines()
+    hand = run.network.startswith("fastmetro-hand") or run.network.endswith("-mano")
+    on_cpu = machines.accelerator == "cpu"
+    batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
+    precision = (
+        "32" if on_cpu else run.training.precision
+    )  # most CPUs only imitate bfloat16, a hundred times slower
+    small = replace(
+        run,
+        body=OPEN_BODIES["hand" if hand else "body"],
+        settings={name: value for name, value in run.settings.items() if name not in FILES},
+        data=replace(
+            run.data,
+            train=generated(run.data.train, folder / "train", hand, max(_ROWS, batch)),
+            validate=generated(run.data.validate, folder / "validate", hand, max(_ROWS, batch)),
+            prepare={name: value for name, value in run.data.prepare.items() if name != "bodies"},
+            workers=0,
+        ),
+        training=replace(
+            run.training, batch=batch, devices=machines.world, epochs=1, log_every=1, precision=precision
+        ),
+    )
+    built = build_module(small)
+    data = make_data(small, folder, built.body)
+    data.setup("fit")
+    try_first(data)
+    watch = _Watch(on_cpu)
+    began = watch.clock()
+    records = data.sets["train"][0]
+    for index in range(_ROWS):
+        data.prepare(records[index], None)
+    loading = (watch.clock() - began) / _ROWS
+    trainer = make_trainer(
+        small, folder, machines, callbacks=[watch], max_steps=STEPS, quiet=True, limit_validation=1
+    )
+    trainer.fit(built.module, datamodule=data)
+    trainer.validate(built.module, datamodule=data, verbose=False)
+    if not all(map(math.isfinite, watch.losses)):
+        raise BadInput("diverged", f"A loss is no number: {watch.losses}.", "Lower the rate; check the data.")
+    model = built.module.model
+    assert isinstance(model, torch.nn.Module)
+    weights = export_weights(
+        model, built.body, small, folder / "weights", source=f"dry run of {run.name}", testing=True
+    )
+    return DryRun(
+        run=replace(small, training=run.training),
+        network=run.network,
+        parameters=sum(p.numel() for p in model.parameters()),
+        losses=tuple(watch.losses),
+        metrics={n: float(v) for n, v in trainer.callback_metrics.items() if not n.startswith("train/")},
+        seconds=min(watch.seconds),
+        batch=batch,
+        loading=loading,
+        device=str(trainer.strategy.root_device),
+        samples=_real_samples(run),
+        weights=weights,
+    )
+
+
+def generated(specs: Sequence[SetSpec], folder: Path, hand: bool, rows: int) -> list[SetSpec]:
+    """The same splits of tiny sets in the same formats, written below `folder`."""
+    made = []
+    for k, spec in enumerate(specs):
+        kind = spec.kind
+        if kind == "tsv":
+            kind = (
+                "tsv_hand"
+                if hand
+                else "tsv_mix"
+                if len(specs) == 1 and "Tax-" in str(spec.options)
+                else "tsv"
+            )
+        written = tiny.write(kind, folder / str(k), rows, seed=k)
+        options = written | {name: value for name, value in spec.options.items() if name != "path"}
+        options.pop("kind")
+        options.pop("body", None)
+        made.append(SetSpec(spec.kind, options, spec.protocol))
+    return made
+
+
+def _real_samples(run: Run) -> int | None:
+    """Of the real training set where it is on this machine."""
+    root = data_root()
+    if missing_data(run, root):
+        return None
+    try:
+        return len(build(training_table(run), root))
+    except BadInput:
+        return None

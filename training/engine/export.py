@@ -1,0 +1,63 @@
+"""A trained network as the file that `recover-mesh recover --model` reads: safetensors with a card in it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import scipy.sparse as sp
+from torch import Tensor, nn
+
+from backend.body.model import BodyModel
+from backend.models.adapters import adapter_of
+from backend.models.adapters.fastmetro import mesh_constants
+from backend.models.fastmetro import FastMETRO, FastMETROMesh
+from backend.models.networks import NetworkSpec, network
+from backend.models.store import Card
+from backend.models.weights import faces_hash, save_weights
+from training.run import Run
+
+_TRAINED = "Weights of your own training: they may be bound by the licences of its data and body"
+
+
+def export_weights(
+    model: nn.Module,
+    body: BodyModel,
+    run: Run,
+    folder: Path,
+    *,
+    source: str,
+    notes: str = "",
+    license_text: str = "",
+    testing: bool = False,
+) -> Path:
+    """Write `folder/NETWORK.safetensors` (of PoseNet alone: `folder/RUN.safetensors`, which only training reads).
+
+    source: run, step and checkpoint in one line.  testing: of a dry run.  Raises RecoverMeshError `unwritable`.
+    """
+    spec = network(run.network)
+    whole = run.settings.get("stage") != "posenet"
+    part: nn.Module = model if whole else model.get_submodule("pose_lifter")
+    constants = constants_of(model, spec, body) if whole else {}
+    card = Card(
+        name=spec.name,
+        body=body.name,
+        faces=faces_hash(body),
+        license=license_text or f"{_TRAINED} ({body.license})",
+        source=source,
+        made=datetime.date.today().isoformat(),
+        testing=testing,
+        notes=notes,
+    )
+    name = spec.name if whole else run.name
+    return save_weights(part, constants, card, folder / f"{name}.safetensors")
+
+
+def constants_of(model: nn.Module, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
+    """What the weights are bound to: of FastMETRO the meshes that it has, which need not be those of the body."""
+    if not isinstance(model, FastMETRO):
+        return dict(adapter_of(spec).constants(spec, body))
+    joints, up = model.config.joints, model.up
+    adjacent = sp.csr_matrix(model.allowed[joints:, joints:].cpu().numpy())
+    parts = (x.cpu().numpy() for x in (up.values, up.columns, up.rows))
+    return mesh_constants(FastMETROMesh(adjacent, sp.csr_matrix(tuple(parts), shape=up.shape)))

@@ -1,0 +1,119 @@
+"""The manifest of a run: everything that another person needs to repeat it, as JSON beside the checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from training.run import Run
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = ("torch", "lightning", "numpy", "scipy", "opencv-contrib-python", "torchmetrics", "h5py", "av")
+_WHOLE = 64 << 20  # files up to here are hashed whole, larger ones by size, both ends and samples between
+
+
+def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
+    """facts: what only the caller knows: data, devices, samples.  A resumed run keeps earlier starts in `starts`."""
+    starts = []
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        starts = [*before.get("starts", []), {key: before.get(key) for key in ("started", "command", "git")}]
+    content = {
+        "run": run.name,
+        "config": dataclasses.asdict(run),
+        "seed": run.seed,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "git": git_state(),
+        "versions": versions(),
+        "hardware": hardware(),
+        **facts,
+        "starts": starts,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+    partial.replace(path)
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether files differ from it; empty outside a clone."""
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=30)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = ask("rev-parse", "HEAD")
+        return (
+            {"commit": commit, "changed": ask("status", "--porcelain", "-uno").splitlines()} if commit else {}
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """The machine of this process."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if cuda else [],
+        "cuda": torch.version.cuda if cuda else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return next(line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def hashes_of(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    """SHA-256 of files, relative to `root` where below it; `~` before those of which only parts were read."""
+    found = {}
+    for path in sorted(set(paths)):
+        if path.is_file():
+            name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+            found[name] = _hash(path)
+    return found
+
+
+def _hash(path: Path) -> str:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(str(size).encode())
+        for k in range(17):  # both ends and 15 places between, 1 MiB each
+            file.seek((size - (1 << 20)) * k // 16)
+            digest.update(file.read(1 << 20))
+    return "~" + digest.hexdigest()

@@ -1,0 +1,29 @@
+"""Randomness inside the network as a function of (seed, rank, batch), so that a resumed run repeats it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+
+def seed_of(seed: int, rank: int, batch: int) -> int:
+    """64 bits for torch, without pattern in their arguments."""
+    return int(np.random.SeedSequence((seed, rank, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class SeedEveryBatch(Callback):
+    """Seeds torch before every batch: dropout needs no saved generator states, on any number of devices.
+
+    What the loader and Lightning draw from the same generators in between does not matter then.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        done = trainer.fit_loop.epoch_loop.total_batch_idx
+        torch.manual_seed(seed_of(self.seed, trainer.global_rank, done))

@@ -1,0 +1,118 @@
+"""After training: which checkpoint counts, its metrics with their protocols, and its weights for use."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend.errors import BadInput
+from backend.models.checkpoints import file_hash
+from training.build import Built, build_module
+from training.data import make_data
+from training.engine.checkpoints import latest_checkpoint
+from training.engine.export import export_weights
+from training.engine.manifest import git_state, hardware, versions
+from training.engine.start_weights import load_network
+from training.engine.trainer import Machines, make_trainer
+from training.requirements import out_of
+from training.run import Run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """metrics: by `protocol/name`, mm.  weights: what was measured.  limited: batches, where not all were looked at."""
+
+    metrics: dict[str, float]
+    weights: Path
+    limited: int | None = None
+
+
+def checkpoint_of(out: Path) -> Path:
+    """The best epoch where the run selects one, else the latest.  Raises BadInput `no_checkpoint`."""
+    best = out / "checkpoints" / "best.ckpt"
+    path = best if best.is_file() else latest_checkpoint(out / "checkpoints")
+    if path is None:
+        raise BadInput(
+            "no_checkpoint",
+            f"There is no checkpoint below {out}.",
+            "Train first (fit), or name another folder with --out, or a file.",
+        )
+    return path
+
+
+def load_weights(built: Built, path: Path) -> None:
+    """A checkpoint of ours, an exported file or an official one.  Raises BadInput as `load_network` does."""
+    if path.suffix == ".ckpt":
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        built.module.load_state_dict(content["state_dict"])
+    else:
+        load_network(built.module.model, path)  # type: ignore[arg-type]
+
+
+def export_checkpoint(run: Run, root: Path, out: Path | None = None, checkpoint: Path | None = None) -> Path:
+    """Write `weights/*.safetensors` into the run's folder; see `export_weights`."""
+    folder = out or out_of(run)
+    path = checkpoint or checkpoint_of(folder)
+    built = build_module(run, root)
+    load_weights(built, path)
+    steps = torch.load(path, map_location="cpu", weights_only=True).get("global_step", "?")
+    results = folder / "results.json"
+    notes = f"Seed {run.seed}, git {git_state().get('commit', 'unknown')[:12]}."
+    if results.is_file():
+        metrics = json.loads(results.read_text(encoding="utf-8"))["metrics"]
+        notes += " " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()) + " mm."
+    model = built.module.model
+    assert isinstance(model, torch.nn.Module)
+    source = f"training run {run.name}, {steps} steps, {path.name}"
+    return export_weights(model, built.body, run, folder / "weights", source=source, notes=notes)
+
+
+def measure(
+    run: Run,
+    root: Path,
+    out: Path,
+    machines: Machines,
+    weights: Path | None = None,
+    *,
+    limit: int | None = None,
+    quiet: bool = False,
+) -> Measured:
+    """The metrics of every validation set.  weights: else the run's own."""
+    path = weights or checkpoint_of(out)
+    if not path.is_file():
+        raise BadInput("file_missing", f"There is no file {path}.", "Give a checkpoint or weights.")
+    built = build_module(run, root)
+    load_weights(built, path)
+    data = make_data(run, root, built.body)
+    trainer = make_trainer(run, out, machines, quiet=quiet, logs=False, limit_validation=limit)
+    trainer.validate(built.module, datamodule=data, verbose=False)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return Measured(metrics, path, limit)
+
+
+def write_results(out: Path, run: Run, measured: Measured) -> Path:
+    """`results.json`: metrics and what they belong to.  Of a part of a set: `results-part.json`."""
+    content: dict[str, Any] = {
+        "run": run.name,
+        "seed": run.seed,
+        "metrics": measured.metrics,
+        "published": dataclasses.asdict(run.published),
+        "weights": str(measured.weights),
+        "weights_sha256": file_hash(measured.weights),
+        "batches": measured.limited or "all",
+        "config": dataclasses.asdict(run),
+        "git": git_state(),
+        "versions": versions(),
+        "hardware": hardware(),
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    path = out / ("results-part.json" if measured.limited else "results.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+    return path

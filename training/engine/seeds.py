@@ -1,0 +1,47 @@
+"""The median over seeds: what a run's number is, when it was run more than once."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Median:
+    """One metric over the seeds of a run."""
+
+    metric: str
+    median: float
+    values: dict[str, float]  # folder of the seed -> value
+
+    @property
+    def spread(self) -> float:
+        """Largest minus smallest."""
+        return max(self.values.values()) - min(self.values.values())
+
+
+def median_of(folder: Path) -> list[Median]:
+    """folder: of a run, with one `seed-*` folder per seed, each with the `results.json` that `test` writes.
+
+    With an even number of seeds the lower of the two middle values is meant: a number that some run has reached.
+    Raises BadInput `no_results`.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for path in sorted(folder.glob("seed-*/results.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for metric, value in content["metrics"].items():
+            found.setdefault(metric, {})[path.parent.name] = float(value)
+    if not found:
+        raise BadInput(
+            "no_results",
+            f"There are no results below {folder}.",
+            "Run `python -m training test RUN --seed N` for every seed first.",
+        )
+    return [
+        Median(metric, statistics.median_low(values.values()), values)
+        for metric, values in sorted(found.items())
+    ]

@@ -1,0 +1,109 @@
+"""FreiHAND's submission: predictions of all evaluation images, in their order, as the benchmark's server takes them.
+
+Zimmermann et al., ICCV 2019; github.com/lmb-freiburg/freihand: `pred.json` is [joints, vertices], both with one entry
+per image in the order of the files, 21 x 3 and 778 x 3 numbers, metres, zipped.  Scores are of aligned hands, so that
+the origin does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from backend.errors import BadInput
+
+IMAGES = 3960
+JOINTS, VERTICES = 21, 778
+
+
+class FreiHANDSubmission:
+    """Collects predictions, in any order and from any process."""
+
+    def __init__(self, images: int = IMAGES) -> None:
+        self.images = images
+        self.rows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def add(self, index: np.ndarray, joints: np.ndarray, vertices: np.ndarray) -> None:
+        """index (N,): number of the image in the evaluation set, from 0; joints (N, 21, 3), vertices (N, 778, 3) m.
+
+        An image that comes twice (a sampler that pads) keeps its first prediction.
+        Raises BadInput `bad_submission`.
+        """
+        if joints.shape[1:] != (JOINTS, 3) or vertices.shape[1:] != (VERTICES, 3):
+            raise _wrong(
+                f"Predictions of {joints.shape[1:]} joints and {vertices.shape[1:]} vertices",
+                f"({JOINTS}, 3) and ({VERTICES}, 3)",
+                "Predict FreiHAND's 21 joints and MANO's mesh.",
+            )
+        for k, j, v in zip(index, joints, vertices, strict=True):
+            if not 0 <= int(k) < self.images:
+                raise _wrong(
+                    f"An image of number {int(k)}",
+                    f"0 to {self.images - 1}",
+                    "Run on the evaluation set alone, one image each.",
+                )
+            if not (np.isfinite(j).all() and np.isfinite(v).all()):
+                raise _wrong(
+                    f"A prediction of image {int(k)} with values that are not numbers",
+                    "finite ones",
+                    "Check the weights.",
+                )
+            self.rows.setdefault(int(k), (np.float64(j), np.float64(v)))
+
+    def gather(self) -> None:
+        """Take over what other processes have; every process must call it."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            everywhere: list[dict] = [{} for _ in range(torch.distributed.get_world_size())]
+            torch.distributed.all_gather_object(everywhere, self.rows)
+            for rows in everywhere:
+                self.rows = {**rows, **self.rows}
+
+    def write(self, folder: Path) -> Path:
+        """-> `pred.zip` with `pred.json`.  Raises BadInput `bad_submission` where an image has no prediction."""
+        missing = [k for k in range(self.images) if k not in self.rows]
+        if missing:
+            some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+            raise _wrong(
+                f"{len(self.rows)} images have a prediction, not {some}: that",
+                f"all {self.images}",
+                "Run the whole evaluation set, without dropping the last batch.",
+            )
+        order = [self.rows[k] for k in range(self.images)]
+        # tenths of a micrometre: a third of the size, and nothing that a score could show
+        content = [[np.round(row[part], 7).tolist() for row in order] for part in (0, 1)]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "pred.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("pred.json", json.dumps(content))
+        return path
+
+
+def check_submission(path: Path, images: int = IMAGES) -> None:
+    """Read a `pred.zip` (or `pred.json`) again as the server does; raises BadInput `bad_submission`."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            if "pred.json" not in archive.namelist():
+                raise _wrong(f"{path.name} without pred.json", "one", "Zip that file alone.")
+            content = json.loads(archive.read("pred.json"))
+    else:
+        content = json.loads(path.read_text())
+    if not isinstance(content, list) or len(content) != 2:
+        raise _wrong(f"{path.name} of another form", "[joints, vertices]", "Write it with this program.")
+    for rows, count, what in zip(content, (JOINTS, VERTICES), ("joints", "vertices"), strict=True):
+        if len(rows) != images:
+            raise _wrong(
+                f"{path.name} with {len(rows)} rows of {what}",
+                str(images),
+                "One prediction per evaluation image; half as many means that a loader dropped some.",
+            )
+        for k, row in enumerate(rows):
+            if np.shape(row) != (count, 3) or not np.isfinite(row).all():
+                raise _wrong(f"Row {k} of {what} in {path.name}", f"({count}, 3) finite numbers", "")
+
+
+def _wrong(found: str, expected: str, hint: str) -> BadInput:
+    return BadInput("bad_submission", f"{found} cannot be submitted to FreiHAND, expected {expected}.", hint)

@@ -1,0 +1,116 @@
+"""DeFormer's losses.  The author published none: METRO's family of terms, on every estimate (Yoshiyasu, CVPR 2023).
+
+Terms of the surface: for the mesh of 1723 vertices as FastMETRO's; with the full mesh as queries nothing else keeps
+it smooth, so there the Laplacian is compared, too (Mamba-HMR, 2025, by the same author).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from backend.models.smpler import project
+from training.losses import terms
+from training.losses.targets import MeshTargets
+from training.losses.terms import over
+from training.surface import Surface
+
+_EPS = 1e-8
+_JOINTS = 14
+
+
+@dataclass(frozen=True)
+class DeFormerWeights:
+    """meshes: vertex count -> share of that mesh in the vertex term."""
+
+    meshes: dict[int, float]
+    joints3d: float = 1000.0
+    vertices: float = 100.0
+    joints2d: float = 100.0
+    edge: float = 500.0
+    edge_self: float = 1e-2
+    normal: float = 10.0
+    laplacian: float = 0.0
+
+
+def default_weights(sizes: tuple[int, ...], queries: int) -> DeFormerWeights:
+    """sizes: vertices of the body's levels, finest first; queries: of the level that the network asks."""
+    if queries == sizes[0]:
+        return DeFormerWeights({sizes[0]: 1.0}, laplacian=100.0)
+    if queries == sizes[1]:
+        return DeFormerWeights({sizes[1]: 0.5, sizes[0]: 0.5})
+    return DeFormerWeights({sizes[2]: 0.25, sizes[1]: 0.5, sizes[0]: 0.25})
+
+
+class DeFormerLoss(nn.Module):
+    """-> {"loss": the sum over the estimates, and its parts by name, summed over the estimates, too}, weighted.
+
+    surface: of the mesh of `surface_size` vertices that edges, normals and the Laplacian are compared on.
+    """
+
+    neighbours: Tensor
+
+    def __init__(self, surface: Surface, surface_size: int, weights: DeFormerWeights) -> None:
+        super().__init__()
+        self.surface, self.surface_size, self.weights = surface, surface_size, weights
+        if weights.laplacian:
+            means = surface.neighbour_means(surface_size)
+            self.register_buffer("neighbour_index", means.indices(), persistent=False)
+            self.register_buffer("neighbour_values", means.values(), persistent=False)
+
+    def forward(
+        self, coordinates: list[Tensor], measured: list[dict[str, Tensor]], targets: MeshTargets
+    ) -> dict[str, Tensor]:
+        """coordinates: the estimates X^t (N, T, 3) that are compared, in the crop's units; measured: what
+        `DeFormer.measure` makes of each."""
+        total: dict[str, Tensor] = {}
+        for x, found in zip(coordinates, measured, strict=True):
+            for name, value in self._parts(x, found, targets).items():
+                total[name] = total[name] + value if name in total else value
+        return {"loss": sum(total.values()), **total}  # type: ignore[dict-item]
+
+    def _parts(self, x: Tensor, found: dict[str, Tensor], targets: MeshTargets) -> dict[str, Tensor]:
+        w, has_mesh, surface = self.weights, targets.has_mesh, self.surface
+        wanted = terms.on_hips(targets.joints3d)
+        joints3d = sum(
+            over(targets.has_3d, terms.weighted_l1, terms.on_hips(found[name]), wanted)
+            for name in ("joints", "mesh_joints")
+        )
+        # coordinates are the image's own: no camera comes between the tokens and the 2D labels
+        joints2d = sum(
+            over(targets.has_2d, terms.weighted_l1, places, targets.joints2d)
+            for places in (x[:, :_JOINTS, :2], project(found["mesh_joints"], found["camera"]))
+        )
+        vertices = sum(
+            share * over(has_mesh, terms.l1, mesh_of(found, size), targets.meshes[size])
+            for size, share in w.meshes.items()
+        )
+        mesh, true = mesh_of(found, self.surface_size), targets.meshes[self.surface_size]
+        parts = {
+            "joints3d": w.joints3d * joints3d,
+            "joints2d": w.joints2d * joints2d,
+            "vertices": w.vertices * vertices,
+            "edge": w.edge
+            * over(has_mesh, lambda p, t: terms.edge_error(p, t, surface.edges, _EPS), mesh, true),
+            "edge_self": w.edge_self
+            * over(has_mesh, lambda p: terms.lengths(p, surface.edges, _EPS).mean(), mesh),
+            "normal": w.normal
+            * over(has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, true),
+        }
+        if w.laplacian:
+            size = (self.surface_size, self.surface_size)
+            means = torch.sparse_coo_tensor(
+                self.neighbour_index, self.neighbour_values, size, check_invariants=False
+            )
+            parts["laplacian"] = w.laplacian * over(
+                has_mesh, lambda p, t: terms.laplacian_error(p, t, means), mesh, true
+            )
+        return parts
+
+
+def mesh_of(found: dict[str, Tensor], size: int) -> Tensor:
+    """The mesh of so many vertices among what `DeFormer.measure` answers."""
+    name = f"vertices_{size}"
+    return found[name] if name in found else found["vertices"]

@@ -1,0 +1,50 @@
+"""SMPLer's loss (Xu et al., PAMI 2024, and the released code): of the last stage alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from training.losses import terms
+from training.losses.targets import MeshTargets
+from training.losses.terms import over
+
+
+@dataclass(frozen=True)
+class SMPLerWeights:
+    vertices: float = 100.0
+    joints2d: float = 100.0
+    joints3d: float = 1000.0
+    rotations: float = 50.0
+
+
+class SMPLerLoss(nn.Module):
+    """A stage of `backend.models.smpler.SMPLer` and the targets -> {"loss": the sum, and its parts by name}, weighted.
+
+    absolute: joints by their absolute instead of their squared error (the original's `--joint_criterion l1`).
+    upstream_quirks: the 2D loss takes every sample into its mean, also those without 2D joints.
+    """
+
+    def __init__(
+        self, weights: SMPLerWeights | None = None, absolute: bool = False, upstream_quirks: bool = True
+    ) -> None:
+        super().__init__()
+        self.weights = weights or SMPLerWeights()
+        self.absolute, self.upstream_quirks = absolute, upstream_quirks
+
+    def forward(self, stage: dict[str, Tensor], targets: MeshTargets) -> dict[str, Tensor]:
+        w = self.weights
+        of_joints = terms.weighted_l1 if self.absolute else terms.weighted_l2
+        with_2d = None if self.upstream_quirks else targets.has_2d
+        vertices = stage["vertices_minus_pelvis"]
+        joints3d = terms.on_hips(stage["joints_minus_pelvis"])
+        parts = {
+            "vertices": w.vertices
+            * over(targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]),
+            "joints2d": w.joints2d * over(with_2d, of_joints, stage["joints2d"], targets.joints2d),
+            "joints3d": w.joints3d
+            * over(targets.has_3d, of_joints, joints3d, terms.on_hips(targets.joints3d)),
+            "rotations": w.rotations * over(targets.has_mesh, terms.l1, stage["theta"], targets.rotations),
+        }
+        return {"loss": sum(parts.values()), **parts}  # type: ignore[dict-item]

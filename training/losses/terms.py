@@ -1,0 +1,92 @@
+"""The terms that several families share.  Lengths in the unit of the input; every answer is one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# of the 14 evaluated joints: the hips, whose middle is the origin in which 3D joints are compared
+HIPS = (2, 3)
+
+
+def on_hips(joints: Tensor) -> Tensor:
+    """(N, 14, C) -> the same with the middle of the hips at the origin; of C, the first three are coordinates."""
+    middle = joints[:, list(HIPS), :3].mean(1, keepdim=True)
+    return torch.cat([joints[..., :3] - middle, joints[..., 3:]], -1)
+
+
+def on_joint(joints: Tensor, index: int) -> Tensor:
+    """(N, K, C) -> the same with one joint at the origin."""
+    return torch.cat([joints[..., :3] - joints[:, [index], :3], joints[..., 3:]], -1)
+
+
+def over(chosen: Tensor | None, term: Callable[..., Tensor], predicted: Tensor, *others: Tensor) -> Tensor:
+    """`term` of the chosen samples alone; 0, with a gradient of zeros, where none is.
+
+    chosen: (N,) bool, None for all.  Samples that are not chosen may hold anything, even values that are no numbers.
+    """
+    if chosen is None:
+        return term(predicted, *others)
+    chosen = chosen.bool()
+    if not bool(chosen.any()):
+        return predicted[:0].sum()  # keeps the graph, so that DDP finds every parameter
+    return term(predicted[chosen], *(other[chosen] for other in others))
+
+
+def l1(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference."""
+    return (predicted - target).abs().mean()
+
+
+def l2(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return (predicted - target).square().mean()
+
+
+def weighted_l1(predicted: Tensor, target: Tensor) -> Tensor:
+    """predicted (N, K, D), target (N, K, D + 1), its last column the weights: the mean counts zeros, too."""
+    return (target[..., -1:] * (predicted - target[..., :-1]).abs()).mean()
+
+
+def weighted_l2(predicted: Tensor, target: Tensor) -> Tensor:
+    """As `weighted_l1`, squared."""
+    return (target[..., -1:] * (predicted - target[..., :-1]).square()).mean()
+
+
+def lengths(vertices: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
+    """vertices (N, V, 3), edges (E, 2) -> (N, E).  eps: under the root; without one, the gradient of an edge of no
+    length is no number."""
+    gap = vertices[:, edges[:, 0]] - vertices[:, edges[:, 1]]
+    return (gap.square().sum(-1) + eps).sqrt()
+
+
+def edge_error(predicted: Tensor, target: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
+    """Mean absolute difference of edge lengths."""
+    return (lengths(predicted, edges, eps) - lengths(target, edges, eps)).abs().mean()
+
+
+def normal_error(predicted: Tensor, target: Tensor, faces: Tensor) -> Tensor:
+    """Mean |cos| between the three predicted edges of a face and the face's true normal."""
+    a, b, c = faces.unbind(1)
+
+    def direction(points: Tensor, start: Tensor, end: Tensor) -> Tensor:
+        return functional.normalize(points[:, end] - points[:, start], dim=-1)
+
+    normal = torch.linalg.cross(direction(target, a, b), direction(target, a, c), dim=-1)
+    normal = functional.normalize(normal, dim=-1)
+    edges = torch.stack([direction(predicted, *ends) for ends in ((a, b), (a, c), (b, c))])
+    return (edges * normal).sum(-1).abs().mean()
+
+
+def laplacian_error(predicted: Tensor, target: Tensor, neighbours: Tensor) -> Tensor:
+    """Mean absolute difference of what each vertex stands out from the middle of its neighbours.
+
+    neighbours: (V, V) sparse, rows of neighbours' weights that sum to 1.
+    """
+    gap = predicted - target
+    columns = gap.transpose(0, 1).flatten(1)
+    middle = (neighbours @ columns).unflatten(1, gap.shape[::2]).transpose(0, 1)
+    return (gap - middle).abs().mean()

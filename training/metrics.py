@@ -1,0 +1,149 @@
+"""Errors of joints and meshes, in millimetres, summed over samples and processes.
+
+MPJPE: mean per-joint position error (Ionescu et al., PAMI 2014).  PA-MPJPE: after the best similarity transform of each
+sample.  MPVPE: the same as MPJPE over vertices.  PCK: share of joints within a distance.  F-score: of two point sets,
+Knapitsch et al., "Tanks and Temples", 2017, as FreiHAND reports it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+# How samples without labels enter the aligned error, which the originals compute for all samples:
+# `valid`: not at all; `metro`: in the batch's mean, which counts as often as there are labelled ones (FastMETRO);
+# `smpler`: in the sum, which is divided by the labelled ones' number
+Unlabelled = Literal["valid", "metro", "smpler"]
+
+
+def distances(found: Tensor, true: Tensor) -> Tensor:
+    """(N, K, 3) each -> (N,) mean distance, in their unit."""
+    return (found - true).norm(dim=-1).mean(-1)
+
+
+def aligned(found: Tensor, true: Tensor) -> Tensor:
+    """(N, K, 3) each -> `found` after the similarity transform that brings it nearest to `true`, float64.
+
+    Procrustes, without reflections: rotation, translation and scale per sample.
+    """
+    found, true = found.double(), true.double()
+    middle, to = found.mean(1, keepdim=True), true.mean(1, keepdim=True)
+    a, b = found - middle, true - to
+    u, s, vh = torch.linalg.svd(a.transpose(1, 2) @ b)
+    sign = torch.ones_like(s)
+    sign[:, 2] = torch.sign(torch.linalg.det(u @ vh))
+    turn = (u * sign[:, None]) @ vh
+    scale = (s * sign).sum(1) / a.square().sum((1, 2)).clamp(min=1e-30)
+    return scale[:, None, None] * (a @ turn) + to
+
+
+def acceleration_error(found: Tensor, true: Tensor) -> Tensor:
+    """Clips (T, K, 3) -> (T - 2,) mean distance of the joints' second differences, per frame squared."""
+    gap = found - true
+    return (gap[2:] - 2 * gap[1:-1] + gap[:-2]).norm(dim=-1).mean(-1)
+
+
+class SampleMean(Metric):
+    """A mean over samples; processes' sums and counts are added, so that it does not depend on how they share them.
+
+    protocol: in words, what is compared, shown with every number.  per_batch: the mean of the batches' means, in which
+    a smaller last batch weighs more (Pose2Mesh).  No samples: nan.
+    """
+
+    higher_is_better = False
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, protocol: str = "", per_batch: bool = False) -> None:
+        super().__init__()
+        self.protocol, self.per_batch = protocol, per_batch
+        for name in ("total", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def add(self, values: Tensor, count: Tensor | int | None = None) -> None:
+        """values (N,): one per sample, of which `count` count (None: all)."""
+        number = values.new_tensor(len(values)) if count is None else torch.as_tensor(count)
+        if number == 0:
+            return
+        total = values.double().sum()
+        if self.per_batch:
+            total, number = total / number, torch.ones_like(number)
+        self.total += total
+        self.count += number.double()
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}: {self.protocol}"
+
+
+class MPJPE(SampleMean):
+    """Joints (N, K, 3) m, both about the same origin -> mm."""
+
+    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+        if valid is not None:
+            found, true = found[valid.bool()], true[valid.bool()]
+        self.add(1000 * distances(found.double(), true.double()))
+
+
+class MPVPE(MPJPE):
+    """Vertices (N, V, 3) m, both about the same origin -> mm."""
+
+
+class PAMPJPE(SampleMean):
+    """Joints or vertices (N, K, 3) m -> mm, after alignment.  unlabelled: see `Unlabelled`."""
+
+    def __init__(self, protocol: str = "", per_batch: bool = False, unlabelled: Unlabelled = "valid") -> None:
+        super().__init__(protocol, per_batch)
+        self.unlabelled = unlabelled
+
+    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+        if valid is not None and self.unlabelled == "valid":
+            found, true, valid = found[valid.bool()], true[valid.bool()], None
+        if not len(found):
+            return
+        errors = 1000 * distances(aligned(found, true), true.double())
+        if valid is None:
+            return self.add(errors)
+        labelled = valid.bool().sum()
+        if self.unlabelled == "metro":
+            errors = errors.mean() * labelled
+        self.add(errors.reshape(-1), labelled)
+
+
+class PCK(SampleMean):
+    """Joints (N, K, 3) m -> per cent of joints within `within` m of the true one (Mehta et al., 3DV 2017: 0.15 m)."""
+
+    higher_is_better = True
+
+    def __init__(self, protocol: str = "", within: float = 0.15) -> None:
+        super().__init__(protocol)
+        self.within = within
+
+    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+        if valid is not None:
+            found, true = found[valid.bool()], true[valid.bool()]
+        self.add(100 * ((found - true).norm(dim=-1) <= self.within).double().mean(-1))
+
+
+class FScore(SampleMean):
+    """Vertices (N, V, 3) m, aligned -> 0..1: how much of each lies within `within` m of the other (FreiHAND)."""
+
+    higher_is_better = True
+
+    def __init__(self, protocol: str = "", within: float = 0.005) -> None:
+        super().__init__(protocol)
+        self.within = within
+
+    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+        if valid is not None:
+            found, true = found[valid.bool()], true[valid.bool()]
+        gaps = torch.cdist(aligned(found, true), true.double())
+        precision = (gaps.amin(2) <= self.within).double().mean(1)
+        recall = (gaps.amin(1) <= self.within).double().mean(1)
+        self.add(2 * precision * recall / (precision + recall).clamp(min=1e-12))

@@ -1,0 +1,1 @@
+"""One LightningModule per network family: its losses, schedule and validation."""

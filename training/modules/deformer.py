@@ -1,0 +1,94 @@
+"""DeFormer in training: losses on every estimate of the coordinates, AdamW with slower parts (Yoshiyasu, CVPR 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.body.hierarchy import LEVELS, mesh_hierarchy
+from backend.body.mesh_levels import body_levels
+from backend.body.model import BodyModel
+from backend.models.adapters.base import evaluation_regressor
+from backend.models.deformer import DeFormer
+from training.body_targets import BodyTargets
+from training.losses.deformer import DeFormerLoss, DeFormerWeights
+from training.modules.evaluating import EvaluatingModule, falling
+from training.surface import Surface
+
+_SLOW = ("backbone.", "sampling_offsets.")
+
+
+class DeFormerModule(EvaluatingModule):
+    """Batches of `training.preprocessing.metro_style`.
+
+    weights: of `DeFormerWeights`; `meshes` by vertex count.  slow_rate: of the backbone and of the sampling offsets, as
+    in Deformable DETR.  warmup: optimiser steps; step: epochs until the rates are multiplied by gamma.
+    """
+
+    def __init__(
+        self,
+        model: DeFormer,
+        body: BodyModel,
+        weights: Mapping[str, Any],
+        learning_rate: float,
+        slow_rate: float,
+        weight_decay: float,
+        warmup: int,
+        step: int,
+        gamma: float,
+        protocols: Sequence[str] = (),
+        upstream_quirks: bool = True,
+    ) -> None:
+        super().__init__(protocols, upstream_quirks)
+        self.model, self.body = model, body
+        self.learning_rate, self.slow_rate, self.weight_decay = learning_rate, slow_rate, weight_decay
+        self.warmup, self.step, self.gamma = warmup, step, gamma
+        vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
+        self.targets = BodyTargets(body, evaluation_regressor(body), body_levels(vertices, faces).down)
+        chosen = {**weights, "meshes": {int(size): share for size, share in weights["meshes"].items()}}
+        dense = model.config.queries == len(vertices)
+        # with every vertex a query, the surface that must stay smooth is the full one
+        size, triangles = len(vertices), faces
+        if not dense:
+            size, triangles = LEVELS[0], mesh_hierarchy(vertices, faces)[0].faces
+        self.loss = DeFormerLoss(Surface(triangles), size, DeFormerWeights(**chosen))
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        out = self.model(batch["image"])
+        with torch.autocast(self.device.type, enabled=False):
+            targets = self.targets(batch)
+            scale = out["scale"].float()
+            # the first estimate is the template, which nothing can change
+            estimates = [x.float() for x in out["estimates"][:, 1:].unbind(1)]
+            measured = [self.model.measure(x, scale) for x in estimates]
+            parts = self.loss(estimates, measured, targets)
+        return self.log_parts(parts)
+
+    def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
+        out = self.model(batch["image"])
+        targets = self.targets(batch)
+        true = targets.meshes[out["vertices"].shape[1]]
+        self.evaluator(dataloader_idx).update(
+            out["mesh_joints"].float(),
+            targets.joints3d,
+            targets.has_3d,
+            out["vertices"].float(),
+            true,
+            targets.has_mesh,
+        )
+
+    def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        out = self.model(batch["image"])
+        return batch["image"], out["vertices"], out["camera"], self.body.faces
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        slow, usual = [], []
+        for name, parameter in self.model.named_parameters():
+            (slow if any(part in name for part in _SLOW) else usual).append(parameter)
+        groups = [{"params": usual}, {"params": slow, "lr": self.slow_rate}]
+        optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
+        schedule = falling(optimizer, self, self.step, self.gamma, self.warmup)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -1,0 +1,212 @@
+"""FastMETRO in training: bodies, hands, and the SMPL regressor behind a trained network (Cho et al., ECCV 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from backend.body.hierarchy import mesh_hierarchy
+from backend.body.mesh_levels import SparseMatrix, body_levels
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.adapters.base import evaluation_regressor
+from backend.models.fastmetro import FastMETRO
+from backend.models.mesh_sampler import read_mesh_sampler
+from training.body_targets import BodyTargets, HandTargets
+from training.evaluation import PROTOCOLS
+from training.freihand_submission import FreiHANDSubmission
+from training.losses import terms
+from training.losses.fastmetro import WRIST, FastMETROLoss, FastMETROWeights, SMPLRegressorLoss
+from training.modules.evaluating import EvaluatingModule, falling, in_float32
+from training.surface import Surface, three_cycles
+
+
+class FastMETROModule(EvaluatingModule):
+    """Batches of `training.preprocessing.metro_style`.
+
+    weights: of `FastMETROWeights`.  With the SMPL regressor: regressor_weight, of its loss; mesh_weight, what all other
+    losses are multiplied by (1e-8 trains the regressor alone); its body is then what is evaluated.
+    AdamW, one group for everything; the rate is multiplied by gamma every `step` epochs.
+    mesh_sampler: METRO's `mesh_downsampling.npz` (hands: `mano_downsampling.npz`), the coarse meshes of the published
+    weights; None: those that follow from the body.
+    upstream_quirks: as of the losses and the evaluator; and the normals of the intermediate mesh are compared on every
+    three vertices that touch each other, of which some are no faces.
+    """
+
+    def __init__(
+        self,
+        model: FastMETRO,
+        body: BodyModel,
+        weights: Mapping[str, Any],
+        learning_rate: float,
+        weight_decay: float,
+        step: int,
+        gamma: float,
+        regressor_weight: float = 1000.0,
+        mesh_weight: float = 1.0,
+        mesh_sampler: str | None = None,
+        protocols: Sequence[str] = (),
+        upstream_quirks: bool = True,
+    ) -> None:
+        super().__init__(protocols, upstream_quirks)
+        self.model, self.body = model, body
+        self.learning_rate, self.weight_decay, self.step, self.gamma = (
+            learning_rate,
+            weight_decay,
+            step,
+            gamma,
+        )
+        self.mesh_weight = mesh_weight
+        self.hand = model.config.part == "hand"
+        meshes = _Meshes(model, body, mesh_sampler, upstream_quirks)
+        self.targets: BodyTargets | HandTargets
+        if self.hand:
+            self.targets = HandTargets(body, _hand_regressor(body), meshes.downs)
+        else:
+            self.targets = BodyTargets(body, evaluation_regressor(body), meshes.downs)
+        chosen = FastMETROWeights(**{**weights, "meshes": tuple(weights["meshes"])})
+        self.loss = FastMETROLoss(meshes.surface, model.config.part, chosen, upstream_quirks)
+        self.regressor_loss = SMPLRegressorLoss(regressor_weight, upstream_quirks)
+        self.submission = FreiHANDSubmission()
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        found = self._predict(batch["image"])
+        with torch.autocast(self.device.type, enabled=False):
+            targets = self.targets(batch)
+            parts = self.loss(
+                found["joints"], found["mesh_joints"], self._meshes(found), found["pred_cam"], targets
+            )
+            if "pred_betas" in found:
+                more = self.regressor_loss(
+                    found["pred_rotmat"],
+                    found["pred_betas"],
+                    found["smpl_vertices"],
+                    found["smpl_joints"],
+                    found["pred_cam"],
+                    targets,
+                )
+                parts = {name: self.mesh_weight * value for name, value in parts.items()}
+                parts = {**parts, **more, "loss": parts["loss"] + more["loss"]}
+        return self.log_parts(parts)
+
+    def _predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The network's answer in float32, all of it about the full mesh's root, joints of tokens about their own."""
+        out = self.model(images)
+        with torch.autocast(self.device.type, enabled=False):
+            out = in_float32(out)
+            joints, root = self.targets.mesh_joints(out["pred_3d_vertices_fine"])
+            found = {
+                name: value - root if "vertices" in name else value
+                for name, value in out.items()
+                if name != "pred_3d_joints"
+            }
+            tokens = out["pred_3d_joints"]
+            found["joints"] = terms.on_joint(tokens, WRIST) if self.hand else terms.on_hips(tokens)
+            found["mesh_joints"] = joints - root
+            if "pred_betas" in out:
+                posed = self.body(None, out["pred_betas"], rotations=out["pred_rotmat"]).vertices
+                joints, pelvis = self.targets.mesh_joints(posed)
+                found["smpl_vertices"], found["smpl_joints"] = posed - pelvis, joints - pelvis
+        return found
+
+    def _meshes(self, found: Mapping[str, Tensor]) -> list[Tensor]:
+        """Coarse to fine."""
+        levels = ("coarse", "intermediate", "fine")
+        return [found[f"pred_3d_vertices_{k}"] for k in levels if f"pred_3d_vertices_{k}" in found]
+
+    def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
+        found = self._predict(batch["image"])
+        vertices, joints = found["pred_3d_vertices_fine"], found["mesh_joints"]
+        if "smpl_vertices" in found:
+            vertices, joints = found["smpl_vertices"], found["smpl_joints"]
+        targets = self.targets(batch)
+        self.evaluator(dataloader_idx).update(
+            joints,
+            targets.joints3d,
+            targets.has_3d,
+            vertices,
+            targets.meshes[vertices.shape[1]],
+            targets.has_mesh,
+        )
+        if not PROTOCOLS[self.protocols[dataloader_idx]].locally:
+            self.submission.add(*(x.cpu().numpy() for x in (batch["index"], joints, vertices)))
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.submission.gather()
+        if len(self.submission.rows) == self.submission.images and self.global_rank == 0:
+            print(f"FreiHAND: {self.submission.write(Path(self.trainer.default_root_dir) / 'submission')}")
+        self.submission.rows.clear()
+
+    def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        found = self._predict(batch["image"])
+        vertices = found.get("smpl_vertices", found["pred_3d_vertices_fine"])
+        return batch["image"], vertices, found["pred_cam"], self.body.faces
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay
+        )
+        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
+
+
+class _Meshes:
+    """downs: from the full mesh to the coarser ones; surface: of the mesh that edges and normals are compared on."""
+
+    def __init__(self, model: FastMETRO, body: BodyModel, sampler: str | None, quirks: bool) -> None:
+        hand = model.config.part == "hand"
+        coarse, finer = model.vertex_token_embed.num_embeddings, model.up.shape[1]
+        counts = (coarse,) if hand else (finer, coarse)
+        vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
+        if sampler is None:
+            levels = body_levels(vertices, faces, counts)
+            adjacency, self.downs = levels.adjacency, list(levels.down)
+        else:
+            read = read_mesh_sampler(Path(sampler))
+            adjacency, self.downs = tuple(read.adjacency), read.down[: len(counts)]
+            _use(model, read.adjacency, read.up[0], counts, len(vertices), sampler)
+        if hand:
+            triangles = faces
+        elif quirks or sampler is not None:
+            # the file has no list of the coarse faces that could be read without running code
+            triangles = three_cycles(adjacency[1])
+        else:
+            triangles = mesh_hierarchy(vertices, faces, counts)[0].faces
+        self.surface = Surface(triangles)
+
+
+def _use(
+    model: FastMETRO,
+    adjacency: Sequence[sp.spmatrix],
+    up: sp.spmatrix,
+    counts: tuple[int, ...],
+    full: int,
+    file: str,
+) -> None:
+    """Give the network the file's meshes.  Raises BadInput `body_mismatch`."""
+    sizes = tuple(a.shape[0] for a in adjacency)
+    if sizes[: len(counts) + 1] != (full, *counts):
+        raise BadInput(
+            "body_mismatch",
+            f"{Path(file).name} has meshes of {sizes} vertices, the network's are {(full, *counts)}.",
+            "Take the file of FastMETRO's repository for this part, and the official body.",
+        )
+    joints = model.config.joints
+    coarse = torch.as_tensor(adjacency[len(counts)].toarray() != 0) | torch.eye(counts[-1], dtype=torch.bool)
+    model.allowed[joints:, joints:] = coarse
+    model.up = SparseMatrix(up)
+
+
+def _hand_regressor(hand: BodyModel) -> Tensor:
+    """(21, V) of FreiHAND's joints."""
+    if "freihand21" in hand.regressors:
+        return hand.regressors["freihand21"].float()
+    from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS
+
+    tips = torch.eye(len(hand.v_template))[list(MANO_TIPS)]
+    return torch.cat([hand.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]

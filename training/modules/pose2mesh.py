@@ -1,0 +1,125 @@
+"""Pose2Mesh in training: PoseNet alone, then the whole network (Choi et al., ECCV 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.pose2mesh import Pose2Mesh
+from training.body_targets import Pose2MeshTargets
+from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS
+from training.evaluation import about
+from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
+from training.modules.evaluating import EvaluatingModule, falling
+from training.surface import Surface
+
+
+class Pose2MeshModule(EvaluatingModule):
+    """Batches of `training.preprocessing.pose2mesh_style`.
+
+    stage: `posenet`, which trains the lifter alone, or `full`, which trains everything; the mesh's losses do not reach
+    the lifter there either.  target: joint set that is regressed from the mesh.  weights: of `Pose2MeshWeights`;
+    edge_from_epoch: the first with the edge loss, counted from 1.  bodies: gender -> body's name, for people whose
+    gender is known.  RMSprop without momentum; the rate is multiplied by gamma after `step` epochs.
+    """
+
+    def __init__(
+        self,
+        model: Pose2Mesh,
+        body: BodyModel,
+        stage: str,
+        target: str,
+        learning_rate: float,
+        step: int,
+        gamma: float,
+        weights: Mapping[str, float] | None = None,
+        edge_from_epoch: int = 1,
+        bodies: Mapping[str, str] | None = None,
+        protocols: Sequence[str] = (),
+        upstream_quirks: bool = True,
+    ) -> None:
+        """Raises BadInput `bad_run`, `regressor_missing`."""
+        super().__init__(protocols, upstream_quirks)
+        if stage not in ("posenet", "full"):
+            raise BadInput("bad_run", f"settings.stage is {stage!r}.", "Choose posenet or full.")
+        self.model, self.body, self.stage = model, body, stage
+        self.learning_rate, self.step, self.gamma = learning_rate, step, gamma
+        self.edge_from_epoch = edge_from_epoch
+        if stage == "posenet":
+            model.pose2mesh.requires_grad_(False)
+        regressor = target_regressor(body, target)
+        gendered = {gender: load_body(name) for gender, name in (bodies or {}).items()}
+        self.targets = Pose2MeshTargets(body, regressor, gendered)
+        self.lift_loss = PoseLiftLoss(upstream_quirks)
+        surface = Surface(body.faces.cpu().numpy())
+        self.loss = Pose2MeshLoss(surface, regressor, Pose2MeshWeights(**(weights or {})), upstream_quirks)
+        # the joint that meshes are compared about: SMPL's pelvis, MANO's wrist
+        self.register_buffer("root", body.joint_regressor[0].float().clone(), persistent=False)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        if self.stage == "posenet":
+            lifted = self.model.pose_lifter(batch["pose2d"])
+            return self.log_parts(self.lift_loss(lifted.float(), batch["lifted"], batch["lift_valid"]))
+        out = self.model(batch["pose2d"])
+        with torch.autocast(self.device.type, enabled=False):
+            mesh, joints = self.targets(batch)
+            parts = self.loss(
+                out["vertices"].float(),
+                mesh,
+                joints,
+                batch["mesh_valid"],
+                batch["joints_valid"],
+                out["joints"].float(),
+                batch["lifted"],
+                batch["lift_valid"],
+                with_edges=self.current_epoch + 1 >= self.edge_from_epoch,
+            )
+        return self.log_parts(parts)
+
+    def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
+        evaluator = self.evaluator(dataloader_idx)
+        if self.stage == "posenet":
+            lifted = self.model.pose_lifter(batch["pose2d"]).float()
+            evaluator.update(lifted / 1000, batch["lifted"] / 1000)
+            return
+        vertices = self.model(batch["pose2d"])["vertices"].float()
+        mesh, joints = self.targets(batch)
+        found = self.targets.regressor @ vertices
+        evaluator.update(found, joints / 1000, None, about(vertices, self.root), about(mesh, self.root))
+
+    def pictured(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
+        """PoseNet alone has no mesh."""
+        if self.stage == "posenet":
+            return None
+        return None, self.model(batch["pose2d"])["vertices"], None, self.body.faces
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        chosen = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.RMSprop(chosen, self.learning_rate)
+        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
+
+
+def target_regressor(body: BodyModel, target: str) -> Tensor:
+    """(K, V) of the joint sets that meshes are trained by.  Raises BadInput `bad_run`, `regressor_missing`."""
+    if target == "smpl":
+        return body.joint_regressor.float()
+    if target == "mano":
+        if "freihand21" in body.regressors:
+            return body.regressors["freihand21"].float()
+        tips = torch.eye(len(body.v_template))[list(MANO_TIPS)]
+        return torch.cat([body.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]
+    if target != "human36":
+        raise BadInput("bad_run", f"data.prepare.target is {target!r}.", "Choose human36, smpl or mano.")
+    if "h36m17" not in body.regressors:
+        raise BadInput(
+            "regressor_missing",
+            f"The body {body.name!r} has no regressor of Human3.6M's 17 joints.",
+            "Import it again with J_regressor_h36m_correct.npy: recover-mesh bodies import FILE --with PATH.",
+        )
+    return body.regressors["h36m17"].float()

@@ -1,0 +1,101 @@
+"""SMPLer in training: the backbone stage, and the whole network behind it (Xu et al., PAMI 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.smpler import SMPLer
+from training.body_targets import BodyTargets
+from training.losses.smpler import SMPLerLoss, SMPLerWeights
+from training.modules.evaluating import EvaluatingModule, in_float32
+
+# pelvis turned by half a turn about x: a body in the camera frame, whose y is down, that stands upright
+_UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
+
+
+class SMPLerModule(EvaluatingModule):
+    """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
+
+    weights: of `SMPLerWeights`.  Adam, all parameters, a constant rate.
+    mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
+    body of mean shape that stands upright with its arms out.
+    upstream_quirks: as of the loss and the evaluator.
+    """
+
+    def __init__(
+        self,
+        model: SMPLer,
+        body: BodyModel,
+        weights: Mapping[str, Any],
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        mean_parameters: str | None = None,
+        protocols: Sequence[str] = (),
+        upstream_quirks: bool = True,
+    ) -> None:
+        super().__init__(protocols, upstream_quirks)
+        self.model, self.body = model, body
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.targets = BodyTargets(body, model.joint_regressor)
+        self.loss = SMPLerLoss(SMPLerWeights(**weights), upstream_quirks=upstream_quirks)
+        pose, shape = _mean(mean_parameters)
+        start = model.SMPL_predictor
+        start.init_pose.copy_(pose[None])
+        start.init_shape.copy_(shape[None])
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        stage = self.model(batch["image"])[-1]
+        with torch.autocast(self.device.type, enabled=False):
+            parts = self.loss(in_float32(stage), self.targets(batch))
+        return self.log_parts(parts)
+
+    def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
+        stage = in_float32(self.model(batch["image"])[-1])
+        targets = self.targets(batch)
+        vertices = stage["vertices_minus_pelvis"]
+        self.evaluator(dataloader_idx).update(
+            stage["joints_minus_pelvis"],
+            targets.joints3d,
+            targets.has_3d,
+            vertices,
+            targets.meshes[vertices.shape[1]],
+            targets.has_mesh,
+        )
+
+    def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        stage = self.model(batch["image"])[-1]
+        return batch["image"], stage["vertices"], stage["cam"], self.body.faces
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+
+
+def _mean(path: str | None) -> tuple[Tensor, Tensor]:
+    """-> pose (144,), shape (10,).  Raises BadInput `file_missing`, `bad_mean_parameters`."""
+    if path is None:
+        pose = torch.tensor((1.0, 0.0, 0.0, 1.0, 0.0, 0.0)).repeat(24)
+        pose[:6] = torch.tensor(_UPRIGHT_ROOT)
+        return pose, torch.zeros(10)
+    hint = "Take smpl_mean_params.npz of SPIN's or SMPLer's repository."
+    if not Path(path).is_file():
+        raise BadInput("file_missing", f"There is no file {path}.", hint)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = [np.asarray(stored[name], np.float32).ravel() for name in ("pose", "shape")]
+    except Exception as error:  # a damaged archive fails in any way
+        raise BadInput("bad_mean_parameters", f"{Path(path).name} cannot be read ({error}).", hint) from None
+    if [len(values) for values in found] != [144, 10] or not all(np.isfinite(v).all() for v in found):
+        raise BadInput(
+            "bad_mean_parameters",
+            f"{Path(path).name} holds pose and shape of {[len(v) for v in found]} numbers, expected [144, 10].",
+            hint,
+        )
+    return torch.as_tensor(found[0]), torch.as_tensor(found[1])

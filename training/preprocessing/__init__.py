@@ -1,0 +1,1 @@
+"""Records -> what the networks take, with the originals' augmentation."""

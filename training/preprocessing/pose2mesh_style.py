@@ -1,0 +1,264 @@
+"""Records -> inputs and targets of Pose2Mesh, as its loaders make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.pose2mesh_joints import POSE_SETS, normalise_pose, with_pelvis_and_neck
+from training.augmentation import Random
+from training.body_targets import GENDERS
+from training.datasets.geometry import project, project_weak
+from training.datasets.posed_joints import PosedJoints, posed_joints
+from training.datasets.record import Record
+from training.preprocessing.keypoint_noise import coco_errors, human36_errors
+from training.preprocessing.metro_style import number_of
+from training.preprocessing.pose_window import (
+    SIZE,
+    PoseWindow,
+    mirrored2d,
+    pose_box,
+    turned3d,
+    window_box,
+)
+
+# our names of the network's joint sets
+_SETS = {"human36": "h36m17", "coco": "coco19", "smpl": "smpl24", "mano": "hand21"}
+# a fit of body to joints that is worse is not learned from: mm; COCO: px of a 64 px crop
+FIT_LIMITS = {"human36m": 25.0, "coco": 3.0, "muco": 45.0}
+
+
+@dataclass(frozen=True)
+class PoseChange:
+    flip: bool = False
+    rotation: float = 0.0  # degrees
+
+
+@dataclass
+class Pose2MeshPreparer:
+    """`prepare(record, rng)` -> arrays, by name; rng None: no noise, nothing changed at random.
+
+    - pose2d (J, 2) float32: normalised, J joints of `pose_set`
+    - lifted (J, 3) float32 mm about the set's root, lift_valid (J,) float32 0 or 1
+    - joints (K, 3) float32 mm of `target` about its root, only where joints_given is 1; else they are those that the
+      target set's regressor finds in the true mesh (`training.body_targets.Pose2MeshTargets`)
+    - joints_valid (K,), joints_given, mesh_valid: float32 0 or 1
+    - pose (72,) or (48,), betas (10,), trans (3,) m: float32, of the true mesh with the target's root at the origin
+    - gender: int64, an index into `GENDERS`; index: int64, the number in the record's key, -1 where it has none
+
+    pose_set, target: `human36`, `coco`, `smpl`, `mano`.  stage: `posenet` or `full`.
+    input: `truth`: true 2D poses; `detected`: in training true ones with `noise` (`human36`, `coco`), or with noise
+    `none` the benchmark's own detections, which evaluation always takes.
+    flip: probability; rotation: degrees, standard deviation, clipped at twice that, none with probability .5.  Both
+    move pose2d and lifted alone: for the first stage.
+    body: the run's, a name or a model of that name.  bodies: gender -> body's name, for people whose gender is known.
+    upstream_quirks: fits of MuCo count as bad in the full stage and as good in the first, and its noise comes after
+    the flip.  Raises BadInput: `flat_pose`, `no_detection`, `bad_label`, `bad_run`.
+    """
+
+    pose_set: str
+    target: str
+    body: BodyModel | str
+    stage: str = "full"
+    input: str = "detected"
+    noise: str = "none"
+    flip: float = 0.0
+    rotation: float = 0.0
+    upstream_quirks: bool = True
+    train: bool = True
+    bodies: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = {
+            "pose_set": tuple(POSE_SETS),
+            "target": tuple(POSE_SETS),
+            "stage": ("posenet", "full"),
+            "input": ("truth", "detected"),
+            "noise": ("none", "human36", "coco"),
+        }
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise BadInput(
+                    "bad_run",
+                    f"data.prepare.{name} is {getattr(self, name)!r}.",
+                    f"Choose one of: {', '.join(values)}.",
+                )
+        if self.noise not in ("none", self.pose_set):
+            raise BadInput(
+                "bad_run",
+                f"The noise of {self.noise} joints does not go with the pose set {self.pose_set}.",
+                f"Set noise to {self.pose_set} or none.",
+            )
+        if isinstance(self.body, BodyModel):
+            self.body = self.body.name  # a name is cheap to send to a worker
+        posed_joints(self.body)  # an unknown body is found now, and read once for all forked workers
+
+    def __call__(self, record: Record, rng: Random | None = None) -> dict[str, np.ndarray]:
+        moved = rng is not None and self.train
+        change = self.draw(rng) if moved else PoseChange()
+        return self.apply(record, change, rng if moved else None)
+
+    def draw(self, rng: Random) -> PoseChange:
+        turn = float(np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation))
+        flip = self.flip > 0 and bool(rng.uniform() <= self.flip)
+        return PoseChange(flip, 0.0 if rng.uniform() <= 0.5 else turn)
+
+    def apply(self, record: Record, change: PoseChange, rng: Random | None) -> dict[str, np.ndarray]:
+        out = self.labels(record, change)
+        detected = self.input == "detected" and (not self.train or self.noise == "none")
+        if detected:
+            pose2d = self.detection(record)
+            pose2d = self.moved(pose2d, change, record, None)
+        else:
+            noisy = rng if self.noise != "none" and self.input == "detected" else None
+            pose2d = self.moved(self.true_pose2d(record), change, record, noisy)
+        try:
+            out["pose2d"] = normalise_pose(pose2d)
+        except BadInput as error:
+            raise BadInput(error.code, f"{record.key}: {error.message}", error.hint) from None
+        return out
+
+    def moved(self, pose2d: np.ndarray, change: PoseChange, record: Record, rng: Random | None) -> np.ndarray:
+        """(J, 2) px of the picture -> (J, 2) px of the window, with errors, turned and mirrored."""
+        try:
+            tight = pose_box(pose2d)
+            window = PoseWindow(window_box(tight), change.rotation)
+        except BadInput as error:
+            raise BadInput(error.code, f"{record.key}: {error.message}", error.hint) from None
+        points = window.place(pose2d)
+        pairs = POSE_SETS[self.pose_set].mirrored
+        late = self.upstream_quirks and record.dataset == "muco"
+        if rng is not None and not late:
+            points = self.with_errors(points, window.area(tight), rng)
+        if change.flip:
+            points = mirrored2d(points, pairs)
+        if rng is not None and late:
+            points = self.with_errors(points, window.area(window.box), rng)
+        return points
+
+    def with_errors(self, points: np.ndarray, area: float, rng: Random) -> np.ndarray:
+        if self.noise == "human36":
+            return (points + human36_errors(rng) / 256 * SIZE).astype(np.float32)
+        seen = np.concatenate([points[:17], np.ones((17, 1))], 1)
+        out = points.copy()
+        out[:17] = coco_errors(seen, area, rng)[:, :2]  # pelvis and neck stay where they are
+        return out
+
+    def labels(self, record: Record, change: PoseChange) -> dict[str, np.ndarray]:
+        count, targets = len(POSE_SETS[self.pose_set].joints), len(POSE_SETS[self.target].joints)
+        size = 48 if self.target == "mano" else 72
+        out = {
+            "lifted": np.zeros((count, 3), np.float32),
+            "lift_valid": np.zeros(count, np.float32),
+            "joints": np.zeros((targets, 3), np.float32),
+            "joints_valid": np.zeros(targets, np.float32),
+            "joints_given": np.float32(0),
+            "mesh_valid": np.float32(0),
+            "pose": np.zeros(size, np.float32),
+            "betas": np.zeros(10, np.float32),
+            "trans": np.zeros(3, np.float32),
+            "gender": np.int64(GENDERS.index(record.gender) if record.gender in GENDERS else 0),
+            "index": np.int64(number_of(record.key)),
+        }
+        if record.pose is None or record.betas is None:
+            return out
+        if np.size(record.pose) != size:
+            raise BadInput(
+                "bad_run",
+                f"{record.key} has a pose of {np.size(record.pose)} numbers, the target {self.target} needs {size}.",
+                "Bodies have 72, hands 48.",
+            )
+        body = self.posed(record)
+        out["pose"] = np.float32(record.pose)
+        betas = np.asarray(record.betas, np.float32)[:10]
+        out["betas"][: len(betas)] = betas
+        mesh_ok, lift_ok, joints_ok = self.validity(record)
+        out["mesh_valid"] = np.float32(mesh_ok)
+        out["lift_valid"][:], out["joints_valid"][:] = lift_ok, joints_ok
+
+        # joints of motion capture where they are the set's own, else those of the mesh
+        lifted = self.joints_of(record, body, self.pose_set)
+        root = POSE_SETS[self.pose_set].root
+        pairs = POSE_SETS[self.pose_set].mirrored
+        out["lifted"] = turned3d(1000 * (lifted - lifted[root]), change.rotation, change.flip, pairs)
+        captured = self.captured(record, self.target)
+        origin = POSE_SETS[self.target].root
+        if captured is not None and record.trans is not None:
+            out["trans"] = (record.trans - captured[origin]).astype(np.float32)
+            out["joints"] = (1000 * (captured - captured[origin])).astype(np.float32)
+            out["joints_given"] = np.float32(1)
+        else:
+            joints = body.joints(_SETS[self.target], record.pose, record.betas)
+            out["trans"] = (-joints[origin]).astype(np.float32)
+        return out
+
+    def validity(self, record: Record) -> tuple[bool, bool, bool]:
+        """Whether mesh, lifted joints and regressed joints are learned from."""
+        if self.upstream_quirks and record.dataset == "muco":
+            good = self.stage == "posenet"
+            return good, good, good
+        error, limit = record.fit_error, FIT_LIMITS.get(record.dataset)
+        if error is None or limit is None or error <= limit:
+            return True, True, True
+        if (
+            record.dataset == "human36m"
+        ):  # its joints are measured, whatever the fit; COCO's are those of the fit
+            return False, self.pose_set == "human36", True
+        return False, False, False
+
+    def posed(self, record: Record) -> PosedJoints:
+        return posed_joints(self.bodies.get(record.gender, self.body))  # type: ignore[arg-type]
+
+    @staticmethod
+    def captured(record: Record, pose_set: str) -> np.ndarray | None:
+        """(K, 3) m: measured joints of exactly that set: Human3.6M's alone; None elsewhere."""
+        if record.joints3d is None or record.dataset != "human36m" or record.joint_set != _SETS[pose_set]:
+            return None
+        return np.asarray(record.joints3d, np.float64)[:, :3]
+
+    def joints_of(self, record: Record, body: PosedJoints, pose_set: str) -> np.ndarray:
+        captured = self.captured(record, pose_set)
+        if captured is not None:
+            return captured
+        return body.joints(_SETS[pose_set], record.pose, record.betas, record.trans)  # type: ignore[arg-type]
+
+    def true_pose2d(self, record: Record) -> np.ndarray:
+        """(J, 2) px, float32: measured, or of the mesh by the record's camera."""
+        if record.joints2d is not None and record.joint_set == _SETS[self.pose_set]:
+            return np.asarray(record.joints2d[:, :2], np.float32)
+        if record.pose is None or record.betas is None:
+            raise self._no(record, "no true 2D pose of its joints and no mesh to take it from")
+        body = self.posed(record)
+        if record.weak_camera is not None:
+            joints = body.joints(_SETS[self.pose_set], record.pose, record.betas)
+            return project_weak(joints, record.weak_camera).astype(np.float32)
+        if record.camera is None or record.trans is None:
+            raise self._no(record, "no camera to project its mesh with")
+        joints = body.joints(_SETS[self.pose_set], record.pose, record.betas, record.trans)
+        return project(joints, record.camera).astype(np.float32)
+
+    def detection(self, record: Record) -> np.ndarray:
+        """(J, 2) px, float32, of the benchmark's detector."""
+        if record.detected2d is None:
+            raise BadInput(
+                "no_detection",
+                f"{record.key} has no detected 2D pose.",
+                "Give the benchmark's detection file, or take a run of true 2D input.",
+            )
+        found = np.asarray(record.detected2d, np.float32)
+        count = len(POSE_SETS[self.pose_set].joints)
+        if self.pose_set == "coco" and len(found) == 17:
+            found = with_pelvis_and_neck(found).astype(np.float32)
+        if len(found) != count:
+            raise self._no(record, f"a detection of {len(found)} joints; {count} are needed")
+        return found[:, :2]
+
+    def _no(self, record: Record, what: str) -> BadInput:
+        return BadInput(
+            "bad_label",
+            f"{record.key} of {record.dataset} has {what} (pose set {self.pose_set}).",
+            "Take another data set or pose set for this run.",
+        )

@@ -1,0 +1,233 @@
+"""What a run file says: one YAML file holds one published run, whole.  Reading it needs neither torch nor lightning."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from backend.errors import BadInput
+
+RUNS = Path(__file__).resolve().parent / "runs"
+METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """One benchmark split, as `training.datasets.catalogue.build` takes it, its path below the data root."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = ""  # of `training.evaluation`; for validate and test only
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What is read, how sets are mixed, and how a record becomes the network's input."""
+
+    train: list[SetSpec]
+    validate: list[SetSpec]
+    prepare: dict[str, Any]  # kind: a name in `training.catalog.PREPARERS`; the rest are its settings
+    mixture: Literal["concatenate", "pose2mesh"] = "concatenate"
+    workers: int = 8  # loader processes per device
+
+
+@dataclass(frozen=True)
+class StartSpec:
+    """Weights that training starts from: a whole network by `run` or `weights`, or its `backbone` alone."""
+
+    backbone: str = ""  # file below the data root, in the format that its authors publish
+    weights: str = ""  # file of a whole network: official, or ours
+    run: str = ""  # the run here whose result it is
+    what: str = ""  # what the original started from, and where to get it
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """devices x batch is the global batch that the numbers were published with; see `accumulate_for`."""
+
+    epochs: int
+    batch: int  # per device
+    devices: int  # that the original ran on
+    precision: Literal["32", "bf16"] = "32"
+    clip: float = 0.0  # gradient norm; 0: not clipped
+    sync_batchnorm: bool = False
+    drop_last: bool = False
+    unused_parameters: bool = False  # some get no gradient, which DDP must know
+    select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
+    log_every: int = 50  # steps
+    checkpoint_every: int = 500  # steps; one more after every epoch
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers of the paper or the repository, mm (F-scores in 0..1).  results: set, protocol and metrics by name."""
+
+    source: str
+    results: list[dict[str, Any]] = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    name: str
+    title: str
+    network: str  # of `backend.models.networks`
+    module: str  # a name in `training.catalog.MODULES`
+    body: str  # `smpl`, `mano` or any body that was imported; `open_body` and `open_hand` are always here
+    seed: int
+    upstream_quirks: bool  # repeat what the original's code does even where it looks like a mistake
+    published: Published
+    start: StartSpec
+    data: DataSpec
+    settings: dict[str, Any]  # of the module: losses, optimiser, schedule
+    training: TrainingSpec
+    file: str = field(default="", compare=False)
+
+    def accumulate_for(self, devices: int) -> int:
+        """Batches per optimiser step that keep the published global batch on fewer devices."""
+        return max(1, round(self.training.devices / devices))
+
+
+def run_names() -> list[str]:
+    """Names of the published runs."""
+    return sorted(path.stem for path in RUNS.glob("*.yaml"))
+
+
+def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """A published run by name, or a run file by path.  overrides: `key.key=value`, the value in YAML.
+
+    Raises BadInput `unknown_run`, `bad_run`, naming file and key.
+    """
+    path = RUNS / f"{source}.yaml"
+    if not path.is_file():
+        path = Path(source)
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            raise BadInput(
+                "unknown_run",
+                f"There is no run {str(source)!r}.",
+                "See `python -m training list`, or give the path of a run file (.yaml).",
+            )
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput("bad_run", f"{path} is no YAML ({_line(error)}).", "Mend it there.") from None
+    if not isinstance(content, dict):
+        raise BadInput("bad_run", f"{path} holds no keys.", "Copy one of training/runs and change it.")
+    for override in overrides:
+        _set(content, override)
+    run = _read(Run, content | {"file": str(path)}, path.name, "")
+    if run.start.run and run.start.weights:
+        raise _bad(path.name, "start", "names both a run and a file of weights", "Keep one of them.")
+    return run
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: `1e-4` is one."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"),
+    list("-+0123456789."),
+)
+# integers stay integers: PyYAML asks the resolvers in order, its own for int comes first
+for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
+    _Loader.yaml_implicit_resolvers[_first] = sorted(_resolvers, key=lambda r: r[0].endswith(":float"))
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    """Change one key in place."""
+    key, found, text = override.partition("=")
+    if not found or not key:
+        raise BadInput("bad_usage", f"--set {override} sets nothing.", "Write --set key=value.")
+    *way, last = key.split(".")
+    place: Any = content
+    for step in way:
+        place = _step(place, step, key)
+    value = yaml.load(text, _Loader)
+    if isinstance(place, list):
+        _step(place, last, key)
+        place[int(last)] = value
+    else:
+        place[last] = value
+
+
+def _step(place: Any, step: str, key: str) -> Any:
+    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
+        return place[int(step)]
+    if isinstance(place, dict) and isinstance(place.get(step), (dict, list)):
+        return place[step]
+    known = ", ".join(map(str, place if isinstance(place, dict) else range(len(place))))
+    raise BadInput("bad_usage", f"--set {key}: there is no {step!r} there.", f"There is: {known}.")
+
+
+def _read(kind: Any, value: Any, file: str, key: str) -> Any:
+    """value -> the type `kind`, checked all the way down."""
+    origin = typing.get_origin(kind)
+    if kind is SetSpec:
+        return _read_set(value, file, key)
+    if dataclasses.is_dataclass(kind):
+        return _read_fields(typing.cast(type, kind), value, file, key)
+    if origin is Literal:
+        choices = typing.get_args(kind)
+        if str(value) not in choices:
+            raise _bad(file, key, f"is {value!r}", f"Choose one of: {', '.join(choices)}.")
+        return str(value)
+    if origin is list:
+        if not isinstance(value, list):
+            raise _bad(file, key, f"is {value!r}, expected a list", "Begin its lines with '- '.")
+        (inner,) = typing.get_args(kind)
+        return [_read(inner, item, file, f"{key}[{k}]") for k, item in enumerate(value)]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _bad(file, key, f"is {value!r}, expected keys and values", "Write them as `name: value`.")
+        return dict(value)
+    if kind is Any or isinstance(kind, types.UnionType):
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _bad(file, key, f"is {value!r}, expected {kind.__name__}", "Correct it.")
+    return value
+
+
+def _read_fields(kind: type, value: Any, file: str, key: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise _bad(file, key, f"is {value!r}, expected keys and values", "Write them as `name: value`.")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in fields:
+            raise _bad(file, prefix + str(name), "is not known", f"Known are: {', '.join(fields)}.")
+    found = {name: _read(hints[name], item, file, prefix + name) for name, item in value.items()}
+    for name, f in fields.items():
+        needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if needed and name not in found:
+            raise _bad(file, prefix + name, "is missing", "Every run file is complete: add it.")
+    return kind(**found)
+
+
+def _read_set(value: Any, file: str, key: str) -> SetSpec:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        raise _bad(file, key, "names no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
+    options = {name: item for name, item in value.items() if name not in ("kind", "protocol")}
+    return SetSpec(value["kind"], options, str(value.get("protocol", "")))
+
+
+def _bad(file: str, key: str, what: str, hint: str) -> BadInput:
+    return BadInput("bad_run", f"{file}: {key or 'the whole file'} {what}.", hint)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,52 @@
+"""Edges and faces of a mesh, as the losses of the surface take them."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+
+class Surface(nn.Module):
+    """faces (F, 3), edges (E, 2), every edge once, and corner_edges (3 F, 2), every face's three; int64 buffers."""
+
+    faces: Tensor
+    edges: Tensor
+    corner_edges: Tensor
+
+    def __init__(self, faces: np.ndarray) -> None:
+        super().__init__()
+        faces = np.asarray(faces, np.int64)
+        corners = np.concatenate([faces[:, [0, 1]], faces[:, [0, 2]], faces[:, [1, 2]]])
+        edges = np.unique(np.sort(corners, 1), axis=0)
+        for name, value in (("faces", faces), ("edges", edges), ("corner_edges", corners)):
+            self.register_buffer(name, torch.as_tensor(value.copy()), persistent=False)
+
+    def neighbour_means(self, count: int) -> Tensor:
+        """Sparse (V, V): each vertex's neighbours, rows summing to 1."""
+        edges = self.edges.cpu().numpy()
+        rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
+        matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(count, count))
+        degree = np.maximum(np.asarray(matrix.sum(1)).ravel(), 1)
+        matrix = sp.coo_matrix(sp.diags(1 / degree) @ matrix)
+        index = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64))
+        values = torch.as_tensor(matrix.data.astype(np.float32))
+        made = torch.sparse_coo_tensor(index, values, (count, count), check_invariants=True)
+        return made.coalesce().to(self.edges.device)
+
+
+def three_cycles(adjacency: sp.spmatrix) -> np.ndarray:
+    """adjacency (V, V), non-zero where vertices touch -> every three vertices that touch each other, (F, 3), ascending.
+
+    METRO's list of the intermediate mesh's faces was made so: it holds nine triangles that are no faces, and says
+    nothing about which side is out.
+    """
+    graph = sp.csr_matrix(adjacency)
+    touches = [
+        set(graph.indices[graph.indptr[k] : graph.indptr[k + 1]].tolist()) for k in range(graph.shape[0])
+    ]
+    found = [
+        (a, b, c) for a, near in enumerate(touches) for b in near if b > a for c in near & touches[b] if c > b
+    ]
+    return np.array(sorted(found), np.int64).reshape(-1, 3)
