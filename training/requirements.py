@@ -84,10 +84,11 @@ def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
 
 
 def regressors_of(run: Run) -> list[str]:
-    if run.module == "pose2mesh":
-        pose_set = run.data.prepare.get("pose_set")
-        return {"human36": ["h36m17"], "coco": ["h36m17", "coco17"]}.get(str(pose_set), [])
-    return [] if run.network.startswith("fastmetro-hand") else ["h36m17"]
+    """Joint regressors that the run takes from its body."""
+    if run.network.startswith("fastmetro-hand") or run.network.endswith("-mano"):
+        return []
+    pose_set = run.data.prepare.get("pose_set")
+    return {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
 
 
 def _there(root: Path, pattern: str) -> bool:
