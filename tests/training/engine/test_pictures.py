@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import torch
 
 from backend.body.loader import load_body
-from training.engine.pictures import draw_sheet
+from training.engine.pictures import PictureCallback, draw_sheet
 
 
 def test_the_mesh_lies_on_its_place():
@@ -35,3 +38,21 @@ def test_without_images_two_views_and_broken_meshes_black():
     sheet = draw_sheet(None, vertices, None, body.faces)
     assert sheet.shape == (448, 448, 3)
     assert sheet[:224].std() > 1 and not sheet[224:].any()
+
+
+def test_one_picture_an_epoch_of_the_first_samples(tmp_path):
+    hand = load_body("open_hand")
+    asked = []
+
+    def pictured(batch):
+        asked.append(len(batch["image"]))
+        return batch["image"], hand.v_template.expand(len(batch["image"]), -1, -1), None, hand.faces
+
+    trainer = SimpleNamespace(is_global_zero=True, current_epoch=0, global_step=7, loggers=[])
+    callback, module = PictureCallback(tmp_path, most=2), SimpleNamespace(pictured=pictured)
+    batch = {"image": torch.zeros(5, 3, 64, 64)}
+    callback.on_validation_batch_start(trainer, module, batch, 0)
+    callback.on_validation_batch_start(trainer, module, batch, 1)
+    callback.on_validation_batch_start(trainer, module, batch, 0, dataloader_idx=1)
+    assert asked == [2]
+    assert cv2.imread(str(tmp_path / "step-00000007.jpg")).shape == (128, 128, 3)
