@@ -1,4 +1,4 @@
-"""`fit`, `test`, `median`, `export` and `check-data` on tiny files in FreiHAND's format: from data to usable weights."""
+"""`fit`, `test`, `median`, `export`, `check-data` on tiny files in FreiHAND's format: from data to weights."""
 
 from __future__ import annotations
 
