@@ -104,6 +104,11 @@ class HRNet(nn.Module):
             self.downsamp_modules = nn.ModuleList(_with_bias(a, b, 3, 2) for a, b in pairwise(widths))
             self.final_layer = _with_bias(widths[-1], 2048, 1, 1)
             self.classifier = nn.Linear(2048, classes)
+        else:
+            # as the authors' pose network starts: their files lack the last weights of the coarse outputs
+            for part in self.modules():
+                if isinstance(part, nn.Conv2d):
+                    nn.init.normal_(part.weight, std=0.001)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """All outputs of the last stage, strides 4, 8, 16, 32 (head `pose`: the first alone)."""

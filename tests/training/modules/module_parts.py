@@ -87,6 +87,7 @@ def overfit(
 ) -> list[float]:
     """The losses of `steps` steps on one batch, by the module's own optimiser at another rate."""
     module.train()
+    module.log_dict = lambda *_: None  # there is no trainer to log to
     made = module.configure_optimizers()  # type: ignore[operator]
     optimizer = made["optimizer"] if isinstance(made, dict) else made
     losses = []
