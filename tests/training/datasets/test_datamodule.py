@@ -110,3 +110,52 @@ def test_sets_come_from_tables_and_are_looked_at_before_the_first_step(tmp_path)
 
 def _joints(record, rng):
     return {"joints": np.asarray(record.joints2d)}
+
+
+class _Process:
+    """What the data module asks of a trainer in a process group."""
+
+    def __init__(self, rank, world, own_sampler=False):
+        self.global_rank, self.world_size, self.current_epoch = rank, world, 0
+        self._accelerator_connector = type("Connector", (), {"use_distributed_sampler": own_sampler})()
+
+
+def test_processes_share_global_batches_and_every_evaluated_row():
+    loaders, validated = [], []
+    for rank in (0, 1):
+        data = RecordData(prepare, Numbers(22), Numbers(5), batch_size=2, seed=6)
+        data.setup("fit")
+        data.trainer = _Process(rank, 2)
+        loaders.append(list(data.train_dataloader()))
+        validated += [row for loader in data.val_dataloader() for b in loader for row in b["row"].tolist()]
+    alone = RecordData(prepare, Numbers(22), batch_size=4, seed=6)
+    alone.setup("fit")
+    for whole, *parts in zip(alone.train_dataloader(), *loaders, strict=True):
+        assert torch.equal(whole["x"], torch.cat([p["x"] for p in parts]))
+    assert sorted(validated) == [0, 1, 2, 3, 4]
+    data.trainer = _Process(0, 2, own_sampler=True)
+    with pytest.raises(BadInput, match="use_distributed_sampler=False"):
+        data.train_dataloader()
+
+
+def test_a_run_goes_on_with_more_processes():
+    first = RecordData(prepare, Numbers(22), batch_size=4, seed=6)
+    first.setup("fit")
+    stream = iter(first.train_dataloader())
+    seen = [next(stream)["row"].tolist() for _ in range(2)]
+    state = first.state_dict()
+    rest = []
+    for rank in (0, 1):
+        data = RecordData(prepare, Numbers(22), batch_size=2, seed=6)
+        data.setup("fit")
+        data.trainer = _Process(rank, 2)
+        data.load_state_dict(state)
+        rest.append([b["row"].tolist() for b in data.train_dataloader()])
+    assert seen + [a + b for a, b in zip(*rest, strict=True)] == [
+        b["row"].tolist() for b in _fresh(RecordData(prepare, Numbers(22), batch_size=4, seed=6))
+    ]
+
+
+def _fresh(data):
+    data.setup("fit")
+    return data.train_dataloader()

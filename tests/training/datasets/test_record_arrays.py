@@ -1,6 +1,7 @@
 """FreiHAND, EFT, MPII and SPIN's npz."""
 
 import json
+import pickle
 from pathlib import Path
 
 import h5py
@@ -152,3 +153,16 @@ def test_tiny_files_are_the_same_every_time(tmp_path, kind):
         if file.suffix in (".npz", ".mat", ".mp4"):  # those carry the time
             continue
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_sets_go_into_workers(tmp_path, kind):
+    """By pickle, as Windows, macOS and Python 3.14 start them."""
+    data = build(tiny.write(kind, tmp_path, count=2))
+    record, copy = data[1], pickle.loads(pickle.dumps(data))[1]
+    assert copy.key == record.key and copy.joint_set == record.joint_set
+    for name in ("joints2d", "joints3d", "pose", "detected2d"):
+        a, b = getattr(record, name), getattr(copy, name)
+        assert (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+    if record.image is not None:
+        assert np.array_equal(pickle.loads(pickle.dumps(record)).image.read(), record.image.read())
