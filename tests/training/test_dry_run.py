@@ -29,7 +29,8 @@ def test_two_steps_of(name, tmp_path, monkeypatch):
     run = load_run(name)
     found = dry_run(run, tmp_path)
     assert len(found.losses) == 2 and all(map(math.isfinite, found.losses))
-    assert found.metrics and all(math.isfinite(v) for v in found.metrics.values())
+    assert bool(found.metrics) != ("freihand" in name)  # whose evaluation images have no public truth
+    assert all(math.isfinite(v) for v in found.metrics.values())
     assert found.seconds > 0 and found.loading > 0
     card = read_card(found.weights)
     assert card.testing and card.name == run.network

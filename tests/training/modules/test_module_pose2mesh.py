@@ -58,7 +58,17 @@ def test_posenet_learns_one_batch(hand, batch):
     assert not any(p.requires_grad for p in found.model.pose2mesh.parameters())
     found.eval()
     found.validation_step(batch, 0)
-    assert found.evaluator(0).compute()["PA-MPJPE"].isfinite()
+    assert found.evaluator(0).compute()["PA-MPJPE"] > 0
+
+
+@pytest.mark.parametrize("stage", ["posenet", "full"])
+def test_without_truth_there_is_no_number(hand, batch, stage):
+    found = module(hand, stage, protocols=["freihand"]).eval()
+    unlabelled = batch | {name: torch.zeros_like(batch[name]) for name in ("pose", "lifted", "joints_given")}
+    with torch.no_grad():
+        found.validation_step(unlabelled, 0)
+    assert all(value.isnan() for value in found.evaluator(0).compute().values())
+    assert len(found.submission.rows) == (0 if stage == "posenet" else len(set(batch["index"].tolist())))
 
 
 @pytest.mark.slow
