@@ -74,7 +74,7 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
             raise BadInput(
                 "start_missing",
                 f"{run.name} starts from the weights of {run.start.run}, which has not been run here.",
-                "Run it first, or give a file with --start.",
+                "Run it first, or give a file with --from.",
             )
     if path is not None:
         built.started[str(path)] = str(load_network(model, path))
