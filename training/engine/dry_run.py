@@ -110,7 +110,7 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
     precision = (
         "32" if on_cpu else run.training.precision
-    )  # most CPUs only imitate bfloat16, a hundred times slower
+    )  # most CPUs only imitate bfloat16, many times slower
     small = replace(
         run,
         body=OPEN_BODIES["hand" if hand else "body"],

@@ -51,7 +51,9 @@ def test_nothing_starts_without_data(machine, capsys):
     ("setting", "named"),
     [
         ("settings.learning_rat=1", "settings.learning_rat"),
+        ("settings.weights={vertces: 1}", "vertces"),
         ("data.prepare.flop=1", "data.prepare.flop"),
+        ("data.prepare.rotation=[1, 2]", "data.prepare"),
         ("data.prepare.noise=loud", "noise"),
         ("data.prepare.kind=mine", "data.prepare.kind"),
         ("module=mine", "module"),
