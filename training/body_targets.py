@@ -12,11 +12,9 @@ from backend.body.mesh_levels import SparseMatrix
 from backend.body.model import BodyModel
 from backend.body.rotations import matrix_from_axis_angle
 from backend.errors import BadInput
+from training.datasets.joint_sets import H36M17_TO_J14, METRO24_TO_J14
 from training.losses.targets import MeshTargets
 
-# indices of the 14 evaluated joints (ankles, knees, hips, wrists, elbows, shoulders, neck, head)
-METRO24_TO_J14 = (*range(13), 18)
-H36M17_TO_J14 = (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)
 GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this
 
 

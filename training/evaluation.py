@@ -12,10 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.metrics import MPJPE, MPVPE, PAMPJPE, SampleMean, Unlabelled
+from training.datasets.joint_sets import JOINT_SETS
+from training.metrics import MPJPE, MPVPE, PAMPJPE, FScore, SampleMean, Unlabelled
 
 # of Human3.6M's 17 joints, the 14 that Pose2Mesh evaluates
-H36M_EVALUATED = (1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16)
+H36M_EVALUATED = JOINT_SETS["h36m17"].evaluated or ()
 MeshRoot = Literal["h36m pelvis", "smpl pelvis", "wrist", ""]
 
 
@@ -46,10 +47,13 @@ class EvaluationProtocol:
         where = {
             "MPVPE": f"all vertices, {self.mesh_root} at the origin, samples with a mesh",
             "PA-MPVPE": "all vertices after similarity alignment",
+            "F@5": "all vertices after similarity alignment, within 5 mm",
+            "F@15": "all vertices after similarity alignment, within 15 mm",
             "PA-MPJPE": f"{len(self.joints)} joints of {self.joint_set} after similarity alignment",
         }.get(measure, f"{len(self.joints)} joints of {self.joint_set}, {self.origin_says()} at the origin")
         mean = "mean of batch means" if self.per_batch else "mean over samples"
-        return f"{measure}, mm: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
+        unit = "0..1" if measure.startswith("F@") else "mm"
+        return f"{measure}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
 
     def origin_says(self) -> str:
         return f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the middle of joints {self.origin}"
@@ -103,7 +107,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             (0,),
             "wrist",
             "right hand",
-            ("PA-MPJPE", "PA-MPVPE"),
+            ("PA-MPJPE", "PA-MPVPE", "F@5", "F@15"),
             locally=False,
             note="scored by the benchmark's server or its eval.py from pred.json (training.freihand_submission)",
         ),
@@ -116,7 +120,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             (0,),
             "wrist",
             "right hand",
-            ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE"),
+            ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15"),
         ),
         EvaluationProtocol(
             "human36m-pose2mesh",
@@ -210,6 +214,8 @@ class Evaluator(nn.Module):
             "MPVPE": lambda says: MPVPE(says, per_batch),
             "PA-MPJPE": lambda says: PAMPJPE(says, per_batch, unlabelled),
             "PA-MPVPE": lambda says: PAMPJPE(says, per_batch),
+            "F@5": lambda says: FScore(says, 0.005),
+            "F@15": lambda says: FScore(says, 0.015),
         }
         self.measures = nn.ModuleDict({name: makers[name](protocol.says(name)) for name in protocol.measures})
 
@@ -233,7 +239,7 @@ class Evaluator(nn.Module):
                 metric.update(vertices, true_vertices, has_mesh)
 
     def compute(self) -> dict[str, Tensor]:
-        """Measure -> mm, over all processes; nan where nothing was labelled."""
+        """Measure -> mm (F-scores: 0..1), over all processes; nan where nothing was labelled."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of measures that nothing was labelled for
             return {name: metric.compute() for name, metric in self.measures.items()}
@@ -247,7 +253,7 @@ class Evaluator(nn.Module):
 
     def report(self) -> str:
         """One line per measure: the number and its protocol."""
-        lines = [f"{value.item():8.2f}  {self.protocol.says(name)}" for name, value in self.compute().items()]
+        lines = [f"{value.item():8.3f}  {self.protocol.says(name)}" for name, value in self.compute().items()]
         return "\n".join(lines)
 
 

@@ -140,7 +140,9 @@ class FScore(SampleMean):
         super().__init__(protocol)
         self.within = within
 
-    def update(self, found: Tensor, true: Tensor) -> None:
+    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+        if valid is not None:
+            found, true = found[valid.bool()], true[valid.bool()]
         gaps = torch.cdist(aligned(found, true), true.double())
         precision = (gaps.amin(2) <= self.within).double().mean(1)
         recall = (gaps.amin(1) <= self.within).double().mean(1)

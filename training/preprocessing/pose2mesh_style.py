@@ -172,7 +172,9 @@ class Pose2MeshPreparer:
                 "Bodies have 72, hands 48.",
             )
         body = self.posed(record)
-        out["pose"], out["betas"] = np.float32(record.pose), body._betas(record.betas).astype(np.float32)
+        out["pose"] = np.float32(record.pose)
+        betas = np.asarray(record.betas, np.float32)[:10]
+        out["betas"][: len(betas)] = betas
         mesh_ok, lift_ok, joints_ok = self.validity(record)
         out["mesh_valid"] = np.float32(mesh_ok)
         out["lift_valid"][:], out["joints_valid"][:] = lift_ok, joints_ok
