@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import bad_file, numbers, require
+from training.datasets.faults import Problems, bad_file, numbers, require
 from training.datasets.geometry import project, root_to_camera, with_column
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
@@ -78,7 +78,13 @@ class Amass(ColumnSet):
         )  # fmt: skip
 
     def _columns(self, files: Sequence[Path]) -> Columns:
-        return gather([row for file in files for row in self._motion(file)], None, self.path)
+        rows: list[dict[str, Any]] = []
+        problems = Problems()
+        for file in files:
+            with problems:
+                rows += self._motion(file)
+        problems.tell()
+        return gather(rows, None, self.path)
 
     def _motion(self, file: Path) -> list[dict[str, Any]]:
         name = file.relative_to(self.path).as_posix()

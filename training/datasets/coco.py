@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from training.datasets.columns import Columns, ColumnSet, cached, coco_style, gather, image_of, mild_betas
-from training.datasets.faults import field, numbers, read_json
+from training.datasets.faults import Problems, field, numbers, read_json
 from training.datasets.geometry import box_of_xywh, fit_error_2d, project_weak, square
 from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
@@ -58,22 +58,25 @@ def _columns(file: Path, fit_file: Path) -> Columns:
     images, annotations = coco_style(file)
     fits = read_json(fit_file)
     rows = []
+    problems = Problems()
     for annotation in annotations:
-        where = field(annotation, "id", file, "?")
-        fit = fits.get(str(where))
-        if annotation.get("iscrowd") or not annotation.get("num_keypoints") or fit is None:
-            continue
-        image = image_of(annotation, images, file, where)
-        box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
-        if box is None:
-            continue
-        model, camera = (field(fit, key, fit_file, where) for key in ("smpl_param", "cam_param"))
-        weak = [numbers(camera, "s", (1,), fit_file, where), numbers(camera, "t", (2,), fit_file, where)]
-        rows.append({
-            "key": str(where), "picture": field(image, "file_name", file, where),
-            "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
-            "keypoints": numbers(annotation, "keypoints", (17, 3), file, where),
-            "pose": numbers(model, "pose", (72,), fit_file, where),
-            "betas": mild_betas(numbers(model, "shape", (10,), fit_file, where)), "weak": np.concatenate(weak),
-        })  # fmt: skip
+        with problems:
+            where = field(annotation, "id", file, "?")
+            fit = fits.get(str(where))
+            if annotation.get("iscrowd") or not annotation.get("num_keypoints") or fit is None:
+                continue
+            image = image_of(annotation, images, file, where)
+            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            if box is None:
+                continue
+            model, camera = (field(fit, key, fit_file, where) for key in ("smpl_param", "cam_param"))
+            weak = [numbers(camera, "s", (1,), fit_file, where), numbers(camera, "t", (2,), fit_file, where)]
+            rows.append({
+                "key": str(where), "picture": field(image, "file_name", file, where),
+                "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
+                "keypoints": numbers(annotation, "keypoints", (17, 3), file, where),
+                "pose": numbers(model, "pose", (72,), fit_file, where),
+                "betas": mild_betas(numbers(model, "shape", (10,), fit_file, where)), "weak": np.concatenate(weak),
+            })  # fmt: skip
+    problems.tell()
     return gather(rows, None, file)

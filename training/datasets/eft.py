@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import bad_row, field, numbers, read_json
+from training.datasets.faults import Problems, bad_row, field, numbers, read_json
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
@@ -50,19 +50,22 @@ def _columns(file: Path) -> Columns:
     data = field(read_json(file), "data", file, "-")
     rows = []
     labelled = all("gt_keypoint_2d" in row for row in data)
+    problems = Problems()
     for k, row in enumerate(data):
-        matrices = numbers(row, "parm_pose", (24, 3, 3), file, k, np.float64)
-        gap = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max()
-        if gap > 0.05 or (np.linalg.det(matrices) < 0).any():
-            raise bad_row(file, k, "'parm_pose' does not hold rotation matrices")
-        made = {
-            "key": f"{k}", "picture": str(field(row, "imageName", file, k)).split("/")[-1],
-            "pose": Rotation.from_matrix(matrices).as_rotvec().ravel(),
-            "betas": numbers(row, "parm_shape", (10,), file, k),
-            "cam": numbers(row, "parm_cam", (3,), file, k), "scale": float(numbers(row, "bbox_scale", (), file, k)),
-            "center": numbers(row, "bbox_center", (2,), file, k),
-        }  # fmt: skip
-        if labelled:
-            made["joints"] = numbers(row, "gt_keypoint_2d", (49, 3), file, k)
-        rows.append(made)
+        with problems:
+            matrices = numbers(row, "parm_pose", (24, 3, 3), file, k, np.float64)
+            gap = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max()
+            if gap > 0.05 or (np.linalg.det(matrices) < 0).any():
+                raise bad_row(file, k, "'parm_pose' does not hold rotation matrices")
+            made = {
+                "key": f"{k}", "picture": str(field(row, "imageName", file, k)).split("/")[-1],
+                "pose": Rotation.from_matrix(matrices).as_rotvec().ravel(),
+                "betas": numbers(row, "parm_shape", (10,), file, k),
+                "cam": numbers(row, "parm_cam", (3,), file, k), "scale": float(numbers(row, "bbox_scale", (), file, k)),
+                "center": numbers(row, "bbox_center", (2,), file, k),
+            }  # fmt: skip
+            if labelled:
+                made["joints"] = numbers(row, "gt_keypoint_2d", (49, 3), file, k)
+            rows.append(made)
+    problems.tell()
     return gather(rows, None, file)

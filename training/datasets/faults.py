@@ -26,6 +26,36 @@ def bad_file(file: str | Path, what: str, hint: str = DOWNLOAD) -> BadInput:
     return BadInput("bad_data_file", f"{file} {what}.", hint)
 
 
+class Problems:
+    """`with problems:` around the reading of each row; then `problems.tell()` raises what came of all of them.
+
+    A copy with several bad rows is so described at once, not one by one.
+    """
+
+    def __init__(self, most: int = 20) -> None:
+        self.most = most
+        self.found: list[BadInput] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, BadInput) or error.code == "refused_pickle":  # that one is no damage
+            return False
+        self.found.append(error)
+        if len(self.found) >= self.most:
+            self.tell()
+        return True
+
+    def tell(self) -> None:
+        if len(self.found) > 1:
+            more = " ..." if len(self.found) >= self.most else ""
+            lines = "\n  ".join(error.message for error in self.found)
+            raise BadInput(self.found[0].code, f"{lines}{more}", self.found[0].hint)
+        if self.found:
+            raise self.found[0]
+
+
 def require(path: Path, hint: str = "") -> Path:
     """The path, if it is there.  Raises BadInput `data_missing`."""
     if not path.exists():

@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import bad_file, numbers, read_json
+from training.datasets.faults import Problems, bad_file, numbers, read_json
 from training.datasets.geometry import project, with_column
 from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
@@ -82,11 +82,14 @@ def _columns(files: list[Path]) -> Columns:
     if len(set(counts.values())) > 1:
         raise bad_file(files[0].parent, f"has files of different lengths: {counts}")
     rows = []
+    problems = Problems()
     for k in range(len(content[files[0]])):
-        row = {"key": f"{k}", "K": numbers(content[files[0]], k, (3, 3), files[0], k)}  # type: ignore[arg-type]
-        if len(files) > 1:
-            mano = numbers(content[files[1]], k, (61,), files[1], k)  # type: ignore[arg-type]
-            row |= {"pose": mano[:48], "betas": mano[48:58]}
-            row["xyz"] = numbers(content[files[2]], k, (21, 3), files[2], k)  # type: ignore[arg-type]
-        rows.append(row)
+        with problems:
+            row = {"key": f"{k}", "K": numbers(content[files[0]], k, (3, 3), files[0], k)}  # type: ignore[arg-type]
+            if len(files) > 1:
+                mano = numbers(content[files[1]], k, (61,), files[1], k)  # type: ignore[arg-type]
+                row |= {"pose": mano[:48], "betas": mano[48:58]}
+                row["xyz"] = numbers(content[files[2]], k, (21, 3), files[2], k)  # type: ignore[arg-type]
+            rows.append(row)
+    problems.tell()
     return gather(rows, None, files[0])

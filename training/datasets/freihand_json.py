@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather, image_of
-from training.datasets.faults import bad_file, field, numbers, read_json
+from training.datasets.faults import Problems, bad_file, field, numbers, read_json
 from training.datasets.geometry import box_of_xywh, project, root_to_camera, with_column
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
@@ -66,32 +66,35 @@ def _columns(file: Path, data_file: Path, split: str, found: Path | None) -> Col
     data = read_json(data_file)
     poses2d = None if found is None else detections(found, "image_id", 21)
     rows = []
+    problems = Problems()
     for annotation in annotations:
-        where = field(annotation, "id", file, "?")
-        image = image_of(annotation, images, file, where)
-        number = str(field(image, "db_idx", file, where))
-        own = field(data, number, data_file, "-")
-        camera = field(own, "cam_param", data_file, number)
-        row = {
-            "key": field(image, "id", file, where), "picture": field(image, "file_name", file, where),
-            "size": np.array([image.get("width", 224), image.get("height", 224)], np.int32),
-            "camera": np.concatenate([numbers(camera, key, (2,), data_file, number) for key in ("focal", "princpt")]),
-        }  # fmt: skip
-        if split == "train":
-            if box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64)) is None:
-                continue
-            model = field(own, "mano_param", data_file, number)
-            joints = numbers(own, "joint_3d", (21, 3), data_file, number)
-            row |= {
-                "pose": numbers(model, "pose", (48,), data_file, number),
-                "betas": numbers(model, "shape", (10,), data_file, number),
-                "R": numbers(camera, "R", (3, 3), data_file, number),
-                "t": numbers(camera, "t", (3,), data_file, number),
-                "joints": joints / 1000 if np.abs(joints).max() > _METRES_END else joints,
+        with problems:
+            where = field(annotation, "id", file, "?")
+            image = image_of(annotation, images, file, where)
+            number = str(field(image, "db_idx", file, where))
+            own = field(data, number, data_file, "-")
+            camera = field(own, "cam_param", data_file, number)
+            row = {
+                "key": field(image, "id", file, where), "picture": field(image, "file_name", file, where),
+                "size": np.array([image.get("width", 224), image.get("height", 224)], np.int32),
+                "camera": np.concatenate([numbers(camera, k, (2,), data_file, number) for k in ("focal", "princpt")]),
             }  # fmt: skip
-        if poses2d is not None:
-            if row["key"] not in poses2d:
-                raise bad_file(found or file, f"has no detection of image {row['key']} of {file.name}")
-            row["detected"] = poses2d[row["key"]]
-        rows.append(row)
+            if split == "train":
+                if box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64)) is None:
+                    continue
+                model = field(own, "mano_param", data_file, number)
+                joints = numbers(own, "joint_3d", (21, 3), data_file, number)
+                row |= {
+                    "pose": numbers(model, "pose", (48,), data_file, number),
+                    "betas": numbers(model, "shape", (10,), data_file, number),
+                    "R": numbers(camera, "R", (3, 3), data_file, number),
+                    "t": numbers(camera, "t", (3,), data_file, number),
+                    "joints": joints / 1000 if np.abs(joints).max() > _METRES_END else joints,
+                }  # fmt: skip
+            if poses2d is not None:
+                if row["key"] not in poses2d:
+                    raise bad_file(found or file, f"has no detection of image {row['key']} of {file.name}")
+                row["detected"] = poses2d[row["key"]]
+            rows.append(row)
+    problems.tell()
     return gather(rows, lambda r: r["key"], file)

@@ -29,7 +29,7 @@ from training.datasets.columns import (
     image_of,
     mild_betas,
 )  # fmt: skip
-from training.datasets.faults import bad_file, bad_row, field, numbers, read_json
+from training.datasets.faults import Problems, bad_file, bad_row, field, numbers, read_json
 from training.datasets.geometry import (
     box_of_xywh,
     fit_error_3d,
@@ -99,37 +99,40 @@ class Human36M(ColumnSet):
         data = self._file(subject, "data")
         ready = {key: _camera(value, self._file(subject, "camera"), key) for key, value in cameras.items()}
         rows = []
+        problems = Problems()
         for annotation in annotations:
-            where = annotation.get("id", "?")
-            image = image_of(annotation, images, data, where)
-            frame = field(image, "frame_idx", data, where)
-            if frame % every:
-                continue
-            steps = [str(field(image, key, data, where)) for key in ("action_idx", "subaction_idx")] + [
-                str(frame)
-            ]
-            fit = _at(fits, steps)
-            box = box_of_xywh(numbers(annotation, "bbox", (4,), data, where, np.float64))
-            if fit is None or box is None:  # frames without a fit are left out, as the original does
-                continue
-            name = field(image, "file_name", data, where)
-            place = "/".join(steps)
-            world = _at(joints, steps)
-            if world is None:
-                raise bad_row(self._file(subject, "joint_3d"), place, "the frame has a fit but no joints")
-            fit_file = self._file(subject, "smpl_param")
-            camera = field(
-                ready, str(field(image, "cam_idx", data, where)), self._file(subject, "camera"), name
-            )
-            rows.append({
-                "key": name.split("/")[-1], "picture": name, "subject": subject,
-                "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
-                "world": numbers({"joints": world}, "joints", (17, 3), self._file(subject, "joint_3d"), place),
-                "pose": numbers(fit, "pose", (72,), fit_file, place),
-                "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, place)),
-                "trans": numbers(fit, "trans", (3,), fit_file, place),
-                "camera": camera,
-            })  # fmt: skip
+            with problems:
+                where = annotation.get("id", "?")
+                image = image_of(annotation, images, data, where)
+                frame = field(image, "frame_idx", data, where)
+                if frame % every:
+                    continue
+                steps = [str(field(image, key, data, where)) for key in ("action_idx", "subaction_idx")] + [
+                    str(frame)
+                ]
+                fit = _at(fits, steps)
+                box = box_of_xywh(numbers(annotation, "bbox", (4,), data, where, np.float64))
+                if fit is None or box is None:  # frames without a fit are left out, as the original does
+                    continue
+                name = field(image, "file_name", data, where)
+                place = "/".join(steps)
+                world = _at(joints, steps)
+                if world is None:
+                    raise bad_row(self._file(subject, "joint_3d"), place, "the frame has a fit but no joints")
+                fit_file = self._file(subject, "smpl_param")
+                camera = field(
+                    ready, str(field(image, "cam_idx", data, where)), self._file(subject, "camera"), name
+                )
+                rows.append({
+                    "key": name.split("/")[-1], "picture": name, "subject": subject,
+                    "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
+                    "world": numbers({"joints": world}, "joints", (17, 3), self._file(subject, "joint_3d"), place),
+                    "pose": numbers(fit, "pose", (72,), fit_file, place),
+                    "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, place)),
+                    "trans": numbers(fit, "trans", (3,), fit_file, place),
+                    "camera": camera,
+                })  # fmt: skip
+        problems.tell()
         return rows
 
     def subject(self, row: int) -> str:

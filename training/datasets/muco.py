@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from training.datasets.columns import Columns, ColumnSet, cached, coco_style, gather, image_of, mild_betas
-from training.datasets.faults import bad_row, field, numbers, read_json
+from training.datasets.faults import Problems, bad_row, field, numbers, read_json
 from training.datasets.geometry import box_of_xywh, fit_error_3d, square, with_column
 from training.datasets.images import ImageFile
 from training.datasets.joint_sets import JOINT_SETS, index_map
@@ -75,25 +75,28 @@ def _columns(file: Path, fit_file: Path) -> Columns:
         if annotation["image_id"] not in nearest or depth < nearest[annotation["image_id"]][0]:
             nearest[annotation["image_id"]] = (depth, annotation)
     rows = []
+    problems = Problems()
     for image_id, image in images.items():
-        if image_id not in nearest:
-            continue
-        annotation = nearest[image_id][1]
-        where = annotation["id"]
-        fit = fits.get(str(where))
-        box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
-        if fit is None or box is None or _has_nan(fit, fit_file, where):
-            continue
-        camera = [numbers(image, key, (2,), file, f"image {image_id}") for key in ("f", "c")]
-        rows.append({
-            "key": str(where), "picture": field(image, "file_name", file, f"image {image_id}"),
-            "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
-            "joints3d": numbers(annotation, "keypoints_cam", (21, 3), file, where),
-            "joints2d": numbers(annotation, "keypoints_img", (21, 2), file, where),
-            "pose": numbers(fit, "pose", (72,), fit_file, where),
-            "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, where)),
-            "trans": numbers(fit, "trans", (3,), fit_file, where), "camera": np.concatenate(camera),
-        })  # fmt: skip
+        with problems:
+            if image_id not in nearest:
+                continue
+            annotation = nearest[image_id][1]
+            where = annotation["id"]
+            fit = fits.get(str(where))
+            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            if fit is None or box is None or _has_nan(fit, fit_file, where):
+                continue
+            camera = [numbers(image, key, (2,), file, f"image {image_id}") for key in ("f", "c")]
+            rows.append({
+                "key": str(where), "picture": field(image, "file_name", file, f"image {image_id}"),
+                "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
+                "joints3d": numbers(annotation, "keypoints_cam", (21, 3), file, where),
+                "joints2d": numbers(annotation, "keypoints_img", (21, 2), file, where),
+                "pose": numbers(fit, "pose", (72,), fit_file, where),
+                "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, where)),
+                "trans": numbers(fit, "trans", (3,), fit_file, where), "camera": np.concatenate(camera),
+            })  # fmt: skip
+    problems.tell()
     return gather(rows, None, file)
 
 

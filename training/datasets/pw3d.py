@@ -21,7 +21,7 @@ from backend.body.unpickle import unpickle
 from backend.errors import BadInput
 from training.datasets.base import Body
 from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import bad_file, numbers, require
+from training.datasets.faults import Problems, bad_file, numbers, require
 from training.datasets.geometry import (
     project,
     root_to_camera,
@@ -87,7 +87,13 @@ class Pw3d(ColumnSet):
 
 
 def _columns(files: Sequence[Path], folder: Path) -> Columns:
-    return gather([row for file in files for row in _sequence(file)], None, folder)
+    rows: list[dict[str, Any]] = []
+    problems = Problems()
+    for file in files:
+        with problems:
+            rows += _sequence(file)
+    problems.tell()
+    return gather(rows, None, folder)
 
 
 def _sequence(file: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import numpy as np
 from backend.errors import BadInput
 from training.datasets.base import Body
 from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather, image_of
-from training.datasets.faults import bad_file, field, numbers
+from training.datasets.faults import Problems, bad_file, field, numbers
 from training.datasets.geometry import box_of_xywh, project, square, with_column
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
@@ -72,27 +72,33 @@ def _columns(file: Path, found: Path | None) -> Columns:
     poses2d = None if found is None else detections(found, "annotation_id", 17)
     joined = any("joint_cam" in annotation for annotation in annotations)
     rows = []
+    problems = Problems()
     for annotation in annotations:
-        where = field(annotation, "id", file, "?")
-        image = image_of(annotation, images, file, where)
-        box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
-        if box is None:
-            continue
-        camera, fit = field(image, "cam_param", file, where), field(annotation, "smpl_param", file, where)
-        row = {
-            "key": str(where), "person": field(annotation, "person_id", file, where),
-            "sequence": field(image, "sequence", file, where), "picture": field(image, "file_name", file, where),
-            "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
-            "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
-            "pose": numbers(fit, "pose", (72,), file, where), "betas": numbers(fit, "shape", (-1,), file, where)[:10],
-            "trans": numbers(fit, "trans", (3,), file, where), "gender": str(fit.get("gender", "neutral")),
-        }  # fmt: skip
-        if joined:
-            row["joints"] = numbers(annotation, "joint_cam", (24, 3), file, where)
-        if poses2d is not None:
-            if where not in poses2d:
-                hint = "Both files must be of one release: users report changed 3DPW files (Pose2Mesh, issue 63)."
-                raise bad_file(found or file, f"has no detection of annotation {where} of {file.name}", hint)
-            row["detected"] = poses2d[where]
-        rows.append(row)
+        with problems:
+            where = field(annotation, "id", file, "?")
+            image = image_of(annotation, images, file, where)
+            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            if box is None:
+                continue
+            camera, fit = field(image, "cam_param", file, where), field(annotation, "smpl_param", file, where)
+            row = {
+                "key": str(where), "person": field(annotation, "person_id", file, where),
+                "sequence": field(image, "sequence", file, where), "picture": field(image, "file_name", file, where),
+                "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
+                "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
+                "pose": numbers(fit, "pose", (72,), file, where),
+                "betas": numbers(fit, "shape", (-1,), file, where)[:10],
+                "trans": numbers(fit, "trans", (3,), file, where), "gender": str(fit.get("gender", "neutral")),
+            }  # fmt: skip
+            if joined:
+                row["joints"] = numbers(annotation, "joint_cam", (24, 3), file, where)
+            if poses2d is not None:
+                if where not in poses2d:
+                    hint = "Both files must be of one release: users report changed 3DPW files (Pose2Mesh, issue 63)."
+                    raise bad_file(
+                        found or file, f"has no detection of annotation {where} of {file.name}", hint
+                    )
+                row["detected"] = poses2d[where]
+            rows.append(row)
+    problems.tell()
     return gather(rows, lambda r: (r["person"], r["sequence"], r["picture"]), file)

@@ -17,7 +17,7 @@ import numpy as np
 from backend.errors import BadInput
 from training.datasets.base import Body
 from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather
-from training.datasets.faults import bad_file, field, numbers
+from training.datasets.faults import Problems, bad_file, field, numbers
 from training.datasets.geometry import box_of_xywh, project, square, with_column
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
@@ -72,27 +72,30 @@ def _columns(file: Path, found: Path | None) -> Columns:
     for annotation in annotations:
         first.setdefault(field(annotation, "image_id", file, annotation.get("id", "?")), annotation)
     rows = []
+    problems = Problems()
     for identity, image in images.items():
-        if identity not in first:
-            raise bad_file(file, f"has no annotation of image {identity}")
-        annotation = first[identity]
-        where = f"image {identity}"
-        box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
-        if box is None:
-            continue
-        fit, camera = field(annotation, "smpl_param", file, where), field(image, "cam_param", file, where)
-        joints = numbers(annotation, "joint_cam", (24, 3), file, where)
-        row = {
-            "key": identity, "picture": field(image, "file_name", file, where), "box": box,
-            "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32),
-            "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
-            "pose": numbers(fit, "pose", (72,), file, where), "betas": numbers(fit, "shape", (10,), file, where),
-            "trans": numbers(fit, "trans", (3,), file, where), "gender": str(fit.get("gender", "neutral")),
-            "joints": joints / 1000 if np.abs(joints).max() > _METRES_END else joints,
-        }  # fmt: skip
-        if poses2d is not None:
-            if identity not in poses2d:
-                raise bad_file(found or file, f"has no detection of image {identity} of {file.name}")
-            row["detected"] = poses2d[identity]
-        rows.append(row)
+        with problems:
+            if identity not in first:
+                raise bad_file(file, f"has no annotation of image {identity}")
+            annotation = first[identity]
+            where = f"image {identity}"
+            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            if box is None:
+                continue
+            fit, camera = field(annotation, "smpl_param", file, where), field(image, "cam_param", file, where)
+            joints = numbers(annotation, "joint_cam", (24, 3), file, where)
+            row = {
+                "key": identity, "picture": field(image, "file_name", file, where), "box": box,
+                "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32),
+                "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
+                "pose": numbers(fit, "pose", (72,), file, where), "betas": numbers(fit, "shape", (10,), file, where),
+                "trans": numbers(fit, "trans", (3,), file, where), "gender": str(fit.get("gender", "neutral")),
+                "joints": joints / 1000 if np.abs(joints).max() > _METRES_END else joints,
+            }  # fmt: skip
+            if poses2d is not None:
+                if identity not in poses2d:
+                    raise bad_file(found or file, f"has no detection of image {identity} of {file.name}")
+                row["detected"] = poses2d[identity]
+            rows.append(row)
+    problems.tell()
     return gather(rows, lambda r: r["key"], file)

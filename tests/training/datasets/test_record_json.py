@@ -11,6 +11,7 @@ from record_truth import assert_is
 from backend.errors import BadInput
 from training.datasets import tiny
 from training.datasets.catalogue import build
+from training.datasets.faults import Problems, bad_row
 from training.datasets.tiny.coco_style import WEAK
 from training.datasets.tiny.human36m import test_people as people_of_test
 from training.datasets.tiny.people import bodies
@@ -217,3 +218,27 @@ def test_parsed_columns_are_kept_and_made_anew(copies, tmp_path):
     assert len(build(config)) == 3
     _edit(Path(config["path"]) / "data/smpl_param.json", lambda c: c.pop("1"))
     assert len(build(config)) == 2
+
+
+def test_all_bad_rows_are_told_at_once(copies):
+    def change(content):
+        for key in ("900", "902"):
+            content[key]["smpl_param"]["pose"][0] = float("nan")
+
+    _edit(Path(copies["coco"]["path"]) / "annotations" / "coco_smplify_train.json", change)
+    with pytest.raises(BadInput) as caught:
+        build(copies["coco"])
+    assert "row 900: 'pose'" in str(caught.value) and "row 902: 'pose'" in str(caught.value)
+    assert "row 901" not in str(caught.value)
+
+
+def test_not_every_row_of_a_bad_file_is_told():
+    problems = Problems(most=3)
+    with pytest.raises(BadInput, match="row 2: x"):
+        for row in range(1000):
+            with problems:
+                raise bad_row("file", row, "x")
+    assert len(problems.found) == 3
+    with pytest.raises(ZeroDivisionError), Problems():
+        _ = 1 / 0
+    Problems().tell()

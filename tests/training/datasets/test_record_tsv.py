@@ -162,7 +162,7 @@ def test_a_lineidx_of_another_file_is_named(folder):
 
 
 def test_offsets_behind_the_first_megabytes_are_looked_at(folder, monkeypatch):
-    monkeypatch.setattr("training.datasets.tsv._HEAD", 3000)
+    monkeypatch.setattr("training.datasets.tsv_file._HEAD", 3000)
     data = TsvSet(folder / "train.yaml")
     assert [m for m in data.check() if not m.startswith("note")] == []
     data.sources[0].label.offsets[4] += 1
