@@ -18,7 +18,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 # smplx is non-commercial: a test oracle only, never installed by `make demo`
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev,smpl]"
+	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev,smpl,train]"
 	touch $@
 
 demo: $(VENV)/.demo
@@ -46,6 +46,7 @@ bench: $(VENV)/.test
 	$(PY) -m tools.bench_vertex_fit
 	$(PY) -m tools.bench_keys
 	$(PY) -m tools.bench_clip
+	$(PY) -m tools.bench_training
 
 clean:
 	rm -rf $(VENV) dist build out
