@@ -46,6 +46,9 @@ bench: $(VENV)/.test
 	$(PY) -m tools.bench_vertex_fit
 	$(PY) -m tools.bench_keys
 	$(PY) -m tools.bench_clip
+	$(PY) -m tools.bench_datasets
+	$(PY) -m training.synthetic.bench
+	$(PY) -m tools.bench_training
 
 clean:
 	rm -rf $(VENV) dist build out

@@ -13,7 +13,7 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapters import adapter_of
 from backend.models.networks import network
-from training.catalog import MODULES, check_settings, look_up, takes
+from training.catalog import MODULES, look_up, make_with, takes
 from training.engine.start_weights import load_backbone, load_network
 from training.requirements import FILES, weights_of
 from training.run import Run
@@ -57,8 +57,7 @@ def build_module(run: Run, root: Path | None = None) -> Built:
     # what preparer and module must agree on is said once
     settings |= {k: v for k, v in run.data.prepare.items() if k in ("target", "bodies") and takes(make, k)}
     settings |= {k: str((root or Path()) / v) for k, v in settings.items() if k in FILES and v is not None}
-    check_settings(make, settings, file, "settings")
-    return Built(make(**settings), body, {})
+    return Built(make_with(make, settings, file, "settings"), body, {})
 
 
 def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None:
@@ -74,7 +73,7 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
             raise BadInput(
                 "start_missing",
                 f"{run.name} starts from the weights of {run.start.run}, which has not been run here.",
-                "Run it first, or give a file with --start.",
+                "Run it first, or give a file with --from.",
             )
     if path is not None:
         built.started[str(path)] = str(load_network(model, path))

@@ -50,3 +50,16 @@ def check_settings(maker: Callable[..., Any], settings: Mapping[str, Any], file:
         raise BadInput(
             "bad_run", f"{file}: {key}.{lacking[0]} is missing.", "Every run file is complete: add it."
         )
+
+
+def make_with(maker: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str) -> Any:
+    """`maker(**settings)`; raises BadInput `bad_run`, also for what is wrong further inside: the name of a weight."""
+    check_settings(maker, settings, file, key)
+    try:
+        return maker(**settings)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BadInput(
+            "bad_run",
+            f"{file}: {key} cannot be used ({type(error).__name__}: {error}).",
+            "Compare it with a file of training/runs for the same network.",
+        ) from error

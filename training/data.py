@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from training.catalog import PREPARERS, check_settings, look_up, takes
+from training.catalog import PREPARERS, look_up, make_with, takes
 from training.datasets.base import BaseSet
 from training.datasets.catalogue import KINDS, build
 from training.datasets.datamodule import RecordData
@@ -42,8 +42,7 @@ def make_preparer(run: Run, body: BodyModel | None, train: bool) -> Preparer:
     make = look_up(PREPARERS, str(settings.pop("kind", "")), file, "data.prepare.kind")
     more = {"body": body, "upstream_quirks": run.upstream_quirks, "train": train}
     settings |= {name: value for name, value in more.items() if takes(make, name)}
-    check_settings(make, settings, file, "data.prepare")
-    return make(**settings)
+    return make_with(make, settings, file, "data.prepare")
 
 
 def table_of(spec: SetSpec, run: Run) -> dict[str, Any]:
@@ -85,7 +84,14 @@ def try_first(data: RecordData, rows: int = 2) -> None:
     """
     for prepared in _sets(data):
         for index in range(min(rows, len(prepared))):
-            item = prepared[index]
+            try:
+                item = prepared[index]
+            except (TypeError, ValueError, AttributeError) as error:
+                raise BadInput(
+                    "bad_run",
+                    f"{prepared.records.name}, row {index}: data.prepare cannot be used ({error}).",
+                    "Compare it with a file of training/runs for the same network.",
+                ) from error
             if isinstance(item, Exception):
                 raise item
             for name, value in item.items():

@@ -55,7 +55,7 @@ def missing_data(run: Run, root: Path, train: bool = True) -> list[str]:
 def missing_start(run: Run, root: Path) -> list[str]:
     start = run.start
     if start.run and weights_of(start.run, run.seed) is None:
-        return [f"start: the weights of {start.run} (run it first, or give a file with --start)"]
+        return [f"start: the weights of {start.run} (run it first, or give a file with --from)"]
     file = start.weights or start.backbone
     if file and not (root / file).is_file():
         return [f"start: {root / file}, {start.what}"]
@@ -84,10 +84,11 @@ def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
 
 
 def regressors_of(run: Run) -> list[str]:
-    if run.module == "pose2mesh":
-        pose_set = run.data.prepare.get("pose_set")
-        return {"human36": ["h36m17"], "coco": ["h36m17", "coco17"]}.get(str(pose_set), [])
-    return [] if run.network.startswith("fastmetro-hand") else ["h36m17"]
+    """Joint regressors that the run takes from its body."""
+    if run.network.startswith("fastmetro-hand") or run.network.endswith("-mano"):
+        return []
+    pose_set = run.data.prepare.get("pose_set")
+    return {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
 
 
 def _there(root: Path, pattern: str) -> bool:

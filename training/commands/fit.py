@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", nargs="?", const="auto", default="no", metavar="FILE",
         help="go on from the latest checkpoint of the run's folder (or from FILE); begins where there is none",
     )  # fmt: skip
-    parser.add_argument("--start", type=Path, metavar="FILE", help="start weights in place of the run's own")
+    parser.add_argument(
+        "--from", dest="start", type=Path, metavar="FILE", help="start weights in place of the run's own"
+    )
     parser.add_argument(
         "--dry-run", action="store_true",
         help="no data needed: two steps on generated files, and how long the real run would take",

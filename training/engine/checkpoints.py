@@ -16,7 +16,7 @@ from backend.errors import BadInput
 
 PREEMPTED = 75  # exit code: stopped for preemption with a checkpoint; start again with --resume
 _NAME = re.compile(r"step-(\d+)\.ckpt")
-_AGREE_EVERY = 10  # batches between looks at whether any process was told to stop
+_AGREE_EVERY = 10  # steps between looks at whether any process was told to stop
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -82,7 +82,7 @@ class Checkpoints(Callback):
     ) -> None:
         if trainer.fit_loop.epoch_loop._should_accumulate() or batch_idx + 1 >= trainer.num_training_batches:
             return  # the end of the epoch writes its own, after validation
-        leave = self._must_leave(trainer, batch_idx)
+        leave = self._must_leave(trainer, trainer.global_step % _AGREE_EVERY == 0)
         if leave or trainer.global_step % self.every == 0:
             self.write(trainer)
         if leave:
@@ -99,16 +99,14 @@ class Checkpoints(Callback):
             partial.unlink(missing_ok=True)
             shutil.copyfile(path, partial)
             partial.replace(self.folder / "best.ckpt")
-        if self._must_leave(trainer, 0) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+        if self._must_leave(trainer, True) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             raise Preempted
 
-    def _must_leave(self, trainer: Trainer, batch_idx: int) -> bool:
-        """Whether any process was told to stop: all must leave after the same batch."""
+    def _must_leave(self, trainer: Trainer, ask: bool) -> bool:
+        """Whether any process was told to stop: all must leave after the same step.  ask: whether to ask the others."""
         if trainer.world_size == 1:
             return self._told
-        if batch_idx % _AGREE_EVERY:
-            return False
-        return bool(trainer.strategy.reduce_boolean_decision(self._told, all=False))
+        return ask and bool(trainer.strategy.reduce_boolean_decision(self._told, all=False))
 
     def write(self, trainer: Trainer) -> Path:
         """All processes must call it."""

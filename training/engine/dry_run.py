@@ -56,7 +56,7 @@ class DryRun:
             [
                 f"{self.run.name}: {STEPS} steps on generated files, {self.network} on {self.run.body}",
                 f"  {self.parameters / 1e6:.1f} M parameters; loss {losses}; metrics computed: {metrics}",
-                f"  measured on {self.device}: {self.seconds:.2f} s {clock}per step at batch {self.batch}, so about "
+                f"  measured on {self.device}: {self.seconds:.2f} s {clock}per step at batch {self.batch}, so at most "
                 f"{step:.2f} s at the run's {training.batch}; loader {self.loading * 1e3:.0f} ms a sample",
                 f"  {self._whole(step)}",
                 f"  weights written as a finished run would: {self.weights}",
@@ -76,6 +76,8 @@ class DryRun:
             f"the whole run: {what}, {training.epochs} epochs, {batches:,} steps of "
             f"{training.devices} x {training.batch}; {hours:,.1f} h on {training.devices} such devices, "
             f"{hours * training.devices:,.1f} h on one"
+            + "; less, since a step's cost grows slower than its batch"
+            * (self.batch < training.batch)
         )
 
 
@@ -110,7 +112,7 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
     precision = (
         "32" if on_cpu else run.training.precision
-    )  # most CPUs only imitate bfloat16, a hundred times slower
+    )  # most CPUs only imitate bfloat16, many times slower
     small = replace(
         run,
         body=OPEN_BODIES["hand" if hand else "body"],

@@ -62,10 +62,14 @@ def fit(
 
 
 def rank_of(machines: Machines) -> int:
-    """Of this process, before Lightning knows: torchrun and Slurm say it in the environment."""
+    """Of this process, before Lightning knows: torchrun, Slurm and its own launcher put it into the environment."""
     if machines.world == 1:
         return 0
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+    env = os.environ
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in env:
+            return int(env[name])
+    return int(env.get("NODE_RANK", "0")) * machines.devices + int(env.get("LOCAL_RANK", "0"))
 
 
 def run_module(

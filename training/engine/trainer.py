@@ -97,7 +97,8 @@ def make_trainer(
         max_steps=max_steps,
         gradient_clip_val=training.clip or None,
         accumulate_grad_batches=run.accumulate_for(machines.world),
-        sync_batchnorm=training.sync_batchnorm and machines.world > 1,
+        # PyTorch synchronises batch norms on GPUs alone
+        sync_batchnorm=training.sync_batchnorm and machines.world > 1 and machines.accelerator == "gpu",
         use_distributed_sampler=False,  # ours shards, and remembers its place
         num_sanity_val_steps=0,
         logger=loggers if logs else False,

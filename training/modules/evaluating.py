@@ -41,7 +41,7 @@ class EvaluatingModule(LightningModule):
             known = {
                 f"{name}/{measure}": value.float() for measure, value in values.items() if value.isfinite()
             }
-            self.log_dict(known)
+            self.log_dict(known, sync_dist=True)  # equal in all processes already
             self.evaluator(k).reset()
 
     def log_parts(self, parts: dict[str, Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from backend.models.pose2mesh import Pose2Mesh
 from training.body_targets import Pose2MeshTargets
 from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS
 from training.evaluation import about
+from training.freihand_submission import FreiHANDSubmission
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
 from training.modules.evaluating import EvaluatingModule, falling
 from training.surface import Surface
@@ -57,6 +59,7 @@ class Pose2MeshModule(EvaluatingModule):
         gendered = {gender: load_body(name) for gender, name in (bodies or {}).items()}
         self.targets = Pose2MeshTargets(body, regressor, gendered)
         self.lift_loss = PoseLiftLoss(upstream_quirks)
+        self.submission = FreiHANDSubmission()
         surface = Surface(body.faces.cpu().numpy())
         self.loss = Pose2MeshLoss(surface, regressor, Pose2MeshWeights(**(weights or {})), upstream_quirks)
         # the joint that meshes are compared about: SMPL's pelvis, MANO's wrist
@@ -84,14 +87,32 @@ class Pose2MeshModule(EvaluatingModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         evaluator = self.evaluator(dataloader_idx)
+        # FreiHAND's evaluation images have no labels: their rows are zeros throughout
+        known = batch["pose"].abs().sum(1) > 0
         if self.stage == "posenet":
             lifted = self.model.pose_lifter(batch["pose2d"]).float()
-            evaluator.update(lifted / 1000, batch["lifted"] / 1000)
+            evaluator.update(lifted / 1000, batch["lifted"] / 1000, known)
             return
         vertices = self.model(batch["pose2d"])["vertices"].float()
         mesh, joints = self.targets(batch)
         found = self.targets.regressor @ vertices
-        evaluator.update(found, joints / 1000, None, about(vertices, self.root), about(mesh, self.root))
+        evaluator.update(
+            found,
+            joints / 1000,
+            known | batch["joints_given"].bool(),
+            about(vertices, self.root),
+            about(mesh, self.root),
+            known,
+        )
+        if not evaluator.protocol.locally:
+            self.submission.add(*(x.cpu().numpy() for x in (batch["index"], found, vertices)))
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.submission.gather()
+        if len(self.submission.rows) == self.submission.images and self.global_rank == 0:
+            print(f"FreiHAND: {self.submission.write(Path(self.trainer.default_root_dir) / 'submission')}")
+        self.submission.rows.clear()
 
     def pictured(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
         """PoseNet alone has no mesh."""

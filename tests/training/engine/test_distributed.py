@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +12,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.engine.checkpoints import PREEMPTED, latest_checkpoint
+
 ROOT = Path(__file__).resolve().parents[3]
 TOY = Path(__file__).with_name("toy.py")
 
 
-def run(out: Path, processes: int, *arguments: str) -> tuple[dict[str, np.ndarray], list[dict]]:
-    """-> weights and log lines."""
+def run(
+    out: Path, processes: int, *arguments: str, good: bool = True
+) -> tuple[dict[str, np.ndarray], list[dict]]:
+    """-> weights and log lines; good: whether it is to end well, else both are empty."""
     command = [sys.executable, str(TOY), str(out), "--dropout", "0", *arguments]
     if processes > 1:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         command = [sys.executable, *torchrun, *command[1:]]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode == 0) == good, done.stderr[-3000:]
+    if not good:
+        assert str(PREEMPTED) in done.stderr
+        return {}, []
     with np.load(out / "weights.npz") as stored:
         found = {name: stored[name] for name in stored.files}
     return found, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -49,3 +57,17 @@ def test_accumulation_keeps_the_published_batch(tmp_path):
     one, _ = run(tmp_path / "one", 1, "--batch", "8", "--devices", "1", "--rows", "40")
     for name, value in one.items():
         np.testing.assert_allclose(half[name], value, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_is_told_to_stop(tmp_path):
+    """Both leave after the same step, and go on as if nothing had been."""
+    arguments = ("--batch", "4", "--devices", "2")
+    whole, _ = run(tmp_path / "whole", 2, *arguments)
+    told = ("--kill-after", "5", "--send", str(int(signal.SIGTERM)))
+    run(tmp_path / "out", 2, *arguments, *told, good=False)
+    checkpoint = latest_checkpoint(tmp_path / "out" / "checkpoints")
+    assert checkpoint is not None and checkpoint.name in ("step-00000006.ckpt", "step-00000010.ckpt")
+    again, _ = run(tmp_path / "out", 2, *arguments, "--resume")
+    for name, value in whole.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)

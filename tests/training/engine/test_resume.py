@@ -73,7 +73,7 @@ def test_killed_twice_with_workers(whole, tmp_path):
 
 
 def test_preempted_in_time(whole, tmp_path):
-    told = ("--kill-after", "15", "--signal", str(int(signal.SIGTERM)))
+    told = ("--kill-after", "15", "--send", str(int(signal.SIGTERM)))
     assert start(str(tmp_path), *told) == PREEMPTED
     checkpoint = latest_checkpoint(tmp_path / "checkpoints")
     assert checkpoint is not None and checkpoint.name == "step-00000016.ckpt"  # not a multiple of 3

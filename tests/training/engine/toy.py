@@ -75,13 +75,13 @@ class Toy(LightningModule):
 
 
 class KillAfter(Callback):
-    """SIGKILL: nothing can tidy up.  Or another signal, as a cluster sends it before."""
+    """SIGKILL: nothing can tidy up.  Or another signal, as a cluster sends it before; to the last process alone."""
 
     def __init__(self, step: int, number: int) -> None:
         self.step, self.number = step, number
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step == self.step:
+        if trainer.global_step == self.step and trainer.global_rank == trainer.world_size - 1:
             os.kill(os.getpid(), self.number)
 
 
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--kill-after", type=int, default=0)
-    parser.add_argument("--signal", type=int, default=int(signal.SIGKILL))
+    parser.add_argument("--send", type=int, default=int(signal.SIGKILL))
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--devices", type=int, default=1, help="that the batch is published with")
     parser.add_argument("--workers", type=int, default=0)
@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         check_rows=0,
     )
     module = Toy(args.dropout)
-    callbacks = [KillAfter(args.kill_after, args.signal)] if args.kill_after else []
+    callbacks = [KillAfter(args.kill_after, args.send)] if args.kill_after else []
     checkpoint = find_checkpoint(args.out, "auto" if args.resume else "no")
     print("from", checkpoint)
     done = run_module(

@@ -38,39 +38,52 @@ def module(hand, stage: str, **more) -> Pose2MeshModule:
     return Pose2MeshModule(model, hand, stage, **(SETTINGS | more))
 
 
-def learn(found: Pose2MeshModule, batch: dict, steps: int, rate: float) -> list[float]:
-    """Losses of the steps, by the module's own kind of optimiser."""
-    optimizer = torch.optim.RMSprop([p for p in found.model.parameters() if p.requires_grad], rate)
+def learn(found: Pose2MeshModule, batch: dict, steps: int) -> list[float]:
+    """Losses of the steps.  Adam: RMSprop at the recipe's rate needs many more before it settles."""
+    optimizer = torch.optim.Adam([p for p in found.model.parameters() if p.requires_grad], 1e-3)
     losses = []
     for _ in range(steps):
         optimizer.zero_grad()
         loss = found.training_step(batch, 0)
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses
 
 
 def test_posenet_learns_one_batch(hand, batch):
     found = module(hand, "posenet", protocols=["freihand"])
-    losses = learn(found, batch, 150, 1e-3)
+    losses = learn(found, batch, 150)
     assert losses[-1] < 0.1 * losses[0]
     assert not any(p.requires_grad for p in found.model.pose2mesh.parameters())
     found.eval()
     found.validation_step(batch, 0)
-    assert found.evaluator(0).compute()["PA-MPJPE"].isfinite()
+    assert found.evaluator(0).compute()["PA-MPJPE"] > 0
 
 
-def test_whole_network_learns_one_batch(hand, batch):
-    found = module(hand, "full", edge_from_epoch=2, protocols=["freihand"])
-    losses = learn(found, batch, 60, 1e-3)
-    assert losses[-1] < 0.35 * losses[0]
-    found.train()  # batch statistics, as it was trained
+@pytest.mark.parametrize("stage", ["posenet", "full"])
+def test_without_truth_there_is_no_number(hand, batch, stage):
+    found = module(hand, stage, protocols=["freihand"]).eval()
+    unlabelled = batch | {name: torch.zeros_like(batch[name]) for name in ("pose", "lifted", "joints_given")}
     with torch.no_grad():
-        vertices = found.model(batch["pose2d"])["vertices"]
+        found.validation_step(unlabelled, 0)
+    assert all(value.isnan() for value in found.evaluator(0).compute().values())
+    assert len(found.submission.rows) == (0 if stage == "posenet" else len(set(batch["index"].tolist())))
+
+
+@pytest.mark.slow
+def test_whole_network_learns_one_batch(hand, batch):
+    found = module(hand, "full", edge_from_epoch=2)
     mesh, _ = found.targets(batch)
-    size = float((mesh - mesh.mean(1, keepdim=True)).norm(dim=-1).mean())
-    assert float((vertices - mesh).norm(dim=-1).mean()) < 0.5 * size
+
+    def error() -> float:
+        with torch.no_grad():  # in training mode: batch statistics, as it was trained
+            return float((found.model(batch["pose2d"])["vertices"] - mesh).norm(dim=-1).mean())
+
+    before = error()
+    losses = learn(found, batch, 30)
+    assert losses[-1] < 0.4 * losses[0]
+    assert error() < min(0.3 * before, 0.05)  # m, of hands that are 0.2 m long
 
 
 def test_edges_count_from_their_epoch(hand, batch):
@@ -100,5 +113,5 @@ def test_wrong_words(hand):
             module(hand, "full", **more)
     with pytest.raises(BadInput, match=r"settings\.stage"):
         module(hand, "both")
-    with pytest.raises(BadInput, match="Human3.6M"):
+    with pytest.raises(BadInput, match=r"Human3\.6M"):
         module(hand, "full", target="human36")
