@@ -34,7 +34,8 @@ def motion(scene):
     one = scene.people[0]
     return Motion(
         1, np.arange(COUNT), one.poses, one.betas, one.trans, one.joints, np.ones((COUNT, 24)),
-        np.zeros(COUNT, bool), np.zeros(COUNT, bool), one.contacts, np.ones(COUNT), np.zeros((COUNT, 33, 3)), scene.view,
+        np.zeros(COUNT, bool), np.zeros(COUNT, bool), one.contacts,
+        np.ones(COUNT), np.zeros((COUNT, 33, 3)), scene.view,
     )  # fmt: skip
 
 
