@@ -93,6 +93,7 @@ def rows_of(scenery):
         "trans": one.trans.astype(np.float32),
         "confidence": np.full((COUNT, 24), 0.8, np.float32),
         "filled": np.zeros(COUNT, np.uint8),
+        "hidden": np.zeros(COUNT, np.uint8),
         "contacts": one.contacts.astype(np.uint8),
         "reprojection_px": np.ones(COUNT, np.float32),
     }

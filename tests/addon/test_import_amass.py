@@ -35,6 +35,7 @@ def rows(hands=True):
     return {
         "people": np.array([1]), "betas": one.betas[None], "frames": np.arange(COUNT), "person": np.ones(COUNT, int),
         "poses": poses, "trans": trans, "confidence": np.ones((COUNT, 24)), "filled": np.zeros(COUNT, np.uint8),
+        "hidden": np.zeros(COUNT, np.uint8),
         "contacts": np.zeros((COUNT, 2), np.uint8), "reprojection_px": np.ones(COUNT),
     }  # fmt: skip
 
@@ -90,7 +91,8 @@ def test_what_was_exported_comes_back_as_it_was(scene, tmp_path, body_file, hand
     original = next(o for o in scene.objects if o.get(person.KIND) == "rig")
     moved = clips.Motion(
         1, arrays["frames"], arrays["poses"], arrays["betas"][0], arrays["trans"], np.zeros((COUNT, 24, 3)),
-        *(arrays[name] for name in ("confidence", "filled", "contacts", "reprojection_px")), np.zeros((COUNT, 33, 3)),
+        *(arrays[name] for name in ("confidence", "filled", "hidden", "contacts", "reprojection_px")),
+        np.zeros((COUNT, 33, 3)),
     )  # fmt: skip
     root = body.rest_joints(arrays["betas"][0])[0]
     world = clips.World(turn, place)
