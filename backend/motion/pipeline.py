@@ -15,7 +15,7 @@ from backend.body.model import BodyModel
 from backend.clips.records import Motion, Track, World
 from backend.motion.contacts import find_contacts
 from backend.motion.foot_lock import POINTS, FootLock, sole_heights
-from backend.motion.gaps import hidden_rows
+from backend.motion.gaps import LONGEST, hidden_rows
 from backend.motion.ground import find_ground
 from backend.motion.matchmove import Matchmove, resized, settled
 from backend.motion.pose_fit import PoseProblem
@@ -139,8 +139,8 @@ class _Shots:
         if size != 1.0:
             height_m = float(skeleton.height + skeleton.height_directions @ start.betas[0]) * size
         problem, state = fit_track(
-            skeleton, track, camera, self.smooth, start, hidden=hidden, up=self.up, view=view, height_m=height_m,
-            on_progress=on_progress,
+            skeleton, track, camera, self.smooth, start, hidden=hidden, up=self.up, view=view,
+            bridged=round(LONGEST * self.fps), height_m=height_m, on_progress=on_progress,
         )  # fmt: skip
         return _Person(track, problem, state)
 
