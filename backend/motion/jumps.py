@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation, median_filter
 
 from backend.clips.records import Track
 from backend.motion.contacts import intervals
-from backend.motion.gaps import LONGEST
+from backend.motion.gaps import hidden_rows
 
 # MediaPipe's landmarks; left and right: what is exchanged, and what of it tells the place
 _LIMBS = (
@@ -31,6 +31,8 @@ _USUAL = 1.3  # times as fast as it is in most frames,
 _NOISE = 0.05  # and what a reading trembles
 _MOST = 2.0  # what one jump costs at most: a path may begin anew
 _REACH = 0.7  # s that a path bridges
+_BLINK = 0.24  # s; left and right that are exchanged for no longer were mixed up rather than named wrongly
+_FAR = (1e9, 1e9, 0.0)
 _EXCHANGED = 1.5  # per s with left and right exchanged
 _LEFT_OUT, _LEFT_OUT_NEAR = 20.0, 4.0  # per s without a reading; where it lies on somebody else's limb
 _WITHIN = 0.6  # of another's landmarks
@@ -39,12 +41,14 @@ _VISIBLE = (0.1, 0.5)  # below the first is no reading, from the second on a sur
 
 
 def without_jumps(tracks: Sequence[Track], fps: float) -> list[Track]:
-    """The tracks with left and right as they continue, and visibility 0 for limbs off their path.  fps: of the rows."""
-    straight = [_unexchanged(track, fps) for track in tracks]
-    doubtful = [(a.keypoints2d != b.keypoints2d).any((1, 2)) for a, b in zip(straight, tracks, strict=True)]
-    return [
-        _on_path(track, straight[:k] + straight[k + 1 :], doubtful[k], fps) for k, track in enumerate(straight)
-    ]
+    """The tracks, each seen somewhere, with left and right as they continue, and visibility 0 for limbs off their path.
+    fps: of the rows."""
+    named = [_unexchanged(track, fps) for track in tracks]
+    found = []
+    for k, track in enumerate(named):
+        beside = [_beside(track, other, fps) for m, other in enumerate(named) if m != k]
+        found.append(_on_path(track, tracks[k], beside, fps))
+    return found
 
 
 def _unexchanged(track: Track, fps: float) -> Track:
@@ -65,27 +69,28 @@ def _unexchanged(track: Track, fps: float) -> Track:
     return replace(track, keypoints2d=points, keypoints3d=world)
 
 
-def _on_path(track: Track, others: Sequence[Track], doubtful: np.ndarray, fps: float) -> Track:
-    """Nothing seen where a limb is off its path."""
+def _on_path(track: Track, read: Track, beside: Sequence[np.ndarray], fps: float) -> Track:
+    """Nothing seen where a limb is off its path.  read: as detected, before left and right were exchanged.  beside: of
+    each of the others, see `_beside`."""
     points = track.keypoints2d.copy()
-    beside = [_beside(track, other) for other in others]
+    crowded = _crowded(track, beside)
     for sides, leads, base in _LIMBS:
         for k, (limb, lead) in enumerate(zip(sides, leads, strict=True)):
-            there, sure = _legible(track, lead)
             near, worse = _on_others(track, lead, beside)
-            same = _on_opposite(track, lead, leads[1 - k]) & _crowded(track, beside)
-            doubled = _briefly(worse | same, fps)
-            there &= ~doubled
-            near |= binary_dilation(doubled | doubtful)
+            same = crowded & _on_opposite(track, lead, leads[1 - k])
+            exchanged = (points[:, limb, :2] != read.keypoints2d[:, limb, :2]).any((1, 2))
+            # the readings before and behind such are on their way between two limbs, and no better
+            between = binary_dilation(_brief(same, _REACH * fps) | _brief(exchanged, _BLINK * fps))
+            off = between | _brief(worse, _REACH * fps)
+            there, sure = _legible(track, lead)
+            there &= ~off
             places = _relative(track, lead, base)
             slow, fast = _allowed(places, there, fps)
+            left_out = np.where(near, _LEFT_OUT_NEAR, _LEFT_OUT) / fps * sure * there
             keep = np.where(there, 0.0, np.inf)[:, None]
-            for _ in range(2):  # beside what is left out the next is doubtful too
-                left_out = np.where(near, _LEFT_OUT_NEAR, _LEFT_OUT) / fps * sure * there
-                chosen = cheapest_path(places[:, None], keep, left_out, np.where(near, slow, fast), fps)
-                off = (chosen < 0) & there
-                near |= binary_dilation(off)
-            points[np.nonzero(off | doubled)[0][:, None], limb, 2] = 0.0
+            chosen = cheapest_path(places[:, None], keep, left_out, np.where(near, slow, fast), fps)
+            off |= there & (chosen < 0)
+            points[np.nonzero(off)[0][:, None], limb, 2] = 0.0
     return replace(track, keypoints2d=points)
 
 
@@ -107,7 +112,9 @@ def cheapest_path(
         if first < t:
             steps = np.arange(t - first, 0, -1)
             pace = np.minimum(allowed[first:t], allowed[t])
-            away = np.linalg.norm(places[t] - places[first:t, :, None], axis=-1).mean(-1)  # (before, from, to)
+            away = np.linalg.norm(places[t] - places[first:t, :, None], axis=-1).mean(
+                -1
+            )  # (before, from, to)
             jump = np.maximum(away - _NOISE - (pace * steps / fps)[:, None, None], 0.0)
             ways = cost[first:t, :, None] + np.minimum(jump, _MOST)
             ways += (skipped[t] - skipped[first + 1 : t + 1])[:, None, None]
@@ -161,11 +168,12 @@ def _allowed(places: np.ndarray, there: np.ndarray, fps: float) -> tuple[float, 
     return usual, max(_FAST, usual)
 
 
-def _beside(track: Track, other: Track) -> np.ndarray:
-    """(T, 33, 3) another's landmarks in the rows of `track`, far away where they are not."""
-    points = np.full((len(track), 33, 3), [1e9, 1e9, 0.0])
+def _beside(track: Track, other: Track, fps: float) -> np.ndarray:
+    """(T, 33, 3) another's landmarks in the rows of `track`, also while out of sight for a moment; else far away."""
+    points = np.full((len(track), 33, 3), _FAR)
     _, at, there = np.intersect1d(track.frames, other.frames, return_indices=True)
-    points[at] = _bridged(other)[there]
+    shown = ~hidden_rows(other.seen, fps)[there]
+    points[at[shown]] = _bridged(other)[there[shown]]
     return points
 
 
@@ -202,11 +210,11 @@ def _on_opposite(track: Track, lead: Sequence[int], other: Sequence[int]) -> np.
     return worse & (away < _NEAR * _sizes(track))
 
 
-def _briefly(flags: np.ndarray, fps: float) -> np.ndarray:
-    """Only runs no longer than what a path bridges."""
+def _brief(flags: np.ndarray, longest: float) -> np.ndarray:
+    """Only runs of so many rows."""
     brief = flags.copy()
     for first, end in intervals(flags):
-        brief[first:end] = end - first <= _REACH * fps
+        brief[first:end] = end - first <= longest
     return brief
 
 
@@ -218,12 +226,8 @@ def _away(point: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _bridged(track: Track) -> np.ndarray:
-    """(T, 33, 3) px and visibility, also of who is out of sight for a moment; far away for longer."""
-    points = track.keypoints2d.astype(float)
+    """(T, 33, 3) px and visibility, between sights on the way from one to the next."""
     seen, rows = np.nonzero(track.seen)[0], np.arange(len(track))
-    flat = points.reshape(len(track), -1)
-    points = np.stack([np.interp(rows, seen, values[seen]) for values in flat.T], 1).reshape(points.shape)
-    for first, end in intervals(~track.seen):
-        if end - first > _REACH * 30:
-            pass
-    return points
+    flat = track.keypoints2d.astype(float).reshape(len(track), -1)
+    between = [np.interp(rows, seen, values[seen]) for values in flat.T]
+    return np.stack(between, 1).reshape(track.keypoints2d.shape)

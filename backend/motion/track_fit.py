@@ -166,8 +166,8 @@ def fit_track(
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  hidden, up, view, bridged: see `TrackProblem`.  Returns the problem, for
-    further terms, and the state."""
+    """start: of every frame, see `start_state`.  hidden, up, view, bridged: see `TrackProblem`.  Returns the problem,
+    for further terms, and the state."""
     problem = TrackProblem(skeleton, track, camera, hidden, up, view, bridged)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
