@@ -1,4 +1,4 @@
-"""Limbs that leave their own path for some frames: for another person's limb, or left and right exchanged.
+"""Limbs that leave their own path for some frames: for another person's limb, or left and right change places.
 
 The whole track is known here, so both sides of a jump are.  Of all readings of a limb those are kept that lie on the
 cheapest way through the clip: a way pays for what it is faster than the limb else is, and for every reading that it
@@ -31,7 +31,7 @@ _USUAL = 1.3  # times as fast as it is in most frames,
 _NOISE = 0.05  # and what a reading trembles
 _MOST = 2.0  # what one jump costs at most: a path may begin anew
 _REACH = 0.7  # s that a path bridges
-_BLINK = 0.24  # s; left and right that are exchanged for no longer were mixed up rather than named wrongly
+_BLINK = 0.24  # s for which left and right change places
 _FAR = (1e9, 1e9, 0.0)
 _EXCHANGED = 1.5  # per s with left and right exchanged
 _LEFT_OUT, _LEFT_OUT_NEAR = 20.0, 4.0  # per s without a reading; where it lies on somebody else's limb
@@ -41,46 +41,38 @@ _VISIBLE = (0.1, 0.5)  # below the first is no reading, from the second on a sur
 
 
 def without_jumps(tracks: Sequence[Track], fps: float) -> list[Track]:
-    """The tracks, each seen somewhere, with left and right as they continue, and visibility 0 for limbs off their path.
-    fps: of the rows."""
-    named = [_unexchanged(track, fps) for track in tracks]
+    """The tracks, each seen somewhere, with visibility 0 for limbs off their path.  fps: of the rows."""
     found = []
-    for k, track in enumerate(named):
-        beside = [_beside(track, other, fps) for m, other in enumerate(named) if m != k]
-        found.append(_on_path(track, tracks[k], beside, fps))
+    for k, track in enumerate(tracks):
+        beside = [_beside(track, other, fps) for m, other in enumerate(tracks) if m != k]
+        found.append(_on_path(track, beside, fps))
     return found
 
 
-def _unexchanged(track: Track, fps: float) -> Track:
-    """Left and right limbs named so that each goes on as it went."""
-    points, world = track.keypoints2d.copy(), track.keypoints3d.copy()
-    for (left, right), (left_lead, right_lead), base in _LIMBS:
-        there, sure = _legible(track, left_lead + right_lead)
-        places = _relative(track, left_lead + right_lead, base)
-        half = len(left_lead)
-        other = np.concatenate([places[:, half:], places[:, :half]], 1)
-        keep = np.tile([0.0, _EXCHANGED / fps], (len(track), 1))
-        allowed = np.full(len(track), _allowed(places, there, fps)[1])
-        left_out = _LEFT_OUT / fps * sure
-        chosen = cheapest_path(np.stack([places, other], 1), keep, left_out, allowed, fps)
-        rows = np.nonzero(chosen == 1)[0][:, None]
-        for values in (points, world):
-            values[rows, left + right] = values[rows, right + left]
-    return replace(track, keypoints2d=points, keypoints3d=world)
+def _exchanged(track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float) -> np.ndarray:
+    """(T,) bool: left and right have changed places for a moment.  What lasts longer cannot be told: where legs pass
+    each other either way goes on as it went."""
+    left, right = leads
+    there, sure = _legible(track, (*left, *right))
+    places = _relative(track, (*left, *right), base)
+    other = np.roll(places, len(left), 1)
+    keep = np.where(there[:, None], [0.0, _EXCHANGED / fps], np.inf)
+    allowed = np.full(len(track), _allowed(places, there, fps)[1])
+    chosen = cheapest_path(np.stack([places, other], 1), keep, _LEFT_OUT / fps * sure, allowed, fps)
+    return _brief(chosen == 1, _BLINK * fps)
 
 
-def _on_path(track: Track, read: Track, beside: Sequence[np.ndarray], fps: float) -> Track:
-    """Nothing seen where a limb is off its path.  read: as detected, before left and right were exchanged.  beside: of
-    each of the others, see `_beside`."""
+def _on_path(track: Track, beside: Sequence[np.ndarray], fps: float) -> Track:
+    """Nothing seen where a limb is off its path.  beside: of each of the others, see `_beside`."""
     points = track.keypoints2d.copy()
     crowded = _crowded(track, beside)
     for sides, leads, base in _LIMBS:
+        exchanged = _exchanged(track, leads, base, fps)
         for k, (limb, lead) in enumerate(zip(sides, leads, strict=True)):
             near, worse = _on_others(track, lead, beside)
             same = crowded & _on_opposite(track, lead, leads[1 - k])
-            exchanged = (points[:, limb, :2] != read.keypoints2d[:, limb, :2]).any((1, 2))
             # the readings before and behind such are on their way between two limbs, and no better
-            between = binary_dilation(_brief(same, _REACH * fps) | _brief(exchanged, _BLINK * fps))
+            between = binary_dilation(_brief(same, _REACH * fps) | exchanged)
             off = between | _brief(worse, _REACH * fps)
             there, sure = _legible(track, lead)
             there &= ~off
