@@ -32,6 +32,7 @@ _NOISE = 0.05  # and what a reading trembles
 _MOST = 2.0  # what one jump costs at most: a path may begin anew
 _REACH = 0.7  # s that a path bridges
 _BLINK = 0.24  # s for which left and right change places
+_NEARBY = 11  # rows
 _FAR = (1e9, 1e9, 0.0)
 _EXCHANGED = 1.5  # per s with left and right exchanged
 _LEFT_OUT, _LEFT_OUT_NEAR = 20.0, 4.0  # per s without a reading; where it lies on somebody else's limb
@@ -65,7 +66,7 @@ def _exchanged(track: Track, leads: Sequence[Sequence[int]], base: Sequence[int]
 def _on_path(track: Track, beside: Sequence[np.ndarray], fps: float) -> Track:
     """Nothing seen where a limb is off its path.  beside: of each of the others, see `_beside`."""
     points = track.keypoints2d.copy()
-    crowded = _crowded(track, beside)
+    crowded, whole = _crowded(track, beside), _turned_over(track)
     for sides, leads, base in _LIMBS:
         exchanged = _exchanged(track, leads, base, fps)
         for k, (limb, lead) in enumerate(zip(sides, leads, strict=True)):
@@ -82,6 +83,7 @@ def _on_path(track: Track, beside: Sequence[np.ndarray], fps: float) -> Track:
             keep = np.where(there, 0.0, np.inf)[:, None]
             chosen = cheapest_path(places[:, None], keep, left_out, np.where(near, slow, fast), fps)
             off |= there & (chosen < 0)
+            off &= ~whole  # the fit knows such rows by all landmarks together: none may be missing
             points[np.nonzero(off)[0][:, None], limb, 2] = 0.0
     return replace(track, keypoints2d=points)
 
@@ -148,6 +150,12 @@ def _sizes(track: Track) -> np.ndarray:
     spine = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=1)
     size = spine + 0.5 * np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
     return np.maximum(median_filter(size, 15, mode="nearest"), 4.0)
+
+
+def _turned_over(track: Track) -> np.ndarray:
+    """(T,) bool: left and right of the whole body, trunk included, have changed places for a moment."""
+    across = (track.keypoints3d[:, [11, 23]] - track.keypoints3d[:, [12, 24]]).sum(1)
+    return (across * median_filter(across, (_NEARBY, 1), mode="nearest")).sum(1) < 0
 
 
 def _allowed(places: np.ndarray, there: np.ndarray, fps: float) -> tuple[float, float]:
