@@ -139,6 +139,16 @@ def test_legs_that_change_places_for_a_moment_are_left_out(case):
     np.testing.assert_array_equal(found.keypoints2d[~off], one.keypoints2d[~off])
 
 
+def test_a_whole_body_that_is_turned_over_is_left_to_the_fit(case):
+    one = case("walk", 2.0).track
+    row = widest(one)
+    mixed, (left, right) = changed(one), (list(range(11, 33, 2)), list(range(12, 33, 2)))
+    for values in (mixed.keypoints2d, mixed.keypoints3d):
+        values[row, left + right] = values[row, right + left]
+    (found,) = without_jumps([mixed], 30.0)
+    np.testing.assert_array_equal(found.keypoints2d[row], mixed.keypoints2d[row])
+
+
 def test_one_leg_read_twice_is_left_out_where_somebody_is_near(case):
     one = case("walk", 2.0).track
     row = widest(one)
