@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from backend.body.model import BodyModel
 from backend.clips.records import Motion, Track, World
 from backend.motion.contacts import find_contacts
 from backend.motion.foot_lock import POINTS, FootLock, sole_heights
-from backend.motion.gaps import hidden_rows
+from backend.motion.gaps import LONGEST, hidden_rows
 from backend.motion.ground import find_ground
+from backend.motion.jumps import without_jumps
 from backend.motion.matchmove import Matchmove, resized, settled
 from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
@@ -62,7 +63,9 @@ def recover_motions(
     """
     skeleton = Skeleton(body)
     chosen = [(t, guessed[k] if guessed is not None else None) for k, t in enumerate(tracks) if t.seen.any()]
-    tracks = [track for track, _ in chosen]
+    read = [track for track, _ in chosen]
+    tracks = read if poses_given else without_jumps(read, fps)
+    chosen = [(track, guess) for track, (_, guess) in zip(tracks, chosen, strict=True)]
     slopes = find_slopes(tracks, camera) if matchmove is None else None  # its up is known
     soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
     if matchmove is not None:
@@ -91,10 +94,10 @@ def recover_motions(
             people[k] = shots.follow(*chosen[k], size=size, last=people[k].state)
         world = World(scale=matchmove.scale)
     motions = []
-    for one in people:
+    for one, detected in zip(people, read, strict=True):
         contacts = shots.lock_feet(one, world, soles, foot_lock, told(len(one.track)))
         done += len(one.track)
-        motions.append(_motion(skeleton, one, contacts))
+        motions.append(replace(_motion(skeleton, one, contacts), keypoints2d=detected.keypoints2d))
     on_progress(1.0)
     return motions, world
 
@@ -141,8 +144,8 @@ class _Shots:
         if size != 1.0:
             height_m = float(skeleton.height + skeleton.height_directions @ start.betas[0]) * size
         problem, state = fit_track(
-            skeleton, track, camera, self.smooth, start, hidden=hidden, up=self.up, view=view, height_m=height_m,
-            on_progress=on_progress,
+            skeleton, track, camera, self.smooth, start, hidden=hidden, up=self.up, view=view,
+            bridged=round(LONGEST * self.fps), height_m=height_m, on_progress=on_progress,
         )  # fmt: skip
         return _Person(track, problem, state)
 

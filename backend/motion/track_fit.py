@@ -14,7 +14,7 @@ import numpy as np
 from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.fit import LEVEL, STAGES, initial_state, observe
 from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO
+from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, LEG_BONES, SOURCES
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.view import View
 from backend.clips.records import Track
@@ -60,15 +60,17 @@ class TrackProblem:
         hidden: np.ndarray | None = None,
         up: np.ndarray = LEVEL,
         view: View | None = None,
+        bridged: int = 0,
     ) -> None:
         """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together.
+        bridged: rows; legs that are taken away for no longer (`without_jumps`) are carried by the motion; others stand.
         up: (3,) unit, camera frame.  view: of every row, where the camera moves; states are then in its common frame,
         and up is known."""
-        self._camera, self._view = camera, view
+        self._camera, self._view, self._bridged = camera, view, bridged
         self.skeleton = skeleton
         self.track = track
         self.hidden = np.zeros(len(track), bool) if hidden is None else hidden
-        self.observed = _observations(track, camera, up, view)
+        self.observed = _observations(track, camera, up, view, bridged)
         self._known = self.observed.known
         self.extra: Extra | None = None
         # those that the solver turns: what turns no landmark stays as it is
@@ -78,7 +80,7 @@ class TrackProblem:
         """The world's up is known better now."""
         if self._view is not None:  # it was known from the beginning
             return
-        fresh = _observations(self.track, self._camera, up, None)
+        fresh = _observations(self.track, self._camera, up, None, self._bridged)
         doubted = self.observed.known / np.maximum(self._known, 1e-9)
         self._known = fresh.known
         self.observed = replace(fresh, known=fresh.known * np.minimum(doubted, 1.0))
@@ -160,12 +162,13 @@ def fit_track(
     hidden: np.ndarray | None = None,
     up: np.ndarray = LEVEL,
     view: View | None = None,
+    bridged: int = 0,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  hidden, up, view: see `TrackProblem`.  Returns the problem, for
-    further terms, and the state."""
-    problem = TrackProblem(skeleton, track, camera, hidden, up, view)
+    """start: of every frame, see `start_state`.  hidden, up, view, bridged: see `TrackProblem`.  Returns the problem,
+    for further terms, and the state."""
+    problem = TrackProblem(skeleton, track, camera, hidden, up, view, bridged)
     betas = fit_shape(problem, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
@@ -289,7 +292,9 @@ def _moved(state: State, joints: np.ndarray, step: np.ndarray) -> State:
     return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
-def _observations(track: Track, camera: Camera, up: np.ndarray, view: View | None) -> Observations:
+def _observations(
+    track: Track, camera: Camera, up: np.ndarray, view: View | None, bridged: int
+) -> Observations:
     """Of every row; rows without a sight say nothing at all."""
     points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
     seen = np.nonzero(track.seen)[0]
@@ -297,6 +302,11 @@ def _observations(track: Track, camera: Camera, up: np.ndarray, view: View | Non
         nearest = _nearest(seen, len(track))
         points, world = points[nearest], world[nearest]
     observed = observe(points, world, camera, up, view)
+    unseen = np.stack([points[:, source, 2].max(1) == 0 for source in SOURCES], 1)
+    for bone in LEG_BONES:
+        for first, end in intervals(unseen[:, BONE_TO[bone]]):
+            if first > 0 and end < len(track) and end - first <= bridged:
+                observed.known[first:end, bone] = 0
     hidden = ~track.seen
     observed.seen[hidden] = 0
     observed.known[hidden] = 0
