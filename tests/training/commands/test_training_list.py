@@ -52,6 +52,7 @@ def test_says_what_is_missing_until_nothing_is(empty_home, capsys):
             path = empty_home / "data" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
+    (empty_home / "data/metro/mesh_downsampling.npz").touch()  # named by a setting
     weights = empty_home / "runs/fastmetro-s-r50-mixed/seed-88/weights/fastmetro-s-r50.safetensors"
     weights.parent.mkdir(parents=True)
     weights.touch()

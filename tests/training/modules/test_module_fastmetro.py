@@ -54,7 +54,7 @@ def test_one_batch_is_learned(part):
 def test_the_regressor_alone_is_trained_behind_a_trained_network():
     """mesh_weight 1e-8, as the original: the mesh's gradients are as good as nothing, the parameters' are not."""
     module, data = make(regressor=True, mesh_weight=1e-8), batch()
-    module.log_dict = lambda *_: None
+    module.log_dict = lambda *_, **__: None
     module.train()
     module.training_step(data, 0).backward()
     norms = {"mesh": 0.0, "parameters": 0.0}
@@ -63,7 +63,7 @@ def test_the_regressor_alone_is_trained_behind_a_trained_network():
         norms[kind] += float(parameter.grad.square().sum()) if parameter.grad is not None else 0.0
     assert norms["mesh"] < 1e-6 * norms["parameters"]
     full = make(regressor=True, mesh_weight=1.0)
-    full.log_dict = lambda *_: None
+    full.log_dict = lambda *_, **__: None
     full.train()
     full.training_step(data, 0).backward()
     assert full.model.xyz_regressor.weight.grad.norm() > 1e6 * module.model.xyz_regressor.weight.grad.norm()
@@ -72,7 +72,7 @@ def test_the_regressor_alone_is_trained_behind_a_trained_network():
 def test_parts_sum_up_and_measures_have_their_names(monkeypatch):
     module, data = make(regressor=True, mesh_weight=0.5, protocols=["3dpw-fastmetro"]), batch()
     logged = {}
-    monkeypatch.setattr(module, "log_dict", lambda values: logged.update(values))
+    monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
     loss = module.train().training_step(data, 0)
     parts = [value for name, value in logged.items() if name != "train/loss"]
     torch.testing.assert_close(sum(parts), loss.detach())
@@ -107,7 +107,7 @@ def test_the_truth_has_no_error():
     config = module.model.config
     module.model = Perfect()
     module.model.config = config
-    module.log_dict = lambda values: parts.update(values)
+    module.log_dict = lambda values, **_: parts.update(values)
     module.training_step(data, 0)
     assert parts["train/vertices"] < 1e-3 and parts["train/edge"] < 1e-3
     # annotated joints are near those of the mesh, not equal: head and neck mean other places
@@ -128,7 +128,7 @@ def test_hands_are_submitted(tmp_path, monkeypatch, capsys):
     assert joints.shape == (21, 3) and vertices.shape == (778, 3) and not joints[0].any()
     monkeypatch.setattr(type(module), "global_rank", 0, raising=False)
     monkeypatch.setattr(type(module), "trainer", type("T", (), {"default_root_dir": tmp_path}), raising=False)
-    monkeypatch.setattr(module, "log_dict", lambda values: None)
+    monkeypatch.setattr(module, "log_dict", lambda values, **_: None)
     module.on_validation_epoch_end()
     assert (tmp_path / "submission" / "pred.zip").is_file() and "pred.zip" in capsys.readouterr().out
     assert not module.submission.rows

@@ -41,7 +41,7 @@ def test_one_batch_is_learned(data, blocks):
 def test_only_the_last_stage_is_supervised(data):
     module = make()
     given = {}
-    module.log_dict = lambda values: given.update(values)
+    module.log_dict = lambda values, **_: given.update(values)
     loss = module.train().training_step(data, 0)
     stages = module.model(data["image"], every_stage=True)
     again = module.loss(stages[-1], module.targets(data))["loss"]
@@ -52,7 +52,7 @@ def test_only_the_last_stage_is_supervised(data):
 def test_measures_have_their_names(data):
     module = make(0, protocols=["human36m-smpler"])
     logged = {}
-    module.log_dict = lambda values: logged.update(values)
+    module.log_dict = lambda values, **_: logged.update(values)
     module.eval()
     with torch.no_grad():
         module.validation_step(data, 0)
