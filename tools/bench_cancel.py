@@ -40,6 +40,8 @@ def cancel_once(client: wire.Client, job: ClipJob, wait: float) -> tuple[str, fl
         time.sleep(0.002)
     while not running.events.empty():
         event = running.events.get()
+        if isinstance(event, wire.FINAL_EVENTS):
+            return None
         stage = event if isinstance(event, wire.Progress) else stage
     began = time.perf_counter()
     running.cancel()
