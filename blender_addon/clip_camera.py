@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import bpy
 
+from . import json_file
 from .errors import UserError
 from .scene import camera_samples, clip
 from .scene.person import KIND
@@ -53,17 +53,7 @@ def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, 
             f"The clip has {count} frames, the range begins at {settings.first}.", "Correct the range."
         )
     content = camera_samples.sample(scene, obj, frames, settings.start, size)
-    try:
-        os.makedirs(folder, exist_ok=True)
-        file = os.path.join(folder, FILE)
-        with open(file + ".part", "w", encoding="utf-8") as out:
-            json.dump(content, out)
-        os.replace(file + ".part", file)
-    except OSError as error:
-        raise UserError(
-            f"The camera file in {folder} cannot be written ({error.strerror or error}).",
-            "Save the .blend in a folder that you may write to.",
-        ) from None
+    json_file.write(os.path.join(folder, FILE), content, "camera file")
     return FILE
 
 

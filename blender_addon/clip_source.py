@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from typing import Any
 
 import bpy
 
-from . import clip_camera, clip_edits, properties, runtime
+from . import clip_camera, clip_edits, json_file, properties, runtime
 from .errors import UserError
 
 JOB_FILE = "job.json"
@@ -94,14 +93,5 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
 def write_job(fields: dict[str, Any]) -> str:
     """Write the job file into the job's folder; returns its path.  Raises UserError."""
     path = os.path.join(fields["out"], JOB_FILE)
-    try:
-        os.makedirs(fields["out"], exist_ok=True)
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            json.dump({"recover_mesh": "clip", "version": 1, **fields}, file, indent=1, ensure_ascii=False)
-        os.replace(path + ".part", path)
-    except OSError as error:
-        raise UserError(
-            f"The job file {path} cannot be written ({error.strerror or error}).",
-            "Save the .blend in a folder that you may write to.",
-        ) from None
+    json_file.write(path, {"recover_mesh": "clip", "version": 1, **fields}, "job file")
     return path
