@@ -27,7 +27,7 @@ BATCH = 32  # bodies skinned at once; part of what a seed means, because sums ro
 METRO24: dict[str, tuple[str, str]] = {
     **{f"{s[0].upper()}_{n.capitalize()}": ("smpl24", f"{s}_{n}") for s in ("right", "left")
        for n in ("ankle", "knee", "wrist", "elbow", "shoulder")},
-    "R_Hip": ("lsp14", "right_hip"), "L_Hip": ("lsp14", "left_hip"), "Neck": ("lsp14", "neck"),
+    "R_Hip": ("lsp14", "right_hip"), "L_Hip": ("lsp14", "left_hip"), "Neck": ("h36m17", "neck"),
     "Top_of_Head": ("lsp14", "head_top"), "Pelvis": ("h36m17", "pelvis"), "Thorax": ("h36m17", "neck"),
     "Spine": ("h36m17", "torso"), "Jaw": ("h36m17", "nose"), "Head": ("h36m17", "head"), "Nose": ("coco17", "nose"),
     **{f"{s[0].upper()}_{n.capitalize()}": ("coco17", f"{s}_{n}") for s in ("left", "right") for n in ("eye", "ear")},
