@@ -124,7 +124,8 @@ class Engine:
         self._run = run
         self._call: nn.Module = self.module
         self.error_mm = 0.0  # largest difference that the options make on the example
-        packs = can_pack(self.device) and not options.compile
+        dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+        packs = can_pack(self.device, dtype) and not options.compile
         if options.exact:
             if packs:
                 pack(self.module)

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from backend.models.backbones.blocks import ResidualBlock
 
 
-def can_pack(device: torch.device) -> bool:
-    """Whether this torch has oneDNN's fused convolution, and the network runs where it works."""
+def can_pack(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this torch has oneDNN's fused convolution, and the network runs where it works: in bf16 only on some
+    processors."""
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
     return (
         device.type == "cpu"
         and torch.backends.mkldnn.is_available()

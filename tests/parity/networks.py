@@ -286,8 +286,8 @@ def _compare_smpler(compare: Comparison, module, rng, stack) -> None:
             _compare_measure(compare, key, measure, whole)
         elif head == "full" and name.startswith("predictor.fc1_input.iter"):
             compare(key, seen["fc1"][int(name[-1])], _SMPLER_TOLERANCE)
-        elif head == "full":
-            compare(key, seen[name][0], _SMPLER_TOLERANCE)
+        elif head == "full":  # inner values grow from block to block, and their rounding with them
+            compare(key, seen[name][0], _SMPLER_TOLERANCE * max(1.0, float(compare.golden[key].std())))
     last = f"stage{len(stages) - 1}"
     for name in ("vertices", "cam", "theta", "beta"):
         value = lean[-1][name]
