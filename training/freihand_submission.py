@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,14 @@ class FreiHANDSubmission:
             torch.distributed.all_gather_object(everywhere, self.rows)
             for rows in everywhere:
                 self.rows = {**rows, **self.rows}
+
+    def finish(self, folder: Callable[[], Path], first: bool) -> None:
+        """At the end of a pass, in every process: the first one writes if every image came; then all begin anew.
+        folder: asked for only then."""
+        self.gather()
+        if len(self.rows) == self.images and first:
+            print(f"FreiHAND: {self.write(folder())}")
+        self.rows.clear()
 
     def write(self, folder: Path) -> Path:
         """-> `pred.zip` with `pred.json`.  Raises BadInput `bad_submission` where an image has no prediction."""

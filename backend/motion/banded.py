@@ -6,11 +6,6 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 
-def second_differences(values: np.ndarray) -> np.ndarray:
-    """(T, D) -> (T - 2, D): x[t-1] - 2 x[t] + x[t+1] of the inner rows."""
-    return values[:-2] - 2 * values[1:-1] + values[2:]
-
-
 def solve_banded(blocks: np.ndarray, gradient: np.ndarray, ties: np.ndarray) -> np.ndarray:
     """Solve (B + D^T W D) x = g.
 

@@ -7,7 +7,7 @@ between frames.  The normal matrix is banded, so that time and memory grow with 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,16 +37,6 @@ _NEARBY = 5  # frames
 _TURNED_OVER = 1.5  # rad
 
 Extra = Callable[[int, int, State, bool], list[tuple[np.ndarray, np.ndarray | None]]]
-
-
-@dataclass
-class TrackFit:
-    """State of T frames and what it explains."""
-
-    state: State
-    observed: Observations
-    landmarks: np.ndarray  # (T, K, 3) camera frame, m
-    joints: np.ndarray  # (T, J, 3)
 
 
 class TrackProblem:

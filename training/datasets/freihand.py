@@ -22,7 +22,6 @@ from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
 
-ANNOTATIONS = 32_560
 PICTURES = {"training": 130_240, "evaluation": 3_960}
 CENTER, SIDE = 112.0, 180.0  # px: METRO's box, scale 0.9
 

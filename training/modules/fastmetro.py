@@ -138,10 +138,9 @@ class FastMETROModule(EvaluatingModule):
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
-        self.submission.gather()
-        if len(self.submission.rows) == self.submission.images and self.global_rank == 0:
-            print(f"FreiHAND: {self.submission.write(Path(self.trainer.default_root_dir) / 'submission')}")
-        self.submission.rows.clear()
+        self.submission.finish(
+            lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0
+        )
 
     def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         found = self._predict(batch["image"])

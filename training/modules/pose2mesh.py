@@ -109,10 +109,9 @@ class Pose2MeshModule(EvaluatingModule):
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
-        self.submission.gather()
-        if len(self.submission.rows) == self.submission.images and self.global_rank == 0:
-            print(f"FreiHAND: {self.submission.write(Path(self.trainer.default_root_dir) / 'submission')}")
-        self.submission.rows.clear()
+        self.submission.finish(
+            lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0
+        )
 
     def pictured(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
         """PoseNet alone has no mesh."""
