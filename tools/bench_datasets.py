@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from training.datasets import tiny
-from training.datasets.catalogue import build
 from training.datasets.images import decode
+from training.datasets.kinds import build_set
 from training.datasets.tiny.people import bodies, encode
 
 
@@ -34,8 +34,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind in tiny.KINDS:
             table = tiny.write(kind, Path(folder) / kind, count=8)
-            data = build(table)
-            plain = build({k: v for k, v in table.items() if k != "body"})
+            data = build_set(table)
+            plain = build_set({k: v for k, v in table.items() if k != "body"})
             data[0], plain[0]  # files opened, the body read
             rates = [per_second(lambda k, d=d: d[k % len(d)]) for d in (data, plain)]
             pictures = 0.0

@@ -12,7 +12,7 @@ from backend.body.mesh_levels import SparseMatrix
 from backend.body.model import BodyModel
 from backend.body.rotations import matrix_from_axis_angle
 from backend.errors import BadInput
-from training.datasets.joint_sets import H36M17_TO_J14, METRO24_TO_J14
+from training.datasets.joint_sets import H36M17_TO_J14, MANO21_TO_HAND21, MANO_TIPS, METRO24_TO_J14
 from training.losses.targets import MeshTargets
 
 GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this
@@ -148,6 +148,14 @@ class Pose2MeshTargets(nn.Module):
         regressed = 1000 * (self.regressor @ vertices)
         given = batch["joints_given"].bool()[:, None, None]
         return vertices, torch.where(given, batch["joints"], regressed)
+
+
+def hand_regressor(hand: BodyModel) -> Tensor:
+    """(21, V) float32 of FreiHAND's joints: the body's own, else MANO's 16 and five vertices at the fingertips."""
+    if "freihand21" in hand.regressors:
+        return hand.regressors["freihand21"].float()
+    tips = torch.eye(len(hand.v_template))[list(MANO_TIPS)]
+    return torch.cat([hand.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]
 
 
 def hand_mean_of(body: BodyModel) -> Tensor:

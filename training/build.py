@@ -13,8 +13,8 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapters import adapter_of
 from backend.models.networks import network
-from training.catalog import MODULES, look_up, make_with, takes
 from training.engine.start_weights import load_backbone, load_network
+from training.registry import MODULES, look_up, make_with, takes
 from training.requirements import FILES, weights_of
 from training.run import Run
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from training.catalog import PREPARERS, look_up, make_with, takes
 from training.datasets.base import BaseSet
-from training.datasets.catalogue import KINDS, build
 from training.datasets.datamodule import RecordData
+from training.datasets.kinds import KINDS, build_set
 from training.datasets.loader import PreparedSet, Preparer
+from training.registry import PREPARERS, look_up, make_with, takes
 from training.run import Run, SetSpec
 
 
@@ -46,7 +46,7 @@ def make_preparer(run: Run, body: BodyModel | None, train: bool) -> Preparer:
 
 
 def table_of(spec: SetSpec, run: Run) -> dict[str, Any]:
-    """As `training.datasets.catalogue.build` takes it: body and quirks are those of the run."""
+    """As `training.datasets.kinds.build_set` takes it: body and quirks are those of the run."""
     table = {"kind": spec.kind, **spec.options}
     module, _, name = KINDS.get(spec.kind, "").partition(":")
     if module:
@@ -71,7 +71,7 @@ def check_sets(run: Run, root: Path, most: int | None) -> list[str]:
     problems: list[str] = []
     for spec in [*run.data.train, *run.data.validate]:
         try:
-            problems += build(table_of(spec, run), root).check(most)
+            problems += build_set(table_of(spec, run), root).check(most)
         except BadInput as error:
             problems.append(str(error))
     return list(dict.fromkeys(problems))

@@ -21,7 +21,7 @@ METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One benchmark split, as `training.datasets.catalogue.build` takes it, its path below the data root."""
+    """One benchmark split, as `training.datasets.kinds.build_set` takes it, its path below the data root."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class DataSpec:
 
     train: list[SetSpec]
     validate: list[SetSpec]
-    prepare: dict[str, Any]  # kind: a name in `training.catalog.PREPARERS`; the rest are its settings
+    prepare: dict[str, Any]  # kind: a name in `training.registry.PREPARERS`; the rest are its settings
     mixture: Literal["concatenate", "pose2mesh"] = "concatenate"
     workers: int = 8  # loader processes per device
 
@@ -82,7 +82,7 @@ class Run:
     name: str
     title: str
     network: str  # of `backend.models.networks`
-    module: str  # a name in `training.catalog.MODULES`
+    module: str  # a name in `training.registry.MODULES`
     body: str  # `smpl`, `mano` or any body that was imported; `open_body` and `open_hand` are always here
     seed: int
     upstream_quirks: bool  # repeat what the original's code does even where it looks like a mistake

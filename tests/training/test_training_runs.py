@@ -6,9 +6,9 @@ import pytest
 
 from backend.errors import BadInput
 from backend.models.networks import network
-from training.catalog import MODULES, PREPARERS, check_settings, look_up, takes
 from training.data_files import files_of
 from training.evaluation import PROTOCOLS
+from training.registry import MODULES, PREPARERS, check_settings, look_up, takes
 from training.run import METRICS, RUNS, load_run, run_names
 
 # The tables of ../shared/parity/*/SPEC.md: FastMETRO §15, SMPLer §11, DeFormer §1, Pose2Mesh §12

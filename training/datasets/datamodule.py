@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from backend.errors import BadInput
 from training.datasets.base import BaseSet
-from training.datasets.catalogue import build
+from training.datasets.kinds import build_set
 from training.datasets.loader import PreparedSet, Preparer, ResumableLoader
 from training.datasets.sampler import GlobalBatches
 
@@ -20,7 +20,7 @@ Table = Mapping[str, Any]
 
 
 class RecordData(lightning.LightningDataModule):
-    """train, validation, test: tables for `catalogue.build` (validation and test: one or several), or sets ready-made.
+    """train, validation, test: tables for `kinds.build_set` (validation and test: one or several), or sets ready-made.
 
     prepare: of training; prepare_evaluation: of the others, called without a generator (the same one by default).
     batch_size, evaluation_batch_size: rows per process.  root: where relative paths of tables start.
@@ -60,7 +60,7 @@ class RecordData(lightning.LightningDataModule):
         for part in wanted.get(stage or "", ("train", "validation", "test")):
             if part not in self.sets:
                 self.sets[part] = [
-                    t if isinstance(t, BaseSet) else build(t, self.root) for t in self._tables[part]
+                    t if isinstance(t, BaseSet) else build_set(t, self.root) for t in self._tables[part]
                 ]
                 self._check(self.sets[part])
 

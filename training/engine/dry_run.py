@@ -19,7 +19,7 @@ from backend.models.weights import OPEN_BODIES
 from training.build import build_module
 from training.data import make_data, training_table, try_first
 from training.datasets import tiny
-from training.datasets.catalogue import build
+from training.datasets.kinds import build_set
 from training.engine.export import export_weights
 from training.engine.trainer import find_machines, make_trainer
 from training.requirements import FILES, data_root, missing_data
@@ -192,6 +192,6 @@ def _real_samples(run: Run) -> int | None:
     if missing_data(run, root):
         return None
     try:
-        return len(build(training_table(run), root))
+        return len(build_set(training_table(run), root))
     except BadInput:
         return None

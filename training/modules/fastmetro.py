@@ -17,7 +17,7 @@ from backend.errors import BadInput
 from backend.models.adapters.base import evaluation_regressor
 from backend.models.fastmetro import FastMETRO
 from backend.models.mesh_sampler import read_mesh_sampler
-from training.body_targets import BodyTargets, HandTargets
+from training.body_targets import BodyTargets, HandTargets, hand_regressor
 from training.evaluation import PROTOCOLS
 from training.freihand_submission import FreiHANDSubmission
 from training.losses import terms
@@ -66,7 +66,7 @@ class FastMETROModule(EvaluatingModule):
         meshes = _Meshes(model, body, mesh_sampler, upstream_quirks)
         self.targets: BodyTargets | HandTargets
         if self.hand:
-            self.targets = HandTargets(body, _hand_regressor(body), meshes.downs)
+            self.targets = HandTargets(body, hand_regressor(body), meshes.downs)
         else:
             self.targets = BodyTargets(body, evaluation_regressor(body), meshes.downs)
         chosen = FastMETROWeights(**{**weights, "meshes": tuple(weights["meshes"])})
@@ -199,13 +199,3 @@ def _use(
     coarse = torch.as_tensor(adjacency[len(counts)].toarray() != 0) | torch.eye(counts[-1], dtype=torch.bool)
     model.allowed[joints:, joints:] = coarse
     model.up = SparseMatrix(up)
-
-
-def _hand_regressor(hand: BodyModel) -> Tensor:
-    """(21, V) of FreiHAND's joints."""
-    if "freihand21" in hand.regressors:
-        return hand.regressors["freihand21"].float()
-    from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS
-
-    tips = torch.eye(len(hand.v_template))[list(MANO_TIPS)]
-    return torch.cat([hand.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]

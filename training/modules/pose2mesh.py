@@ -13,8 +13,7 @@ from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.pose2mesh import Pose2Mesh
-from training.body_targets import Pose2MeshTargets
-from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS
+from training.body_targets import Pose2MeshTargets, hand_regressor
 from training.evaluation import about
 from training.freihand_submission import FreiHANDSubmission
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
@@ -130,10 +129,7 @@ def target_regressor(body: BodyModel, target: str) -> Tensor:
     if target == "smpl":
         return body.joint_regressor.float()
     if target == "mano":
-        if "freihand21" in body.regressors:
-            return body.regressors["freihand21"].float()
-        tips = torch.eye(len(body.v_template))[list(MANO_TIPS)]
-        return torch.cat([body.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]
+        return hand_regressor(body)
     if target != "human36":
         raise BadInput("bad_run", f"data.prepare.target is {target!r}.", "Choose human36, smpl or mano.")
     if "h36m17" not in body.regressors:

@@ -9,7 +9,7 @@ from record_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.catalogue import build
+from training.datasets.kinds import build_set
 from training.datasets.tiny.people import bodies, hands
 from training.datasets.tsv import TsvSet, subject_of, write_lineidx
 
@@ -52,7 +52,7 @@ def test_rows_are_the_truth(folder):
 
 
 def test_hands_have_21_joints(tmp_path):
-    data = build(tiny.write("tsv_hand", tmp_path, count=3))
+    data = build_set(tiny.write("tsv_hand", tmp_path, count=3))
     for record, person in zip(data, hands(3), strict=False):
         assert record.joint_set == "hand21" and record.pose.shape == (48,)
         assert_is(record, person)
@@ -60,7 +60,7 @@ def test_hands_have_21_joints(tmp_path):
 
 
 def test_composite_rows_come_in_the_order_of_the_linelist(tmp_path):
-    data = build(tiny.write("tsv_mix", tmp_path, count=2))
+    data = build_set(tiny.write("tsv_mix", tmp_path, count=2))
     assert [r.dataset for r in data] == ["human3.6m"] * 2 + ["coco_smpl"] * 2 + ["mpii"] * 2
     assert [r.pose is not None for r in data] == [True] * 4 + [False] * 2
     assert [r.joints3d is not None for r in data] == [True] * 2 + [False] * 4
@@ -207,15 +207,18 @@ def test_another_body_is_noticed(folder):
 
 def test_subsets(folder):
     config = {"kind": "tsv", "path": folder / "train.yaml"}
-    everyone = build(config)
-    assert [r.key for r in build({**config, "every": 2, "first": 2})] == [everyone[0].key, everyone[2].key]
-    assert {r.subject for r in build({**config, "subjects": ["S2"]})} == {"S2"}
+    everyone = build_set(config)
+    assert [r.key for r in build_set({**config, "every": 2, "first": 2})] == [
+        everyone[0].key,
+        everyone[2].key,
+    ]
+    assert {r.subject for r in build_set({**config, "subjects": ["S2"]})} == {"S2"}
     with pytest.raises(BadInput, match=r"no rows of S7.*S1, S2"):
-        build({**config, "subjects": ["S7"]})
+        build_set({**config, "subjects": ["S7"]})
     with pytest.raises(BadInput, match="does not know colour"):
-        build({**config, "colour": 1})
+        build_set({**config, "colour": 1})
     with pytest.raises(BadInput, match="no kind of data set 'tvs'"):
-        build({"kind": "tvs"})
+        build_set({"kind": "tvs"})
     with pytest.raises(IndexError):
         everyone[5]
 
@@ -229,7 +232,9 @@ def test_synthetic_sets_say_camera_and_place_besides(folder):
     person = bodies(3)[2]
     extra = {"trans": person.trans.tolist(), "camera": person.camera.tolist(), "box": person.box().tolist()}
     _edit_label(folder, 2, **extra, **{"3d_joints": np.c_[person.joints3d("metro24"), np.ones(24)].tolist()})
-    data = build({"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent)
+    data = build_set(
+        {"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent
+    )
     assert_is(data[2], person)
     np.testing.assert_allclose(data[2].box, person.box(), atol=1e-4)
     assert data[1].trans is None and data[1].camera is None

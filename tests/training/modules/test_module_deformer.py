@@ -11,7 +11,7 @@ from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.models.deformer import STRIDES, DeFormer, DeFormerConfig
 from training.datasets import tiny
-from training.datasets.catalogue import build
+from training.datasets.kinds import build_set
 from training.modules.deformer import DeFormerModule
 from training.preprocessing.metro_style import MetroPreparer
 
@@ -45,7 +45,7 @@ def module():
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory):
-    records = build(tiny.write("tsv", tmp_path_factory.mktemp("tsv")))
+    records = build_set(tiny.write("tsv", tmp_path_factory.mktemp("tsv")))
     prepare = MetroPreparer(size=(64, 64))
     return default_collate([prepare(records[k], None) for k in range(2)])
 

@@ -11,7 +11,7 @@ from backend.errors import BadInput
 from backend.models.adapters.pose2mesh import body_graph
 from backend.models.pose2mesh import Pose2Mesh, Pose2MeshConfig, PoseNet
 from training.datasets import tiny
-from training.datasets.catalogue import build
+from training.datasets.kinds import build_set
 from training.modules.pose2mesh import Pose2MeshModule
 from training.preprocessing.pose2mesh_style import Pose2MeshPreparer
 
@@ -26,7 +26,7 @@ def hand():
 @pytest.fixture(scope="module")
 def batch(hand, tmp_path_factory):
     """Four hands as the run `pose2mesh-freihand-full` would hand them over."""
-    records = build(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
+    records = build_set(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
     prepare = Pose2MeshPreparer("mano", "mano", hand)
     return default_collate([prepare(records[k], None) for k in range(4)])
 

@@ -1,4 +1,4 @@
-"""The names that run files use, and the classes behind them.  Importing this imports none of them."""
+"""Names in run files -> the classes behind them: modules, preparers.  Importing this imports none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record sets by the words that a run's file uses: `{kind: human36m, path: /data/Human36M, split: train}`."""
+"""The kinds of data set, by the words that a run's file uses: `{kind: human36m, path: Human36M, split: train}`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATHS = ("path", "images", "cache")
 _SUBSET = ("first", "every", "subjects")
 
 
-def build(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
+def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
     """A table from a run's file -> the record set.  root: folder that relative paths start from.
 
     `first`, `every` and `subjects` make a subset of any kind; `sets` of a mixture are tables again.
@@ -38,7 +38,7 @@ def build(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
             f"Choose one of: {', '.join(KINDS)}.",
         )
     if "sets" in options:
-        options["sets"] = [build(table, root) for table in options["sets"]]
+        options["sets"] = [build_set(table, root) for table in options["sets"]]
     for key in _PATHS:
         if options.get(key) is not None:
             options[key] = Path(root) / options[key]
