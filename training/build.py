@@ -12,10 +12,12 @@ from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapters import adapter_of
+from backend.models.checkpoints import load_tensors
 from backend.models.networks import network
+from training.engine.mediapipe_weights import blazepose_weights, wheel_file
 from training.engine.start_weights import load_backbone, load_network
 from training.registry import MODULES, look_up, make_with, takes
-from training.requirements import FILES, weights_of
+from training.requirements import FILES, WHEEL, weights_of
 from training.run import Run
 
 
@@ -48,6 +50,8 @@ def build_module(run: Run, root: Path | None = None) -> Built:
         )
     torch.manual_seed(run.seed)
     model = adapter.build(spec, body, adapter.constants(spec, body))
+    if run.start.freeze:
+        model.get_submodule("backbone").requires_grad_(False)
     settings = dict(run.settings) | {
         "model": model,
         "body": body,
@@ -78,5 +82,11 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
     if path is not None:
         built.started[str(path)] = str(load_network(model, path))
     elif run.start.backbone:
-        path = root / run.start.backbone
-        built.started[str(path)] = str(load_backbone(model.get_submodule("backbone"), path))
+        backbone = model.get_submodule("backbone")
+        if run.start.backbone == WHEEL:
+            path = wheel_file()
+            load_tensors(backbone, blazepose_weights(path), path.name)
+            built.started[str(path)] = "the trunk of MediaPipe's pose network"
+        else:
+            path = root / run.start.backbone
+            built.started[str(path)] = str(load_backbone(backbone, path))

@@ -11,6 +11,7 @@ from backend.body.registry import available_bodies
 from training.data_files import files_of
 from training.run import Run
 
+WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here
 DATA_VARIABLE = "RECOVER_MESH_DATA"
 RUNS_VARIABLE = "RECOVER_MESH_RUNS"
 # settings that name a file below the data root
@@ -57,7 +58,7 @@ def missing_start(run: Run, root: Path) -> list[str]:
     if start.run and weights_of(start.run, run.seed) is None:
         return [f"start: the weights of {start.run} (run it first, or give a file with --from)"]
     file = start.weights or start.backbone
-    if file and not (root / file).is_file():
+    if file and file != WHEEL and not (root / file).is_file():
         return [f"start: {root / file}, {start.what}"]
     return []
 

@@ -43,7 +43,10 @@ class DataSpec:
 class StartSpec:
     """Weights that training starts from: a whole network by `run` or `weights`, or its `backbone` alone."""
 
-    backbone: str = ""  # file below the data root, in the format that its authors publish
+    backbone: str = (
+        ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
+    )
+    freeze: bool = False  # the backbone keeps its values
     weights: str = ""  # file of a whole network: official, or ours
     run: str = ""  # the run here whose result it is
     what: str = ""  # what the original started from, and where to get it

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from backend.body.mesh_levels import MeshLevels, SparseMatrix
 from backend.errors import BadInput
+from backend.models.backbones.blazepose import BlazePose
 from backend.models.backbones.hrformer import HRFormer
 from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import ResNet50
@@ -49,7 +50,7 @@ class DeFormerConfig:
     `sparse_attention` and `sample_maps`.  checkpointing: blocks are computed twice to save memory in training.
     """
 
-    backbone: Literal["resnet50", "hrnet_w48", "hrformer_small", "hrformer_base"]
+    backbone: Literal["resnet50", "hrnet_w48", "hrformer_small", "hrformer_base", "blazepose"]
     input_size: tuple[int, int] = (256, 256)
     queries: int = 431
     widths: tuple[int, ...] = (256, 256, 256)
@@ -87,6 +88,9 @@ CONFIGS: dict[str, DeFormerConfig] = {
     "deformer-hrformer-b": replace(_COARSE, backbone="hrformer_base"),
     "deformer-w48-384": replace(_COARSE, input_size=(384, 288)),
     "deformer-w48-dense": replace(_COARSE, queries=6890),
+    "deformer-small": DeFormerConfig(
+        "blazepose", (224, 224), widths=(64, 64), map_width=64, heads=4, feedforward=256, dropout=0.0
+    ),
 }
 
 
@@ -271,6 +275,7 @@ def make_backbone(name: str) -> nn.Module:
         "hrnet_w48": lambda: HRNet(48, "multi"),
         "hrformer_small": lambda: HRFormer("small"),
         "hrformer_base": lambda: HRFormer("base"),
+        "blazepose": lambda: BlazePose(),
     }
     if name not in makers:
         raise BadInput(

@@ -16,23 +16,25 @@ from torch import Tensor, nn
 
 from backend.body.mesh_levels import SparseMatrix
 from backend.models.attention import MultiHeadAttention
+from backend.models.backbones.blazepose import BlazePose
 from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import sequential_resnet50
 
-_WIDTHS = (512, 128)  # of the two transformers
-_FEEDFORWARD = (2048, 512)
-_HEADS = 8
+_FEEDFORWARD = 4  # times a transformer's width
 _GRID = 7  # the backbone's map is 7 x 7 at 224 px
 
 
 @dataclass(frozen=True)
 class FastMETROConfig:
-    """layers: per encoder and per decoder of each of the two transformers: S 1, M 2, L 3."""
+    """layers: per encoder and per decoder of each of the two transformers: S 1, M 2, L 3.  widths: of the two."""
 
     layers: int
-    backbone: Literal["resnet50", "hrnet_w64"]
+    backbone: Literal["resnet50", "hrnet_w64", "blazepose"]
     part: Literal["body", "hand"] = "body"
     smpl_regressor: bool = False
+    widths: tuple[int, int] = (512, 128)
+    heads: int = 8
+    dropout: float = 0.1
 
     @property
     def joints(self) -> int:
@@ -64,16 +66,14 @@ class FastMETRO(nn.Module):
     pos_enc_1: Tensor
     pos_enc_2: Tensor
 
-    def __init__(self, config: FastMETROConfig, mesh: FastMETROMesh, dropout: float = 0.1) -> None:
+    def __init__(self, config: FastMETROConfig, mesh: FastMETROMesh) -> None:
         super().__init__()
         self.config = config
-        wide, narrow = _WIDTHS
+        wide, narrow = config.widths
         coarse, intermediate = mesh.adjacent.shape[0], mesh.up.shape[1]
-        self.backbone = (
-            sequential_resnet50() if config.backbone == "resnet50" else HRNet(64, "classification")
-        )
-        self.transformer_1 = Transformer(wide, _FEEDFORWARD[0], config.layers, dropout)
-        self.transformer_2 = Transformer(narrow, _FEEDFORWARD[1], config.layers, dropout)
+        self.backbone, features = _backbone(config.backbone)
+        self.transformer_1 = Transformer(wide, config.heads, config.layers, config.dropout)
+        self.transformer_2 = Transformer(narrow, config.heads, config.layers, config.dropout)
         self.dim_reduce_enc_cam = nn.Linear(wide, narrow)
         self.dim_reduce_enc_img = nn.Linear(wide, narrow)
         self.dim_reduce_dec = nn.Linear(wide, narrow)
@@ -82,7 +82,7 @@ class FastMETRO(nn.Module):
         self.vertex_token_embed = nn.Embedding(coarse, wide)
         self.xyz_regressor = nn.Linear(narrow, 3)
         self.cam_predictor = nn.Linear(narrow, 3)
-        self.conv_1x1 = nn.Conv2d(2048, wide, 1)
+        self.conv_1x1 = nn.Conv2d(features, wide, 1)
         if config.part == "body":
             self.coarse2intermediate_upsample = nn.Linear(coarse, intermediate)
         if config.smpl_regressor:
@@ -148,23 +148,30 @@ class FastMETRO(nn.Module):
         return self
 
 
+def _backbone(name: str) -> tuple[nn.Module, int]:
+    """The network, and the channels of its 7 x 7 map."""
+    if name == "blazepose":
+        return BlazePose(), BlazePose.channels[-1]
+    return (sequential_resnet50() if name == "resnet50" else HRNet(64, "classification")), 2048
+
+
 class Transformer(nn.Module):
     """Pre-norm encoder and decoder; every matrix starts Xavier-uniform."""
 
-    def __init__(self, width: int, feedforward: int, layers: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.encoder = Encoder(width, feedforward, layers, dropout)
-        self.decoder = Decoder(width, feedforward, layers, dropout)
+        self.encoder = Encoder(width, heads, layers, dropout)
+        self.decoder = Decoder(width, heads, layers, dropout)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
 
 class Encoder(nn.Module):
-    def __init__(self, width: int, feedforward: int, layers: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.layers = nn.ModuleList(EncoderLayer(width, feedforward, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, dropout) for _ in range(layers))
 
     def forward(self, camera: Tensor, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """camera (N, 1, D), image (N, P, D), positions (P, D) -> the same two, encoded."""
@@ -178,11 +185,11 @@ class Encoder(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    def __init__(self, width: int, feedforward: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.self_attn = MultiHeadAttention(width, _HEADS, dropout)
-        self.linear1 = nn.Linear(width, feedforward)
-        self.linear2 = nn.Linear(feedforward, width)
+        self.self_attn = MultiHeadAttention(width, heads, dropout)
+        self.linear1 = nn.Linear(width, _FEEDFORWARD * width)
+        self.linear2 = nn.Linear(_FEEDFORWARD * width, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
@@ -196,10 +203,10 @@ class EncoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, width: int, feedforward: int, layers: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.layers = nn.ModuleList(DecoderLayer(width, feedforward, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(layers))
 
     def forward(
         self, tokens: Tensor, image: Tensor, positions: Tensor, allowed: Tensor, begun: bool = False
@@ -214,12 +221,12 @@ class Decoder(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    def __init__(self, width: int, feedforward: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.self_attn = MultiHeadAttention(width, _HEADS, dropout)
-        self.multihead_attn = MultiHeadAttention(width, _HEADS, dropout)
-        self.linear1 = nn.Linear(width, feedforward)
-        self.linear2 = nn.Linear(feedforward, width)
+        self.self_attn = MultiHeadAttention(width, heads, dropout)
+        self.multihead_attn = MultiHeadAttention(width, heads, dropout)
+        self.linear1 = nn.Linear(width, _FEEDFORWARD * width)
+        self.linear2 = nn.Linear(_FEEDFORWARD * width, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)

@@ -142,6 +142,23 @@ def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
     )
 
 
+def _small(family: str, label: str, outputs: str, joints: str, settings: Mapping[str, Any]) -> NetworkSpec:
+    """A small network of our own behind the trunk of MediaPipe's pose network; its weights come with the backend."""
+    return NetworkSpec(
+        name=f"{family}-small",
+        label=f"{label} small (demonstration)",
+        family=family,
+        settings=settings,
+        part="body",
+        input="224 x 224 crop",
+        outputs=outputs,
+        joints=joints,
+        published="none: ours, trained on synthetic pictures of the open body",
+        source=f"it comes with the backend; train it anew with `python -m training fit {family}-small`",
+        license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
+    )
+
+
 NETWORKS: tuple[NetworkSpec, ...] = (
     _fastmetro("s", "r50"),
     _fastmetro("m", "r50"),
@@ -167,6 +184,27 @@ NETWORKS: tuple[NetworkSpec, ...] = (
     _deformer("deformer-hrformer-b", "DeFormer HRFormer", "256 x 256", "Human3.6M MPJPE 43.3, PA 30.0"),
     _deformer("deformer-w48-384", "DeFormer HRNet-W48 384", "288 x 384", "Human3.6M MPJPE 43.7, PA 30.7"),
     _deformer("deformer-w48-dense", "DeFormer HRNet-W48 dense", "256 x 256", "Human3.6M MPJPE 43.9, PA 30.7"),
+    _small(
+        "fastmetro",
+        "FastMETRO",
+        "vertices, joints, camera",
+        "14 joints (LSP order)",
+        {"layers": 1, "backbone": "blazepose", "widths": (128, 64), "heads": 4, "dropout": 0.0},
+    ),
+    _small(
+        "smpler",
+        "SMPLer",
+        "SMPL parameters, vertices, joints, camera",
+        "14 joints (LSP order) and SMPL's 24",
+        {"hrnet_width": 0, "blocks": 1, "dropout": 0.0},
+    ),
+    _small(
+        "deformer",
+        "DeFormer",
+        "vertices, joints, camera",
+        "14 joints (LSP order)",
+        {"config": "deformer-small"},
+    ),
     _pose2mesh("human36", "17 joints (Human3.6M)", "Human3.6M MPJPE 64.9, PA 46.3"),
     _pose2mesh("coco", "17 COCO joints, pelvis, neck", "3DPW MPJPE 88.9, PA 58.3, MPVPE 106.3"),
     _pose2mesh("smpl", "SMPL's 24 joints", "none (SURREAL)"),

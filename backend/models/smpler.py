@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from backend.body.model import BodyModel
 from backend.body.rotations import matrix_from_6d
+from backend.models.backbones.blazepose import BlazePose
 from backend.models.backbones.hrnet import HRNet
 from backend.models.smpler_layers import RADIUS, WIDTH, Pyramid, TransformerBlock
 
@@ -27,10 +28,14 @@ Stage = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SMPLerConfig:
-    """hrnet_width: 32 (SMPLer) or 48 (SMPLer-L); blocks 0 is the backbone stage that training starts from."""
+    """hrnet_width: 32 (SMPLer), 48 (SMPLer-L), or 0 for the small network behind MediaPipe's trunk.
+
+    blocks 0 is the backbone stage that training starts from.
+    """
 
     hrnet_width: int
     blocks: int = 3
+    dropout: float = 0.1
 
 
 class SMPLer(nn.Module):
@@ -45,13 +50,12 @@ class SMPLer(nn.Module):
     joint_regressor: Tensor
     body: BodyModel
 
-    def __init__(
-        self, config: SMPLerConfig, body: BodyModel, joint_regressor: Tensor, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, config: SMPLerConfig, body: BodyModel, joint_regressor: Tensor) -> None:
         """joint_regressor: (17, V) Human3.6M joints."""
         super().__init__()
         self.config = config
-        self.backbone = HRNet(config.hrnet_width, "multi")
+        width = config.hrnet_width
+        self.backbone: HRNet | BlazePose = HRNet(width, "multi") if width else BlazePose()
         features = self.backbone.channels[-1]
         self.SMPL_predictor = SMPLPredictor(features)
         # the body is the user's own file, not a part of the network
@@ -63,7 +67,7 @@ class SMPLer(nn.Module):
             self.init_query_layer_cam = nn.Linear(3, WIDTH)
             self.global_feat_projection = nn.Linear(features, WIDTH)
             self.transformer = nn.ModuleList(
-                RefinementBlock(self.backbone.channels, dropout) for _ in range(config.blocks)
+                RefinementBlock(self.backbone.channels, config.dropout) for _ in range(config.blocks)
             )
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
@@ -72,7 +76,7 @@ class SMPLer(nn.Module):
         return self
 
     def forward(self, images: Tensor, every_stage: bool = False) -> list[Stage]:
-        maps = self.backbone(images)
+        maps = self.backbone.features(images)
         image_feature = maps[-1].mean((2, 3))
         theta, beta, cam = self.SMPL_predictor(image_feature)
         blocks = self.config.blocks

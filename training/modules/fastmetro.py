@@ -34,6 +34,7 @@ class FastMETROModule(EvaluatingModule):
     AdamW, one group for everything; the rate is multiplied by gamma every `step` epochs.
     mesh_sampler: METRO's `mesh_downsampling.npz` (hands: `mano_downsampling.npz`), the coarse meshes of the published
     weights; None: those that follow from the body.
+    start_from_mesh: the learned way from the coarse to the intermediate mesh starts as the body's own.
     upstream_quirks: as of the losses and the evaluator; and the normals of the intermediate mesh are compared on every
     three vertices that touch each other, of which some are no faces.
     """
@@ -50,6 +51,7 @@ class FastMETROModule(EvaluatingModule):
         regressor_weight: float = 1000.0,
         mesh_weight: float = 1.0,
         mesh_sampler: str | None = None,
+        start_from_mesh: bool = False,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,
     ) -> None:
@@ -64,6 +66,10 @@ class FastMETROModule(EvaluatingModule):
         self.mesh_weight = mesh_weight
         self.hand = model.config.part == "hand"
         meshes = _Meshes(model, body, mesh_sampler, upstream_quirks)
+        if start_from_mesh and not self.hand:
+            with torch.no_grad():
+                model.coarse2intermediate_upsample.weight.copy_(torch.as_tensor(meshes.first_up.toarray()))
+                model.coarse2intermediate_upsample.bias.zero_()
         self.targets: BodyTargets | HandTargets
         if self.hand:
             self.targets = HandTargets(body, hand_regressor(body), meshes.downs)
@@ -155,7 +161,8 @@ class FastMETROModule(EvaluatingModule):
 
 
 class _Meshes:
-    """downs: from the full mesh to the coarser ones; surface: of the mesh that edges and normals are compared on."""
+    """downs: from the full mesh to the coarser ones; first_up: from the coarsest to the next finer one;
+    surface: of the mesh that edges and normals are compared on."""
 
     def __init__(self, model: FastMETRO, body: BodyModel, sampler: str | None, quirks: bool) -> None:
         hand = model.config.part == "hand"
@@ -164,10 +171,11 @@ class _Meshes:
         vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
         if sampler is None:
             levels = body_levels(vertices, faces, counts)
-            adjacency, self.downs = levels.adjacency, list(levels.down)
+            adjacency, self.downs, self.first_up = levels.adjacency, list(levels.down), levels.up[-1]
         else:
             read = read_mesh_sampler(Path(sampler))
             adjacency, self.downs = tuple(read.adjacency), read.down[: len(counts)]
+            self.first_up = read.up[len(counts) - 1]
             _use(model, read.adjacency, read.up[0], counts, len(vertices), sampler)
         if hand:
             triangles = faces

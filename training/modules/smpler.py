@@ -15,16 +15,16 @@ from backend.errors import BadInput
 from backend.models.smpler import SMPLer
 from training.body_targets import BodyTargets
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
-from training.modules.evaluating import EvaluatingModule, in_float32
+from training.modules.evaluating import EvaluatingModule, falling, in_float32
 
 # pelvis turned by half a turn about x: a body in the camera frame, whose y is down, that stands upright
 _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 
 
 class SMPLerModule(EvaluatingModule):
-    """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
+    """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised, or with `every_stage` all.
 
-    weights: of `SMPLerWeights`.  Adam, all parameters, a constant rate.
+    weights: of `SMPLerWeights`.  Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
     body of mean shape that stands upright with its arms out.
     upstream_quirks: as of the loss and the evaluator.
@@ -38,12 +38,16 @@ class SMPLerModule(EvaluatingModule):
         learning_rate: float,
         weight_decay: float = 0.0,
         mean_parameters: str | None = None,
+        every_stage: bool = False,
+        step: int = 0,
+        gamma: float = 1.0,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,
     ) -> None:
         super().__init__(protocols, upstream_quirks)
         self.model, self.body = model, body
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.every_stage, self.step, self.gamma = every_stage, step, gamma
         self.targets = BodyTargets(body, model.joint_regressor)
         self.loss = SMPLerLoss(SMPLerWeights(**weights), upstream_quirks=upstream_quirks)
         pose, shape = _mean(mean_parameters)
@@ -52,10 +56,14 @@ class SMPLerModule(EvaluatingModule):
         start.init_shape.copy_(shape[None])
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        stage = self.model(batch["image"])[-1]
+        stages = self.model(batch["image"], every_stage=self.every_stage)
         with torch.autocast(self.device.type, enabled=False):
-            parts = self.loss(in_float32(stage), self.targets(batch))
-        return self.log_parts(parts)
+            targets = self.targets(batch)
+            supervised = stages if self.every_stage else stages[-1:]
+            every = [self.loss(in_float32(stage), targets) for stage in supervised]
+        return self.log_parts(
+            {name: sum((parts[name] for parts in every[1:]), every[0][name]) for name in every[0]}
+        )
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         stage = in_float32(self.model(batch["image"])[-1])
@@ -74,8 +82,13 @@ class SMPLerModule(EvaluatingModule):
         stage = self.model(batch["image"])[-1]
         return batch["image"], stage["vertices"], stage["cam"], self.body.faces
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(
+            self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay
+        )
+        if not self.step:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
 
 
 def _mean(path: str | None) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,8 @@ def make(part="body", regressor=False, **more):
     body = load_body("open" if part == "body" else "open_hand")
     counts = (1723, 431) if part == "body" else (195,)
     levels = body_levels(body.v_template.double().numpy(), body.faces.numpy(), counts)
-    config = FastMETROConfig(1, "resnet50", part, regressor)
-    model = FastMETRO(config, FastMETROMesh(levels.adjacency[-1], levels.up[0]), dropout=0.0)
+    config = FastMETROConfig(1, "resnet50", part, regressor, dropout=0.0)
+    model = FastMETRO(config, FastMETROMesh(levels.adjacency[-1], levels.up[0]))
     model.backbone = TinyBackbone()
     settings = {"weights": BODY if part == "body" else HAND, "learning_rate": 1e-4, "weight_decay": 1e-4}
     return FastMETROModule(model, body, step=100, gamma=0.1, **{**settings, **more})

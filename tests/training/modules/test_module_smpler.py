@@ -19,7 +19,7 @@ LEARNED = {0: (30, 0.15), 3: (8, 0.6)}
 def make(blocks=3, **more):
     torch.manual_seed(0)
     body = load_body("open")
-    model = SMPLer(SMPLerConfig(32, blocks), body, body.regressors["h36m17"], dropout=0.0)
+    model = SMPLer(SMPLerConfig(32, blocks, dropout=0.0), body, body.regressors["h36m17"])
     model.backbone = TinyPyramid()
     model.SMPL_predictor.dropout.p = 0.0
     return SMPLerModule(model, body, {}, 2e-4, **more)

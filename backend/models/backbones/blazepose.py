@@ -1,0 +1,106 @@
+"""The trunk of MediaPipe's pose network: image features that know real people, for small networks of our own.
+
+Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020.  The layers are those of
+pose_landmark_full.tflite, which lies in MediaPipe's wheel (Apache-2.0); batch norm is already inside the convolutions.
+Left out: the heads that answer with landmarks and with the person's silhouette.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.models.crops import IMAGENET_MEAN, IMAGENET_STD
+
+_LATERAL = 48  # channels of the maps on the way up
+_LAST = 288
+# per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
+_STAGES = (
+    ((64, 24, 3), (144, 24, 3)),
+    ((144, 32, 5), (192, 32, 5)),
+    ((192, 64, 3), (384, 64, 3), (384, 64, 3), (384, 88, 5), (528, 88, 5), (528, 88, 5)),
+    ((528, 144, 5), (864, 144, 5), (864, 144, 5), (864, 144, 5)),
+)
+
+
+class BlazePose(nn.Module):
+    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 (it was taught on 256 x 256).
+
+    `features` -> four maps (N, C, H/s, W/s), s = 4, 8, 16, 32, C = 48, 48, 48, 288; `forward` -> the last one.
+    """
+
+    channels = (_LATERAL, _LATERAL, _LATERAL, _LAST)
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.as_tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.as_tensor(IMAGENET_STD)[:, None, None], persistent=False)
+        self.stem = nn.Sequential(
+            _convolution(3, 24, 3, 2), _depthwise(24, 3), _convolution(24, 16, relu=False)
+        )
+        self.stages, self.lateral = nn.ModuleList(), nn.ModuleList()
+        channels = 16
+        for number, blocks in enumerate(_STAGES):
+            stage = nn.Sequential()
+            for k, (expanded, outputs, kernel) in enumerate(blocks):
+                stage.append(InvertedResidual(channels, expanded, outputs, kernel, 1 if k else 2))
+                channels = outputs
+            self.stages.append(stage)
+            if number < len(_STAGES) - 1:
+                self.lateral.append(nn.Sequential(_depthwise(channels, 3), _convolution(channels, _LATERAL)))
+        wide = _STAGES[-1][-1][0]
+        self.top = nn.Sequential(_convolution(channels, wide), _depthwise(wide, 3))
+        self.lateral.append(nn.Sequential(_depthwise(wide, 3), _convolution(wide, _LATERAL)))
+        self.last = nn.Sequential(_depthwise(wide, 3), _convolution(wide, _LAST))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The maps at strides 4, 8, 16 (each sees the coarser ones too) and 32."""
+        x = x * self.std + self.mean  # it was taught on [0, 1]
+        # on a CPU a third faster than the usual order
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        levels = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        top = self.top(levels.pop())
+        maps = [self.last(top)]
+        way = self.lateral[-1](top)
+        for lateral, level in zip(reversed(self.lateral[:-1]), reversed(levels), strict=True):
+            up = functional.interpolate(way, scale_factor=2.0, mode="bilinear", align_corners=False)
+            way = up + lateral(level)
+            maps.insert(0, way)
+        return [x.contiguous() for x in maps]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x)[-1]
+
+
+class InvertedResidual(nn.Module):
+    """Sandler et al., "MobileNetV2", CVPR 2018: expand, look around channel by channel, project."""
+
+    def __init__(self, inputs: int, expanded: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            _convolution(inputs, expanded),
+            _depthwise(expanded, kernel, stride),
+            _convolution(expanded, outputs, relu=False),
+        )
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x) if self.residual else self.layers(x)
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, relu: bool = True, groups: int = 1
+) -> nn.Sequential:
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
+    return nn.Sequential(layer, nn.ReLU6()) if relu else nn.Sequential(layer)
+
+
+def _depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return _convolution(channels, channels, kernel, stride, groups=channels)
