@@ -1,8 +1,9 @@
-"""`python -m tools.open_body [OUT.npz]`: see the package's docstring."""
+"""`python -m tools.open_body [OUT.npz]`, `python -m tools.open_body regressors [BODY.npz]`: see the package."""
 
 from __future__ import annotations
 
-import hashlib
+import os
+import subprocess
 import sys
 import time
 import warnings
@@ -12,12 +13,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from backend.body.joints import SMPL24
-from tools.open_body import correctives, regressors, shape_space, skeleton, source, surface
+from tools.open_body import VERSION, correctives, regressors, shape_space, skeleton, source, surface
 from tools.open_body.decimate import Decimation, Half, split_quads
 from tools.open_body.tpose import rest_pose
 
 OUT = Path(__file__).resolve().parent.parent.parent / "backend" / "assets" / "open_body.npz"
-VERSION = "1.0"
 
 
 def main(out: Path) -> None:
@@ -81,11 +81,18 @@ def main(out: Path) -> None:
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out, **arrays)
-    digest = hashlib.sha256(
-        b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))
-    ).hexdigest()
-    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB, arrays sha256 {digest[:16]}")
+    say("keypoint rows over posed bodies")
+    fit_posed_rows(out)
+    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
     print(np.round(joint_rows @ template, 3).tolist())
+
+
+def fit_posed_rows(path: Path) -> None:
+    """The step `posed_rows`, in a process of one thread: with more, sums round otherwise and the bytes differ."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    subprocess.run(
+        [sys.executable, "-m", "tools.open_body.posed_rows", str(path)], env=os.environ | threads, check=True
+    )
 
 
 def source_mirror(points: np.ndarray, body: np.ndarray) -> np.ndarray:
@@ -136,4 +143,8 @@ def simplify(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT)
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["regressors"]:
+        fit_posed_rows(Path(arguments[1]) if len(arguments) > 1 else OUT)
+    else:
+        main(Path(arguments[0]) if arguments else OUT)

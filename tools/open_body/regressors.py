@@ -14,6 +14,23 @@ from tools.open_body.shape_space import PELVIS, Population
 _NEAREST = 600
 _SUM, _RIDGE = 20.0, 0.02
 
+SETS = {"coco17": COCO17, "h36m17": H36M17, "lsp14": LSP14, "blazepose33": BLAZEPOSE33}
+# keypoints that are no joint of SMPL's, as weighted means of those that are
+_HIPS = {"left_hip": 0.5, "right_hip": 0.5}
+_NECK = {"neck": 0.5, "left_shoulder": 0.25, "right_shoulder": 0.25}
+_BETWEEN = {
+    "hip_middle": _HIPS,
+    "h36m_neck": _NECK,
+    "torso": {"spine2": 0.5} | {name: share / 4 for name, share in (_HIPS | _NECK).items()},
+}
+# what a set's own names mean; MediaPipe's hips lie 0.22 m apart, as this body's own joints do
+_MEANT = {
+    ("h36m17", "pelvis"): "hip_middle",
+    ("h36m17", "neck"): "h36m_neck",
+    ("h36m17", "head"): "head_center",
+    **{("blazepose33", f"{side}_foot_index"): f"{side}_toe" for side in ("left", "right")},
+}
+
 
 def solve(people: Population, targets: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
     """targets (N, K, 3) over the population -> (K, V), by non-negative least squares over the nearest vertices."""
@@ -50,35 +67,32 @@ def symmetric(rows: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> n
 def keypoint_sets(
     people: Population, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """joints: (24, V) the body's own regressor.  -> regressors of coco17, h36m17, lsp14, blazepose33."""
+    """joints: (24, V) the body's own regressor.  -> regressors of coco17, h36m17, lsp14, blazepose33.
+
+    Rows of joints are right for the unposed body only; `posed_rows` fits them anew in the finished file.
+    """
     points = people.vertices.mean(0) + PELVIS
     eyes = solve(people, people.eyes, ("left_eye", "right_eye"), mirror)
     known = {name: joints[k] for k, name in enumerate(SMPL24)}
     known |= _surface(points, weights, eyes)
     known["left_eye"], known["right_eye"] = eyes
+    known["head_center"] = np.mean([known["left_ear"], known["right_ear"]], 0)
 
-    def mean(*names: str) -> np.ndarray:
-        return np.mean([known[name] for name in names], 0)
+    def row(label: str, name: str) -> np.ndarray:
+        means = definition(label, name)
+        return known[_MEANT.get((label, name), name)] if means is None else means @ joints
 
-    known["head_center"] = mean("left_ear", "right_ear")
-    known["hip_middle"] = mean("left_hip", "right_hip")
-    known["shoulder_middle"] = mean("left_shoulder", "right_shoulder")
-    known["h36m_neck"] = mean("neck", "shoulder_middle")
-    known["torso"] = mean("spine2", "spine2", "hip_middle", "h36m_neck")
-    h36m = {"pelvis": "hip_middle", "neck": "h36m_neck", "head": "head_center"}
-    lsp = {"neck": "neck"}
-    # MediaPipe's hips lie 0.22 m apart, as this body's own joints do
-    blaze = {f"{s}_foot_index": f"{s}_toe" for s in ("left", "right")}
-    sets = (
-        ("coco17", COCO17, {}),
-        ("h36m17", H36M17, h36m),
-        ("lsp14", LSP14, lsp),
-        ("blazepose33", BLAZEPOSE33, blaze),
-    )
     return {
-        label: symmetric(np.stack([known[other.get(name, name)] for name in names]), names, mirror)
-        for label, names, other in sets
+        label: symmetric(np.stack([row(label, name) for name in names]), names, mirror)
+        for label, names in SETS.items()
     }
+
+
+def definition(label: str, name: str) -> np.ndarray | None:
+    """(24,) the weights over SMPL's joints that a keypoint stands for; None for points of the surface."""
+    meant = _MEANT.get((label, name), name)
+    parts = _BETWEEN.get(meant) or ({meant: 1.0} if meant in SMPL24 else None)
+    return parts and np.array([parts.get(joint, 0.0) for joint in SMPL24])
 
 
 def _surface(points: np.ndarray, weights: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:

@@ -186,7 +186,8 @@ def test_knees_and_elbows_never_bend_through(body):
     poses[0, [4, 5], 0] = -0.9
     poses[0, 18, 1], poses[0, 19, 1] = 0.9, -0.9
     (fit,) = fit_keypoints(body, observe(body, poses, betas, trans)[0], CAMERA)
-    assert fit.poses[[4, 5], 0].min() > -0.15
+    # the limits give way a little: a fifth of what is seen is followed
+    assert fit.poses[[4, 5], 0].min() > -0.2
     assert fit.poses[18, 1] < 0.15 and fit.poses[19, 1] > -0.15
 
 
@@ -227,6 +228,15 @@ def test_nobody_and_nonsense(body):
         fit_keypoints(
             body, [DetectedPerson(people[0].box, 1.0, broken, people[0].keypoints3d, "blazepose33")], CAMERA
         )
+
+
+def test_landmarks_that_are_joints_are_the_skeletons_own(body):
+    """Not what the rows for posed bodies find on the unposed one, some millimetres beside."""
+    found = body_landmarks(body)
+    for name in ("left_shoulder", "right_elbow", "left_wrist", "right_hip", "left_knee", "right_ankle"):
+        k, j = NAMES.index(name), body.joint_names.index(name)
+        np.testing.assert_allclose(found.rest[k], body.joints_template[j], atol=1e-6)
+        np.testing.assert_allclose(found.directions[k], body.joints_shapedirs[j], atol=1e-6)
 
 
 def test_landmarks_are_found_on_a_body_without_regressors(body):
