@@ -13,8 +13,11 @@ import numpy as np
 from backend.body.joints import BLAZEPOSE33, COCO17
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
+from training.synthetic.archetypes import everything
+from training.synthetic.deep_poses import deep_poses
 from training.synthetic.poses import PoseSampler
-from training.synthetic.skeleton import blazepose_points, product, turned
+from training.synthetic.reaching import rotation_between
+from training.synthetic.skeleton import blazepose_points, product, transposed, turned
 
 _COCO = [BLAZEPOSE33.index(name) for name in COCO17]
 _LIMBS = {
@@ -44,29 +47,32 @@ _SPREAD = np.array(
 
 @dataclass(frozen=True)
 class Noise:
-    """A detector's faults.  Measured values of MediaPipe are not known; these are chosen to be no smaller than what
-    tools.clips.observe takes (0.5 % of the height, 2 cm, 5 cm in depth).
+    """A detector's faults.  The sizes are about those of MediaPipe on rendered people (`training.synthetic.detected`):
+    of 137 whole ones the 3D landmarks' depth was 0.5 to 0.8 of the truth, its sign wrong in 7 to 21 % of limbs that
+    reach far in depth, the whole person turned by 0.16 rad about x and 0.21 about y (robust sd).
 
     pixel: sd of 2D jitter over the person's height in the picture.  metres: sd of the 3D landmarks (x, y); depth: of z,
     four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
     swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
-    guessed (low visibility, three times the error); half of them in whole limbs.  tilt: sd in rad of the turn of all 3D
-    landmarks about the camera's x axis, and half of it about z: a detector does not know how the camera is held.
+    guessed (low visibility, three times the error); as many in whole limbs, and in whole lower halves.  tilt: sd in rad of the turn of all 3D
+    landmarks about the camera's x and y axes, and half of it about z.  flat: most that depth is lost, as a share.
+    reversed: share of limbs whose depth goes the other way.
     """
 
-    pixel: float = 0.008
-    metres: float = 0.02
-    depth: float = 0.06
+    pixel: float = 0.012
+    metres: float = 0.03
+    depth: float = 0.07
     far: float = 0.01
     swapped: float = 0.02
     missing: float = 0.06
-    tilt: float = 0.1
+    tilt: float = 0.15
+    flat: float = 0.6
+    reversed: float = 0.06
 
     def scaled(self, factor: float) -> Noise:
         """The same detector with `factor` times the jitter."""
-        return replace(
-            self, pixel=factor * self.pixel, metres=factor * self.metres, depth=factor * self.depth
-        )
+        names = ("pixel", "metres", "depth", "tilt")
+        return replace(self, **{name: factor * getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,27 @@ class KeypointBatch:
     """
 
     keypoints: np.ndarray  # (n, 33, 3) px and visibility as detected, in a picture of `size` px
-    world: np.ndarray  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips
+    world: (
+        np.ndarray
+    )  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips, axes of the ray
     landmarks: np.ndarray  # (n, 33, 3) m: the true ones, relative to the middle of the hips
     joints: np.ndarray  # (n, 24, 3) m: the true joints, relative to the pelvis joint
     rotations: np.ndarray  # (n, 24, 3, 3) parent-relative; the root's leads into the camera frame
     betas: np.ndarray  # (n, B)
     trans: np.ndarray  # (n, 3) m, as `BodyModel` takes it
     camera: np.ndarray  # (n, 4) fx fy cx cy px
+    turn: np.ndarray  # (n, 3, 3) from the axes of the ray to the person (what a crop shows) into the camera's
+    archetype: np.ndarray  # (n,) index into the sampler's archetypes
+
+    @property
+    def ray_landmarks(self) -> np.ndarray:
+        """(n, 33, 3) m: the true landmarks in the axes of `world`."""
+        return self.landmarks @ self.turn
+
+    @property
+    def ray_joints(self) -> np.ndarray:
+        """(n, 24, 3) m: the true joints in the axes of `world`."""
+        return self.joints @ self.turn
 
     @property
     def coco19(self) -> np.ndarray:
@@ -105,13 +125,23 @@ class KeypointBatch:
 
 
 class KeypointSampler:
-    """Batches of poses of one body.  views: cameras per pose; poses cost most, so that several look at each."""
+    """Batches of poses of one body.  views: cameras per pose; poses cost most, so that several look at each.
+
+    poses: what to draw from; None takes all archetypes and the deep poses, each as often as its weight says.
+    """
 
     def __init__(
-        self, body: BodyModel | None = None, *, views: int = 4, noise: Noise | None = None, size: int = 224
+        self,
+        body: BodyModel | None = None,
+        *,
+        views: int = 4,
+        noise: Noise | None = None,
+        size: int = 224,
+        poses: PoseSampler | None = None,
     ) -> None:
         self.body = body or load_body("open")
-        self.poses = PoseSampler(self.body)
+        # keypoints do not show whether an arm sinks into a thigh by the width of a finger
+        self.poses = poses or PoseSampler(self.body, everything() + deep_poses(), even=True, give=0.03)
         self.skeleton = self.poses.skeleton
         self.points = blazepose_points(self.body, self.skeleton)
         self.views, self.noise, self.size = views, noise or Noise(), size
@@ -149,10 +179,14 @@ class KeypointSampler:
         seen = landmarks + trans
         uv = focal * seen[:, :2] / seen[:, 2:] + (size - 1) / 2
         hips = landmarks[[23, 24]].mean(0)
-        keypoints, world = self._detected(rng, uv, landmarks - hips)
+        ray = hips + trans
+        turn = rotation_between(np.array([[0.0], [0.0], [1.0]], np.float32) + np.zeros_like(ray), ray)
+        turn = turn.astype(np.float32)
+        keypoints, world = self._detected(rng, uv, turned(transposed(turn), landmarks - hips))
         return KeypointBatch(
             keypoints, world, _first(landmarks - hips), _first(joints - joints[0]),
             np.ascontiguousarray(rotations.transpose(3, 0, 1, 2)), betas, np.ascontiguousarray(trans.T), camera,
+            _first(turn), poses.archetype[which],
         )  # fmt: skip
 
     def _detected(
@@ -163,6 +197,7 @@ class KeypointSampler:
         gone = rng.random((33, count), np.float32) < noise.missing / 2
         for limb in (*_ARMS.values(), *_LEGS.values()):
             gone[limb] |= rng.random(count) < noise.missing / 2
+        gone[23:] |= rng.random(count) < noise.missing / 2  # half a person, cut off by the picture's border
         worse = np.where(gone, np.float32(3), np.float32(1)) * _SPREAD[:, None]
         height = np.maximum(np.ptp(uv, axis=0).max(0), 8.0)
         uv = uv + rng.standard_normal(uv.shape, np.float32) * (worse * noise.pixel * height)[:, None]
@@ -174,9 +209,14 @@ class KeypointSampler:
             common[group] = rng.standard_normal(count, np.float32)
         deep = noise.depth * (0.45 * rng.standard_normal((33, count), np.float32) + 0.9 * common)
         error[:, 2] += deep * np.where(gone, np.float32(1.7), np.float32(1))
-        tilt = rng.standard_normal((2, count), np.float32) * np.float32(noise.tilt)
-        level = np.zeros_like(tilt[0])
-        world = turned(_camera_turn(level, tilt[0] + np.pi, 0.5 * tilt[1]), places) + error
+        tilt = rng.standard_normal((3, count), np.float32) * np.float32(noise.tilt)
+        places = turned(_tilt(*tilt * [[1.0], [1.0], [0.5]]), places)
+        places[:, 2] *= 1 - rng.uniform(0, noise.flat, count).astype(np.float32)
+        for limb in (*_ARMS.values(), *_LEGS.values()):
+            root = places[limb[0] - 2, 2]  # the shoulder or the hip
+            wrong = rng.random(count) < noise.reversed
+            places[limb, 2] = np.where(wrong, 2 * root - places[limb, 2], places[limb, 2])
+        world = places + error
         visible = np.where(gone, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
         for limbs in (_ARMS, _LEGS, _ALL):
             wrong = np.nonzero(rng.random(count) < noise.swapped / 3)[0]
@@ -195,6 +235,16 @@ def _camera_turn(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.nda
     turn = np.array([[a, o, b], [o, i, o], [-b, o, a]])
     tilt = np.array([[i, o, o], [o, -c, d], [o, -d, -c]])  # with y and z turned round, into the camera's axes
     return product(np.array([[e, -f, o], [f, e, o], [o, o, i]]), product(tilt, turn))
+
+
+def _tilt(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(3, 3, n): Rz Ry Rx."""
+    (a, b), (c, d), (e, f) = ((np.cos(v), np.sin(v)) for v in (x, y, z))
+    o, i = np.zeros_like(a), np.ones_like(a)
+    about_x = np.array([[i, o, o], [o, a, -b], [o, b, a]])
+    about_y = np.array([[c, o, d], [o, i, o], [-d, o, c]])
+    about_z = np.array([[e, -f, o], [f, e, o], [o, o, i]])
+    return product(about_z, product(about_y, about_x)).astype(np.float32)
 
 
 def _first(values: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from training.synthetic.skeleton import Skeleton, product
 
 CHUNK = 1024  # candidates worked on at once; part of what a seed means
 _MOST_CHUNKS = 10_000
+_MOST_OFTEN = 12.0
 # degrees: standard deviation of the usual variation
 _SPREAD = {
     "hip_flex": 8, "hip_abduct": 5, "hip_turn_out": 7, "knee_flex": 9, "knee_turn": 2, "ankle_up": 6, "ankle_in": 4,
@@ -83,9 +84,21 @@ class Poses:
 
 
 class PoseSampler:
-    """Draws poses of one body.  All randomness comes from the generator given: the same one gives the same poses."""
+    """Draws poses of one body.  All randomness comes from the generator given: the same one gives the same poses.
 
-    def __init__(self, body: BodyModel, archetypes: list[Archetype] | None = None) -> None:
+    even: poses come as often as their weights say, also those of which few pass the filters (at most `_MOST_OFTEN` times
+    as many candidates).  give: m by which parts may pass into each other, beyond what flesh gives.
+    """
+
+    def __init__(
+        self,
+        body: BodyModel,
+        archetypes: list[Archetype] | None = None,
+        *,
+        even: bool = False,
+        give: float = 0.0,
+    ) -> None:
+        self.give = give
         self.skeleton = Skeleton(body)
         self.capsules = Capsules(body, self.skeleton)
         self.num_betas = body.num_betas
@@ -94,6 +107,7 @@ class PoseSampler:
         self._frames = np.concatenate([a.frames for a in self.archetypes])
         self._starts, self._lengths = np.cumsum(lengths) - lengths, lengths
         self._weights = np.array([a.weight for a in self.archetypes])
+        self._drawn = self._weights  # of candidates
         self._noise = np.array([a.noise for a in self.archetypes], np.float32)
         self.supports = sorted({a.support for a in self.archetypes})
         self._support = np.array([self.supports.index(a.support) for a in self.archetypes])
@@ -102,6 +116,22 @@ class PoseSampler:
                 [_SPREAD[n.removeprefix("left_").removeprefix("right_")] for n in anatomy.NAMES], np.float32
             )
         )
+        if even:
+            self._even()
+
+    def _even(self) -> None:
+        """Draw candidates by weight over the share that passes, measured with a generator of its own."""
+        rng, tried, passed = (
+            np.random.default_rng(0),
+            np.zeros(len(self._weights)),
+            np.zeros(len(self._weights)),
+        )
+        for _ in range(24):
+            poses, good = self.candidates(rng, CHUNK)
+            tried += np.bincount(poses.archetype, minlength=len(tried))
+            passed += np.bincount(poses.archetype[good], minlength=len(tried))
+        share = (passed + 1) / (tried + 1)
+        self._drawn = self._weights / np.maximum(share, 1 / _MOST_OFTEN)
 
     def sample(self, rng: np.random.Generator, count: int) -> Poses:
         """`count` poses that passed every filter."""
@@ -117,7 +147,7 @@ class PoseSampler:
 
     def candidates(self, rng: np.random.Generator, count: int) -> tuple[Poses, np.ndarray]:
         """Poses before the filters, and which of them (bool) pass."""
-        chosen = self._choose(rng, self._weights, count)
+        chosen = self._choose(rng, self._drawn, count)
         angles = self._varied(rng, chosen)
         betas = np.clip(rng.standard_normal((count, self.num_betas), np.float32), -2.5, 2.5)
         rest = self.skeleton.rest(betas)
@@ -133,7 +163,7 @@ class PoseSampler:
         rotations = anatomy.rotations(angles)
         turns, joints = self.skeleton.forward(rotations, rest)
         ends, radius = self.capsules.place(betas, rest, turns, joints)
-        good = (collisions(self.capsules, ends, radius) <= 0).all(0) & anatomy.within_limits(angles)
+        good = (collisions(self.capsules, ends, radius) <= self.give).all(0) & anatomy.within_limits(angles)
         kinds = self._support[chosen]
         for kind in np.unique(kinds):
             name = self.supports[kind]

@@ -1,0 +1,134 @@
+"""`python -m training.synthetic.detected OUT.npz --count 1500 --seed 501`: rendered people as the real detector sees them.
+
+Made-up noise is a guess; MediaPipe's faults on pictures of known bodies are not.  The file holds its keypoints and the
+truth, no pictures.  Poses, looks and cameras are those of the synthetic data set, deep poses included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend.body.joints import BLAZEPOSE33
+from backend.body.keypoint_fit.fit import _shortest_turns
+from backend.body.model import BodyModel
+
+SIZE = 320  # px
+_SHARD = 32
+_MISSED = 0.06  # median 2D error over the person's height beyond which somebody else was detected
+_MIRRORED = [
+    BLAZEPOSE33.index(
+        n.replace("left", "#").replace("right", "left").replace("#", "right")
+    )
+    for n in BLAZEPOSE33
+]  # fmt: skip
+_SMPL_MIRRORED = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+
+
+@dataclass(frozen=True)
+class Detected:
+    """n people.  Points float32, axes of the ray to the person, m; truth relative to hips (landmarks) or pelvis."""
+
+    keypoints: np.ndarray  # (n, 33, 3) px and visibility
+    world: np.ndarray  # (n, 33, 3)
+    landmarks: np.ndarray  # (n, 33, 3)
+    joints: np.ndarray  # (n, 24, 3)
+    camera: np.ndarray  # (n, 4) fx fy cx cy px
+    archetype: np.ndarray  # (n,) str
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def drawn(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """`count` of them, some mirrored, rolled and jittered -> keypoints, world, landmarks, joints."""
+        rows = rng.integers(len(self), size=count)
+        keypoints = self.keypoints[rows].copy()
+        three = [a[rows].copy() for a in (self.world, self.landmarks, self.joints)]
+        flip = rng.random(count) < 0.5
+        keypoints[flip] = keypoints[flip][:, _MIRRORED] * np.float32([-1, 1, 1])
+        for values, order in zip(three, (_MIRRORED, _MIRRORED, _SMPL_MIRRORED), strict=True):
+            values[flip] = values[flip][:, order] * np.float32([-1, 1, 1])
+        c, s = (f(rng.normal(0, 0.12, count)).astype(np.float32) for f in (np.cos, np.sin))
+        o, i = np.zeros_like(c), np.ones_like(c)
+        turn = np.stack([np.stack(r, -1) for r in ((c, s, o), (-s, c, o), (o, o, i))], -2)  # of row vectors
+        keypoints[..., :2] = keypoints[..., :2] @ turn[:, :2, :2]
+        keypoints[..., :2] += rng.normal(0, 0.004, keypoints[..., :2].shape) * SIZE
+        three[0] += rng.normal(0, 0.015, three[0].shape).astype(np.float32)
+        return keypoints, three[0] @ turn, three[1] @ turn, three[2] @ turn
+
+
+def load_detected(path: Path, body: BodyModel) -> Detected:
+    """What `main` wrote, without those whom the detector took for somebody else."""
+    import torch
+
+    with np.load(path) as file:
+        data = dict(file)
+    joints, landmarks = [], []
+    with torch.inference_mode():
+        for start in range(0, len(data["pose"]), 64):
+            rows = slice(start, start + 64)
+            posed = body(
+                *(torch.as_tensor(data[n][rows], dtype=torch.float32) for n in ("pose", "betas", "trans"))
+            )
+            joints.append(posed.joints.numpy())
+            landmarks.append((body.regressors["blazepose33"] @ posed.vertices).numpy())
+    seen, bones, camera = np.concatenate(landmarks), np.concatenate(joints), data["camera"]
+    uv = seen[..., :2] / seen[..., 2:] * camera[:, None, :2] + camera[:, None, 2:]
+    error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
+    found = np.median(error, 1) < _MISSED
+    hips = seen[:, [23, 24]].mean(1)
+    turn = _shortest_turns(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
+    values = (
+        data["k2"], data["k3"], (seen - hips[:, None]) @ turn, (bones - bones[:, :1]) @ turn, camera,
+    )  # fmt: skip
+    return Detected(*(v[found].astype(np.float32) for v in values), data["name"][found])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.synthetic.detected", description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=1500, help="pictures; nobody is found in some")
+    parser.add_argument("--seed", type=int, default=501)
+    options = parser.parse_args()
+
+    import cv2
+    import torch
+
+    from backend.people.mediapipe_detector import MediaPipeDetector
+    from training.synthetic.archetypes import everything
+    from training.synthetic.deep_poses import deep_poses
+    from training.synthetic.poses import PoseSampler
+    from training.synthetic.studio import Studio
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    studio = Studio(SIZE)
+    studio.sampler = PoseSampler(studio.body, everything() + deep_poses(), even=True, give=0.02)
+    detector = MediaPipeDetector()
+    names = ("pose", "betas", "trans", "camera")
+    rows: list[dict] = []
+    for shard in range(-(-options.count // _SHARD)):
+        for sample in studio.shard(options.seed, 0, shard, _SHARD):
+            picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()
+            for person in detector.detect(picture, 1):
+                row = {name: sample.arrays[name] for name in names}
+                row |= {
+                    "k2": person.keypoints2d,
+                    "k3": person.keypoints3d,
+                    "name": str(sample.arrays["archetype"]),
+                }
+                rows.append(row)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(options.out, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
+        print(f"{(shard + 1) * _SHARD} pictures, {len(rows)} people", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
