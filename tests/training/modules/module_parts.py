@@ -78,7 +78,7 @@ class TinyPyramid(nn.Module):
             for k, c in zip((1, 2, 3, 4), self.channels, strict=True)
         )
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def features(self, images: Tensor) -> list[Tensor]:
         return [layer(images) for layer in self.layers]
 
 
