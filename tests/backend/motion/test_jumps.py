@@ -63,7 +63,8 @@ def test_legs_of_another_are_found_and_move_nobody(body, crossing, first):
     mixed = with_a_leg_of_each_other(tracks, rows)
     for track, side in zip(without_jumps(mixed, scene.fps), (LEFT, RIGHT), strict=True):
         off = (track.keypoints2d[:, side, 2] == 0).all(1)
-        np.testing.assert_array_equal(np.nonzero(off)[0], rows)
+        # a frame beside them may go too, where the legs all but meet
+        assert set(rows) <= set(np.nonzero(off)[0]) <= set(range(first - 1, first + 9))
     clean = error_of_ankles(body, scene, tracks)
     assert (error_of_ankles(body, scene, mixed) < clean + 0.03).all()
 
