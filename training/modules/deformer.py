@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
 
 from backend.body.hierarchy import LEVELS, mesh_hierarchy
 from backend.body.mesh_levels import body_levels
@@ -84,11 +85,12 @@ class DeFormerModule(EvaluatingModule):
         out = self.model(batch["image"])
         return batch["image"], out["vertices"], out["camera"], self.body.faces
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        slow, usual = [], []
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        slow: list[nn.Parameter] = []
+        usual: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
             (slow if any(part in name for part in _SLOW) else usual).append(parameter)
-        groups = [{"params": usual}, {"params": slow, "lr": self.slow_rate}]
+        groups: list[dict[str, Any]] = [{"params": usual}, {"params": slow, "lr": self.slow_rate}]
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
         schedule = falling(optimizer, self, self.step, self.gamma, self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -8,6 +8,7 @@ from typing import Any
 
 import scipy.sparse as sp
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from backend.body.hierarchy import mesh_hierarchy
@@ -147,7 +148,7 @@ class FastMETROModule(EvaluatingModule):
         vertices = found.get("smpl_vertices", found["pred_3d_vertices_fine"])
         return batch["image"], vertices, found["pred_cam"], self.body.faces
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(
             self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )

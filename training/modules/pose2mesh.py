@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from backend.body.loader import load_body
@@ -29,6 +29,8 @@ class Pose2MeshModule(EvaluatingModule):
     edge_from_epoch: the first with the edge loss, counted from 1.  bodies: gender -> body's name, for people whose
     gender is known.  RMSprop without momentum; the rate is multiplied by gamma after `step` epochs.
     """
+
+    root: Tensor
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class Pose2MeshModule(EvaluatingModule):
             return None
         return None, self.model(batch["pose2d"])["vertices"], None, self.body.faces
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         chosen = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.RMSprop(chosen, self.learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}

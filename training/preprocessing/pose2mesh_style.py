@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -97,9 +98,9 @@ class Pose2MeshPreparer:
         posed_joints(self.body)  # an unknown body is found now, and read once for all forked workers
 
     def __call__(self, record: Record, rng: Random | None = None) -> dict[str, np.ndarray]:
-        moved = rng is not None and self.train
-        change = self.draw(rng) if moved else PoseChange()
-        return self.apply(record, change, rng if moved else None)
+        if rng is None or not self.train:
+            return self.apply(record, PoseChange(), None)
+        return self.apply(record, self.draw(rng), rng)
 
     def draw(self, rng: Random) -> PoseChange:
         turn = float(np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation))
@@ -150,7 +151,7 @@ class Pose2MeshPreparer:
     def labels(self, record: Record, change: PoseChange) -> dict[str, np.ndarray]:
         count, targets = len(POSE_SETS[self.pose_set].joints), len(POSE_SETS[self.target].joints)
         size = 48 if self.target == "mano" else 72
-        out = {
+        out: dict[str, Any] = {  # arrays, and numpy's scalars
             "lifted": np.zeros((count, 3), np.float32),
             "lift_valid": np.zeros(count, np.float32),
             "joints": np.zeros((targets, 3), np.float32),
