@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ _SLOW = ("backbone.", "sampling_offsets.")
 class DeFormerModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.
 
-    weights: of `DeFormerWeights`; `meshes` by vertex count.  slow_rate: of the backbone and of the sampling offsets, as
+    slow_rate: of the backbone and of the sampling offsets, as
     in Deformable DETR.  warmup: optimiser steps; step: epochs until the rates are multiplied by gamma.
     """
 
@@ -33,7 +33,7 @@ class DeFormerModule(EvaluatingModule):
         self,
         model: DeFormer,
         body: BodyModel,
-        weights: Mapping[str, Any],
+        weights: DeFormerWeights,
         learning_rate: float,
         slow_rate: float,
         weight_decay: float,
@@ -49,13 +49,12 @@ class DeFormerModule(EvaluatingModule):
         self.warmup, self.step, self.gamma = warmup, step, gamma
         vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
         self.targets = BodyTargets(body, evaluation_regressor(body), body_levels(vertices, faces).down)
-        chosen = {**weights, "meshes": {int(size): share for size, share in weights["meshes"].items()}}
         dense = model.config.queries == len(vertices)
         # with every vertex a query, the surface that must stay smooth is the full one
         size, triangles = len(vertices), faces
         if not dense:
             size, triangles = LEVELS[0], mesh_hierarchy(vertices, faces)[0].faces
-        self.loss = DeFormerLoss(Surface(triangles), size, DeFormerWeights(**chosen))
+        self.loss = DeFormerLoss(Surface(triangles), size, weights)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         out = self.model(batch["image"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -40,7 +40,7 @@ class MetroPreparer:
     """
 
     size: tuple[int, int] = (224, 224)
-    part: str = "body"
+    part: Literal["body", "hand"] = "body"
     flip: float = 0.5
     gain: float = 0.4
     rotation: float = 30.0
