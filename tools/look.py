@@ -1,4 +1,4 @@
-"""`python -m tools.look FOLDER OUT.png`: recover every photo in a folder and lay out what an artist would judge.
+"""`python -m tools.look FOLDER OUT.png [MODEL]`: recover every photo in a folder, for an artist to judge.
 
 A row per photo: the photo, the bodies over it, and the two largest people from both sides.  Prints a Markdown table:
 people, reprojection error, warm times.  For looking: pictures of real people stay out of the repository.
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from backend.export.overlay import draw_overlay, side_view, write_picture
+from backend.models.registry import DEFAULT_MODEL
 from backend.recovery import Recoverer
 from backend.results import FrameResult
 
@@ -37,8 +38,8 @@ def row(result: FrameResult, faces: np.ndarray) -> np.ndarray:
     return np.concatenate(scaled, 1)
 
 
-def main(folder: Path, out: Path) -> None:
-    recoverer = Recoverer()
+def main(folder: Path, out: Path, model: str = DEFAULT_MODEL) -> None:
+    recoverer = Recoverer(model)
     faces = recoverer.model.body.faces.numpy()
     rows = []
     print("| photo | pixels | people | error, px | error, % of body height | detect, ms | fit, ms |")
@@ -59,4 +60,4 @@ def main(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4])

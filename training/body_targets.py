@@ -81,6 +81,7 @@ class HandTargets(nn.Module):
     """
 
     regressor: Tensor
+    mean: Tensor
 
     def __init__(self, hand: BodyModel, regressor: Tensor, downs: Sequence[sp.spmatrix] = ()) -> None:
         """regressor: (21, V), of FreiHAND's joints."""

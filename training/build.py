@@ -14,9 +14,10 @@ from backend.errors import BadInput
 from backend.models.adapters import adapter_of
 from backend.models.checkpoints import load_tensors
 from backend.models.networks import network
+from training.check_run import check_run, given_to_module
 from training.engine.mediapipe_weights import blazepose_weights, wheel_file
 from training.engine.start_weights import load_backbone, load_network
-from training.registry import MODULES, look_up, make_with, takes
+from training.registry import MODULES, look_up, make_with
 from training.requirements import FILES, WHEEL, weights_of
 from training.run import Run
 
@@ -35,6 +36,7 @@ def build_module(run: Run, root: Path | None = None) -> Built:
 
     Raises BadInput `unknown_model`, `unknown_body`, `bad_run`, and the adapter's for a body that does not fit.
     """
+    check_run(run)
     file = Path(run.file).name
     make = look_up(MODULES, run.module, file, "module")
     spec = network(run.network)
@@ -52,16 +54,11 @@ def build_module(run: Run, root: Path | None = None) -> Built:
     model = adapter.build(spec, body, adapter.constants(spec, body))
     if run.start.freeze:
         model.get_submodule("backbone").requires_grad_(False)
-    settings = dict(run.settings) | {
-        "model": model,
-        "body": body,
-        "protocols": [spec.protocol for spec in run.data.validate],
-        "upstream_quirks": run.upstream_quirks,
+    settings = {
+        k: str((root or Path()) / v) if k in FILES and v is not None else v for k, v in run.settings.items()
     }
-    # what preparer and module must agree on is said once
-    settings |= {k: v for k, v in run.data.prepare.items() if k in ("target", "bodies") and takes(make, k)}
-    settings |= {k: str((root or Path()) / v) for k, v in settings.items() if k in FILES and v is not None}
-    return Built(make_with(make, settings, file, "settings"), body, {})
+    given = given_to_module(run, make) | {"model": model, "body": body}
+    return Built(make_with(make, settings, file, "settings", **given), body, {})
 
 
 def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None:

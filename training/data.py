@@ -12,8 +12,8 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from training.datasets.base import BaseSet
 from training.datasets.datamodule import RecordData
-from training.datasets.kinds import KINDS, build_set
-from training.datasets.loader import PreparedSet, Preparer
+from training.datasets.kinds import build_set, class_of
+from training.datasets.loader import Damage, PreparedSet, Preparer
 from training.registry import PREPARERS, look_up, make_with, takes
 from training.run import Run, SetSpec
 
@@ -41,21 +41,16 @@ def make_preparer(run: Run, body: BodyModel | None, train: bool) -> Preparer:
     settings = dict(run.data.prepare)
     make = look_up(PREPARERS, str(settings.pop("kind", "")), file, "data.prepare.kind")
     more = {"body": body, "upstream_quirks": run.upstream_quirks, "train": train}
-    settings |= {name: value for name, value in more.items() if takes(make, name)}
-    return make_with(make, settings, file, "data.prepare")
+    given = {name: value for name, value in more.items() if takes(make, name)}
+    return make_with(make, settings, file, "data.prepare", **given)
 
 
 def table_of(spec: SetSpec, run: Run) -> dict[str, Any]:
     """As `training.datasets.kinds.build_set` takes it: body and quirks are those of the run."""
-    table = {"kind": spec.kind, **spec.options}
-    module, _, name = KINDS.get(spec.kind, "").partition(":")
-    if module:
-        make = look_up(
-            {spec.kind: f"training.datasets.{module}:{name}"}, spec.kind, Path(run.file).name, "data"
-        )
-        more = {"body": run.body, "upstream_quirks": run.upstream_quirks}
-        table = {key: value for key, value in more.items() if takes(make, key)} | table
-    return table
+    more = {"body": run.body, "upstream_quirks": run.upstream_quirks}
+    make = class_of(spec.kind)
+    given = {key: value for key, value in more.items() if takes(make, key)}
+    return {"kind": spec.kind, **given, **spec.options}
 
 
 def training_table(run: Run) -> dict[str, Any]:
@@ -92,8 +87,8 @@ def try_first(data: RecordData, rows: int = 2) -> None:
                     f"{prepared.records.name}, row {index}: data.prepare cannot be used ({error}).",
                     "Compare it with a file of training/runs for the same network.",
                 ) from error
-            if isinstance(item, Exception):
-                raise item
+            if isinstance(item, Damage):
+                raise BadInput(*item)
             for name, value in item.items():
                 values = np.asarray(value)
                 if values.dtype.kind == "f" and not np.isfinite(values).all():

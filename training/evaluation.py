@@ -232,7 +232,7 @@ class Evaluator(nn.Module):
         has_joints, has_mesh (N,) bool, None where all have them."""
         chosen, origin = list(self.protocol.joints), list(self.protocol.origin)
         joints, true_joints = (x - x[:, origin].mean(1, keepdim=True) for x in (joints, true_joints[..., :3]))
-        for name, metric in self.measures.items():
+        for name, metric in self.metrics().items():
             if name.endswith("MPJPE"):
                 metric.update(joints[:, chosen], true_joints[:, chosen], has_joints)
             elif vertices is not None and true_vertices is not None:
@@ -242,14 +242,14 @@ class Evaluator(nn.Module):
         """Measure -> mm (F-scores: 0..1), over all processes; nan where nothing was labelled."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of measures that nothing was labelled for
-            return {name: metric.compute() for name, metric in self.measures.items()}
+            return {name: metric.compute() for name, metric in self.metrics().items()}
 
     def reset(self) -> None:
-        for metric in self.measures.values():
+        for metric in self.metrics().values():
             metric.reset()
 
     def metrics(self) -> dict[str, SampleMean]:
-        return dict(self.measures.items())  # type: ignore[arg-type]
+        return {name: m for name, m in self.measures.items() if isinstance(m, SampleMean)}
 
     def report(self) -> str:
         """One line per measure: the number and its protocol."""

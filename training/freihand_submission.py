@@ -53,7 +53,7 @@ class FreiHANDSubmission:
                     "finite ones",
                     "Check the weights.",
                 )
-            self.rows.setdefault(int(k), (np.float64(j), np.float64(v)))
+            self.rows.setdefault(int(k), (np.array(j, np.float64), np.array(v, np.float64)))
 
     def gather(self) -> None:
         """Take over what other processes have; every process must call it."""

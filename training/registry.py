@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backend.errors import BadInput
+from training.typed import read_arguments
 
 MODULES = {
     "fastmetro": "training.modules.fastmetro:FastMETROModule",
@@ -36,27 +37,16 @@ def takes(maker: Callable[..., Any], name: str) -> bool:
     return name in inspect.signature(maker).parameters
 
 
-def check_settings(maker: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str) -> None:
-    """Raises BadInput `bad_run` for a setting that `maker` does not take, or a missing one."""
-    parameters = inspect.signature(maker).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in settings:
-        if name not in parameters:
-            known = ", ".join(parameters)
-            raise BadInput("bad_run", f"{file}: {key}.{name} is not known.", f"Known are: {known}.")
-    lacking = [n for n, p in parameters.items() if p.default is p.empty and n not in settings]
-    if lacking:
-        raise BadInput(
-            "bad_run", f"{file}: {key}.{lacking[0]} is missing.", "Every run file is complete: add it."
-        )
+def make_with(
+    maker: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str, **given: Any
+) -> Any:
+    """`maker` of the file's settings, read as its signature says, and of what the program gives itself.
 
-
-def make_with(maker: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str) -> Any:
-    """`maker(**settings)`; raises BadInput `bad_run`, also for what is wrong further inside: the name of a weight."""
-    check_settings(maker, settings, file, key)
+    Raises BadInput `bad_run`, also for what is wrong further inside.
+    """
+    values = read_arguments(maker, settings, file, key, given)
     try:
-        return maker(**settings)
+        return maker(**values, **given)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise BadInput(
             "bad_run",

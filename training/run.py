@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from backend.errors import BadInput
+from training.typed import bad_run, read_value
 
 RUNS = Path(__file__).resolve().parent / "runs"
 METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
@@ -26,6 +24,14 @@ class SetSpec:
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = ""  # of `training.evaluation`; for validate and test only
+
+    @classmethod
+    def from_file(cls, value: Any, file: str, key: str) -> SetSpec:
+        """All of a table's other keys are options.  Raises BadInput `bad_run`."""
+        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+            raise bad_run(file, key, "names no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
+        options = {str(name): item for name, item in value.items() if name not in ("kind", "protocol")}
+        return cls(value["kind"], options, str(value.get("protocol", "")))
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,9 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
         raise BadInput("bad_run", f"{path} holds no keys.", "Copy one of training/runs and change it.")
     for override in overrides:
         _set(content, override)
-    run = _read(Run, content | {"file": str(path)}, path.name, "")
+    run: Run = read_value(Run, content | {"file": str(path)}, path.name, "")
     if run.start.run and run.start.weights:
-        raise _bad(path.name, "start", "names both a run and a file of weights", "Keep one of them.")
+        raise bad_run(path.name, "start", "names both a run and a file of weights", "Keep one of them.")
     return run
 
 
@@ -172,64 +178,6 @@ def _step(place: Any, step: str, key: str) -> Any:
         return place[step]
     known = ", ".join(map(str, place if isinstance(place, dict) else range(len(place))))
     raise BadInput("bad_usage", f"--set {key}: there is no {step!r} there.", f"There is: {known}.")
-
-
-def _read(kind: Any, value: Any, file: str, key: str) -> Any:
-    """value -> the type `kind`, checked all the way down."""
-    origin = typing.get_origin(kind)
-    if kind is SetSpec:
-        return _read_set(value, file, key)
-    if dataclasses.is_dataclass(kind):
-        return _read_fields(typing.cast(type, kind), value, file, key)
-    if origin is Literal:
-        choices = typing.get_args(kind)
-        if str(value) not in choices:
-            raise _bad(file, key, f"is {value!r}", f"Choose one of: {', '.join(choices)}.")
-        return str(value)
-    if origin is list:
-        if not isinstance(value, list):
-            raise _bad(file, key, f"is {value!r}, expected a list", "Begin its lines with '- '.")
-        (inner,) = typing.get_args(kind)
-        return [_read(inner, item, file, f"{key}[{k}]") for k, item in enumerate(value)]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise _bad(file, key, f"is {value!r}, expected keys and values", "Write them as `name: value`.")
-        return dict(value)
-    if kind is Any or isinstance(kind, types.UnionType):
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _bad(file, key, f"is {value!r}, expected {kind.__name__}", "Correct it.")
-    return value
-
-
-def _read_fields(kind: type, value: Any, file: str, key: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise _bad(file, key, f"is {value!r}, expected keys and values", "Write them as `name: value`.")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    prefix = f"{key}." if key else ""
-    for name in value:
-        if name not in fields:
-            raise _bad(file, prefix + str(name), "is not known", f"Known are: {', '.join(fields)}.")
-    found = {name: _read(hints[name], item, file, prefix + name) for name, item in value.items()}
-    for name, f in fields.items():
-        needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if needed and name not in found:
-            raise _bad(file, prefix + name, "is missing", "Every run file is complete: add it.")
-    return kind(**found)
-
-
-def _read_set(value: Any, file: str, key: str) -> SetSpec:
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise _bad(file, key, "names no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
-    options = {name: item for name, item in value.items() if name not in ("kind", "protocol")}
-    return SetSpec(value["kind"], options, str(value.get("protocol", "")))
-
-
-def _bad(file: str, key: str, what: str, hint: str) -> BadInput:
-    return BadInput("bad_run", f"{file}: {key or 'the whole file'} {what}.", hint)
 
 
 def _line(error: Exception) -> str:

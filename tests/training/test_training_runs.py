@@ -8,7 +8,7 @@ from backend.errors import BadInput
 from backend.models.networks import network
 from training.data_files import files_of
 from training.evaluation import PROTOCOLS
-from training.registry import MODULES, PREPARERS, check_settings, look_up, takes
+from training.registry import MODULES, PREPARERS
 from training.run import METRICS, RUNS, load_run, run_names
 
 # The tables of ../shared/parity/*/SPEC.md: FastMETRO §15, SMPLer §11, DeFormer §1, Pose2Mesh §12
@@ -76,20 +76,6 @@ def test_a_run_is_complete(name):
     assert not run.start.run or run.start.run in run_names()
     results = [{m: row[m] for m in METRICS if m in row} for row in run.published.results]
     assert {k: v for row in results for k, v in row.items()} == PUBLISHED.get(name, {})
-
-
-@pytest.mark.parametrize("name", run_names())
-def test_settings_are_those_of_module_and_preparer(name):
-    """By signature alone; `fit` builds them."""
-    run = load_run(name)
-    module = look_up(MODULES, run.module, name, "module")
-    given = dict.fromkeys(["model", "body", "protocols", "upstream_quirks"])
-    given |= {k: v for k, v in run.data.prepare.items() if k == "target" and takes(module, k)}
-    check_settings(module, run.settings | given, name, "settings")
-    prepare = {k: v for k, v in run.data.prepare.items() if k != "kind"}
-    preparer = look_up(PREPARERS, run.data.prepare["kind"], name, "prepare")
-    more = {"body": None} if takes(preparer, "body") else {}
-    check_settings(preparer, prepare | more, name, "prepare")
 
 
 def test_no_published_number_is_left_out():

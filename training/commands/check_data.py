@@ -20,8 +20,10 @@ def run(args: argparse.Namespace) -> int:
     root = data_root(args.data)
     problems = [f"missing {line}" for line in missing_data(entry, root)]
     if not problems:
+        from training.check_run import check_run
         from training.data import check_sets
 
+        check_run(entry)
         problems = check_sets(entry, root, args.most or None)
     for line in problems:
         print(line)

@@ -96,7 +96,8 @@ def _is_there(record: Record) -> bool:
 
 def _mismatches(records: Sequence[Record], data: BaseSet) -> Iterator[str]:
     """Whether 3D, 2D, camera and body belong together, as medians over the rows looked at."""
-    apart, off = [], []
+    apart: list[float] = []
+    off: list[float] = []
     for record in records:
         if record.joints2d is not None and record.joints3d is not None and record.camera is not None:
             seen = (record.joints2d[:, 2] > 0) & (record.joints3d[:, 3] > 0)

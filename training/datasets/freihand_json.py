@@ -34,13 +34,16 @@ class FreiHandJson(ColumnSet):
         if split not in _DETECTED:
             raise BadInput("unknown_split", f"FreiHAND has no split {split!r}.", "Choose train or eval.")
         self.path, self.body = Path(path), body
-        files = [self.path / "data" / f"freihand_{split}_{part}.json" for part in ("coco", "data")]
+        coco, data = (self.path / "data" / f"freihand_{split}_{part}.json" for part in ("coco", "data"))
         found = self.path / "data" / f"hrnet_output_on_{_DETECTED[split]}set.json"
         given = found if found.is_file() else None
         columns = cached(
-            cache, [*files, *([given] if given else [])], split, lambda: _columns(*files, split, given)
+            cache,
+            [coco, data, *([given] if given else [])],
+            split,
+            lambda: _columns(coco, data, split, given),
         )
-        super().__init__(f"freihand_json/{split}", files[0], columns)
+        super().__init__(f"freihand_json/{split}", coco, columns)
 
     def subject(self, row: int) -> str:
         return ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from backend.errors import BadInput
 from training.datasets.base import BaseSet, take
+from training.typed import read_arguments, read_value
 
 KINDS = {
     "tsv": "tsv:TsvSet", "human36m": "human36m:Human36M", "muco": "muco:MuCo", "coco": "coco:Coco", "eft": "eft:Eft",
@@ -23,6 +24,18 @@ _PATHS = ("path", "images", "cache")
 _SUBSET = ("first", "every", "subjects")
 
 
+def class_of(kind: str) -> Callable[..., BaseSet]:
+    """Raises BadInput `unknown_dataset`."""
+    if kind not in KINDS:
+        raise BadInput(
+            "unknown_dataset",
+            f"There is no kind of data set {kind!r}.",
+            f"Choose one of: {', '.join(KINDS)}.",
+        )
+    module, name = KINDS[kind].split(":")
+    return getattr(importlib.import_module(f"training.datasets.{module}"), name)
+
+
 def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
     """A table from a run's file -> the record set.  root: folder that relative paths start from.
 
@@ -31,19 +44,12 @@ def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
     """
     options = dict(config)
     kind = str(options.pop("kind", ""))
-    if kind not in KINDS:
-        raise BadInput(
-            "unknown_dataset",
-            f"There is no kind of data set {kind!r}.",
-            f"Choose one of: {', '.join(KINDS)}.",
-        )
+    made = class_of(kind)
     if "sets" in options:
         options["sets"] = [build_set(table, root) for table in options["sets"]]
     for key in _PATHS:
         if options.get(key) is not None:
             options[key] = Path(root) / options[key]
-    module, name = KINDS[kind].split(":")
-    made = getattr(importlib.import_module(f"training.datasets.{module}"), name)
     known = inspect.signature(made).parameters
     subset = {key: options.pop(key) for key in _SUBSET if key in options and key not in known}
     wrong = [key for key in options if key not in known]
@@ -54,3 +60,21 @@ def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
             f"It knows: {', '.join([*known, *_SUBSET])}.",
         )
     return take(made(**options), **subset)
+
+
+def check_table(options: Mapping[str, Any], kind: str, file: str, key: str) -> None:
+    """Whether `build_set` could take these: names and types alone, nothing is opened.
+
+    Raises BadInput `bad_run`, `unknown_dataset`.
+    """
+    made = class_of(kind)
+    known = inspect.signature(made).parameters
+    of_take = {name: value for name, value in options.items() if name in _SUBSET and name not in known}
+    read_arguments(take, of_take, file, key, given=("data",))
+    own = {name: value for name, value in options.items() if name not in of_take}
+    if "sets" in known:
+        tables = read_value(list[dict[str, Any]], own.pop("sets", []), file, f"{key}.sets")
+        for k, table in enumerate(tables):
+            inner = {name: value for name, value in table.items() if name != "kind"}
+            check_table(inner, str(table.get("kind", "")), file, f"{key}.sets[{k}]")
+    read_arguments(made, own, file, key, given=("sets",))

@@ -17,7 +17,7 @@ from backend.body.loader import read_body
 from backend.body.model import BodyArrays
 from backend.body.registry import find_body
 from backend.errors import BadInput
-from training.datasets.joint_sets import JOINT_SETS, MANO_TIPS
+from training.datasets.joint_sets import JOINT_SETS, MANO21_TO_HAND21, MANO_TIPS
 
 _BODY_SOURCES = ("h36m17", "coco17", "lsp14", "smpl24")
 # What a name means in the sets that are made of others: Human3.6M's `nose` is low, where METRO has its jaw
@@ -155,7 +155,7 @@ class PosedJoints:
         if name == "freihand21":  # of an official MANO file: 16 joints of its regressor, 5 vertices
             tips = np.eye(len(self.body.v_template))[list(MANO_TIPS)]
             stacked = np.concatenate([self.body.joint_regressor, tips])
-            return stacked[[0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]]
+            return stacked[list(MANO21_TO_HAND21)]
         raise BadInput(
             "no_regressor",
             f"The body {self.name!r} has no regressor of {name} joints.",

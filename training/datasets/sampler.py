@@ -18,7 +18,7 @@ class Draw(NamedTuple):
     """What a loader worker is asked for: the row, and the epoch that its randomness is of."""
 
     epoch: int
-    index: int
+    row: int
 
 
 class GlobalBatches:

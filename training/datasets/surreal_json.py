@@ -11,6 +11,7 @@ In the order of image ids.  The unit of joint_cam is not documented: numbers bey
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class SurrealJson(ColumnSet):
 def _columns(file: Path, found: Path | None) -> Columns:
     images, annotations = coco_style(file)
     poses2d = None if found is None else detections(found, "image_id", 24)
-    first = {}
+    first: dict[Any, dict] = {}
     for annotation in annotations:
         first.setdefault(field(annotation, "image_id", file, annotation.get("id", "?")), annotation)
     rows = []

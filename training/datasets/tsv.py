@@ -152,7 +152,10 @@ class TsvSet(BaseSet):
             pose=pose,
             betas=betas,
             gender=_gender(label.get("gender")),
-            **_placed(label, path, line),
+            # what our synthetic sets say and METRO's do not
+            trans=_if_given(label, "trans", (3,), path, line),
+            camera=_if_given(label, "camera", (4,), path, line),
+            box=_if_given(label, "box", (4,), path, line),
             subject=subject_of(key),
         )
 
@@ -221,12 +224,8 @@ def _points(label: dict, key: str, columns: int, path: Path, line: int) -> np.nd
     return points
 
 
-def _placed(label: dict, path: Path, line: int) -> dict[str, np.ndarray]:
-    """What our synthetic sets say and METRO's do not."""
-    fields = {"trans": (3,), "camera": (4,), "box": (4,)}
-    return {
-        k: numbers(label, k, shape, path, line) for k, shape in fields.items() if label.get(k) is not None
-    }
+def _if_given(label: dict, key: str, shape: tuple[int, ...], path: Path, line: int) -> np.ndarray | None:
+    return None if label.get(key) is None else numbers(label, key, shape, path, line)
 
 
 def _is_hand(pose: np.ndarray | None) -> bool:

@@ -90,9 +90,9 @@ class Checkpoints(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = _metric(trainer, self.select) if self.select else None
-        better = value is not None and value < self.best
-        if better:
-            self.best = value
+        better = False
+        if value is not None and value < self.best:
+            self.best, better = value, True
         path = self.write(trainer)
         if better and trainer.is_global_zero:
             partial = self.folder / "best.partial"
@@ -129,6 +129,6 @@ def _metric(trainer: Trainer, name: str) -> float | None:
     return None
 
 
-def _signals() -> list[int]:
+def _signals() -> list[signal.Signals]:
     """What clusters send before they kill: Slurm SIGUSR1 by our sbatch line, others SIGTERM."""
     return [signal.SIGTERM] + ([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])

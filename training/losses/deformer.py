@@ -50,7 +50,8 @@ class DeFormerLoss(nn.Module):
     surface: of the mesh of `surface_size` vertices that edges, normals and the Laplacian are compared on.
     """
 
-    neighbours: Tensor
+    neighbour_index: Tensor
+    neighbour_values: Tensor
 
     def __init__(self, surface: Surface, surface_size: int, weights: DeFormerWeights) -> None:
         super().__init__()
@@ -69,21 +70,21 @@ class DeFormerLoss(nn.Module):
         for x, found in zip(coordinates, measured, strict=True):
             for name, value in self._parts(x, found, targets).items():
                 total[name] = total[name] + value if name in total else value
-        return {"loss": sum(total.values()), **total}  # type: ignore[dict-item]
+        return {"loss": terms.total(total.values()), **total}
 
     def _parts(self, x: Tensor, found: dict[str, Tensor], targets: MeshTargets) -> dict[str, Tensor]:
         w, has_mesh, surface = self.weights, targets.has_mesh, self.surface
         wanted = terms.on_hips(targets.joints3d)
-        joints3d = sum(
+        joints3d = terms.total(
             over(targets.has_3d, terms.weighted_l1, terms.on_hips(found[name]), wanted)
             for name in ("joints", "mesh_joints")
         )
         # coordinates are the image's own: no camera comes between the tokens and the 2D labels
-        joints2d = sum(
+        joints2d = terms.total(
             over(targets.has_2d, terms.weighted_l1, places, targets.joints2d)
             for places in (x[:, :_JOINTS, :2], project(found["mesh_joints"], found["camera"]))
         )
-        vertices = sum(
+        vertices = terms.total(
             share * over(has_mesh, terms.l1, mesh_of(found, size), targets.meshes[size])
             for size, share in w.meshes.items()
         )

@@ -63,15 +63,15 @@ class FastMETROLoss(nn.Module):
         true_mesh = targets.meshes[mesh.shape[1]]
         with_2d = None if self.upstream_quirks else targets.has_2d
         wanted3d = self.origin(targets.joints3d)
-        kp3d = sum(
+        kp3d = terms.total(
             over(targets.has_3d, terms.weighted_l1, self.origin(found), wanted3d)
             for found in (joints, mesh_joints)
         )
-        kp2d = sum(
+        kp2d = terms.total(
             over(with_2d, terms.weighted_l1, project(found, camera), targets.joints2d)
             for found in (joints, mesh_joints)
         )
-        vertices = sum(
+        vertices = terms.total(
             share * over(targets.has_mesh, terms.l1, found, targets.meshes[found.shape[1]])
             for share, found in zip(w.meshes, meshes, strict=True)
         )
@@ -88,7 +88,7 @@ class FastMETROLoss(nn.Module):
         if w.edge_self:
             length = over(targets.has_mesh, lambda p: terms.lengths(p, edges, _EPS).mean(), mesh)
             parts["edge_self"] = w.surface * w.edge_self * length
-        return {"loss": sum(parts.values()), **parts}  # type: ignore[dict-item]
+        return {"loss": terms.total(parts.values()), **parts}
 
     def origin(self, joints: Tensor) -> Tensor:
         return terms.on_joint(joints, WRIST) if self.part == "hand" else terms.on_hips(joints)
@@ -133,4 +133,4 @@ class SMPLRegressorLoss(nn.Module):
             "smpl_vertices": over(targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]),
         }
         parts = {name: self.weight * value for name, value in parts.items()}
-        return {"loss": sum(parts.values()), **parts}  # type: ignore[dict-item]
+        return {"loss": terms.total(parts.values()), **parts}

@@ -95,4 +95,4 @@ class Pose2MeshLoss(nn.Module):
             parts["edge"] = w.edge * terms.over(
                 chosen, lambda p, t: terms.edge_error(p, t, edges), vertices, target
             )
-        return {"loss": sum(parts.values()), **parts}  # type: ignore[dict-item]
+        return {"loss": terms.total(parts.values()), **parts}

@@ -47,4 +47,4 @@ class SMPLerLoss(nn.Module):
             * over(targets.has_3d, of_joints, joints3d, terms.on_hips(targets.joints3d)),
             "rotations": w.rotations * over(targets.has_mesh, terms.l1, stage["theta"], targets.rotations),
         }
-        return {"loss": sum(parts.values()), **parts}  # type: ignore[dict-item]
+        return {"loss": terms.total(parts.values()), **parts}

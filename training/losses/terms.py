@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,12 @@ def over(chosen: Tensor | None, term: Callable[..., Tensor], predicted: Tensor, 
     if not bool(chosen.any()):
         return predicted[:0].sum()  # keeps the graph, so that DDP finds every parameter
     return term(predicted[chosen], *(other[chosen] for other in others))
+
+
+def total(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more numbers."""
+    first, *others = parts
+    return sum(others, first)
 
 
 def l1(predicted: Tensor, target: Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
 
 from backend.body.hierarchy import LEVELS, mesh_hierarchy
 from backend.body.mesh_levels import body_levels
@@ -24,7 +25,7 @@ _SLOW = ("backbone.", "sampling_offsets.")
 class DeFormerModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.
 
-    weights: of `DeFormerWeights`; `meshes` by vertex count.  slow_rate: of the backbone and of the sampling offsets, as
+    slow_rate: of the backbone and of the sampling offsets, as
     in Deformable DETR.  warmup: optimiser steps; step: epochs until the rates are multiplied by gamma.
     """
 
@@ -32,7 +33,7 @@ class DeFormerModule(EvaluatingModule):
         self,
         model: DeFormer,
         body: BodyModel,
-        weights: Mapping[str, Any],
+        weights: DeFormerWeights,
         learning_rate: float,
         slow_rate: float,
         weight_decay: float,
@@ -48,13 +49,12 @@ class DeFormerModule(EvaluatingModule):
         self.warmup, self.step, self.gamma = warmup, step, gamma
         vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
         self.targets = BodyTargets(body, evaluation_regressor(body), body_levels(vertices, faces).down)
-        chosen = {**weights, "meshes": {int(size): share for size, share in weights["meshes"].items()}}
         dense = model.config.queries == len(vertices)
         # with every vertex a query, the surface that must stay smooth is the full one
         size, triangles = len(vertices), faces
         if not dense:
             size, triangles = LEVELS[0], mesh_hierarchy(vertices, faces)[0].faces
-        self.loss = DeFormerLoss(Surface(triangles), size, DeFormerWeights(**chosen))
+        self.loss = DeFormerLoss(Surface(triangles), size, weights)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         out = self.model(batch["image"])
@@ -84,11 +84,12 @@ class DeFormerModule(EvaluatingModule):
         out = self.model(batch["image"])
         return batch["image"], out["vertices"], out["camera"], self.body.faces
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        slow, usual = [], []
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        slow: list[nn.Parameter] = []
+        usual: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
             (slow if any(part in name for part in _SLOW) else usual).append(parameter)
-        groups = [{"params": usual}, {"params": slow, "lr": self.slow_rate}]
+        groups: list[dict[str, Any]] = [{"params": usual}, {"params": slow, "lr": self.slow_rate}]
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
         schedule = falling(optimizer, self, self.step, self.gamma, self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -50,7 +51,9 @@ class EvaluatingModule(LightningModule):
         return parts["loss"]
 
 
-def falling(optimizer: Optimizer, module: LightningModule, step: int, gamma: float, warmup: int = 0) -> dict:
+def falling(
+    optimizer: Optimizer, module: LightningModule, step: int, gamma: float, warmup: int = 0
+) -> LRSchedulerConfigType:
     """The rates times gamma after every `step` epochs, counted in optimiser steps, and a linear start of `warmup`."""
     trainer = module.trainer
     epochs = max(1, trainer.max_epochs or 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import scipy.sparse as sp
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from backend.body.hierarchy import mesh_hierarchy
@@ -29,7 +29,7 @@ from training.surface import Surface, three_cycles
 class FastMETROModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.
 
-    weights: of `FastMETROWeights`.  With the SMPL regressor: regressor_weight, of its loss; mesh_weight, what all other
+    With the SMPL regressor: regressor_weight, of its loss; mesh_weight, what all other
     losses are multiplied by (1e-8 trains the regressor alone); its body is then what is evaluated.
     AdamW, one group for everything; the rate is multiplied by gamma every `step` epochs.
     mesh_sampler: METRO's `mesh_downsampling.npz` (hands: `mano_downsampling.npz`), the coarse meshes of the published
@@ -43,7 +43,7 @@ class FastMETROModule(EvaluatingModule):
         self,
         model: FastMETRO,
         body: BodyModel,
-        weights: Mapping[str, Any],
+        weights: FastMETROWeights,
         learning_rate: float,
         weight_decay: float,
         step: int,
@@ -75,8 +75,7 @@ class FastMETROModule(EvaluatingModule):
             self.targets = HandTargets(body, hand_regressor(body), meshes.downs)
         else:
             self.targets = BodyTargets(body, evaluation_regressor(body), meshes.downs)
-        chosen = FastMETROWeights(**{**weights, "meshes": tuple(weights["meshes"])})
-        self.loss = FastMETROLoss(meshes.surface, model.config.part, chosen, upstream_quirks)
+        self.loss = FastMETROLoss(meshes.surface, model.config.part, weights, upstream_quirks)
         self.regressor_loss = SMPLRegressorLoss(regressor_weight, upstream_quirks)
         self.submission = FreiHANDSubmission()
 
@@ -153,7 +152,7 @@ class FastMETROModule(EvaluatingModule):
         vertices = found.get("smpl_vertices", found["pred_3d_vertices_fine"])
         return batch["image"], vertices, found["pred_cam"], self.body.faces
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(
             self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from backend.body.loader import load_body
@@ -18,37 +19,40 @@ from training.evaluation import about
 from training.freihand_submission import FreiHANDSubmission
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
 from training.modules.evaluating import EvaluatingModule, falling
+from training.preprocessing.pose2mesh_style import Target
 from training.surface import Surface
+
+Stage = Literal["posenet", "full"]
 
 
 class Pose2MeshModule(EvaluatingModule):
     """Batches of `training.preprocessing.pose2mesh_style`.
 
     stage: `posenet`, which trains the lifter alone, or `full`, which trains everything; the mesh's losses do not reach
-    the lifter there either.  target: joint set that is regressed from the mesh.  weights: of `Pose2MeshWeights`;
+    the lifter there either.  target: joint set that is regressed from the mesh.
     edge_from_epoch: the first with the edge loss, counted from 1.  bodies: gender -> body's name, for people whose
     gender is known.  RMSprop without momentum; the rate is multiplied by gamma after `step` epochs.
     """
+
+    root: Tensor
 
     def __init__(
         self,
         model: Pose2Mesh,
         body: BodyModel,
-        stage: str,
-        target: str,
+        stage: Stage,
+        target: Target,
         learning_rate: float,
         step: int,
         gamma: float,
-        weights: Mapping[str, float] | None = None,
+        weights: Pose2MeshWeights | None = None,
         edge_from_epoch: int = 1,
         bodies: Mapping[str, str] | None = None,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,
     ) -> None:
-        """Raises BadInput `bad_run`, `regressor_missing`."""
+        """Raises BadInput `regressor_missing`."""
         super().__init__(protocols, upstream_quirks)
-        if stage not in ("posenet", "full"):
-            raise BadInput("bad_run", f"settings.stage is {stage!r}.", "Choose posenet or full.")
         self.model, self.body, self.stage = model, body, stage
         self.learning_rate, self.step, self.gamma = learning_rate, step, gamma
         self.edge_from_epoch = edge_from_epoch
@@ -60,7 +64,7 @@ class Pose2MeshModule(EvaluatingModule):
         self.lift_loss = PoseLiftLoss(upstream_quirks)
         self.submission = FreiHANDSubmission()
         surface = Surface(body.faces.cpu().numpy())
-        self.loss = Pose2MeshLoss(surface, regressor, Pose2MeshWeights(**(weights or {})), upstream_quirks)
+        self.loss = Pose2MeshLoss(surface, regressor, weights, upstream_quirks)
         # the joint that meshes are compared about: SMPL's pelvis, MANO's wrist
         self.register_buffer("root", body.joint_regressor[0].float().clone(), persistent=False)
 
@@ -118,20 +122,18 @@ class Pose2MeshModule(EvaluatingModule):
             return None
         return None, self.model(batch["pose2d"])["vertices"], None, self.body.faces
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         chosen = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.RMSprop(chosen, self.learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
 
 
-def target_regressor(body: BodyModel, target: str) -> Tensor:
-    """(K, V) of the joint sets that meshes are trained by.  Raises BadInput `bad_run`, `regressor_missing`."""
+def target_regressor(body: BodyModel, target: Target) -> Tensor:
+    """(K, V) of the joint sets that meshes are trained by.  Raises BadInput `regressor_missing`."""
     if target == "smpl":
         return body.joint_regressor.float()
     if target == "mano":
         return hand_regressor(body)
-    if target != "human36":
-        raise BadInput("bad_run", f"data.prepare.target is {target!r}.", "Choose human36, smpl or mano.")
     if "h36m17" not in body.regressors:
         raise BadInput(
             "regressor_missing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 class SMPLerModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised, or with `every_stage` all.
 
-    weights: of `SMPLerWeights`.  Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.
+    Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
     body of mean shape that stands upright with its arms out.
     upstream_quirks: as of the loss and the evaluator.
@@ -34,7 +34,7 @@ class SMPLerModule(EvaluatingModule):
         self,
         model: SMPLer,
         body: BodyModel,
-        weights: Mapping[str, Any],
+        weights: SMPLerWeights,
         learning_rate: float,
         weight_decay: float = 0.0,
         mean_parameters: str | None = None,
@@ -49,7 +49,7 @@ class SMPLerModule(EvaluatingModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.every_stage, self.step, self.gamma = every_stage, step, gamma
         self.targets = BodyTargets(body, model.joint_regressor)
-        self.loss = SMPLerLoss(SMPLerWeights(**weights), upstream_quirks=upstream_quirks)
+        self.loss = SMPLerLoss(weights, upstream_quirks=upstream_quirks)
         pose, shape = _mean(mean_parameters)
         start = model.SMPL_predictor
         start.init_pose.copy_(pose[None])

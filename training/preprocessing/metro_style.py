@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -39,7 +40,7 @@ class MetroPreparer:
     """
 
     size: tuple[int, int] = (224, 224)
-    part: str = "body"
+    part: Literal["body", "hand"] = "body"
     flip: float = 0.5
     gain: float = 0.4
     rotation: float = 30.0
@@ -72,7 +73,7 @@ class MetroPreparer:
         window = CropWindow(
             np.asarray(record.center, np.float64), record.side * change.scale, self.size, change.rotation
         )
-        out = {
+        out: dict[str, Any] = {  # arrays, and numpy's scalars
             "image": normalised(colours(window.cut(record.image.read()), change)),
             "betas": np.zeros(10, np.float32),
             "pose": np.zeros(48 if hand else 72, np.float32),
@@ -88,8 +89,9 @@ class MetroPreparer:
         if record.joints3d is not None:
             joints = to_set(record.joints3d, record.joint_set, joint_set.name)
             out["joints3d"] = joints3d(joints, change, mirror, joint_set.root)
-        has_mesh = record.pose is not None and record.betas is not None
-        if has_mesh:
+        has_mesh = False
+        if record.pose is not None and record.betas is not None:
+            has_mesh = True
             out["pose"] = turned_pose(record.pose, change)
             betas = np.asarray(record.betas, np.float32)[:10]
             out["betas"][: len(betas)] = betas

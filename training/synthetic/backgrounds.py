@@ -197,8 +197,8 @@ def cast_shadow(
     inside = ((at >= 0) & (at < cells)).all(1)
     at = at[inside]
     grid = np.bincount(at[:, 1] * cells + at[:, 0], near[front][inside], cells * cells).reshape(cells, cells)
-    grid = cv2.GaussianBlur(grid.astype(np.float32), (0, 0), 1.0)
-    dark = 1 - strength * (1 - np.exp(-grid * (1.2 * 345 / len(world))))
+    soft = cv2.GaussianBlur(grid.astype(np.float32), (0, 0), 1.0)
+    dark = 1 - strength * (1 - np.exp(-soft * (1.2 * 345 / len(world))))
     image *= cv2.resize(dark, (size, size), interpolation=cv2.INTER_LINEAR)[..., None]
 
 
@@ -221,13 +221,13 @@ def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.
                 rng.uniform(0, 180),
                 0,
                 360,
-                1,
+                (1,),
                 -1,
             )
         elif kind == 1:
             axes = (float(rng.uniform(0.1, 0.45) * wide), float(rng.uniform(0.08, 0.3) * tall))
             cv2.fillConvexPoly(
-                one, cv2.boxPoints((center, axes, float(rng.uniform(-20, 20)))).astype(np.int32), 1
+                one, cv2.boxPoints((center, axes, float(rng.uniform(-20, 20)))).astype(np.int32), (1,)
             )
         else:  # a post
             half = max(int(min(rng.uniform(0.02, 0.07) * size, 0.15 * wide)), 1)
@@ -248,7 +248,7 @@ def photographed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     if rng.random() < 0.08:  # the camera moved
         length = int(rng.integers(2, 6))
         kernel = np.zeros((length, length), np.float32)
-        cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), 1.0)
+        cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), (1.0,))
         out = cv2.filter2D(out, -1, kernel / kernel.sum())
     if rng.random() < 0.03:
         out = np.repeat(out.mean(2, keepdims=True), 3, 2)

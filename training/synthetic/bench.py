@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 
 def _rate(count: int, work: Callable[[], object], least: float = 1.5) -> float:
@@ -56,7 +57,7 @@ def main() -> int:
 
             found[f"{part}: {kind} renderer, normals and drawing at 224"] = _rate(1, draw)
             found[f"{part}: {kind}, whole pictures with labels at 224"] = _rate(
-                32, lambda studio=studio: studio.shard(0, 0, 0, 32)
+                32, partial(studio.shard, 0, 0, 0, 32)
             )
     for name, rate in found.items():
         print(f"{name}: {rate:,.0f} per CPU second")

@@ -100,15 +100,15 @@ class Capsules:
         self.names = tuple(table)
         self.index = {name: k for k, name in enumerate(self.names)}
         names = skeleton.names
-        joint = np.array([names.index(end[0]) for a, b, _ in table.values() for end in (a, b)])
-        offset = np.array([end[1] or (0.0, 0.0, 0.0) for a, b, _ in table.values() for end in (a, b)])
-        self.ends = RigidPoints(skeleton.joints[joint] + offset, skeleton.joint_directions[joint], joint)
+        joints = np.array([names.index(end[0]) for a, b, _ in table.values() for end in (a, b)])
+        offsets = np.array([end[1] or (0.0, 0.0, 0.0) for a, b, _ in table.values() for end in (a, b)])
+        self.ends = RigidPoints(skeleton.joints[joints] + offsets, skeleton.joint_directions[joints], joints)
         self.radius = np.array([radius for _, _, radius in table.values()], np.float32)
         self.radius_directions = self._thickening(body)
-        a, b, slack = zip(*_pairs(), strict=True)
-        self.first = np.array([self.index[name] for name in a])
-        self.second = np.array([self.index[name] for name in b])
-        self.slack = np.array(slack, np.float32)
+        pairs = _pairs()
+        self.first = np.array([self.index[one] for one, _, _ in pairs])
+        self.second = np.array([self.index[other] for _, other, _ in pairs])
+        self.slack = np.array([slack for _, _, slack in pairs], np.float32)
         self._mass = np.array(
             [_MASS.get(n, _MASS.get(n.split("_", 1)[-1], 0.0)) for n in self.names], np.float32
         )

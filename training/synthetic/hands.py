@@ -170,9 +170,9 @@ class HandSampler:
             from backend.body.rotations import matrix_from_axis_angle
 
             rotations = matrix_from_axis_angle(torch.as_tensor(pose, dtype=torch.float32))
-            rest = self._body.rest_joints(torch.as_tensor(betas, dtype=torch.float32))
-            turns, joints = (t.numpy() for t in self._body.chain(rotations, rest))
-        rest = rest.numpy()
+            at_rest = self._body.rest_joints(torch.as_tensor(betas, dtype=torch.float32))
+            turns, joints = (t.numpy() for t in self._body.chain(rotations, at_rest))
+        rest = at_rest.numpy()
         points = []
         for finger in FINGERS:
             j = MANO16.index(f"{finger}1")

@@ -6,7 +6,7 @@ Only the silhouette's last pixel may differ, and rounding.  `LP_NUM_THREADS=1` k
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -77,7 +77,8 @@ class GlRenderer:
         import moderngl
 
         self._size = size
-        self._context = moderngl.create_context(standalone=True, backend="egl")
+        settings: dict[str, Any] = {"backend": "egl"}  # moderngl annotates them as dicts, each
+        self._context = moderngl.create_context(standalone=True, **settings)
         self._program = self._context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         self._program["size"] = float(size)
         self._frame = self._context.framebuffer(

@@ -8,7 +8,7 @@ from training.datasets.sampler import GlobalBatches, Progress
 
 
 def _rows(batches, epoch=0, start=0):
-    return [[d.index for d in batch] for batch in batches.batches(epoch, start)]
+    return [[d.row for d in batch] for batch in batches.batches(epoch, start)]
 
 
 def _flat(lists):

@@ -12,13 +12,14 @@ from backend.body.mesh_levels import body_levels
 from backend.models.deformer import STRIDES, DeFormer, DeFormerConfig
 from training.datasets import tiny
 from training.datasets.kinds import build_set
+from training.losses.deformer import DeFormerWeights
 from training.modules.deformer import DeFormerModule
 from training.preprocessing.metro_style import MetroPreparer
 
 TINY = DeFormerConfig(
     "resnet50", (64, 64), widths=(32, 32, 32), map_width=32, heads=4, feedforward=64, points=2, dropout=0.0
 )
-WEIGHTS = {"meshes": {431: 0.25, 1723: 0.5, 6890: 0.25}}
+WEIGHTS = DeFormerWeights({431: 0.25, 1723: 0.5, 6890: 0.25})
 
 
 class TinyBackbone(nn.Module):

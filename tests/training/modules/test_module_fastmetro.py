@@ -14,13 +14,12 @@ from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.errors import BadInput
 from backend.models.fastmetro import FastMETRO, FastMETROConfig, FastMETROMesh
+from training.losses.fastmetro import HAND_WEIGHTS, FastMETROWeights
 from training.modules import fastmetro
 from training.modules.fastmetro import FastMETROModule
 
-BODY = {"meshes": [0.25, 0.5, 0.25]}
 # steps on one batch, and the share of the loss that is left after them
 LEARNED = {"body": (12, 0.6), "hand": (12, 0.45)}
-HAND = {"meshes": [0.5, 0.5], "edge": 1, "edge_self": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +36,11 @@ def make(part="body", regressor=False, **more):
     config = FastMETROConfig(1, "resnet50", part, regressor, dropout=0.0)
     model = FastMETRO(config, FastMETROMesh(levels.adjacency[-1], levels.up[0]))
     model.backbone = TinyBackbone()
-    settings = {"weights": BODY if part == "body" else HAND, "learning_rate": 1e-4, "weight_decay": 1e-4}
+    settings = {
+        "weights": FastMETROWeights() if part == "body" else HAND_WEIGHTS,
+        "learning_rate": 1e-4,
+        "weight_decay": 1e-4,
+    }
     return FastMETROModule(model, body, step=100, gamma=0.1, **{**settings, **more})
 
 

@@ -10,6 +10,7 @@ from module_parts import TinyPyramid, batch, overfit
 from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.models.smpler import SMPLer, SMPLerConfig
+from training.losses.smpler import SMPLerWeights
 from training.modules.smpler import SMPLerModule
 
 # blocks -> steps on one batch, and the share of the loss that is left after them
@@ -22,7 +23,7 @@ def make(blocks=3, **more):
     model = SMPLer(SMPLerConfig(32, blocks, dropout=0.0), body, body.regressors["h36m17"])
     model.backbone = TinyPyramid()
     model.SMPL_predictor.dropout.p = 0.0
-    return SMPLerModule(model, body, {}, 2e-4, **more)
+    return SMPLerModule(model, body, SMPLerWeights(), 2e-4, **more)
 
 
 @pytest.fixture(scope="module")

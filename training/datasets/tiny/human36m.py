@@ -30,7 +30,10 @@ def write_human36m(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 
 def _subject(folder: Path, subject: int, people: list[Person], every: int) -> None:
-    images, annotations, joints, fits = [], [], {}, {}
+    images: list[dict] = []
+    annotations: list[dict] = []
+    joints: dict[str, list] = {}
+    fits: dict[str, dict] = {}
     for person in [*people, None, None]:
         number = len(images)
         # behind the people: a frame that the step leaves out, and one that has no fit
