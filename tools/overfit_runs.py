@@ -1,7 +1,7 @@
-"""`python -m tools.overfit_runs OUT`: over-fit one batch with every distinct network of the runs, and dry-run every run.
+"""`python -m tools.overfit_runs OUT`: over-fit one batch with every network of the runs; `--dry-runs`: try every run.
 
-Cheapest first, each in a process of its own, one thread.  What OUT holds already is skipped, so that the command can be
-stopped and started again.  Everything that OUT holds is gathered in `docs/training-results/overfit.json` and
+Cheapest first, each in a process of its own, one thread.  What OUT holds already is skipped, so that the command can
+be stopped and started again.  Everything that OUT holds is gathered in `docs/training-results/overfit.json` and
 `dry-run.json`.  On one slow core a day would not be enough to learn every batch to the last millimetre: the number of
 steps is what `--minutes` of processor time allow, by the seconds of a step that were measured.
 """

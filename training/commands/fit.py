@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--overfit", type=positive, metavar="N",
-        help="N steps on one fixed batch of two samples: can the run's network, whole, learn it by heart?  No data "
-        "needed: generated files and the open body, or your own data with --data.  Everything is the run's but: initial "
-        "weights, no augmentation, no dropout, batch norm held at the batch's statistics, a rate that rises for 10 steps "
-        "and falls in the last half; writes overfit.json (loss and errors in mm before and after) and overfit.jsonl",
+        help="N steps on one fixed batch of two samples (PoseNet alone: eight): can the run's network, whole, learn it "
+        "by heart?  No data needed: generated files and the open body, or your own data with --data.  Everything is "
+        "the run's but: initial weights, no augmentation, no dropout, a rate that rises for 10 steps and falls in the "
+        "last half.  Writes overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
     )  # fmt: skip
     parser.add_argument(
         "--rate-factor", type=float, metavar="F",

@@ -1,9 +1,9 @@
-"""A run's whole network on one batch of two samples, learned by heart: the cheapest proof that it can learn at all.
+"""A run's whole network on one small batch, learned by heart: the cheapest proof that it can learn at all.
 
-Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping.  What differs is
-said in the result: no augmentation, no dropout, initial weights, float32, another rate, and batch norm.  Statistics of
-two samples say nothing about others, so they are taken from this batch once, before the first step, and then held: what
-is trained is what inference computes, and the metrics are those of the network in evaluation mode.
+Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping, batch norm
+over the batch.  What differs is said in the result: no augmentation, no dropout, initial weights, float32, the rate.
+The metrics are those of the network in evaluation mode.  Batch norm holds the statistics of this very batch then, so
+that what is measured is what was trained: running means of a few steps over two samples would say nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ from backend.errors import BadInput
 from training.build import build_module
 from training.data import make_data
 from training.engine.manifest import git_state, hardware, versions
+from training.engine.trainer import quieten
 from training.modules.evaluating import EvaluatingModule
 from training.run import Run
 
 SAMPLES = 2
+# of PoseNet alone: its batch norm sees one number per sample, and of two it would keep nothing but the sign
+_POSENET_SAMPLES = 8
 WARMUP = 10  # steps in which the rate rises in a straight line
 FALLING = 0.5  # of the steps, the last ones, in which the rate falls to nothing
 _LOOKED_AT = 64  # rows of the training set, of which the first with all labels are taken
@@ -100,7 +103,7 @@ class _Course(Callback):
         file.write_text("")
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        still(module)
+        module.train()
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         share = share_of_rate(trainer.global_step, self.steps)
@@ -130,17 +133,19 @@ def overfit(
     out: Path,
     *,
     root: Path | None = None,
-    samples: int = SAMPLES,
+    samples: int | None = None,
     factor: float | None = None,
 ) -> Overfit:
     """root: of the user's data; None: generated files in the real formats, with the open body, as `dry_run`.
 
     out: gets `overfit.json`, `overfit.jsonl`.  factor: what the run's rates are multiplied by; None: `factor_of`.
+    samples: None: 2, of PoseNet alone 8.
     Raises BadInput as `fit` does, and `diverged` where a loss is no number.
     """
     from training.engine.dry_run import on_generated
 
     out.mkdir(parents=True, exist_ok=True)
+    samples = samples or (_POSENET_SAMPLES if run.settings.get("stage") == "posenet" else SAMPLES)
     small = run if root is not None else on_generated(run, out / "files", batch=samples)
     small = replace(small, training=replace(small.training, precision="32"), settings=_at_once(small))
     local = [replace(spec, protocol=_LOCAL.get(spec.protocol, spec.protocol)) for spec in small.data.validate]
@@ -168,9 +173,9 @@ def learn(
 ) -> Overfit:
     """The steps themselves, of any module and batch."""
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    quieten()
     clock = time.process_time if accelerator == "cpu" else time.perf_counter
     without_dropout(module)
-    settle(module, batch)
     before = measured(module, batch)
     rate = float(run.settings["learning_rate"])
     factor = factor_of(run) if factor is None else factor
@@ -212,7 +217,7 @@ def learn(
         last_loss=course.losses[-1],
         metrics_before=before,
         metrics_after=measured(module, batch),
-        batch_norm="statistics of this batch, taken before the first step and held",
+        batch_norm="over this batch, as the run trains; measured with the statistics of the same batch",
         dropout="off",
         seconds=spent,
         wall_seconds=wall,
@@ -261,33 +266,39 @@ def without_dropout(module: nn.Module) -> None:
             part.dropout = 0.0  # type: ignore[assignment]
 
 
+@torch.no_grad()
 def settle(module: EvaluatingModule, batch: dict[str, Tensor]) -> None:
-    """Batch norm's running statistics become those of this batch."""
+    """Batch norm's running statistics become exactly those of this batch: evaluation then equals training."""
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
     kept = [norm.momentum for norm in norms]
+    watched = [norm.register_forward_pre_hook(_unbias) for norm in norms]
     for norm in norms:
-        norm.reset_running_stats()
         norm.momentum = 1.0
     module.train()
-    with torch.no_grad():
-        module.model(batch["image"] if "image" in batch else batch["pose2d"])  # type: ignore[operator]
-    for norm, momentum in zip(norms, kept, strict=True):
+    network: Any = module.model
+    if getattr(module, "stage", "") == "posenet":
+        network = network.pose_lifter
+    network(batch["image"] if "image" in batch else batch["pose2d"])
+    for norm, momentum, hook in zip(norms, kept, watched, strict=True):
+        hook.remove()
         norm.momentum = momentum
+    for norm in norms:
+        # PyTorch normalises by the biased variance, and keeps the unbiased one
+        count = norm.__dict__.pop("_seen", 0)
+        if count > 1 and norm.running_var is not None:
+            norm.running_var *= (count - 1) / count
 
 
-def still(module: nn.Module) -> None:
-    """Training mode, but for batch norm, which holds its statistics."""
-    module.train()
-    for part in module.modules():
-        if isinstance(part, _BatchNorm):
-            part.eval()
+def _unbias(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    norm.__dict__["_seen"] = inputs[0].numel() // inputs[0].shape[1]
 
 
 @torch.no_grad()
 def measured(module: EvaluatingModule, batch: dict[str, Tensor]) -> dict[str, float]:
-    """Of the first protocol, by the module's own validation step; mm."""
-    module.eval()
+    """Of the first protocol, by the module's own validation step in evaluation mode; mm."""
     moved = {name: value.to(module.device) for name, value in batch.items()}
+    settle(module, moved)
+    module.eval()
     module.evaluator(0).reset()
     module.validation_step(moved, 0, 0)  # type: ignore[call-arg]
     values = {name: float(value) for name, value in module.evaluator(0).compute().items()}
