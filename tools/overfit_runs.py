@@ -110,6 +110,55 @@ def gather(out: Path, results: Path = RESULTS) -> None:
             (results / f"{kind}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def tables(results: Path = RESULTS) -> str:
+    """Both files as Markdown, a line per run."""
+    learned, tried = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
+    lines = [
+        "| Run | Network (batch learned with) | Steps x samples | CPU s | Loss | MPJPE mm | PA-MPJPE mm | MPVPE mm "
+        "| Seed, commit, log |",
+        "| --- " * 9 + "|",
+    ]
+    for name in run_names():
+        run = load_run(name)
+        by = same_network(run)
+        row = learned.get(by)
+        said = f"`{run.network}`" + ("" if by == name else f" (`{by}`)")
+        if row is None:
+            lines.append(f"| `{name}` | {said} | not run" + " |" * 7)
+            continue
+        errors = " | ".join(_fell(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
+        lines.append(
+            f"| `{name}` | {said} | {row['steps']} x {row['samples']} | {row['seconds']:.0f} "
+            f"| {row['first_loss']:.4g} -> {row['last_loss']:.3g} | {errors} "
+            f"| {row['seed']}, {row['git'].get('commit', '')[:8]}, {row['log_sha256'][:8]} |"
+        )
+    lines += [
+        "",
+        "| Run | M parameters | Loss of two steps | Step at batch 2, CPU s | Samples/s | Loader ms | Whole run |",
+        "| --- " * 7 + "|",
+    ]
+    for name in run_names():
+        row = tried.get(name)
+        if row is None:
+            lines.append(f"| `{name}` | not run" + " |" * 6)
+            continue
+        losses = " -> ".join(f"{loss:.4g}" for loss in row["losses"])
+        lines.append(
+            f"| `{name}` | {row['parameters'] / 1e6:.1f} | {losses} | {row['seconds']:.2f} "
+            f"| {row['samples_per_second']:.2f} | {1000 * row['loading']:.0f} | {row['estimate']} |"
+        )
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _fell(row: dict[str, Any], measure: str) -> str:
+    after = row["metrics_after"].get(measure)
+    return "-" if after is None else f"{row['metrics_before'][measure]:.0f} -> {after:.1f}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -121,7 +170,9 @@ def main() -> int:
     parser.add_argument(
         "--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting"
     )
-    parser.add_argument("--gather", action="store_true", help="only gather what is there")
+    parser.add_argument(
+        "--gather", action="store_true", help="only gather what is there, and print its tables"
+    )
     args = parser.parse_args()
     good = True
     if not args.gather and args.dry_runs:
@@ -135,6 +186,8 @@ def main() -> int:
             good &= try_one(name, "overfit", ["--overfit", str(steps)], args.out)
             gather(args.out)
     gather(args.out)
+    if args.gather:
+        print(tables())
     return 0 if good else 1
 
 
