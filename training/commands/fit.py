@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from backend.errors import BadInput
 from training.commands.common import add_machine_arguments, add_run_arguments, refuse_if_missing, run_of
 from training.requirements import data_root, missing_body, missing_data, missing_start, out_of
 from training.run import Run
@@ -40,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     entry = run_of(args)
-    if args.dry_run:
+    if args.rate_factor is not None and args.overfit is None:
+        raise BadInput("bad_usage", "--rate-factor goes with --overfit alone.", "Set settings.learning_rate.")
+    if args.dry_run and args.overfit is None:
         from training.engine.dry_run import dry_run
 
         print(dry_run(entry, args.out))
@@ -72,7 +75,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def learn_by_heart(args: argparse.Namespace, entry: Run) -> int:
-    """`--overfit`."""
+    """`--overfit`.  Raises BadInput `bad_usage` with options that do not go with it."""
+    others = {"--resume": args.resume != "no", "--from": args.start, "--dry-run": args.dry_run}
+    others |= {"--devices": args.devices, "--nodes": args.nodes}
+    wrong = [name for name, given in others.items() if given]
+    if wrong:
+        raise BadInput(
+            "bad_usage",
+            f"--overfit and {wrong[0]} exclude each other: it starts from initial weights, in one process.",
+            f"Leave {wrong[0]} out.",
+        )
     if args.data is not None:
         refuse_if_missing(entry, missing_data(entry, args.data) + missing_body(entry))
     from training.engine.overfit import overfit

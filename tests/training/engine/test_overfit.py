@@ -122,3 +122,17 @@ def test_a_number_of_steps_is_asked_for(steps, capsys):
 def test_own_data_must_be_there(tmp_path, capsys):
     assert main(["fit", "pose2mesh-freihand-posenet", "--overfit", "3", f"--data={tmp_path}"]) == 2
     assert "freihand_train_coco.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--overfit", "3", "--resume"], "--resume"),
+        (["--overfit", "3", "--devices", "2"], "--devices"),
+        (["--overfit", "3", "--dry-run"], "--dry-run"),
+        (["--rate-factor", "2"], "--rate-factor"),
+    ],
+)
+def test_what_does_not_go_together(more, named, capsys):
+    assert main(["fit", "pose2mesh-freihand-posenet", *more]) == 2
+    assert named in capsys.readouterr().err
