@@ -12,9 +12,10 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 from functools import cache
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ SECONDS = {
 }
 
 
+_IMPORTED = (
+    "__main__",
+    "engine.dry_run",
+    "engine.overfit",
+    *(f"modules.{family}" for family in ("fastmetro", "smpler", "deformer", "pose2mesh")),
+    *(f"preprocessing.{style}" for style in ("metro_style", "pose2mesh_style")),
+)
+
+
 def same_network(run: Run) -> str:
     """The run of `SECONDS` that trains the same network, and of Pose2Mesh the same part of it."""
     found = _standing().get(_what(run))
@@ -73,13 +83,32 @@ def steps_for(name: str, minutes: float, most: int) -> int:
 
 
 def call(words: list[str], log: Path) -> int:
-    """One run in its own process, its words in a file."""
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(
-            [sys.executable, "-m", "training", "fit", *words], cwd=ROOT, env=env, stdout=file, stderr=file
-        )
-    return done.returncode
+    """`python -m training fit WORDS` in a process of its own, its words in a file.
+
+    Forked from this one, which has imported everything and computed nothing: on a busy machine imports take minutes.
+    """
+    process = get_context("fork").Process(target=_fit, args=(words, log))
+    process.start()
+    process.join()
+    return process.exitcode or 0
+
+
+def _fit(words: list[str], log: Path) -> None:
+    from training.__main__ import main as fit
+
+    with log.open("w", encoding="utf-8", buffering=1) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.orig_argv[1:] = ["-m", "training", "fit", *words]
+        raise SystemExit(fit(["fit", *words]))
+
+
+def _import_all() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    for name in _IMPORTED:
+        import_module(f"training.{name}")
 
 
 def try_one(name: str, kind: str, words: list[str], out: Path) -> bool:
@@ -175,6 +204,8 @@ def main() -> int:
     )
     args = parser.parse_args()
     good = True
+    if not args.gather:
+        _import_all()
     if not args.gather and args.dry_runs:
         order = sorted(run_names(), key=lambda name: SECONDS[same_network(load_run(name))])
         for name in args.runs or order:
