@@ -133,7 +133,9 @@ def gather(out: Path, results: Path = RESULTS) -> None:
     for kind in ("overfit", "dry-run"):
         found: dict[str, Any] = {}
         for path in sorted((out / kind).glob(f"*/{kind}.json")):
-            found[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+            row = json.loads(path.read_text(encoding="utf-8"))
+            row["hardware"].pop("host", None)
+            found[path.parent.name] = row
         if found:
             text = json.dumps(found, indent=1)
             (results / f"{kind}.json").write_text(text + "\n", encoding="utf-8")

@@ -177,6 +177,7 @@ def learn(
     """The steps themselves, of any module and batch."""
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     quieten()
+    git = git_state()  # of the code that is running, whatever is committed meanwhile
     clock = time.process_time if accelerator == "cpu" else time.perf_counter
     without_dropout(module)
     before = measured(module, batch)
@@ -226,7 +227,7 @@ def learn(
         wall_seconds=wall,
         peak_memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         log_sha256=hashlib.sha256((out / "overfit.jsonl").read_bytes()).hexdigest(),
-        git=git_state(),
+        git=git,
         versions=versions(),
         hardware=hardware(),
         losses=course.losses,
