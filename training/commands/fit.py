@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from backend.errors import BadInput
 from training.commands.common import add_machine_arguments, add_run_arguments, refuse_if_missing, run_of
 from training.requirements import data_root, missing_body, missing_data, missing_start, out_of
+from training.run import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,16 +25,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true",
         help="no data needed: two steps on generated files, and how long the real run would take",
     )  # fmt: skip
+    parser.add_argument(
+        "--overfit", type=positive, metavar="N",
+        help="N steps on one fixed batch of two samples (PoseNet alone: eight): can the run's network, whole, learn it "
+        "by heart?  No data needed: generated files and the open body, or your own data with --data.  Everything is "
+        "the run's but: initial weights, no augmentation, no dropout, a rate that rises for 10 steps and falls in the "
+        "last half.  Writes overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate-factor", type=float, metavar="F",
+        help="with --overfit: what the run's learning rates are multiplied by (chosen per network family)",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def run(args: argparse.Namespace) -> int:
     entry = run_of(args)
-    if args.dry_run:
+    if args.rate_factor is not None and args.overfit is None:
+        raise BadInput("bad_usage", "--rate-factor goes with --overfit alone.", "Set settings.learning_rate.")
+    if args.dry_run and args.overfit is None:
         from training.engine.dry_run import dry_run
 
         print(dry_run(entry, args.out))
         return 0
+    if args.overfit is not None:
+        return learn_by_heart(args, entry)
     root = data_root(args.data)
     lacking = missing_data(entry, root) + missing_body(entry)
     if args.start is None and args.resume == "no":
@@ -55,3 +72,31 @@ def run(args: argparse.Namespace) -> int:
         quiet=args.quiet,
     )
     return 0 if done else PREEMPTED
+
+
+def learn_by_heart(args: argparse.Namespace, entry: Run) -> int:
+    """`--overfit`.  Raises BadInput `bad_usage` with options that do not go with it."""
+    others = {"--resume": args.resume != "no", "--from": args.start, "--dry-run": args.dry_run}
+    others |= {"--devices": args.devices, "--nodes": args.nodes}
+    wrong = [name for name, given in others.items() if given]
+    if wrong:
+        raise BadInput(
+            "bad_usage",
+            f"--overfit and {wrong[0]} exclude each other: it starts from initial weights, in one process.",
+            f"Leave {wrong[0]} out.",
+        )
+    if args.data is not None:
+        refuse_if_missing(entry, missing_data(entry, args.data) + missing_body(entry))
+    from training.engine.overfit import overfit
+
+    out = args.out or out_of(entry) / "overfit"
+    print(overfit(entry, args.overfit, out, root=args.data, factor=args.rate_factor))
+    print(f"  written: {out / 'overfit.json'}")
+    return 0
+
+
+def positive(text: str) -> int:
+    """A number of steps."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps")
+    return int(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import time
@@ -21,6 +22,7 @@ from training.data import make_data, training_table, try_first
 from training.datasets import tiny
 from training.datasets.kinds import build_set
 from training.engine.export import export_weights
+from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import find_machines, make_trainer
 from training.requirements import FILES, data_root, missing_data
 from training.run import Run, SetSpec
@@ -64,6 +66,30 @@ class DryRun:
             ]
         )
 
+    def facts(self) -> dict[str, Any]:
+        """For `dry-run.json`: the numbers, seed and commit."""
+        names = (
+            "network",
+            "parameters",
+            "losses",
+            "metrics",
+            "seconds",
+            "batch",
+            "loading",
+            "device",
+            "samples",
+        )
+        return {
+            "run": self.run.name,
+            **{name: getattr(self, name) for name in names},
+            "samples_per_second": self.batch / self.seconds,
+            "estimate": self._whole(self.seconds * self.run.training.batch / self.batch),
+            "seed": self.run.seed,
+            "git": git_state(),
+            "versions": versions(),
+            "hardware": hardware(),
+        }
+
     def _whole(self, step: float) -> str:
         """The length of the real run."""
         training = self.run.training
@@ -101,33 +127,19 @@ class _Watch(Callback):
 
 
 def dry_run(run: Run, out: Path | None = None) -> DryRun:
-    """out: keep the generated files, logs and weights there; else they go into a temporary folder that stays.
+    """out: keep the generated files, logs, weights and `dry-run.json` there; else a temporary folder that stays.
 
     Raises BadInput as `fit` does, and `diverged` where a loss is no number.
     """
     folder = out or Path(tempfile.mkdtemp(prefix=f"{run.name}-dry-"))
     machines = find_machines()
-    hand = run.network.startswith("fastmetro-hand") or run.network.endswith("-mano")
     on_cpu = machines.accelerator == "cpu"
     batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
-    precision = (
-        "32" if on_cpu else run.training.precision
-    )  # most CPUs only imitate bfloat16, many times slower
-    small = replace(
-        run,
-        body=OPEN_BODIES["hand" if hand else "body"],
-        settings={name: value for name, value in run.settings.items() if name not in FILES},
-        data=replace(
-            run.data,
-            train=generated(run.data.train, folder / "train", hand, max(_ROWS, batch)),
-            validate=generated(run.data.validate, folder / "validate", hand, max(_ROWS, batch)),
-            prepare={name: value for name, value in run.data.prepare.items() if name != "bodies"},
-            workers=0,
-        ),
-        training=replace(
-            run.training, batch=batch, devices=machines.world, epochs=1, log_every=1, precision=precision
-        ),
-    )
+    # most CPUs only imitate bfloat16, many times slower
+    precision = "32" if on_cpu else run.training.precision
+    small = on_generated(run, folder, batch)
+    training = replace(small.training, devices=machines.world, epochs=1, log_every=1, precision=precision)
+    small = replace(small, training=training)
     built = build_module(small)
     data = make_data(small, folder, built.body)
     data.setup("fit")
@@ -150,7 +162,7 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     weights = export_weights(
         model, built.body, small, folder / "weights", source=f"dry run of {run.name}", testing=True
     )
-    return DryRun(
+    found = DryRun(
         run=replace(small, training=run.training),
         network=run.network,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -162,6 +174,27 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
         device=str(trainer.strategy.root_device),
         samples=_real_samples(run),
         weights=weights,
+    )
+    (folder / "dry-run.json").write_text(json.dumps(found.facts(), indent=1), encoding="utf-8")
+    return found
+
+
+def on_generated(run: Run, folder: Path, batch: int) -> Run:
+    """The run on the open body or hand and on generated files below `folder`, in the formats that it reads."""
+    hand = run.network.startswith("fastmetro-hand") or run.network.endswith("-mano")
+    rows = max(_ROWS, batch)
+    return replace(
+        run,
+        body=OPEN_BODIES["hand" if hand else "body"],
+        settings={name: value for name, value in run.settings.items() if name not in FILES},
+        data=replace(
+            run.data,
+            train=generated(run.data.train, folder / "train", hand, rows),
+            validate=generated(run.data.validate, folder / "validate", hand, rows),
+            prepare={name: value for name, value in run.data.prepare.items() if name != "bodies"},
+            workers=0,
+        ),
+        training=replace(run.training, batch=batch),
     )
 
 

@@ -77,9 +77,7 @@ def make_trainer(
     limit_validation: int | None = None,
 ) -> Trainer:
     """out: folder of the run: `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: batches; None for all."""
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    quieten()
     training = run.training
     loggers = [TensorBoardLogger(out / "logs", name="", version=""), LogFile(out / "log.jsonl")]
     checkpoints = Checkpoints(out / "checkpoints", training.checkpoint_every, select=training.select)
@@ -111,6 +109,18 @@ def make_trainer(
         default_root_dir=out,
         **options,
     )
+
+
+def quieten() -> None:
+    """Lightning's advice that does not fit what we do."""
+    for text in (
+        "does not have many workers",
+        "treespec, LeafSpec",
+        "no `val_dataloader`",
+        "in eval mode at the start",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{text}.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def strategy_of(run: Run, machines: Machines) -> Any:

@@ -1,0 +1,59 @@
+"""What is written into the tiny files contradicts itself nowhere: joints of a label are those of its mesh.
+
+A network that learns such a batch by heart (`fit --overfit`) can only reach no error at all if they are.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backend.body.loader import load_body
+from backend.models.adapters.base import evaluation_regressor
+from training.body_targets import BodyTargets, Pose2MeshTargets
+from training.data import make_data
+from training.engine.dry_run import on_generated
+from training.engine.overfit import fixed_batch
+from training.modules.pose2mesh import target_regressor
+from training.run import load_run
+
+
+def batch_of(name, folder):
+    """The run's fixed batch and its body."""
+    run = on_generated(load_run(name), folder, 2)
+    body = load_body(run.body)
+    data = make_data(run, folder, body)
+    data.setup("fit")
+    return fixed_batch(data.sets["train"][0], data.prepare, 2)[1], body, run
+
+
+@pytest.mark.parametrize("name", ["fastmetro-s-r50-mixed", "smpler-3dpw", "deformer-w48-384"])
+def test_joints_of_pictures_labels(name, tmp_path):
+    batch, body, _ = batch_of(name, tmp_path)
+    assert all(batch[part].bool().all() for part in ("has_2d", "has_3d", "has_mesh"))
+    targets = BodyTargets(body, evaluation_regressor(body))
+    labels = targets(batch)
+    joints, _ = targets.mesh_joints(labels.meshes[len(body.v_template)])
+    hips = [2, 3]
+    of_mesh = joints - joints[:, hips].mean(1, keepdim=True)
+    given = labels.joints3d[..., :3] - labels.joints3d[:, hips, :3].mean(1, keepdim=True)
+    torch.testing.assert_close(given, of_mesh, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pose2mesh-human36m-full",
+        "pose2mesh-3dpw-full",
+        "pose2mesh-3dpw-amass-full",
+        "pose2mesh-surreal-full",
+        "pose2mesh-freihand-full",
+    ],
+)
+def test_joints_of_poses_labels(name, tmp_path):
+    batch, body, run = batch_of(name, tmp_path)
+    assert batch["mesh_valid"].all() and batch["lift_valid"].all() and batch["joints_valid"].all()
+    targets = Pose2MeshTargets(body, target_regressor(body, run.data.prepare["target"]))
+    mesh, joints = targets(batch)
+    torch.testing.assert_close(1000 * (targets.regressor @ mesh), joints, rtol=0, atol=0.01)
+    assert (batch["pose2d"][0] - batch["pose2d"][1]).abs().max() > 0.1  # two different people

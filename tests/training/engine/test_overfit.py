@@ -1,0 +1,138 @@
+"""`fit --overfit`: one batch is learned by heart by the run's own steps, and by nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.loader import load_body
+from backend.errors import BadInput
+from backend.models.pose2mesh import PoseNet
+from training.__main__ import main
+from training.build import build_module
+from training.data import make_data
+from training.engine import overfit
+from training.engine.dry_run import on_generated
+from training.run import load_run
+
+SAMPLES = 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("files")
+    found = on_generated(load_run("pose2mesh-freihand-truth-posenet"), folder, SAMPLES)
+    validate = [replace(spec, protocol="synthetic-hand") for spec in found.data.validate]
+    return replace(found, data=replace(found.data, validate=validate))
+
+
+@pytest.fixture(scope="module")
+def fixed(run):
+    data = make_data(run, Path(), load_body(run.body))
+    data.setup("fit")
+    return overfit.fixed_batch(data.sets["train"][0], data.prepare, SAMPLES)
+
+
+def narrow(run):
+    """The run's module with a PoseNet of 64 units in place of 4096."""
+    module = build_module(run).module
+    torch.manual_seed(0)
+    module.model.pose_lifter = PoseNet(21, width=64)
+    return module
+
+
+def test_loss_and_errors_fall(run, fixed, tmp_path):
+    rows, batch = fixed
+    found = overfit.learn(narrow(run), batch, 150, tmp_path, run, rows, factor=3.0)
+    assert found.last_loss < found.first_loss / 10
+    assert found.metrics_after["MPJPE"] < found.metrics_before["MPJPE"] / 10
+    written = json.loads((tmp_path / "overfit.json").read_text())
+    log = (tmp_path / "overfit.jsonl").read_bytes()
+    assert written["log_sha256"] == hashlib.sha256(log).hexdigest()
+    assert [json.loads(line)["loss"] for line in log.splitlines()] == written["losses"]
+    assert written["steps"] == 150 and written["rows"] == [0, 1, 2, 3] and written["seed"] == run.seed
+    assert "150 steps of RMSprop" in str(found)
+
+
+def test_nothing_falls_without_gradients(run, fixed, tmp_path):
+    module = narrow(run)
+    for parameter in module.model.pose_lifter.parameters():
+        parameter.register_hook(torch.zeros_like)
+    found = overfit.learn(module, fixed[1], 30, tmp_path, run)
+    assert min(found.losses) > 0.999 * found.first_loss
+    assert found.metrics_after["MPJPE"] == pytest.approx(found.metrics_before["MPJPE"], rel=1e-3)
+
+
+def test_the_same_seed_repeats_it(run, fixed, tmp_path):
+    losses = [overfit.learn(narrow(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
+    assert losses[0] == losses[1]
+
+
+def test_what_is_measured_is_what_was_trained(run, fixed):
+    """Batch norm held at the batch's statistics answers as batch norm over the batch."""
+    module, pose = narrow(run), fixed[1]["pose2d"]
+    overfit.without_dropout(module)
+    overfit.settle(module, fixed[1])
+    lifter = module.model.pose_lifter
+    with torch.no_grad():
+        trained = lifter.train()(pose)
+        overfit.settle(module, fixed[1])
+        measured = lifter.eval()(pose)
+    torch.testing.assert_close(measured, trained, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_is_off_everywhere():
+    from backend.models.attention import MultiHeadAttention
+
+    layers = torch.nn.Sequential(MultiHeadAttention(8, 2, 0.5), torch.nn.Dropout(0.5))
+    overfit.without_dropout(layers)
+    assert layers[0].dropout == 0.0 and layers[1].p == 0.0
+
+
+def test_rates_rise_and_fall():
+    shares = [overfit.share_of_rate(step, 100) for step in range(100)]
+    assert shares[0] == pytest.approx(0.1) and shares[9:50] == [1.0] * 41
+    assert shares[75] == pytest.approx(0.5) and shares[99] == pytest.approx(0.02)
+    assert all(share > 0 for share in (overfit.share_of_rate(step, 5) for step in range(5)))
+
+
+def test_rows_with_all_labels_are_taken():
+    rows = [{"has_mesh": np.float32(k % 2), "x": np.float32(k)} for k in range(6)]
+    found, batch = overfit.fixed_batch(rows, lambda record, rng: record, 2)
+    assert found == [1, 3] and batch["x"].tolist() == [1, 3]
+    with pytest.raises(BadInput) as refused:
+        overfit.fixed_batch(rows[:1], lambda record, rng: record, 2)
+    assert refused.value.code == "too_few_rows"
+
+
+@pytest.mark.parametrize("steps", ["0", "-3", "many"])
+def test_a_number_of_steps_is_asked_for(steps, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "pose2mesh-freihand-posenet", "--overfit", steps])
+    assert "no number of steps" in capsys.readouterr().err
+
+
+def test_own_data_must_be_there(tmp_path, capsys):
+    assert main(["fit", "pose2mesh-freihand-posenet", "--overfit", "3", f"--data={tmp_path}"]) == 2
+    assert "freihand_train_coco.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--overfit", "3", "--resume"], "--resume"),
+        (["--overfit", "3", "--devices", "2"], "--devices"),
+        (["--overfit", "3", "--dry-run"], "--dry-run"),
+        (["--rate-factor", "2"], "--rate-factor"),
+    ],
+)
+def test_what_does_not_go_together(more, named, capsys):
+    assert main(["fit", "pose2mesh-freihand-posenet", *more]) == 2
+    assert named in capsys.readouterr().err

@@ -1,0 +1,228 @@
+"""`python -m tools.overfit_runs OUT`: over-fit one batch with every network of the runs; `--dry-runs`: try every run.
+
+Cheapest first, each in a process of its own, one thread.  What OUT holds already is skipped, so that the command can
+be stopped and started again.  Everything that OUT holds is gathered in `docs/training-results/overfit.json` and
+`dry-run.json`.  On one slow core a day would not be enough to learn every batch to the last millimetre: the number of
+steps is what `--minutes` of processor time allow, by the seconds of a step that were measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from functools import cache
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from training.run import Run, load_run, run_names
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "training-results"
+# One run of every network, and of Pose2Mesh's one of every stage, cheapest first; seconds of a step of two samples by
+# one thread of the machine that this was written on
+SECONDS = {
+    "pose2mesh-freihand-posenet": 1.3,
+    "pose2mesh-human36m-posenet": 1.3,
+    "pose2mesh-3dpw-posenet": 1.3,
+    "pose2mesh-surreal-posenet": 1.3,
+    "pose2mesh-freihand-full": 2.0,
+    "fastmetro-s-r50-mixed": 1.8,
+    "pose2mesh-human36m-full": 3.0,
+    "pose2mesh-3dpw-full": 3.0,
+    "pose2mesh-surreal-full": 3.0,
+    "fastmetro-m-r50-mixed": 2.3,
+    "fastmetro-l-r50-mixed": 2.8,
+    "smpler-backbone": 3.0,
+    "smpler-mixed": 3.5,
+    "deformer-r50": 3.2,
+    "fastmetro-l-h64-freihand": 5.0,
+    "fastmetro-l-h64-mixed": 5.0,
+    "fastmetro-l-h64-smpl-mixed": 5.5,
+    "smpler-l-backbone": 5.0,
+    "smpler-l-mixed": 6.0,
+    "deformer-w48": 6.0,
+    "deformer-hrformer": 7.0,
+    "deformer-w48-384": 10.0,
+    "deformer-w48-dense": 12.0,
+}
+
+
+_IMPORTED = (
+    "__main__",
+    "engine.dry_run",
+    "engine.overfit",
+    *(f"modules.{family}" for family in ("fastmetro", "smpler", "deformer", "pose2mesh")),
+    *(f"preprocessing.{style}" for style in ("metro_style", "pose2mesh_style")),
+)
+
+
+def same_network(run: Run) -> str:
+    """The run of `SECONDS` that trains the same network, and of Pose2Mesh the same part of it."""
+    found = _standing().get(_what(run))
+    if found is None:
+        raise SystemExit(f"{run.name}: no run in tools/overfit_runs.py stands for {run.network}; add one.")
+    return found
+
+
+@cache
+def _standing() -> dict[tuple[str, str], str]:
+    return {_what(load_run(name)): name for name in SECONDS}
+
+
+def _what(run: Run) -> tuple[str, str]:
+    return run.network, str(run.settings.get("stage", ""))
+
+
+def steps_for(name: str, minutes: float, most: int) -> int:
+    return max(5, min(most, int(60 * minutes / SECONDS[name])))
+
+
+def call(words: list[str], log: Path) -> int:
+    """`python -m training fit WORDS` in a process of its own, its words in a file.
+
+    Forked from this one, which has imported everything and computed nothing: on a busy machine imports take minutes.
+    """
+    process = get_context("fork").Process(target=_fit, args=(words, log))
+    process.start()
+    process.join()
+    return process.exitcode or 0
+
+
+def _fit(words: list[str], log: Path) -> None:
+    from training.__main__ import main as fit
+
+    with log.open("w", encoding="utf-8", buffering=1) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.orig_argv[1:] = ["-m", "training", "fit", *words]
+        raise SystemExit(fit(["fit", *words]))
+
+
+def _import_all() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    for name in _IMPORTED:
+        import_module(f"training.{name}")
+
+
+def try_one(name: str, kind: str, words: list[str], out: Path) -> bool:
+    """Whether it went through.  Generated files and weights are thrown away, what was measured is kept."""
+    folder = out / kind / name
+    kept = folder / f"{kind}.json"
+    if kept.is_file():
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    code = call([name, *words, "--out", str(folder)], folder / "output.txt")
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    print(f"{kind} {name}: {'done' if code == 0 else f'failed, see {folder}/output.txt'}", flush=True)
+    return code == 0
+
+
+def gather(out: Path, results: Path = RESULTS) -> None:
+    """Everything that OUT holds -> one JSON file per kind: run -> what was measured."""
+    results.mkdir(parents=True, exist_ok=True)
+    for kind in ("overfit", "dry-run"):
+        found: dict[str, Any] = {}
+        for path in sorted((out / kind).glob(f"*/{kind}.json")):
+            row = json.loads(path.read_text(encoding="utf-8"))
+            row["hardware"].pop("host", None)
+            found[path.parent.name] = row
+        if found:
+            text = json.dumps(found, indent=1)
+            (results / f"{kind}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def tables(results: Path = RESULTS) -> str:
+    """Both files as Markdown, a line per run."""
+    learned, tried = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
+    lines = [
+        "| Run | Network (batch learned with) | Steps x samples | CPU s | Loss | MPJPE mm | PA-MPJPE mm | MPVPE mm "
+        "| Seed, commit, log |",
+        "| --- " * 9 + "|",
+    ]
+    for name in run_names():
+        run = load_run(name)
+        by = same_network(run)
+        row = learned.get(by)
+        said = f"`{run.network}`" + ("" if by == name else f" (`{by}`)")
+        if row is None:
+            lines.append(f"| `{name}` | {said} | not run" + " |" * 7)
+            continue
+        errors = " | ".join(_fell(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
+        lines.append(
+            f"| `{name}` | {said} | {row['steps']} x {row['samples']} | {row['seconds']:.0f} "
+            f"| {row['first_loss']:.4g} -> {row['last_loss']:.3g} | {errors} "
+            f"| {row['seed']}, {row['git'].get('commit', '')[:8]}, {row['log_sha256'][:8]} |"
+        )
+    lines += [
+        "",
+        "| Run | M parameters | Loss of two steps | Step at batch 2, CPU s | Samples/s | Loader ms | Whole run |",
+        "| --- " * 7 + "|",
+    ]
+    for name in run_names():
+        row = tried.get(name)
+        if row is None:
+            lines.append(f"| `{name}` | not run" + " |" * 6)
+            continue
+        losses = " -> ".join(f"{loss:.4g}" for loss in row["losses"])
+        lines.append(
+            f"| `{name}` | {row['parameters'] / 1e6:.1f} | {losses} | {row['seconds']:.2f} "
+            f"| {row['samples_per_second']:.2f} | {1000 * row['loading']:.0f} | {row['estimate']} |"
+        )
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _fell(row: dict[str, Any], measure: str) -> str:
+    after = row["metrics_after"].get(measure)
+    return "-" if after is None else f"{row['metrics_before'][measure]:.0f} -> {after:.1f}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder that is gone on with")
+    parser.add_argument("--only", dest="runs", nargs="+", default=[], metavar="RUN", help="of these alone")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of processor time per network (4)")
+    parser.add_argument("--most", type=int, default=600, help="steps at most (600)")
+    parser.add_argument(
+        "--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting"
+    )
+    parser.add_argument(
+        "--gather", action="store_true", help="only gather what is there, and print its tables"
+    )
+    args = parser.parse_args()
+    good = True
+    if not args.gather:
+        _import_all()
+    if not args.gather and args.dry_runs:
+        order = sorted(run_names(), key=lambda name: SECONDS[same_network(load_run(name))])
+        for name in args.runs or order:
+            good &= try_one(name, "dry-run", ["--dry-run"], args.out)
+            gather(args.out)
+    elif not args.gather:
+        for name in args.runs or SECONDS:
+            steps = steps_for(name, args.minutes, args.most)
+            good &= try_one(name, "overfit", ["--overfit", str(steps)], args.out)
+            gather(args.out)
+    gather(args.out)
+    if args.gather:
+        print(tables())
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,315 @@
+"""A run's whole network on one small batch, learned by heart: the cheapest proof that it can learn at all.
+
+Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping, batch norm
+over the batch.  What differs is said in the result: no augmentation, no dropout, initial weights, float32, the rate.
+The metrics are those of the network in evaluation mode.  Batch norm holds the statistics of this very batch then, so
+that what is measured is what was trained: running means of a few steps over two samples would say nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, default_collate
+
+from backend.errors import BadInput
+from training.build import build_module
+from training.data import make_data
+from training.engine.manifest import git_state, hardware, versions
+from training.engine.trainer import quieten
+from training.modules.evaluating import EvaluatingModule
+from training.run import Run
+
+SAMPLES = 2
+# of PoseNet alone: its batch norm sees one number per sample, and of two it would keep nothing but the sign
+_POSENET_SAMPLES = 8
+WARMUP = 10  # steps in which the rate rises in a straight line
+FALLING = 0.5  # of the steps, the last ones, in which the rate falls to nothing
+# what the rates of a family's runs are multiplied by: tried, so that the batch is learned in few steps.  The published
+# rates are those of large batches and trained backbones (and RMSprop's first steps are ten times as long as its later)
+_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 1.0, "pose2mesh": 0.3}
+_LOOKED_AT = 64  # rows of the training set, of which the first with all labels are taken
+# benchmarks whose truth only a server has -> the same measures, here
+_LOCAL = {"freihand": "synthetic-hand"}
+
+
+@dataclass(frozen=True)
+class Overfit:
+    """metrics in mm of the batch, in evaluation mode, before the first step and after the last one."""
+
+    run: str
+    network: str
+    title: str
+    body: str
+    data: str
+    stage: str
+    parameters: int
+    steps: int
+    samples: int
+    rows: list[int]
+    rates: list[float]
+    warmup: int
+    falling: float
+    optimizer: str
+    clip: float
+    seed: int
+    device: str
+    first_loss: float
+    last_loss: float
+    metrics_before: dict[str, float]
+    metrics_after: dict[str, float]
+    batch_norm: str
+    dropout: str
+    seconds: float  # of processor time (GPU: by the clock), the steps alone
+    wall_seconds: float
+    peak_memory_gb: float
+    log_sha256: str
+    git: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    hardware: dict[str, Any] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        before, after = self.metrics_before, self.metrics_after
+        numbers = ", ".join(f"{name} {before[name]:.1f} -> {after[name]:.2f} mm" for name in after)
+        return "\n".join(
+            [
+                f"{self.run}: {self.network} on {self.samples} samples of {self.data}, {self.steps} steps of "
+                f"{self.optimizer} at {self.rates[0]:g}, seed {self.seed}",
+                f"  loss {self.first_loss:.4g} -> {self.last_loss:.4g}",
+                f"  {numbers}",
+                f"  {self.seconds:.0f} s of processor time on {self.device}, {self.peak_memory_gb:.1f} GB",
+                f"  batch norm: {self.batch_norm}; dropout: {self.dropout}; no augmentation",
+            ]
+        )
+
+
+class _Course(Callback):
+    """Rates, losses, and a line of the log per step."""
+
+    def __init__(self, rates: Sequence[float], steps: int, file: Path) -> None:
+        self.rates, self.steps, self.file = list(rates), steps, file
+        self.losses: list[float] = []
+        file.write_text("")
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        module.train()
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
+        share = share_of_rate(trainer.global_step, self.steps)
+        for group, rate in zip(trainer.optimizers[0].param_groups, self.rates, strict=True):
+            group["lr"] = rate * share  # whatever the run's own schedule says
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        parts = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.losses.append(float(outputs["loss"]))
+        rate = self.rates[0] * share_of_rate(len(self.losses) - 1, self.steps)
+        line = {"step": len(self.losses), "rate": rate, "loss": self.losses[-1], **parts}
+        with self.file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+
+
+def share_of_rate(step: int, steps: int) -> float:
+    """step from 0: up in a straight line, the whole rate, then in a straight line towards nothing."""
+    left = (steps - step) / steps
+    return min(1.0, (step + 1) / WARMUP, left / FALLING)
+
+
+def overfit(
+    run: Run,
+    steps: int,
+    out: Path,
+    *,
+    root: Path | None = None,
+    samples: int | None = None,
+    factor: float | None = None,
+) -> Overfit:
+    """root: of the user's data; None: generated files in the real formats, with the open body, as `dry_run`.
+
+    out: gets `overfit.json`, `overfit.jsonl`.  factor: what the run's rates are multiplied by; None: `factor_of`.
+    samples: None: 2, of PoseNet alone 8.
+    Raises BadInput as `fit` does, and `diverged` where a loss is no number.
+    """
+    from training.engine.dry_run import on_generated
+
+    out.mkdir(parents=True, exist_ok=True)
+    samples = samples or (_POSENET_SAMPLES if run.settings.get("stage") == "posenet" else SAMPLES)
+    small = run if root is not None else on_generated(run, out / "files", batch=samples)
+    small = replace(small, training=replace(small.training, precision="32"), settings=_at_once(small))
+    local = [replace(spec, protocol=_LOCAL.get(spec.protocol, spec.protocol)) for spec in small.data.validate]
+    small = replace(small, data=replace(small.data, validate=local, workers=0))
+    built = build_module(small, root)
+    module = built.module
+    assert isinstance(module, EvaluatingModule)
+    data = make_data(small, root or out / "files", built.body)
+    data.setup("fit")
+    rows, batch = fixed_batch(data.sets["train"][0], data.prepare, samples)
+    return learn(
+        module, batch, steps, out, small, rows, factor, "generated files" if root is None else str(root)
+    )
+
+
+def learn(
+    module: EvaluatingModule,
+    batch: dict[str, Tensor],
+    steps: int,
+    out: Path,
+    run: Run,
+    rows: Sequence[int] = (),
+    factor: float | None = None,
+    data: str = "",
+) -> Overfit:
+    """The steps themselves, of any module and batch."""
+    accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    quieten()
+    git = git_state()  # of the code that is running, whatever is committed meanwhile
+    clock = time.process_time if accelerator == "cpu" else time.perf_counter
+    without_dropout(module)
+    before = measured(module, batch)
+    rate = float(run.settings["learning_rate"])
+    factor = factor_of(run) if factor is None else factor
+    slow = float(run.settings.get("slow_rate", rate))
+    rates = [rate * factor, slow * factor] if "slow_rate" in run.settings else [rate * factor]
+    course = _Course(rates, steps, out / "overfit.jsonl")
+    trainer = Trainer(
+        accelerator=accelerator, devices=1, max_steps=steps, max_epochs=1, logger=False, callbacks=[course],
+        gradient_clip_val=run.training.clip or None, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=out, num_sanity_val_steps=0, limit_val_batches=0,
+    )  # fmt: skip
+    began, wall = clock(), time.perf_counter()
+    torch.manual_seed(run.seed)
+    trainer.fit(module, DataLoader([batch] * steps, batch_size=None))
+    spent, wall = clock() - began, time.perf_counter() - wall
+    if not course.losses or not all(map(math.isfinite, course.losses)):
+        raise BadInput("diverged", f"A loss is no number: {course.losses[-3:]}.", "Lower the rate.")
+    model = module.model
+    assert isinstance(model, nn.Module)
+    found = Overfit(
+        run=run.name,
+        network=run.network,
+        title=run.title,
+        body=run.body,
+        data=data,
+        stage=str(run.settings.get("stage", "")),
+        parameters=sum(p.numel() for p in model.parameters()),
+        steps=len(course.losses),
+        samples=len(next(iter(batch.values()))),
+        rows=list(rows),
+        rates=rates,
+        warmup=WARMUP,
+        falling=FALLING,
+        optimizer=type(trainer.optimizers[0]).__name__,
+        clip=run.training.clip,
+        seed=run.seed,
+        device=str(trainer.strategy.root_device),
+        first_loss=course.losses[0],
+        last_loss=course.losses[-1],
+        metrics_before=before,
+        metrics_after=measured(module, batch),
+        batch_norm="over this batch, as the run trains; measured with the statistics of the same batch",
+        dropout="off",
+        seconds=spent,
+        wall_seconds=wall,
+        peak_memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        log_sha256=hashlib.sha256((out / "overfit.jsonl").read_bytes()).hexdigest(),
+        git=git,
+        versions=versions(),
+        hardware=hardware(),
+        losses=course.losses,
+    )
+    (out / "overfit.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+    return found
+
+
+def factor_of(run: Run) -> float:
+    """What the run's rates are multiplied by."""
+    return _FACTORS.get(run.module, 1.0)
+
+
+def fixed_batch(records: Any, prepare: Any, samples: int) -> tuple[list[int], dict[str, Tensor]]:
+    """The first rows that have the most labels, nothing changed at random -> their rows, the batch."""
+    seen = []
+    for row in range(min(len(records), _LOOKED_AT)):
+        item = prepare(records[row], None)
+        seen.append((sum(_labelled(item)), row, item))
+    best = sorted(seen, key=lambda s: (-s[0], s[1]))[:samples]
+    if len(best) < samples:
+        raise BadInput(
+            "too_few_rows", f"{len(best)} samples are there, {samples} are needed.", "Give more data."
+        )
+    best.sort(key=lambda s: s[1])
+    return [row for _, row, _ in best], default_collate([item for _, _, item in best])
+
+
+def _labelled(item: dict[str, Any]) -> list[float]:
+    names = ("has_2d", "has_3d", "has_mesh", "mesh_valid", "lift_valid", "joints_valid")
+    return [float(item[name].mean()) for name in names if name in item]
+
+
+def without_dropout(module: nn.Module) -> None:
+    """Sets every share to 0, also those that attention keeps as a number."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+        elif isinstance(getattr(part, "dropout", None), float):
+            part.dropout = 0.0  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def settle(module: EvaluatingModule, batch: dict[str, Tensor]) -> None:
+    """Batch norm's running statistics become exactly those of this batch: evaluation then equals training."""
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
+    kept = [norm.momentum for norm in norms]
+    watched = [norm.register_forward_pre_hook(_unbias) for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    module.train()
+    network: Any = module.model
+    if getattr(module, "stage", "") == "posenet":
+        network = network.pose_lifter
+    network(batch["image"] if "image" in batch else batch["pose2d"])
+    for norm, momentum, hook in zip(norms, kept, watched, strict=True):
+        hook.remove()
+        norm.momentum = momentum
+    for norm in norms:
+        # PyTorch normalises by the biased variance, and keeps the unbiased one
+        count = norm.__dict__.pop("_seen", 0)
+        if count > 1 and norm.running_var is not None:
+            norm.running_var *= (count - 1) / count
+
+
+def _unbias(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    norm.__dict__["_seen"] = inputs[0].numel() // inputs[0].shape[1]
+
+
+@torch.no_grad()
+def measured(module: EvaluatingModule, batch: dict[str, Tensor]) -> dict[str, float]:
+    """Of the first protocol, by the module's own validation step in evaluation mode; mm."""
+    moved = {name: value.to(module.device) for name, value in batch.items()}
+    settle(module, moved)
+    module.eval()
+    module.evaluator(0).reset()
+    module.validation_step(moved, 0, 0)  # type: ignore[call-arg]
+    values = {name: float(value) for name, value in module.evaluator(0).compute().items()}
+    module.evaluator(0).reset()
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _at_once(run: Run) -> dict[str, Any]:
+    """Settings with all losses from the first step on."""
+    return {**run.settings, **({"edge_from_epoch": 1} if "edge_from_epoch" in run.settings else {})}
