@@ -1,4 +1,4 @@
-"""Cleaner 3D landmarks for the keypoint fit: the lifter of `pose2mesh-small` corrects what the detector guessed of depth."""
+"""Cleaner 3D landmarks for the keypoint fit: the lifter of `pose2mesh-small` corrects what was guessed of depth."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,12 +32,15 @@ _LEAST_SCALE, _MOST_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a
 
 
 class NetworkModel:
-    """See `RecoveryModel`.  `part` says what it recovers, `pose_set` what keypoints it takes ("" for image crops, and for
-    the 33 landmarks as they are detected)."""
+    """See `RecoveryModel`.  `part` says what it recovers, `pose_set` what keypoints it takes ("" for image crops, and
+    for the 33 landmarks as they are detected)."""
 
-    def __init__(self, name: str, device: str, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self, name: str, device: str, options: EngineOptions | None = None, path: Path | None = None
+    ) -> None:
+        """path: of the weights; None takes the user's, else those that come with the program."""
         self.spec: ModelSpec = get_model(name)
-        self.network = load_network(name, device)
+        self.network = load_network(name, device) if path is None else load_network(name, device, path)
         self.body = self.network.body
         adapter, spec = self.network.adapter, self.network.spec
         self.part, self.pose_set = spec.part, adapter.pose_set(spec) or ""

@@ -15,7 +15,9 @@ class NetworkSpec:
 
     name: str  # as the command line and the wire know it
     label: str  # as its paper writes it
-    family: str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh`, `pose2mesh_small`: the adapter that builds and runs it
+    family: (
+        str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`: the adapter that runs it
+    )
     settings: Mapping[str, Any]  # of the network's own configuration
     part: str  # `body` or `hand`
     input: str

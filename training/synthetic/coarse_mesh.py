@@ -1,4 +1,4 @@
-"""The body's surface at the vertices that the small mesh network answers with, and the way from there to all of them."""
+"""The body's surface at the vertices that the small mesh network answers with, and the way from there to all."""
 
 from __future__ import annotations
 

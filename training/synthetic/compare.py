@@ -1,6 +1,6 @@
 """`python -m training.synthetic.compare --count 240 --detected FILE`: plain keypoint fit, small Pose2Mesh, and both.
 
-On held-out procedural poses with made-up faults, and on rendered people that the real detector saw.  MPJPE, PA-MPJPE (24
+On held-out procedural poses with made-up faults, and on rendered people that MediaPipe saw.  MPJPE, PA-MPJPE (24
 joints of the skeleton) and MPVPE (all vertices), mm, the first and last relative to the pelvis joint; nobody knows the
 focal length.  Mean and median, and means by kind of pose.
 """

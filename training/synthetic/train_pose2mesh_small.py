@@ -1,6 +1,6 @@
-"""`python -m training.synthetic.train_pose2mesh_small LIFTER_FOLDER OUT.safetensors --minutes 8`: the network
-`pose2mesh-small`: its mesh half is trained on what the lifter of `training.synthetic.train_lifter` answers, and both are
-written with what they are bound to.
+"""`python -m training.synthetic.train_pose2mesh_small LIFTER_FOLDER OUT.safetensors --minutes 8`: `pose2mesh-small`.
+
+Its mesh half is trained on what the lifter of `training.synthetic.train_lifter` answers; both are written in one file.
 
 One thread, minutes of processor time.  Beside OUT comes OUT.json: how it was made, with the log.
 """
