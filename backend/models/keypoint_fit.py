@@ -1,30 +1,41 @@
-"""The built-in model: the open body fitted to detected keypoints.  No network, no licence, no download."""
+"""The built-in model: the open body fitted to detected keypoints, near what the small Pose2Mesh says.  No download.
+
+The plain fit knows nothing but the keypoints.  The guided one starts from the body that `pose2mesh-small` answers,
+keeps its joints near it, and takes its lifter's landmarks for the detector's 3D.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from backend.body.keypoint_fit import fit_keypoints
+from backend.body.keypoint_fit import KeypointFit, fit_keypoints
+from backend.body.keypoint_fit import rotations as rot
+from backend.body.keypoint_fit.kinematics import State
 from backend.body.loader import load_body
-from backend.models.registry import DEFAULT_MODEL, ModelSpec, get_model
+from backend.models.registry import GUIDED_FIT, ModelSpec, get_model
+from backend.models.store import EMBEDDED
 from backend.people.person import DetectedPerson
 from backend.results import Camera, RecoveredPerson
+
+GUIDE = "pose2mesh-small"
 
 
 class KeypointFitModel:
     """See `RecoveryModel`.  The fit is small and runs in float64 on the CPU whatever the device."""
 
-    def __init__(self) -> None:
-        self.spec: ModelSpec = get_model(DEFAULT_MODEL)
+    def __init__(self, name: str) -> None:
+        """name: `keypoint-fit` or one of its variants.  Raises BadInput as loading the network does."""
+        self.spec: ModelSpec = get_model(name)
         self.body = load_body("open")
+        self._guide = Guide() if name == GUIDED_FIT else None
 
     def recover(
         self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
     ) -> list[RecoveredPerson]:
         if not people:
             return []
-        fits = fit_keypoints(self.body, people, camera)
+        fits = self._fit(people, camera)
 
         def stack(name: str) -> torch.Tensor:
             return torch.as_tensor(np.stack([getattr(fit, name) for fit in fits]), dtype=torch.float32)
@@ -48,3 +59,28 @@ class KeypointFitModel:
             )
             for k, (fit, person) in enumerate(zip(fits, people, strict=True))
         ]
+
+    def _fit(self, people: list[DetectedPerson], camera: Camera) -> list[KeypointFit]:
+        if self._guide is None:
+            return fit_keypoints(self.body, people, camera)
+        better, state = self._guide(people, camera)
+        return fit_keypoints(self.body, better, camera, guide=state)
+
+
+class Guide:
+    """The small Pose2Mesh with the weights that come with the program."""
+
+    def __init__(self) -> None:
+        from backend.models.lifted import LandmarkLifter
+        from backend.models.network_model import NetworkModel
+
+        self._network = NetworkModel(GUIDE, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
+        self._lifter = LandmarkLifter.embedded()
+
+    def __call__(self, people: list[DetectedPerson], camera: Camera) -> tuple[list[DetectedPerson], State]:
+        """-> people with corrected 3D landmarks, and their bodies in the camera."""
+        found = self._network.recover(np.zeros((1, 1, 3), np.uint8), people, camera)
+        stacked = [
+            np.stack([getattr(one, n) for one in found]).astype(float) for n in ("poses", "betas", "trans")
+        ]
+        return self._lifter.lifted(people), State(rot.exp(stacked[0]), *stacked[1:])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from backend.body.joints import BLAZEPOSE33
+from backend.body.keypoint_fit.fit import ray_turns
 from backend.body.rotations import axis_angle_from_matrix
 from backend.body.vertex_fit import fit_vertices
 from backend.models.adapters import Adapter, Prediction
@@ -16,22 +19,28 @@ from backend.models.engine import Engine, EngineOptions
 from backend.models.evidence import weigh
 from backend.models.placement import solve_translation, towards
 from backend.models.pose2mesh_joints import POSE_SETS, normalise_pose
+from backend.models.pose2mesh_small import INPUTS as LANDMARK_INPUTS
 from backend.models.registry import ModelSpec, get_model
 from backend.models.weights import TEST_NOTICE, load_network
 from backend.people.person import DetectedPerson
 from backend.people.pose_sets import pose_of
 from backend.results import Camera, RecoveredPerson
 
+HIPS = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 _LEAST_SCALE, _MOST_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a tenth or ten times the crop
 
 
 class NetworkModel:
-    """See `RecoveryModel`.  `part` says what it recovers, `pose_set` what keypoints it takes ("" for image crops)."""
+    """See `RecoveryModel`.  `part` says what it recovers, `pose_set` what keypoints it takes ("" for image crops, and
+    for the 33 landmarks as they are detected)."""
 
-    def __init__(self, name: str, device: str, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self, name: str, device: str, options: EngineOptions | None = None, path: Path | None = None
+    ) -> None:
+        """path: of the weights; None takes the user's, else those that come with the program."""
         self.spec: ModelSpec = get_model(name)
-        self.network = load_network(name, device)
+        self.network = load_network(name, device) if path is None else load_network(name, device, path)
         self.body = self.network.body
         adapter, spec = self.network.adapter, self.network.spec
         self.part, self.pose_set = spec.part, adapter.pose_set(spec) or ""
@@ -61,10 +70,13 @@ class NetworkModel:
                 for person, left in zip(people, mirrored, strict=True)
             ]
             inputs = np.stack([cut(pixels, crop, self._size) for crop in crops])
-        else:
+        elif self.pose_set:
             poses = [pose_of(person, self.pose_set) for person in people]
             flips = np.where(mirrored, -1.0, 1.0)
             inputs = np.stack([normalise_pose(p[:, :2] * [f, 1]) for p, f in zip(poses, flips, strict=True)])
+        else:  # a network that takes landmarks as they were detected
+            poses = [np.asarray(person.keypoints2d, np.float64) for person in people]
+            inputs = self.network.adapter.encode(people)  # type: ignore[attr-defined]
         out = self.engine(torch.as_tensor(inputs))
         bodies = self._bodies(out, mirrored)
         found = []
@@ -76,6 +88,8 @@ class NetworkModel:
                 keypoints = out["keypoints"][k].double().cpu().numpy() * (_MIRROR if mirrored[k] else 1)
                 points, targets, weights = keypoints, poses[k][:, :2], poses[k][:, 2]
                 ray = towards(targets.mean(0), camera)
+                if not self.pose_set:  # landmarks are in the axes of the ray to the hips
+                    ray = ray_turns(targets[None, HIPS].mean(1), camera)[0]
             found.append(self._place(bodies, k, ray, points, targets, weights, person, camera))
         return found
 
@@ -153,6 +167,8 @@ class NetworkModel:
         generator = torch.Generator().manual_seed(0)
         if self._size is not None:
             return torch.randn(2, 3, *self._size, generator=generator).to(device)
+        if not self.pose_set:
+            return torch.randn(2, LANDMARK_INPUTS, generator=generator).to(device)
         return torch.randn(2, len(POSE_SETS[self.pose_set].joints), 2, generator=generator).to(device)
 
 

@@ -15,7 +15,9 @@ class NetworkSpec:
 
     name: str  # as the command line and the wire know it
     label: str  # as its paper writes it
-    family: str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh`: the adapter that builds and runs it
+    family: (
+        str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`: the adapter that runs it
+    )
     settings: Mapping[str, Any]  # of the network's own configuration
     part: str  # `body` or `hand`
     input: str
@@ -159,6 +161,20 @@ def _small(family: str, label: str, outputs: str, joints: str, settings: Mapping
     )
 
 
+_POSE2MESH_SMALL = NetworkSpec(
+    name="pose2mesh-small",
+    label="Pose2Mesh Small",
+    family="pose2mesh_small",
+    settings={"width": 512},
+    part="body",
+    input="MediaPipe's 33 landmarks, 2D and 3D",
+    outputs="vertices, joints",
+    joints="33 landmarks (MediaPipe)",
+    published="none: trained here, see backend/assets/weights/pose2mesh-small.json",
+    source="its weights come with the program, or train them",
+    license="CC0-1.0",
+)
+
 NETWORKS: tuple[NetworkSpec, ...] = (
     _fastmetro("s", "r50"),
     _fastmetro("m", "r50"),
@@ -211,6 +227,7 @@ NETWORKS: tuple[NetworkSpec, ...] = (
     _pose2mesh(
         "mano", "21 hand joints (FreiHAND)", "FreiHAND PA-MPVPE 7.6, PA-MPJPE 7.4, F@5 .683, F@15 .973"
     ),
+    _POSE2MESH_SMALL,
 )
 
 

@@ -1,8 +1,8 @@
-"""A small Pose2Mesh for MediaPipe's landmarks: a lifter that also takes the detector's own 3D guess, and a small mesh net.
+"""A small Pose2Mesh for MediaPipe's landmarks: a lifter that also takes the detector's 3D guess, and a small mesh net.
 
 After Choi, Moon, Lee, "Pose2Mesh", ECCV 2020: PoseNet, 512 wide, then Chebyshev convolutions on a graph of 431 vertices
-instead of nine levels; a constant sparse matrix leads to the whole surface.  Beside each part runs the best straight line,
-which is known in closed form, so that the networks learn only what is left.  Trained by `training.synthetic`.
+instead of nine levels; a constant sparse matrix leads to the whole surface.  Beside each part runs the best straight
+line, which is known in closed form, so that the networks learn only what is left.  Trained by `training.synthetic`.
 """
 
 from __future__ import annotations

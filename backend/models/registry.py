@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from backend.results import Camera, RecoveredPerson
 
 DEFAULT_MODEL = "keypoint-fit"
+GUIDED_FIT = "keypoint-fit"  # the variant that the small Pose2Mesh guides
+PLAIN_FIT = "keypoint-fit-plain"
 _USUAL_BODY = {"body": "open_body", "hand": "open_hand"}
 
 
@@ -51,27 +53,37 @@ class ModelSpec:
     offered: bool = True  # whether artists should see it: ready, or its weights can be had
 
 
-def _load_keypoint_fit(device: str, options: object = None) -> RecoveryModel:
-    from backend.models.keypoint_fit import KeypointFitModel
+def _keypoint_fit(name: str, label: str, summary: str) -> ModelSpec:
+    def load(device: str, options: object = None) -> RecoveryModel:
+        from backend.models.keypoint_fit import KeypointFitModel
 
-    return KeypointFitModel()
+        return KeypointFitModel(name)
+
+    return ModelSpec(
+        name=name,
+        label=label,
+        summary=summary + " Built in, licence-free, needs no download.",
+        body="open_body",
+        license="CC0-1.0 (open body); keypoints by MediaPipe, Apache-2.0. Any use.",
+        ready=True,
+        hint="",
+        load=load,
+    )
 
 
-_KEYPOINT_FIT = ModelSpec(
-    name=DEFAULT_MODEL,
-    label="Keypoint Fit",
-    summary="Fits the open body to MediaPipe keypoints. Built in, licence-free, needs no download.",
-    body="open_body",
-    license="CC0-1.0 (open body); keypoints by MediaPipe, Apache-2.0. Any use.",
-    ready=True,
-    hint="",
-    load=_load_keypoint_fit,
+_KEYPOINT_FITS = (
+    _keypoint_fit(
+        GUIDED_FIT,
+        "Keypoint Fit",
+        "Fits the open body to MediaPipe keypoints, guided by the small Pose2Mesh.",
+    ),
+    _keypoint_fit(PLAIN_FIT, "Keypoint Fit, plain", "Fits the open body to MediaPipe keypoints alone."),
 )
 
 
 def available_models() -> list[ModelSpec]:
     """Every known model, those that can run now first.  Looks for weights anew each time; cheap, no torch."""
-    specs = [_KEYPOINT_FIT, *(_network_model(network) for network in NETWORKS)]
+    specs = [*_KEYPOINT_FITS, *(_network_model(network) for network in NETWORKS)]
     return sorted(specs, key=lambda spec: not spec.ready)
 
 
@@ -115,10 +127,11 @@ def how_to_get(network: NetworkSpec) -> str:
 
 def get_model(name: str) -> ModelSpec:
     """Look a model up by name; raises BadInput `unknown_model` with the list of names."""
-    if name == DEFAULT_MODEL:
-        return _KEYPOINT_FIT
+    for spec in _KEYPOINT_FITS:
+        if spec.name == name:
+            return spec
     for network in NETWORKS:
         if network.name == name:
             return _network_model(network)
-    known = ", ".join([DEFAULT_MODEL, *(network.name for network in NETWORKS)])
+    known = ", ".join([*(spec.name for spec in _KEYPOINT_FITS), *(network.name for network in NETWORKS)])
     raise BadInput("unknown_model", f"There is no model {name!r}.", f"Choose one of: {known}.")

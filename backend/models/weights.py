@@ -43,10 +43,13 @@ class LoadedNetwork:
     card: Card
 
 
-def load_network(name: str, device: str = "cpu") -> LoadedNetwork:
-    """Raises BadInput: unknown_model, weights_missing, not_weights, body_mismatch, checkpoint_mismatch."""
+def load_network(name: str, device: str = "cpu", path: Path | None = None) -> LoadedNetwork:
+    """path: of the weights; None looks for them.
+
+    Raises BadInput: unknown_model, weights_missing, not_weights, body_mismatch, checkpoint_mismatch.
+    """
     spec = network(name)
-    path = find_weights(name)
+    path = path or find_weights(name)
     if path is None:
         raise BadInput("weights_missing", f"There are no weights of {spec.label}.", how_to_get(spec))
     card = read_card(path)

@@ -1,4 +1,4 @@
-"""`python -m training.synthetic.detected OUT.npz --count 1500 --seed 501`: rendered people as the real detector sees them.
+"""`python -m training.synthetic.detected OUT.npz --count 1500 --seed 501`: rendered people as MediaPipe sees them.
 
 Made-up noise is a guess; MediaPipe's faults on pictures of known bodies are not.  The file holds its keypoints and the
 truth, no pictures.  Poses, looks and cameras are those of the synthetic data set, deep poses included.
@@ -39,6 +39,9 @@ class Detected:
     joints: np.ndarray  # (n, 24, 3)
     camera: np.ndarray  # (n, 4) fx fy cx cy px
     archetype: np.ndarray  # (n,) str
+    pose: np.ndarray  # (n, 24, 3) axis-angle, camera frame; betas (n, 10), trans (n, 3)
+    betas: np.ndarray
+    trans: np.ndarray
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -84,10 +87,13 @@ def load_detected(path: Path, body: BodyModel) -> Detected:
     found = np.median(error, 1) < _MISSED
     hips = seen[:, [23, 24]].mean(1)
     turn = _shortest_turns(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
-    values = (
-        data["k2"], data["k3"], (seen - hips[:, None]) @ turn, (bones - bones[:, :1]) @ turn, camera,
-    )  # fmt: skip
-    return Detected(*(v[found].astype(np.float32) for v in values), data["name"][found])
+    places = ((seen - hips[:, None]) @ turn, (bones - bones[:, :1]) @ turn)
+    values = (data["k2"], data["k3"], *places, camera)
+    first, last = (
+        [v[found].astype(np.float32) for v in some]
+        for some in (values, (data["pose"], data["betas"], data["trans"]))
+    )
+    return Detected(*first, data["name"][found], *last)
 
 
 def main() -> int:

@@ -86,8 +86,8 @@ class Poses:
 class PoseSampler:
     """Draws poses of one body.  All randomness comes from the generator given: the same one gives the same poses.
 
-    even: poses come as often as their weights say, also those of which few pass the filters (at most `_MOST_OFTEN` times
-    as many candidates).  give: m by which parts may pass into each other, beyond what flesh gives.
+    even: poses come as often as their weights say, also those of which few pass the filters (at most `_MOST_OFTEN`
+    times as many candidates).  give: m by which parts may pass into each other, beyond what flesh gives.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from backend.body.keypoint_fit.landmarks import (
     TRUNK,
 )
 from backend.body.keypoint_fit.priors import joint_priors
-from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.problem import GUIDED_SEEN, Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
 from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
@@ -37,6 +37,9 @@ _SEEN = (
 # weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
 _DOUBTFUL = 25.0  # final cost above which a second start is tried; most pictures stay below
 STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
+
+
+GUIDED_STAGES = ((4.5, 0.6, 8), (4.5, 0.6, 10))
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,14 @@ class KeypointFit:
 
 @one_blas_thread()
 def fit_keypoints(
-    body: BodyModel, people: Sequence[DetectedPerson], camera: Camera, initial: State | None = None
+    body: BodyModel,
+    people: Sequence[DetectedPerson],
+    camera: Camera,
+    initial: State | None = None,
+    guide: State | None = None,
 ) -> list[KeypointFit]:
     """Fit every person of one picture at once; `initial` warm-starts (for the next frame of a clip).
+    guide: bodies that somebody else found, which the fit starts from and keeps near, joint by joint.
 
     A joint that moves nothing seen rests: straight legs, hanging arms.  Raises BadInput `bad_keypoints` for keypoints
     that are not 33 finite MediaPipe landmarks, `bad_body` for a body without SMPL's 24 joints.
@@ -76,6 +84,8 @@ def fit_keypoints(
     points = np.stack([person.keypoints2d for person in people])
     world = np.stack([person.keypoints3d for person in people])
     observed = observe(points, world, camera)
+    if guide is not None:
+        return _guided(skeleton, observed, guide)
     problem = Problem(skeleton, observed)
     if initial is not None:
         return _answers(skeleton, problem, _solve(problem, initial)[0])
@@ -87,6 +97,20 @@ def fit_keypoints(
         legs = [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("knee", "ankle")]
         shown = observed.seen[:, legs].min(1) > 0.2  # legs that nobody sees stand; see `_hang_unseen_legs`
         state = other.where(shown & (other_cost < 0.97 * cost), state)
+    return _answers(skeleton, problem, state)
+
+
+def _guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[KeypointFit]:
+    """Lay bodies that somebody else found on the picture."""
+    problem = Problem(skeleton, observed, guide=guide.rotations)
+    rest = rot.exp(joint_priors(skeleton.names)[0])
+    follows = problem.joint_seen > GUIDED_SEEN
+    follows[:, 0] = True
+    state = State(np.where(follows[..., None, None], guide.rotations, rest), guide.betas, guide.trans)
+    trust = np.ones_like(observed.seen)
+    for directions, prior, iterations in GUIDED_STAGES:
+        state, _ = minimize(problem, state, Weights(directions, prior, trust), iterations)
+        trust = problem.trust(state)
     return _answers(skeleton, problem, state)
 
 

@@ -19,6 +19,8 @@ UPRIGHT_WEIGHT = 0.3  # people stand rather than lie, and lean less than one pic
 UPRIGHT_WEIGHT_NO_HIPS = 3.0
 OUTLIER = 0.06  # of the person's size: an error this large counts half
 MIN_DEPTH = 0.1  # m
+GUIDE_STIFFNESS = 2.0  # per rad that a joint leaves what a guide says
+GUIDED_SEEN = 0.5  # visibility from which a joint follows the guide
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,16 @@ class Weights:
 class Problem:
     """Residuals (B, M) and their Jacobian (B, M, parameters)."""
 
-    def __init__(self, skeleton: Skeleton, observed: Observations, *, unseen: float = 1.0) -> None:
-        """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it."""
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        observed: Observations,
+        *,
+        unseen: float = 1.0,
+        guide: np.ndarray | None = None,
+    ) -> None:
+        """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it.
+        guide: (B, J, 3, 3) parent-relative turns that somebody else found: joints that are seen keep near them."""
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
         self._unseen = unseen * unseen_stiffness(skeleton.names, self._stiffness)
@@ -85,6 +95,12 @@ class Problem:
         hips_seen = observed.seen[:, hips].mean(1)
         self._upright = UPRIGHT_WEIGHT + unseen * (1 - hips_seen) * (UPRIGHT_WEIGHT_NO_HIPS - UPRIGHT_WEIGHT)
         self._bone_weights = BONE_WEIGHTS * observed.known
+        self._guided = None
+        if guide is not None:
+            self._guided = self.joint_seen > GUIDED_SEEN
+            self._rest_inverse = np.where(
+                self._guided[..., None, None], np.swapaxes(guide, -1, -2), self._rest_inverse
+            )
 
     def residuals(
         self, state: State, weights: Weights, derive: bool = True
@@ -192,6 +208,8 @@ class Problem:
         """-> residual, its angles and their weight, (B, J, 3) each."""
         seen = self.joint_seen[..., None]
         stiffness = seen * self._stiffness * weights.prior + (1 - seen) * self._unseen
+        if self._guided is not None:
+            stiffness = np.where(self._guided[..., None], GUIDE_STIFFNESS, stiffness)
         stiffness[:, 0] = 0
         angles = rot.log(self._rest_inverse @ state.rotations)
         return angles * stiffness, angles, stiffness

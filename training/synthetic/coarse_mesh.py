@@ -1,0 +1,88 @@
+"""The body's surface at the vertices that the small mesh network answers with, and the way from there to all."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from backend.body.mesh_levels import body_levels
+from backend.body.model import BodyModel
+from training.synthetic.poses import PoseSampler
+
+_NEIGHBOURS = 12
+_BODIES = 240  # posed and shaped, that the way up is fitted to
+_RIDGE = 1e-5  # m^2, towards the plain interpolation
+_SUM = 3.0  # m, how firmly the weights of a vertex sum to one
+
+
+class CoarseSkin:
+    """Vertices `index` (C,) of a body by linear blend skinning with its correctives, batched and fast."""
+
+    def __init__(self, body: BodyModel, index: np.ndarray) -> None:
+        self.template = body.v_template[index].float()
+        self.shapedirs = body.shapedirs[index].float()
+        self.posedirs = body.posedirs[index].float()
+        self.weights = body.weights[index].float()
+        self.joints, self.joint_directions = body.joints_template.float(), body.joints_shapedirs.float()
+        self.parents = [int(p) for p in body.parents]
+
+    @torch.inference_mode()
+    def __call__(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """rotations (N, J, 3, 3), betas (N, B) -> (N, C, 3) m, relative to the root joint."""
+        count = len(betas)
+        rest = self.joints + torch.einsum("jcs,ns->njc", self.joint_directions, betas)
+        turns, places = [rotations[:, 0]], [torch.zeros(count, 3)]
+        for j in range(1, len(self.parents)):
+            p = self.parents[j]
+            turns.append(turns[p] @ rotations[:, j])
+            places.append(places[p] + (turns[p] @ (rest[:, j] - rest[:, p])[..., None])[..., 0])
+        turn, place = torch.stack(turns, 1), torch.stack(places, 1)
+        shape = self.template + (self.shapedirs.flatten(0, 1) @ betas.T).T.reshape(count, -1, 3)
+        bends = (rotations[:, 1:] - torch.eye(3)).flatten(1)
+        shape = shape + (self.posedirs.flatten(0, 1) @ bends.T).T.reshape(count, -1, 3)
+        offset = place - (turn @ rest[..., None])[..., 0]
+        blend = torch.einsum("vj,njk->nvk", self.weights, torch.cat([turn.flatten(2), offset], 2))
+        return (blend[..., :9].unflatten(2, (3, 3)) @ shape[..., None])[..., 0] + blend[..., 9:]
+
+
+def coarse_mesh(body: BodyModel) -> tuple[np.ndarray, sp.csr_matrix, sp.csr_matrix]:
+    """-> index (C,) of the vertices, adjacency (C, C), plain interpolation (V, C)."""
+    levels = body_levels(body.v_template.numpy().astype(np.float64), body.faces.numpy())
+    down = levels.down[1] @ levels.down[0]
+    return down.indices.copy(), levels.adjacency[2], sp.csr_matrix(levels.up[0] @ levels.up[1])
+
+
+def fitted_way_up(
+    body: BodyModel, poses: PoseSampler, index: np.ndarray, plain: sp.csr_matrix, rng: np.random.Generator
+) -> sp.csr_matrix:
+    """(V, C): each vertex from the nearest coarse ones, by least squares on posed bodies."""
+    drawn = poses.sample(rng, _BODIES)
+    vertices = []
+    with torch.inference_mode():
+        for start in range(0, _BODIES, 32):
+            rows = slice(start, start + 32)
+            turns = torch.from_numpy(np.ascontiguousarray(drawn.rotations.transpose(3, 0, 1, 2)[rows]))
+            posed = body(None, torch.from_numpy(drawn.betas[rows]), rotations=turns)
+            vertices.append((posed.vertices - posed.joints[:, :1]).numpy())
+    # (3 n, V): how every coordinate of every vertex goes with the bodies
+    seen = np.concatenate(vertices).transpose(0, 2, 1).reshape(3 * _BODIES, -1).astype(np.float32)
+    template = body.v_template.numpy()
+    near = cKDTree(template[index]).query(template, _NEIGHBOURS)[1]
+    start = plain.toarray()
+    values = np.zeros(near.shape)
+    for rows in np.array_split(np.arange(len(template)), 60):
+        first = np.take_along_axis(start[rows], near[rows], 1)
+        given = seen[:, index[near[rows]]].transpose(1, 0, 2).astype(np.float64)  # (v, 3 n, k)
+        missing = seen[:, rows].T - (given @ first[..., None])[..., 0]
+        normal = np.swapaxes(given, 1, 2) @ given / len(seen)
+        normal += (_SUM**2 * np.ones((_NEIGHBOURS, _NEIGHBOURS))) + _RIDGE * np.eye(_NEIGHBOURS)
+        right = (np.swapaxes(given, 1, 2) @ missing[..., None])[..., 0] / len(seen)
+        right += _SUM**2 * (1 - first.sum(1, keepdims=True))
+        values[rows] = first + np.linalg.solve(normal, right[..., None])[..., 0]
+    rows = np.repeat(np.arange(len(template)), _NEIGHBOURS)
+    return sp.csr_matrix(
+        (values.ravel().astype(np.float32), (rows, near.ravel())), shape=(len(template), len(index))
+    )

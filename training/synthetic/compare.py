@@ -1,0 +1,176 @@
+"""`python -m training.synthetic.compare --count 240 --detected FILE`: plain keypoint fit, small Pose2Mesh, and both.
+
+On held-out procedural poses with made-up faults, and on rendered people that MediaPipe saw.  MPJPE, PA-MPJPE (24
+joints of the skeleton) and MPVPE (all vertices), mm, the first and last relative to the pelvis joint; nobody knows the
+focal length.  Mean and median, and means by kind of pose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.synthetic.train_lifter import pa_mpjpe
+
+KINDS = {
+    "feet": "standing", "foot": "standing", "stride": "moving", "air": "moving", "seat": "seated", "ground": "seated",
+    "knees": "kneeling", "hands": "on hands", "back": "lying", "front": "lying", "side": "lying", "held": "held",
+}  # fmt: skip
+METHODS = ("plain fit", "small Pose2Mesh", "fit given the lifter")
+
+
+def kinds_of(names: Sequence[str]) -> np.ndarray:
+    """Names of archetypes -> what kind of pose each is; deep ones are a kind of their own."""
+    from training.synthetic.archetypes import everything
+    from training.synthetic.deep_poses import deep_poses
+
+    table = {a.name: KINDS[a.support] for a in everything()}
+    table |= {a.name: "deep" for a in deep_poses()} | {"deep squat": "deep", "squat": "deep", "lunge": "deep"}
+    return np.array([table[str(name)] for name in names])
+
+
+def recoverers(body: Any) -> dict[str, Callable]:
+    """Each: people and camera -> bodies with poses, betas, trans."""
+    from backend.body.keypoint_fit import fit_keypoints
+    from backend.models.lifted import LandmarkLifter
+    from backend.models.registry import get_model
+
+    network, lifter = get_model("pose2mesh-small").load("cpu"), LandmarkLifter.embedded()
+    blank = np.zeros((8, 8, 3), np.uint8)
+    return {
+        METHODS[0]: lambda people, camera: fit_keypoints(body, people, camera),
+        METHODS[1]: lambda people, camera: network.recover(blank, people, camera),
+        METHODS[2]: lambda people, camera: fit_keypoints(body, lifter.lifted(people), camera),
+    }
+
+
+def measure(
+    body: Any,
+    recover: Callable,
+    keypoints: np.ndarray,
+    world: np.ndarray,
+    truth: tuple[np.ndarray, np.ndarray],
+    size: int,
+) -> dict[str, np.ndarray]:
+    """truth: joints (n, 24, 3) and vertices (n, V, 3), camera axes -> each error (n,), mm."""
+    import torch
+
+    from backend.people.person import DetectedPerson
+    from backend.results import Camera
+
+    focal, middle = 1.2 * size, (size - 1) / 2
+    camera = Camera(focal, focal, middle, middle, size, size)
+    found: dict[str, list[np.ndarray]] = {"MPJPE": [], "PA-MPJPE": [], "MPVPE": []}
+    for start in range(0, len(keypoints), 16):
+        rows = slice(start, start + 16)
+        people = [
+            DetectedPerson(
+                np.concatenate([k[:, :2].min(0), k[:, :2].max(0)]).astype(np.float32),
+                0.9,
+                k,
+                w,
+                "blazepose33",
+            )
+            for k, w in zip(keypoints[rows].astype(np.float32), world[rows].astype(np.float32), strict=True)
+        ]
+        fits = recover(people, camera)
+        with torch.inference_mode():
+            posed = body(*(
+                torch.as_tensor(np.stack([getattr(fit, name) for fit in fits]), dtype=torch.float32)
+                for name in ("poses", "betas", "trans")
+            ))  # fmt: skip
+        joints, vertices = (posed.joints.numpy(), posed.vertices.numpy())
+        joints, vertices = joints - joints[:, :1], vertices - joints[:, :1]
+        true_joints, true_vertices = (t[rows] for t in truth)
+        true_joints, true_vertices = true_joints - true_joints[:, :1], true_vertices - true_joints[:, :1]
+        found["MPJPE"].append(1e3 * np.linalg.norm(joints - true_joints, axis=-1).mean(1))
+        found["PA-MPJPE"].append(pa_mpjpe(joints, true_joints))
+        found["MPVPE"].append(1e3 * np.linalg.norm(vertices - true_vertices, axis=-1).mean(1))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def posed_truth(body: Any, turns: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """rotations (n, 24, 3, 3) -> joints and vertices, camera axes."""
+    import torch
+
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(turns), 64):
+            rows = slice(start, start + 64)
+            posed = body(None, torch.as_tensor(betas[rows]), rotations=torch.as_tensor(turns[rows]))
+            parts.append((posed.joints.numpy(), posed.vertices.numpy()))
+    return np.concatenate([j for j, _ in parts]), np.concatenate([v for _, v in parts])
+
+
+def summary(errors: dict[str, dict[str, np.ndarray]], kinds: np.ndarray) -> dict[str, Any]:
+    """Per method and measure mean and median; PA-MPJPE by kind."""
+    out: dict[str, Any] = {"n": len(kinds), "kinds": {k: int((kinds == k).sum()) for k in sorted(set(kinds))}}
+    for method, measures in errors.items():
+        out[method] = {
+            name: {"mean": round(float(v.mean()), 1), "median": round(float(np.median(v)), 1)}
+            for name, v in measures.items()
+        }
+        out[method]["PA-MPJPE by kind"] = {
+            str(k): round(float(measures["PA-MPJPE"][kinds == k].mean()), 1) for k in sorted(set(kinds))
+        }
+    return out
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.synthetic.compare", description=__doc__)
+    parser.add_argument("--count", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=900)
+    parser.add_argument(
+        "--detected", type=Path, help="of training.synthetic.detected, with a seed of its own"
+    )
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    import torch
+
+    from backend.body.loader import load_body
+    from backend.body.rotations import matrix_from_axis_angle
+    from training.synthetic.detected import SIZE, load_detected
+    from training.synthetic.keypoints import KeypointSampler
+
+    torch.set_num_threads(1)
+    body = load_body("open")
+    methods = recoverers(body)
+    result: dict[str, Any] = {}
+    if options.count:
+        sampler = KeypointSampler(body, views=1)
+        held = sampler.batch(np.random.default_rng([options.seed, 0]), options.count)
+        truth = posed_truth(body, held.rotations, held.betas)
+        kinds = kinds_of([sampler.poses.archetypes[k].name for k in held.archetype])
+        result["made-up faults"] = summary(
+            {
+                n: measure(body, m, held.keypoints, held.world, truth, sampler.size)
+                for n, m in methods.items()
+            },
+            kinds,
+        )
+    if options.detected:
+        seen = load_detected(options.detected, body)
+        turns = matrix_from_axis_angle(torch.from_numpy(seen.pose)).numpy()
+        truth = posed_truth(body, turns, seen.betas)
+        result["rendered, detected"] = summary(
+            {n: measure(body, m, seen.keypoints, seen.world, truth, SIZE) for n, m in methods.items()},
+            kinds_of(seen.archetype),
+        )
+    text = json.dumps(result, indent=2)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

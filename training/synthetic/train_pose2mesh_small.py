@@ -1,0 +1,150 @@
+"""`python -m training.synthetic.train_pose2mesh_small LIFTER_FOLDER OUT.safetensors --minutes 8`: `pose2mesh-small`.
+
+Its mesh half is trained on what the lifter of `training.synthetic.train_lifter` answers; both are written in one file.
+
+One thread, minutes of processor time.  Beside OUT comes OUT.json: how it was made, with the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NAME = "pose2mesh-small"
+_EDGES = 0.5  # weight of the edge vectors' error
+
+
+def train_mesh(lifter: Path, minutes: float, seed: int, noise: Any) -> tuple[Any, dict, list[dict]]:
+    """-> the network, what it is bound to, and its log.  lifter: folder of lifter.safetensors."""
+    import torch
+
+    from backend.models.adapters.fastmetro import mesh_constants
+    from backend.models.fastmetro import FastMETROMesh
+    from backend.models.pose2mesh_small import SmallPose2Mesh, features
+    from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
+    from training.synthetic.keypoints import KeypointSampler
+    from training.synthetic.train_lifter import load_lifter
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    sampler = KeypointSampler(noise=noise)
+    body = sampler.body
+    index, adjacency, plain = coarse_mesh(body)
+    up = fitted_way_up(body, sampler.poses, index, plain, np.random.default_rng([seed, 0, 2]))
+    skin = CoarseSkin(body, index)
+    first = load_lifter(lifter / "lifter.safetensors")
+    network = SmallPose2Mesh(adjacency, up, len(first.w1.weight))
+    network.pose_lifter.load_state_dict(first.state_dict())
+    network.pose_lifter.eval().requires_grad_(False)
+    mesh = network.pose2mesh
+    a, b = (torch.as_tensor(rows) for rows in adjacency.nonzero())
+    a, b = a[a < b], b[a < b]
+
+    def drawn(rng: np.random.Generator, count: int, exact: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Points (n, 57, 3), of a share `exact` the true ones, else as lifted; and true coarse vertices."""
+        sampler.noise = noise.scaled(rng.uniform(0.4, 1.2))
+        batch = sampler.batch(rng, count)
+        turn = torch.from_numpy(batch.turn)
+        with torch.inference_mode():
+            truth = skin(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ turn
+            points = network.pose_lifter(torch.from_numpy(features(batch.keypoints, batch.world)))
+        true = torch.from_numpy(np.concatenate([batch.ray_joints, batch.ray_landmarks], 1))
+        keep = torch.from_numpy(rng.random(count) < exact)
+        return torch.where(keep[:, None, None], true, points).clone(), truth.clone()
+
+    held = [drawn(np.random.default_rng([seed + 1, 0]), 512, share) for share in (0.0, 1.0)]
+    optimiser = torch.optim.AdamW(mesh.parameters(), 1e-3, weight_decay=1e-5)
+    start, samples, steps, said, log = time.process_time(), 0, 0, -1, []
+    budget = max(60 * minutes, 1e-3)
+    for number in itertools.count():
+        rng = np.random.default_rng([seed, number])
+        points, truth = drawn(rng, 4096, 0.5)
+        if not number:
+            # the straight line keeps to consistent bodies: on lifted points it would shrink limbs
+            mesh.start_straight(*drawn(np.random.default_rng([seed, 0, 3]), 4096, 1.0))
+        mesh.train()
+        for rows in torch.from_numpy(rng.permutation(len(points))).split(128):
+            share = min((time.process_time() - start) / budget, 1.0)
+            for group in optimiser.param_groups:
+                group["lr"] = 1e-3 * min(1.0, steps / 50) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+            out = mesh(points[rows])
+            edges = (out[:, a] - out[:, b]) - (truth[rows][:, a] - truth[rows][:, b])
+            loss = (out - truth[rows]).abs().mean() + _EDGES * edges.abs().mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(mesh.parameters(), 1.0)
+            optimiser.step()
+            steps += 1
+            if time.process_time() - start > budget:
+                break
+        samples += len(points)
+        passed = time.process_time() - start
+        if int(passed / 30) > said or passed > budget:
+            said = int(passed / 30)
+            mesh.eval()
+            with torch.inference_mode():
+                errors = [float(1e3 * (mesh(x) - y).norm(dim=-1).mean()) for x, y in held]
+            log.append(
+                {
+                    "seconds": round(passed),
+                    "samples": samples,
+                    "MPVPE": errors[0],
+                    "MPVPE of true points": errors[1],
+                }
+            )
+            print(json.dumps(log[-1]), flush=True)
+        if passed > budget:
+            break
+    return network.eval(), mesh_constants(FastMETROMesh(adjacency, up)), log
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.synthetic.train_pose2mesh_small", description=__doc__
+    )
+    parser.add_argument("lifter", type=Path, help="folder that training.synthetic.train_lifter wrote")
+    parser.add_argument("out", type=Path, help="safetensors file, in 16 bits")
+    parser.add_argument("--minutes", type=float, default=8, help="of processor time")
+    parser.add_argument("--seed", type=int, default=310)
+    options = parser.parse_args()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from backend.body.loader import load_body
+    from backend.models.store import Card
+    from backend.models.weights import faces_hash, save_weights
+    from training.synthetic.keypoints import Noise
+
+    noise = Noise()
+    network, constants, log = train_mesh(options.lifter, options.minutes, options.seed, noise)
+    body = load_body("open")
+    card = Card(
+        name=NAME,
+        body=body.name,
+        faces=faces_hash(body),
+        license=f"CC0-1.0. Body: {body.license}",
+        source="training.synthetic.train_pose2mesh_small",
+        source_sha256=hashlib.sha256((options.lifter / "lifter.safetensors").read_bytes()).hexdigest(),
+        made=time.strftime("%Y-%m-%d", time.gmtime()),
+        notes="Trained on procedural poses of the open body alone.",
+    )
+    save_weights(network.half(), constants, card, options.out)
+    made = {
+        "cpu_seconds": round(time.process_time()), "seed": options.seed, "minutes": options.minutes, "log": log,
+        "sha256": hashlib.sha256(options.out.read_bytes()).hexdigest(), "bytes": options.out.stat().st_size,
+    }  # fmt: skip
+    options.out.chmod(0o644)
+    options.out.with_suffix(".json").write_text(json.dumps(made, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
