@@ -25,6 +25,9 @@ RUNS = (
     "deformer-r50",
     "pose2mesh-human36m-posenet",
     "pose2mesh-human36m-full",
+    "fastmetro-small",
+    "smpler-small",
+    "deformer-small",
 )
 ROWS = 8
 
@@ -128,14 +131,16 @@ def best(work: Callable[[], None], clock: Callable[[], float], repeat: int) -> f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="*", default=RUNS)
+    parser.add_argument("runs", nargs="*", default=RUNS, help="one of each kind by default; `all`: every run")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=2)
     args = parser.parse_args()
+    from training.run import run_names
+
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found: list[Row] = []
-    for name in args.runs:
+    for name in run_names() if args.runs == ["all"] else args.runs:
         with tempfile.TemporaryDirectory() as folder:
             rows = rows_of(name, Path(folder), args.batch, device, args.repeat)
         found += rows

@@ -26,6 +26,9 @@ RESULTS = ROOT / "docs" / "training-results"
 # One run of every network, and of Pose2Mesh's one of every stage, cheapest first; seconds of a step of two samples by
 # one thread of the machine that this was written on
 SECONDS = {
+    "fastmetro-small": 0.3,
+    "smpler-small": 0.4,
+    "deformer-small": 0.4,
     "pose2mesh-freihand-posenet": 1.3,
     "pose2mesh-human36m-posenet": 1.3,
     "pose2mesh-3dpw-posenet": 1.3,

@@ -69,7 +69,7 @@ def test_every_block_gets_a_gradient(module, batch):
 def test_learns_one_batch(module, batch):
     before = error(module, batch)
     optimizer = torch.optim.AdamW(module.model.parameters(), 4e-3, weight_decay=0)
-    for _ in range(80):
+    for _ in range(160):
         optimizer.zero_grad()
         module.training_step(batch, 0).backward()
         nn.utils.clip_grad_norm_(module.model.parameters(), 0.3)
