@@ -73,13 +73,14 @@ def missing_body(run: Run) -> list[str]:
 
 
 def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
+    files = {joints: file for file, joints in REGRESSOR_FILES.items()}
     if not path.is_file():
-        return [f"body: {name} (recover-mesh bodies import FILE --name {name})"]
+        beside = f" --with {' '.join(files[joints] for joints in needs)}" if needs else ""
+        return [f"body: {name} (recover-mesh bodies import FILE --name {name}{beside})"]
     if path.suffix != ".npz":
         return []
     with np.load(path, allow_pickle=False) as archive:
         lacking = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
-    files = {joints: file for file, joints in REGRESSOR_FILES.items()}
     return [f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in lacking]
 
 
