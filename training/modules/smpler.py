@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from backend.errors import BadInput
 from backend.models.adapters.base import evaluation_regressor
 from backend.models.smpler import SMPLer
 from backend.models.weights import OPEN_BODIES
-from training.body_targets import BodyTargets
+from training.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
 from training.modules.evaluating import EvaluatingModule, in_float32
 
@@ -27,10 +26,10 @@ class SMPLerModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
 
     Adam, all parameters, a constant rate.
-    joint_regressor: by which the network and the labels measure their joints.  `h36m17_3dpw` is SMPLer's own for 3DPW;
-    the open body has one for all, which then takes its place.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
     body of mean shape that stands upright with its arms out.
+    joint_regressor: by which the network and the labels measure their joints.  `h36m17_3dpw` is SMPLer's own for 3DPW;
+    the open body has one for all, which then takes its place.
     upstream_quirks: as of the loss and the evaluator.
     """
 
@@ -41,16 +40,16 @@ class SMPLerModule(EvaluatingModule):
         weights: SMPLerWeights,
         learning_rate: float,
         weight_decay: float = 0.0,
-        joint_regressor: Literal["h36m17", "h36m17_3dpw"] = "h36m17",
+        joint_regressor: EvaluationRegressor = "h36m17",
         mean_parameters: str | None = None,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,
     ) -> None:
         super().__init__(protocols, upstream_quirks)
-        self.model, self.body = model, body
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         name = "h36m17" if body.name in OPEN_BODIES.values() else joint_regressor
         model.joint_regressor.copy_(evaluation_regressor(body, name))
+        self.model, self.body = model, body
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.targets = BodyTargets(body, model.joint_regressor)
         self.loss = SMPLerLoss(weights, upstream_quirks=upstream_quirks)
         pose, shape = _mean(mean_parameters)
