@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from functools import partial
 
 from backend import __version__
-from backend.errors import RecoverMeshError
+from backend.command_line import add_command, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,12 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"recover-mesh {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    def add(name: str, summary: str, arguments, run) -> None:
-        sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        arguments(sub)
-        sub.set_defaults(run=run)
-
+    add = partial(add_command, commands)
     add("recover", "Recover the people in photos and clips.", recover.add_arguments, recover.run)
     add("serve", "Serve the Blender add-on over ZeroMQ.", serve.add_serve_arguments, serve.run_serve)
     add("models", "List the models and what they need.", models.add_arguments, models.run)
@@ -36,17 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 everything done, 1 something could not be done, 2 wrong use, 130 interrupted."""
-    args = build_parser().parse_args(argv)
-    try:
-        return args.run(args)
-    except RecoverMeshError as error:
-        print(f"recover-mesh: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("recover-mesh: interrupted; what was finished is kept.", file=sys.stderr)
-        return 130
+    return run_command(build_parser().parse_args(argv), "recover-mesh", "what was finished is kept")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from backend.errors import RecoverMeshError
+from backend.command_line import add_command, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,25 +24,13 @@ def build_parser() -> argparse.ArgumentParser:
         ("export", "Make weights for `recover-mesh recover --model` of a run's checkpoint.", export),
         ("median", "The median over seeds of a run's metrics.", median),
     ):
-        sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        add_command(commands, name, summary, module.add_arguments, module.run)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 problems found, 2 wrong use or data, 75 preempted (start again with --resume), 130 ^C."""
-    args = build_parser().parse_args(argv)
-    try:
-        return args.run(args)
-    except RecoverMeshError as error:
-        print(f"training: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("training: interrupted; go on with --resume.", file=sys.stderr)
-        return 130
+    return run_command(build_parser().parse_args(argv), "training", "go on with --resume")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import scipy.sparse as sp
 import torch
@@ -16,6 +17,9 @@ from training.datasets.joint_sets import H36M17_TO_J14, MANO21_TO_HAND21, MANO_T
 from training.losses.targets import MeshTargets
 
 GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this
+
+# names in a body of what finds Human3.6M's 17 joints in its mesh
+EvaluationRegressor = Literal["h36m17", "h36m17_3dpw"]
 
 
 class BodyTargets(nn.Module):

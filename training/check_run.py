@@ -51,6 +51,8 @@ def _check_training(run: Run, file: str) -> None:
         value = getattr(run.training, name)
         if value < 1:
             raise bad_run(file, f"training.{name}", f"is {value}, expected 1 or more", "Correct it.")
+    if run.training.samples_published < 0:
+        raise bad_run(file, "training.samples_published", "is negative", "Write 0 where it is not known.")
     measures: list[str] = []
     for k, spec in enumerate(run.data.validate):
         if spec.protocol not in PROTOCOLS:

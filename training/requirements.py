@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.body.registry import available_bodies
+from backend.body.registry import OPEN_NAMES, REGRESSOR_FILES, available_bodies
 from training.data_files import files_of
 from training.run import Run
 
@@ -16,7 +16,6 @@ DATA_VARIABLE = "RECOVER_MESH_DATA"
 RUNS_VARIABLE = "RECOVER_MESH_RUNS"
 # settings that name a file below the data root
 FILES = ("mesh_sampler", "mean_parameters")
-_REGRESSORS = {"h36m17": "J_regressor_h36m_correct.npy", "coco17": "J_regressor_coco.npy"}
 
 
 def data_root(given: Path | None = None) -> Path:
@@ -75,13 +74,15 @@ def missing_body(run: Run) -> list[str]:
 
 
 def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
+    files = {joints: file for file, joints in REGRESSOR_FILES.items()}
     if not path.is_file():
-        return [f"body: {name} (recover-mesh bodies import FILE --name {name})"]
+        beside = f" --with {' '.join(files[joints] for joints in needs)}" if needs else ""
+        return [f"body: {name} (recover-mesh bodies import FILE --name {name}{beside})"]
     if path.suffix != ".npz":
         return []
     with np.load(path, allow_pickle=False) as archive:
         lacking = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
-    return [f"body: {_REGRESSORS[joints]} of {name} (bodies import FILE --with it)" for joints in lacking]
+    return [f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in lacking]
 
 
 def regressors_of(run: Run) -> list[str]:
@@ -89,7 +90,10 @@ def regressors_of(run: Run) -> list[str]:
     if run.network.startswith("fastmetro-hand") or run.network.endswith("-mano"):
         return []
     pose_set = run.data.prepare.get("pose_set")
-    return {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
+    needs = {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
+    own = run.settings.get("joint_regressor", "h36m17")
+    # the open body's only one takes its place
+    return needs if own in needs or run.body in OPEN_NAMES else [*needs, own]
 
 
 def _there(root: Path, pattern: str) -> bool:

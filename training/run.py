@@ -73,6 +73,9 @@ class TrainingSpec:
     select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
     log_every: int = 50  # steps
     checkpoint_every: int = 500  # steps; one more after every epoch
+    samples_published: int = (
+        0  # of the training set, where somebody published it; 0: not known; for estimates alone
+    )
 
 
 @dataclass(frozen=True)

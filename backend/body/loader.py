@@ -20,7 +20,11 @@ _OPTIONAL = (
     "posedirs", "uv", "uv_faces", "part_ids", "mirror", "vert_sym_idxs", "hands_components", "hands_mean",
     "name", "license", "joint_names",
 )  # fmt: skip
-_REGRESSORS = {f"J_regressor_{name}": name for name in JOINT_SETS}
+# by key: how many joints they find.  `h36m17_3dpw`: Human3.6M's as SMPLer's file for 3DPW finds them
+_REGRESSORS = {
+    f"J_regressor_{name}": count
+    for name, count in [*((n, len(joints)) for n, joints in JOINT_SETS.items()), ("h36m17_3dpw", 17)]
+}
 _MAX_NUMBERS = MAX_BYTES // 8  # in one array
 _HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."
 
@@ -145,8 +149,8 @@ def _validated(fields: _Fields, stem: str) -> BodyArrays:
         joint_regressor=fields.array("J_regressor", joints, count),
         weights=weights,
         regressors={
-            name: fields.array(key, len(JOINT_SETS[name]), count)
-            for key, name in _REGRESSORS.items()
+            key.removeprefix("J_regressor_"): fields.array(key, rows, count)
+            for key, rows in _REGRESSORS.items()
             if key in content
         },
     )

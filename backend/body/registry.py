@@ -76,7 +76,11 @@ def right_hand_of(source: str | Path) -> Path | None:
 
 
 # The official joint regressors by their file names
-REGRESSOR_FILES = {"J_regressor_h36m_correct.npy": "h36m17", "J_regressor_coco.npy": "coco17"}
+REGRESSOR_FILES = {
+    "J_regressor_h36m_correct.npy": "h36m17",
+    "J_regressor_coco.npy": "coco17",
+    "J_regressor_3dpw.npy": "h36m17_3dpw",
+}
 
 
 def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] = ()) -> BodySpec:
@@ -103,9 +107,7 @@ def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] 
 
 def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:
     """-> (joint set, (17, vertices) float64)."""
-    hint = (
-        f"Known files are {' and '.join(REGRESSOR_FILES)}, as METRO's and Pose2Mesh's repositories have them."
-    )
+    hint = f"Known files are {', '.join(REGRESSOR_FILES)}, as METRO's, Pose2Mesh's and SMPLer's repositories have them."
     if path.name not in REGRESSOR_FILES:
         raise BadInput("not_a_regressor", f"{path.name} is no joint regressor that is known by name.", hint)
     try:

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NPY",
-        help="official joint regressors: J_regressor_h36m_correct.npy, J_regressor_coco.npy",
+        help="official joint regressors: J_regressor_h36m_correct.npy, J_regressor_coco.npy, J_regressor_3dpw.npy",
     )
 
 

@@ -84,3 +84,53 @@ def stand_in(addon, scene, environment):
     preferences.get_preferences().environment = ""
     runtime.shut_down()
     session.extra = ()
+
+
+@pytest.fixture
+def real_backend(addon, scene, environment, monkeypatch, tmp_path):
+    """The real backend as the add-on's child."""
+    from blender_addon import preferences, runtime
+
+    preferences.get_preferences().environment = environment
+    monkeypatch.setattr(runtime, "user_folder", lambda: str(tmp_path))
+    yield runtime
+    preferences.get_preferences().environment = ""
+    runtime.shut_down()
+
+
+@pytest.fixture(scope="session")
+def model():
+    from backend.body.loader import load_body
+
+    return load_body("open")
+
+
+@pytest.fixture(scope="session")
+def record(model):
+    from backend.body.wire import body_message
+    from blender_addon.scene import records
+
+    return records.body_from_wire(*body_message(model))
+
+
+@pytest.fixture(scope="session")
+def scenery(model):
+    """Two people who cross before a fixed camera; see `clip_parts`."""
+    from clip_parts import COUNT
+
+    from tools.clips.motions import MOTIONS, Maker
+
+    return MOTIONS["cross"](Maker(model, 25.0), (640, 360), seconds=COUNT / 25)
+
+
+@pytest.fixture
+def built(scene, record, scenery):
+    """That clip in the scene, five frames of it filled in."""
+    from clip_parts import COUNT, chunk, info_of, world_of
+
+    from blender_addon.scene import clip
+
+    made = clip.ClipScene(scene, info_of(scenery), record)
+    made.add(chunk(scenery, 0, COUNT, filled=range(20, 25)), True, world_of(scenery))
+    made.finish()
+    return made

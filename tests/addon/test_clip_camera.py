@@ -9,28 +9,16 @@ import torch
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 
-from backend.body.loader import load_body
-from backend.body.wire import body_message
 from backend.clips.camera_track import CameraTrack
 from blender_addon import clip_camera
 from blender_addon.errors import UserError
-from blender_addon.scene import camera_samples, clip, clip_npz, exchange, records
+from blender_addon.scene import camera_samples, clip, clip_npz, exchange
 from tools.clips.cameras import camera_content
 from tools.clips.motions import MOTIONS, Maker
 
 SIZE = (640, 360)
 COUNT = 12
 START = 101
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_body("open")
-
-
-@pytest.fixture(scope="module")
-def record(model):
-    return records.body_from_wire(*body_message(model))
 
 
 @pytest.fixture(scope="module")
@@ -250,18 +238,6 @@ def test_without_a_camera_it_is_told(scene, record, scenery):
 
 
 # ---- the button ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def real_backend(addon, scene, environment, monkeypatch, tmp_path):
-    """The real backend as the add-on's child."""
-    from blender_addon import preferences, runtime
-
-    preferences.get_preferences().environment = environment
-    monkeypatch.setattr(runtime, "user_folder", lambda: str(tmp_path))
-    yield runtime
-    preferences.get_preferences().environment = ""
-    runtime.shut_down()
 
 
 @pytest.fixture(scope="module")

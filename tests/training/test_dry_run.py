@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from backend.models.store import read_card, weights_path
 from backend.models.weights import load_network
-from training.engine.dry_run import dry_run
+from training.engine.dry_run import DryRun, dry_run
 from training.run import load_run
 
 
@@ -44,4 +45,22 @@ def test_two_steps_of(name, tmp_path, monkeypatch):
         found.weights.rename(kept)
         assert load_network(run.network).card.source == f"dry run of {name}"
     text = str(found)
-    assert "per 100,000 samples" in text and f"{run.training.epochs} epochs" in text
+    published = run.training.samples_published
+    samples = f"{published:,} samples as published" if published else "per 100,000 samples"
+    assert samples in text and f"{run.training.epochs} epochs" in text
+
+
+@pytest.mark.parametrize(
+    ("here", "published", "samples", "said"),
+    [
+        (None, 0, 100_000, "its data are not here; per 100,000 samples"),
+        (None, 475_920, 475_920, "475,920 samples as published (its data are not here)"),
+        (2_000, 475_920, 2_000, "2,000 samples, "),  # what is on this machine counts
+    ],
+)
+def test_the_estimate_knows_how_long_the_set_is(here, published, samples, said):
+    run = load_run("smpler-mixed", [f"training.samples_published={published}"])
+    found = DryRun(run, run.network, 1, (1.0,), {}, 3.0, run.training.batch, 0.1, "cpu", here, Path("w"))
+    steps = run.training.epochs * (samples // (run.training.batch * run.training.devices))
+    text = str(found)
+    assert said in text and f"{steps:,} steps of" in text and f"; {steps * 3 / 3600:,.1f} h on" in text

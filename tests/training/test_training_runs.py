@@ -78,6 +78,14 @@ def test_a_run_is_complete(name):
     assert {k: v for row in results for k, v in row.items()} == PUBLISHED.get(name, {})
 
 
+def test_one_set_has_one_length():
+    """METRO's mixed pack, whose number of samples its author's log tells."""
+    runs = [load_run(name) for name in run_names()]
+    mixed = [run for run in runs if "Tax-H36m" in str(run.data.train[0].options["path"])]
+    assert len(mixed) >= 14
+    assert {run.training.samples_published for run in mixed} == {475_920}
+
+
 def test_no_published_number_is_left_out():
     assert set(PUBLISHED) <= set(run_names())
 

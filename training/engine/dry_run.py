@@ -93,11 +93,14 @@ class DryRun:
     def _whole(self, step: float) -> str:
         """The length of the real run."""
         training = self.run.training
-        samples = self.samples or 100_000
+        known = self.samples or training.samples_published
+        samples = known or 100_000
         rounding = math.floor if training.drop_last else math.ceil
         batches = training.epochs * rounding(samples / (training.batch * training.devices))
         hours = batches * step / 3600
-        what = f"{samples:,} samples" if self.samples else "its data are not here; per 100,000 samples"
+        what = f"{samples:,} samples" if known else "its data are not here; per 100,000 samples"
+        if known and not self.samples:
+            what += " as published (its data are not here)"
         return (
             f"the whole run: {what}, {training.epochs} epochs, {batches:,} steps of "
             f"{training.devices} x {training.batch}; {hours:,.1f} h on {training.devices} such devices, "

@@ -13,6 +13,7 @@ from backend.models.adapters import adapter_of
 from backend.models.adapters.fastmetro import mesh_constants
 from backend.models.fastmetro import FastMETRO, FastMETROMesh
 from backend.models.networks import NetworkSpec, network
+from backend.models.smpler import SMPLer
 from backend.models.store import Card
 from backend.models.weights import faces_hash, save_weights
 from training.run import Run
@@ -54,7 +55,10 @@ def export_weights(
 
 
 def constants_of(model: nn.Module, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
-    """What the weights are bound to: of FastMETRO the meshes that it has, which need not be those of the body."""
+    """What the weights are bound to: of FastMETRO the meshes that it has, which need not be those of the body, of
+    SMPLer the regressor that it was trained with."""
+    if isinstance(model, SMPLer):
+        return {"joint_regressor": model.joint_regressor}
     if not isinstance(model, FastMETRO):
         return dict(adapter_of(spec).constants(spec, body))
     joints, up = model.config.joints, model.up

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from backend.body.model import BodyModel
 from backend.errors import BadInput
+from backend.models.adapters.base import evaluation_regressor
 from backend.models.smpler import SMPLer
-from training.body_targets import BodyTargets
+from backend.models.weights import OPEN_BODIES
+from training.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
 from training.modules.evaluating import EvaluatingModule, falling, in_float32
 
@@ -27,6 +29,8 @@ class SMPLerModule(EvaluatingModule):
     Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
     body of mean shape that stands upright with its arms out.
+    joint_regressor: by which the network and the labels measure their joints.  `h36m17_3dpw` is SMPLer's own for 3DPW;
+    the open body has one for all, which then takes its place.
     upstream_quirks: as of the loss and the evaluator.
     """
 
@@ -37,6 +41,7 @@ class SMPLerModule(EvaluatingModule):
         weights: SMPLerWeights,
         learning_rate: float,
         weight_decay: float = 0.0,
+        joint_regressor: EvaluationRegressor = "h36m17",
         mean_parameters: str | None = None,
         every_stage: bool = False,
         step: int = 0,
@@ -45,6 +50,8 @@ class SMPLerModule(EvaluatingModule):
         upstream_quirks: bool = True,
     ) -> None:
         super().__init__(protocols, upstream_quirks)
+        name = "h36m17" if body.name in OPEN_BODIES.values() else joint_regressor
+        model.joint_regressor.copy_(evaluation_regressor(body, name))
         self.model, self.body = model, body
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.every_stage, self.step, self.gamma = every_stage, step, gamma

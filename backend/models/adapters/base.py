@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.body.model import BodyArrays, BodyModel
+from backend.body.registry import REGRESSOR_FILES
 from backend.errors import BadInput
 from backend.models.networks import NetworkSpec
 
@@ -91,15 +92,16 @@ def pelvis_of(body: BodyModel, vertices: Tensor) -> Tensor:
     return joints[:, :1]
 
 
-def evaluation_regressor(body: BodyModel) -> Tensor:
-    """(17, V) the regressor of Human3.6M's joints; raises BadInput `regressor_missing`."""
-    if "h36m17" not in body.regressors:
+def evaluation_regressor(body: BodyModel, name: str = "h36m17") -> Tensor:
+    """(17, V) a regressor of Human3.6M's joints, by its name in the body; raises BadInput `regressor_missing`."""
+    if name not in body.regressors:
+        file = next((file for file, known in REGRESSOR_FILES.items() if known == name), name)
         raise BadInput(
             "regressor_missing",
-            f"The body {body.name!r} has no regressor of Human3.6M's 17 joints.",
-            "Import the body again with J_regressor_h36m_correct.npy: recover-mesh bodies import FILE --with PATH.",
+            f"The body {body.name!r} has no regressor {name} of Human3.6M's 17 joints.",
+            f"Import the body again with {file}: recover-mesh bodies import FILE --with PATH.",
         )
-    return body.regressors["h36m17"].float().contiguous()
+    return body.regressors[name].float().contiguous()
 
 
 def sparse_parts(prefix: str, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,44 @@ class BareClient:
                 self.send("ack", job=job, index=header["index"])
             if kind in ("done", "cancelled", "error"):
                 return found
+
+
+def kinds(found):
+    return [kind for kind, _ in found]
+
+
+def kinds_within(client, seconds):
+    found = set()
+    while (message := client.receive(seconds)) is not None:
+        found.add(message[0])
+    return found
+
+
+class Gate:
+    """A source that keeps the worker busy until it is opened."""
+
+    def __init__(self, path):
+        self.path = path
+        self.source = f"wait:{path}"
+
+    def wait_started(self):
+        wait_for(self.path.with_name(self.path.name + ".started").exists, "the worker to begin")
+
+    def open(self):
+        self.path.touch()
+
+
+@contextlib.contextmanager
+def server_here(**options):
+    """A server in a thread of this process, for options that the command line does not offer."""
+    from backend.server import Server, ServerOptions
+
+    server = Server(ServerOptions(token=TOKEN, **options))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()

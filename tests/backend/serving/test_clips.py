@@ -19,12 +19,6 @@ def server():
 
 
 @pytest.fixture
-def client(server):
-    with BareClient(server.endpoint) as bare:
-        yield bare
-
-
-@pytest.fixture
 def start(client, tmp_path):
     def start(order, name="j"):
         ClipJob(source=order, out=str(tmp_path / name)).save(tmp_path / f"{name}.json")

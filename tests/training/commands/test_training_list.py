@@ -65,3 +65,17 @@ def test_says_what_is_missing_until_nothing_is(empty_home, capsys):
     main(["list", name])
     text = capsys.readouterr().out
     assert "ready" in text and "missing" not in text
+
+
+def test_the_regressor_of_3dpw_is_asked_for_by_its_file(empty_home, capsys):
+    main(["list", "smpler-3dpw"])
+    assert "--name smpl --with J_regressor_h36m_correct.npy J_regressor_3dpw.npy)" in capsys.readouterr().out
+    body = empty_home / "home/data/bodies/smpl.npz"
+    body.parent.mkdir(parents=True)
+    for more, lacking in (({}, True), ({"J_regressor_h36m17_3dpw": np.zeros(1)}, False)):
+        np.savez(body, license=np.array("x"), J_regressor_h36m17=np.zeros(1), **more)
+        main(["list", "smpler-3dpw"])
+        text = capsys.readouterr().out
+        assert ("missing body: J_regressor_3dpw.npy of smpl" in text) == lacking
+        main(["list", "smpler-mixed"])
+        assert "J_regressor" not in capsys.readouterr().out

@@ -9,7 +9,9 @@ from module_parts import TinyPyramid, batch, overfit
 
 from backend.body.loader import load_body
 from backend.errors import BadInput
+from backend.models.networks import network
 from backend.models.smpler import SMPLer, SMPLerConfig
+from training.engine.export import constants_of
 from training.losses.smpler import SMPLerWeights
 from training.modules.smpler import SMPLerModule
 
@@ -86,3 +88,22 @@ def test_mean_parameters(tmp_path):
     (tmp_path / "no.npz").write_text("x")
     with pytest.raises(BadInput, match="cannot be read"):
         make(0, mean_parameters=str(tmp_path / "no.npz"))
+
+
+def test_the_stage_on_3dpw_measures_by_its_own_regressor(data):
+    """Network, labels and exported weights take the one that the run names; the open body has one for all."""
+    body = load_body("open")
+    body.name = "smpl"
+    usual = body.regressors["h36m17"]
+    body.regressors["h36m17_3dpw"] = usual.roll(1, 1)
+    model = SMPLer(SMPLerConfig(32, 0), body, usual.float().clone(), dropout=0.0)
+    module = SMPLerModule(model, body, SMPLerWeights(), 2e-4, joint_regressor="h36m17_3dpw")
+    other = usual.roll(1, 1).float()
+    assert torch.equal(model.joint_regressor, other) and torch.equal(module.targets.regressor, other)
+    assert torch.equal(constants_of(model, network("smpler-w32"), body)["joint_regressor"], other)
+
+    open_module = make(0, joint_regressor="h36m17_3dpw")
+    assert torch.equal(open_module.targets.regressor, usual.float())
+    del body.regressors["h36m17_3dpw"]
+    with pytest.raises(BadInput, match=r"no regressor h36m17_3dpw"):
+        SMPLerModule(model, body, SMPLerWeights(), 2e-4, joint_regressor="h36m17_3dpw")

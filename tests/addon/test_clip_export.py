@@ -1,0 +1,61 @@
+"""A clip's motion for other tools."""
+
+import struct
+
+import bpy
+import numpy as np
+import pytest
+from clip_parts import COUNT, rigs, skin_vertices, true_vertices
+
+from blender_addon.errors import UserError
+from blender_addon.scene import exchange
+
+
+@pytest.mark.parametrize("ending", ["glb", "fbx", "bvh", "usd", "abc"])
+def test_other_tools_get_the_motion(scene, built, tmp_path, ending):
+    path = tmp_path / f"out.{ending}"
+    before = {o.name: o.data for o in scene.objects if o.type == "MESH"}
+    exchange.write(str(path), scene, list(rigs(scene).values()))
+    assert path.stat().st_size > 5000
+    assert {o.name: o.data for o in scene.objects if o.type == "MESH"} == before
+    if ending == "bvh":
+        assert (tmp_path / "out-2.bvh").exists()
+        frames = next(line for line in path.read_text().splitlines() if line.startswith("Frames:"))
+        assert int(frames.split()[1]) == COUNT
+
+
+def test_a_glb_moves_when_it_comes_back(scene, built, model, scenery, tmp_path):
+    path = str(tmp_path / "out.glb")
+    exchange.write(path, scene, [rigs(scene)[1]])
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 25, 1.0
+    bpy.ops.import_scene.gltf(filepath=path)
+    mesh = next(o for o in bpy.data.objects if o.type == "MESH" and len(o.data.vertices) > 1000)
+    middles = []
+    for frame in (11, 11 + COUNT - 3):
+        bpy.context.scene.frame_set(frame)
+        evaluated = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        middles.append(np.mean([evaluated.matrix_world @ v.co for v in evaluated.data.vertices], axis=0))
+    moved = middles[1] - middles[0]
+    truth = np.diff([true_vertices(model, scenery, 1, t).mean(0) for t in (0, COUNT - 3)], axis=0)[0]
+    assert np.linalg.norm(moved - truth) < 0.1
+
+
+def test_a_vertex_cache_holds_what_is_shown(scene, built, tmp_path):
+    path = tmp_path / "out.pc2"
+    rig = rigs(scene)[1]
+    exchange.write(str(path), scene, [rig])
+    data = path.read_bytes()
+    _, _, vertices, _, _, frames = struct.unpack("<12siiffi", data[:32])
+    assert (vertices, frames) == (6890, COUNT)
+    points = np.frombuffer(data[32:], np.float32).reshape(frames, vertices, 3)
+    scene.frame_set(11 + 17)
+    shown = skin_vertices(rig) - np.array(exchange.skin_of(rig).matrix_world)[:3, 3]
+    assert np.abs(points[17] - shown).max() < 1e-5
+
+
+def test_exports_that_cannot_be_are_refused(scene, built, tmp_path):
+    with pytest.raises(UserError):
+        exchange.write(str(tmp_path / "a.xyz"), scene, list(rigs(scene).values()))
+    with pytest.raises(UserError):
+        exchange.write(str(tmp_path / "a.glb"), scene, [])

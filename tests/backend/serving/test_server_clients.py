@@ -1,0 +1,169 @@
+"""Clients that are strangers, talk nonsense, fall silent or vanish."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import msgpack
+import pytest
+import zmq
+from server_process import TOKEN, BareClient, kinds, server_here, wait_for
+
+from backend import protocol
+
+
+def test_before_hello_nothing_is_answered_but_an_error(server):
+    with BareClient(server.endpoint, hello=False) as client:
+        for kind in ("ping", "shutdown"):
+            client.send(kind, "r")
+            error = client.expect("error", ())
+            assert (error["code"], error["request"]) == ("hello_first", "r")
+        client.recover("j", "ok")
+        assert client.expect("error", ())["code"] == "hello_first"
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "a token for test", "größe", "x" * 128])
+def test_a_wrong_token_is_refused(server, token):
+    with BareClient(server.endpoint, hello=False) as client:
+        client.send("hello", token=token, client="test")
+        assert client.expect("error", ())["code"] == "bad_token"
+        client.send("ping")
+        assert client.expect("error", ())["code"] == "hello_first"
+
+
+def test_messages_that_are_none_are_answered_and_survived(server, client):
+    rng = random.Random(5)
+    ping = {"v": 1, "type": "ping", "request": "", "arrays": []}
+    cases = [
+        ([b""], "malformed"),
+        ([b"\xc1\xff"], "malformed"),
+        ([msgpack.packb({**ping, "v": 99})], "version"),
+        ([msgpack.packb({**ping, "type": "nonsense"})], "unknown_type"),
+        ([msgpack.packb({**ping, "type": "welcome"})], "malformed"),
+        (protocol.encode("pong"), "unknown_type"),  # what only a server says
+        ([msgpack.packb({**ping, "x" * 60000: 1})], "malformed"),
+        ([msgpack.packb(ping)] * 40, "malformed"),
+        ([b"\0" * (protocol.MAX_HEADER_BYTES + 1)], "too_large"),
+        ([b"\x91" * 200_000 + b"\x90"], "malformed"),
+        ([b"\xdd\xff\xff\xff\xff"], "malformed"),
+        *(([rng.randbytes(rng.randrange(200))], "malformed") for _ in range(50)),
+    ]
+    for frames, code in cases:
+        client.socket.send_multipart(frames)
+        assert client.expect("error")["code"] == code
+    header = msgpack.unpackb(protocol.encode("cancel", "r9", job="j9")[0])
+    client.socket.send(msgpack.packb({**header, "more": 1}))
+    error = client.expect("error")
+    assert (error["request"], error["job"]) == ("r9", "j9")
+    client.recover("j", "ok")
+    assert kinds(client.collect("j")) == ["result", "done"]
+
+
+def test_a_frame_over_the_limit_ends_only_its_connection(monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_ARRAY_BYTES", 100_000)  # instead of hundreds of MiB
+    with (
+        server_here(factory="no:such", model="") as server,
+        BareClient(server.endpoint) as good,
+        BareClient(server.endpoint) as bad,
+    ):
+        bad.socket.send(b"\0" * 200_000)
+        while not bad.socket.poll(100):  # ZeroMQ connects again by itself, as somebody new
+            bad.send("ping")
+        assert bad.expect("error")["code"] == "hello_first"
+        good.send("ping")
+        good.expect("pong", ())
+
+
+def test_too_many_clients_are_refused(monkeypatch):
+    from backend.serving import sessions
+
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
+    with (
+        server_here(factory="no:such", model="") as server,
+        BareClient(server.endpoint),
+        BareClient(server.endpoint, hello=False) as second,
+    ):
+        second.send("hello", token=TOKEN, client="second")
+        assert second.expect("error", ())["code"] == "busy"
+
+
+def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch):
+    from backend.serving import sessions
+
+    monkeypatch.setattr(sessions, "CLIENT_SILENCE_SECONDS", 2.0)
+    with server_here(factory="no:such", model="") as server, BareClient(server.endpoint) as client:
+        for _ in range(5):  # together longer than the limit
+            time.sleep(0.5)
+            client.send("ping")
+            client.expect("pong", ())
+        time.sleep(3.0)
+        client.send("ping")
+        assert client.expect("error")["code"] == "hello_first"
+
+
+def test_the_jobs_of_a_dead_client_are_cancelled(server, client, gate):
+    dead = BareClient(server.endpoint)
+    dead.recover("j", gate.source, *["ok"] * 1000)
+    gate.wait_started()
+    time.sleep(0.3)  # the last progress has left: from now on there is nothing to send to it
+    dead.close()
+
+    def only_job():
+        client.recover("k", "ok")
+        ahead = client.expect("accepted", ())["queued"]
+        client.send("cancel", job="k")
+        client.expect("cancelled")
+        return ahead == 0
+
+    wait_for(only_job, "the dead client's job to be dropped")
+    gate.open()
+    client.recover("l", "ok")
+    assert kinds(client.collect("l")) == ["result", "done"]
+
+
+def test_a_peer_that_vanishes_is_dropped_and_the_full_one_too():
+    """ROUTER_MANDATORY: EHOSTUNREACH and EAGAIN end a session instead of losing messages silently."""
+    from backend.serving.sessions import MAX_OUTBOX, Sessions
+
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    router.linger, router.router_mandatory, router.sndhwm = 0, 1, 1
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+    peer = context.socket(zmq.DEALER)
+    peer.linger, peer.rcvhwm = 0, 1
+    peer.connect(f"tcp://127.0.0.1:{port}")
+    try:
+        peer.send(b"hi")
+        assert router.poll(30_000)
+        name, _ = router.recv_multipart()
+        sessions = Sessions(router)
+        sessions.open(name, "full")
+        sessions.open(b"was never there", "gone")
+        sessions.send(b"was never there", [b"x"])
+        assert [session.client for session in sessions.tick()] == ["gone"]
+        big = b"x" * 1_000_000
+        for _ in range(200):
+            sessions.send(name, [big], droppable=True)  # may be lost, never waits
+        assert sessions.tick() == []
+        sent = 0
+        while sessions.reachable(name):
+            sessions.send(name, [big])
+            sent += 1
+            assert sent < 1000
+        peer.recv()
+        received = 1
+        while peer.poll(200) or sessions.waiting():  # what was kept back goes out once there is room
+            assert sessions.tick() == []
+            if peer.poll(0):
+                peer.recv()
+                received += 1
+        assert received >= sent
+        for _ in range(MAX_OUTBOX + 1000):
+            sessions.send(name, [big])
+        assert [session.client for session in sessions.tick()] == ["full"]
+        sessions.send(name, [b"x"])  # forgotten: best effort
+    finally:
+        peer.close(0)
+        router.close(0)
+        context.term()

@@ -1,0 +1,41 @@
+"""How a command ends: its own code, an error in words, or an interruption."""
+
+import argparse
+
+import pytest
+
+from backend.command_line import add_command, run_command
+from backend.errors import BadInput
+
+
+def parsed(run):
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(required=True)
+    add_command(commands, "go", "Go there.", lambda sub: sub.add_argument("--far", type=int), run)
+    return parser.parse_args(["go", "--far", "3"])
+
+
+def raising(error):
+    def run(args):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "said"),
+    [
+        (lambda args: args.far, 3, ""),
+        (raising(BadInput("no", "It is gone.", "Look again.")), 2, "me: It is gone.\n  Look again.\n"),
+        (raising(BadInput("no", "It is gone.")), 2, "me: It is gone.\n"),
+        (raising(KeyboardInterrupt()), 130, "me: interrupted; nothing is lost.\n"),
+    ],
+)
+def test_ends(capsys, run, code, said):
+    assert run_command(parsed(run), "me", "nothing is lost") == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_bug_is_no_error_in_words():
+    with pytest.raises(ZeroDivisionError):
+        run_command(parsed(raising(ZeroDivisionError())), "me", "nothing is lost")
