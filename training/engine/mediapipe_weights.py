@@ -59,7 +59,7 @@ def _order(state: dict[str, Tensor]) -> list[str]:
         side = part(f"lateral.{stage - 1}.") if stage else ["", ""]  # at stride 2: for the silhouette alone
         order += [expand, *side, *rest]
     heads = [""] * 12  # silhouette and heatmaps
-    return [*order, *part("top."), *part("lateral.3."), *heads, *part("last.")]
+    return [*order, *part("top."), *part("lateral.3."), *heads, *part("last."), *part("head.")]
 
 
 def _convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:

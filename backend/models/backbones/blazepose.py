@@ -2,7 +2,7 @@
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020.  The layers are those of
 pose_landmark_full.tflite, which lies in MediaPipe's wheel (Apache-2.0); batch norm is already inside the convolutions.
-Left out: the heads that answer with landmarks and with the person's silhouette.
+Left out: the last linear layers, which answer with landmarks, and the head that answers with the silhouette.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from backend.models.crops import IMAGENET_MEAN, IMAGENET_STD
 
 _LATERAL = 48  # channels of the maps on the way up
 _LAST = 288
+_SIDE = 256  # px: it was taught on pictures of this size
+# blocks of the landmark head: those of stride 2 halve the map, from 8 x 8 to 2 x 2
+_HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
+_CELLS = 4  # of the head's last map
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
     ((64, 24, 3), (144, 24, 3)),
@@ -25,12 +29,14 @@ _STAGES = (
 
 
 class BlazePose(nn.Module):
-    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 (it was taught on 256 x 256).
+    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32; looked at as 256 x 256.
 
-    `features` -> four maps (N, C, H/s, W/s), s = 4, 8, 16, 32, C = 48, 48, 48, 288; `forward` -> the last one.
+    `features` -> four maps (N, C, H/s, W/s), s = 4, 8, 16, 32, C = 48, 48, 48, 1440; `forward` -> the last one.  Its
+    first 288 channels are the map; the others are the same at every pixel: what MediaPipe's linear layers read the
+    person's landmarks from, so that they are easily read from the map's mean, too.
     """
 
-    channels = (_LATERAL, _LATERAL, _LATERAL, _LAST)
+    channels = (_LATERAL, _LATERAL, _LATERAL, _LAST + _CELLS * _LAST)
     mean: Tensor
     std: Tensor
 
@@ -55,11 +61,13 @@ class BlazePose(nn.Module):
         self.top = nn.Sequential(_convolution(channels, wide), _depthwise(wide, 3))
         self.lateral.append(nn.Sequential(_depthwise(wide, 3), _convolution(wide, _LATERAL)))
         self.last = nn.Sequential(_depthwise(wide, 3), _convolution(wide, _LAST))
+        self.head = nn.Sequential(*(HeadBlock(_LAST, stride) for stride in _HEAD))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The maps at strides 4, 8, 16 (each sees the coarser ones too) and 32."""
-        x = x * self.std + self.mean  # it was taught on [0, 1]
+        sizes = [(x.shape[2] // s, x.shape[3] // s) for s in (4, 8, 16, 32)]
+        x = _resized(x * self.std + self.mean, (_SIDE, _SIDE))  # it was taught on [0, 1]
         # on a CPU a third faster than the usual order
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         levels = []
@@ -67,16 +75,37 @@ class BlazePose(nn.Module):
             x = stage(x)
             levels.append(x)
         top = self.top(levels.pop())
-        maps = [self.last(top)]
+        last = self.last(top)
+        person = self.head(last).permute(0, 2, 3, 1).flatten(1)[..., None, None]
+        maps = [torch.cat([_resized(last, sizes[3]), person.expand(-1, -1, *sizes[3])], 1)]
         way = self.lateral[-1](top)
-        for lateral, level in zip(reversed(self.lateral[:-1]), reversed(levels), strict=True):
-            up = functional.interpolate(way, scale_factor=2.0, mode="bilinear", align_corners=False)
-            way = up + lateral(level)
-            maps.insert(0, way)
+        for lateral, level, size in zip(
+            reversed(self.lateral[:-1]), reversed(levels), reversed(sizes[:3]), strict=True
+        ):
+            side = lateral(level)
+            way = _resized(way, side.shape[2:]) + side
+            maps.insert(0, _resized(way, size))
         return [x.contiguous() for x in maps]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)[-1]
+
+
+class HeadBlock(nn.Module):
+    """MediaPipe's BlazeBlock: a depthwise separable convolution beside the identity, or beside a maximum where the map
+    is halved (then padded on the right and below only, as TensorFlow does)."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        padding = 1 if stride == 1 else 0
+        self.around = nn.Conv2d(channels, channels, 3, stride, padding, groups=channels)
+        self.across = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        halved = self.stride == 2
+        seen = functional.relu6(self.around(functional.pad(x, (0, 1, 0, 1)) if halved else x))
+        return functional.relu6((functional.max_pool2d(x, 2) if halved else x) + self.across(seen))
 
 
 class InvertedResidual(nn.Module):
@@ -93,6 +122,12 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x) if self.residual else self.layers(x)
+
+
+def _resized(x: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
+    if x.shape[2:] == tuple(size):
+        return x
+    return functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def _convolution(
