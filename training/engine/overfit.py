@@ -16,14 +16,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from backend.errors import BadInput
 from training.build import build_module
@@ -193,7 +193,7 @@ def learn(
     )  # fmt: skip
     began, wall = clock(), time.perf_counter()
     torch.manual_seed(run.seed)
-    trainer.fit(module, DataLoader([batch] * steps, batch_size=None))
+    trainer.fit(module, DataLoader(cast(Dataset, [batch] * steps), batch_size=None))
     spent, wall = clock() - began, time.perf_counter() - wall
     if not course.losses or not all(map(math.isfinite, course.losses)):
         raise BadInput("diverged", f"A loss is no number: {course.losses[-3:]}.", "Lower the rate.")

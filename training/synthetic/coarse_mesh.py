@@ -82,7 +82,7 @@ def fitted_way_up(
         right = (np.swapaxes(given, 1, 2) @ missing[..., None])[..., 0] / len(seen)
         right += _SUM**2 * (1 - first.sum(1, keepdims=True))
         values[rows] = first + np.linalg.solve(normal, right[..., None])[..., 0]
-    rows = np.repeat(np.arange(len(template)), _NEIGHBOURS)
+    vertices_of = np.repeat(np.arange(len(template)), _NEIGHBOURS)
     return sp.csr_matrix(
-        (values.ravel().astype(np.float32), (rows, near.ravel())), shape=(len(template), len(index))
+        (values.ravel().astype(np.float32), (vertices_of, near.ravel())), shape=(len(template), len(index))
     )

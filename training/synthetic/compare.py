@@ -163,7 +163,7 @@ def main() -> int:
         truth = posed_truth(body, turns, seen.betas)
         result["rendered, detected"] = summary(
             {n: measure(body, m, seen.keypoints, seen.world, truth, SIZE) for n, m in methods.items()},
-            kinds_of(seen.archetype),
+            kinds_of(seen.archetype.tolist()),
         )
     text = json.dumps(result, indent=2)
     print(text)

@@ -10,6 +10,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,9 +55,9 @@ class Detected:
         keypoints = self.keypoints[rows].copy()
         three = [a[rows].copy() for a in (self.world, self.landmarks, self.joints)]
         flip = rng.random(count) < 0.5
-        keypoints[flip] = keypoints[flip][:, _MIRRORED] * np.float32([-1, 1, 1])
+        keypoints[flip] = keypoints[flip][:, _MIRRORED] * np.array([-1, 1, 1], np.float32)
         for values, order in zip(three, (_MIRRORED, _MIRRORED, _SMPL_MIRRORED), strict=True):
-            values[flip] = values[flip][:, order] * np.float32([-1, 1, 1])
+            values[flip] = values[flip][:, order] * np.array([-1, 1, 1], np.float32)
         c, s = (f(rng.normal(0, 0.12, count)).astype(np.float32) for f in (np.cos, np.sin))
         o, i = np.zeros_like(c), np.ones_like(c)
         turn = np.stack([np.stack(r, -1) for r in ((c, s, o), (-s, c, o), (o, o, i))], -2)  # of row vectors
@@ -93,7 +94,8 @@ def load_detected(path: Path, body: BodyModel) -> Detected:
         [v[found].astype(np.float32) for v in some]
         for some in (values, (data["pose"], data["betas"], data["trans"]))
     )
-    return Detected(*first, data["name"][found], *last)
+    archetype = np.asarray(data["name"][found])
+    return Detected(first[0], first[1], first[2], first[3], first[4], archetype, *last)
 
 
 def main() -> int:
@@ -123,7 +125,7 @@ def main() -> int:
         for sample in studio.shard(options.seed, 0, shard, _SHARD):
             picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()
             for person in detector.detect(picture, 1):
-                row = {name: sample.arrays[name] for name in names}
+                row: dict[str, Any] = {name: sample.arrays[name] for name in names}
                 row |= {
                     "k2": person.keypoints2d,
                     "k3": person.keypoints3d,

@@ -55,8 +55,8 @@ class Noise:
     four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
     swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
     guessed (low visibility, three times the error); as many in whole limbs, and in whole lower halves.  tilt: sd in
-    rad of the turn of all 3D landmarks about the camera's x and y axes, and half of it about z.  flat: most that depth is lost, as a share.
-    reversed: share of limbs whose depth goes the other way.
+    rad of the turn of all 3D landmarks about the camera's x and y axes, and half of it about z.  flat: the
+    most that depth is lost, as a share.  reversed: share of limbs whose depth goes the other way.
     """
 
     pixel: float = 0.012
@@ -219,12 +219,12 @@ class KeypointSampler:
         world = places + error
         visible = np.where(gone, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
         for limbs in (_ARMS, _LEGS, _ALL):
-            wrong = np.nonzero(rng.random(count) < noise.swapped / 3)[0]
+            swapped = np.nonzero(rng.random(count) < noise.swapped / 3)[0]
             left, right = np.array(limbs["left"]), np.array(limbs["right"])
             for values in (uv, world, visible):
-                held = values[left][..., wrong].copy()
-                values[left[:, None], ..., wrong] = np.moveaxis(values[right][..., wrong], -1, 1)
-                values[right[:, None], ..., wrong] = np.moveaxis(held, -1, 1)
+                held = values[left][..., swapped].copy()
+                values[left[:, None], ..., swapped] = np.moveaxis(values[right][..., swapped], -1, 1)
+                values[right[:, None], ..., swapped] = np.moveaxis(held, -1, 1)
         return _first(np.concatenate([uv, visible[:, None]], 1)), _first(world)
 
 
