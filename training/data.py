@@ -32,6 +32,7 @@ def make_data(run: Run, root: Path, body: BodyModel | None = None, check_rows: i
         root=root,
         drop_last=training.drop_last,
         check_rows=check_rows,
+        same=training.keep_maps,
     )
 
 

@@ -70,6 +70,7 @@ class TrainingSpec:
     sync_batchnorm: bool = False
     drop_last: bool = False
     unused_parameters: bool = False  # some get no gradient, which DDP must know
+    keep_maps: bool = False  # of a frozen backbone, see `training.engine.kept_maps`
     select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
     log_every: int = 50  # steps
     checkpoint_every: int = 500  # steps; one more after every epoch

@@ -144,10 +144,12 @@ def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
     )
 
 
-def _small(family: str, label: str, outputs: str, joints: str, settings: Mapping[str, Any]) -> NetworkSpec:
+def _small(
+    family: str, label: str, outputs: str, joints: str, settings: Mapping[str, Any], stage: str = ""
+) -> NetworkSpec:
     """A small network of our own behind the trunk of MediaPipe's pose network; its weights come with the backend."""
     return NetworkSpec(
-        name=f"{family}-small",
+        name=f"{family}-{stage}small",
         label=f"{label} small (demonstration)",
         family=family,
         settings=settings,
@@ -156,7 +158,7 @@ def _small(family: str, label: str, outputs: str, joints: str, settings: Mapping
         outputs=outputs,
         joints=joints,
         published="none: ours, trained on synthetic pictures of the open body",
-        source=f"it comes with the backend; train it anew with `python -m training fit {family}-small`",
+        source=f"it comes with the backend; train it anew with `python -m training fit {family}-{stage}small`",
         license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
     )
 
@@ -205,7 +207,7 @@ NETWORKS: tuple[NetworkSpec, ...] = (
         "FastMETRO",
         "vertices, joints, camera",
         "14 joints (LSP order)",
-        {"layers": 1, "backbone": "blazepose", "widths": (128, 64), "heads": 4, "dropout": 0.0},
+        {"layers": 1, "backbone": "blazepose", "widths": (96, 48), "heads": 3, "dropout": 0.0},
     ),
     _small(
         "smpler",
@@ -213,6 +215,14 @@ NETWORKS: tuple[NetworkSpec, ...] = (
         "SMPL parameters, vertices, joints, camera",
         "14 joints (LSP order) and SMPL's 24",
         {"hrnet_width": 0, "blocks": 1, "dropout": 0.0},
+    ),
+    _small(
+        "smpler",
+        "SMPLer backbone stage,",
+        "SMPL parameters, vertices, joints, camera",
+        "14 joints (LSP order) and SMPL's 24",
+        {"hrnet_width": 0, "blocks": 0, "dropout": 0.0},
+        stage="backbone-",
     ),
     _small(
         "deformer",

@@ -25,7 +25,7 @@ class RecordData(lightning.LightningDataModule):
     prepare: of training; prepare_evaluation: of the others, called without a generator (the same one by default).
     batch_size, evaluation_batch_size: rows per process.  root: where relative paths of tables start.
     drop_last: as the originals: SMPLer True; FastMETRO, Pose2Mesh False.
-    check_rows: rows of each set that are looked at before the first step; 0 for none.
+    check_rows: rows of each set that are looked at before the first step; 0 for none.  same: see `PreparedSet`.
     Give the Trainer `use_distributed_sampler=False`: these batches are of each process already.
     """
 
@@ -43,8 +43,10 @@ class RecordData(lightning.LightningDataModule):
         root: str | Path = "",
         drop_last: bool = False,
         check_rows: int = 8,
+        same: bool = False,
     ) -> None:
         super().__init__()
+        self.same = same
         self.prepare, self.prepare_evaluation = prepare, prepare_evaluation or prepare
         self._tables = {"train": _several(train), "validation": _several(validation), "test": _several(test)}
         self.batch_size, self.evaluation_batch_size = batch_size, evaluation_batch_size or batch_size
@@ -112,7 +114,7 @@ class RecordData(lightning.LightningDataModule):
             pad=train,
         )
         prepare = self.prepare if train else self.prepare_evaluation
-        data = PreparedSet(records, prepare, self.seed, augment=train)
+        data = PreparedSet(records, prepare, self.seed, augment=train, same=train and self.same)
         return ResumableLoader(data, batches, self.workers, pin_memory=torch.cuda.is_available())
 
     def _place(self) -> tuple[int, int]:

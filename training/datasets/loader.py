@@ -30,11 +30,13 @@ class Damage(NamedTuple):
 class PreparedSet(Dataset):
     """Network inputs by row.  Randomness is of (seed, epoch, row): workers and interruptions change nothing.
 
-    augment False: the preparer gets no generator.
+    augment False: the preparer gets no generator.  same: every epoch is as the first, and what is given has its `row`.
     """
 
-    def __init__(self, records: BaseSet, prepare: Preparer, seed: int = 0, augment: bool = True) -> None:
-        self.records, self.prepare, self.seed, self.augment = records, prepare, seed, augment
+    def __init__(
+        self, records: BaseSet, prepare: Preparer, seed: int = 0, augment: bool = True, same: bool = False
+    ) -> None:
+        self.records, self.prepare, self.seed, self.augment, self.same = records, prepare, seed, augment, same
 
     def __len__(self) -> int:
         return len(self.records)
@@ -42,11 +44,12 @@ class PreparedSet(Dataset):
     def __getitem__(self, draw: Draw | int) -> dict[str, np.ndarray] | Damage:
         """What a person can act on is returned, not raised: torch would make a RuntimeError full of traces of it."""
         epoch, index = draw if isinstance(draw, tuple) else (0, draw)
-        rng = np.random.default_rng([self.seed, epoch, index])
+        rng = np.random.default_rng([self.seed, 0 if self.same else epoch, index])
         try:
             records = self.records
             record = records.draw(index, rng) if isinstance(records, RandomMix) else records[index]
-            return self.prepare(record, rng if self.augment else None)
+            item = self.prepare(record, rng if self.augment else None)
+            return item | {"row": np.int64(index)} if self.same else item
         except BadInput as error:
             return Damage(error.code, error.message, error.hint)
 

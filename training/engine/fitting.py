@@ -52,7 +52,16 @@ def fit(
         start(built, run, root, start_file)
     if rank == 0:
         write_manifest(out / "manifest.json", run, facts_of(run, root, data, machines, built, checkpoint))
-    if not run_module(run, built.module, data, out, machines, checkpoint=checkpoint, quiet=quiet):
+    callbacks: list[Callback] = []
+    if run.training.keep_maps:
+        from training.engine.kept_maps import KeptMaps, folder_of
+
+        backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
+        callbacks.append(KeptMaps(backbone, folder_of(run, root, backbone), len(data.sets["train"][0])))
+    done = run_module(
+        run, built.module, data, out, machines, checkpoint=checkpoint, callbacks=callbacks, quiet=quiet
+    )
+    if not done:
         return False
     if rank == 0:
         from training.engine.results import export_checkpoint

@@ -1,0 +1,86 @@
+"""A frozen backbone's maps, computed once per training row and kept on disk: on a CPU most of a small run's time.
+
+Each row's augmentation is drawn once then (that of epoch 0), and runs with the same data, preparation and seed share
+what is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from training.run import Run
+
+
+def folder_of(run: Run, root: Path, backbone: nn.Module) -> Path:
+    """Below the data, by everything that the maps depend on."""
+    sets = [dataclasses.asdict(spec) for spec in run.data.train]
+    digest = hashlib.sha256(json.dumps([run.seed, run.data.prepare, sets], sort_keys=True).encode())
+    for value in backbone.state_dict().values():
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return root / "kept-maps" / digest.hexdigest()[:16]
+
+
+class KeptMaps(Callback):
+    """While it trains, `backbone.features` answers from `folder` where it can.  rows: of the training set."""
+
+    def __init__(self, backbone: nn.Module, folder: Path, rows: int) -> None:
+        self.backbone, self.folder, self.count = backbone, folder, rows
+        self.compute: Any = backbone.features
+        self.rows: np.ndarray | None = None
+        self.maps: list[np.ndarray] = []
+        self.done: np.ndarray | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # an attribute of the instance: names in checkpoints stay the backbone's own
+        object.__setattr__(self.backbone, "features", self.features)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        object.__delattr__(self.backbone, "features")
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.rows = batch["row"].cpu().numpy()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.rows = None
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> list[Tensor]:
+        """As the backbone's own, in half precision between."""
+        if self.rows is None:
+            return self.compute(x)
+        if self.done is None:
+            self._open(x)
+        assert self.done is not None
+        new = self.done[self.rows] == 0
+        if new.any():
+            for kept, made in zip(self.maps, self.compute(x[torch.from_numpy(new)]), strict=True):
+                kept[self.rows[new]] = made.cpu().numpy()
+            self.done[self.rows[new]] = 1
+        return [torch.from_numpy(kept[self.rows].astype(np.float32)).to(x.device) for kept in self.maps]
+
+    def _open(self, x: Tensor) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shapes = [tuple(made.shape[1:]) for made in self.compute(x[:1])]
+        self.maps = [
+            self._file(f"map{k}.npy", (self.count, *shape), np.float16) for k, shape in enumerate(shapes)
+        ]
+        self.done = self._file("done.npy", (self.count,), np.uint8)
+
+    def _file(self, name: str, shape: tuple[int, ...], kind: type) -> np.ndarray:
+        path = self.folder / name
+        mode = "r+" if path.is_file() else "w+"
+        return np.lib.format.open_memmap(path, mode, kind, shape if mode == "w+" else None)
