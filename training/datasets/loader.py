@@ -49,7 +49,7 @@ class PreparedSet(Dataset):
             records = self.records
             record = records.draw(index, rng) if isinstance(records, RandomMix) else records[index]
             item = self.prepare(record, rng if self.augment else None)
-            return item | {"row": np.int64(index)} if self.same else item
+            return item | {"row": np.asarray(index, np.int64)} if self.same else item
         except BadInput as error:
             return Damage(error.code, error.message, error.hint)
 

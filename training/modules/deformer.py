@@ -38,7 +38,7 @@ class DeFormerModule(EvaluatingModule):
         slow_rate: float,
         weight_decay: float,
         warmup: int,
-        step: int,
+        step: float,
         gamma: float,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,

@@ -52,7 +52,7 @@ class EvaluatingModule(LightningModule):
 
 
 def falling(
-    optimizer: Optimizer, module: LightningModule, step: int, gamma: float, warmup: int = 0
+    optimizer: Optimizer, module: LightningModule, step: float, gamma: float, warmup: int = 0
 ) -> LRSchedulerConfigType:
     """The rates times gamma after every `step` epochs, counted in optimiser steps, and a linear start of `warmup`."""
     trainer = module.trainer
@@ -61,7 +61,7 @@ def falling(
 
     def factor(done: int) -> float:
         start = min(1.0, (done + 1) / warmup) if warmup else 1.0
-        return start * gamma ** (done // (per_epoch * step))
+        return start * gamma ** int(done // (per_epoch * step))
 
     return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 

@@ -46,7 +46,7 @@ class FastMETROModule(EvaluatingModule):
         weights: FastMETROWeights,
         learning_rate: float,
         weight_decay: float,
-        step: int,
+        step: float,
         gamma: float,
         regressor_weight: float = 1000.0,
         mesh_weight: float = 1.0,

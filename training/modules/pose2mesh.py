@@ -43,7 +43,7 @@ class Pose2MeshModule(EvaluatingModule):
         stage: Stage,
         target: Target,
         learning_rate: float,
-        step: int,
+        step: float,
         gamma: float,
         weights: Pose2MeshWeights | None = None,
         edge_from_epoch: int = 1,

@@ -44,7 +44,7 @@ class SMPLerModule(EvaluatingModule):
         joint_regressor: EvaluationRegressor = "h36m17",
         mean_parameters: str | None = None,
         every_stage: bool = False,
-        step: int = 0,
+        step: float = 0,
         gamma: float = 1.0,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,

@@ -1,0 +1,85 @@
+"""A frozen backbone looks at every training row once; what is kept is what it would have answered."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.datasets.loader import PreparedSet
+from training.engine.kept_maps import KeptMaps
+
+
+class Trunk(nn.Module):
+    channels = (3, 6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 6, 2, 2)
+        self.looked = 0
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        self.looked += len(x)
+        return [x, self.layer(x)]
+
+
+@pytest.fixture
+def trunk():
+    torch.manual_seed(0)
+    return Trunk()
+
+
+def batch(*rows):
+    return {"row": torch.tensor(rows), "image": torch.stack([torch.full((3, 4, 4), float(r)) for r in rows])}
+
+
+def ask(kept, trunk, data):
+    kept.on_train_batch_start(None, None, data, 0)
+    maps = trunk.features(data["image"])
+    kept.on_train_batch_end(None, None, None, data, 0)
+    return maps
+
+
+def test_each_row_is_looked_at_once(trunk, tmp_path):
+    kept = KeptMaps(trunk, tmp_path, 10)
+    names = set(trunk.state_dict())
+    kept.on_fit_start(None, None)
+    first = ask(kept, trunk, batch(3, 7))
+    looked = trunk.looked
+    again = ask(kept, trunk, batch(7, 2, 3))
+    assert trunk.looked == looked + 1  # row 2 alone
+    for a, b in zip(first, again, strict=True):
+        assert torch.equal(a, b[[2, 0]])
+    assert set(trunk.state_dict()) == names
+    kept.on_fit_end(None, None)
+    for found, true in zip(again, trunk.features(batch(7, 2, 3)["image"]), strict=True):
+        torch.testing.assert_close(found, true, rtol=2e-3, atol=2e-3)  # half precision
+
+
+def test_another_run_takes_what_is_there(trunk, tmp_path):
+    one = KeptMaps(trunk, tmp_path, 10)
+    one.on_fit_start(None, None)
+    before = ask(one, trunk, batch(1, 5))
+    one.on_fit_end(None, None)
+    other = KeptMaps(trunk, tmp_path, 10)
+    other.on_fit_start(None, None)
+    looked = trunk.looked
+    after = ask(other, trunk, batch(5, 1))
+    assert trunk.looked == looked + 1  # one picture, for the maps' sizes
+    assert torch.equal(after[1], before[1][[1, 0]])
+
+
+def test_validation_is_not_kept(trunk, tmp_path):
+    kept = KeptMaps(trunk, tmp_path, 10)
+    kept.on_fit_start(None, None)
+    trunk.features(batch(1)["image"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_epoch_is_as_the_first():
+    def prepare(record, rng):
+        return {"value": np.asarray(rng.random())}
+
+    once = PreparedSet([0, 1, 2], prepare, seed=4, same=True)
+    anew = PreparedSet([0, 1, 2], prepare, seed=4)
+    assert once[(0, 2)] == once[(5, 2)] == anew[(0, 2)] | {"row": 2}
+    assert anew[(0, 2)] != anew[(5, 2)]
