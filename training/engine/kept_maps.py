@@ -22,8 +22,10 @@ from training.run import Run
 
 
 def folder_of(run: Run, root: Path, backbone: nn.Module) -> Path:
-    """Below the data, by everything that the maps depend on."""
+    """Below the data, by everything that the maps of a row depend on."""
     sets = [dataclasses.asdict(spec) for spec in run.data.train]
+    for one in sets:
+        one["options"].pop("first", None)  # the same rows, fewer of them
     digest = hashlib.sha256(json.dumps([run.seed, run.data.prepare, sets], sort_keys=True).encode())
     for value in backbone.state_dict().values():
         digest.update(value.cpu().contiguous().numpy().tobytes())
@@ -82,5 +84,7 @@ class KeptMaps(Callback):
 
     def _file(self, name: str, shape: tuple[int, ...], kind: type) -> np.ndarray:
         path = self.folder / name
+        if path.is_file() and np.load(path, mmap_mode="r").shape[0] < self.count:
+            path.unlink()  # of a smaller part of the set
         mode = "r+" if path.is_file() else "w+"
         return np.lib.format.open_memmap(path, mode, kind, shape if mode == "w+" else None)
