@@ -55,7 +55,8 @@ class Noise:
     four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
     swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
     guessed (low visibility, three times the error); as many in whole limbs, and in whole lower halves.  tilt: sd in
-    rad of the turn of all 3D landmarks about the camera's x and y axes, and half of it about z.  flat: most that depth is lost, as a share.
+    rad of the turn of all 3D landmarks about the camera's x and y axes, and half of it about z.  flat: most that depth
+    is lost, as a share.
     reversed: share of limbs whose depth goes the other way.
     """
 
