@@ -107,6 +107,19 @@ def train_mesh(lifter: Path, minutes: float, seed: int, noise: Any) -> tuple[Any
     return network.eval(), mesh_constants(FastMETROMesh(adjacency, up)), log
 
 
+def body_hash(body: Any) -> str:
+    """sha256 of what the weights depend on: the mesh, its shapes, skinning and MediaPipe's landmarks, as float32."""
+    parts = (
+        body.v_template, body.shapedirs, body.posedirs, body.weights, body.joint_regressor,
+        body.regressors["blazepose33"], body.faces,
+    )  # fmt: skip
+    digest = hashlib.sha256()
+    for part in parts:
+        values = part.cpu().numpy()
+        digest.update(np.ascontiguousarray(values, np.float32 if values.dtype.kind == "f" else np.int64).tobytes())
+    return digest.hexdigest()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.synthetic.train_pose2mesh_small", description=__doc__
@@ -140,6 +153,7 @@ def main() -> int:
     made = {
         "cpu_seconds": round(time.process_time()), "seed": options.seed, "minutes": options.minutes, "log": log,
         "sha256": hashlib.sha256(options.out.read_bytes()).hexdigest(), "bytes": options.out.stat().st_size,
+        "body": body.name, "body_faces": faces_hash(body), "body_sha256": body_hash(body),
     }  # fmt: skip
     options.out.chmod(0o644)
     options.out.with_suffix(".json").write_text(json.dumps(made, indent=2))

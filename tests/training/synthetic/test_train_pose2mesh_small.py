@@ -10,7 +10,7 @@ import torch
 
 from backend.body.joints import BLAZEPOSE33
 from backend.body.loader import load_body
-from backend.models.store import read_card
+from backend.models.store import EMBEDDED, read_card
 from backend.models.weights import load_network
 from training.synthetic import anatomy, train_pose2mesh_small
 from training.synthetic.anatomy import INDEX
@@ -138,6 +138,11 @@ def test_it_is_trained_and_written_with_its_card(tmp_path, body, seen, monkeypat
     loaded = load_network("pose2mesh-small", path=out)
     assert made["log"][-1]["MPVPE of true points"] < 20
     assert loaded.module.pose_lifter.w1.weight.shape == (512, 199)
+
+
+def test_the_open_body_is_still_the_one_that_it_was_trained_on(body):
+    card = json.loads((EMBEDDED / "pose2mesh-small.json").read_text())
+    assert train_pose2mesh_small.body_hash(body) == card["body_sha256"]
 
 
 def test_the_embedded_network_beats_the_plain_fit_on_held_out_poses(body, sampler):
