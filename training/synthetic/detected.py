@@ -15,7 +15,9 @@ import numpy as np
 
 from backend.body.joints import BLAZEPOSE33
 from backend.body.keypoint_fit.fit import _shortest_turns
+from backend.body.keypoint_fit.rotations import exp
 from backend.body.model import BodyModel
+from training.synthetic.skeleton import Skeleton, blazepose_points
 
 SIZE = 320  # px
 _SHARD = 32
@@ -68,20 +70,17 @@ class Detected:
 
 def load_detected(path: Path, body: BodyModel) -> Detected:
     """What `main` wrote, without those whom the detector took for somebody else."""
-    import torch
-
     with np.load(path) as file:
         data = dict(file)
-    joints, landmarks = [], []
-    with torch.inference_mode():
-        for start in range(0, len(data["pose"]), 64):
-            rows = slice(start, start + 64)
-            posed = body(
-                *(torch.as_tensor(data[n][rows], dtype=torch.float32) for n in ("pose", "betas", "trans"))
-            )
-            joints.append(posed.joints.numpy())
-            landmarks.append((body.regressors["blazepose33"] @ posed.vertices).numpy())
-    seen, bones, camera = np.concatenate(landmarks), np.concatenate(joints), data["camera"]
+    skeleton = Skeleton(body)
+    turns = np.moveaxis(exp(data["pose"].astype(float)), 0, -1).astype(np.float32)
+    rest = skeleton.rest(data["betas"])
+    turned, joints = skeleton.forward(np.ascontiguousarray(turns), rest)
+    # the landmarks that the fit and the sampler know, rigid to the joints
+    landmarks = skeleton.points(blazepose_points(body, skeleton), data["betas"], rest, turned, joints)
+    # the body turns about its root joint, which `forward` leaves where the rest pose has it
+    seen, bones = (np.moveaxis(p + data["trans"].T, -1, 0).astype(float) for p in (landmarks, joints))
+    camera = data["camera"]
     uv = seen[..., :2] / seen[..., 2:] * camera[:, None, :2] + camera[:, None, 2:]
     error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
     found = np.median(error, 1) < _MISSED

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.body.joints import BLAZEPOSE33
+from backend.body.keypoint_fit.landmarks import blazepose_rows
 from backend.body.model import BodyModel
 
 _BLAZEPOSE_JOINT = {
@@ -112,4 +113,6 @@ def blazepose_points(body: BodyModel, skeleton: Skeleton) -> RigidPoints:
             joints.append("pelvis")
         else:
             joints.append(f"{side}_{_BLAZEPOSE_JOINT[part]}" if part in _BLAZEPOSE_JOINT else "head")
-    return skeleton.rigid(body.regressors["blazepose33"].double().cpu().numpy(), joints)
+    rows = blazepose_rows(body)
+    assert rows is not None, "synthetic bodies have MediaPipe's landmarks"
+    return skeleton.rigid(rows, joints)

@@ -76,7 +76,8 @@ class Landmarks:
 
 
 def body_landmarks(body: BodyModel) -> Landmarks:
-    """The observed points on a 24-joint body: by its own `blazepose33` regressor, else found on its surface."""
+    """The observed points on a 24-joint body: its joints, and of face, hands and feet what its own `blazepose33`
+    regressor finds on the unposed body, or the extremes of its surface."""
     template = body.v_template.double().cpu().numpy()
     shapedirs = body.shapedirs.double().cpu().numpy()
     regressor = _regressor(body, template)
@@ -84,11 +85,25 @@ def body_landmarks(body: BodyModel) -> Landmarks:
     return Landmarks(regressor @ template, np.einsum("kv,vcb->kcb", regressor, shapedirs), joint)
 
 
+def blazepose_rows(body: BodyModel) -> np.ndarray | None:
+    """(33, V) rows that give MediaPipe's landmarks on the unposed body; None without a `blazepose33` regressor.
+
+    Landmarks that are joints are the skeleton's own: the regressor's rows of them are made for posed bodies.
+    """
+    if "blazepose33" not in body.regressors:
+        return None
+    rows = body.regressors["blazepose33"].double().cpu().numpy().copy()
+    joints = body.joint_regressor.double().cpu().numpy()
+    for k, name in enumerate(BLAZEPOSE33):
+        if name in body.joint_names:
+            rows[k] = joints[body.joint_names.index(name)]
+    return rows
+
+
 def _regressor(body: BodyModel, template: np.ndarray) -> np.ndarray:
     """(K, V) rows that give the points as weighted means of vertices."""
-    given = body.regressors.get("blazepose33")
-    if given is not None:
-        rows = given.double().cpu().numpy()
+    rows = blazepose_rows(body)
+    if rows is not None:
         return np.stack([rows[source].mean(0) for source in SOURCES])
     joints = body.joint_regressor.double().cpu().numpy()
     weights = body.weights.double().cpu().numpy()
