@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "pose2mesh-small"
 KEPT = ROOT / "docs" / "training-results" / NAME
 COMMANDS = (
-    "python -m training.synthetic.detected seen.npz --count 1300 --seed 501",
-    "python -m training.synthetic.train_lifter L1 --minutes 12 --seed 300 --detected seen.npz",
+    "python -m training.synthetic.detected a.npz --count 768 --seed 501",
+    "python -m training.synthetic.detected b.npz --count 544 --seed 503",
+    "python -m training.synthetic.train_lifter L1 --minutes 12 --seed 300 --detected a.npz",
     "python -m training.synthetic.train_lifter L2 --minutes 2 --seed 400 --start-from L1/lifter.safetensors "
-    "--detected seen.npz",
+    "--detected a.npz b.npz",
     "python -m training.synthetic.train_pose2mesh_small L1 M1.safetensors --minutes 2 --seed 310",
     "python -m training.synthetic.train_pose2mesh_small L2 M2.safetensors --minutes 0.5 --seed 320 "
     "--start-from M1.safetensors",
@@ -32,18 +33,18 @@ COMMANDS = (
     "--compared compared.json",
 )
 USE = (
-    "Meant for guiding the keypoint fit (the default model), and as a fast first look at a body by itself. Not meant for"
-    " measuring people."
+    "Meant for guiding the keypoint fit (the default model), and as a fast first look at a body by itself. Not meant "
+    "for measuring people."
 )
 LIMITS = (
     "It sees 33 landmarks, no picture: what MediaPipe misses, it guesses. Heights are near the mean body's, shapes are "
-    "averages, adults only; hands are in line. By itself it lies less closely on the picture than a fit does. Poses come "
-    "from a procedural sampler and two thirds of the faults from a guess of a detector's; the rendered people that "
-    "MediaPipe saw are smooth-skinned."
+    "averages, adults only; hands are in line. By itself it lies less closely on the picture than a fit does. Poses "
+    "come from a procedural sampler, and seven eighths of the faults that it learned from are made up; the rendered "
+    "people that MediaPipe saw are smooth-skinned. Real people have no known truth here."
 )
 PROTOCOL = (
-    "Held-out poses, people and seeds. MPJPE and MPVPE relative to the pelvis joint, PA-MPJPE after the best similarity; "
-    "24 joints of the skeleton, 6890 vertices; mm. The focal length is not known (1.2 times the side is taken)."
+    "Held-out poses, people and seeds. MPJPE and MPVPE relative to the pelvis joint, PA-MPJPE after the best "
+    "similarity; 24 joints of the skeleton, 6890 vertices; mm. The focal length is not known (1.2 times the side)."
 )
 
 
@@ -110,8 +111,8 @@ def markdown(card: dict[str, Any]) -> str:
         "licence": card["licence"],
         "in, out": "MediaPipe's 33 landmarks, 2D with visibility and 3D -> 6890 vertices",
         "answers with": f"`{card['body']}` (what it depends on: SHA-256 `{card['body_sha256'][:16]}…`), no other body",
-        "learned from": f"{card['samples']['lifter'] / 1e6:.1f} million procedural poses of that body with made-up faults "
-        f"of a detector, and 1,097 rendered people as MediaPipe sees them (the mesh half: {card['samples']['mesh']:,} "
+        "learned from": f"{card['samples']['lifter'] / 1e6:.1f} million procedural poses of that body with made-up "
+        f"faults of a detector, and 1,097 rendered people as MediaPipe sees them (the mesh half: {card['samples']['mesh']:,} "
         "poses). No photo, no motion capture",
         "cost": f"{card['cpu_seconds'] / 60:.0f} minutes of one processor core, seeds {card['seeds']}, commit "
         f"`{card['commit'][:12]}`",
@@ -148,7 +149,9 @@ def markdown(card: dict[str, Any]) -> str:
     lines += [f"    {command}" for command in card["made_by"]]
     lines += [
         "",
-        "Budgets are minutes of processor time, so that other machines give other numbers of steps.",
+        "Budgets are minutes of processor time: other machines give other numbers of steps. The first stage of the lifter",
+        "ran at commit `d637810`, where the landmarks of rendered people were taken from the skin, up to 7 cm from the",
+        "joints of bent limbs.",
         "",
     ]
     return "\n".join(lines)

@@ -164,7 +164,7 @@ def main() -> int:
             kinds,
         )
     if options.detected:
-        seen = load_detected(options.detected, body)
+        seen = load_detected([options.detected], body)
         turns = matrix_from_axis_angle(torch.from_numpy(seen.pose)).numpy()
         truth = posed_truth(body, turns, seen.betas)
         result["rendered, detected"] = summary(

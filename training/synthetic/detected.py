@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +69,10 @@ class Detected:
         return keypoints, three[0] @ turn, three[1] @ turn, three[2] @ turn
 
 
-def load_detected(path: Path, body: BodyModel) -> Detected:
-    """What `main` wrote, without those whom the detector took for somebody else."""
-    with np.load(path) as file:
-        data = dict(file)
+def load_detected(paths: Sequence[Path], body: BodyModel) -> Detected:
+    """What `main` wrote into all these files, without those whom the detector took for somebody else."""
+    files = [dict(np.load(path)) for path in paths]
+    data = {key: np.concatenate([file[key] for file in files]) for key in files[0]}
     skeleton = Skeleton(body)
     turns = np.moveaxis(exp(data["pose"].astype(float)), 0, -1).astype(np.float32)
     rest = skeleton.rest(data["betas"])

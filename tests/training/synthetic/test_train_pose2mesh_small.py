@@ -109,7 +109,7 @@ def seen(tmp_path, body, sampler):
 
 def test_detections_come_with_the_truth(body, seen):
     path, batch = seen
-    found = load_detected(path, body)
+    found = load_detected([path], body)
     assert len(found) == 7  # who was taken for somebody else is left out
     rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10]  # there the skin and the skeleton are at one
     between = found.landmarks[:, rigid] - found.landmarks[:, rigid[:1]]
@@ -127,7 +127,7 @@ def test_detections_come_with_the_truth(body, seen):
 
 
 def test_it_is_trained_and_written_with_its_card(tmp_path, body, seen, monkeypatch):
-    train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=Noise(), detected=seen[0])
+    train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=Noise(), detected=[seen[0]])
     out = tmp_path / "pose2mesh-small.safetensors"
     arguments = ["x", str(tmp_path / "lifter"), str(out), "--minutes", "0", "--seed", "1"]
     monkeypatch.setattr("sys.argv", arguments)
