@@ -112,8 +112,8 @@ def markdown(card: dict[str, Any]) -> str:
         "in, out": "MediaPipe's 33 landmarks, 2D with visibility and 3D -> 6890 vertices",
         "answers with": f"`{card['body']}` (what it depends on: SHA-256 `{card['body_sha256'][:16]}…`), no other body",
         "learned from": f"{card['samples']['lifter'] / 1e6:.1f} million procedural poses of that body with made-up "
-        f"faults of a detector, and 1,097 rendered people as MediaPipe sees them (the mesh half: {card['samples']['mesh']:,} "
-        "poses). No photo, no motion capture",
+        "faults of a detector, and 938 rendered people as MediaPipe sees them "
+        f"(the mesh half: {card['samples']['mesh']:,} poses). No photo, no motion capture",
         "cost": f"{card['cpu_seconds'] / 60:.0f} minutes of one processor core, seeds {card['seeds']}, commit "
         f"`{card['commit'][:12]}`",
         "log, measurements": f"`docs/training-results/{NAME}`",
@@ -149,9 +149,9 @@ def markdown(card: dict[str, Any]) -> str:
     lines += [f"    {command}" for command in card["made_by"]]
     lines += [
         "",
-        "Budgets are minutes of processor time: other machines give other numbers of steps. The first stage of the lifter",
-        "ran at commit `d637810`, where the landmarks of rendered people were taken from the skin, up to 7 cm from the",
-        "joints of bent limbs.",
+        "Budgets are minutes of processor time: other machines give other numbers of steps. The first stage of the",
+        "lifter ran at commit `d637810`: the landmarks of rendered people were taken from the skin there, up to 7 cm from",
+        "the joints of bent limbs.",
         "",
     ]
     return "\n".join(lines)
