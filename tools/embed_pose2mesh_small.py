@@ -150,8 +150,8 @@ def markdown(card: dict[str, Any]) -> str:
     lines += [
         "",
         "Budgets are minutes of processor time: other machines give other numbers of steps. The first stage of the",
-        "lifter ran at commit `d637810`: the landmarks of rendered people were taken from the skin there, up to 7 cm from",
-        "the joints of bent limbs.",
+        "lifter ran at commit `d637810`: there the landmarks of rendered people were taken from the skin, up to 7 cm",
+        "from the joints of bent limbs.",
         "",
     ]
     return "\n".join(lines)
