@@ -28,7 +28,7 @@ COMMANDS = (
     "python -m training.synthetic.train_pose2mesh_small L2 M2.safetensors --minutes 0.5 --seed 320 "
     "--start-from M1.safetensors",
     "python -m training.synthetic.detected test.npz --count 320 --seed 502",
-    "python -m training.synthetic.compare --count 240 --seed 900 --detected test.npz --out compared.json",
+    "python -m training.synthetic.compare --count 200 --seed 900 --detected test.npz --out compared.json",
     "python -m tools.embed_pose2mesh_small M2.safetensors --lifters L1 L2 --meshes M1.json M2.json "
     "--compared compared.json",
 )

@@ -21,7 +21,7 @@ from backend.body.keypoint_fit.landmarks import (
     TRUNK,
 )
 from backend.body.keypoint_fit.priors import joint_priors
-from backend.body.keypoint_fit.problem import GUIDED_SEEN, Observations, Problem, Weights
+from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
 from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
@@ -39,6 +39,8 @@ _DOUBTFUL = 25.0  # final cost above which a second start is tried; most picture
 STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
 
 
+GUIDED_SEEN = 0.5  # visibility from which a landmark counts, and what it tells of follows the guide
+CUT_LEG = 0.3  # of the weight that a thigh's 3D direction has where the ankle is not seen
 GUIDED_STAGES = ((3.0, 0.6, 8), (3.0, 0.6, 10))
 
 
@@ -102,12 +104,21 @@ def fit_keypoints(
 
 def _guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[KeypointFit]:
     """Lay bodies that somebody else found on the picture."""
-    # the guide knows where the feet are: to hold the trunk over them would cross the legs of who is seen from the side
-    observed = replace(observed, balance=np.zeros_like(observed.balance))
-    problem = Problem(skeleton, observed, guide=guide.rotations)
-    rest = rot.exp(joint_priors(skeleton.names)[0])
-    follows = problem.joint_seen > GUIDED_SEEN
+    # what the detector guesses the guide knows better
+    seen = np.where(observed.seen > GUIDED_SEEN, observed.seen, 0.0)
+    follows = (skeleton.moves[None] * seen[..., None]).max(1) > 0
+    known = observed.known.copy()
+    for side in ("left", "right"):
+        cut = (
+            seen[:, INDEX[f"{side}_ankle"]] == 0
+        )  # of a leg that ends nobody knows more than the picture shows
+        follows[cut, skeleton.names.index(f"{side}_hip")] = False
+        known[cut, BONE_INDEX[f"{side}_hip", f"{side}_knee"]] *= CUT_LEG
+    # it knows where the feet are, too: to hold the trunk over them would cross the legs of who is seen from the side
+    observed = replace(observed, balance=np.zeros_like(observed.balance), seen=seen, known=known)
+    problem = Problem(skeleton, observed, guide=guide.rotations, guided=follows)
     follows[:, 0] = True
+    rest = rot.exp(joint_priors(skeleton.names)[0])
     state = State(np.where(follows[..., None, None], guide.rotations, rest), guide.betas, guide.trans)
     trust = np.ones_like(observed.seen)
     for directions, prior, iterations in GUIDED_STAGES:
