@@ -62,10 +62,10 @@ class Read:
     seconds: dict[str, float]
 
 
-def read(path: Path, camera: Camera, body: Any, plain: bool = False) -> Read:
-    """Decode, detect, follow and fit frame by frame; seconds by stage.  plain: with the detector's own 3D landmarks."""
+def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
+    """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the small Pose2Mesh's landmarks."""
     clip = open_clip(path)
-    guess = KeypointGuess(body, camera, None if plain else LandmarkLifter.embedded())
+    guess = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
     reader = ClipReader(clip, camera, ClipDetector(), guess, None)
     seconds: dict[str, float] = {}
     last = ["start", time.perf_counter()]
@@ -83,7 +83,7 @@ def read(path: Path, camera: Camera, body: Any, plain: bool = False) -> Read:
     return Read(rows, sum(len(chunk["numbers"]) for chunk in chunks), seconds)
 
 
-def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, plain: bool = False) -> Read:
+def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, lifted: bool = False) -> Read:
     """`read`, or what it has returned before for a clip of this name; its seconds are those of then."""
     file = None if folder is None else folder / f"read_{path.stem}.npz"
     if file is not None and file.exists():
@@ -91,7 +91,7 @@ def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, plai
             rows = {name: stored[f"rows_{name}"] for name in _ROWS}
             seconds = {str(name): float(value) for name, value in stored["seconds"]}
             return Read(rows, int(stored["frames"]), seconds)
-    got = read(path, camera, body, plain)
+    got = read(path, camera, body, lifted)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = {f"rows_{name}": value for name, value in got.rows.items()}
@@ -105,17 +105,17 @@ def bench(
     smoothing: float = 0.5,
     cache: Path | None = None,
     height: bool = False,
-    plain: bool = False,
+    lifted: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of the table for one clip.  cache: see `read_cached`.  height: tell how tall the first person is.
-    plain: see `read`."""
+    lifted: see `read`."""
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
     camera = Camera(*map(float, truth["camera"]), *map(int, truth["image_size"]))
     fps = float(truth["fps"])
     true_world = World(truth["world_rotation"], truth["world_translation"])
     skeleton = Skeleton(body)
-    got = read_cached(path, camera, body, cache, plain)
+    got = read_cached(path, camera, body, cache, lifted)
     rows = got.rows
     ids = identify(rows, fps)
     tracks = tracks_from_rows(rows, ids, 1)
@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps what was read of each clip")
     parser.add_argument("--height", action="store_true", help="tell how tall the first person is")
     parser.add_argument(
-        "--plain", action="store_true", help="the detector's own 3D landmarks, not the lifter's"
+        "--lifted", action="store_true", help="the 3D landmarks of the small Pose2Mesh, not the detector's"
     )
     args = parser.parse_args()
     body = load_body("open")
@@ -284,7 +284,7 @@ def main() -> None:
             path = folder / f"{name}.mp4"
             if not path.exists():
                 write_clip(folder, name, MOTIONS[name](Maker(body), SIZE), Renderer(body, k))
-            for row in bench(path, body, cache=args.cache, height=args.height, plain=args.plain):
+            for row in bench(path, body, cache=args.cache, height=args.height, lifted=args.lifted):
                 costs += [(name, row["ms"])] if "ms" in row else []
                 cells = [row.get(column, "") for column in names]
                 table.add_row(

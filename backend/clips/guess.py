@@ -29,7 +29,8 @@ def guess_for(recoverer: Any, camera: Camera) -> FirstGuess:
     """By keypoints for the built-in model, else by the network itself."""
     model = recoverer.model
     if isinstance(model, KeypointFitModel):
-        return KeypointGuess(model.body, camera, model.lifter)
+        # without the lifter: on rendered clips walks became better by it, runs and dances worse (docs/results.md)
+        return KeypointGuess(model.body, camera)
     return NetworkGuess(model, camera)
 
 

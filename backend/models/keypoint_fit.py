@@ -29,7 +29,6 @@ class KeypointFitModel:
         self.spec: ModelSpec = get_model(name)
         self.body = load_body("open")
         self._guide = Guide() if name == GUIDED_FIT else None
-        self.lifter = self._guide.lifter if self._guide else None  # of 3D landmarks, for clips
 
     def recover(
         self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera

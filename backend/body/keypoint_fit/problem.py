@@ -83,7 +83,7 @@ class Problem:
         guided: np.ndarray | None = None,
     ) -> None:
         """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it.
-        guide: (B, J, 3, 3) parent-relative turns that somebody else found; the joints `guided` (B, J) keep near them."""
+        guide: (B, J, 3, 3) parent-relative turns that somebody else found; joints `guided` (B, J) keep near them."""
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
         self._unseen = unseen * unseen_stiffness(skeleton.names, self._stiffness)
