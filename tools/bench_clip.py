@@ -63,7 +63,7 @@ class Read:
 
 
 def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
-    """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the small Pose2Mesh's landmarks."""
+    """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the lifter's 3D landmarks."""
     clip = open_clip(path)
     guess = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
     reader = ClipReader(clip, camera, ClipDetector(), guess, None)
