@@ -26,6 +26,7 @@ from backend.clips.camera_track import CameraTrack
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
 from backend.clips.records import Motion, World
+from backend.models.lifted import LandmarkLifter
 from backend.motion.contacts import intervals
 from backend.motion.foot_lock import POINTS
 from backend.motion.matchmove import Matchmove
@@ -61,10 +62,11 @@ class Read:
     seconds: dict[str, float]
 
 
-def read(path: Path, camera: Camera, body: Any) -> Read:
-    """Decode, detect, follow and fit frame by frame; seconds by stage."""
+def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
+    """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the lifter's 3D landmarks."""
     clip = open_clip(path)
-    reader = ClipReader(clip, camera, ClipDetector(), KeypointGuess(body, camera), None)
+    guess = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
+    reader = ClipReader(clip, camera, ClipDetector(), guess, None)
     seconds: dict[str, float] = {}
     last = ["start", time.perf_counter()]
 
@@ -81,7 +83,7 @@ def read(path: Path, camera: Camera, body: Any) -> Read:
     return Read(rows, sum(len(chunk["numbers"]) for chunk in chunks), seconds)
 
 
-def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None) -> Read:
+def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, lifted: bool = False) -> Read:
     """`read`, or what it has returned before for a clip of this name; its seconds are those of then."""
     file = None if folder is None else folder / f"read_{path.stem}.npz"
     if file is not None and file.exists():
@@ -89,7 +91,7 @@ def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None) -> R
             rows = {name: stored[f"rows_{name}"] for name in _ROWS}
             seconds = {str(name): float(value) for name, value in stored["seconds"]}
             return Read(rows, int(stored["frames"]), seconds)
-    got = read(path, camera, body)
+    got = read(path, camera, body, lifted)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = {f"rows_{name}": value for name, value in got.rows.items()}
@@ -98,16 +100,22 @@ def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None) -> R
 
 
 def bench(
-    path: Path, body: Any, smoothing: float = 0.5, cache: Path | None = None, height: bool = False
+    path: Path,
+    body: Any,
+    smoothing: float = 0.5,
+    cache: Path | None = None,
+    height: bool = False,
+    lifted: bool = False,
 ) -> list[dict[str, Any]]:
-    """Rows of the table for one clip.  cache: see `read_cached`.  height: tell how tall the first person is."""
+    """Rows of the table for one clip.  cache: see `read_cached`.  height: tell how tall the first person is.
+    lifted: see `read`."""
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
     camera = Camera(*map(float, truth["camera"]), *map(int, truth["image_size"]))
     fps = float(truth["fps"])
     true_world = World(truth["world_rotation"], truth["world_translation"])
     skeleton = Skeleton(body)
-    got = read_cached(path, camera, body, cache)
+    got = read_cached(path, camera, body, cache, lifted)
     rows = got.rows
     ids = identify(rows, fps)
     tracks = tracks_from_rows(rows, ids, 1)
@@ -246,6 +254,9 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(MOTIONS))
     parser.add_argument("--cache", type=Path, help="folder that keeps what was read of each clip")
     parser.add_argument("--height", action="store_true", help="tell how tall the first person is")
+    parser.add_argument(
+        "--lifted", action="store_true", help="the 3D landmarks of the small Pose2Mesh, not the detector's"
+    )
     args = parser.parse_args()
     body = load_body("open")
     names = (
@@ -273,7 +284,7 @@ def main() -> None:
             path = folder / f"{name}.mp4"
             if not path.exists():
                 write_clip(folder, name, MOTIONS[name](Maker(body), SIZE), Renderer(body, k))
-            for row in bench(path, body, cache=args.cache, height=args.height):
+            for row in bench(path, body, cache=args.cache, height=args.height, lifted=args.lifted):
                 costs += [(name, row["ms"])] if "ms" in row else []
                 cells = [row.get(column, "") for column in names]
                 table.add_row(

@@ -15,6 +15,7 @@ from backend.body.keypoint_fit.solver import minimize
 from backend.body.model import BodyModel
 from backend.clips.reading import FirstGuess
 from backend.models.keypoint_fit import KeypointFitModel
+from backend.models.lifted import LandmarkLifter
 from backend.people.person import DetectedPerson
 from backend.results import Camera
 from backend.threads import one_blas_thread
@@ -28,18 +29,19 @@ def guess_for(recoverer: Any, camera: Camera) -> FirstGuess:
     """By keypoints for the built-in model, else by the network itself."""
     model = recoverer.model
     if isinstance(model, KeypointFitModel):
+        # without the lifter: on rendered clips walks became better by it, runs and dances worse (docs/results.md)
         return KeypointGuess(model.body, camera)
     return NetworkGuess(model, camera)
 
 
 class KeypointGuess:
-    """See `FirstGuess`."""
+    """See `FirstGuess`.  With a lifter the 3D landmarks are its own, for what comes after, too: its answer has them."""
 
     looks = False
 
-    def __init__(self, body: BodyModel, camera: Camera) -> None:
+    def __init__(self, body: BodyModel, camera: Camera, lifter: LandmarkLifter | None = None) -> None:
         self._skeleton = Skeleton(body)
-        self._camera = camera
+        self._camera, self._lifter = camera, lifter
 
     @one_blas_thread()
     def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
@@ -53,6 +55,10 @@ class KeypointGuess:
                 "confidence": np.zeros((0, joints), np.float32),
                 "reprojection_px": np.zeros(0, np.float32),
             }
+        better: Arrays = {}
+        if self._lifter is not None:
+            better = {"keypoints3d": self._lifter.landmarks(rows["keypoints2d"], rows["keypoints3d"])}
+            rows = {**rows, **better}
         observed = observe(rows["keypoints2d"], rows["keypoints3d"], self._camera)
         problem = Problem(self._skeleton, observed)
         state = initial_state(self._skeleton, rows["keypoints3d"], observed)
@@ -68,7 +74,7 @@ class KeypointGuess:
         everything = np.concatenate([uv, problem.project(joints_at)], 1)
         height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
         counted = (observed.seen > 0.5) + 1e-9
-        return {
+        return better | {
             "poses": rot.log(state.rotations),
             "trans": state.trans,
             "betas": state.betas,

@@ -39,7 +39,7 @@ class FirstGuess(Protocol):
     def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
         """rows: `frame`, `person` (N,) and the detections.  pixels: the chunk's pictures by `picture` (N,).
         before: the same answer of the last chunk.  -> poses (N, J, 3), trans (N, 3), betas (N, B),
-        confidence (N, J), reprojection_px (N,)."""
+        confidence (N, J), reprojection_px (N,); and detections that it corrected, by their names."""
         ...
 
 

@@ -74,13 +74,13 @@ class Guide:
         from backend.models.lifted import LandmarkLifter
         from backend.models.network_model import NetworkModel
 
-        self._network = NetworkModel(GUIDE, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
-        self._lifter = LandmarkLifter.embedded()
+        self.network = NetworkModel(GUIDE, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
+        self.lifter = LandmarkLifter.embedded()
 
     def __call__(self, people: list[DetectedPerson], camera: Camera) -> tuple[list[DetectedPerson], State]:
         """-> people with corrected 3D landmarks, and their bodies in the camera."""
-        found = self._network.recover(np.zeros((1, 1, 3), np.uint8), people, camera)
+        found = self.network.recover(np.zeros((1, 1, 3), np.uint8), people, camera)
         stacked = [
             np.stack([getattr(one, n) for one in found]).astype(float) for n in ("poses", "betas", "trans")
         ]
-        return self._lifter.lifted(people), State(rot.exp(stacked[0]), *stacked[1:])
+        return self.lifter.lifted(people), State(rot.exp(stacked[0]), *stacked[1:])

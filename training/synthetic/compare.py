@@ -23,7 +23,7 @@ KINDS = {
     "feet": "standing", "foot": "standing", "stride": "moving", "air": "moving", "seat": "seated", "ground": "seated",
     "knees": "kneeling", "hands": "on hands", "back": "lying", "front": "lying", "side": "lying", "held": "held",
 }  # fmt: skip
-METHODS = ("plain fit", "small Pose2Mesh", "fit given the lifter")
+METHODS = ("plain fit", "small Pose2Mesh", "guided fit", "fit given the lifter")
 
 
 def kinds_of(names: Sequence[str]) -> np.ndarray:
@@ -39,15 +39,21 @@ def kinds_of(names: Sequence[str]) -> np.ndarray:
 def recoverers(body: Any) -> dict[str, Callable]:
     """Each: people and camera -> bodies with poses, betas, trans."""
     from backend.body.keypoint_fit import fit_keypoints
-    from backend.models.lifted import LandmarkLifter
-    from backend.models.registry import get_model
+    from backend.models.keypoint_fit import Guide
 
-    network, lifter = get_model("pose2mesh-small").load("cpu"), LandmarkLifter.embedded()
+    guide = Guide()
+    network, lifter = guide.network, guide.lifter
+
+    def guided(people: list, camera: Any) -> list:
+        better, state = guide(people, camera)
+        return fit_keypoints(body, better, camera, guide=state)
+
     blank = np.zeros((8, 8, 3), np.uint8)
     return {
         METHODS[0]: lambda people, camera: fit_keypoints(body, people, camera),
         METHODS[1]: lambda people, camera: network.recover(blank, people, camera),
-        METHODS[2]: lambda people, camera: fit_keypoints(body, lifter.lifted(people), camera),
+        METHODS[2]: guided,
+        METHODS[3]: lambda people, camera: fit_keypoints(body, lifter.lifted(people), camera),
     }
 
 
@@ -158,7 +164,7 @@ def main() -> int:
             kinds,
         )
     if options.detected:
-        seen = load_detected(options.detected, body)
+        seen = load_detected([options.detected], body)
         turns = matrix_from_axis_angle(torch.from_numpy(seen.pose)).numpy()
         truth = posed_truth(body, turns, seen.betas)
         result["rendered, detected"] = summary(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 
 from backend.body.joints import BLAZEPOSE33
 from backend.body.keypoint_fit.fit import _shortest_turns
+from backend.body.keypoint_fit.rotations import exp
 from backend.body.model import BodyModel
+from training.synthetic.skeleton import Skeleton, blazepose_points
 
 SIZE = 320  # px
 _SHARD = 32
@@ -67,22 +70,19 @@ class Detected:
         return keypoints, three[0] @ turn, three[1] @ turn, three[2] @ turn
 
 
-def load_detected(path: Path, body: BodyModel) -> Detected:
-    """What `main` wrote, without those whom the detector took for somebody else."""
-    import torch
-
-    with np.load(path) as file:
-        data = dict(file)
-    joints, landmarks = [], []
-    with torch.inference_mode():
-        for start in range(0, len(data["pose"]), 64):
-            rows = slice(start, start + 64)
-            posed = body(
-                *(torch.as_tensor(data[n][rows], dtype=torch.float32) for n in ("pose", "betas", "trans"))
-            )
-            joints.append(posed.joints.numpy())
-            landmarks.append((body.regressors["blazepose33"] @ posed.vertices).numpy())
-    seen, bones, camera = np.concatenate(landmarks), np.concatenate(joints), data["camera"]
+def load_detected(paths: Sequence[Path], body: BodyModel) -> Detected:
+    """What `main` wrote into all these files, without those whom the detector took for somebody else."""
+    files = [dict(np.load(path)) for path in paths]
+    data = {key: np.concatenate([file[key] for file in files]) for key in files[0]}
+    skeleton = Skeleton(body)
+    turns = np.moveaxis(exp(data["pose"].astype(float)), 0, -1).astype(np.float32)
+    rest = skeleton.rest(data["betas"])
+    turned, joints = skeleton.forward(np.ascontiguousarray(turns), rest)
+    # the landmarks that the fit and the sampler know, rigid to the joints
+    landmarks = skeleton.points(blazepose_points(body, skeleton), data["betas"], rest, turned, joints)
+    # the body turns about its root joint, which `forward` leaves where the rest pose has it
+    seen, bones = (np.moveaxis(p + data["trans"].T, -1, 0).astype(float) for p in (landmarks, joints))
+    camera = data["camera"]
     uv = seen[..., :2] / seen[..., 2:] * camera[:, None, :2] + camera[:, None, 2:]
     error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
     found = np.median(error, 1) < _MISSED

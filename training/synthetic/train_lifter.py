@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def train(
     seed: int,
     noise,
     start_from: Path | None = None,
-    detected: Path | None = None,
+    detected: Sequence[Path] = (),
 ) -> None:
     """Writes lifter.safetensors (float16) and card.json into `out`; `start_from`: weights to go on from.
 
@@ -53,7 +54,7 @@ def train(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     sampler = KeypointSampler(noise=noise)
-    real = None if detected is None else load_detected(detected, sampler.body)
+    real = load_detected(detected, sampler.body) if detected else None
     held = sampler.batch(np.random.default_rng([seed + 1, 0]), 1024)
     model = load_lifter(start_from) if start_from else Lifter(width)
     peak = 3e-4 if start_from else 1e-3
@@ -116,7 +117,7 @@ def train(
         "name": "small lifter", "licence": "CC0-1.0", "body": "open_body", "width": width, "seed": seed,
         "cpu_seconds": round(time.process_time()), "samples": samples, "log": log,
         "started_from": hashlib.sha256(start_from.read_bytes()).hexdigest() if start_from else "", "noise": vars(noise),
-        "detected": hashlib.sha256(detected.read_bytes()).hexdigest() if detected else "",
+        "detected": [hashlib.sha256(path.read_bytes()).hexdigest() for path in detected],
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size,
     }  # fmt: skip
     (out / "card.json").write_text(json.dumps(card, indent=2))
@@ -209,7 +210,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure", type=int, default=200, help="held-out poses to measure on")
     parser.add_argument("--start-from", type=Path, help="lifter.safetensors to go on from")
-    parser.add_argument("--detected", type=Path, help="of training.synthetic.detected, to learn from too")
+    parser.add_argument(
+        "--detected",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="of training.synthetic.detected, to learn from too",
+    )
     parser.add_argument("--only-measure", action="store_true")
     parser.add_argument(
         "--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement"

@@ -23,13 +23,19 @@ NAME = "pose2mesh-small"
 _EDGES = 0.5  # weight of the edge vectors' error
 
 
-def train_mesh(lifter: Path, minutes: float, seed: int, noise: Any) -> tuple[Any, dict, list[dict]]:
-    """-> the network, what it is bound to, and its log.  lifter: folder of lifter.safetensors."""
+def train_mesh(
+    lifter: Path, minutes: float, seed: int, noise: Any, start_from: Path | None = None
+) -> tuple[Any, dict, list[dict]]:
+    """-> the network, what it is bound to, and its log.  lifter: folder of lifter.safetensors; start_from: weights of
+    the whole network whose mesh half is trained on."""
     import torch
 
-    from backend.models.adapters.fastmetro import mesh_constants
+    from backend.body.mesh_levels import SparseMatrix
+    from backend.models.adapters.fastmetro import mesh_constants, mesh_of
+    from backend.models.checkpoints import read_checkpoint
     from backend.models.fastmetro import FastMETROMesh
     from backend.models.pose2mesh_small import SmallPose2Mesh, features
+    from backend.models.weights import split
     from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
     from training.synthetic.keypoints import KeypointSampler
     from training.synthetic.train_lifter import load_lifter
@@ -62,20 +68,27 @@ def train_mesh(lifter: Path, minutes: float, seed: int, noise: Any) -> tuple[Any
         return torch.where(keep[:, None, None], true, points).clone(), truth.clone()
 
     held = [drawn(np.random.default_rng([seed + 1, 0]), 512, share) for share in (0.0, 1.0)]
-    optimiser = torch.optim.AdamW(mesh.parameters(), 1e-3, weight_decay=1e-5)
+    if start_from:
+        tensors, constants = split(read_checkpoint(start_from))
+        part = "pose2mesh."
+        mesh.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})
+        network.up = SparseMatrix(mesh_of(constants).up)  # it belongs to the mesh half
+        up = mesh_of(constants).up
+    peak = 3e-4 if start_from else 1e-3
+    optimiser = torch.optim.AdamW(mesh.parameters(), peak, weight_decay=1e-5)
     start, samples, steps, said, log = time.process_time(), 0, 0, -1, []
     budget = max(60 * minutes, 1e-3)
     for number in itertools.count():
         rng = np.random.default_rng([seed, number])
         points, truth = drawn(rng, 4096, 0.5)
-        if not number:
+        if not number and not start_from:
             # the straight line keeps to consistent bodies: on lifted points it would shrink limbs
             mesh.start_straight(*drawn(np.random.default_rng([seed, 0, 3]), 4096, 1.0))
         mesh.train()
         for rows in torch.from_numpy(rng.permutation(len(points))).split(128):
             share = min((time.process_time() - start) / budget, 1.0)
             for group in optimiser.param_groups:
-                group["lr"] = 1e-3 * min(1.0, steps / 50) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+                group["lr"] = peak * min(1.0, steps / 50) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
             out = mesh(points[rows])
             edges = (out[:, a] - out[:, b]) - (truth[rows][:, a] - truth[rows][:, b])
             loss = (out - truth[rows]).abs().mean() + _EDGES * edges.abs().mean()
@@ -107,6 +120,22 @@ def train_mesh(lifter: Path, minutes: float, seed: int, noise: Any) -> tuple[Any
     return network.eval(), mesh_constants(FastMETROMesh(adjacency, up)), log
 
 
+def body_hash(body: Any) -> str:
+    """sha256 of what the weights depend on: the mesh, its shapes, skinning and joints, as float32.  Rows of keypoint
+    sets do not count: the landmarks that it learns are rigid to the joints."""
+    parts = (
+        body.v_template, body.shapedirs, body.posedirs, body.weights, body.joint_regressor,
+        body.faces,
+    )  # fmt: skip
+    digest = hashlib.sha256()
+    for part in parts:
+        values = part.cpu().numpy()
+        digest.update(
+            np.ascontiguousarray(values, np.float32 if values.dtype.kind == "f" else np.int64).tobytes()
+        )
+    return digest.hexdigest()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.synthetic.train_pose2mesh_small", description=__doc__
@@ -115,6 +144,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="safetensors file, in 16 bits")
     parser.add_argument("--minutes", type=float, default=8, help="of processor time")
     parser.add_argument("--seed", type=int, default=310)
+    parser.add_argument("--start-from", type=Path, help="weights whose mesh half is trained on")
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -124,7 +154,9 @@ def main() -> int:
     from training.synthetic.keypoints import Noise
 
     noise = Noise()
-    network, constants, log = train_mesh(options.lifter, options.minutes, options.seed, noise)
+    network, constants, log = train_mesh(
+        options.lifter, options.minutes, options.seed, noise, options.start_from
+    )
     body = load_body("open")
     card = Card(
         name=NAME,
@@ -140,6 +172,7 @@ def main() -> int:
     made = {
         "cpu_seconds": round(time.process_time()), "seed": options.seed, "minutes": options.minutes, "log": log,
         "sha256": hashlib.sha256(options.out.read_bytes()).hexdigest(), "bytes": options.out.stat().st_size,
+        "body": body.name, "body_faces": faces_hash(body), "body_sha256": body_hash(body),
     }  # fmt: skip
     options.out.chmod(0o644)
     options.out.with_suffix(".json").write_text(json.dumps(made, indent=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from backend.body.keypoint_fit.landmarks import (
     TRUNK,
 )
 from backend.body.keypoint_fit.priors import joint_priors
-from backend.body.keypoint_fit.problem import GUIDED_SEEN, Observations, Problem, Weights
+from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
 from backend.body.keypoint_fit.view import View
 from backend.body.model import BodyModel
@@ -39,7 +39,9 @@ _DOUBTFUL = 25.0  # final cost above which a second start is tried; most picture
 STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
 
 
-GUIDED_STAGES = ((4.5, 0.6, 8), (4.5, 0.6, 10))
+GUIDED_SEEN = 0.5  # visibility from which a landmark counts, and what it tells of follows the guide
+CUT_LEG = 0.3  # of the weight that a thigh's 3D direction has where the ankle is not seen
+GUIDED_STAGES = ((3.0, 0.6, 8), (3.0, 0.6, 10))
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def fit_keypoints(
     skeleton = Skeleton(body)
     points = np.stack([person.keypoints2d for person in people])
     world = np.stack([person.keypoints3d for person in people])
-    observed = observe(points, world, camera)
+    observed = observe(points, world, camera, guided=guide is not None)
     if guide is not None:
         return _guided(skeleton, observed, guide)
     problem = Problem(skeleton, observed)
@@ -102,10 +104,21 @@ def fit_keypoints(
 
 def _guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[KeypointFit]:
     """Lay bodies that somebody else found on the picture."""
-    problem = Problem(skeleton, observed, guide=guide.rotations)
-    rest = rot.exp(joint_priors(skeleton.names)[0])
-    follows = problem.joint_seen > GUIDED_SEEN
+    # what the detector guesses the guide knows better
+    seen = np.where(observed.seen > GUIDED_SEEN, observed.seen, 0.0)
+    follows = (skeleton.moves[None] * seen[..., None]).max(1) > 0
+    known = observed.known.copy()
+    for side in ("left", "right"):
+        cut = (
+            seen[:, INDEX[f"{side}_ankle"]] == 0
+        )  # of a leg that ends nobody knows more than the picture shows
+        follows[cut, skeleton.names.index(f"{side}_hip")] = False
+        known[cut, BONE_INDEX[f"{side}_hip", f"{side}_knee"]] *= CUT_LEG
+    # it knows where the feet are, too: to hold the trunk over them would cross the legs of who is seen from the side
+    observed = replace(observed, balance=np.zeros_like(observed.balance), seen=seen, known=known)
+    problem = Problem(skeleton, observed, guide=guide.rotations, guided=follows)
     follows[:, 0] = True
+    rest = rot.exp(joint_priors(skeleton.names)[0])
     state = State(np.where(follows[..., None, None], guide.rotations, rest), guide.betas, guide.trans)
     trust = np.ones_like(observed.seen)
     for directions, prior, iterations in GUIDED_STAGES:
@@ -117,12 +130,13 @@ def _guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[Ke
 _MAX_LEVEL = np.deg2rad(25)
 
 
-def _level(world: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _level(world: np.ndarray, seen: np.ndarray, aside: float) -> tuple[np.ndarray, np.ndarray]:
     """Turn 3D landmarks (B, K, 3) about the camera's x axis so that whoever shows both feet stands over them.
 
     A camera that looks down makes everybody lean towards it or away; which part of a lean is the camera's cannot be
     known from one person.  But nobody keeps a balance with the trunk beside the feet, so the trunk's lead in depth is
     taken for the camera's: wholly where it is sideways for the person, half where it is forward or backward (sitting).
+    aside: what a lean counts more where it is sideways, 0.5 for wholly.
     Also returns (B,) 0..1, how surely the trunk is over the feet in depth: as far as depth is sideways for the person.
     """
     rise = world[:, TRUNK].mean(1) - world[:, FEET].mean(1)
@@ -130,7 +144,7 @@ def _level(world: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     sideways = across[:, 2] ** 2
     lean = np.arctan2(rise[:, 2], np.maximum(-rise[:, 1], 0.2))  # rad, away from the camera
     both_feet = np.clip(2 * seen[:, [INDEX["left_ankle"], INDEX["right_ankle"]]].min(1), 0, 1)
-    angle = np.clip(lean * (0.5 + 0.5 * sideways), -_MAX_LEVEL, _MAX_LEVEL) * both_feet
+    angle = np.clip(lean * (0.5 + aside * sideways), -_MAX_LEVEL, _MAX_LEVEL) * both_feet
     turn = rot.exp(np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1))
     return world @ np.swapaxes(turn, -1, -2), sideways * both_feet
 
@@ -163,10 +177,12 @@ def observe(
     camera: Camera,
     up: np.ndarray = LEVEL,
     view: View | None = None,
+    guided: bool = False,
 ) -> Observations:
     """points: (B, 33, 3) x px, y px, visibility.  world: (B, 33, 3) m, the 3D keypoints as MediaPipe gives them.
     up: (3,) or (B, 3) unit, camera frame, where it is known.
 
+    guided: the 3D keypoints tell a camera that looks down better: only half of a lean to the side is taken for it.
     view: of these B rows, where the camera moves; what is observed is then in its common frame, and `up` is its own.
     Raises BadInput `bad_keypoints`.
     """
@@ -196,7 +212,7 @@ def observe(
         up = np.broadcast_to(LEVEL, (len(points), 3))
         back, leveled = view.level, view.level @ np.swapaxes(view.rotation, 1, 2)
     places = landmarks(world) @ np.swapaxes(leveled @ turn, -1, -2)
-    places, balance = _level(places, seen)
+    places, balance = _level(places, seen, 0.0 if guided else 0.5)
     places = places @ back
     span = places[:, BONE_TO] - places[:, BONE_FROM]
     directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)

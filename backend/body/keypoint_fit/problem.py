@@ -20,7 +20,6 @@ UPRIGHT_WEIGHT_NO_HIPS = 3.0
 OUTLIER = 0.06  # of the person's size: an error this large counts half
 MIN_DEPTH = 0.1  # m
 GUIDE_STIFFNESS = 2.0  # per rad that a joint leaves what a guide says
-GUIDED_SEEN = 0.5  # visibility from which a joint follows the guide
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,10 @@ class Problem:
         *,
         unseen: float = 1.0,
         guide: np.ndarray | None = None,
+        guided: np.ndarray | None = None,
     ) -> None:
         """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it.
-        guide: (B, J, 3, 3) parent-relative turns that somebody else found: joints that are seen keep near them."""
+        guide: (B, J, 3, 3) parent-relative turns that somebody else found; joints `guided` (B, J) keep near them."""
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
         self._unseen = unseen * unseen_stiffness(skeleton.names, self._stiffness)
@@ -95,11 +95,10 @@ class Problem:
         hips_seen = observed.seen[:, hips].mean(1)
         self._upright = UPRIGHT_WEIGHT + unseen * (1 - hips_seen) * (UPRIGHT_WEIGHT_NO_HIPS - UPRIGHT_WEIGHT)
         self._bone_weights = BONE_WEIGHTS * observed.known
-        self._guided = None
-        if guide is not None:
-            self._guided = self.joint_seen > GUIDED_SEEN
+        self._guided = guided
+        if guide is not None and guided is not None:
             self._rest_inverse = np.where(
-                self._guided[..., None, None], np.swapaxes(guide, -1, -2), self._rest_inverse
+                guided[..., None, None], np.swapaxes(guide, -1, -2), self._rest_inverse
             )
 
     def residuals(

@@ -1,5 +1,7 @@
 """The keypoint fit: its derivatives, bodies that are known, and what it must not do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -266,3 +268,37 @@ def test_rotation_logarithm_and_its_derivative():
             rot.log(rot.exp(vectors) @ rot.exp(change)) - rot.log(rot.exp(vectors) @ rot.exp(-change))
         ) / (2 * step)
         np.testing.assert_allclose(rot.inverse_right_jacobian(vectors)[..., k], numeric, atol=1e-5)
+
+
+def test_a_guide_corrects_what_flat_landmarks_say(body):
+    """A detector that loses most of the depth, and somebody who knows the pose nearly."""
+    poses, betas, trans = truth(11, 4)
+    people, joints = observe(body, poses, betas, trans, noise=1.0)
+    flat = [replace(p, keypoints3d=p.keypoints3d * np.float32([1, 1, 0.3])) for p in people]
+    rng = np.random.default_rng(0)
+    near = State(rot.exp(poses + rng.normal(0, 0.08, poses.shape)), 0 * betas, trans + [0.05, -0.05, 0.3])
+    plain = fit_keypoints(body, flat, CAMERA)
+    guided = fit_keypoints(body, flat, CAMERA, guide=near)
+    errors = []
+    for fits in (plain, guided):
+        with torch.no_grad():
+            found = body(
+                *(torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
+                  for n in ("poses", "betas", "trans"))
+            ).joints.numpy()  # fmt: skip
+        errors.append(np.mean([pa_mpjpe(a, b) for a, b in zip(found, joints, strict=True)]))
+    assert errors[1] < 0.8 * errors[0] and errors[1] < 0.04
+    assert max(f.reprojection_relative for f in guided) < 0.01  # and it lies on the picture
+
+
+def test_what_nobody_sees_rests_whatever_the_guide_says(body):
+    poses, betas, trans = truth(12)
+    people, _ = observe(body, poses, betas, trans)
+    hidden = people[0].keypoints2d.copy()
+    hidden[25:, 2] = 0.05  # below the hips
+    bent = poses.copy()
+    bent[:, KNEES] = [1.8, 0, 0]
+    guide = State(rot.exp(bent), betas, trans)
+    (fit,) = fit_keypoints(body, [replace(people[0], keypoints2d=hidden)], CAMERA, guide=guide)
+    assert np.abs(fit.poses[KNEES]).max() < 0.3
+    assert fit.confidence[KNEES + ANKLES].max() < 0.2

@@ -1,0 +1,128 @@
+"""The small Pose2Mesh: the weights that come with the program, the way through the product, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.loader import load_body
+from backend.cli import main
+from backend.errors import BadInput
+from backend.models.adapters.pose2mesh_small import ADAPTER
+from backend.models.keypoint_fit import KeypointFitModel
+from backend.models.lifted import LandmarkLifter
+from backend.models.networks import network
+from backend.models.pose2mesh_small import INPUTS, features
+from backend.models.registry import PLAIN_FIT, available_models, get_model
+from backend.models.store import EMBEDDED, find_weights, read_card
+from backend.models.weights import faces_hash, load_network, make_test_weights
+from backend.people.person import DetectedPerson
+
+NAME = "pose2mesh-small"
+PHOTO = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home without any weights: what works here works out of the box."""
+    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def someone(keypoint_set="blazepose33", count=33):
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(50, 200, (count, 2)), np.ones((count, 1))], 1).astype(np.float32)
+    world = rng.normal(0, 0.3, (count, 3)).astype(np.float32)
+    return DetectedPerson(np.float32([50, 50, 200, 200]), 0.9, points, world, keypoint_set)
+
+
+def test_the_embedded_weights_are_those_of_their_card():
+    path = EMBEDDED / f"{NAME}.safetensors"
+    card = json.loads((EMBEDDED / f"{NAME}.json").read_text())
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert card["bytes"] == path.stat().st_size < 25e6
+    assert card["licence"].startswith("CC0-1.0")
+    body = load_body("open")
+    inside = read_card(path)
+    assert inside.faces == faces_hash(body) == card["body_faces"]
+    assert (inside.name, inside.body, inside.testing) == (NAME, body.name, False)
+    assert find_weights(NAME) == path
+
+
+def test_it_is_ready_out_of_the_box():
+    listed = {spec.name: spec for spec in available_models()}
+    assert listed[NAME].ready and not listed[NAME].testing and "CC0" in listed[NAME].license
+    assert listed[PLAIN_FIT].ready
+
+
+def test_recover_out_of_the_box(home, capsys):
+    """A rigged body over the picture, near the truth, by the network alone."""
+    assert main(["recover", str(PHOTO), "--model", NAME, "--out", str(home / "out")]) == 0
+    with np.load(home / "out" / f"{PHOTO.stem}_person1.npz") as file:
+        found = {name: file[name] for name in ("poses", "joints", "betas")}
+        model = str(file["model"])
+    with np.load(PHOTO.with_suffix(".npz")) as file:
+        posed = load_body("open")(
+            *(torch.as_tensor(file[n][None], dtype=torch.float32) for n in ("poses", "betas", "trans"))
+        )
+        true = posed.joints[0].numpy()
+    assert model == NAME and found["poses"].shape == (1, 72)
+    a, b = found["joints"][0] - found["joints"][0].mean(0), true - true.mean(0)
+    u, s, vt = np.linalg.svd(a.T @ b)
+    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    error = np.linalg.norm((s * sign).sum() / (a**2).sum() * a @ (u * sign @ vt) - b, axis=1).mean()
+    assert error < 0.07
+
+
+def test_the_answer_does_not_depend_on_place_size_and_company():
+    loaded = load_network(NAME)
+    one, other = someone(), someone()
+    other.keypoints2d[:, :2] = 2 * other.keypoints2d[:, :2] + [300, -20]
+    with torch.inference_mode():
+        both = loaded.module(torch.from_numpy(ADAPTER.encode([one, other])))["vertices"]
+        alone = loaded.module(torch.from_numpy(ADAPTER.encode([one])))["vertices"]
+    assert both.shape == (2, 6890, 3)
+    torch.testing.assert_close(both[0], both[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=0)
+
+
+def test_features_without_3d_say_so():
+    person = someone()
+    alone = features(person.keypoints2d[None].astype(float), None)
+    assert alone.shape == (1, INPUTS) and alone[0, -1] == 0 and not alone[0, 99:].any()
+
+
+def test_other_keypoints_are_refused():
+    with pytest.raises(BadInput) as caught:
+        ADAPTER.encode([someone("coco17", 17)])
+    assert caught.value.code == "wrong_keypoints"
+    with pytest.raises(BadInput) as caught:
+        ADAPTER.convert(network(NAME), {}, None, [])
+    assert caught.value.code == "nothing_to_import"
+
+
+def test_the_lifter_leaves_others_alone():
+    lifter = LandmarkLifter.embedded()
+    coco, whole = someone("coco17", 17), someone()
+    first, second = lifter.lifted([coco, whole])
+    assert first is coco
+    assert second.keypoints3d.shape == (33, 3) and np.isfinite(second.keypoints3d).all()
+    assert (second.keypoints3d != whole.keypoints3d).any()
+    np.testing.assert_array_equal(second.keypoints2d, whole.keypoints2d)
+    assert lifter.lifted([]) == [] and lifter.landmarks(np.zeros((0, 33, 3)), np.zeros((0, 33, 3))).shape == (
+        0,
+        33,
+        3,
+    )
+
+
+def test_the_users_own_weights_come_first_but_do_not_guide_the_fit():
+    path, card = make_test_weights(NAME)
+    assert find_weights(NAME) == path and card.testing and get_model(NAME).testing
+    guide = KeypointFitModel(get_model("keypoint-fit").name)._guide
+    assert guide is None or not guide.network.network.card.testing

@@ -1,0 +1,161 @@
+"""How the small Pose2Mesh is taught and measured: deep poses, the coarse surface, detections, and the comparison."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.joints import BLAZEPOSE33
+from backend.body.loader import load_body
+from backend.models.store import EMBEDDED, read_card
+from backend.models.weights import load_network
+from training.synthetic import anatomy, train_pose2mesh_small
+from training.synthetic.anatomy import INDEX
+from training.synthetic.archetypes import everything
+from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
+from training.synthetic.compare import KINDS, METHODS, kinds_of, measure, posed_truth, recoverers, summary
+from training.synthetic.deep_poses import deep_poses
+from training.synthetic.detected import load_detected
+from training.synthetic.keypoints import KeypointSampler, Noise
+from training.synthetic.poses import PoseSampler
+from training.synthetic.train_lifter import train
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("open")
+
+
+@pytest.fixture(scope="module")
+def sampler(body):
+    return KeypointSampler(body, views=1)
+
+
+def squats(sampler: PoseSampler, count: int = 2000) -> float:
+    """Share of poses that fold both knees and both hips deeply."""
+    angles = np.rad2deg(sampler.sample(np.random.default_rng(1), count).angles)
+    sides = ("left", "right")
+    knees, hips = (np.min([angles[:, INDEX[f"{s}_{n}_flex"]] for s in sides], 0) for n in ("knee", "hip"))
+    return float(((knees > 110) & (hips > 90)).mean())
+
+
+def test_deep_poses_come_as_often_as_they_should(body, sampler):
+    assert squats(sampler.poses) > 0.08
+    assert squats(PoseSampler(body)) < 0.03  # what the lifter saw before
+
+
+def test_poses_come_by_their_weights_though_few_pass(sampler):
+    poses = sampler.poses
+    drawn = np.bincount(
+        poses.sample(np.random.default_rng(2), 6000).archetype, minlength=len(poses.archetypes)
+    )
+    wanted = np.array([a.weight for a in poses.archetypes])
+    ratio = (drawn / drawn.sum()) / (wanted / wanted.sum())
+    names = [a.name for a in poses.archetypes]
+    for name in (
+        "deep squat",
+        "catcher",
+        "kneel one knee",
+        "sit cross-legged",
+    ):  # a third to a seventh passes
+        assert 0.5 < ratio[names.index(name)] < 1.6, name
+
+
+def test_deep_poses_are_within_the_limits():
+    names = [a.name for a in everything()]
+    for archetype in deep_poses():
+        assert archetype.name not in names and archetype.support in KINDS
+        assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), (
+            archetype.name
+        )
+    assert list(kinds_of(["catcher", "walk", "lunge", "sit"])) == ["deep", "moving", "deep", "seated"]
+
+
+def test_the_coarse_surface_is_the_bodys(body, sampler):
+    index, adjacency, plain = coarse_mesh(body)
+    up = fitted_way_up(body, sampler.poses, index, plain, np.random.default_rng(0))
+    batch = sampler.batch(np.random.default_rng(3), 16)
+    joints, vertices = posed_truth(body, batch.rotations, batch.betas)
+    vertices = vertices - joints[:, :1]
+    coarse = CoarseSkin(body, index)(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)).numpy()
+    np.testing.assert_allclose(coarse, vertices[:, index], atol=1e-5)
+    assert adjacency.shape == (431, 431) and up.shape == plain.shape == (6890, 431)
+    errors = [
+        np.linalg.norm(np.stack([way @ c for c in coarse]) - vertices, axis=-1).mean() for way in (up, plain)
+    ]
+    assert errors[0] < 0.002 < errors[1]
+
+
+@pytest.fixture
+def seen(tmp_path, body, sampler):
+    """A file as `detected` writes it, of a detector that is right, and once sees somebody else."""
+    noise, sampler.noise = sampler.noise, Noise(*[0.0] * 9)
+    batch = sampler.batch(np.random.default_rng(4), 8)
+    sampler.noise = noise
+    points = batch.keypoints.copy()
+    points[7, :, :2] += 100
+    from backend.body.keypoint_fit.rotations import log
+
+    path = tmp_path / "seen.npz"
+    np.savez(
+        path, k2=points, k3=batch.world, pose=log(batch.rotations.astype(float)), betas=batch.betas, trans=batch.trans,
+        camera=batch.camera, name=np.array(["walk"] * 8),
+    )  # fmt: skip
+    return path, batch
+
+
+def test_detections_come_with_the_truth(body, seen):
+    path, batch = seen
+    found = load_detected([path], body)
+    assert len(found) == 7  # who was taken for somebody else is left out
+    rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10]  # there the skin and the skeleton are at one
+    between = found.landmarks[:, rigid] - found.landmarks[:, rigid[:1]]
+    np.testing.assert_allclose(between, (batch.world[:, rigid] - batch.world[:, rigid[:1]])[:7], atol=1e-4)
+    np.testing.assert_allclose(
+        found.joints, batch.ray_joints[:7], atol=1e-4
+    )  # rays to hips of skin and skeleton
+    keypoints, world, landmarks, _ = found.drawn(np.random.default_rng(0), 200)
+    # mirrored and rolled alike: what is left in the picture is left in space
+    assert np.abs(world - landmarks).max() < 0.15
+    hips = (landmarks[:, 23] - landmarks[:, 24])[:, :2]
+    pixels = (keypoints[:, 23] - keypoints[:, 24])[:, :2]
+    seen_alike = (hips * pixels).sum(1) / (np.linalg.norm(hips, axis=1) * np.linalg.norm(pixels, axis=1))
+    assert np.median(seen_alike) > 0.9
+
+
+def test_it_is_trained_and_written_with_its_card(tmp_path, body, seen, monkeypatch):
+    train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=Noise(), detected=[seen[0]])
+    out = tmp_path / "pose2mesh-small.safetensors"
+    arguments = ["x", str(tmp_path / "lifter"), str(out), "--minutes", "0", "--seed", "1"]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert train_pose2mesh_small.main() == 0
+    made = json.loads(out.with_suffix(".json").read_text())
+    assert made["bytes"] == out.stat().st_size < 25e6
+    assert read_card(out).license.startswith("CC0-1.0")
+    loaded = load_network("pose2mesh-small", path=out)
+    assert made["log"][-1]["MPVPE of true points"] < 20
+    assert loaded.module.pose_lifter.w1.weight.shape == (512, 199)
+
+
+def test_the_open_body_is_still_the_one_that_it_was_trained_on(body):
+    card = json.loads((EMBEDDED / "pose2mesh-small.json").read_text())
+    assert train_pose2mesh_small.body_hash(body) == card["body_sha256"]
+
+
+def test_the_embedded_network_beats_the_plain_fit_on_held_out_poses(body, sampler):
+    """Fixed poses that it was not trained on: another seed, other people."""
+    held = sampler.batch(np.random.default_rng([901, 0]), 32)
+    truth = posed_truth(body, held.rotations, held.betas)
+    methods = recoverers(body)
+    errors = {
+        n: measure(body, m, held.keypoints, held.world, truth, sampler.size) for n, m in methods.items()
+    }
+    plain, small, both, _ = (errors[name]["PA-MPJPE"] for name in METHODS)
+    assert small.mean() < 0.85 * plain.mean() and (small < plain).mean() > 0.7
+    assert both.mean() < plain.mean()
+    table = summary(errors, kinds_of([sampler.poses.archetypes[k].name for k in held.archetype]))
+    assert table["n"] == 32 == sum(table["kinds"].values())
+    assert table[METHODS[0]]["MPVPE"]["mean"] > table[METHODS[1]]["MPVPE"]["mean"]
