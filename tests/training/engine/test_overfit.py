@@ -70,6 +70,13 @@ def test_nothing_falls_without_gradients(run, fixed, tmp_path):
     assert found.metrics_after["MPJPE"] == pytest.approx(found.metrics_before["MPJPE"], rel=1e-3)
 
 
+def test_a_file_stops_it_with_results(run, fixed, tmp_path):
+    (tmp_path / overfit.STOP).touch()
+    found = overfit.learn(narrow(run), fixed[1], 30, tmp_path, run)
+    assert (found.steps, found.planned) == (1, 30)
+    assert json.loads((tmp_path / "overfit.json").read_text())["metrics_after"]
+
+
 def test_the_same_seed_repeats_it(run, fixed, tmp_path):
     losses = [overfit.learn(narrow(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
     assert losses[0] == losses[1]
