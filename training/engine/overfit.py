@@ -268,12 +268,13 @@ def _labelled(item: dict[str, Any]) -> list[float]:
 
 
 def without_dropout(module: nn.Module) -> None:
-    """Sets every share to 0, also those that attention keeps as a number."""
+    """Sets every share to 0, also those that attention (`dropout`) and residual paths (`drop`) keep as a number."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-        elif isinstance(getattr(part, "dropout", None), float):
-            part.dropout = 0.0  # type: ignore[assignment]
+        for name in ("dropout", "drop"):
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, 0.0)
 
 
 @torch.no_grad()
