@@ -42,7 +42,7 @@ SECONDS = {
     "deformer-r50": 3.2,
     "fastmetro-l-h64-freihand": 5.0,
     "fastmetro-l-h64-mixed": 5.0,
-    "fastmetro-l-h64-smpl-mixed": 5.5,
+    "fastmetro-l-h64-smpl-mixed": 8.0,
     "smpler-l-backbone": 5.0,
     "smpler-l-mixed": 6.0,
     "deformer-w48": 6.0,
@@ -197,6 +197,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder that is gone on with")
     parser.add_argument("--only", dest="runs", nargs="+", default=[], metavar="RUN", help="of these alone")
     parser.add_argument("--minutes", type=float, default=4.0, help="of processor time per network (4)")
+    parser.add_argument("--steps", type=int, help="so many of every network, in place of --minutes")
     parser.add_argument("--most", type=int, default=600, help="steps at most (600)")
     parser.add_argument(
         "--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting"
@@ -215,7 +216,7 @@ def main() -> int:
             gather(args.out)
     elif not args.gather:
         for name in args.runs or SECONDS:
-            steps = steps_for(name, args.minutes, args.most)
+            steps = args.steps or steps_for(name, args.minutes, args.most)
             good &= try_one(name, "overfit", ["--overfit", str(steps)], args.out)
             gather(args.out)
     gather(args.out)

@@ -40,7 +40,7 @@ WARMUP = 10  # steps in which the rate rises in a straight line
 FALLING = 0.5  # of the steps, the last ones, in which the rate falls to nothing
 # what the rates of a family's runs are multiplied by: tried, so that the batch is learned in few steps.  The published
 # rates are those of large batches and trained backbones (and RMSprop's first steps are ten times as long as its later)
-_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.1, "pose2mesh": 0.3}
+_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.2, "pose2mesh": 0.3}
 STOP = "stop"  # a file of this name in the folder ends the run after its step, with all results
 _LOOKED_AT = 64  # rows of the training set, of which the first with all labels are taken
 # benchmarks whose truth only a server has -> the same measures, here
