@@ -14,7 +14,7 @@ from training.catalog import PREPARERS, look_up, make_with, takes
 from training.datasets.base import BaseSet
 from training.datasets.catalogue import KINDS, build
 from training.datasets.datamodule import RecordData
-from training.datasets.loader import PreparedSet, Preparer
+from training.datasets.loader import Damage, PreparedSet, Preparer
 from training.run import Run, SetSpec
 
 
@@ -92,8 +92,8 @@ def try_first(data: RecordData, rows: int = 2) -> None:
                     f"{prepared.records.name}, row {index}: data.prepare cannot be used ({error}).",
                     "Compare it with a file of training/runs for the same network.",
                 ) from error
-            if isinstance(item, Exception):
-                raise item
+            if isinstance(item, Damage):
+                raise BadInput(*item)
             for name, value in item.items():
                 values = np.asarray(value)
                 if values.dtype.kind == "f" and not np.isfinite(values).all():
