@@ -9,10 +9,12 @@ steps is what `--minutes` of processor time allow, by the seconds of a step that
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Container
 from functools import cache
 from importlib import import_module
 from multiprocessing import get_context
@@ -136,9 +138,23 @@ def gather(out: Path, results: Path = RESULTS) -> None:
             row = json.loads(path.read_text(encoding="utf-8"))
             row["hardware"].pop("host", None)
             found[path.parent.name] = row
+        if kind == "overfit":
+            found |= _unfinished(out / kind, found)
         if found:
             text = json.dumps(found, indent=1)
             (results / f"{kind}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _unfinished(folder: Path, finished: Container[str]) -> dict[str, Any]:
+    """Of runs that were cut off: what their logs say, which is no error in millimetres."""
+    rows = {}
+    for log in sorted(folder.glob("*/overfit.jsonl")):
+        lines = log.read_text(encoding="utf-8").splitlines()
+        losses = [json.loads(line)["loss"] for line in lines if line.endswith("}")]
+        if losses and log.parent.name not in finished:
+            sha = hashlib.sha256(log.read_bytes()).hexdigest()
+            rows[log.parent.name] = {"unfinished": True, "log_sha256": sha, "losses": losses}
+    return rows
 
 
 def tables(results: Path = RESULTS) -> str:
@@ -156,6 +172,13 @@ def tables(results: Path = RESULTS) -> str:
         said = f"`{run.network}`" + ("" if by == name else f" (`{by}`)")
         if row is None:
             lines.append(f"| `{name}` | {said} | not run" + " |" * 7)
+            continue
+        if row.get("unfinished"):
+            losses = row["losses"]
+            lines.append(
+                f"| `{name}` | {said} | {len(losses)}, cut off | - | {losses[0]:.4g} -> {losses[-1]:.3g} "
+                f"| - | - | - | {run.seed}, log {row['log_sha256'][:8]} |"
+            )
             continue
         errors = " | ".join(_fell(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
         lines.append(
