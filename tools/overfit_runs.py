@@ -9,10 +9,12 @@ steps is what `--minutes` of processor time allow, by the seconds of a step that
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Container
 from functools import cache
 from importlib import import_module
 from multiprocessing import get_context
@@ -45,7 +47,7 @@ SECONDS = {
     "deformer-r50": 3.2,
     "fastmetro-l-h64-freihand": 5.0,
     "fastmetro-l-h64-mixed": 5.0,
-    "fastmetro-l-h64-smpl-mixed": 5.5,
+    "fastmetro-l-h64-smpl-mixed": 8.0,
     "smpler-l-backbone": 5.0,
     "smpler-l-mixed": 6.0,
     "deformer-w48": 6.0,
@@ -139,9 +141,23 @@ def gather(out: Path, results: Path = RESULTS) -> None:
             row = json.loads(path.read_text(encoding="utf-8"))
             row["hardware"].pop("host", None)
             found[path.parent.name] = row
+        if kind == "overfit":
+            found |= _unfinished(out / kind, found)
         if found:
             text = json.dumps(found, indent=1)
             (results / f"{kind}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _unfinished(folder: Path, finished: Container[str]) -> dict[str, Any]:
+    """Of runs that were cut off: what their logs say, which is no error in millimetres."""
+    rows = {}
+    for log in sorted(folder.glob("*/overfit.jsonl")):
+        lines = log.read_text(encoding="utf-8").splitlines()
+        losses = [json.loads(line)["loss"] for line in lines if line.endswith("}")]
+        if losses and log.parent.name not in finished:
+            sha = hashlib.sha256(log.read_bytes()).hexdigest()
+            rows[log.parent.name] = {"unfinished": True, "log_sha256": sha, "losses": losses}
+    return rows
 
 
 def tables(results: Path = RESULTS) -> str:
@@ -159,6 +175,13 @@ def tables(results: Path = RESULTS) -> str:
         said = f"`{run.network}`" + ("" if by == name else f" (`{by}`)")
         if row is None:
             lines.append(f"| `{name}` | {said} | not run" + " |" * 7)
+            continue
+        if row.get("unfinished"):
+            losses = row["losses"]
+            lines.append(
+                f"| `{name}` | {said} | {len(losses)}, cut off | - | {losses[0]:.4g} -> {losses[-1]:.3g} "
+                f"| - | - | - | {run.seed}, log {row['log_sha256'][:8]} |"
+            )
             continue
         errors = " | ".join(_fell(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
         lines.append(
@@ -200,6 +223,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder that is gone on with")
     parser.add_argument("--only", dest="runs", nargs="+", default=[], metavar="RUN", help="of these alone")
     parser.add_argument("--minutes", type=float, default=4.0, help="of processor time per network (4)")
+    parser.add_argument("--steps", type=int, help="so many of every network, in place of --minutes")
     parser.add_argument("--most", type=int, default=600, help="steps at most (600)")
     parser.add_argument(
         "--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting"
@@ -218,7 +242,7 @@ def main() -> int:
             gather(args.out)
     elif not args.gather:
         for name in args.runs or SECONDS:
-            steps = steps_for(name, args.minutes, args.most)
+            steps = args.steps or steps_for(name, args.minutes, args.most)
             good &= try_one(name, "overfit", ["--overfit", str(steps)], args.out)
             gather(args.out)
     gather(args.out)

@@ -70,6 +70,9 @@ def test_tables_have_a_line_per_run(tmp_path):
         place = tmp_path / "out" / kind / name
         place.mkdir(parents=True)
         (place / f"{kind}.json").write_text(json.dumps(row))
+    cut = tmp_path / "out" / "overfit" / "deformer-w48" / "overfit.jsonl"
+    cut.parent.mkdir()
+    cut.write_text('{"loss": 974.8}\n{"loss": 715.9}\n{"lo')
     overfit_runs.gather(tmp_path / "out", tmp_path / "results")
     assert "host" not in (tmp_path / "results" / "overfit.json").read_text()
     text = overfit_runs.tables(tmp_path / "results")
@@ -78,5 +81,7 @@ def test_tables_have_a_line_per_run(tmp_path):
     learned = next(line for line in lines if line.startswith("| `smpler-3dpw`"))
     for part in ("(`smpler-mixed`)", "40 x 2", "402 -> 3.1", "1160 -> 12.2", "01234567", "ffffffff"):
         assert part in learned
+    cut_off = next(line for line in lines if line.startswith("| `deformer-w48-3dpw`"))
+    assert "2, cut off" in cut_off and "974.8 -> 716" in cut_off
     assert "not run" in next(line for line in lines if line.startswith("| `deformer-r50`"))
     assert any("41.4" in line and "0.56" in line and "93,780 steps" in line for line in lines)

@@ -40,7 +40,8 @@ WARMUP = 10  # steps in which the rate rises in a straight line
 FALLING = 0.5  # of the steps, the last ones, in which the rate falls to nothing
 # what the rates of a family's runs are multiplied by: tried, so that the batch is learned in few steps.  The published
 # rates are those of large batches and trained backbones (and RMSprop's first steps are ten times as long as its later)
-_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 1.0, "pose2mesh": 0.3}
+_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.2, "pose2mesh": 0.3}
+STOP = "stop"  # a file of this name in the folder ends the run after its step, with all results
 _LOOKED_AT = 64  # rows of the training set, of which the first with all labels are taken
 # benchmarks whose truth only a server has -> the same measures, here
 _LOCAL = {"freihand": "synthetic-hand"}
@@ -57,7 +58,8 @@ class Overfit:
     data: str
     stage: str
     parameters: int
-    steps: int
+    steps: int  # that were made
+    planned: int  # that the course of the rate was made for
     samples: int
     rows: list[int]
     rates: list[float]
@@ -119,6 +121,8 @@ class _Course(Callback):
         parts = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.losses.append(float(outputs["loss"]))
         rate = self.rates[0] * share_of_rate(len(self.losses) - 1, self.steps)
+        if (self.file.parent / STOP).exists():
+            trainer.should_stop = True
         line = {"step": len(self.losses), "rate": rate, "loss": self.losses[-1], **parts}
         with self.file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
@@ -141,7 +145,8 @@ def overfit(
 ) -> Overfit:
     """root: of the user's data; None: generated files in the real formats, with the open body, as `dry_run`.
 
-    out: gets `overfit.json`, `overfit.jsonl`.  factor: what the run's rates are multiplied by; None: `factor_of`.
+    out: gets `overfit.json`, `overfit.jsonl`; a file `stop` there ends it after the current step.
+    factor: what the run's rates are multiplied by; None: `factor_of`.
     samples: None: 2, of PoseNet alone 8.
     Raises BadInput as `fit` does, and `diverged` where a loss is no number.
     """
@@ -208,6 +213,7 @@ def learn(
         stage=str(run.settings.get("stage", "")),
         parameters=sum(p.numel() for p in model.parameters()),
         steps=len(course.losses),
+        planned=steps,
         samples=len(next(iter(batch.values()))),
         rows=list(rows),
         rates=rates,
@@ -262,12 +268,13 @@ def _labelled(item: dict[str, Any]) -> list[float]:
 
 
 def without_dropout(module: nn.Module) -> None:
-    """Sets every share to 0, also those that attention keeps as a number."""
+    """Sets every share to 0, also those that attention (`dropout`) and residual paths (`drop`) keep as a number."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-        elif isinstance(getattr(part, "dropout", None), float):
-            part.dropout = 0.0  # type: ignore[assignment]
+        for name in ("dropout", "drop"):
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, 0.0)
 
 
 @torch.no_grad()

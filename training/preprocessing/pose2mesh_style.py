@@ -53,7 +53,8 @@ class Pose2MeshPreparer:
 
     pose_set, target: joint sets' names.  stage: of the network's training.
     input: `truth`: true 2D poses; `detected`: in training true ones with `noise` (`human36`, `coco`), or with noise
-    `none` the benchmark's own detections, which evaluation always takes.
+    `none` the benchmark's own detections, which evaluation always takes; so does `truth` where a benchmark's truth is
+    not public.
     flip: probability; rotation: degrees, standard deviation, clipped at twice that, none with probability .5.  Both
     move pose2d and lifted alone: for the first stage.
     body: the run's, a name or a model of that name.  bodies: gender -> body's name, for people whose gender is known.
@@ -97,6 +98,8 @@ class Pose2MeshPreparer:
     def apply(self, record: Record, change: PoseChange, rng: Random | None) -> dict[str, np.ndarray]:
         out = self.labels(record, change)
         detected = self.input == "detected" and (not self.train or self.noise == "none")
+        if not self.train and record.pose is None and record.joints2d is None:
+            detected = True  # FreiHAND's evaluation images have no public truth
         if detected:
             pose2d = self.detection(record)
             pose2d = self.moved(pose2d, change, record, None)

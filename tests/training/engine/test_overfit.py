@@ -13,6 +13,8 @@ import torch
 
 from backend.body.loader import load_body
 from backend.errors import BadInput
+from backend.models.attention import MultiHeadAttention
+from backend.models.backbones.hrformer import Block
 from backend.models.pose2mesh import PoseNet
 from training.__main__ import main
 from training.build import build_module
@@ -70,6 +72,13 @@ def test_nothing_falls_without_gradients(run, fixed, tmp_path):
     assert found.metrics_after["MPJPE"] == pytest.approx(found.metrics_before["MPJPE"], rel=1e-3)
 
 
+def test_a_file_stops_it_with_results(run, fixed, tmp_path):
+    (tmp_path / overfit.STOP).touch()
+    found = overfit.learn(narrow(run), fixed[1], 30, tmp_path, run)
+    assert (found.steps, found.planned) == (1, 30)
+    assert json.loads((tmp_path / "overfit.json").read_text())["metrics_after"]
+
+
 def test_the_same_seed_repeats_it(run, fixed, tmp_path):
     losses = [overfit.learn(narrow(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
     assert losses[0] == losses[1]
@@ -89,11 +98,9 @@ def test_what_is_measured_is_what_was_trained(run, fixed):
 
 
 def test_dropout_is_off_everywhere():
-    from backend.models.attention import MultiHeadAttention
-
-    layers = torch.nn.Sequential(MultiHeadAttention(8, 2, 0.5), torch.nn.Dropout(0.5))
+    layers = torch.nn.Sequential(MultiHeadAttention(8, 2, 0.5), torch.nn.Dropout(0.5), Block(8, 1, 0.5))
     overfit.without_dropout(layers)
-    assert layers[0].dropout == 0.0 and layers[1].p == 0.0
+    assert layers[0].dropout == 0.0 and layers[1].p == 0.0 and layers[2].drop == 0.0
 
 
 def test_rates_rise_and_fall():

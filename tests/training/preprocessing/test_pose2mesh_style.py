@@ -248,6 +248,19 @@ def test_muco_is_flipped_before_its_noise_only_upstream(person):
     assert np.abs(found[0] - found[1]).max() > 0.01
 
 
+def test_true_input_is_the_detection_where_no_truth_is_public():
+    """FreiHAND's evaluation images; in training, a sample without truth stays an error."""
+    points = np.random.RandomState(0).rand(21, 3) * 100
+    record = Record(key="00000007", dataset="freihand", joint_set="hand21", detected2d=points)
+    known = Pose2MeshPreparer("mano", "mano", "open_hand", input="detected", train=False)(record)
+    found = Pose2MeshPreparer("mano", "mano", "open_hand", input="truth", train=False)(record)
+    np.testing.assert_array_equal(found["pose2d"], known["pose2d"])
+    assert not found["lift_valid"].any() and found["index"] == 7
+    with pytest.raises(BadInput) as refused:
+        Pose2MeshPreparer("mano", "mano", "open_hand", input="truth")(record)
+    assert refused.value.code == "bad_label"
+
+
 def test_bad_input_is_named(person):
     record = record_of(person, "h36m17")
     with pytest.raises(BadInput, match="x_000003 has no detected"):

@@ -1,0 +1,83 @@
+"""Every published run, dry: files in its formats, its losses, two steps, its metrics, weights.
+
+Backbones are stand-ins with maps of the same shapes, and PoseNet is narrow: what they compute is tested elsewhere, at
+full size by `fit RUN --dry-run` (`test_dry_run`), and they would take minutes.  All else is the run's own.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.models import deformer, fastmetro, pose2mesh, smpler
+from training.engine.dry_run import dry_run
+from training.run import load_run, run_names
+
+_CHANNELS = {
+    "resnet50": (256, 512, 1024, 2048),
+    "hrnet_w48": (48, 96, 192, 384),
+    "hrformer_base": (78, 156, 312, 624),
+}
+# a run of every module, network size and kind of data; the others are slow
+QUICK = ("pose2mesh-freihand-full", "pose2mesh-3dpw-amass-posenet", "smpler-3dpw", "deformer-w48-384")
+
+
+class Pyramid(nn.Module):
+    """Maps at strides 4, 8, 16 and 32, of averaged pixels."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.channels = channels
+        self.layers = nn.ModuleList(nn.Conv2d(3, count, 1) for count in channels)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        sides = (4, 8, 16, 32)
+        return [layer(functional.avg_pool2d(images, k)) for layer, k in zip(self.layers, sides, strict=True)]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.features(images)
+
+
+class Map(Pyramid):
+    """The last map alone, as FastMETRO takes it."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__((1, 1, 1, 2048))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers[3](functional.avg_pool2d(images, 32))
+
+
+def _multi(width: int, _: str) -> Pyramid:
+    return Pyramid((width, 2 * width, 4 * width, 8 * width))
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr(fastmetro, "sequential_resnet50", Map)
+    monkeypatch.setattr(fastmetro, "HRNet", Map)
+    monkeypatch.setattr(smpler, "HRNet", _multi)
+    monkeypatch.setattr(deformer, "make_backbone", lambda name: Pyramid(_CHANNELS[name]))
+    monkeypatch.setattr(pose2mesh, "PoseNet", partial(pose2mesh.PoseNet, width=64))
+
+
+def named():
+    slow = [pytest.param(name, marks=pytest.mark.slow) for name in run_names() if name not in QUICK]
+    return [*QUICK, *slow]
+
+
+@pytest.mark.parametrize("name", named())
+def test_two_steps_of(name, tmp_path):
+    run = load_run(name)
+    found = dry_run(run, tmp_path)
+    assert len(found.losses) == 2 and all(map(math.isfinite, found.losses)) and min(found.losses) > 0
+    expected = {f"{run.data.validate[0].protocol}/MPJPE"} if "freihand" not in name else set()
+    assert expected <= set(found.metrics)
+    assert all(math.isfinite(value) and value > 0 for value in found.metrics.values())
+    assert found.weights.is_file() and (tmp_path / "dry-run.json").is_file()
