@@ -1,7 +1,8 @@
 """MediaPipe's trunk in torch answers as its own file does in LiteRT.
 
-tests/data/blazepose_litert.npz: every STEP-th value of the four maps (channels first) that ai-edge-litert 2.3.0, plain
-kernels, computes from pose_landmark_full.tflite of mediapipe 0.10.21 for RandomState(0).rand(1, 256, 256, 3).
+tests/data/blazepose_litert.npz: every STEP-th value of the four maps (channels first), and of the landmark head's last
+map (channels last), that ai-edge-litert 2.3.0, plain kernels, computes from pose_landmark_full.tflite of mediapipe
+0.10.21 for the picture below.
 """
 
 from pathlib import Path
@@ -25,7 +26,8 @@ def trunk():
 
 
 def picture(trunk):
-    pixels = np.random.RandomState(0).rand(1, 256, 256, 3).astype(np.float32)
+    y, x, c = np.meshgrid(np.arange(256), np.arange(256), np.arange(3), indexing="ij")
+    pixels = (0.5 + 0.5 * np.sin(0.04 * (c + 1) * y + 0.03 * x)).astype(np.float32)[None]
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2) - trunk.mean) / trunk.std
 
 
@@ -33,16 +35,19 @@ def picture(trunk):
 def test_the_maps_are_those_of_the_file(trunk):
     maps = trunk.features(picture(trunk))
     golden = np.load(GOLDEN)
-    assert [tuple(x.shape[1:]) for x in maps] == [(48, 64, 64), (48, 32, 32), (48, 16, 16), (288, 8, 8)]
-    for k, found in enumerate(maps):
+    assert [tuple(x.shape[1:]) for x in maps] == [(48, 64, 64), (48, 32, 32), (48, 16, 16), (1440, 8, 8)]
+    *pyramid, last = (found[0] for found in maps)
+    assert torch.equal(last[288:, 0, 0], last[288:, 7, 3])  # of the person, not of the place
+    for k, found in enumerate([*pyramid, last[:288], last[288:, 0, 0]]):
         values = found.contiguous().flatten().numpy()[:: int(golden[f"step{k}"])]
+        assert (values != 0).mean() > 0.05
         np.testing.assert_allclose(values, golden[f"map{k}"], atol=2e-4)
 
 
 @torch.inference_mode()
 def test_any_size_in_steps_of_32(trunk):
     assert [x.shape[-1] for x in trunk.features(torch.zeros(1, 3, 224, 224))] == [56, 28, 14, 7]
-    assert trunk(torch.zeros(2, 3, 224, 224)).shape == (2, 288, 7, 7)
+    assert trunk(torch.zeros(2, 3, 224, 224)).shape == (2, 1440, 7, 7)
 
 
 @pytest.mark.parametrize("name", ["pose_detection/pose_detection", "hand_landmark/hand_landmark_full"])
