@@ -19,6 +19,7 @@ _SIDE = 256  # px: it was taught on pictures of this size
 # blocks of the landmark head: those of stride 2 halve the map, from 8 x 8 to 2 x 2
 _HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
 _CELLS = 4  # of the head's last map
+_GAIN = 4.0  # its values are so many times smaller than those of the map beside them
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
     ((64, 24, 3), (144, 24, 3)),
@@ -33,7 +34,7 @@ class BlazePose(nn.Module):
 
     `features` -> four maps (N, C, H/s, W/s), s = 4, 8, 16, 32, C = 48, 48, 48, 1440; `forward` -> the last one.  Its
     first 288 channels are the map; the others are the same at every pixel: what MediaPipe's linear layers read the
-    person's landmarks from, so that they are easily read from the map's mean, too.
+    person's landmarks from, times 4, so that they are easily read from the map's mean, too.
     """
 
     channels = (_LATERAL, _LATERAL, _LATERAL, _LAST + _CELLS * _LAST)
@@ -76,7 +77,7 @@ class BlazePose(nn.Module):
             levels.append(x)
         top = self.top(levels.pop())
         last = self.last(top)
-        person = self.head(last).permute(0, 2, 3, 1).flatten(1)[..., None, None]
+        person = _GAIN * self.head(last).permute(0, 2, 3, 1).flatten(1)[..., None, None]
         maps = [torch.cat([_resized(last, sizes[3]), person.expand(-1, -1, *sizes[3])], 1)]
         way = self.lateral[-1](top)
         for lateral, level, size in zip(
