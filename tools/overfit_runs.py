@@ -202,13 +202,17 @@ def tables(results: Path = RESULTS) -> str:
         losses = " -> ".join(f"{loss:.4g}" for loss in row["losses"])
         lines.append(
             f"| `{name}` | {row['parameters'] / 1e6:.1f} | {losses} | {row['seconds']:.2f} "
-            f"| {row['samples_per_second']:.2f} | {1000 * row['loading']:.0f} | {row['estimate']} |"
+            f"| {row['samples_per_second']:.2f} | {1000 * row['loading']:.0f} | {_short(row['estimate'])} |"
         )
     return "\n".join(lines)
 
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _short(estimate: str) -> str:
+    return estimate.removeprefix("the whole run: ").removeprefix("its data are not here; ").split("; less")[0]
 
 
 def _fell(row: dict[str, Any], measure: str) -> str:

@@ -18,6 +18,7 @@ from backend.models import deformer, fastmetro, pose2mesh, smpler
 from training.engine.dry_run import dry_run
 from training.run import load_run, run_names
 
+pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
 _CHANNELS = {
     "resnet50": (256, 512, 1024, 2048),
     "hrnet_w48": (48, 96, 192, 384),
