@@ -158,7 +158,7 @@ def _small(
         outputs=outputs,
         joints=joints,
         published="none: ours, trained on synthetic pictures of the open body",
-        source=f"it comes with the backend; train it anew with `python -m training fit {family}-{stage}small`",
+        source=f"train it: `python -m training fit {family}-{stage}small`, then `export --install`",
         license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
     )
 
