@@ -185,7 +185,7 @@ def tables(results: Path = RESULTS) -> str:
             continue
         errors = " | ".join(_fell(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
         lines.append(
-            f"| `{name}` | {said} | {row['steps']} x {row['samples']} | {row['seconds']:.0f} "
+            f"| `{name}` | {said} | {_steps(row)} x {row['samples']} | {row['seconds']:.0f} "
             f"| {row['first_loss']:.4g} -> {row['last_loss']:.3g} | {errors} "
             f"| {row['seed']}, {row['git'].get('commit', '')[:8]}, {row['log_sha256'][:8]} |"
         )
@@ -209,6 +209,11 @@ def tables(results: Path = RESULTS) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _steps(row: dict[str, Any]) -> str:
+    planned = row.get("planned", row["steps"])
+    return f"{row['steps']}" + (f" (of {planned}, stopped)" if planned > row["steps"] else "")
 
 
 def _short(estimate: str) -> str:

@@ -311,7 +311,7 @@ def measured(module: EvaluatingModule, batch: dict[str, Tensor]) -> dict[str, fl
     settle(module, moved)
     module.eval()
     module.evaluator(0).reset()
-    module.validation_step(moved, 0, 0)  # type: ignore[call-arg]
+    module.validation_step(moved, 0, 0)
     values = {name: float(value) for name, value in module.evaluator(0).compute().items()}
     module.evaluator(0).reset()
     return {name: value for name, value in values.items() if math.isfinite(value)}
