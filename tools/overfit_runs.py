@@ -29,6 +29,7 @@ RESULTS = ROOT / "docs" / "training-results"
 # one thread of the machine that this was written on
 SECONDS = {
     "fastmetro-small": 0.3,
+    "smpler-backbone-small": 0.1,
     "smpler-small": 0.4,
     "deformer-small": 0.4,
     "pose2mesh-freihand-posenet": 1.3,
