@@ -23,6 +23,7 @@ _CHANNELS = {
     "resnet50": (256, 512, 1024, 2048),
     "hrnet_w48": (48, 96, 192, 384),
     "hrformer_base": (78, 156, 312, 624),
+    "blazepose": (48, 48, 48, 1440),
 }
 # a run of every module, network size and kind of data; the others are slow
 QUICK = ("pose2mesh-freihand-full", "pose2mesh-3dpw-amass-posenet", "smpler-3dpw", "deformer-w48-384")
