@@ -141,6 +141,9 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     run: Run = read_value(Run, content | {"file": str(path)}, path.name, "")
     if run.start.run and run.start.weights:
         raise bad_run(path.name, "start", "names both a run and a file of weights", "Keep one of them.")
+    if run.training.keep_maps and not run.start.freeze:
+        why = "is true, but the backbone learns: its maps would be those of its first weights"
+        raise bad_run(path.name, "training.keep_maps", why, "Set start.freeze to true, too.")
     return run
 
 

@@ -134,6 +134,7 @@ def test_overrides():
         ("upstream_quirks=3", "upstream_quirks"),
         ("nothing", "key=value"),
         ("start.weights=x.bin", "start"),
+        ("training.keep_maps=true", "training.keep_maps"),
     ],
 )
 def test_wrong_overrides_name_the_key(override, named):

@@ -1,0 +1,46 @@
+"""A run's weights become a file of the backend: narrower, its licence said, everything else as it was."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from backend.models.store import Card, card_text, read_card
+from tools.embed_weights import LICENSE, keep, narrow
+
+
+def test_half_precision_and_licence(tmp_path):
+    full, small = tmp_path / "full.safetensors", tmp_path / "weights" / "x.safetensors"
+    tensors = {"net.a": torch.rand(3, 4), "net.n": torch.tensor([2]), "const.up": torch.rand(5)}
+    card = Card("smpler-small", "open_body", "hash", "somebody's", "training run x, 7 steps", notes="Seed 1.")
+    save_file(tensors, full, metadata={"card": card_text(card)})
+    narrow(full, small)
+    found, made = load_file(small), read_card(small)
+    assert {name: value.dtype for name, value in found.items()} == {
+        "net.a": torch.float16, "net.n": torch.int64, "const.up": torch.float32,
+    }  # fmt: skip
+    torch.testing.assert_close(found["net.a"].float(), tensors["net.a"], rtol=1e-3, atol=1e-4)
+    assert torch.equal(found["const.up"], tensors["const.up"])
+    assert (made.license, made.source, made.notes) == (LICENSE, card.source, card.notes)
+
+
+def test_numbers_beyond_half_precision_are_refused(tmp_path):
+    full = tmp_path / "full.safetensors"
+    card = Card("smpler-small", "open_body", "hash", "", "")
+    save_file({"net.a": torch.tensor([1e5])}, full, metadata={"card": card_text(card)})
+    with pytest.raises(AssertionError, match=r"net\.a"):
+        narrow(full, tmp_path / "x.safetensors")
+
+
+def test_what_is_kept_of_a_run(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("manifest.json", "results.json"):
+        (folder / name).write_text(json.dumps({"name": name}))
+    (folder / "log.jsonl").write_text('{"step": 1}\n')
+    keep(folder, tmp_path / "kept", folder / "results.json")
+    first = (tmp_path / "kept" / "log.jsonl.gz").read_bytes()
+    keep(folder, tmp_path / "kept", folder / "results.json")
+    assert (tmp_path / "kept" / "log.jsonl.gz").read_bytes() == first
+    assert json.loads((tmp_path / "kept" / "manifest.json").read_text()) == {"name": "manifest.json"}
