@@ -34,7 +34,7 @@ def test_published_runs_are_right(name):
         ("smpler-mixed", "settings.weights={vertces: 1}", r"settings\.weights\.vertces is not known"),
         ("smpler-mixed", "settings.mean_parameters=3", r"settings\.mean_parameters is 3, expected text"),
         ("smpler-mixed", "settings.model=1", r"settings\.model is not known"),
-        ("fastmetro-s-r50-mixed", "settings.step=1.5", r"settings\.step is 1\.5, expected a whole number"),
+        ("deformer-r50", "settings.warmup=1.5", r"settings\.warmup is 1\.5, expected a whole number"),
         (
             "fastmetro-s-r50-mixed",
             "settings.weights.meshes=1",

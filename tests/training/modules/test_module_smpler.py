@@ -96,7 +96,7 @@ def test_the_stage_on_3dpw_measures_by_its_own_regressor(data):
     body.name = "smpl"
     usual = body.regressors["h36m17"]
     body.regressors["h36m17_3dpw"] = usual.roll(1, 1)
-    model = SMPLer(SMPLerConfig(32, 0), body, usual.float().clone(), dropout=0.0)
+    model = SMPLer(SMPLerConfig(32, 0, dropout=0.0), body, usual.float().clone())
     module = SMPLerModule(model, body, SMPLerWeights(), 2e-4, joint_regressor="h36m17_3dpw")
     other = usual.roll(1, 1).float()
     assert torch.equal(model.joint_regressor, other) and torch.equal(module.targets.regressor, other)
