@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,6 +64,7 @@ def main() -> int:
     parser.add_argument("--compared", type=Path, required=True)
     options = parser.parse_args()
     from backend.models.store import EMBEDDED
+    from training.engine.manifest import git_state
 
     target = EMBEDDED / f"{NAME}.safetensors"
     if options.weights.resolve() != target:
@@ -91,9 +91,7 @@ def main() -> int:
         "bytes": target.stat().st_size,
         **{key: meshes[-1][key] for key in ("body", "body_faces", "body_sha256")},
         "made_by": list(COMMANDS),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip(),
+        "commit": git_state()["commit"],
         "seeds": [made["seed"] for made in lifters + meshes],
         "samples": {
             "lifter": sum(made["samples"] for made in lifters),

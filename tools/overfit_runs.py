@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from training.commands.listing import numbers
 from training.run import Run, load_run, run_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -165,15 +166,15 @@ def tables(results: Path = RESULTS) -> str:
     """Both files as Markdown, a line per run."""
     learned, tried = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
     lines = [
-        "| Run | Network (batch learned with) | Steps x samples | CPU s | Loss | MPJPE mm | PA-MPJPE mm | MPVPE mm "
-        "| Seed, commit, log |",
-        "| --- " * 9 + "|",
+        "| Run | Published, mm | Network (batch learned with) | Steps x samples | CPU s | Loss | MPJPE mm "
+        "| PA-MPJPE mm | MPVPE mm | Seed, commit, log |",
+        "| --- " * 10 + "|",
     ]
     for name in run_names():
         run = load_run(name)
         by = same_network(run)
         row = learned.get(by)
-        said = f"`{run.network}`" + ("" if by == name else f" (`{by}`)")
+        said = f"{numbers(run)} | `{run.network}`" + ("" if by == name else f" (`{by}`)")
         if row is None:
             lines.append(f"| `{name}` | {said} | not run" + " |" * 7)
             continue

@@ -19,7 +19,7 @@ import zmq
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "backend" / "serving"))
 
-from server_process import PATIENCE, TOKEN, ServerProcess, wait_for  # noqa: E402
+from server_process import PATIENCE, TOKEN, Gate, ServerProcess, wait_for  # noqa: E402
 
 
 def load_client():
@@ -48,20 +48,11 @@ def client(server):
     client.close()
 
 
-class Gate:
-    def __init__(self, path):
-        self.path = path
-        self.source = f"wait:{path}"
-
-    def wait_started(self):
-        wait_for(self.path.with_name(self.path.name + ".started").exists, "the worker to begin")
-
-
 @pytest.fixture
 def gate(tmp_path):
     gate = Gate(tmp_path / "gate")
     yield gate
-    gate.path.touch()
+    gate.open()
 
 
 def drain(job):

@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 import pytest
+from clip_parts import skin_vertices as shown
 from stand_in import BODY, make_body, random_person
 
 from blender_addon.errors import UserError
@@ -66,15 +67,6 @@ def load(path, body_file, **options):
 
 def the_rig():
     return bpy.context.view_layer.objects.active
-
-
-def shown(rig):
-    skin = exchange.skin_of(rig)
-    evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
-    evaluated.data.vertices.foreach_get("co", points)
-    matrix = np.array(evaluated.matrix_world)
-    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 @pytest.mark.parametrize("hands", [True, False])

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,13 +80,8 @@ def train(
         model.train()
         for rows in torch.from_numpy(rng.permutation(len(x))).split(512):
             share = min((time.process_time() - start) / budget, 1.0)
-            for group in optimiser.param_groups:
-                group["lr"] = peak * min(1.0, steps / 100) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
             loss = ((model(x[rows]) - y[rows]).abs() * weight).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
+            annealed_step(optimiser, loss, peak * min(1.0, steps / 100), share)
             steps += 1
         samples += len(x)
         passed = time.process_time() - start
@@ -121,6 +117,18 @@ def train(
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size,
     }  # fmt: skip
     (out / "card.json").write_text(json.dumps(card, indent=2))
+
+
+def annealed_step(optimiser: Any, loss: Any, peak: float, share: float) -> None:
+    """One step at a rate that falls from `peak` along half a cosine; share: 0..1 of the budget that is spent."""
+    import torch
+
+    for group in optimiser.param_groups:
+        group["lr"] = peak * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 1.0)
+    optimiser.step()
 
 
 def load_lifter(path: Path):

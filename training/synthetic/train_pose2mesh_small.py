@@ -38,7 +38,7 @@ def train_mesh(
     from backend.models.weights import split
     from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
     from training.synthetic.keypoints import KeypointSampler
-    from training.synthetic.train_lifter import load_lifter
+    from training.synthetic.train_lifter import annealed_step, load_lifter
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -87,15 +87,10 @@ def train_mesh(
         mesh.train()
         for rows in torch.from_numpy(rng.permutation(len(points))).split(128):
             share = min((time.process_time() - start) / budget, 1.0)
-            for group in optimiser.param_groups:
-                group["lr"] = peak * min(1.0, steps / 50) * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
             out = mesh(points[rows])
             edges = (out[:, a] - out[:, b]) - (truth[rows][:, a] - truth[rows][:, b])
             loss = (out - truth[rows]).abs().mean() + _EDGES * edges.abs().mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(mesh.parameters(), 1.0)
-            optimiser.step()
+            annealed_step(optimiser, loss, peak * min(1.0, steps / 50), share)
             steps += 1
             if time.process_time() - start > budget:
                 break
