@@ -24,7 +24,7 @@ _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 
 
 class SMPLerModule(EvaluatingModule):
-    """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised, or with `every_stage` all.
+    """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
 
     Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
@@ -43,7 +43,6 @@ class SMPLerModule(EvaluatingModule):
         weight_decay: float = 0.0,
         joint_regressor: EvaluationRegressor = "h36m17",
         mean_parameters: str | None = None,
-        every_stage: bool = False,
         step: float = 0,
         gamma: float = 1.0,
         protocols: Sequence[str] = (),
@@ -54,7 +53,7 @@ class SMPLerModule(EvaluatingModule):
         model.joint_regressor.copy_(evaluation_regressor(body, name))
         self.model, self.body = model, body
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.every_stage, self.step, self.gamma = every_stage, step, gamma
+        self.step, self.gamma = step, gamma
         self.targets = BodyTargets(body, model.joint_regressor)
         self.loss = SMPLerLoss(weights, upstream_quirks=upstream_quirks)
         pose, shape = _mean(mean_parameters)
@@ -63,14 +62,10 @@ class SMPLerModule(EvaluatingModule):
         start.init_shape.copy_(shape[None])
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        stages = self.model(batch["image"], every_stage=self.every_stage)
+        stage = self.model(batch["image"])[-1]
         with torch.autocast(self.device.type, enabled=False):
-            targets = self.targets(batch)
-            supervised = stages if self.every_stage else stages[-1:]
-            every = [self.loss(in_float32(stage), targets) for stage in supervised]
-        return self.log_parts(
-            {name: sum((parts[name] for parts in every[1:]), every[0][name]) for name in every[0]}
-        )
+            parts = self.loss(in_float32(stage), self.targets(batch))
+        return self.log_parts(parts)
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         stage = in_float32(self.model(batch["image"])[-1])
