@@ -20,6 +20,7 @@ from training.engine.start_weights import load_backbone, load_network
 from training.registry import MODULES, look_up, make_with
 from training.requirements import FILES, WHEEL, weights_of
 from training.run import Run
+from training.typed import bad_run
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,30 @@ def build_module(run: Run, root: Path | None = None) -> Built:
         )
     torch.manual_seed(run.seed)
     model = adapter.build(spec, body, adapter.constants(spec, body))
-    if run.start.freeze:
-        model.get_submodule("backbone").requires_grad_(False)
+    for module in frozen(run, model.get_submodule("backbone") if run.start.freeze != "nothing" else model):
+        module.requires_grad_(False)
     settings = {
         k: str((root or Path()) / v) if k in FILES and v is not None else v for k, v in run.settings.items()
     }
     given = given_to_module(run, make) | {"model": model, "body": body}
     return Built(make_with(make, settings, file, "settings", **given), body, {})
+
+
+def frozen(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]:
+    """What of the backbone keeps its values.  Raises BadInput `bad_run` for one that does not say what is early."""
+    if run.start.freeze == "nothing":
+        return []
+    if run.start.freeze == "backbone":
+        return [backbone]
+    early = getattr(backbone, "early_layers", None)
+    if early is None:
+        raise bad_run(
+            Path(run.file).name,
+            "start.freeze",
+            f"is early, which the backbone of {run.network} does not know",
+            "Freeze backbone, or nothing.",
+        )
+    return early()
 
 
 def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None:
@@ -71,13 +89,15 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
     if path is None and run.start.run:
         path = weights_of(run.start.run, run.seed)
         if path is None:
-            raise BadInput(
-                "start_missing",
-                f"{run.name} starts from the weights of {run.start.run}, which has not been run here.",
-                "Run it first, or give a file with --from.",
-            )
+            raise _not_run(run, run.start.run)
     if path is not None:
         built.started[str(path)] = str(load_network(model, path))
+    elif run.start.backbone_of:
+        path = weights_of(run.start.backbone_of, run.seed)
+        if path is None:
+            raise _not_run(run, run.start.backbone_of)
+        backbone = model.get_submodule("backbone")
+        built.started[str(path)] = f"its backbone, {load_backbone(backbone, path)}"
     elif run.start.backbone:
         backbone = model.get_submodule("backbone")
         if run.start.backbone == WHEEL:
@@ -87,3 +107,11 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
         else:
             path = root / run.start.backbone
             built.started[str(path)] = str(load_backbone(backbone, path))
+
+
+def _not_run(run: Run, earlier: str) -> BadInput:
+    return BadInput(
+        "start_missing",
+        f"{run.name} starts from the weights of {earlier}, which has not been run here.",
+        "Run it first, or give a file with --from.",
+    )

@@ -54,8 +54,9 @@ def missing_data(run: Run, root: Path, train: bool = True) -> list[str]:
 
 def missing_start(run: Run, root: Path) -> list[str]:
     start = run.start
-    if start.run and weights_of(start.run, run.seed) is None:
-        return [f"start: the weights of {start.run} (run it first, or give a file with --from)"]
+    earlier = start.run or start.backbone_of
+    if earlier and weights_of(earlier, run.seed) is None:
+        return [f"start: the weights of {earlier} (run it first, or give a file with --from)"]
     file = start.weights or start.backbone
     if file and file != WHEEL and not (root / file).is_file():
         return [f"start: {root / file}, {start.what}"]

@@ -47,12 +47,14 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class StartSpec:
-    """Weights that training starts from: a whole network by `run` or `weights`, or its `backbone` alone."""
+    """Weights that training starts from: a whole network by `run` or `weights`, or its backbone alone by `backbone` or
+    `backbone_of`."""
 
     backbone: str = (
         ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
     )
-    freeze: bool = False  # the backbone keeps its values
+    backbone_of: str = ""  # the run here whose result it is
+    freeze: Literal["nothing", "early", "backbone"] = "nothing"  # keeps its values; early: the backbone's early layers
     weights: str = ""  # file of a whole network: official, or ours
     run: str = ""  # the run here whose result it is
     what: str = ""  # what the original started from, and where to get it
@@ -139,11 +141,12 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     for override in overrides:
         _set(content, override)
     run: Run = read_value(Run, content | {"file": str(path)}, path.name, "")
-    if run.start.run and run.start.weights:
-        raise bad_run(path.name, "start", "names both a run and a file of weights", "Keep one of them.")
-    if run.training.keep_maps and not run.start.freeze:
+    named = [k for k in ("run", "weights", "backbone", "backbone_of") if getattr(run.start, k)]
+    if len(named) > 1:
+        raise bad_run(path.name, "start", f"names {' and '.join(named)}", "Keep one of them.")
+    if run.training.keep_maps and run.start.freeze == "nothing":
         why = "is true, but the backbone learns: its maps would be those of its first weights"
-        raise bad_run(path.name, "training.keep_maps", why, "Set start.freeze to true, too.")
+        raise bad_run(path.name, "training.keep_maps", why, "Set start.freeze to backbone or early, too.")
     return run
 
 

@@ -214,14 +214,14 @@ NETWORKS: tuple[NetworkSpec, ...] = (
         "SMPLer",
         "SMPL parameters, vertices, joints, camera",
         "14 joints (LSP order) and SMPL's 24",
-        {"hrnet_width": 0, "blocks": 1, "dropout": 0.0},
+        {"hrnet_width": 0, "blocks": 1, "dropout": 0.0, "first_dropout": 0.1},
     ),
     _small(
         "smpler",
         "SMPLer backbone stage,",
         "SMPL parameters, vertices, joints, camera",
         "14 joints (LSP order) and SMPL's 24",
-        {"hrnet_width": 0, "blocks": 0, "dropout": 0.0},
+        {"hrnet_width": 0, "blocks": 0, "dropout": 0.0, "first_dropout": 0.1},
         stage="backbone-",
     ),
     _small(

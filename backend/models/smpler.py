@@ -30,12 +30,13 @@ Stage = dict[str, Tensor]
 class SMPLerConfig:
     """hrnet_width: 32 (SMPLer), 48 (SMPLer-L), or 0 for the small network behind MediaPipe's trunk.
 
-    blocks 0 is the backbone stage that training starts from.
+    blocks 0 is the backbone stage that training starts from.  first_dropout: of the first estimate.
     """
 
     hrnet_width: int
     blocks: int = 3
     dropout: float = 0.1
+    first_dropout: float = 0.5
 
 
 class SMPLer(nn.Module):
@@ -57,7 +58,7 @@ class SMPLer(nn.Module):
         width = config.hrnet_width
         self.backbone: HRNet | BlazePose = HRNet(width, "multi") if width else BlazePose()
         features = self.backbone.channels[-1]
-        self.SMPL_predictor = SMPLPredictor(features)
+        self.SMPL_predictor = SMPLPredictor(features, config.first_dropout)
         # the body is the user's own file, not a part of the network
         object.__setattr__(self, "body", body)
         self.register_buffer("joint_regressor", joint_regressor, persistent=False)
@@ -132,7 +133,7 @@ class SMPLPredictor(nn.Module):
     init_shape: Tensor
     init_cam: Tensor
 
-    def __init__(self, features: int, width: int = 1024, iterations: int = 3) -> None:
+    def __init__(self, features: int, dropout: float = 0.5, width: int = 1024, iterations: int = 3) -> None:
         super().__init__()
         self.iterations = iterations
         self.register_buffer("init_pose", torch.tensor(_IDENTITY_6D).repeat(24)[None])
@@ -140,7 +141,7 @@ class SMPLPredictor(nn.Module):
         self.register_buffer("init_cam", torch.tensor([[1.0, 0.0, 0.0]]))
         self.fc1 = nn.Linear(features + 144 + 10 + 3, width)
         self.fc2 = nn.Linear(width, width)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.decpose = nn.Linear(width, 144)
         self.decshape = nn.Linear(width, 10)
         self.deccam = nn.Linear(width, 3)

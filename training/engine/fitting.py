@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback
 
 from backend.errors import BadInput
-from training.build import Built, build_module, start
+from training.build import Built, build_module, frozen, start
 from training.data import make_data, try_first
 from training.datasets.datamodule import RecordData
 from training.engine.checkpoints import Preempted, latest_checkpoint
@@ -57,7 +57,9 @@ def fit(
         from training.engine.kept_maps import KeptMaps, folder_of
 
         backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
-        callbacks.append(KeptMaps(backbone, folder_of(run, root, backbone), len(data.sets["train"][0])))
+        folder = folder_of(run, root, frozen(run, backbone))
+        name = "early" if run.start.freeze == "early" else "features"
+        callbacks.append(KeptMaps(backbone, folder, len(data.sets["train"][0]), name))
     done = run_module(
         run, built.module, data, out, machines, checkpoint=checkpoint, callbacks=callbacks, quiet=quiet
     )

@@ -1,4 +1,6 @@
-"""A frozen backbone's maps, computed once per training row and kept on disk: on a CPU most of a small run's time.
+"""What frozen layers see, computed once per training row and kept on disk: on a CPU most of a small run's time.
+
+Of a wholly frozen backbone its maps are kept, of one that is frozen early what its early layers see.
 
 Each row's augmentation is drawn once then (that of epoch 0), and runs with the same data, preparation and seed share
 what is kept.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +24,48 @@ from torch import Tensor, nn
 from training.run import Run
 
 
-def folder_of(run: Run, root: Path, backbone: nn.Module) -> Path:
-    """Below the data, by everything that the maps of a row depend on."""
+def folder_of(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
+    """Below the data, by everything that the maps of a row depend on.  layers: the frozen ones."""
     sets = [dataclasses.asdict(spec) for spec in run.data.train]
     for one in sets:
         one["options"].pop("first", None)  # the same rows, fewer of them
     digest = hashlib.sha256(json.dumps([run.seed, run.data.prepare, sets], sort_keys=True).encode())
-    for value in backbone.state_dict().values():
-        digest.update(value.cpu().contiguous().numpy().tobytes())
+    for layer in layers:
+        for value in layer.state_dict().values():
+            digest.update(value.cpu().contiguous().numpy().tobytes())
     return root / "kept-maps" / digest.hexdigest()[:16]
 
 
 class KeptMaps(Callback):
-    """While it trains, `backbone.features` answers from `folder` where it can.  rows: of the training set."""
+    """While it trains, `backbone.features` (or another method `name`) answers from `folder` where it can.
 
-    def __init__(self, backbone: nn.Module, folder: Path, rows: int) -> None:
-        self.backbone, self.folder, self.count = backbone, folder, rows
-        self.compute: Any = backbone.features
+    rows: of the training set.  Processes of one machine share the folder.
+    """
+
+    def __init__(self, backbone: nn.Module, folder: Path, rows: int, name: str = "features") -> None:
+        self.backbone, self.folder, self.count, self.name = backbone, folder, rows, name
+        self.compute: Any = getattr(backbone, name)
         self.rows: np.ndarray | None = None
         self.maps: list[np.ndarray] = []
         self.done: np.ndarray | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # an attribute of the instance: names in checkpoints stay the backbone's own
-        object.__setattr__(self.backbone, "features", self.features)
+        object.__setattr__(self.backbone, self.name, self.answer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        object.__delattr__(self.backbone, "features")
+        object.__delattr__(self.backbone, self.name)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        if self.done is None:
+            shapes = [tuple(made.shape[1:]) for made in self._computed(batch["image"][:1])]
+            # one makes the files, then the others find them
+            if trainer.is_global_zero:
+                self._open(shapes)
+            trainer.strategy.barrier("kept maps")
+            self._open(shapes)
         self.rows = batch["row"].cpu().numpy()
 
     def on_train_batch_end(
@@ -60,23 +74,23 @@ class KeptMaps(Callback):
         self.rows = None
 
     @torch.no_grad()
-    def features(self, x: Tensor) -> list[Tensor]:
+    def _computed(self, x: Tensor) -> list[Tensor]:
+        return self.compute(x)
+
+    def answer(self, x: Tensor) -> list[Tensor]:
         """As the backbone's own, in half precision between."""
         if self.rows is None:
             return self.compute(x)
-        if self.done is None:
-            self._open(x)
         assert self.done is not None
         new = self.done[self.rows] == 0
         if new.any():
-            for kept, made in zip(self.maps, self.compute(x[torch.from_numpy(new)]), strict=True):
+            for kept, made in zip(self.maps, self._computed(x[torch.from_numpy(new)]), strict=True):
                 kept[self.rows[new]] = made.cpu().numpy()
             self.done[self.rows[new]] = 1
         return [torch.from_numpy(kept[self.rows].astype(np.float32)).to(x.device) for kept in self.maps]
 
-    def _open(self, x: Tensor) -> None:
+    def _open(self, shapes: list[tuple[int, ...]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        shapes = [tuple(made.shape[1:]) for made in self.compute(x[:1])]
         self.maps = [
             self._file(f"map{k}.npy", (self.count, *shape), np.float16) for k, shape in enumerate(shapes)
         ]

@@ -26,7 +26,8 @@ _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 class SMPLerModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
 
-    Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.
+    Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.  backbone_rate: the backbone's
+    own, where it differs.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
     body of mean shape that stands upright with its arms out.
     joint_regressor: by which the network and the labels measure their joints.  `h36m17_3dpw` is SMPLer's own for 3DPW;
@@ -45,6 +46,7 @@ class SMPLerModule(EvaluatingModule):
         mean_parameters: str | None = None,
         step: float = 0,
         gamma: float = 1.0,
+        backbone_rate: float | None = None,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,
     ) -> None:
@@ -53,7 +55,7 @@ class SMPLerModule(EvaluatingModule):
         model.joint_regressor.copy_(evaluation_regressor(body, name))
         self.model, self.body = model, body
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.step, self.gamma = step, gamma
+        self.step, self.gamma, self.backbone_rate = step, gamma, backbone_rate
         self.targets = BodyTargets(body, model.joint_regressor)
         self.loss = SMPLerLoss(weights, upstream_quirks=upstream_quirks)
         pose, shape = _mean(mean_parameters)
@@ -85,9 +87,11 @@ class SMPLerModule(EvaluatingModule):
         return batch["image"], stage["vertices"], stage["cam"], self.body.faces
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(
-            self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay
-        )
+        slow = set(self.model.backbone.parameters()) if self.backbone_rate is not None else set()
+        groups: list[dict[str, Any]] = [{"params": [p for p in self.model.parameters() if p not in slow]}]
+        if slow:
+            groups.append({"params": list(self.model.backbone.parameters()), "lr": self.backbone_rate})
+        optimizer = torch.optim.Adam(groups, self.learning_rate, weight_decay=self.weight_decay)
         if not self.step:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}

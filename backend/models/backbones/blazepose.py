@@ -20,6 +20,7 @@ _SIDE = 256  # px: it was taught on pictures of this size
 _HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
 _CELLS = 4  # of the head's last map
 _GAIN = 4.0  # its values are so many times smaller than those of the map beside them
+_EARLY = 2  # stages that see edges and parts of limbs, and cost the most
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
     ((64, 24, 3), (144, 24, 3)),
@@ -35,6 +36,8 @@ class BlazePose(nn.Module):
     `features` -> four maps (N, C, H/s, W/s), s = 4, 8, 16, 32, C = 48, 48, 48, 1440; `forward` -> the last one.  Its
     first 288 channels are the map; the others are the same at every pixel: what MediaPipe's linear layers read the
     person's landmarks from, times 4, so that they are easily read from the map's mean, too.
+
+    `features` is `late` after `early`, so that a training may keep what the early layers see: four fifths of the work.
     """
 
     channels = (_LATERAL, _LATERAL, _LATERAL, _LAST + _CELLS * _LAST)
@@ -67,12 +70,27 @@ class BlazePose(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The maps at strides 4, 8, 16 (each sees the coarser ones too) and 32."""
-        sizes = [(x.shape[2] // s, x.shape[3] // s) for s in (4, 8, 16, 32)]
+        return self.late(self.early(x), [(x.shape[2] // s, x.shape[3] // s) for s in (4, 8, 16, 32)])
+
+    def early(self, x: Tensor) -> list[Tensor]:
+        """-> what the first two stages see, (N, 24, 64, 64) and (N, 32, 32, 32)."""
         x = _resized(x * self.std + self.mean, (_SIDE, _SIDE))  # it was taught on [0, 1]
         # on a CPU a third faster than the usual order
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         levels = []
-        for stage in self.stages:
+        for stage in self.stages[:_EARLY]:
+            x = stage(x)
+            levels.append(x)
+        return levels
+
+    def early_layers(self) -> list[nn.Module]:
+        return [self.stem, *self.stages[:_EARLY]]
+
+    def late(self, levels: list[Tensor], sizes: list[tuple[int, int]]) -> list[Tensor]:
+        """What `early` gives, and the sizes of the four maps -> the maps."""
+        levels = [level.contiguous(memory_format=torch.channels_last) for level in levels]
+        x = levels[-1]
+        for stage in self.stages[_EARLY:]:
             x = stage(x)
             levels.append(x)
         top = self.top(levels.pop())

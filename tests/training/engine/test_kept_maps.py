@@ -1,10 +1,13 @@
 """A frozen backbone looks at every training row once; what is kept is what it would have answered."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from backend.models.backbones.blazepose import BlazePose
 from training.datasets.loader import PreparedSet
 from training.engine.kept_maps import KeptMaps
 
@@ -32,9 +35,12 @@ def batch(*rows):
     return {"row": torch.tensor(rows), "image": torch.stack([torch.full((3, 4, 4), float(r)) for r in rows])}
 
 
-def ask(kept, trunk, data):
-    kept.on_train_batch_start(None, None, data, 0)
-    maps = trunk.features(data["image"])
+ALONE = SimpleNamespace(is_global_zero=True, strategy=SimpleNamespace(barrier=lambda name: None))
+
+
+def ask(kept, trunk, data, method="features"):
+    kept.on_train_batch_start(ALONE, None, data, 0)
+    maps = getattr(trunk, method)(data["image"])
     kept.on_train_batch_end(None, None, None, data, 0)
     return maps
 
@@ -73,6 +79,28 @@ def test_validation_is_not_kept(trunk, tmp_path):
     kept.on_fit_start(None, None)
     trunk.features(batch(1)["image"])
     assert not list(tmp_path.iterdir())
+
+
+def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
+    torch.manual_seed(0)
+    trunk = BlazePose()
+    for layer in trunk.early_layers():
+        layer.requires_grad_(False)
+    image = torch.rand(2, 3, 64, 64)
+    true = trunk.features(image)
+    kept = KeptMaps(trunk, tmp_path, 4, "early")
+    kept.on_fit_start(None, None)
+    data = {"row": torch.tensor([3, 1]), "image": image}
+    ask(kept, trunk, data)
+    ask_again = {"row": data["row"], "image": torch.zeros_like(image)}  # it is not looked at
+    kept.on_train_batch_start(ALONE, None, ask_again, 0)
+    maps = trunk.features(ask_again["image"])
+    for found, expected in zip(maps, true, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)  # half precision between
+    maps[-1].sum().backward()
+    learns = {name.partition(".")[0] for name, p in trunk.named_parameters() if p.grad is not None}
+    assert learns == {"stages", "top", "last", "head"}
+    assert all(p.grad is None for layer in trunk.early_layers() for p in layer.parameters())
 
 
 def test_every_epoch_is_as_the_first():
