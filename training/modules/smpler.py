@@ -26,8 +26,8 @@ _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 class SMPLerModule(EvaluatingModule):
     """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
 
-    Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs.  backbone_rate: the backbone's
-    own, where it differs.
+    Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs after a linear start of `warmup`
+    steps.  backbone_rate: the backbone's own, where it differs.
     mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
     body of mean shape that stands upright with its arms out.
     joint_regressor: by which the network and the labels measure their joints.  `h36m17_3dpw` is SMPLer's own for 3DPW;
@@ -46,6 +46,7 @@ class SMPLerModule(EvaluatingModule):
         mean_parameters: str | None = None,
         step: float = 0,
         gamma: float = 1.0,
+        warmup: int = 0,
         backbone_rate: float | None = None,
         protocols: Sequence[str] = (),
         upstream_quirks: bool = True,
@@ -55,7 +56,7 @@ class SMPLerModule(EvaluatingModule):
         model.joint_regressor.copy_(evaluation_regressor(body, name))
         self.model, self.body = model, body
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.step, self.gamma, self.backbone_rate = step, gamma, backbone_rate
+        self.step, self.gamma, self.warmup, self.backbone_rate = step, gamma, warmup, backbone_rate
         self.targets = BodyTargets(body, model.joint_regressor)
         self.loss = SMPLerLoss(weights, upstream_quirks=upstream_quirks)
         pose, shape = _mean(mean_parameters)
@@ -94,7 +95,8 @@ class SMPLerModule(EvaluatingModule):
         optimizer = torch.optim.Adam(groups, self.learning_rate, weight_decay=self.weight_decay)
         if not self.step:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
+        schedule = falling(optimizer, self, self.step, self.gamma, self.warmup)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
 def _mean(path: str | None) -> tuple[Tensor, Tensor]:
