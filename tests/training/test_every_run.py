@@ -41,6 +41,9 @@ class Pyramid(nn.Module):
         sides = (4, 8, 16, 32)
         return [layer(functional.avg_pool2d(images, k)) for layer, k in zip(self.layers, sides, strict=True)]
 
+    def early_layers(self) -> list[nn.Module]:
+        return [self.layers[0]]
+
     def forward(self, images: Tensor) -> list[Tensor]:
         return self.features(images)
 

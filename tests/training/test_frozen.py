@@ -1,0 +1,78 @@
+"""Frozen backbones and frozen early layers, rates of their own, and backbones that another run has taught."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backend.errors import BadInput
+from training.build import build_module, frozen, start
+from training.requirements import missing_start
+from training.run import load_run
+
+
+@pytest.fixture(scope="module")
+def stage1():
+    return build_module(load_run("smpler-backbone-small"))
+
+
+def test_early_layers_are_frozen_and_late_ones_learn_at_their_own_rate(stage1):
+    backbone = stage1.module.model.backbone
+    learns = {name.rsplit(".layers")[0] for name, p in backbone.named_parameters() if p.requires_grad}
+    assert {name for name in learns if name.startswith(("stem", "stages.0.", "stages.1."))} == set()
+    assert {name for name in learns if name.startswith(("stages.2.", "stages.3."))}
+    run = load_run("smpler-backbone-small")
+    stage1.module.step = 0  # without a schedule, which asks the trainer
+    rates = {id(p): g["lr"] for g in stage1.module.configure_optimizers().param_groups for p in g["params"]}
+    assert {rates[id(p)] for p in backbone.parameters()} == {run.settings["backbone_rate"]}
+    head = stage1.module.model.SMPL_predictor.parameters()
+    assert {rates[id(p)] for p in head} == {run.settings["learning_rate"]}
+    assert len(rates) == sum(1 for _ in stage1.module.model.parameters())
+
+
+def test_a_backbone_without_early_layers_is_refused():
+    run = load_run("smpler-backbone", ["start.freeze=early"])
+    with pytest.raises(BadInput, match=r"smpler-backbone\.yaml: start\.freeze is early, which the backbone of"):
+        frozen(run, torch.nn.Linear(1, 1))
+
+
+def test_a_whole_backbone_is_frozen():
+    run = load_run("fastmetro-small")
+    model = build_module(run).module.model
+    assert not any(p.requires_grad for p in model.backbone.parameters())
+    assert all(p.requires_grad for name, p in model.named_parameters() if not name.startswith("backbone."))
+
+
+def test_a_run_takes_the_backbone_of_another(stage1, tmp_path, monkeypatch):
+    monkeypatch.setenv("RECOVER_MESH_RUNS", str(tmp_path))
+    run = load_run("fastmetro-small")
+    assert missing_start(run, tmp_path) == [
+        "start: the weights of smpler-backbone-small (run it first, or give a file with --from)"
+    ]
+    built = build_module(run)
+    with pytest.raises(BadInput, match="starts from the weights of smpler-backbone-small"):
+        start(built, run, tmp_path)
+    folder = tmp_path / "smpler-backbone-small" / "seed-88" / "weights"
+    folder.mkdir(parents=True)
+    taught = stage1.module.model
+    torch.save(taught.state_dict(), folder / "x.pth")
+    (folder / "x.pth").rename(folder / "x.safetensors")
+    with pytest.raises(BadInput):  # a name that lies is found out
+        start(built, run, tmp_path)
+    from safetensors.torch import save_file
+
+    save_file({k: v.contiguous() for k, v in taught.state_dict().items()}, folder / "x.safetensors")
+    assert missing_start(run, tmp_path) == []
+    before = built.module.model.xyz_regressor.weight.clone()
+    start(built, run, tmp_path)
+    found = built.module.model.backbone.state_dict()
+    for name, value in taught.backbone.state_dict().items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=0, msg=name)
+    assert torch.equal(before, built.module.model.xyz_regressor.weight)
+    assert "backbone" in next(iter(built.started.values()))
+
+
+@pytest.mark.parametrize("second", ["run=smpler-mixed", "weights=x.pth", "backbone=mediapipe"])
+def test_one_start_is_enough(second):
+    with pytest.raises(BadInput, match=r"fastmetro-small\.yaml: start names .* and .*"):
+        load_run("fastmetro-small", [f"start.{second}"])
