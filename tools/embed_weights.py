@@ -18,6 +18,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LICENSE = "CC0-1.0 (weights and open body are ours); the image trunk is MediaPipe's, Apache-2.0. Any use."
 LARGEST = 25 << 20
+TAUGHT = {
+    "early": "its late layers were trained further here",
+    "backbone": "its late layers were trained further by SMPLer's small stage 1",
+    "nothing": "trained further here",
+}
 
 
 def main() -> int:
@@ -25,6 +30,7 @@ def main() -> int:
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cost", required=True, help="what the training took, in words, for the card")
     parser.add_argument("--checkpoint", type=Path, help="another one than the run's own choice")
     options = parser.parse_args()
     from backend.models.store import EMBEDDED
@@ -44,8 +50,9 @@ def main() -> int:
     kept = ROOT / "docs" / "training-results" / run.name
     keep(options.folder, kept, written)
     manifest = json.loads((options.folder / "manifest.json").read_text())
+    made = json.loads((options.data / "synthetic" / "settings.json").read_text())
     (EMBEDDED / f"{path.stem}.md").write_text(
-        card(run, path, manifest, json.loads(written.read_text()), git_state())
+        card(run, path, manifest, json.loads(written.read_text()), git_state(), made, options.cost)
     )
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB): {measured.metrics}")
     return 0
@@ -86,8 +93,10 @@ def keep(folder: Path, kept: Path, results: Path) -> None:
         packed.write((folder / "log.jsonl").read_bytes())
 
 
-def card(run: Any, path: Path, manifest: dict, results: dict, git: dict) -> str:
-    """Markdown."""
+def card(
+    run: Any, path: Path, manifest: dict, results: dict, git: dict, made: dict[str, Any], cost: str
+) -> str:
+    """Markdown.  made: settings of the synthetic data set; cost: of the training, in words."""
     from training.evaluation import PROTOCOLS
 
     protocol = PROTOCOLS[run.data.validate[0].protocol]
@@ -99,9 +108,10 @@ def card(run: Any, path: Path, manifest: dict, results: dict, git: dict) -> str:
         "answers with": f"`{run.body}`",
         "made by": f"`python -m training fit {run.name}`, seed {run.seed}, commit {trained}; then "
         f"`python -m tools.embed_weights`, commit {embedded}",
-        "data": "`python -m training.synthetic DATA/synthetic --count 18000`: procedural pictures of the open body, "
-        f"CC0; rows used: {manifest['samples']}",
-        "trunk": "MediaPipe 0.10.21's pose network (Apache-2.0), not trained further",
+        "data": f"`python -m training.synthetic DATA/synthetic --count {made['count']} --seed {made['seed']}`: "
+        f"procedural pictures of the open body, CC0; rows used: {manifest['samples']}",
+        "trunk": f"MediaPipe 0.10.21's pose network (Apache-2.0); {TAUGHT[run.start.freeze]}",
+        "cost": cost,
         "manifest, log, results": f"`docs/training-results/{run.name}`",
     }
     measures = [
@@ -118,7 +128,8 @@ def card(run: Any, path: Path, manifest: dict, results: dict, git: dict) -> str:
         "| --- | --- |",
         *(f"| {name} | {value} |" for name, value in facts.items()),
         "",
-        "Measured, this very file, on the 900 pictures of the test split, which training never saw:",
+        f"Measured, this very file, on the first {run.data.validate[0].options['first']} pictures of the test split,",
+        "which training never saw:",
         "",
         "| measure | value | protocol |",
         "| --- | --- | --- |",
@@ -127,8 +138,8 @@ def card(run: Any, path: Path, manifest: dict, results: dict, git: dict) -> str:
         "Meant for a first look at the network, and as a start for trainings of your own. Not meant for measuring",
         "people, nor where the keypoint fit (the default) does better: `docs/results-training.md` compares them.",
         "",
-        "Limits: about an hour of training on a third of two CPU cores. No real person was in the training pictures;",
-        "what the network knows of real ones it has from MediaPipe's trunk. Adults only; hands and faces are coarse.",
+        "Limits: no real person was in the training pictures; what the network knows of real ones it has from",
+        "MediaPipe's trunk. Adults only; hands and faces are coarse.",
         "",
     ]
     return "\n".join(lines)

@@ -54,7 +54,9 @@ class StartSpec:
         ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
     )
     backbone_of: str = ""  # the run here whose result it is
-    freeze: Literal["nothing", "early", "backbone"] = "nothing"  # keeps its values; early: the backbone's early layers
+    freeze: Literal["nothing", "early", "backbone"] = (
+        "nothing"  # keeps its values; early: the backbone's early layers
+    )
     weights: str = ""  # file of a whole network: official, or ours
     run: str = ""  # the run here whose result it is
     what: str = ""  # what the original started from, and where to get it

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.models.store import Card, card_text, read_card
-from tools.embed_weights import LICENSE, keep, narrow
+from tools.embed_weights import LICENSE, card, keep, narrow
+from training.run import load_run, run_names
 
 
 def test_half_precision_and_licence(tmp_path):
@@ -44,3 +45,25 @@ def test_what_is_kept_of_a_run(tmp_path):
     keep(folder, tmp_path / "kept", folder / "results.json")
     assert (tmp_path / "kept" / "log.jsonl.gz").read_bytes() == first
     assert json.loads((tmp_path / "kept" / "manifest.json").read_text()) == {"name": "manifest.json"}
+
+
+@pytest.mark.parametrize("name", [name for name in run_names() if name.endswith("-small")])
+def test_a_card_says_what_was_done(name, tmp_path):
+    run = load_run(name, ["data.validate.0.path=synthetic/test.yaml"])
+    path = tmp_path / f"{run.network}.safetensors"
+    path.write_bytes(bytes(3_500_000))
+    manifest = {"git": {"commit": "abcdef0123456789"}, "samples": {"train": [7], "validation": [5]}}
+    results = {"weights_sha256": "f00", "metrics": {"synthetic/MPJPE": 123.4, "synthetic/PA-MPJPE": 77.0}}
+    made = {"count": 36000, "seed": 0}
+    text = card(run, path, manifest, results, {"commit": "fedcba9876543210"}, made, "three hours of a core")
+    for said in (
+        "3.5 MB",
+        "f00",
+        "abcdef012345",
+        "three hours of a core",
+        "--count 36000",
+        "123.4 mm",
+        "CC0",
+    ):
+        assert said in text
+    assert "first 900 pictures of the test split," in text and "trained further" in text
