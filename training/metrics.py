@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -38,6 +39,12 @@ def aligned(found: Tensor, true: Tensor) -> Tensor:
     turn = (u * sign[:, None]) @ vh
     scale = (s * sign).sum(1) / a.square().sum((1, 2)).clamp(min=1e-30)
     return scale[:, None, None] * (a @ turn) + to
+
+
+def pa_mpjpe(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """(N, K, 3) m each -> (N,) mm."""
+    a, b = torch.as_tensor(found).double(), torch.as_tensor(true).double()
+    return 1e3 * distances(aligned(a, b), b).numpy()
 
 
 def acceleration_error(found: Tensor, true: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from training.synthetic.train_lifter import pa_mpjpe
+from training.metrics import pa_mpjpe
 
 KINDS = {
     "feet": "standing", "foot": "standing", "stride": "moving", "air": "moving", "seat": "seated", "ground": "seated",

@@ -19,18 +19,6 @@ from typing import Any
 import numpy as np
 
 
-def pa_mpjpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """(n, K, 3) each -> (n,) mm: mean distance after the best similarity transform (Gower 1975)."""
-    a = predicted - predicted.mean(1, keepdims=True)
-    b = true - true.mean(1, keepdims=True)
-    u, s, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
-    sign = np.ones_like(s)
-    sign[:, -1] = np.sign(np.linalg.det(u @ vt))
-    turn = (u * sign[:, None]) @ vt
-    scale = (s * sign).sum(1) / (a**2).sum((1, 2))
-    return 1e3 * np.linalg.norm(scale[:, None, None] * (a @ turn) - b, axis=-1).mean(1)
-
-
 def train(
     out: Path,
     minutes: float,
@@ -48,6 +36,7 @@ def train(
     import torch
     from safetensors.torch import save_file
 
+    from training.metrics import pa_mpjpe
     from training.synthetic.detected import load_detected
     from training.synthetic.keypoints import KeypointSampler
     from training.synthetic.lifter import GIVEN, JOINTS, LANDMARKS, Lifter, features, lift
@@ -154,6 +143,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     from backend.body.rotations import matrix_from_axis_angle
     from backend.people.person import DetectedPerson
     from backend.results import Camera
+    from training.metrics import pa_mpjpe
     from training.synthetic.keypoints import KeypointSampler
     from training.synthetic.lifter import lift
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from backend.body.joints import BLAZEPOSE33
+from training.metrics import pa_mpjpe
 from training.synthetic.keypoints import KeypointSampler, Noise
 from training.synthetic.lifter import INPUTS, Lifter, features, lift
-from training.synthetic.train_lifter import load_lifter, pa_mpjpe, train
+from training.synthetic.train_lifter import load_lifter, train
 
 CLEAN = Noise(pixel=0, metres=0, depth=0, far=0, swapped=0, missing=0, tilt=0, flat=0, reversed=0)
 
