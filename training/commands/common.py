@@ -38,8 +38,12 @@ def run_of(args: argparse.Namespace) -> Run:
 
 
 def refuse_if_missing(run: Run, lacking: list[str]) -> None:
-    """Raises BadInput `run_not_ready` with everything that is missing."""
+    """Raises BadInput `run_not_ready` with everything that is missing; `bad_run` first, where the file is wrong, too:
+    nobody should fetch data for weeks and be told then."""
     if lacking:
+        from training.check_run import check_run
+
+        check_run(run)
         raise BadInput(
             "run_not_ready",
             f"{run.name} cannot start here. Missing:\n  " + "\n  ".join(lacking) + "\n ",

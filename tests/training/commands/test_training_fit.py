@@ -47,6 +47,12 @@ def test_nothing_starts_without_data(machine, capsys):
     assert "missing data" in capsys.readouterr().out
 
 
+def test_a_wrong_setting_is_said_before_data_are_fetched(machine, capsys):
+    assert main(["fit", RUN, "--set", "settings.learning_rat=1"]) == 2
+    text = capsys.readouterr().err
+    assert "settings.learning_rat is not known" in text and "Missing" not in text
+
+
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
