@@ -14,10 +14,12 @@ from backend.errors import BadInput
 from training.build import Built, build_module, frozen, start
 from training.data import make_data, try_first
 from training.datasets.datamodule import RecordData
+from training.engine.calibration import calibrate
 from training.engine.checkpoints import Preempted, latest_checkpoint
 from training.engine.manifest import hashes_of, write_manifest
 from training.engine.pictures import PictureCallback
 from training.engine.trainer import Machines, make_trainer
+from training.requirements import WHEEL
 from training.run import Run
 
 
@@ -50,6 +52,8 @@ def fit(
     try_first(data)
     if checkpoint is None:
         start(built, run, root, start_file)
+        if run.start.backbone == WHEEL and start_file is None:
+            calibrate(built.module.model.get_submodule("backbone"), data)  # type: ignore[union-attr]
     if rank == 0:
         write_manifest(out / "manifest.json", run, facts_of(run, root, data, machines, built, checkpoint))
     callbacks: list[Callback] = []

@@ -33,7 +33,8 @@ def blazepose_weights(path: Path) -> dict[str, Tensor]:
     Raises BadInput `checkpoint_mismatch` where the file's convolutions are not those of the module.
     """
     state = BlazePose().state_dict()
-    found: dict[str, Tensor] = {}
+    # the file has no scale for its last map: see `BlazePose.calibrate`
+    found: dict[str, Tensor] = {name: state[name] for name in ("offset", "spread", "limit")}
     try:
         for name, pair in zip(_order(state), _convolutions(path), strict=False):
             if name:

@@ -7,6 +7,9 @@ Left out: the last linear layers, which answer with landmarks, and the head that
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +23,8 @@ _SIDE = 256  # px: it was taught on pictures of this size
 _HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
 _CELLS = 4  # of the head's last map
 _GAIN = 4.0  # its values are so many times smaller than those of the map beside them
+_LEAST_SPREAD = 0.03  # many channels are silent on pictures of one kind, and must not shout on others
+_MOST = 8.0  # spreads
 _EARLY = 2  # stages that see edges and parts of limbs, and cost the most
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
@@ -37,15 +42,22 @@ class BlazePose(nn.Module):
     first 288 channels are the map; the others are the same at every pixel: what MediaPipe's linear layers read the
     person's landmarks from, times 4, so that they are easily read from the map's mean, too.
 
+    The last map is standardised once it is `calibrate`d: raw, its channels differ so much that learning is slow.
     `features` is `late` after `early`, so that a training may keep what the early layers see: four fifths of the work.
     """
 
     channels = (_LATERAL, _LATERAL, _LATERAL, _LAST + _CELLS * _LAST)
     mean: Tensor
     std: Tensor
+    offset: Tensor
+    spread: Tensor
+    limit: Tensor
 
     def __init__(self) -> None:
         super().__init__()
+        self.register_buffer("offset", torch.zeros(self.channels[-1]))
+        self.register_buffer("spread", torch.ones(self.channels[-1]))
+        self.register_buffer("limit", torch.tensor(math.inf))
         self.register_buffer("mean", torch.as_tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.as_tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.stem = nn.Sequential(
@@ -96,7 +108,9 @@ class BlazePose(nn.Module):
         top = self.top(levels.pop())
         last = self.last(top)
         person = _GAIN * self.head(last).permute(0, 2, 3, 1).flatten(1)[..., None, None]
-        maps = [torch.cat([_resized(last, sizes[3]), person.expand(-1, -1, *sizes[3])], 1)]
+        last = torch.cat([_resized(last, sizes[3]), person.expand(-1, -1, *sizes[3])], 1)
+        moved = (last - self.offset[:, None, None]) / self.spread[:, None, None]
+        maps = [moved.clamp(-self.limit, self.limit)]
         way = self.lateral[-1](top)
         for lateral, level, size in zip(
             reversed(self.lateral[:-1]), reversed(levels), reversed(sizes[:3]), strict=True
@@ -108,6 +122,17 @@ class BlazePose(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)[-1]
+
+    @torch.no_grad()
+    def calibrate(self, images: Iterable[Tensor]) -> None:
+        """Standardise the last map by the means over these pictures: batches as `forward` takes them, 2 at least."""
+        self.offset.zero_()
+        self.spread.fill_(1.0)
+        self.limit.fill_(math.inf)
+        found = torch.cat([self(batch).mean((2, 3)) for batch in images])
+        self.offset.copy_(found.mean(0))
+        self.spread.copy_(found.std(0).clamp(min=_LEAST_SPREAD))
+        self.limit.fill_(_MOST)
 
 
 class HeadBlock(nn.Module):
