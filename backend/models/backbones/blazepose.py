@@ -7,7 +7,6 @@ Left out: the last linear layers, which answer with landmarks, and the head that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -24,7 +23,7 @@ _HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
 _CELLS = 4  # of the head's last map
 _GAIN = 4.0  # its values are so many times smaller than those of the map beside them
 _LEAST_SPREAD = 0.03  # many channels are silent on pictures of one kind, and must not shout on others
-_MOST = 8.0  # spreads
+_MOST, _UNLIMITED = 8.0, 1e4  # spreads; before that is measured
 _EARLY = 2  # stages that see edges and parts of limbs, and cost the most
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
@@ -57,7 +56,7 @@ class BlazePose(nn.Module):
         super().__init__()
         self.register_buffer("offset", torch.zeros(self.channels[-1]))
         self.register_buffer("spread", torch.ones(self.channels[-1]))
-        self.register_buffer("limit", torch.tensor(math.inf))
+        self.register_buffer("limit", torch.tensor(_UNLIMITED))
         self.register_buffer("mean", torch.as_tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.as_tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.stem = nn.Sequential(
@@ -128,7 +127,7 @@ class BlazePose(nn.Module):
         """Standardise the last map by the means over these pictures: batches as `forward` takes them, 2 at least."""
         self.offset.zero_()
         self.spread.fill_(1.0)
-        self.limit.fill_(math.inf)
+        self.limit.fill_(_UNLIMITED)
         found = torch.cat([self(batch).mean((2, 3)) for batch in images])
         self.offset.copy_(found.mean(0))
         self.spread.copy_(found.std(0).clamp(min=_LEAST_SPREAD))
