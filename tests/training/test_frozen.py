@@ -10,10 +10,12 @@ from training.build import build_module, frozen, start
 from training.requirements import missing_start
 from training.run import load_run
 
+EARLY = ["start.freeze=early", "settings.backbone_rate=1e-5"]
+
 
 @pytest.fixture(scope="module")
 def stage1():
-    return build_module(load_run("smpler-backbone-small"))
+    return build_module(load_run("smpler-backbone-small", EARLY))
 
 
 def test_early_layers_are_frozen_and_late_ones_learn_at_their_own_rate(stage1):
@@ -21,12 +23,11 @@ def test_early_layers_are_frozen_and_late_ones_learn_at_their_own_rate(stage1):
     learns = {name.rsplit(".layers")[0] for name, p in backbone.named_parameters() if p.requires_grad}
     assert {name for name in learns if name.startswith(("stem", "stages.0.", "stages.1."))} == set()
     assert {name for name in learns if name.startswith(("stages.2.", "stages.3."))}
-    run = load_run("smpler-backbone-small")
     stage1.module.step = 0  # without a schedule, which asks the trainer
     rates = {id(p): g["lr"] for g in stage1.module.configure_optimizers().param_groups for p in g["params"]}
-    assert {rates[id(p)] for p in backbone.parameters()} == {run.settings["backbone_rate"]}
+    assert {rates[id(p)] for p in backbone.parameters()} == {1e-5}
     head = stage1.module.model.SMPL_predictor.parameters()
-    assert {rates[id(p)] for p in head} == {run.settings["learning_rate"]}
+    assert {rates[id(p)] for p in head} == {stage1.module.learning_rate}
     assert len(rates) == sum(1 for _ in stage1.module.model.parameters())
 
 
@@ -47,7 +48,7 @@ def test_a_whole_backbone_is_frozen():
 
 def test_a_run_takes_the_backbone_of_another(stage1, tmp_path, monkeypatch):
     monkeypatch.setenv("RECOVER_MESH_RUNS", str(tmp_path))
-    run = load_run("fastmetro-small")
+    run = load_run("fastmetro-small", ["start={backbone_of: smpler-backbone-small, freeze: backbone}"])
     assert missing_start(run, tmp_path) == [
         "start: the weights of smpler-backbone-small (run it first, or give a file with --from)"
     ]
@@ -74,7 +75,7 @@ def test_a_run_takes_the_backbone_of_another(stage1, tmp_path, monkeypatch):
     assert "backbone" in next(iter(built.started.values()))
 
 
-@pytest.mark.parametrize("second", ["run=smpler-mixed", "weights=x.pth", "backbone=mediapipe"])
+@pytest.mark.parametrize("second", ["run=smpler-mixed", "weights=x.pth", "backbone_of=smpler-backbone-small"])
 def test_one_start_is_enough(second):
     with pytest.raises(BadInput, match=r"fastmetro-small\.yaml: start names .* and .*"):
         load_run("fastmetro-small", [f"start.{second}"])

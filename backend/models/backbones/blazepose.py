@@ -124,13 +124,13 @@ class BlazePose(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, images: Iterable[Tensor]) -> None:
-        """Standardise the last map by the means over these pictures: batches as `forward` takes them, 2 at least."""
+        """Standardise the last map by its pixels on these pictures: batches as `forward` takes them, 2 at least."""
         self.offset.zero_()
         self.spread.fill_(1.0)
         self.limit.fill_(_UNLIMITED)
-        found = torch.cat([self(batch).mean((2, 3)) for batch in images])
-        self.offset.copy_(found.mean(0))
-        self.spread.copy_(found.std(0).clamp(min=_LEAST_SPREAD))
+        found = torch.cat([self(batch) for batch in images])
+        self.offset.copy_(found.mean((0, 2, 3)))
+        self.spread.copy_(found.std((0, 2, 3)).clamp(min=_LEAST_SPREAD))
         self.limit.fill_(_MOST)
 
 

@@ -50,6 +50,30 @@ def test_any_size_in_steps_of_32(trunk):
     assert trunk(torch.zeros(2, 3, 224, 224)).shape == (2, 1440, 7, 7)
 
 
+def test_a_calibrated_map_is_standardised_and_kept_in_bounds():
+    torch.manual_seed(0)
+    module = BlazePose().eval()
+    module.load_state_dict(blazepose_weights(wheel_file()))
+    batches = [torch.randn(8, 3, 64, 64) for _ in range(3)]
+    with torch.no_grad():
+        raw = torch.cat([module(batch) for batch in batches])
+    module.calibrate(batches)
+    with torch.no_grad():
+        found = torch.cat([module(batch) for batch in batches])
+    lively = raw.std((0, 2, 3)) > 0.1
+    assert 100 < lively.sum() < 1440
+    assert found.mean((0, 2, 3)).abs().max() < 0.1
+    assert (found.std((0, 2, 3))[lively] - 1).abs().max() < 0.1
+    # a channel that was silent may not shout
+    assert torch.all(found.std((0, 2, 3))[~lively] < 1.01)
+    with torch.no_grad():
+        assert module(100 * batches[0]).abs().max() <= 8
+    before = module.state_dict()
+    module.calibrate(batches)  # from the raw map again
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[name], msg=name)
+
+
 @pytest.mark.parametrize("name", ["pose_detection/pose_detection", "hand_landmark/hand_landmark_full"])
 def test_another_network_is_refused(name):
     with pytest.raises(BadInput, match=r"pose_landmark|detection|hand_landmark") as caught:
