@@ -172,6 +172,7 @@ TAIL = """
 | --- | --- | --- |
 | `backend/assets/open_body.npz` | CC0-1.0 | its card, `open_body.md`; made from MakeHuman data, CC0-1.0 |
 | `backend/assets/weights/pose2mesh-small.safetensors` | CC0-1.0 | its card, `pose2mesh-small.md`; trained here |
+| `{fastmetro,smpler,deformer}-small.safetensors` there | CC0-1.0; trunk inside: Apache-2.0 | `NOTICE.md` beside them |
 | MediaPipe's pose networks (in its wheel) | Apache-2.0 | the wheel's LICENSE; the models have none of their own |
 | scikit-image's photos | astronaut: public domain; camera, coffee, chelsea: CC0 | skimage/data/README.txt |
 | `tests/data/rendered_person.jpg` | CC0-1.0 | rendered by `tools/render_demo_photo.py` |

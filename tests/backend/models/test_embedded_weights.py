@@ -1,0 +1,72 @@
+"""Weights of the small image networks, which come with the program: cards, hashes, the way through the product."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend.body.loader import load_body
+from backend.cli import main
+from backend.models.registry import available_models
+from backend.models.store import EMBEDDED, find_weights, read_card
+from backend.models.weights import faces_hash
+from training.metrics import pa_mpjpe
+
+NAMES = ("fastmetro-small", "smpler-small", "deformer-small")
+PHOTO = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
+RESULTS = Path(__file__).parents[3] / "docs" / "training-results"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home without any weights: what works here works out of the box."""
+    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_are_those_of_their_card_and_results(name):
+    path = EMBEDDED / f"{name}.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    card = (EMBEDDED / f"{name}.md").read_text(encoding="utf-8")
+    results = json.loads((RESULTS / name / "results.json").read_text(encoding="utf-8"))
+    assert digest in card and results["weights_sha256"] == digest
+    for measure, value in results["metrics"].items():
+        assert re.search(rf"\| {re.escape(measure.partition('/')[2])} \| {value:.1f} mm", card)
+    assert path.stat().st_size < 25 << 20 and find_weights(name) == path
+    inside = read_card(path)
+    body = load_body("open")
+    assert (inside.name, inside.body, inside.testing, inside.faces) == (
+        name,
+        body.name,
+        False,
+        faces_hash(body),
+    )
+    assert name in (EMBEDDED / "NOTICE.md").read_text(encoding="utf-8")  # MediaPipe's trunk is inside
+    listed = {spec.name: spec for spec in available_models()}
+    assert listed[name].ready and not listed[name].testing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_out_of_the_box_the_pose_is_roughly_right(name, home):
+    """On a picture by another renderer, of poses that no training picture has: far nearer than the mean pose."""
+    assert main(["recover", str(PHOTO), "--model", name, "--out", str(home / "out")]) == 0
+    with np.load(home / "out" / f"{PHOTO.stem}_person1.npz") as file:
+        found, model = file["joints"][0].astype(np.float64), str(file["model"])
+    with np.load(PHOTO.with_suffix(".npz")) as file:
+        true, standing = (
+            load_body("open")(
+                torch.as_tensor(poses[None], dtype=torch.float32),
+                torch.as_tensor(file["betas"][None], dtype=torch.float32),
+            ).joints.double().numpy()
+            for poses in (file["poses"], np.zeros_like(file["poses"]))
+        )  # fmt: skip
+    assert model == name
+    error, without = (float(pa_mpjpe(joints, true)[0]) for joints in (found[None], standing))
+    assert error < 100 < without, (error, without)
