@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LICENSE = "CC0-1.0 (weights and open body are ours); the image trunk is MediaPipe's, Apache-2.0. Any use."
 LARGEST = 25 << 20
 TAUGHT = {
-    "early": "its late layers were trained further here",
-    "backbone": "its late layers were trained further by SMPLer's small stage 1",
-    "nothing": "trained further here",
+    "early": "its late layers were trained further",
+    "backbone": "not trained further",
+    "nothing": "trained further",
 }
 
 

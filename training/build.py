@@ -53,8 +53,9 @@ def build_module(run: Run, root: Path | None = None) -> Built:
         )
     torch.manual_seed(run.seed)
     model = adapter.build(spec, body, adapter.constants(spec, body))
-    for module in frozen(run, model.get_submodule("backbone") if run.start.freeze != "nothing" else model):
-        module.requires_grad_(False)
+    if run.start.freeze != "nothing":
+        for module in frozen(run, model.get_submodule("backbone")):
+            module.requires_grad_(False)
     settings = {
         k: str((root or Path()) / v) if k in FILES and v is not None else v for k, v in run.settings.items()
     }
@@ -63,9 +64,10 @@ def build_module(run: Run, root: Path | None = None) -> Built:
 
 
 def frozen(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]:
-    """What of the backbone keeps its values.  Raises BadInput `bad_run` for one that does not say what is early."""
-    if run.start.freeze == "nothing":
-        return []
+    """What of the backbone keeps its values, where `start.freeze` says so.
+
+    Raises BadInput `bad_run` for a backbone that does not know what is early.
+    """
     if run.start.freeze == "backbone":
         return [backbone]
     early = getattr(backbone, "early_layers", None)

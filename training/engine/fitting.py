@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def fit(
         from training.engine.kept_maps import KeptMaps, folder_of
 
         backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
-        folder = folder_of(run, root, frozen(run, backbone))
+        folder = partial(folder_of, run, root, frozen(run, backbone))
         name = "early" if run.start.freeze == "early" else "features"
         callbacks.append(KeptMaps(backbone, folder, len(data.sets["train"][0]), name))
     done = run_module(

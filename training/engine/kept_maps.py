@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,13 @@ def folder_of(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
 class KeptMaps(Callback):
     """While it trains, `backbone.features` (or another method `name`) answers from `folder` where it can.
 
-    rows: of the training set.  Processes of one machine share the folder.
+    folder: asked before the first step, when the backbone has its weights, also those of a checkpoint.  rows: of the
+    training set.  Processes of one machine share the folder.
     """
 
-    def __init__(self, backbone: nn.Module, folder: Path, rows: int, name: str = "features") -> None:
+    def __init__(
+        self, backbone: nn.Module, folder: Callable[[], Path], rows: int, name: str = "features"
+    ) -> None:
         self.backbone, self.folder, self.count, self.name = backbone, folder, rows, name
         self.compute: Any = getattr(backbone, name)
         self.rows: np.ndarray | None = None
@@ -90,14 +93,15 @@ class KeptMaps(Callback):
         return [torch.from_numpy(kept[self.rows].astype(np.float32)).to(x.device) for kept in self.maps]
 
     def _open(self, shapes: list[tuple[int, ...]]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = self.folder()
+        folder.mkdir(parents=True, exist_ok=True)
         self.maps = [
-            self._file(f"map{k}.npy", (self.count, *shape), np.float16) for k, shape in enumerate(shapes)
+            self._file(folder / f"map{k}.npy", (self.count, *shape), np.float16)
+            for k, shape in enumerate(shapes)
         ]
-        self.done = self._file("done.npy", (self.count,), np.uint8)
+        self.done = self._file(folder / "done.npy", (self.count,), np.uint8)
 
-    def _file(self, name: str, shape: tuple[int, ...], kind: type) -> np.ndarray:
-        path = self.folder / name
+    def _file(self, path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray:
         if path.is_file() and np.load(path, mmap_mode="r").shape[0] < self.count:
             path.unlink()  # of a smaller part of the set
         mode = "r+" if path.is_file() else "w+"

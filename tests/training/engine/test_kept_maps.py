@@ -1,5 +1,6 @@
 """A frozen backbone looks at every training row once; what is kept is what it would have answered."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 
 from backend.models.backbones.blazepose import BlazePose
 from training.datasets.loader import PreparedSet
-from training.engine.kept_maps import KeptMaps
+from training.engine.kept_maps import KeptMaps, folder_of
+from training.run import load_run
 
 
 class Trunk(nn.Module):
@@ -46,7 +48,7 @@ def ask(kept, trunk, data, method="features"):
 
 
 def test_each_row_is_looked_at_once(trunk, tmp_path):
-    kept = KeptMaps(trunk, tmp_path, 10)
+    kept = KeptMaps(trunk, lambda: tmp_path, 10)
     names = set(trunk.state_dict())
     kept.on_fit_start(None, None)
     first = ask(kept, trunk, batch(3, 7))
@@ -62,11 +64,11 @@ def test_each_row_is_looked_at_once(trunk, tmp_path):
 
 
 def test_another_run_takes_what_is_there(trunk, tmp_path):
-    one = KeptMaps(trunk, tmp_path, 10)
+    one = KeptMaps(trunk, lambda: tmp_path, 10)
     one.on_fit_start(None, None)
     before = ask(one, trunk, batch(1, 5))
     one.on_fit_end(None, None)
-    other = KeptMaps(trunk, tmp_path, 10)
+    other = KeptMaps(trunk, lambda: tmp_path, 10)
     other.on_fit_start(None, None)
     looked = trunk.looked
     after = ask(other, trunk, batch(5, 1))
@@ -75,10 +77,23 @@ def test_another_run_takes_what_is_there(trunk, tmp_path):
 
 
 def test_validation_is_not_kept(trunk, tmp_path):
-    kept = KeptMaps(trunk, tmp_path, 10)
+    kept = KeptMaps(trunk, lambda: tmp_path, 10)
     kept.on_fit_start(None, None)
     trunk.features(batch(1)["image"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_run_keeps_the_maps_of_its_checkpoint(trunk, tmp_path):
+    """The checkpoint's weights come after the callback is made: what they see must not be another trunk's."""
+    run = load_run("smpler-backbone-small")
+    folder = partial(folder_of, run, tmp_path, [trunk])
+    fresh = folder()
+    kept = KeptMaps(trunk, folder, 10)
+    kept.on_fit_start(None, None)
+    with torch.no_grad():
+        trunk.layer.weight += 1  # as a checkpoint does
+    ask(kept, trunk, batch(3))
+    assert folder() != fresh and (folder() / "done.npy").is_file() and not fresh.exists()
 
 
 def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
@@ -88,7 +103,7 @@ def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
         layer.requires_grad_(False)
     image = torch.rand(2, 3, 64, 64)
     true = trunk.features(image)
-    kept = KeptMaps(trunk, tmp_path, 4, "early")
+    kept = KeptMaps(trunk, lambda: tmp_path, 4, "early")
     kept.on_fit_start(None, None)
     data = {"row": torch.tensor([3, 1]), "image": image}
     ask(kept, trunk, data)
