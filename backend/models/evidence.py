@@ -40,23 +40,29 @@ def weigh(
 ) -> Evidence:
     """vertices (V, 3) and joints (J, 3): of the body in the camera frame.  Keypoints without a counterpart on the body
     count neither way; joints without a keypoint get the person's mean confidence."""
-    names = _SETS.get(person.keypoint_set, ())
-    points = body_points(body, person.keypoint_set, vertices, joints)
-    shown = [k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _SEEN]
+    names, points, observed = seen_points(body, vertices, joints, person)
     confidence = np.zeros(len(body.joint_names), np.float32)
-    if not shown:
+    if not names:
         return Evidence(confidence, 0.0, 0.0)
-    observed = person.keypoints2d[shown]
-    error = np.linalg.norm(
-        camera.project(np.stack([points[names[k]] for k in shown])) - observed[:, :2], axis=1
-    )
+    error = np.linalg.norm(camera.project(points) - observed[:, :2], axis=1)
     size = max(float(np.ptp(observed[:, :2], axis=0).max()), 1.0)
     support = observed[:, 2] * np.exp(-((error / size / _TOLERANCE) ** 2))
     confidence[:] = support.mean()
-    of_joint = {names[k]: support[i] for i, k in enumerate(shown)}
+    of_joint = dict(zip(names, support, strict=True))
     for j, name in enumerate(body.joint_names):
         confidence[j] = of_joint.get(name, confidence[j])
     return Evidence(confidence, float(error.mean()), float(error.mean() / size))
+
+
+def seen_points(
+    body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The keypoints that were seen and that the body has: names, its points (K, 3), what was seen (K, 3) px, score."""
+    names = _SETS.get(person.keypoint_set, ())
+    points = body_points(body, person.keypoint_set, vertices, joints)
+    shown = [k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _SEEN]
+    found = np.array([points[names[k]] for k in shown]).reshape(-1, 3)
+    return [names[k] for k in shown], found, person.keypoints2d[shown]
 
 
 def body_points(

@@ -16,7 +16,7 @@ from backend.body.vertex_fit import fit_vertices
 from backend.models.adapters import Adapter, Prediction
 from backend.models.crops import Crop, crop_around, cut
 from backend.models.engine import Engine, EngineOptions
-from backend.models.evidence import weigh
+from backend.models.evidence import seen_points, weigh
 from backend.models.placement import solve_translation, towards
 from backend.models.pose2mesh_joints import POSE_SETS, normalise_pose
 from backend.models.pose2mesh_small import INPUTS as LANDMARK_INPUTS
@@ -28,6 +28,7 @@ from backend.results import Camera, RecoveredPerson
 
 HIPS = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
 _MIRROR = np.array([-1.0, 1.0, 1.0])
+_LEAST_SEEN = 6  # keypoints that a body can be placed by
 _LEAST_SCALE, _MOST_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a tenth or ten times the crop
 
 
@@ -82,7 +83,8 @@ class NetworkModel:
         found = []
         for k, person in enumerate(people):
             if crops:
-                points, targets, weights = self._by_crop(bodies, k, crops[k], out["camera"][k])
+                placed = self._by_keypoints(bodies, k, person) if self.network.spec.rough_camera else None
+                points, targets, weights = placed or self._by_crop(bodies, k, crops[k], out["camera"][k])
                 ray = towards(crops[k].centre, camera)
             else:
                 keypoints = out["keypoints"][k].double().cpu().numpy() * (_MIRROR if mirrored[k] else 1)
@@ -127,6 +129,15 @@ class NetworkModel:
             scale = 1.6 / max(float(np.ptp(bodies["vertices"][k][:, 1])), 1e-3)
             shift = -seen[:, :2].mean(0)
         return joints, crop.to_photo(scale * (seen[:, :2] + shift)), np.ones(len(joints))
+
+    def _by_keypoints(
+        self, bodies: dict[str, np.ndarray], k: int, person: DetectedPerson
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Points of the body, and where they were detected; None where that is too little to place it by."""
+        names, points, observed = seen_points(self.body, bodies["vertices"][k], bodies["joints"][k], person)
+        if len(names) < _LEAST_SEEN:
+            return None
+        return points, observed[:, :2], observed[:, 2]
 
     def _place(
         self,

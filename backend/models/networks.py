@@ -27,6 +27,7 @@ class NetworkSpec:
     source: str  # where a user gets the official file
     license: str  # what binds the official weights
     needs: tuple[str, ...] = field(default=())  # other official files that the import needs
+    rough_camera: bool = False  # what it says of its place in the crop is worse than what a detector sees
 
     @property
     def carries_body(self) -> bool:
@@ -158,8 +159,11 @@ def _small(
         outputs=outputs,
         joints=joints,
         published="none: ours, trained on synthetic pictures of the open body",
-        source=f"train it: `python -m training fit {family}-{stage}small`, then `export --install`",
+        source=f"comes with the program, or train it: `python -m training fit {family}-{stage}small`"
+        if not stage
+        else f"train it: `python -m training fit {family}-{stage}small`, then `export --install`",
         license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
+        rough_camera=True,
     )
 
 

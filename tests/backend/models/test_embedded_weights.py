@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from backend.body.loader import load_body
 from backend.cli import main
+from backend.models.network_model import NetworkModel
+from backend.models.networks import network
 from backend.models.registry import available_models
 from backend.models.store import EMBEDDED, find_weights, read_card
 from backend.models.weights import faces_hash
+from backend.people.person import DetectedPerson
+from backend.results import Camera
 from training.metrics import pa_mpjpe
 
 NAMES = ("fastmetro-small", "smpler-small", "deformer-small")
@@ -70,3 +76,33 @@ def test_out_of_the_box_the_pose_is_roughly_right(name, home):
     assert model == name
     error, without = (float(pa_mpjpe(joints, true)[0]) for joints in (found[None], standing))
     assert error < 100 < without, (error, without)
+
+
+def test_the_detector_places_whom_a_rough_camera_would_misplace():
+    """Keypoints are where the body must be; with too few of them the network's own camera has to do."""
+    model = NetworkModel("fastmetro-small", "cpu")
+    assert model.network.spec.rough_camera and not network("fastmetro-s-r50").rough_camera
+    pixels = cv2.imread(str(PHOTO))[..., ::-1]
+    with np.load(PHOTO.with_suffix(".npz")) as file:
+        camera = Camera(*file["camera"], *(int(n) for n in file["image_size"]))
+        body = load_body("open")
+        posed = body(
+            *(torch.as_tensor(file[n][None], dtype=torch.float32) for n in ("poses", "betas", "trans"))
+        )
+    points = (body.regressors["blazepose33"] @ posed.vertices[0]).double().numpy()
+    seen = np.concatenate([camera.project(points), np.ones((33, 1))], 1).astype(np.float32)
+    box = np.float32([*seen[:, :2].min(0), *seen[:, :2].max(0)])
+    few = seen.copy()
+    few[[k for k in range(33) if k not in (0, 11, 12, 27, 28)], 2] = 0
+    whole, part = (
+        DetectedPerson(box, 1.0, keypoints, np.zeros((33, 3), np.float32), "blazepose33")
+        for keypoints in (seen, few)
+    )
+    (placed,), (alone,) = (model.recover(pixels, [person], camera) for person in (whole, part))
+    model.network = dataclasses.replace(
+        model.network, spec=dataclasses.replace(model.network.spec, rough_camera=False)
+    )
+    (by_camera,), (alone_by_camera,) = (model.recover(pixels, [person], camera) for person in (whole, part))
+    assert placed.reprojection_relative < 0.9 * by_camera.reprojection_relative < 0.05
+    np.testing.assert_array_equal(placed.poses[1:], by_camera.poses[1:])
+    np.testing.assert_array_equal(alone.vertices, alone_by_camera.vertices)
