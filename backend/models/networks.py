@@ -159,7 +159,7 @@ def _small(
         outputs=outputs,
         joints=joints,
         published="none: ours, trained on synthetic pictures of the open body",
-        source=f"comes with the program, or train it: `python -m training fit {family}-{stage}small`"
+        source=f"its weights come with the program, or train it: `python -m training fit {family}-{stage}small`"
         if not stage
         else f"train it: `python -m training fit {family}-{stage}small`, then `export --install`",
         license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
