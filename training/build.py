@@ -89,15 +89,11 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
     if path is None and run.start.weights:
         path = root / run.start.weights
     if path is None and run.start.run:
-        path = weights_of(run.start.run, run.seed)
-        if path is None:
-            raise _not_run(run, run.start.run)
+        path = _result_of(run.start.run, run)
     if path is not None:
         built.started[str(path)] = str(load_network(model, path))
     elif run.start.backbone_of:
-        path = weights_of(run.start.backbone_of, run.seed)
-        if path is None:
-            raise _not_run(run, run.start.backbone_of)
+        path = _result_of(run.start.backbone_of, run)
         backbone = model.get_submodule("backbone")
         built.started[str(path)] = f"its backbone, {load_backbone(backbone, path)}"
     elif run.start.backbone:
@@ -111,9 +107,13 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
             built.started[str(path)] = str(load_backbone(backbone, path))
 
 
-def _not_run(run: Run, earlier: str) -> BadInput:
-    return BadInput(
-        "start_missing",
-        f"{run.name} starts from the weights of {earlier}, which has not been run here.",
-        "Run it first, or give a file with --from.",
-    )
+def _result_of(earlier: str, run: Run) -> Path:
+    """The weights of the run that this one starts from.  Raises BadInput `start_missing`."""
+    path = weights_of(earlier, run.seed)
+    if path is None:
+        raise BadInput(
+            "start_missing",
+            f"{run.name} starts from the weights of {earlier}, which has not been run here.",
+            "Run it first, or give a file with --from.",
+        )
+    return path

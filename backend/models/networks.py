@@ -149,8 +149,10 @@ def _small(
     family: str, label: str, outputs: str, joints: str, settings: Mapping[str, Any], stage: str = ""
 ) -> NetworkSpec:
     """A small network of our own behind the trunk of MediaPipe's pose network; its weights come with the backend."""
+    name = f"{family}-{stage}small"
+    train = f"train it: `python -m training fit {name}`"
     return NetworkSpec(
-        name=f"{family}-{stage}small",
+        name=name,
         label=f"{label} small (demonstration)",
         family=family,
         settings=settings,
@@ -159,9 +161,9 @@ def _small(
         outputs=outputs,
         joints=joints,
         published="none: ours, trained on synthetic pictures of the open body",
-        source=f"its weights come with the program, or train it: `python -m training fit {family}-{stage}small`"
-        if not stage
-        else f"train it: `python -m training fit {family}-{stage}small`, then `export --install`",
+        source=f"{train}, then `export --install`"
+        if stage
+        else f"its weights come with the program, or {train}",
         license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
         rough_camera=True,
     )

@@ -66,4 +66,4 @@ def test_a_card_says_what_was_done(name, tmp_path):
         "CC0",
     ):
         assert said in text
-    assert "first 900 pictures of the test split," in text and "trained further" in text
+    assert "first 900 pictures of the test split," in text and "not trained further" in text

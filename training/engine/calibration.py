@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.models.backbones.blazepose import BlazePose
 from training.datasets.datamodule import RecordData
@@ -14,11 +14,8 @@ from training.datasets.datamodule import RecordData
 _PICTURES, _BATCH = 256, 16
 
 
-def calibrate(backbone: nn.Module, data: RecordData) -> bool:
-    """Whether there was something to measure.  The set's first pictures, unchanged: the same in every process, and in
-    runs on more or fewer rows."""
-    if not isinstance(backbone, BlazePose):
-        return False
+def calibrate(backbone: BlazePose, data: RecordData) -> None:
+    """By the set's first pictures, unchanged: the same in every process, and in runs on more or fewer rows."""
     (records,) = data.sets["train"]
     rows = range(min(_PICTURES, len(records)))
 
@@ -28,4 +25,3 @@ def calibrate(backbone: nn.Module, data: RecordData) -> bool:
             yield torch.as_tensor(np.stack([data.prepare(records[row], None)["image"] for row in part]))
 
     backbone.calibrate(images())
-    return True

@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback
 
 from backend.errors import BadInput
+from backend.models.backbones.blazepose import BlazePose
 from training.build import Built, build_module, frozen, start
 from training.data import make_data, try_first
 from training.datasets.datamodule import RecordData
@@ -54,7 +55,8 @@ def fit(
     if checkpoint is None:
         start(built, run, root, start_file)
         if run.start.backbone == WHEEL and start_file is None:
-            calibrate(built.module.model.get_submodule("backbone"), data)  # type: ignore[union-attr]
+            trunk = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
+            calibrate(cast(BlazePose, trunk), data)  # no other takes the wheel's weights
     if rank == 0:
         write_manifest(out / "manifest.json", run, facts_of(run, root, data, machines, built, checkpoint))
     callbacks: list[Callback] = []

@@ -63,12 +63,13 @@ class KeptMaps(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self.done is None:
-            shapes = [tuple(made.shape[1:]) for made in self._computed(batch["image"][:1])]
+            shapes = [tuple(made.shape[1:]) for made in self.answer(batch["image"][:1])]
             # one makes the files, then the others find them
             if trainer.is_global_zero:
                 self._open(shapes)
             trainer.strategy.barrier("kept maps")
-            self._open(shapes)
+            if not trainer.is_global_zero:
+                self._open(shapes)
         self.rows = batch["row"].cpu().numpy()
 
     def on_train_batch_end(
@@ -77,9 +78,6 @@ class KeptMaps(Callback):
         self.rows = None
 
     @torch.no_grad()
-    def _computed(self, x: Tensor) -> list[Tensor]:
-        return self.compute(x)
-
     def answer(self, x: Tensor) -> list[Tensor]:
         """As the backbone's own, in half precision between."""
         if self.rows is None:
@@ -87,7 +85,7 @@ class KeptMaps(Callback):
         assert self.done is not None
         new = self.done[self.rows] == 0
         if new.any():
-            for kept, made in zip(self.maps, self._computed(x[torch.from_numpy(new)]), strict=True):
+            for kept, made in zip(self.maps, self.compute(x[torch.from_numpy(new)]), strict=True):
                 kept[self.rows[new]] = made.cpu().numpy()
             self.done[self.rows[new]] = 1
         return [torch.from_numpy(kept[self.rows].astype(np.float32)).to(x.device) for kept in self.maps]

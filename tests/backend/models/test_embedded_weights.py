@@ -20,9 +20,9 @@ from backend.models.networks import network
 from backend.models.registry import available_models
 from backend.models.store import EMBEDDED, find_weights, read_card
 from backend.models.weights import faces_hash
+from backend.motion.metrics import pa_mpjpe
 from backend.people.person import DetectedPerson
 from backend.results import Camera
-from training.metrics import pa_mpjpe
 
 NAMES = ("fastmetro-small", "smpler-small", "deformer-small")
 PHOTO = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
@@ -74,7 +74,7 @@ def test_out_of_the_box_the_pose_is_roughly_right(name, home):
             for poses in (file["poses"], np.zeros_like(file["poses"]))
         )  # fmt: skip
     assert model == name
-    error, without = (float(pa_mpjpe(joints, true)[0]) for joints in (found[None], standing))
+    error, without = (pa_mpjpe(joints, true) for joints in (found[None], standing))
     assert error < 100 < without, (error, without)
 
 

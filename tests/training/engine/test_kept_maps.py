@@ -40,9 +40,9 @@ def batch(*rows):
 ALONE = SimpleNamespace(is_global_zero=True, strategy=SimpleNamespace(barrier=lambda name: None))
 
 
-def ask(kept, trunk, data, method="features"):
+def ask(kept, trunk, data):
     kept.on_train_batch_start(ALONE, None, data, 0)
-    maps = getattr(trunk, method)(data["image"])
+    maps = trunk.features(data["image"])
     kept.on_train_batch_end(None, None, None, data, 0)
     return maps
 

@@ -68,7 +68,7 @@ def test_a_calibrated_map_is_standardised_and_kept_in_bounds():
     assert torch.all(found.std((0, 2, 3))[~lively] < 1.01)
     with torch.no_grad():
         assert module(100 * batches[0]).abs().max() <= 8
-    before = module.state_dict()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
     module.calibrate(batches)  # from the raw map again
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, before[name], msg=name)
