@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -12,10 +13,10 @@ from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapters import adapter_of
-from backend.models.checkpoints import load_tensors
+from backend.models.backbones.blazepose import BlazePose
 from backend.models.networks import network
 from training.check_run import check_run, given_to_module
-from training.engine.mediapipe_weights import blazepose_weights, wheel_file
+from training.engine.mediapipe_weights import load_trunk
 from training.engine.start_weights import load_backbone, load_network
 from training.registry import MODULES, look_up, make_with
 from training.requirements import FILES, WHEEL, weights_of
@@ -99,8 +100,7 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
     elif run.start.backbone:
         backbone = model.get_submodule("backbone")
         if run.start.backbone == WHEEL:
-            path = wheel_file()
-            load_tensors(backbone, blazepose_weights(path), path.name)
+            path = load_trunk(cast(BlazePose, backbone))  # no other takes the wheel's weights
             built.started[str(path)] = "the trunk of MediaPipe's pose network"
         else:
             path = root / run.start.backbone

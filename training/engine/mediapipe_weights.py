@@ -12,6 +12,7 @@ from torch import Tensor
 
 from backend.errors import BadInput
 from backend.models.backbones.blazepose import BlazePose
+from backend.models.checkpoints import load_tensors
 
 _FILE = "modules/pose_landmark/pose_landmark_full.tflite"
 _HINT = "Install the version that the backend names: pip install mediapipe==0.10.21."
@@ -24,6 +25,13 @@ def wheel_file() -> Path:
     path = Path(mediapipe.__file__).parent / _FILE
     if not path.is_file():
         raise BadInput("file_missing", f"MediaPipe's wheel does not carry {_FILE}.", _HINT)
+    return path
+
+
+def load_trunk(backbone: BlazePose) -> Path:
+    """Fill it from the wheel -> the file.  Raises BadInput `file_missing`, `checkpoint_mismatch`."""
+    path = wheel_file()
+    load_tensors(backbone, blazepose_weights(path), path.name)
     return path
 
 

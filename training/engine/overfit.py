@@ -2,6 +2,7 @@
 
 Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping, batch norm
 over the batch.  What differs is said in the result: no augmentation, no dropout, initial weights, float32, the rate.
+A trunk that the run keeps as MediaPipe's is that trunk here, too: a frozen one of random numbers tells nobody apart.
 The metrics are those of the network in evaluation mode.  Batch norm holds the statistics of this very batch then, so
 that what is measured is what was trained: running means of a few steps over two samples would say nothing.
 """
@@ -26,9 +27,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from backend.errors import BadInput
+from backend.models.backbones.blazepose import BlazePose
 from training.build import build_module
 from training.data import make_data
+from training.engine.calibration import calibrate
 from training.engine.manifest import git_state, hardware, versions
+from training.engine.mediapipe_weights import load_trunk
 from training.engine.trainer import quieten
 from training.modules.evaluating import EvaluatingModule
 from training.run import Run
@@ -163,6 +167,10 @@ def overfit(
     assert isinstance(module, EvaluatingModule)
     data = make_data(small, root or out / "files", built.body)
     data.setup("fit")
+    trunk = getattr(module.model, "backbone", None)
+    if isinstance(trunk, BlazePose):
+        load_trunk(trunk)
+        calibrate(trunk, data)
     rows, batch = fixed_batch(data.sets["train"][0], data.prepare, samples)
     return learn(
         module, batch, steps, out, small, rows, factor, "generated files" if root is None else str(root)
@@ -243,8 +251,8 @@ def learn(
 
 
 def factor_of(run: Run) -> float:
-    """What the run's rates are multiplied by."""
-    return _FACTORS.get(run.module, 1.0)
+    """What the run's rates are multiplied by; those of our own small networks are for few steps anyway."""
+    return 1.0 if run.published.source == "ours" else _FACTORS.get(run.module, 1.0)
 
 
 def fixed_batch(records: Any, prepare: Any, samples: int) -> tuple[list[int], dict[str, Tensor]]:

@@ -119,6 +119,12 @@ def test_rows_with_all_labels_are_taken():
     assert refused.value.code == "too_few_rows"
 
 
+def test_a_kept_trunk_is_the_one_that_the_run_keeps(tmp_path):
+    """Of a frozen trunk of random numbers, two pictures look alike: the error would stay at half of what it was."""
+    found = overfit.overfit(load_run("smpler-backbone-small"), 40, tmp_path)
+    assert found.metrics_after["MPJPE"] < found.metrics_before["MPJPE"] / 8
+
+
 @pytest.mark.parametrize("steps", ["0", "-3", "many"])
 def test_a_number_of_steps_is_asked_for(steps, capsys):
     with pytest.raises(SystemExit):
