@@ -112,6 +112,7 @@ class RecordData(lightning.LightningDataModule):
             shuffle=train,
             drop_last=train and self.drop_last,
             pad=train,
+            gathered=self.trainer.accumulate_grad_batches if train and self.trainer is not None else 1,
         )
         prepare = self.prepare if train else self.prepare_evaluation
         data = PreparedSet(records, prepare, self.seed, augment=train, same=train and self.same)

@@ -1,7 +1,8 @@
 """The order of training: a function of seed and epoch alone, the same for any number of processes.
 
-A *global batch* is what all processes see in one step.  Process r of w takes the r-th part of it, so two processes with
-batch b walk through the same global batches as one with 2 b, and a run may go on with another number of processes.
+A *global batch* is what all processes see in one step of the optimiser.  Process r of w takes the r-th part of it, so
+two processes with batch b walk through the same global batches as one with 2 b, and as one that gathers gradients over
+two batches of b: also through the last one of an epoch, which may not be full.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Draw(NamedTuple):
 
 
 class GlobalBatches:
-    """Batches of one process.  length: rows; batch: rows per process and step.
+    """Batches of one process.  length: rows; batch: rows per process and batch; gathered: batches per step.
 
     drop_last: leave out rows that do not fill a global batch (they differ from epoch to epoch when shuffled).  Else the
     last one is smaller; `pad` then repeats the first rows, as DistributedSampler does, until every process has equally
@@ -31,29 +32,38 @@ class GlobalBatches:
 
     def __init__(
         self, length: int, batch: int, rank: int = 0, world: int = 1, seed: int = 0, shuffle: bool = True,
-        drop_last: bool = True, pad: bool = True,
+        drop_last: bool = True, pad: bool = True, gathered: int = 1,
     ) -> None:  # fmt: skip
         self.length, self.batch, self.rank, self.world, self.seed = length, batch, rank, world, seed
-        self.shuffle, self.drop_last, self.pad = shuffle, drop_last, pad
-        if not 0 <= rank < world or batch < 1:
-            raise ValueError(f"rank {rank} of {world}, batch {batch}")
+        self.shuffle, self.drop_last, self.pad, self.gathered = shuffle, drop_last, pad, gathered
+        if not 0 <= rank < world or batch < 1 or gathered < 1:
+            raise ValueError(f"rank {rank} of {world}, batch {batch}, {gathered} gathered")
+        if gathered > 1 and not (pad or drop_last):
+            raise ValueError("without pad, a step may have fewer batches than are gathered")
         if not len(self) and (drop_last or not length):
             raise BadInput(
                 "too_few_rows",
-                f"The set has {length} rows, fewer than one batch of {batch} x {world} processes.",
+                f"The set has {length} rows, fewer than one batch of {batch} x {world} processes"
+                + f" x {gathered} gathered." * (gathered > 1)
+                + "." * (gathered == 1),
                 "Use a smaller batch, or a larger subset.",
             )
 
     @property
     def global_batch(self) -> int:
-        return self.batch * self.world
+        return self.batch * self._shares
+
+    @property
+    def _shares(self) -> int:
+        """Parts that a global batch is cut into."""
+        return self.world * self.gathered
 
     def __len__(self) -> int:
         """Batches of this process in an epoch."""
         whole, rest = divmod(self.length, self.global_batch)
         if self.drop_last or not rest:
-            return whole
-        return whole + int(self.pad or len(self._share(np.arange(rest))) > 0)
+            return whole * self.gathered
+        return (whole + int(self.pad or len(self._share(np.arange(rest), 0)) > 0)) * self.gathered
 
     def order(self, epoch: int) -> np.ndarray:
         """(length,) rows in the order of that epoch; the same in every process."""
@@ -67,14 +77,15 @@ class GlobalBatches:
         """Batches of this process from the start-th on."""
         order = self.order(epoch)
         for number in range(start, len(self)):
-            rows = order[number * self.global_batch : (number + 1) * self.global_batch]
-            if len(rows) < self.global_batch and self.pad and len(rows) % self.world:
-                rows = np.concatenate([rows, np.resize(order, self.world - len(rows) % self.world)])
-            yield [Draw(epoch, int(row)) for row in self._share(rows)]
+            step, part = divmod(number, self.gathered)
+            rows = order[step * self.global_batch : (step + 1) * self.global_batch]
+            if len(rows) < self.global_batch and self.pad and len(rows) % self._shares:
+                rows = np.concatenate([rows, np.resize(order, self._shares - len(rows) % self._shares)])
+            yield [Draw(epoch, int(row)) for row in self._share(rows, part)]
 
-    def _share(self, rows: np.ndarray) -> np.ndarray:
-        """This process's part of a global batch."""
-        return np.array_split(rows, self.world)[self.rank]
+    def _share(self, rows: np.ndarray, part: int) -> np.ndarray:
+        """This process's part of a global batch, or that part of it which it takes first, second, ..."""
+        return np.array_split(rows, self._shares)[self.rank * self.gathered + part]
 
 
 class Progress:
@@ -102,7 +113,7 @@ class Progress:
         b = self.batches
         return {
             "epoch": self.epoch, "done": self.done, "seed": b.seed, "length": b.length, "global_batch": b.global_batch,
-            "shuffle": b.shuffle, "drop_last": b.drop_last,
+            "gathered": b.gathered, "shuffle": b.shuffle, "drop_last": b.drop_last,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
