@@ -257,12 +257,13 @@ class SMPLParameterRegressor(nn.Module):
         )
 
     def forward(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        out = self.regressor(vertices.flatten(1))
+        out = self.regressor(vertices.flatten(1)).float()
         matrices = out[:, :216].reshape(-1, 24, 3, 3)
-        u, _, vh = torch.linalg.svd(matrices)
-        rotations = u @ vh
-        # the original multiplies the whole matrix by its determinant, which is not the nearest rotation
-        sign = torch.linalg.det(rotations.detach())
+        with torch.autocast(out.device.type, enabled=False):  # no rotation survives 8 bits of mantissa
+            u, _, vh = torch.linalg.svd(matrices)
+            rotations = u @ vh
+            # the original multiplies the whole matrix by its determinant, which is not the nearest rotation
+            sign = torch.linalg.det(rotations.detach())
         return rotations * sign[..., None, None], out[:, 216:]
 
 

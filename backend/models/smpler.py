@@ -95,7 +95,9 @@ class SMPLer(nn.Module):
         query = query + self.global_feat_projection(image_feature)[:, None]
         for k, block in enumerate(self.transformer):
             turn, shape, shift, query = block(query, maps, stages[-1]["smpl_joints2d"])
-            theta, beta, cam = theta @ turn, beta + shape, cam + shift
+            with torch.autocast(theta.device.type, enabled=False):
+                theta = theta.float() @ turn.float()
+            beta, cam = beta + shape, cam + shift
             stages.append(self._stage(theta, beta, cam, every_stage or k == blocks - 1))
         return stages
 
@@ -103,21 +105,22 @@ class SMPLer(nn.Module):
         stage = {"theta": theta, "beta": beta, "cam": cam}
         # float32 whatever the network runs in: bodies are measured in millimetres
         theta, beta = theta.to(self.joint_regressor.dtype), beta.to(self.joint_regressor.dtype)
-        if not complete:  # the next block only looks where the joints are
-            stage["smpl_joints"] = self.body.pose_joints(theta, beta)
-        else:
-            posed = self.body(None, beta, rotations=theta)
-            regressed = self.joint_regressor @ posed.vertices
-            pelvis, joints = regressed[:, :1], regressed[:, _EVALUATED]
-            stage |= {
-                "smpl_joints": posed.joints,
-                "vertices": posed.vertices,
-                "vertices_minus_pelvis": posed.vertices - pelvis,
-                "joints": joints,
-                "joints_minus_pelvis": joints - pelvis,
-                "joints2d": project(joints, cam),
-            }
-        stage["smpl_joints2d"] = project(stage["smpl_joints"], cam)
+        with torch.autocast(theta.device.type, enabled=False):
+            if not complete:  # the next block only looks where the joints are
+                stage["smpl_joints"] = self.body.pose_joints(theta, beta)
+            else:
+                posed = self.body(None, beta, rotations=theta)
+                regressed = self.joint_regressor @ posed.vertices
+                pelvis, joints = regressed[:, :1], regressed[:, _EVALUATED]
+                stage |= {
+                    "smpl_joints": posed.joints,
+                    "vertices": posed.vertices,
+                    "vertices_minus_pelvis": posed.vertices - pelvis,
+                    "joints": joints,
+                    "joints_minus_pelvis": joints - pelvis,
+                    "joints2d": project(joints, cam),
+                }
+            stage["smpl_joints2d"] = project(stage["smpl_joints"], cam)
         return stage
 
 

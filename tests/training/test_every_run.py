@@ -7,6 +7,7 @@ full size by `fit RUN --dry-run` (`test_dry_run`), and they would take minutes. 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,7 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backend.models import deformer, fastmetro, pose2mesh, smpler
-from training.engine.dry_run import dry_run
+from training.build import build_module
+from training.data import make_data
+from training.engine import overfit
+from training.engine.dry_run import dry_run, on_generated
 from training.run import load_run, run_names
 
 pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
@@ -86,3 +90,60 @@ def test_two_steps_of(name, tmp_path):
     assert expected <= set(found.metrics)
     assert all(math.isfinite(value) and value > 0 for value in found.metrics.values())
     assert found.weights.is_file() and (tmp_path / "dry-run.json").is_file()
+
+
+# a run of every module, and every network that ends in another way
+ENDS = (
+    "fastmetro-s-r50-mixed",
+    "fastmetro-l-h64-freihand",
+    "fastmetro-l-h64-smpl-mixed",
+    "smpler-3dpw",
+    "deformer-r50",
+    "pose2mesh-freihand-full",
+    "pose2mesh-human36m-posenet",
+)
+
+
+def _on_one_batch(name, folder):
+    """-> module in evaluation mode, with metrics that need no server; the batch."""
+    run = on_generated(load_run(name), folder, batch=2)
+    local = {"freihand": "synthetic-hand"}
+    validate = [replace(spec, protocol=local.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
+    run = replace(run, data=replace(run.data, validate=validate))
+    built = build_module(run)
+    data = make_data(run, folder, built.body)
+    data.setup("fit")
+    return built.module.eval(), overfit.fixed_batch(data.sets["train"][0], data.prepare, 2)[1]
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_bfloat16_trains_as_float32_does(name, tmp_path):
+    module, batch = _on_one_batch(name, tmp_path)
+    module.log_dict = lambda *_, **__: None
+    weights = [value for value in module.model.parameters() if value.requires_grad]
+    for value in weights:
+        if not value.any():  # layers that begin with zeros would hide what comes before them
+            nn.init.normal_(value, std=0.02)
+    found = {}
+    for kind in (torch.float32, torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
+            loss = module.training_step(batch, 0)
+        slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+        found[kind] = float(loss), torch.cat([x.flatten().double() for x in slopes if x is not None])
+    (whole, slope), (half, other) = found.values()
+    assert half != whole and half == pytest.approx(whole, rel=0.01)
+    assert slope @ other > 0.95 * slope.norm() * other.norm()
+
+
+@pytest.mark.parametrize("name", [name for name in ENDS if "l-h64" not in name])
+def test_metrics_are_exact_whatever_the_precision(name, tmp_path):
+    """Of one and the same answer: truth, Procrustes and distances must not be those of 8 bits."""
+    module, batch = _on_one_batch(name, tmp_path)
+    network = module.model.pose_lifter if getattr(module, "stage", "") == "posenet" else module.model
+    with torch.no_grad():
+        answer = network(batch["image"] if "image" in batch else batch["pose2d"])
+    network.forward = lambda *_: answer
+    exact = overfit.measured(module, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = overfit.measured(module, batch)
+    assert exact and found == exact

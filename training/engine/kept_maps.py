@@ -86,7 +86,7 @@ class KeptMaps(Callback):
         new = self.done[self.rows] == 0
         if new.any():
             for kept, made in zip(self.maps, self.compute(x[torch.from_numpy(new)]), strict=True):
-                kept[self.rows[new]] = made.cpu().numpy()
+                kept[self.rows[new]] = made.float().cpu().numpy()  # numpy has no bfloat16
             self.done[self.rows[new]] = 1
         return [torch.from_numpy(kept[self.rows].astype(np.float32)).to(x.device) for kept in self.maps]
 

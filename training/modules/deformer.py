@@ -58,7 +58,7 @@ class DeFormerModule(EvaluatingModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         out = self.model(batch["image"])
-        with torch.autocast(self.device.type, enabled=False):
+        with self.exactly():
             targets = self.targets(batch)
             scale = out["scale"].float()
             # the first estimate is the template, which nothing can change
@@ -69,16 +69,17 @@ class DeFormerModule(EvaluatingModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         out = self.model(batch["image"])
-        targets = self.targets(batch)
-        true = targets.meshes[out["vertices"].shape[1]]
-        self.evaluator(dataloader_idx).update(
-            out["mesh_joints"].float(),
-            targets.joints3d,
-            targets.has_3d,
-            out["vertices"].float(),
-            true,
-            targets.has_mesh,
-        )
+        with self.exactly():
+            targets = self.targets(batch)
+            true = targets.meshes[out["vertices"].shape[1]]
+            self.evaluator(dataloader_idx).update(
+                out["mesh_joints"].float(),
+                targets.joints3d,
+                targets.has_3d,
+                out["vertices"].float(),
+                true,
+                targets.has_mesh,
+            )
 
     def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         out = self.model(batch["image"])

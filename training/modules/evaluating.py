@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
@@ -29,6 +30,10 @@ class EvaluatingModule(LightningModule):
                 )
         self.protocols = tuple(protocols)
         self.evaluators = nn.ModuleList(Evaluator(PROTOCOLS[name], upstream_quirks) for name in protocols)
+
+    def exactly(self) -> torch.autocast:
+        """Float32 inside, whatever the run's precision: bodies, losses and metrics are measured in millimetres."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def evaluator(self, loader: int) -> Evaluator:
         found = self.evaluators[loader]

@@ -81,7 +81,7 @@ class FastMETROModule(EvaluatingModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         found = self._predict(batch["image"])
-        with torch.autocast(self.device.type, enabled=False):
+        with self.exactly():
             targets = self.targets(batch)
             parts = self.loss(
                 found["joints"], found["mesh_joints"], self._meshes(found), found["pred_cam"], targets
@@ -102,7 +102,7 @@ class FastMETROModule(EvaluatingModule):
     def _predict(self, images: Tensor) -> dict[str, Tensor]:
         """The network's answer in float32, all of it about the full mesh's root, joints of tokens about their own."""
         out = self.model(images)
-        with torch.autocast(self.device.type, enabled=False):
+        with self.exactly():
             out = in_float32(out)
             joints, root = self.targets.mesh_joints(out["pred_3d_vertices_fine"])
             found = {
@@ -129,15 +129,16 @@ class FastMETROModule(EvaluatingModule):
         vertices, joints = found["pred_3d_vertices_fine"], found["mesh_joints"]
         if "smpl_vertices" in found:
             vertices, joints = found["smpl_vertices"], found["smpl_joints"]
-        targets = self.targets(batch)
-        self.evaluator(dataloader_idx).update(
-            joints,
-            targets.joints3d,
-            targets.has_3d,
-            vertices,
-            targets.meshes[vertices.shape[1]],
-            targets.has_mesh,
-        )
+        with self.exactly():
+            targets = self.targets(batch)
+            self.evaluator(dataloader_idx).update(
+                joints,
+                targets.joints3d,
+                targets.has_3d,
+                vertices,
+                targets.meshes[vertices.shape[1]],
+                targets.has_mesh,
+            )
         if not PROTOCOLS[self.protocols[dataloader_idx]].locally:
             self.submission.add(*(x.cpu().numpy() for x in (batch["index"], joints, vertices)))
 

@@ -71,9 +71,11 @@ class Pose2MeshModule(EvaluatingModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         if self.stage == "posenet":
             lifted = self.model.pose_lifter(batch["pose2d"])
-            return self.log_parts(self.lift_loss(lifted.float(), batch["lifted"], batch["lift_valid"]))
+            with self.exactly():
+                parts = self.lift_loss(lifted.float(), batch["lifted"], batch["lift_valid"])
+            return self.log_parts(parts)
         out = self.model(batch["pose2d"])
-        with torch.autocast(self.device.type, enabled=False):
+        with self.exactly():
             mesh, joints = self.targets(batch)
             parts = self.loss(
                 out["vertices"].float(),
@@ -94,19 +96,21 @@ class Pose2MeshModule(EvaluatingModule):
         known = batch["pose"].abs().sum(1) > 0
         if self.stage == "posenet":
             lifted = self.model.pose_lifter(batch["pose2d"]).float()
-            evaluator.update(lifted / 1000, batch["lifted"] / 1000, known)
+            with self.exactly():
+                evaluator.update(lifted / 1000, batch["lifted"] / 1000, known)
             return
         vertices = self.model(batch["pose2d"])["vertices"].float()
-        mesh, joints = self.targets(batch)
-        found = self.targets.regressor @ vertices
-        evaluator.update(
-            found,
-            joints / 1000,
-            known | batch["joints_given"].bool(),
-            about(vertices, self.root),
-            about(mesh, self.root),
-            known,
-        )
+        with self.exactly():
+            mesh, joints = self.targets(batch)
+            found = self.targets.regressor @ vertices
+            evaluator.update(
+                found,
+                joints / 1000,
+                known | batch["joints_given"].bool(),
+                about(vertices, self.root),
+                about(mesh, self.root),
+                known,
+            )
         if not evaluator.protocol.locally:
             self.submission.add(*(x.cpu().numpy() for x in (batch["index"], found, vertices)))
 

@@ -66,22 +66,23 @@ class SMPLerModule(EvaluatingModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         stage = self.model(batch["image"])[-1]
-        with torch.autocast(self.device.type, enabled=False):
+        with self.exactly():
             parts = self.loss(in_float32(stage), self.targets(batch))
         return self.log_parts(parts)
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         stage = in_float32(self.model(batch["image"])[-1])
-        targets = self.targets(batch)
         vertices = stage["vertices_minus_pelvis"]
-        self.evaluator(dataloader_idx).update(
-            stage["joints_minus_pelvis"],
-            targets.joints3d,
-            targets.has_3d,
-            vertices,
-            targets.meshes[vertices.shape[1]],
-            targets.has_mesh,
-        )
+        with self.exactly():
+            targets = self.targets(batch)
+            self.evaluator(dataloader_idx).update(
+                stage["joints_minus_pelvis"],
+                targets.joints3d,
+                targets.has_3d,
+                vertices,
+                targets.meshes[vertices.shape[1]],
+                targets.has_mesh,
+            )
 
     def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         stage = self.model(batch["image"])[-1]

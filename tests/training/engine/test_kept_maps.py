@@ -1,6 +1,7 @@
 """A frozen backbone looks at every training row once; what is kept is what it would have answered."""
 
 from functools import partial
+from multiprocessing import get_context
 from types import SimpleNamespace
 
 import numpy as np
@@ -116,6 +117,46 @@ def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
     learns = {name.partition(".")[0] for name, p in trunk.named_parameters() if p.grad is not None}
     assert learns == {"stages", "top", "last", "head"}
     assert all(p.grad is None for layer in trunk.early_layers() for p in layer.parameters())
+
+
+def _one_of_two(folder, rank, barrier, answers):
+    torch.manual_seed(0)
+    trunk = Trunk()
+    wait = lambda name: barrier.wait(60)  # noqa: E731
+    trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(barrier=wait))
+    kept = KeptMaps(trunk, lambda: folder, 8)
+    kept.on_fit_start(trainer, None)
+
+    def look(data):
+        kept.on_train_batch_start(trainer, None, data, 0)
+        maps = trunk.features(data["image"])
+        kept.on_train_batch_end(trainer, None, None, data, 0)
+        return maps
+
+    own = range(rank, 8, 2)
+    look(batch(*own))
+    looked = trunk.looked
+    barrier.wait(60)
+    maps = look(batch(*range(8)))
+    answers.put((rank, trunk.looked - looked, [found.numpy() for found in maps]))
+
+
+def test_two_processes_share_what_they_keep(trunk, tmp_path):
+    """Each looks at its half alone, and finds the other's."""
+    context = get_context("fork")
+    barrier, answers = context.Barrier(2), context.Queue()
+    both = [context.Process(target=_one_of_two, args=(tmp_path, rank, barrier, answers)) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    found = [answers.get(timeout=60) for _ in both]
+    for process in both:
+        process.join(60)
+        assert process.exitcode == 0
+    true = trunk.features(batch(*range(8))["image"])
+    for _, looked, maps in found:
+        assert looked == 0
+        for own, other in zip(maps, true, strict=True):
+            np.testing.assert_allclose(own, other.detach().numpy(), rtol=2e-3, atol=2e-3)
 
 
 def test_every_epoch_is_as_the_first():

@@ -1,0 +1,231 @@
+"""`python -m tools.slurm_trial`: `training/slurm.sbatch` on a Slurm of two nodes that live on this one machine.
+
+Debian: `apt install slurmctld slurmd slurm-client munge`, and be root.  It starts its own daemons on its own ports,
+generates 48 synthetic pictures, and trains a small network in four ways:
+
+one        one process that gathers gradients over two batches
+two        a job of two nodes, a process on each (gloo on a CPU)
+preempted  the same job, sent USR1 after some steps: it must write a checkpoint, leave with 75, wait and finish
+limited    the same job with more epochs than its time: Slurm must send USR1 by itself, and the job be queued again
+
+`preempted` must end in the very bytes of `two`, and `two` in the weights of `one` but for rounding.  Slurm keeps a
+job that went back waiting for two minutes, so that it all takes about ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = "fastmetro-small"  # without dropout: one process can be compared with two
+NODES = ("node1", "node2")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue")
+# the global batch of two devices
+SETTINGS = {
+    "training.batch": "4",
+    "training.devices": "2",
+    "training.epochs": "4",
+    "training.checkpoint_every": "5",
+}
+CONFIGURATION = """
+ClusterName=trial
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool.%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldPort=26817
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_res
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+ReturnToService=2
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port=26821 CPUs=2 State=UNKNOWN
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port=26822 CPUs=2 State=UNKNOWN
+PartitionName=all Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[dict[str, str]]:
+    """-> the environment that finds it.  Its daemons end with the block."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise SystemExit(f"{', '.join(missing)}: not here. apt install slurmctld slurmd slurm-client munge")
+    for name in ("state", *(f"spool.{node}" for node in NODES)):
+        (folder / name).mkdir(parents=True)
+    key = folder / "munge.key"
+    key.write_bytes(secrets.token_bytes(1024))
+    key.chmod(0o400)
+    (folder / "slurm.conf").write_text(CONFIGURATION.format(host=socket.gethostname(), folder=folder))
+    env = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+    places = {
+        "key-file": "munge.key",
+        "socket": "munge.socket",
+        "pid-file": "munge.pid",
+        "seed-file": "munge.seed",
+    }
+    words = [f"--{option}={folder / file}" for option, file in places.items()]
+    daemons = [
+        ["munged", "--force", "--foreground", f"--log-file={folder}/munge.log", *words],
+        ["slurmctld", "-D", "-L", str(folder / "slurmctld.log")],
+        *(["slurmd", "-D", "-N", node, "-L", str(folder / f"{node}.log")] for node in NODES),
+    ]
+    running = []
+    try:
+        for daemon in daemons:
+            running.append(
+                subprocess.Popen(daemon, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            )
+            time.sleep(1)
+        yield env
+    finally:
+        subprocess.run(["scancel", "--user=root"], env=env)
+        time.sleep(3)
+        for process in reversed(running):
+            process.terminate()
+            process.wait(20)
+
+
+class Trial:
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.folder = folder
+        # the nodes' names are in no table of hosts
+        more = {
+            "PYTHON": sys.executable,
+            "RECOVER_MESH_DATA": str(folder / "data"),
+            "MASTER_ADDR": "127.0.0.1",
+        }
+        self.env = env | more | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def words(self, **changed: str) -> list[str]:
+        settings = SETTINGS | {f"training.{name}": value for name, value in changed.items()}
+        return [RUN, *(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))]
+
+    def where(self, name: str) -> Path:
+        return self.folder / name / RUN / "seed-88"
+
+    def submit(self, name: str, *options: str, **changed: str) -> str:
+        """-> the job's number."""
+        size = ["--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=2", "--parsable"]
+        call = ["sbatch", *size, f"--output={self.folder}/{name}.log", *options, "training/slurm.sbatch"]
+        env = self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
+        done = subprocess.run(
+            [*call, *self.words(**changed)], env=env, cwd=ROOT, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        return done.stdout.strip()
+
+    def alone(self, name: str) -> None:
+        call = [sys.executable, "-m", "training", "fit", *self.words(), "--quiet"]
+        with (self.folder / f"{name}.log").open("w") as log:
+            env = self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
+            subprocess.run(call, env=env, cwd=ROOT, stdout=log, stderr=log, check=True)
+
+    def state(self, job: str) -> str:
+        """RUNNING, PENDING, ...; empty: it has ended."""
+        call = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
+        return subprocess.run(call, env=self.env, capture_output=True, text=True).stdout.strip()
+
+    def wait(self, what: str, good: Callable[[], object], minutes: float = 8) -> None:
+        end = time.monotonic() + 60 * minutes
+        while not good():
+            if time.monotonic() > end:
+                raise SystemExit(f"{what}: not within {minutes:g} minutes; see {self.folder}")
+            time.sleep(0.3)
+
+    def ended_with_weights(self, job: str, name: str) -> None:
+        self.wait(f"the end of {name}", lambda: not self.state(job))
+        if not list(self.where(name).glob("weights/*.safetensors")):
+            raise SystemExit(f"{name} ended without weights; see {self.folder}/{name}.log")
+
+    def weights(self, name: str) -> dict[str, np.ndarray]:
+        (path,) = self.where(name).glob("weights/*.safetensors")
+        return load_file(path)
+
+    def apart(self, one: str, other: str) -> float:
+        """The largest difference of any weight."""
+        a, b = self.weights(one), self.weights(other)
+        assert a.keys() == b.keys()
+        return max(float(np.abs(a[name] - b[name]).max()) for name in a)
+
+    def left_for_preemption(self, name: str) -> bool:
+        log = self.folder / f"{name}.log"
+        return log.is_file() and "exit code 75" in log.read_text()
+
+    def errors(self, name: str) -> str:
+        lines = (self.where(name) / "log.jsonl").read_text().splitlines()
+        found = [row["synthetic/MPJPE"] for row in map(json.loads, lines) if "synthetic/MPJPE" in row]
+        return f"MPJPE {found[0]:.1f} -> {found[-1]:.1f} mm"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, help="an empty folder, kept (a temporary one that stays)")
+    args = parser.parse_args()
+    folder = (args.out or Path(tempfile.mkdtemp(prefix="slurm-trial-"))).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    generate = [
+        sys.executable,
+        "-m",
+        "training.synthetic",
+        str(folder / "data" / "synthetic"),
+        "--count",
+        "48",
+    ]
+    subprocess.run(generate, cwd=ROOT, check=True, capture_output=True)
+    with cluster(folder) as env:
+        trial = Trial(folder, env)
+        trial.alone("one")
+        trial.ended_with_weights(trial.submit("two"), "two")
+        far = trial.apart("one", "two")
+        print(f"one process, two nodes: {trial.errors('two')}; weights at most {far:.1e} apart", flush=True)
+
+        job = trial.submit("preempted")
+        trial.wait("its first step", lambda: list(trial.where("preempted").glob("checkpoints/*.ckpt")))
+        subprocess.run(["scancel", "--signal=USR1", job], env=env, check=True)
+        trial.wait("its return to the queue", lambda: trial.state(job) == "PENDING")
+        print(f"preempted: left with 75: {trial.left_for_preemption('preempted')}, queued again", flush=True)
+        trial.ended_with_weights(job, "preempted")
+        same = trial.apart("two", "preempted") == 0
+        print(f"preempted: ends bit for bit as the uninterrupted job: {same}", flush=True)
+
+        job = trial.submit(
+            "limited", "--time=2", "--signal=USR1@60", epochs="100000", checkpoint_every="100000"
+        )
+        trial.wait(
+            "its return to the queue",
+            lambda: trial.state(job) == "PENDING" and trial.left_for_preemption("limited"),
+        )
+        kept = sorted(path.name for path in trial.where("limited").glob("checkpoints/*.ckpt"))
+        print(f"limited: told in time, queued again, with {kept[-1]}", flush=True)
+    return 0 if same and far < 1e-4 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
