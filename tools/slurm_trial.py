@@ -41,6 +41,7 @@ SETTINGS = {
     "training.devices": "2",
     "training.epochs": "4",
     "training.checkpoint_every": "5",
+    "training.keep_maps": "false",  # for one machine alone
 }
 CONFIGURATION = """
 ClusterName=trial

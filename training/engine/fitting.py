@@ -47,6 +47,12 @@ def fit(
             f"{out} holds checkpoints of an earlier start.",
             "Go on with --resume, or name another folder with --out.",
         )
+    if run.training.keep_maps and machines.nodes > 1:
+        raise BadInput(
+            "bad_usage",
+            f"training.keep_maps keeps files that processes of one machine share; these are {machines.nodes} machines.",
+            "Train on one machine, or add --set training.keep_maps=false.",
+        )
     rank = rank_of(machines)
     built = build_module(run, root)
     data = make_data(run, root, built.body)

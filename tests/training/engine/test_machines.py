@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import BadInput
-from training.engine.fitting import rank_of
+from training.engine.fitting import fit, rank_of
 from training.engine.trainer import Machines, find_machines
+from training.run import load_run
 
 LAUNCHERS = (
     "LOCAL_WORLD_SIZE",
@@ -61,3 +62,8 @@ def test_ranks(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     assert rank_of(four) == 1
     assert rank_of(Machines()) == 0
+
+
+def test_kept_maps_are_of_one_machine(tmp_path):
+    with pytest.raises(BadInput, match="these are 2 machines"):
+        fit(load_run("fastmetro-small"), tmp_path, tmp_path / "out", Machines(1, 2))
