@@ -44,8 +44,7 @@ class GlobalBatches:
             raise BadInput(
                 "too_few_rows",
                 f"The set has {length} rows, fewer than one batch of {batch} x {world} processes"
-                + f" x {gathered} gathered." * (gathered > 1)
-                + "." * (gathered == 1),
+                f"{f' x {gathered} gathered' if gathered > 1 else ''}.",
                 "Use a smaller batch, or a larger subset.",
             )
 
@@ -119,6 +118,7 @@ class Progress:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where that state was.  Raises BadInput where data, seed or global batch are others."""
         own = self.state_dict()
+        state = {"gathered": 1, **state}  # older checkpoints do not say it
         other = [k for k in own if k not in ("epoch", "done") and state.get(k) != own[k]]
         if other:
             raise BadInput(

@@ -29,7 +29,10 @@ def folder_of(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
     sets = [dataclasses.asdict(spec) for spec in run.data.train]
     for one in sets:
         one["options"].pop("first", None)  # the same rows, fewer of them
-    digest = hashlib.sha256(json.dumps([run.seed, run.data.prepare, sets], sort_keys=True).encode())
+    what = [run.seed, run.data.prepare, sets]
+    if run.training.precision != "32":
+        what.append(run.training.precision)
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
     for layer in layers:
         for value in layer.state_dict().values():
             digest.update(value.cpu().contiguous().numpy().tobytes())

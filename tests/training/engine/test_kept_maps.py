@@ -97,6 +97,15 @@ def test_a_resumed_run_keeps_the_maps_of_its_checkpoint(trunk, tmp_path):
     assert folder() != fresh and (folder() / "done.npy").is_file() and not fresh.exists()
 
 
+def test_other_rows_or_precision_have_maps_of_their_own(trunk, tmp_path):
+    def folder(*overrides):
+        return folder_of(load_run("smpler-backbone-small", overrides), tmp_path, [trunk])
+
+    assert folder("training.epochs=9") == folder()
+    others = [folder("training.precision=bf16"), folder("seed=1"), folder("data.prepare.flip=0")]
+    assert len({folder(), *others}) == 4
+
+
 def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
     torch.manual_seed(0)
     trunk = BlazePose()
