@@ -1,8 +1,9 @@
 """A run's whole network on one small batch, learned by heart: the cheapest proof that it can learn at all.
 
 Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping, batch norm
-over the batch.  What differs is said in the result: no augmentation, no dropout, initial weights, float32, the rate.
-A trunk that the run keeps as MediaPipe's is that trunk here, too: a frozen one of random numbers tells nobody apart.
+over the batch.  What differs is said in the result: no augmentation, no dropout, initial weights, float32, the rate,
+all losses at once.  A trunk that the run keeps as MediaPipe's is that trunk here, too: a frozen one of random numbers
+tells nobody apart.
 The metrics are those of the network in evaluation mode.  Batch norm holds the statistics of this very batch then, so
 that what is measured is what was trained: running means of a few steps over two samples would say nothing.
 """
@@ -326,5 +327,10 @@ def measured(module: EvaluatingModule, batch: dict[str, Tensor]) -> dict[str, fl
 
 
 def _at_once(run: Run) -> dict[str, Any]:
-    """Settings with all losses from the first step on."""
-    return {**run.settings, **({"edge_from_epoch": 1} if "edge_from_epoch" in run.settings else {})}
+    """Settings with all losses from the first step on.
+
+    Also the mesh's in the SMPL regressor's runs: those start from a trained mesh, which they hardly move.  Here it is
+    that of initial weights, the same for everybody, and nothing could be told from it.
+    """
+    changed = {"edge_from_epoch": 1, "mesh_weight": 1.0}
+    return {name: changed.get(name, value) for name, value in run.settings.items()}

@@ -125,6 +125,20 @@ def test_a_kept_trunk_is_the_one_that_the_run_keeps(tmp_path):
     assert found.metrics_after["MPJPE"] < found.metrics_before["MPJPE"] / 8
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "there", "here"),
+    [
+        ("pose2mesh-freihand-full", "edge_from_epoch", 16, 1),
+        ("fastmetro-l-h64-smpl-mixed", "mesh_weight", 1e-8, 1.0),
+    ],
+)
+def test_every_loss_counts_from_the_first_step(name, setting, there, here):
+    run = load_run(name)
+    assert run.settings[setting] == there
+    found = overfit._at_once(run)
+    assert found == {**run.settings, setting: here}
+
+
 @pytest.mark.parametrize("steps", ["0", "-3", "many"])
 def test_a_number_of_steps_is_asked_for(steps, capsys):
     with pytest.raises(SystemExit):
