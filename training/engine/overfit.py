@@ -107,13 +107,17 @@ class Overfit:
 class _Course(Callback):
     """Rates, losses, and a line of the log per step."""
 
-    def __init__(self, rates: Sequence[float], steps: int, file: Path) -> None:
-        self.rates, self.steps, self.file = list(rates), steps, file
+    def __init__(self, factor: float, steps: int, file: Path) -> None:
+        self.factor, self.steps, self.file = factor, steps, file
+        self.rates: list[float] = []
         self.losses: list[float] = []
         file.write_text("")
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         module.train()
+        # the run's own schedule has changed `lr` already
+        groups = trainer.optimizers[0].param_groups
+        self.rates = [float(group.get("initial_lr", group["lr"])) * self.factor for group in groups]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         share = share_of_rate(trainer.global_step, self.steps)
@@ -195,11 +199,8 @@ def learn(
     clock = time.process_time if accelerator == "cpu" else time.perf_counter
     without_dropout(module)
     before = measured(module, batch)
-    rate = float(run.settings["learning_rate"])
     factor = factor_of(run) if factor is None else factor
-    slow = float(run.settings.get("slow_rate", rate))
-    rates = [rate * factor, slow * factor] if "slow_rate" in run.settings else [rate * factor]
-    course = _Course(rates, steps, out / "overfit.jsonl")
+    course = _Course(factor, steps, out / "overfit.jsonl")
     trainer = Trainer(
         accelerator=accelerator, devices=1, max_steps=steps, max_epochs=1, logger=False, callbacks=[course],
         gradient_clip_val=run.training.clip or None, enable_checkpointing=False, enable_progress_bar=False,
@@ -225,7 +226,7 @@ def learn(
         planned=steps,
         samples=len(next(iter(batch.values()))),
         rows=list(rows),
-        rates=rates,
+        rates=course.rates,
         warmup=WARMUP,
         falling=FALLING,
         optimizer=type(trainer.optimizers[0]).__name__,

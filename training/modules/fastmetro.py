@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import scipy.sparse as sp
 import torch
@@ -31,7 +32,9 @@ class FastMETROModule(EvaluatingModule):
 
     With the SMPL regressor: regressor_weight, of its loss; mesh_weight, what all other
     losses are multiplied by (1e-8 trains the regressor alone); its body is then what is evaluated.
-    AdamW, one group for everything; the rate is multiplied by gamma every `step` epochs.
+    AdamW; the rate is multiplied by gamma every `step` epochs.  token_rate: of the joint and vertex tokens; None: that
+    of everything, as the original.  Tokens begin as noise of length sqrt(width), each by itself: at a usual rate it
+    takes them tens of thousands of steps to find their places, which a short training has not.
     mesh_sampler: METRO's `mesh_downsampling.npz` (hands: `mano_downsampling.npz`), the coarse meshes of the published
     weights; None: those that follow from the body.
     start_from_mesh: the learned way from the coarse to the intermediate mesh starts as the body's own.
@@ -48,6 +51,7 @@ class FastMETROModule(EvaluatingModule):
         weight_decay: float,
         step: float,
         gamma: float,
+        token_rate: float | None = None,
         regressor_weight: float = 1000.0,
         mesh_weight: float = 1.0,
         mesh_sampler: str | None = None,
@@ -63,7 +67,7 @@ class FastMETROModule(EvaluatingModule):
             step,
             gamma,
         )
-        self.mesh_weight = mesh_weight
+        self.mesh_weight, self.token_rate = mesh_weight, token_rate
         self.hand = model.config.part == "hand"
         meshes = _Meshes(model, body, mesh_sampler, upstream_quirks)
         if start_from_mesh and not self.hand:
@@ -154,9 +158,14 @@ class FastMETROModule(EvaluatingModule):
         return batch["image"], vertices, found["pred_cam"], self.body.faces
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), self.learning_rate, weight_decay=self.weight_decay
-        )
+        tokens = [self.model.joint_token_embed.weight, self.model.vertex_token_embed.weight]
+        quick = {id(value) for value in tokens if self.token_rate is not None}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.model.parameters() if id(p) not in quick]}
+        ]
+        if quick:
+            groups.append({"params": tokens, "lr": self.token_rate})
+        optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
 
 

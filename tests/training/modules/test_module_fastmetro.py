@@ -178,3 +178,13 @@ def test_rates_and_groups():
     assert optimizer.param_groups[0]["lr"] == 1e-4 and optimizer.param_groups[0]["weight_decay"] == 1e-4
     count = sum(p.numel() for p in optimizer.param_groups[0]["params"])
     assert count == sum(p.numel() for p in module.model.parameters())
+
+
+def test_tokens_may_have_a_rate_of_their_own():
+    module = make(token_rate=0.02)
+    usual, tokens = module.configure_optimizers()["optimizer"].param_groups
+    assert usual["lr"] == 1e-4 and tokens["lr"] == 0.02
+    embedded = {id(module.model.joint_token_embed.weight), id(module.model.vertex_token_embed.weight)}
+    assert {id(p) for p in tokens["params"]} == embedded
+    everything = {id(p) for p in module.model.parameters()}
+    assert {id(p) for p in usual["params"]} == everything - embedded
