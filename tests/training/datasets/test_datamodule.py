@@ -115,6 +115,8 @@ def _joints(record, rng):
 class _Process:
     """What the data module asks of a trainer in a process group."""
 
+    accumulate_grad_batches = 1
+
     def __init__(self, rank, world, own_sampler=False):
         self.global_rank, self.world_size, self.current_epoch = rank, world, 0
         self._accelerator_connector = type("Connector", (), {"use_distributed_sampler": own_sampler})()
