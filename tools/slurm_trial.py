@@ -9,7 +9,7 @@ preempted  the same job, sent USR1 after some steps: it must write a checkpoint,
 limited    the same job with more epochs than its time: Slurm must send USR1 by itself, and the job be queued again
 
 `preempted` must end in the very bytes of `two`, and `two` in the weights of `one` but for rounding.  Slurm keeps a
-job that went back waiting for two minutes, so that it all takes about ten.
+job that went back waiting for two minutes, so that it all takes about seven.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
+
+from training.engine.checkpoints import PREEMPTED
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "fastmetro-small"  # without dropout: one process can be compared with two
@@ -125,6 +127,10 @@ class Trial:
         settings = SETTINGS | {f"training.{name}": value for name, value in changed.items()}
         return [RUN, *(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))]
 
+    def into(self, name: str) -> dict[str, str]:
+        """The environment of a fit that writes below `where(name)`."""
+        return self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
+
     def where(self, name: str) -> Path:
         return self.folder / name / RUN / "seed-88"
 
@@ -132,10 +138,8 @@ class Trial:
         """-> the job's number."""
         size = ["--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=2", "--parsable"]
         call = ["sbatch", *size, f"--output={self.folder}/{name}.log", *options, "training/slurm.sbatch"]
-        env = self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
-        done = subprocess.run(
-            [*call, *self.words(**changed)], env=env, cwd=ROOT, capture_output=True, text=True
-        )
+        words = self.words(**changed)
+        done = subprocess.run([*call, *words], env=self.into(name), cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stderr)
         return done.stdout.strip()
@@ -143,8 +147,7 @@ class Trial:
     def alone(self, name: str) -> None:
         call = [sys.executable, "-m", "training", "fit", *self.words(), "--quiet"]
         with (self.folder / f"{name}.log").open("w") as log:
-            env = self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
-            subprocess.run(call, env=env, cwd=ROOT, stdout=log, stderr=log, check=True)
+            subprocess.run(call, env=self.into(name), cwd=ROOT, stdout=log, stderr=log, check=True)
 
     def state(self, job: str) -> str:
         """RUNNING, PENDING, ...; empty: it has ended."""
@@ -175,7 +178,7 @@ class Trial:
 
     def left_for_preemption(self, name: str) -> bool:
         log = self.folder / f"{name}.log"
-        return log.is_file() and "exit code 75" in log.read_text()
+        return log.is_file() and f"exit code {PREEMPTED}" in log.read_text()
 
     def errors(self, name: str) -> str:
         lines = (self.where(name) / "log.jsonl").read_text().splitlines()

@@ -7,7 +7,6 @@ full size by `fit RUN --dry-run` (`test_dry_run`), and they would take minutes. 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -16,8 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backend.models import deformer, fastmetro, pose2mesh, smpler
-from training.build import build_module
-from training.data import make_data
 from training.engine import overfit
 from training.engine.dry_run import dry_run, on_generated
 from training.run import load_run, run_names
@@ -105,15 +102,9 @@ ENDS = (
 
 
 def _on_one_batch(name, folder):
-    """-> module in evaluation mode, with metrics that need no server; the batch."""
-    run = on_generated(load_run(name), folder, batch=2)
-    local = {"freihand": "synthetic-hand"}
-    validate = [replace(spec, protocol=local.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
-    run = replace(run, data=replace(run.data, validate=validate))
-    built = build_module(run)
-    data = make_data(run, folder, built.body)
-    data.setup("fit")
-    return built.module.eval(), overfit.fixed_batch(data.sets["train"][0], data.prepare, 2)[1]
+    """-> module in evaluation mode, batch."""
+    module, _, batch = overfit.on_one_batch(on_generated(load_run(name), folder, batch=2), folder, 2)
+    return module.eval(), batch
 
 
 @pytest.mark.parametrize("name", ENDS)

@@ -102,7 +102,7 @@ class RecordData(lightning.LightningDataModule):
         ]
 
     def _loader(self, records: BaseSet, batch: int, train: bool) -> ResumableLoader:
-        rank, world = self._place()
+        rank, world, gathered = self._place()
         batches = GlobalBatches(
             len(records),
             batch,
@@ -112,24 +112,24 @@ class RecordData(lightning.LightningDataModule):
             shuffle=train,
             drop_last=train and self.drop_last,
             pad=train,
-            gathered=self.trainer.accumulate_grad_batches if train and self.trainer is not None else 1,
+            gathered=gathered if train else 1,
         )
         prepare = self.prepare if train else self.prepare_evaluation
         data = PreparedSet(records, prepare, self.seed, augment=train, same=train and self.same)
         return ResumableLoader(data, batches, self.workers, pin_memory=torch.cuda.is_available())
 
-    def _place(self) -> tuple[int, int]:
-        """-> rank, number of processes."""
+    def _place(self) -> tuple[int, int, int]:
+        """-> rank, number of processes, batches per step of the optimiser."""
         trainer = self.trainer
         if trainer is None:
-            return 0, 1
+            return 0, 1, 1
         if trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
             raise BadInput(
                 "lightning_sampler",
                 "Lightning would deal the batches out a second time.",
                 "Give the Trainer use_distributed_sampler=False.",
             )
-        return trainer.global_rank, trainer.world_size
+        return trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches
 
 
 def _several(tables: Any) -> list[Any]:

@@ -165,21 +165,26 @@ def overfit(
     samples = samples or (_POSENET_SAMPLES if run.settings.get("stage") == "posenet" else SAMPLES)
     small = run if root is not None else on_generated(run, out / "files", batch=samples)
     small = replace(small, training=replace(small.training, precision="32"), settings=_at_once(small))
-    local = [replace(spec, protocol=_LOCAL.get(spec.protocol, spec.protocol)) for spec in small.data.validate]
-    small = replace(small, data=replace(small.data, validate=local, workers=0))
-    built = build_module(small, root)
+    module, rows, batch = on_one_batch(small, root or out / "files", samples)
+    return learn(
+        module, batch, steps, out, small, rows, factor, "generated files" if root is None else str(root)
+    )
+
+
+def on_one_batch(run: Run, root: Path, samples: int) -> tuple[EvaluatingModule, list[int], dict[str, Tensor]]:
+    """-> module with metrics that need no server, rows of the training set, their batch.  root: of all files."""
+    local = [replace(spec, protocol=_LOCAL.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
+    run = replace(run, data=replace(run.data, validate=local, workers=0))
+    built = build_module(run, root)
     module = built.module
     assert isinstance(module, EvaluatingModule)
-    data = make_data(small, root or out / "files", built.body)
+    data = make_data(run, root, built.body)
     data.setup("fit")
     trunk = getattr(module.model, "backbone", None)
     if isinstance(trunk, BlazePose):
         load_trunk(trunk)
         calibrate(trunk, data)
-    rows, batch = fixed_batch(data.sets["train"][0], data.prepare, samples)
-    return learn(
-        module, batch, steps, out, small, rows, factor, "generated files" if root is None else str(root)
-    )
+    return module, *fixed_batch(data.sets["train"][0], data.prepare, samples)
 
 
 def learn(

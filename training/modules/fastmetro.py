@@ -158,12 +158,10 @@ class FastMETROModule(EvaluatingModule):
         return batch["image"], vertices, found["pred_cam"], self.body.faces
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        tokens = [self.model.joint_token_embed.weight, self.model.vertex_token_embed.weight]
-        quick = {id(value) for value in tokens if self.token_rate is not None}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in self.model.parameters() if id(p) not in quick]}
-        ]
-        if quick:
+        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
+        if self.token_rate is not None:
+            tokens = [self.model.joint_token_embed.weight, self.model.vertex_token_embed.weight]
+            groups[0]["params"] = [p for p in groups[0]["params"] if p not in set(tokens)]
             groups.append({"params": tokens, "lr": self.token_rate})
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}

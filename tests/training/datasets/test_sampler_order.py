@@ -112,9 +112,7 @@ def test_other_data_or_batches_do_not_go_on():
         GlobalBatches(23, 4, seed=9),
         GlobalBatches(22, 8, seed=9),
         GlobalBatches(22, 4, seed=8),
-        GlobalBatches(
-            22, 2, seed=9, gathered=2
-        ),  # Lightning counts batches, of which there are now two per step
+        GlobalBatches(22, 2, seed=9, gathered=2),  # Lightning counts batches, not steps
     )
     for other in others:
         with pytest.raises(BadInput, match="cannot go on in the middle"):

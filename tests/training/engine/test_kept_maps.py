@@ -41,8 +41,8 @@ def batch(*rows):
 ALONE = SimpleNamespace(is_global_zero=True, strategy=SimpleNamespace(barrier=lambda name: None))
 
 
-def ask(kept, trunk, data):
-    kept.on_train_batch_start(ALONE, None, data, 0)
+def ask(kept, trunk, data, trainer=ALONE):
+    kept.on_train_batch_start(trainer, None, data, 0)
     maps = trunk.features(data["image"])
     kept.on_train_batch_end(None, None, None, data, 0)
     return maps
@@ -135,18 +135,10 @@ def _one_of_two(folder, rank, barrier, answers):
     trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(barrier=wait))
     kept = KeptMaps(trunk, lambda: folder, 8)
     kept.on_fit_start(trainer, None)
-
-    def look(data):
-        kept.on_train_batch_start(trainer, None, data, 0)
-        maps = trunk.features(data["image"])
-        kept.on_train_batch_end(trainer, None, None, data, 0)
-        return maps
-
-    own = range(rank, 8, 2)
-    look(batch(*own))
+    ask(kept, trunk, batch(*range(rank, 8, 2)), trainer)
     looked = trunk.looked
     barrier.wait(60)
-    maps = look(batch(*range(8)))
+    maps = ask(kept, trunk, batch(*range(8)), trainer)
     answers.put((rank, trunk.looked - looked, [found.numpy() for found in maps]))
 
 
