@@ -39,6 +39,8 @@ SECONDS = {
     "pose2mesh-surreal-posenet": 1.3,
     "pose2mesh-freihand-full": 2.0,
     "fastmetro-s-r50-mixed": 1.8,
+    "fastmetro-s-r50-freihand": 1.8,
+    "fastmetro-s-r50-smpl-mixed": 2.5,
     "pose2mesh-human36m-full": 3.0,
     "pose2mesh-3dpw-full": 3.0,
     "pose2mesh-surreal-full": 3.0,

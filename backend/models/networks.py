@@ -47,21 +47,16 @@ _MANO_BOUND = "Official weights answer with the MANO hand: non-commercial"
 def _fastmetro(size: str, backbone: str, part: str = "body", regressor: bool = False) -> NetworkSpec:
     layers = {"s": 1, "m": 2, "l": 3}[size]
     hand, high = part == "hand", backbone == "h64"
+    kind = "regressor" if regressor else part
     published = {
         ("s", "r50", "body"): "PA-MPJPE: Human3.6M 38.8, 3DPW 49.1",
         ("m", "r50", "body"): "PA-MPJPE: Human3.6M 38.6 (no released weights)",
         ("l", "r50", "body"): "PA-MPJPE: Human3.6M 37.3 (no released weights)",
         ("l", "h64", "body"): "Human3.6M MPJPE 52.96, PA 33.58; 3DPW MPVPE 82.95, MPJPE 73.54, PA 44.58",
         ("l", "h64", "hand"): "FreiHAND PA-MPJPE 6.5, PA-MPVPE 7.1, F@5 .687, F@15 .983",
-    }.get((size, backbone, part), "none")
-    if regressor:
-        published = "PA-MPJPE of the parameters: Human3.6M 36.1, 3DPW 51.0"
-    released = (size, backbone) == ("l", "h64") or (size, backbone, part, regressor) == (
-        "s",
-        "r50",
-        "body",
-        False,
-    )
+        ("l", "h64", "regressor"): "PA-MPJPE of the parameters: Human3.6M 36.1, 3DPW 51.0",
+    }.get((size, backbone, kind), "none")
+    released = (size, backbone) == ("l", "h64") or (size, backbone, kind) == ("s", "r50", "body")
     which = "freihand" if hand else "smpl_*" if regressor else "*"
     file = f"FastMETRO-{size.upper()}-{backbone.upper()}_{which}_state_dict.bin"
     return NetworkSpec(

@@ -98,6 +98,14 @@ def test_recipes(name):
     assert found == RECIPES[name]
 
 
+@pytest.mark.parametrize("what", ["3dpw", "freihand", "smpl-mixed", "smpl-3dpw"])
+def test_the_small_size_has_the_recipe_of_the_large_one(what):
+    small, large = load_run(f"fastmetro-s-r50-{what}"), load_run(f"fastmetro-l-h64-{what}")
+    assert small.network == large.network.replace("l-h64", "s-r50")
+    assert small.data == large.data and small.settings == large.settings
+    assert small.training == large.training and small.upstream_quirks == large.upstream_quirks
+
+
 def test_pose2mesh_steps_and_edges():
     found = {
         name: (run.settings["step"], run.settings["gamma"], run.settings.get("edge_from_epoch"))
