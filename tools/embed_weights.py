@@ -48,7 +48,7 @@ def main() -> int:
     measured = replace(measured, weights=path.relative_to(ROOT))
     written = write_results(options.folder, run, measured)
     kept = ROOT / "docs" / "training-results" / run.name
-    keep(options.folder, kept, written)
+    keep(options.folder, kept, written, options.data)
     manifest = json.loads((options.folder / "manifest.json").read_text())
     made = json.loads((options.data / "synthetic" / "settings.json").read_text())
     (EMBEDDED / f"{path.stem}.md").write_text(
@@ -79,11 +79,15 @@ def narrow(full: Path, path: Path) -> None:
     save_file(small, path, metadata={"card": card_text(made)})
 
 
-def keep(folder: Path, kept: Path, results: Path) -> None:
-    """Manifest, log and results of a run, small enough for the repository."""
+def keep(folder: Path, kept: Path, results: Path, data: Path) -> None:
+    """Manifest, log and results of a run, small enough for the repository, without the paths of this machine."""
     kept.mkdir(parents=True, exist_ok=True)
+    run_file = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]["file"]
+    tree = run_file.partition("training/runs/")[0]  # it may have been trained from another working tree
     for name in ("manifest.json", results.name):
-        text = (folder / name).read_text(encoding="utf-8").replace(str(ROOT) + "/", "")
+        text = (folder / name).read_text(encoding="utf-8")
+        for long, short in ((f"{folder}", "OUT"), (f"{data}", "DATA"), (tree, ""), (f"{ROOT}/", "")):
+            text = text.replace(long, short) if long else text
         (kept / name).write_text(text, encoding="utf-8")
     # the same bytes for the same log: no time in the header
     with (

@@ -35,16 +35,28 @@ def test_numbers_beyond_half_precision_are_refused(tmp_path):
 
 
 def test_what_is_kept_of_a_run(tmp_path):
-    folder = tmp_path / "run"
+    folder, data, tree = tmp_path / "run", tmp_path / "data", tmp_path / "tree"
     folder.mkdir()
-    for name in ("manifest.json", "results.json"):
-        (folder / name).write_text(json.dumps({"name": name}))
+    manifest = {
+        "config": {"file": f"{tree}/training/runs/x.yaml"},
+        "command": f"fit x --data {data} --out {folder}",
+        "start": {f"{tree}/.venv/trunk.tflite": "the trunk"},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "results.json").write_text(json.dumps({"weights": f"{folder}/weights/x.safetensors"}))
     (folder / "log.jsonl").write_text('{"step": 1}\n')
-    keep(folder, tmp_path / "kept", folder / "results.json")
+    keep(folder, tmp_path / "kept", folder / "results.json", data)
     first = (tmp_path / "kept" / "log.jsonl.gz").read_bytes()
-    keep(folder, tmp_path / "kept", folder / "results.json")
+    keep(folder, tmp_path / "kept", folder / "results.json", data)
     assert (tmp_path / "kept" / "log.jsonl.gz").read_bytes() == first
-    assert json.loads((tmp_path / "kept" / "manifest.json").read_text()) == {"name": "manifest.json"}
+    assert json.loads((tmp_path / "kept" / "manifest.json").read_text()) == {
+        "config": {"file": "training/runs/x.yaml"},
+        "command": "fit x --data DATA --out OUT",
+        "start": {".venv/trunk.tflite": "the trunk"},
+    }
+    assert json.loads((tmp_path / "kept" / "results.json").read_text()) == {
+        "weights": "OUT/weights/x.safetensors"
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in run_names() if name.endswith("-small")])
