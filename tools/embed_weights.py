@@ -83,11 +83,13 @@ def keep(folder: Path, kept: Path, results: Path, data: Path) -> None:
     """Manifest, log and results of a run, small enough for the repository, without the paths of this machine."""
     kept.mkdir(parents=True, exist_ok=True)
     run_file = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]["file"]
-    tree = run_file.partition("training/runs/")[0]  # it may have been trained from another working tree
+    tree = run_file.rpartition("training/runs/")[0]  # it may have been trained from another working tree
     for name in ("manifest.json", results.name):
         text = (folder / name).read_text(encoding="utf-8")
-        for long, short in ((f"{folder}", "OUT"), (f"{data}", "DATA"), (tree, ""), (f"{ROOT}/", "")):
-            text = text.replace(long, short) if long else text
+        # whole paths only: a relative one is no machine's, and may be a word of the manifest ("data")
+        for path, short in ((folder.absolute(), "OUT"), (data.absolute(), "DATA")):
+            text = text.replace(str(path), short)
+        text = text.replace(tree, "").replace(f"{ROOT}/", "")
         (kept / name).write_text(text, encoding="utf-8")
     # the same bytes for the same log: no time in the header
     with (

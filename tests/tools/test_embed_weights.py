@@ -1,6 +1,7 @@
 """A run's weights become a file of the backend: narrower, its licence said, everything else as it was."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,6 +58,16 @@ def test_what_is_kept_of_a_run(tmp_path):
     assert json.loads((tmp_path / "kept" / "results.json").read_text()) == {
         "weights": "OUT/weights/x.safetensors"
     }
+
+
+def test_a_relative_folder_is_no_word_to_replace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest = {"config": {"file": "training/runs/x.yaml"}, "data_sha256": {}, "command": "fit x --data data"}
+    for name in ("manifest.json", "results.json"):
+        Path(name).write_text(json.dumps(manifest))
+    Path("log.jsonl").touch()
+    keep(Path(), Path("kept"), Path("results.json"), Path("data"))
+    assert json.loads(Path("kept/manifest.json").read_text()) == manifest
 
 
 @pytest.mark.parametrize("name", [name for name in run_names() if name.endswith("-small")])

@@ -161,7 +161,8 @@ class FastMETROModule(EvaluatingModule):
         groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
         if self.token_rate is not None:
             tokens = [self.model.joint_token_embed.weight, self.model.vertex_token_embed.weight]
-            groups[0]["params"] = [p for p in groups[0]["params"] if p not in set(tokens)]
+            apart = set(tokens)  # a list would compare them number by number
+            groups[0]["params"] = [p for p in groups[0]["params"] if p not in apart]
             groups.append({"params": tokens, "lr": self.token_rate})
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
