@@ -40,15 +40,15 @@ extension: $(VENV)/.demo
 	$(PY) tools/build_extension.py
 
 bench: $(VENV)/.test
-	$(PY) -m tools.bench
-	$(PY) -m tools.bench_networks
-	$(PY) -m tools.bench_attention
-	$(PY) -m tools.bench_vertex_fit
-	$(PY) -m tools.bench_keys
-	$(PY) -m tools.bench_clip
-	$(PY) -m tools.bench_datasets
-	$(PY) -m training.synthetic.bench
-	$(PY) -m tools.bench_training
+	$(PY) -m benchmarks.click
+	$(PY) -m benchmarks.networks
+	$(PY) -m benchmarks.attention
+	$(PY) -m benchmarks.vertex_fit
+	$(PY) -m benchmarks.keys
+	$(PY) -m benchmarks.clip
+	$(PY) -m benchmarks.datasets
+	$(PY) -m benchmarks.synthetic
+	$(PY) -m benchmarks.training_step
 
 clean:
 	rm -rf $(VENV) dist build out

@@ -11,25 +11,24 @@ import numpy as np
 
 from backend.device import resolve_device
 from backend.errors import BadInput
-from backend.media import encode_png, load_image
-from backend.models.pose2mesh_joints import POSE_SETS
+from backend.media.photo import encode_png, load_image
+from backend.models.pose2mesh.joint_sets import POSE_SETS
 from backend.models.registry import DEFAULT_MODEL, get_model
-from backend.people.clip_detector import ClipDetector
-from backend.people.keypoint_file import KeypointFile, read_keypoints
+from backend.people.detect.clip_detector import ClipDetector
+from backend.people.detect.keypoint_file import KeypointFile, read_keypoints
+from backend.people.detect.mediapipe_detector import MediaPipeDetector
 from backend.people.limit import people_limit
-from backend.people.mediapipe_detector import MediaPipeDetector
-from backend.people.person import DetectedPerson, PersonDetector
-from backend.results import Camera, FrameResult
+from backend.structures import Camera, DetectedPerson, FrameResult, PersonDetector
 
 if TYPE_CHECKING:
-    from backend.models.engine import EngineOptions
+    from backend.models.inference.engine import EngineOptions
 
 # Without EXIF the focal length is unknown; a phone's main camera sees about 45 degrees across the long side
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
 
 
 def _hand_detector() -> PersonDetector:
-    from backend.people.hand_detector import HandDetector
+    from backend.people.detect.hand_detector import HandDetector
 
     return HandDetector()
 

@@ -8,7 +8,7 @@ import atexit
 import bpy
 from bpy.app.handlers import persistent
 
-from . import panels, preferences, properties, runtime
+from . import runtime
 from .operators import (
     cancel,
     choose_photos,
@@ -25,6 +25,8 @@ from .operators import (
     update_joints,
     use_strip,
 )
+from .settings import preferences, properties
+from .ui import panels
 
 _modules = (
     preferences,

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import bpy
 
-from .backend_install import Installation
+from .backend.install import Installation
+from .client.job import RecoveryJob
+from .client.session import Session
 from .errors import UserError
-from .job import RecoveryJob
-from .session import Session
 
 
 @dataclass

@@ -64,7 +64,7 @@ def compose(layer: Path, photos: list[Path]) -> None:
 
     name = layer.name.removesuffix("_layer.png")
     photo = next(p for p in photos if p.stem == name)
-    from backend.media import load_image
+    from backend.media.photo import load_image
 
     render = Image.open(layer).convert("RGBA")
     base = Image.fromarray(load_image(str(photo)).pixels).convert("RGBA").resize(render.size)

@@ -119,8 +119,8 @@ def kill_once(victims: Victims, kind: str, rng: random.Random) -> bool:
 def through_server(clip: Path, out: Path) -> int:
     """A client of a server of its own; 0 when the clip is done."""
     from backend.clips.job import ClipJob
-    from blender_addon import client as wire
-    from blender_addon.backend_process import BackendProcess
+    from blender_addon.backend.process import BackendProcess
+    from blender_addon.client import client as wire
 
     ClipJob(source=str(clip), out=str(out)).save(out / "job.json")
     backend = BackendProcess(sys.executable, str(out / "backend.log"), "cpu")

@@ -16,7 +16,7 @@ import numpy as np
 from backend.export.overlay import draw_overlay, side_view, write_picture
 from backend.models.registry import DEFAULT_MODEL
 from backend.recovery import Recoverer
-from backend.results import FrameResult
+from backend.structures import FrameResult
 
 HEIGHT = 420
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from training.commands.listing import numbers
-from training.run import Run, load_run, run_names
+from training.run.spec import Run, load_run, run_names
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "training-results"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from backend.command_line import add_command, run_command
+from backend.cli.command_line import add_command, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:

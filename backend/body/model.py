@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from backend.body.rotations import matrix_from_axis_angle
+from backend.geometry.rotations import matrix_from_axis_angle
 
 
 class BodyOutput(NamedTuple):

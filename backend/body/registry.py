@@ -89,7 +89,7 @@ def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] 
     regressors: files of `REGRESSOR_FILES` that go with it.  Raises BadInput `bad_name`, `not_a_regressor` and those of
     `load_body`; RecoverMeshError `unwritable`.
     """
-    from backend.body.loader import read_body
+    from backend.body.files import read_body
 
     name = name or file.stem
     if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or name in _RESERVED:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from backend.body.model import BodyModel
-from backend.body.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from backend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
 _STEPS_ON = 1723  # vertices that the steps look at; the error is that of all
 _ROUNDS = 3  # of the closed-form start

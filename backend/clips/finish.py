@@ -9,19 +9,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
-from backend.clips.camera_track import CameraTrack
 from backend.clips.job import ClipJob
 from backend.clips.journal import Arrays, Journal
-from backend.clips.records import ClipPeople, Motion, Track, World
 from backend.errors import BadInput
+from backend.geometry import rotations_numpy as rot
+from backend.motion.camera_track import CameraTrack
 from backend.motion.matchmove import Matchmove
 from backend.motion.pipeline import recover_motions
-from backend.people.identities import identify, thumbnails, tracks_from_rows
 from backend.people.limit import people_limit
-from backend.results import Camera
+from backend.people.track.identities import identify, thumbnails, tracks_from_rows
+from backend.structures import Camera, ClipPeople, Motion, Track, World
 
 _DETECTIONS = ("frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks")
 _BODIES = ("poses", "betas", "trans")

@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.confidence import joint_confidence
 from backend.body.keypoint_fit.fit import STAGES, initial_state, observe
-from backend.body.keypoint_fit.kinematics import Skeleton, State
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
+from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
 from backend.clips.reading import FirstGuess
+from backend.geometry import rotations_numpy as rot
 from backend.models.keypoint_fit import KeypointFitModel
-from backend.models.lifted import LandmarkLifter
-from backend.people.person import DetectedPerson
-from backend.results import Camera
+from backend.models.pose2mesh_small.lifted import LandmarkLifter
+from backend.structures import Camera, DetectedPerson
 from backend.threads import one_blas_thread
 
 Arrays = dict[str, np.ndarray]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
-from backend.clips.camera_track import CameraTrack
 from backend.clips.finish import refocused
-from backend.clips.records import World
+from backend.geometry import rotations_numpy as rot
+from backend.motion.camera_track import CameraTrack
 from backend.motion.foot_lock import sole_heights
 from backend.motion.matchmove import Matchmove
-from backend.results import Camera
+from backend.structures import Camera, World
 
 
 class Provisional:

@@ -8,20 +8,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from backend.clips.ahead import Ahead
-from backend.people.appearance import SIZE
-from backend.people.changes import Changes
-from backend.people.clip_detector import ClipDetector
-from backend.people.mediapipe_detector import WORKING_SIDE
-from backend.people.person import DetectedPerson
-from backend.people.tracking import Tracker
-from backend.results import Camera
+from backend.people.detect.changes import Changes
+from backend.people.detect.clip_detector import ClipDetector
+from backend.people.detect.mediapipe_detector import WORKING_SIDE
+from backend.people.track.appearance import SIZE
+from backend.people.track.tracking import Tracker
+from backend.structures import Camera, DetectedPerson
 
 CHUNK_FRAMES = 16  # soon on the screen, and little is lost by a crash
 Arrays = dict[str, np.ndarray]
 
 
 class FrameSource(Protocol):
-    """What is read from a clip (`backend.video.Clip`)."""
+    """What is read from a clip (`backend.media.video.Clip`)."""
 
     lost: list[str]
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from backend.body.keypoint_fit.view import View
-from backend.clips.records import Motion, World
 from backend.errors import RecoverMeshError
 from backend.export.files import atomic_path
 from backend.export.npz import read_npz
-from backend.results import Camera
+from backend.geometry.camera_path import View
+from backend.structures import Camera, Motion, World
 
 _INDEX = "result.json"
 

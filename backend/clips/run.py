@@ -17,21 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from backend.clips.camera_track import CameraTrack
 from backend.clips.finish import Finish, finish, people_of
 from backend.clips.guess import guess_for
 from backend.clips.job import ClipJob
 from backend.clips.journal import Arrays, Journal, JournalLock
 from backend.clips.provisional import Provisional
 from backend.clips.reading import ClipReader
-from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, Motion, World
 from backend.clips.results import Results
 from backend.errors import BadInput
-from backend.fingerprint import fingerprint
+from backend.media.fingerprint import fingerprint
+from backend.media.video import open_clip
 from backend.models.keypoint_fit import KeypointFitModel
+from backend.motion.camera_track import CameraTrack
 from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
-from backend.results import Camera
-from backend.video import open_clip
+from backend.structures import Camera, ClipChunk, ClipPeople, ClipProgress, Motion, World
 
 FINAL_FRAMES = 512  # rows of time in one final chunk
 REPLAYED_CHUNKS = 8  # of the journal, in one step

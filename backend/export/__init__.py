@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.results import FrameResult
+from backend.structures import FrameResult
 
 if TYPE_CHECKING:
     from backend.body.model import BodyModel

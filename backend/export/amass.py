@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.clips.records import Motion, World
 from backend.errors import BadInput
 from backend.export.files import atomic_path
+from backend.geometry import rotations_numpy as rot
+from backend.structures import Motion, World
 
 BODY_COLUMNS = 66  # root and 21 body joints are SMPL's; SMPL's two hand joints have no place in SMPL-H
 COLUMNS = 156

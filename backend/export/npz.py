@@ -9,7 +9,7 @@ import numpy as np
 
 from backend.errors import BadInput
 from backend.export.files import atomic_path
-from backend.results import FrameResult, RecoveredPerson
+from backend.structures import FrameResult, RecoveredPerson
 
 # A still has no frame rate; 30 is what tools that divide by it can live with
 STILL_FRAMERATE = 30.0

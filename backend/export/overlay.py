@@ -12,7 +12,7 @@ import numpy as np
 from backend.errors import BadInput
 from backend.export.files import atomic_path, writing_error
 from backend.export.rasterizer import NEAR, rasterize, vertex_normals
-from backend.results import Camera
+from backend.structures import Camera
 
 MAX_SIDE = 1600  # px; larger photos are drawn smaller
 # sRGB, one per person; light and little saturated, so that form stays readable

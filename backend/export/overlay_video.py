@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from backend.clips.records import Motion
 from backend.errors import RecoverMeshError
 from backend.export.files import atomic_path
 from backend.export.overlay import draw_overlay
-from backend.results import Camera
+from backend.structures import Camera, Motion
 
 if TYPE_CHECKING:
     from backend.body.model import BodyModel

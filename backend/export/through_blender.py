@@ -18,7 +18,7 @@ from backend.body.wire import body_message
 from backend.errors import RecoverMeshError
 from backend.export.npz import write_npz
 from backend.export.overlay import write_picture
-from backend.results import FrameResult
+from backend.structures import FrameResult
 
 if TYPE_CHECKING:
     from backend.body.model import BodyModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from backend.people.person import DetectedPerson
+from backend.structures import DetectedPerson
 
 IMAGENET_MEAN = np.array(
     [0.485, 0.456, 0.406], np.float32

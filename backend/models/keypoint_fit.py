@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from backend.body.files import load_body
 from backend.body.keypoint_fit import KeypointFit, fit_keypoints
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import State
-from backend.body.loader import load_body
+from backend.body.kinematics import State
+from backend.geometry import rotations_numpy as rot
 from backend.models.registry import GUIDED_FIT, ModelSpec, get_model
 from backend.models.store import EMBEDDED
-from backend.people.person import DetectedPerson
-from backend.results import Camera, RecoveredPerson
+from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
 GUIDE = "pose2mesh-small"
 
@@ -71,8 +70,8 @@ class Guide:
     """The small Pose2Mesh with the weights that come with the program."""
 
     def __init__(self) -> None:
-        from backend.models.lifted import LandmarkLifter
-        from backend.models.network_model import NetworkModel
+        from backend.models.inference.network_model import NetworkModel
+        from backend.models.pose2mesh_small.lifted import LandmarkLifter
 
         self.network = NetworkModel(GUIDE, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
         self.lifter = LandmarkLifter.embedded()

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from backend.errors import BadInput
-from backend.models.networks import NETWORKS, NetworkSpec
+from backend.models.spec import NETWORKS, NetworkSpec
 from backend.models.store import find_weights, read_card
 
 if TYPE_CHECKING:
     from backend.body.model import BodyModel
-    from backend.people.person import DetectedPerson
-    from backend.results import Camera, RecoveredPerson
+    from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
 DEFAULT_MODEL = "keypoint-fit"
 GUIDED_FIT = "keypoint-fit"  # the variant that the small Pose2Mesh guides
@@ -91,7 +90,7 @@ def _network_model(network: NetworkSpec) -> ModelSpec:
     """A network with what its weights file, if there is one, says of itself."""
 
     def load(device: str, options: object = None) -> RecoveryModel:
-        from backend.models.network_model import NetworkModel
+        from backend.models.inference.network_model import NetworkModel
 
         return NetworkModel(network.name, device, options)  # type: ignore[arg-type]
 

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.model import BodyArrays, BodyModel
 from backend.body.registry import available_bodies, keep_body
 from backend.errors import BadInput, RecoverMeshError
-from backend.models.adapters import Adapter, adapter_of
+from backend.models.adapter_registry import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
-from backend.models.networks import NetworkSpec, network
 from backend.models.registry import how_to_get
+from backend.models.spec import NetworkSpec, network
 from backend.models.store import Card, card_text, find_weights, read_card, weights_path
 from backend.paths import HOME_VARIABLE
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import INDEX
-from backend.clips.records import World
+from backend.body.kinematics import Skeleton, State
+from backend.body.landmarks import INDEX
 from backend.motion.contacts import intervals
+from backend.structures import World
 
 POINTS = tuple(INDEX[name] for name in ("left_heel", "left_toe", "right_heel", "right_toe"))
 _LOCK = 400.0  # per metre that a standing point is away from its place

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import State
+from backend.body.kinematics import State
+from backend.geometry import rotations_numpy as rot
 from backend.motion.contacts import intervals
 
 LONGEST = 1.0  # s: what is made up beyond it is fiction

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backend.clips.records import World
 from backend.motion.upright import Slopes
+from backend.structures import World
 
 _LEVEL = np.tan(np.deg2rad(6))  # cameras are held about this level
 _NOISE = 0.04  # m, of a foot's height

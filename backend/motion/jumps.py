@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import binary_dilation, median_filter
 
-from backend.clips.records import Track
 from backend.motion.contacts import intervals
 from backend.motion.gaps import hidden_rows
+from backend.structures import Track
 
 # MediaPipe's landmarks; left and right: what is exchanged, and what of it tells the place
 _LIMBS = (

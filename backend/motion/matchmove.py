@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.view import View, root_joint
-from backend.clips.records import Track
+from backend.body.kinematics import Skeleton, State
+from backend.geometry.camera_path import View, root_joint
 from backend.motion.foot_lock import POINTS
 from backend.motion.scene_scale import ONE, Feet, estimate
+from backend.structures import Track
 
 if TYPE_CHECKING:
-    from backend.clips.camera_track import CameraTrack
+    from backend.motion.camera_track import CameraTrack
 
 _SAME = 0.01  # a change this small is none
 _LARGER = 0.12  # whose size would have to change by more does not stand on the scene's ground

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.confidence import joint_confidence
 from backend.body.keypoint_fit.fit import LEVEL
-from backend.body.keypoint_fit.kinematics import Skeleton, State
+from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
-from backend.clips.records import Motion, Track, World
+from backend.geometry import rotations_numpy as rot
 from backend.motion.contacts import find_contacts
 from backend.motion.foot_lock import POINTS, FootLock, sole_heights
 from backend.motion.gaps import LONGEST, hidden_rows
@@ -23,7 +22,7 @@ from backend.motion.pose_fit import PoseProblem
 from backend.motion.temporal import Smoothness
 from backend.motion.track_fit import TrackProblem, cut, fit_track, minimize_windows, start_state
 from backend.motion.upright import find_slopes
-from backend.results import Camera
+from backend.structures import Camera, Motion, Track, World
 from backend.threads import one_blas_thread
 
 _LOCK_ITERATIONS = (3, 4)

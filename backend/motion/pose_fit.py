@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.view import View
-from backend.clips.records import Track
+from backend.body.kinematics import Skeleton, State
+from backend.geometry import rotations_numpy as rot
+from backend.geometry.camera_path import View
 from backend.motion.track_fit import TrackProblem, start_state
-from backend.results import Camera
+from backend.structures import Camera, Track
 
 _TURN = 5.0  # per rad: about as firmly as keypoints hold a joint
 _MOVE = (20.0, 20.0, 4.0)  # per metre: depth is known worst

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.body.keypoint_fit.kinematics import State
 from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Problem, Weights
+from backend.body.kinematics import State
 
 if TYPE_CHECKING:
     from backend.motion.track_fit import TrackProblem

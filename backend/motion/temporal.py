@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import State
+from backend.body.kinematics import State
+from backend.geometry import rotations_numpy as rot
 
 # Accelerations that people have anyway, and those from which on motion is taken for meant: rad/s^2, m/s^2
 _TURN, _TURN_FAST = 7.0, 40.0

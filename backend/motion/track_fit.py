@@ -11,19 +11,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.fit import LEVEL, STAGES, initial_state, observe
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, LEG_BONES, SOURCES
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
-from backend.body.keypoint_fit.view import View
-from backend.clips.records import Track
+from backend.body.kinematics import Skeleton, State
+from backend.body.landmarks import BONE_FROM, BONE_TO, LEG_BONES, SOURCES
+from backend.geometry import rotations_numpy as rot
+from backend.geometry.camera_path import View
 from backend.motion.banded import solve_banded
 from backend.motion.contacts import intervals
 from backend.motion.gaps import interpolated
 from backend.motion.shape import fit_shape
 from backend.motion.temporal import Smoothness, accelerations, tie_weights
-from backend.results import Camera
+from backend.structures import Camera, Track
 
 WINDOW = 384  # frames solved together
 OVERLAP = 48  # of neighbouring windows; half of it is used from each

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.body.keypoint_fit.fit import observe, ray_turns
-from backend.body.keypoint_fit.landmarks import FEET, INDEX, SOURCES, TRUNK
-from backend.clips.records import Track
-from backend.results import Camera
+from backend.body.landmarks import FEET, INDEX, SOURCES, TRUNK
+from backend.structures import Camera, Track
 
 # Standard deviations, as slopes: of a camera's roll and pitch about level; of a person about upright, sideways and
 # forward.  Nobody leans sideways for long, but people lean forward, and MediaPipe's depth is worst of bodies that

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backend.clips.records import ClipChunk, ClipPeople
 from backend.errors import RecoverMeshError
 from backend.serving.messages import clip as clip_text
+from backend.structures import ClipChunk, ClipPeople
 
 if TYPE_CHECKING:
     from backend.clips.run import ClipRun

@@ -11,10 +11,10 @@ from typing import Any
 
 from backend import protocol
 from backend.clips.job import ClipJob
-from backend.clips.records import ClipChunk, ClipProgress
 from backend.errors import Cancelled, RecoverMeshError
 from backend.serving.clip_messages import chunk_message, clip_message, people_message
 from backend.serving.messages import error_fields
+from backend.structures import ClipChunk, ClipProgress
 
 log = logging.getLogger("recover-mesh.worker")
 

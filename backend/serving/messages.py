@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.errors import RecoverMeshError
 from backend.protocol import MAX_PEOPLE, ProtocolError
-from backend.results import FrameResult, RecoveredPerson
+from backend.structures import FrameResult, RecoveredPerson
 
 MAX_TEXT = 2000  # of a message or hint on the wire; a longer one tells nobody more
 

@@ -41,7 +41,7 @@ MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently us
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Fields and arrays of the wire's `body` for a body's name."""
-    from backend.body.loader import load_body
+    from backend.body.files import load_body
     from backend.body.wire import body_message
 
     return body_message(load_body(name))
@@ -125,7 +125,7 @@ class Worker:
     def _options(self) -> dict[str, Any]:
         if self._precision == "fp32":
             return {}
-        from backend.models.engine import EngineOptions
+        from backend.models.inference.engine import EngineOptions
 
         return {"options": EngineOptions(self._precision)}
 

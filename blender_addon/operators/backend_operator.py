@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import runtime
-from ..backend_job import BackendJob, Ended, Progress
+from ..client.backend_job import BackendJob, Ended, Progress
 from ..errors import UserError
 
 TICK_SECONDS = 0.1

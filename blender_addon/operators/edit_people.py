@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 from bpy.types import Operator
 
-from .. import clip_edits, clip_source, runtime
+from .. import runtime
+from ..settings import clip_edits, clip_source
 
 
 class _Edit:

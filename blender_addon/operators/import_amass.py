@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntPropert
 from bpy.types import Operator, OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper
 
-from ..client import ClientError
+from ..client.client import ClientError
 from ..errors import UserError
 from ..scene import amass, person, records
 from . import import_result

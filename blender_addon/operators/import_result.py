@@ -10,10 +10,11 @@ from bpy.props import CollectionProperty, StringProperty
 from bpy.types import Operator, OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper
 
-from .. import preferences, runtime
-from ..client import ClientError
+from .. import runtime
+from ..client.client import ClientError
 from ..errors import UserError
 from ..scene import build, clip_npz, records
+from ..settings import preferences
 
 
 class RECOVERMESH_OT_import_result(Operator, ImportHelper):

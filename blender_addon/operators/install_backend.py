@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..backend_install import Installation
+from ..backend.install import Installation
 
 
 class RECOVERMESH_OT_install_backend(Operator):

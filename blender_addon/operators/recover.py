@@ -8,11 +8,12 @@ import os
 import bpy
 from bpy.types import Operator
 
-from .. import preferences, properties, runtime
+from .. import runtime
+from ..client.job import Ended, Failed, Recovered, RecoveryJob, Source
 from ..errors import UserError
-from ..image_bytes import image_content
-from ..job import Ended, Failed, Recovered, RecoveryJob, Source
 from ..scene import build
+from ..settings import preferences, properties
+from ..settings.image_bytes import image_content
 from .backend_operator import BackendOperator, counted, report_ending
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 import bpy
 from bpy.types import Operator
 
-from .. import clip_camera, clip_edits, clip_source, preferences, properties, runtime
-from ..clip_job import ClipRecoveryJob, Ended, Found, Rows, Started
+from .. import runtime
+from ..client.clip_job import ClipRecoveryJob, Ended, Found, Rows, Started
 from ..errors import UserError
 from ..scene.clip import ClipInfo, ClipScene
+from ..settings import clip_camera, clip_edits, clip_source, preferences, properties
 from . import clip_people
 from .backend_operator import BackendOperator, counted, report_ending
 

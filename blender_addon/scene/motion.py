@@ -15,7 +15,7 @@ from .records import Body
 class Motion:
     """T rows in the camera frame, in the order of their frames (of the clip, counted from 0).
 
-    Where the camera moves, in the common frame of all rows instead (`backend.body.keypoint_fit.view`).
+    Where the camera moves, in the common frame of all rows instead (`backend.geometry.camera_path`).
     """
 
     frames: np.ndarray  # (T,)

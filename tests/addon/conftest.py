@@ -75,7 +75,8 @@ def environment(tmp_path_factory) -> str:
 @pytest.fixture
 def stand_in(addon, scene, environment):
     """The real server as the add-on's child, with the stand-in for the recovery in its worker."""
-    from blender_addon import preferences, runtime
+    from blender_addon import runtime
+    from blender_addon.settings import preferences
 
     session = runtime.state.session
     session.extra = ("--factory", "stand_in:StandIn", "--body-source", "stand_in:body_message")
@@ -89,7 +90,8 @@ def stand_in(addon, scene, environment):
 @pytest.fixture
 def real_backend(addon, scene, environment, monkeypatch, tmp_path):
     """The real backend as the add-on's child."""
-    from blender_addon import preferences, runtime
+    from blender_addon import runtime
+    from blender_addon.settings import preferences
 
     preferences.get_preferences().environment = environment
     monkeypatch.setattr(runtime, "user_folder", lambda: str(tmp_path))
@@ -100,7 +102,7 @@ def real_backend(addon, scene, environment, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def model():
-    from backend.body.loader import load_body
+    from backend.body.files import load_body
 
     return load_body("open")
 
@@ -118,7 +120,7 @@ def scenery(model):
     """Two people who cross before a fixed camera; see `clip_parts`."""
     from clip_parts import COUNT
 
-    from tools.clips.motions import MOTIONS, Maker
+    from benchmarks.clips.motions import MOTIONS, Maker
 
     return MOTIONS["cross"](Maker(model, 25.0), (640, 360), seconds=COUNT / 25)
 

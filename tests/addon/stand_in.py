@@ -19,7 +19,7 @@ import numpy as np
 
 from backend.body.registry import available_bodies
 from backend.errors import BadInput
-from backend.results import Camera, FrameResult, RecoveredPerson
+from backend.structures import Camera, FrameResult, RecoveredPerson
 from blender_addon.scene.records import Body, Person
 from blender_addon.scene.skinning import skinned_vertices
 

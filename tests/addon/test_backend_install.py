@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import backend_install, backend_process
-from blender_addon.backend_install import Installation
+from blender_addon.backend import install as backend_install
+from blender_addon.backend import process as backend_process
+from blender_addon.backend.install import Installation
 from blender_addon.errors import UserError
 
 PATIENCE = 60.0

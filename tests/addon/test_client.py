@@ -23,7 +23,7 @@ from server_process import PATIENCE, TOKEN, Gate, ServerProcess, wait_for  # noq
 
 
 def load_client():
-    """Import blender_addon/client.py the way Blender does, as a part of some package, but without Blender."""
+    """Import blender_addon/client/client.py the way Blender does, as a part of some package, but without Blender."""
     package = types.ModuleType("addon_without_blender")
     package.__path__ = [str(ROOT / "blender_addon")]
     sys.modules[package.__name__] = package

@@ -7,10 +7,10 @@ from bpy_extras.object_utils import world_to_camera_view
 from clip_parts import COUNT, chunk, info_of, rigs, skin_vertices, true_vertices, world_of
 from mathutils import Vector
 
-from backend.body.keypoint_fit import rotations as rot
+from backend.geometry import rotations_numpy as rot
+from benchmarks.clips.motions import MOTIONS, Maker
 from blender_addon.errors import UserError
 from blender_addon.scene import clip, fcurves
-from tools.clips.motions import MOTIONS, Maker
 
 MM = 1e-3
 

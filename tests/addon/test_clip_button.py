@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from clip_parts import rigs
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from benchmarks.clips.motions import MOTIONS, Maker
 from blender_addon.scene import clip, fcurves
-from tools.clips.motions import MOTIONS, Maker
 
 
 @pytest.fixture(scope="module")
 def footage(model, tmp_path_factory):
-    from tools.clips.__main__ import write_clip
-    from tools.clips.render import Renderer
+    from benchmarks.clips.__main__ import write_clip
+    from benchmarks.clips.render import Renderer
 
     scenery = MOTIONS["walk"](Maker(model, 15.0), (640, 360), seconds=2.2)
     return str(write_clip(tmp_path_factory.mktemp("footage"), "walk", scenery, Renderer(model)))

@@ -9,12 +9,12 @@ import torch
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 
-from backend.clips.camera_track import CameraTrack
-from blender_addon import clip_camera
+from backend.motion.camera_track import CameraTrack
+from benchmarks.clips.cameras import camera_content
+from benchmarks.clips.motions import MOTIONS, Maker
 from blender_addon.errors import UserError
 from blender_addon.scene import camera_samples, clip, clip_npz, exchange
-from tools.clips.cameras import camera_content
-from tools.clips.motions import MOTIONS, Maker
+from blender_addon.settings import clip_camera
 
 SIZE = (640, 360)
 COUNT = 12
@@ -242,8 +242,8 @@ def test_without_a_camera_it_is_told(scene, record, scenery):
 
 @pytest.fixture(scope="module")
 def footage(model, tmp_path_factory):
-    from tools.clips.__main__ import write_clip
-    from tools.clips.render import Renderer
+    from benchmarks.clips.__main__ import write_clip
+    from benchmarks.clips.render import Renderer
 
     scenery = MOTIONS["dolly"](Maker(model, 15.0), SIZE, seconds=1.6)
     return str(write_clip(tmp_path_factory.mktemp("footage"), "dolly", scenery, Renderer(model))), scenery

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import clip_edits, clip_source
+from blender_addon.settings import clip_edits, clip_source
 
 START = 11
 FOUND = {1: (0, 60, 61), 2: (0, 50, 40), 3: (85, 140, 56)}  # id: first, last, seen
@@ -134,7 +134,7 @@ def test_one_edit_follows_the_other(scene, clip):
 
 def test_the_backend_does_what_the_list_says(scene, clip):
     """The ids and ranges that the artist sees are those that the backend makes of the job file."""
-    identities = pytest.importorskip("backend.people.identities")
+    identities = pytest.importorskip("backend.people.track.identities")
     test_one_edit_follows_the_other(scene, clip)
     frames = np.concatenate([np.arange(first, last + 1) for first, last, _ in FOUND.values()])
     ids = np.repeat(list(FOUND), [last - first + 1 for first, last, _ in FOUND.values()])

@@ -83,7 +83,11 @@ def test_backend_wheel(names, archive, tmp_path):
         content.extract(wheel, tmp_path)
     with zipfile.ZipFile(tmp_path / wheel) as content:
         inside = set(content.namelist())
-    assert {"backend/server.py", "backend/assets/open_body.npz", "blender_addon/protocol.py"} <= inside
+    assert {
+        "backend/serving/server.py",
+        "backend/assets/open_body.npz",
+        "blender_addon/protocol.py",
+    } <= inside
 
 
 def test_versions_agree():

@@ -9,11 +9,11 @@ import torch
 from mathutils import Quaternion
 from test_scene import evaluated_vertices, lifted, people_of
 
-from backend.body.joints import MANO16, MANO16_PARENTS
-from backend.body.loader import load_body
+from assets_build.open_hand.poses import hinges, named_pose, random_poses
+from backend.body.files import load_body
+from backend.body.joint_sets import MANO16, MANO16_PARENTS
 from backend.body.wire import body_message
 from blender_addon.scene import basis, body, build, correctives, records
-from tools.open_hand.poses import hinges, named_pose, random_poses
 
 HANDS = 40
 TOLERANCE = 0.05e-3  # m

@@ -14,7 +14,7 @@ import pytest
 from stand_in import BODY, CAMERA, make_body, random_person, write_png
 
 from backend.export.npz import write_npz
-from backend.results import FrameResult, RecoveredPerson
+from backend.structures import FrameResult, RecoveredPerson
 from blender_addon.scene import basis, person, skinning
 
 ROOT = Path(__file__).parents[2]

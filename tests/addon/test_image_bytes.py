@@ -11,8 +11,8 @@ from PIL import Image
 from stand_in import write_png
 
 from blender_addon.errors import UserError
-from blender_addon.image_bytes import encode_png, image_content
 from blender_addon.operators.choose_photos import natural_order
+from blender_addon.settings.image_bytes import encode_png, image_content
 
 
 def decode(content: bytes) -> np.ndarray:

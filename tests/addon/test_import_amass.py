@@ -72,7 +72,7 @@ def the_rig():
 @pytest.mark.parametrize("hands", [True, False])
 def test_what_was_exported_comes_back_as_it_was(scene, tmp_path, body_file, hands):
     export = pytest.importorskip("backend.export.amass")
-    clips = pytest.importorskip("backend.clips.records")
+    clips = pytest.importorskip("backend.structures")
     body, arrays, (turn, place) = make_body(), rows(hands), tilted()
     info = clip.ClipInfo(
         "/clips/a.mp4", "/jobs/a", (640, 480), (600.0, 600.0, 319.5, 239.5), RATE, COUNT, "m", BODY, "CC0-1.0"

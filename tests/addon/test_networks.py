@@ -9,8 +9,9 @@ from test_recover import evaluated_vertices, rigs
 
 from backend.models.weights import TEST_NOTICE, make_test_weights
 from backend.recovery import Recoverer
-from blender_addon import preferences, runtime
+from blender_addon import runtime
 from blender_addon.scene import basis, person
+from blender_addon.settings import preferences
 
 NETWORKS = ("fastmetro-s-r50", "smpler-w32", "deformer-r50", "pose2mesh-coco")
 MM = 1e-3

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from stand_in import BODY, CAMERA, make_body, random_person, write_png
 
-from blender_addon import preferences, runtime
-from blender_addon.job import Ended, RecoveryJob, Source
+from blender_addon import runtime
+from blender_addon.client.job import Ended, RecoveryJob, Source
 from blender_addon.scene import basis, build, person, skinning
+from blender_addon.settings import preferences
 
 PATIENCE = 30.0
 

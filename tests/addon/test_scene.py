@@ -10,11 +10,11 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Quaternion, Vector
 from stand_in import random_person, write_png
 
-from backend.body.loader import read_body
+from backend.body.files import read_body
 from backend.body.model import BodyModel
 from backend.body.registry import find_body
 from backend.body.wire import body_message
-from backend.results import Camera
+from backend.structures import Camera
 from blender_addon.errors import UserError
 from blender_addon.scene import armature, basis, body, build, correctives, person, pose, records
 

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from backend.command_line import add_command, run_command
+from backend.cli.command_line import add_command, run_command
 from backend.errors import BadInput
 
 

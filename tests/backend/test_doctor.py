@@ -2,8 +2,7 @@
 
 import json
 
-from backend import doctor
-from backend.cli import main
+from backend.cli import doctor, main
 from backend.paths import HOME_VARIABLE
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from backend.errors import BadInput
-from backend.media import MAX_PIXELS, encode_png, load_image
+from backend.media.photo import MAX_PIXELS, encode_png, load_image
 
 RAMP = np.stack(np.broadcast_arrays(*np.ogrid[0:120:40j, 0:240:60j], 128.0), -1).astype(
     np.uint8

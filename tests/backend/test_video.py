@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from backend.errors import BadInput
-from backend.fingerprint import fingerprint
-from backend.video import open_clip
+from backend.media.fingerprint import fingerprint
+from backend.media.video import open_clip
 
 SIZE = (64, 48)
 BITS = 8

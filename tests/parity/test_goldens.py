@@ -6,7 +6,7 @@ import pytest
 import torch
 from networks import disagreements, load_golden
 
-from backend.models.engine import optimise
+from backend.models.inference.engine import optimise
 
 PARAMETERS = {
     "fastmetro-s-r50": 33_549_398,
@@ -42,8 +42,8 @@ def test_outputs_are_those_of_the_original(golden, imported):
 def test_variants_without_goldens_have_the_published_size(name):
     from networks import circle, synthetic_up
 
-    from backend.models.fastmetro import FastMETRO, FastMETROConfig, FastMETROMesh
-    from backend.models.networks import network
+    from backend.models.fastmetro.network import FastMETRO, FastMETROConfig, FastMETROMesh
+    from backend.models.spec import network
 
     mesh = FastMETROMesh(circle(431), synthetic_up(6890, 1723))
     with torch.device("meta"):

@@ -8,7 +8,7 @@ from networks import disagreements, goldens, load_golden, meta
 from torch import nn
 
 from backend.body.mesh_levels import SparseMatrix
-from backend.models.mesh_graph import laplacian
+from backend.models.pose2mesh.mesh_graph import laplacian
 
 
 def _norm_eps(module):
@@ -149,7 +149,7 @@ def test_the_wrong_sort_gives_the_wrong_graph(request, home, monkeypatch):
     import numpy as np
 
     from backend.errors import BadInput
-    from backend.models import mesh_graph
+    from backend.models.pose2mesh import mesh_graph
 
     monkeypatch.setattr(mesh_graph, "legacy_argsort", lambda values: np.argsort(values, kind="stable"))
     try:
@@ -162,7 +162,7 @@ def test_the_wrong_sort_gives_the_wrong_graph(request, home, monkeypatch):
 
 def test_the_joint_graph_is_not_the_identity():
     """Guards the mutation above: a graph without edges could be rescaled without notice."""
-    from backend.models.pose2mesh_joints import POSE_SETS, joint_graph
+    from backend.models.pose2mesh.joint_sets import POSE_SETS, joint_graph
 
     for pose_set in POSE_SETS.values():
         matrix = laplacian(joint_graph(pose_set)).toarray()

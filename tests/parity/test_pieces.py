@@ -12,11 +12,11 @@ from fake_mesh import build_mesh
 from fill import fill_state_dict
 from networks import keys_of
 
-from backend.body.rotations import matrix_from_6d, matrix_from_axis_angle
-from backend.models.mesh_graph import laplacian, mesh_graph
-from backend.models.pose2mesh import LEVELS, Pose2Mesh, Pose2MeshConfig
-from backend.models.pose2mesh_joints import POSE_SETS, joint_graph, normalise_pose
-from backend.models.smpler import project
+from backend.geometry.rotations import matrix_from_6d, matrix_from_axis_angle
+from backend.models.pose2mesh.joint_sets import POSE_SETS, joint_graph, normalise_pose
+from backend.models.pose2mesh.mesh_graph import laplacian, mesh_graph
+from backend.models.pose2mesh.network import LEVELS, Pose2Mesh, Pose2MeshConfig
+from backend.models.smpler.network import project
 
 HERE = Path(__file__).parent
 

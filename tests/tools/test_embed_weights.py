@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from assets_build.embed_weights import LICENSE, card, keep, narrow
 from backend.models.store import Card, card_text, read_card
-from tools.embed_weights import LICENSE, card, keep, narrow
-from training.run import load_run, run_names
+from training.run.spec import load_run, run_names
 
 
 def test_half_precision_and_licence(tmp_path):

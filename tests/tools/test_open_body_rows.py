@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from backend.body.joints import SMPL24
-from backend.body.loader import load_body, read_body
+from assets_build.open_body import posed_rows
+from assets_build.open_body.regressors import SETS, definition
+from backend.body.files import load_body, read_body
+from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 from backend.body.registry import find_body
-from tools.open_body import posed_rows
-from tools.open_body.regressors import SETS, definition
 
 SPINE = ("pelvis", "torso", "neck")
 

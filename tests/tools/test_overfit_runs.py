@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tools import overfit_runs
-from training.run import load_run, run_names
+from training.run.spec import load_run, run_names
 
 OVERFIT = {
     "steps": 40,

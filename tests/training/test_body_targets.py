@@ -10,13 +10,13 @@ import scipy.sparse as sp
 import torch
 from fake_smpl import PARENTS, build
 
-from backend.body.joints import SMPL24
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyArrays, BodyModel
-from backend.body.rotations import matrix_from_6d
 from backend.errors import BadInput
-from training.body_targets import H36M17_TO_J14, BodyTargets, HandTargets
-from training.evaluation import PROTOCOLS, Evaluator
+from backend.geometry.rotations import matrix_from_6d
+from training.evaluation.protocols import PROTOCOLS, Evaluator
+from training.losses.body_targets import H36M17_TO_J14, BodyTargets, HandTargets
 from training.losses.smpler import SMPLerLoss
 
 
@@ -174,7 +174,7 @@ def test_hands_have_their_joints_from_the_mesh():
 
 
 def test_the_14_joints_are_named_alike():
-    from backend.body.joints import H36M17, LSP14
+    from backend.body.joint_sets import H36M17, LSP14
 
     names = [H36M17[k] for k in H36M17_TO_J14]
     assert names[:12] == list(LSP14[:12]) and names[12:] == ["neck", "head"]

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from backend.errors import BadInput
-from training import build
-from training.check_run import check_run
-from training.run import load_run, run_names
+from training.run import build
+from training.run.check import check_run
+from training.run.spec import load_run, run_names
 
 
 @pytest.mark.parametrize("name", run_names())

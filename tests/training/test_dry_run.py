@@ -11,7 +11,7 @@ import torch
 from backend.models.store import read_card, weights_path
 from backend.models.weights import load_network
 from training.engine.dry_run import DryRun, dry_run
-from training.run import load_run
+from training.run.spec import load_run
 
 
 @pytest.mark.slow

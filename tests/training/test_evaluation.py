@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.evaluation import PROTOCOLS, Evaluator, about
+from training.evaluation.protocols import PROTOCOLS, Evaluator, about
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.models import deformer, fastmetro, pose2mesh, smpler
+from backend.models.deformer import network as deformer
+from backend.models.fastmetro import network as fastmetro
+from backend.models.pose2mesh import network as pose2mesh
+from backend.models.smpler import network as smpler
 from training.engine import overfit
 from training.engine.dry_run import dry_run, on_generated
-from training.run import load_run, run_names
+from training.run.spec import load_run, run_names
 
 pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
 _CHANNELS = {

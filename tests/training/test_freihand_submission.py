@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.errors import BadInput
-from training.freihand_submission import IMAGES, FreiHANDSubmission, check_submission
+from training.evaluation.freihand_submission import IMAGES, FreiHANDSubmission, check_submission
 
 
 def predictions(indices):

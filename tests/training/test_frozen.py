@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from backend.errors import BadInput
-from training.build import build_module, frozen, start
-from training.requirements import missing_start
-from training.run import load_run
+from training.run.build import build_module, frozen, start
+from training.run.requirements import missing_start
+from training.run.spec import load_run
 
 EARLY = ["start.freeze=early", "settings.backbone_rate=1e-5"]
 

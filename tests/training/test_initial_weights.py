@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.models.backbones.hrnet import HRNet
-from backend.models.fastmetro import Transformer
-from backend.models.smpler import RefinementBlock, SMPLer, SMPLerConfig
+from backend.models.fastmetro.network import Transformer
+from backend.models.smpler.network import RefinementBlock, SMPLer, SMPLerConfig
 
 
 def test_pose_hrnet():

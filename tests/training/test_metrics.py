@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from training.evaluation.metrics import (
+    MPJPE,
+    MPVPE,
+    PAMPJPE,
+    PCK,
+    FScore,
+    acceleration_error,
+    aligned,
+    distances,
+)
 from training.losses.terms import on_hips
-from training.metrics import MPJPE, MPVPE, PAMPJPE, PCK, FScore, acceleration_error, aligned, distances
 
 
 def test_fastmetro_numbers(tensors):

@@ -14,7 +14,7 @@ import sys, torch, torch.distributed as dist
 torch.set_num_threads(1)
 rank = int(sys.argv[1])
 dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
-from training.evaluation import PROTOCOLS, Evaluator
+from training.evaluation.protocols import PROTOCOLS, Evaluator
 rng = torch.Generator().manual_seed(0)
 found, true = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
 valid = torch.tensor([1, 1, 0, 1, 0, 1, 1]).bool()

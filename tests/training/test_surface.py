@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from backend.body.mesh_levels import adjacency_of
-from training.surface import Surface, three_cycles
+from training.losses.surface import Surface, three_cycles
 
 TETRAHEDRON_OPEN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # its base (1, 2, 3) is no face
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from backend.errors import BadInput
-from training.data import try_first
 from training.datasets import tiny
 from training.datasets.datamodule import RecordData
 from training.datasets.kinds import build_set
+from training.run.data import try_first
 
 
 def data_of(tmp_path, prepare):

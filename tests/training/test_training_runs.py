@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import BadInput
-from backend.models.networks import network
-from training.data_files import files_of
-from training.evaluation import PROTOCOLS
-from training.registry import MODULES, PREPARERS
-from training.run import METRICS, RUNS, load_run, run_names
+from backend.models.spec import network
+from training.evaluation.protocols import PROTOCOLS
+from training.run.data_files import files_of
+from training.run.registry import MODULES, PREPARERS
+from training.run.spec import METRICS, RUNS, load_run, run_names
 
 # The tables of ../shared/parity/*/SPEC.md: FastMETRO §15, SMPLer §11, DeFormer §1, Pose2Mesh §12
 PUBLISHED = {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from backend.errors import BadInput
-from training.data import try_first
 from training.datasets.base import BaseSet
 from training.datasets.record import Record
+from training.run.data import try_first
 
 
 class Rows(BaseSet):

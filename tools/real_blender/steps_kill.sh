@@ -6,7 +6,7 @@ ready
 for round in 1 2 3; do
   press; sleep $((${FIRST_SECONDS:-10} + RANDOM % 5)); shot ${round}_growing
   kill -9 $B; lap "Blender killed"; sleep 3
-  for p in /proc/[0-9]*; do grep -qa backend.server $p/cmdline 2>/dev/null && lap "a backend outlived Blender: ${p#/proc/}"; done
+  for p in /proc/[0-9]*; do grep -qa backend.serving.server $p/cmdline 2>/dev/null && lap "a backend outlived Blender: ${p#/proc/}"; done
   blender --gpu-backend opengl --window-geometry 0 0 1400 900 --python start.py > /job/blender-$round.log 2>&1 & B=$!
   for i in $(seq 1 120); do id=$(xdotool search --onlyvisible --class '[Bb]lender' 2>/dev/null | tail -1); [ -n "$id" ] && break; sleep 0.5; done
   sleep ${SETTLE:-6}; xdotool windowsize $id 1400 880 2>/dev/null; xdotool windowfocus $id 2>/dev/null; ready

@@ -8,5 +8,5 @@ press; sleep 1.2; shot 2_running
 sleep ${RUN_SECONDS:-25}; xdotool mousemove 500 650; sleep 1; shot 3_done
 xdotool mousemove 450 700 key ctrl+z; sleep 3; shot 4_undone
 press; sleep 1.0; xdotool mousemove 450 700; xdotool key Escape; sleep 2.5; shot 5_cancelled
-for p in /proc/[0-9]*; do grep -qa backend.server $p/cmdline 2>/dev/null && kill -9 ${p#/proc/}; done; lap "backend killed"; sleep 2; shot 6_killed
+for p in /proc/[0-9]*; do grep -qa backend.serving.server $p/cmdline 2>/dev/null && kill -9 ${p#/proc/}; done; lap "backend killed"; sleep 2; shot 6_killed
 press; sleep ${RUN_SECONDS:-25}; xdotool mousemove 450 700; sleep 1; shot 7_restarted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from training.commands.common import add_run_arguments, run_of
-from training.requirements import data_root, missing_data
+from training.run.requirements import data_root, missing_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     root = data_root(args.data)
     problems = [f"missing {line}" for line in missing_data(entry, root)]
     if not problems:
-        from training.check_run import check_run
-        from training.data import check_sets
+        from training.run.check import check_run
+        from training.run.data import check_sets
 
         check_run(entry)
         problems = check_sets(entry, root, args.most or None)

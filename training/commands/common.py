@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from backend.errors import BadInput
-from training.run import Run, load_run
+from training.run.spec import Run, load_run
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def refuse_if_missing(run: Run, lacking: list[str]) -> None:
     """Raises BadInput `run_not_ready` with everything that is missing; `bad_run` first, where the file is wrong, too:
     nobody should fetch data for weeks and be told then."""
     if lacking:
-        from training.check_run import check_run
+        from training.run.check import check_run
 
         check_run(run)
         raise BadInput(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from training.commands.common import add_run_arguments, run_of
-from training.requirements import data_root
+from training.run.requirements import data_root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from backend.errors import BadInput
 from training.commands.common import add_machine_arguments, add_run_arguments, refuse_if_missing, run_of
-from training.requirements import data_root, missing_body, missing_data, missing_start, out_of
-from training.run import Run
+from training.run.requirements import data_root, missing_body, missing_data, missing_start, out_of
+from training.run.spec import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.requirements import data_root, missing
-from training.run import METRICS, Run, load_run, run_names
+from training.run.requirements import data_root, missing
+from training.run.spec import METRICS, Run, load_run, run_names
 
 _SHOWN = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.requirements import runs_root
+from training.run.requirements import runs_root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

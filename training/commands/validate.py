@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from training.commands.common import add_machine_arguments, add_run_arguments, refuse_if_missing, run_of
-from training.requirements import data_root, missing_body, missing_data, out_of
+from training.run.requirements import data_root, missing_body, missing_data, out_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """The joint sets of the benchmarks: names, left-right pairs, roots, maps between them, and what is evaluated.
 
-Names are those of `backend.body.joints`; a joint means what its benchmark means by it, so equal names of different sets
+Names are those of `backend.body.joint_sets`; a joint means what its benchmark means by it, so equal names of different sets
 (`neck` of LSP and of Human3.6M) are near each other, not equal.
 """
 
@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from backend.body import joints as known
+from backend.body import joint_sets as known
 
 
 def _sided(text: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from backend.body.loader import read_body
+from backend.body.files import read_body
 from backend.body.model import BodyArrays
 from backend.body.registry import find_body
 from backend.errors import BadInput

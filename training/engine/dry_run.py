@@ -17,15 +17,15 @@ from lightning.pytorch.callbacks import Callback
 
 from backend.errors import BadInput
 from backend.models.weights import OPEN_BODIES
-from training.build import build_module
-from training.data import make_data, training_table, try_first
 from training.datasets import tiny
 from training.datasets.kinds import build_set
 from training.engine.export import export_weights
 from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import find_machines, make_trainer
-from training.requirements import FILES, data_root, missing_data
-from training.run import Run, SetSpec
+from training.run.build import build_module
+from training.run.data import make_data, training_table, try_first
+from training.run.requirements import FILES, data_root, missing_data
+from training.run.spec import Run, SetSpec
 
 STEPS = 2
 _ROWS = 4  # per generated set

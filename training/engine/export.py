@@ -9,14 +9,14 @@ import scipy.sparse as sp
 from torch import Tensor, nn
 
 from backend.body.model import BodyModel
-from backend.models.adapters import adapter_of
-from backend.models.adapters.fastmetro import mesh_constants
-from backend.models.fastmetro import FastMETRO, FastMETROMesh
-from backend.models.networks import NetworkSpec, network
-from backend.models.smpler import SMPLer
+from backend.models.adapter_registry import adapter_of
+from backend.models.fastmetro.adapter import mesh_constants
+from backend.models.fastmetro.network import FastMETRO, FastMETROMesh
+from backend.models.smpler.network import SMPLer
+from backend.models.spec import NetworkSpec, network
 from backend.models.store import Card
 from backend.models.weights import faces_hash, save_weights
-from training.run import Run
+from training.run.spec import Run
 
 _TRAINED = "Weights of your own training: they may be bound by the licences of its data and body"
 

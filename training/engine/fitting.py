@@ -13,16 +13,16 @@ from lightning.pytorch.callbacks import Callback
 
 from backend.errors import BadInput
 from backend.models.backbones.blazepose import BlazePose
-from training.build import Built, build_module, frozen, start
-from training.data import make_data, try_first
 from training.datasets.datamodule import RecordData
 from training.engine.calibration import calibrate
 from training.engine.checkpoints import Preempted, latest_checkpoint
 from training.engine.manifest import hashes_of, write_manifest
 from training.engine.pictures import PictureCallback
 from training.engine.trainer import Machines, make_trainer
-from training.requirements import WHEEL
-from training.run import Run
+from training.run.build import Built, build_module, frozen, start
+from training.run.data import make_data, try_first
+from training.run.requirements import WHEEL
+from training.run.spec import Run
 
 
 def fit(
@@ -122,7 +122,7 @@ def facts_of(
     run: Run, root: Path, data: RecordData, machines: Machines, built: Built, checkpoint: Path | None
 ) -> dict[str, Any]:
     """What the manifest says beyond the configuration."""
-    from training.data_files import files_of
+    from training.run.data_files import files_of
 
     accumulate = run.accumulate_for(machines.world)
     specs = [*run.data.train, *run.data.validate]

@@ -21,7 +21,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from training.run import Run
+from training.run.spec import Run
 
 
 def folder_of(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from training.run import Run
+from training.run.spec import Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("torch", "lightning", "numpy", "scipy", "opencv-contrib-python", "torchmetrics", "h5py", "av")

@@ -29,14 +29,14 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from backend.errors import BadInput
 from backend.models.backbones.blazepose import BlazePose
-from training.build import build_module
-from training.data import make_data
 from training.engine.calibration import calibrate
 from training.engine.manifest import git_state, hardware, versions
-from training.engine.mediapipe_weights import load_trunk
 from training.engine.trainer import quieten
 from training.modules.evaluating import EvaluatingModule
-from training.run import Run
+from training.run.build import build_module
+from training.run.data import make_data
+from training.run.spec import Run
+from training.weights.mediapipe_weights import load_trunk
 
 SAMPLES = 2
 # of PoseNet alone: its batch norm sees one number per sample, and of two it would keep nothing but the sign

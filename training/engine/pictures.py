@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from backend.export.overlay import draw_overlay, side_view, write_picture
-from backend.results import Camera
+from backend.structures import Camera
 
 _MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 _FAR = 50.0  # m: so far that perspective is none

@@ -13,15 +13,15 @@ import torch
 
 from backend.errors import BadInput
 from backend.models.checkpoints import file_hash
-from training.build import Built, build_module
-from training.data import make_data
 from training.engine.checkpoints import latest_checkpoint
 from training.engine.export import export_weights
 from training.engine.manifest import git_state, hardware, versions
-from training.engine.start_weights import load_network
 from training.engine.trainer import Machines, make_trainer
-from training.requirements import out_of
-from training.run import Run
+from training.run.build import Built, build_module
+from training.run.data import make_data
+from training.run.requirements import out_of
+from training.run.spec import Run
+from training.weights.start_weights import load_network
 
 
 @dataclass(frozen=True)

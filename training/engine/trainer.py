@@ -21,7 +21,7 @@ from backend.errors import BadInput
 from training.engine.checkpoints import Checkpoints
 from training.engine.log_file import LogFile
 from training.engine.randomness import SeedEveryBatch
-from training.run import Run
+from training.run.spec import Run
 
 
 @dataclass(frozen=True)

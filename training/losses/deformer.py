@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from backend.models.smpler import project
+from backend.models.smpler.network import project
 from training.losses import terms
+from training.losses.surface import Surface
 from training.losses.targets import MeshTargets
 from training.losses.terms import over
-from training.surface import Surface
 
 _EPS = 1e-8
 _JOINTS = 14

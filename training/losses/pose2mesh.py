@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from training.losses import terms
-from training.surface import Surface
+from training.losses.surface import Surface
 
 
 def masked_l1(predicted: Tensor, target: Tensor, valid: Tensor, upstream_quirks: bool = True) -> Tensor:

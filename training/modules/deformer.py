@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from backend.body.hierarchy import LEVELS, mesh_hierarchy
 from backend.body.mesh_levels import body_levels
 from backend.body.model import BodyModel
-from backend.models.adapters.base import evaluation_regressor
-from backend.models.deformer import DeFormer
-from training.body_targets import BodyTargets
+from backend.models.adapter import evaluation_regressor
+from backend.models.deformer.network import DeFormer
+from training.losses.body_targets import BodyTargets
 from training.losses.deformer import DeFormerLoss, DeFormerWeights
+from training.losses.surface import Surface
 from training.modules.evaluating import EvaluatingModule, falling
-from training.surface import Surface
 
 _SLOW = ("backbone.", "sampling_offsets.")
 

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from backend.errors import BadInput
-from training.evaluation import PROTOCOLS, Evaluator
+from training.evaluation.protocols import PROTOCOLS, Evaluator
 
 
 class EvaluatingModule(LightningModule):

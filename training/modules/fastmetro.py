@@ -15,16 +15,16 @@ from backend.body.hierarchy import mesh_hierarchy
 from backend.body.mesh_levels import SparseMatrix, body_levels
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapters.base import evaluation_regressor
-from backend.models.fastmetro import FastMETRO
-from backend.models.mesh_sampler import read_mesh_sampler
-from training.body_targets import BodyTargets, HandTargets, hand_regressor
-from training.evaluation import PROTOCOLS
-from training.freihand_submission import FreiHANDSubmission
+from backend.models.adapter import evaluation_regressor
+from backend.models.fastmetro.mesh_sampler import read_mesh_sampler
+from backend.models.fastmetro.network import FastMETRO
+from training.evaluation.freihand_submission import FreiHANDSubmission
+from training.evaluation.protocols import PROTOCOLS
 from training.losses import terms
+from training.losses.body_targets import BodyTargets, HandTargets, hand_regressor
 from training.losses.fastmetro import WRIST, FastMETROLoss, FastMETROWeights, SMPLRegressorLoss
+from training.losses.surface import Surface, three_cycles
 from training.modules.evaluating import EvaluatingModule, falling, in_float32
-from training.surface import Surface, three_cycles
 
 
 class FastMETROModule(EvaluatingModule):

@@ -10,17 +10,17 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.pose2mesh import Pose2Mesh
-from training.body_targets import Pose2MeshTargets, hand_regressor
-from training.evaluation import about
-from training.freihand_submission import FreiHANDSubmission
+from backend.models.pose2mesh.network import Pose2Mesh
+from training.evaluation.freihand_submission import FreiHANDSubmission
+from training.evaluation.protocols import about
+from training.losses.body_targets import Pose2MeshTargets, hand_regressor
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
+from training.losses.surface import Surface
 from training.modules.evaluating import EvaluatingModule, falling
 from training.preprocessing.pose2mesh_style import Target
-from training.surface import Surface
 
 Stage = Literal["posenet", "full"]
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapters.base import evaluation_regressor
-from backend.models.smpler import SMPLer
+from backend.models.adapter import evaluation_regressor
+from backend.models.smpler.network import SMPLer
 from backend.models.weights import OPEN_BODIES
-from training.body_targets import BodyTargets, EvaluationRegressor
+from training.losses.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
 from training.modules.evaluating import EvaluatingModule, falling, in_float32
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.augmentation import Random
+from training.preprocessing.augmentation import Random
 
 # Human3.6M's 17 joints: mean x y, spread x y, share of poses that have the error; px of a 256 px crop
 _HUMAN36 = np.array([

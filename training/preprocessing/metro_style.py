@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from backend.body.joints import SMPL24, mirror_indices
+from backend.body.joint_sets import SMPL24, mirror_indices
 from backend.errors import BadInput
-from training.augmentation import Change, MetroAugmentation, Random
-from training.body_targets import GENDERS
 from training.datasets.joint_sets import JOINT_SETS, to_set
 from training.datasets.record import Record
+from training.losses.body_targets import GENDERS
+from training.preprocessing.augmentation import Change, MetroAugmentation, Random
 from training.preprocessing.crops import CropWindow
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet's
@@ -30,7 +30,7 @@ class MetroPreparer:
     - joints3d (K, 4) float32: m, about the pelvis (hand: wrist), and confidence
     - pose (72,) or (48,) float32, betas (10,) float32
     - has_2d, has_3d, has_mesh: float32 0 or 1; what is not there is zeros
-    - gender: int64, an index into `training.body_targets.GENDERS`
+    - gender: int64, an index into `training.losses.body_targets.GENDERS`
     - index: int64, the number in the record's key, -1 where it has none (FreiHAND's submission is ordered by it)
 
     K: METRO's 24 joints, or FreiHAND's 21 for hands.  Joints of other sets are taken by their names, those that a set

@@ -9,12 +9,12 @@ import numpy as np
 
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.pose2mesh_joints import POSE_SETS, normalise_pose, with_pelvis_and_neck
-from training.augmentation import Random
-from training.body_targets import GENDERS
+from backend.models.pose2mesh.joint_sets import POSE_SETS, normalise_pose, with_pelvis_and_neck
 from training.datasets.geometry import project, project_weak
 from training.datasets.posed_joints import PosedJoints, posed_joints
 from training.datasets.record import Record
+from training.losses.body_targets import GENDERS
+from training.preprocessing.augmentation import Random
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
 from training.preprocessing.metro_style import number_of
 from training.preprocessing.pose_window import (
@@ -46,7 +46,7 @@ class Pose2MeshPreparer:
     - pose2d (J, 2) float32: normalised, J joints of `pose_set`
     - lifted (J, 3) float32 mm about the set's root, lift_valid (J,) float32 0 or 1
     - joints (K, 3) float32 mm of `target` about its root, only where joints_given is 1; else they are those that the
-      target set's regressor finds in the true mesh (`training.body_targets.Pose2MeshTargets`)
+      target set's regressor finds in the true mesh (`training.losses.body_targets.Pose2MeshTargets`)
     - joints_valid (K,), joints_given, mesh_valid: float32 0 or 1
     - pose (72,) or (48,), betas (10,), trans (3,) m: float32, of the true mesh with the target's root at the origin
     - gender: int64, an index into `GENDERS`; index: int64, the number in the record's key, -1 where it has none

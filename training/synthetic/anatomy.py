@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.joints import SMPL24
+from backend.body.joint_sets import SMPL24
 
 # degrees, low and high
 _SIDE: dict[str, tuple[float, float]] = {

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from training.metrics import pa_mpjpe
+from training.evaluation.metrics import pa_mpjpe
 
 KINDS = {
     "feet": "standing", "foot": "standing", "stride": "moving", "air": "moving", "seat": "seated", "ground": "seated",
@@ -68,8 +68,7 @@ def measure(
     """truth: joints (n, 24, 3) and vertices (n, V, 3), camera axes -> each error (n,), mm."""
     import torch
 
-    from backend.people.person import DetectedPerson
-    from backend.results import Camera
+    from backend.structures import Camera, DetectedPerson
 
     focal, middle = 1.2 * size, (size - 1) / 2
     camera = Camera(focal, focal, middle, middle, size, size)
@@ -142,8 +141,8 @@ def main() -> int:
         os.environ.setdefault(name, "1")
     import torch
 
-    from backend.body.loader import load_body
-    from backend.body.rotations import matrix_from_axis_angle
+    from backend.body.files import load_body
+    from backend.geometry.rotations import matrix_from_axis_angle
     from training.synthetic.detected import SIZE, load_detected
     from training.synthetic.keypoints import KeypointSampler
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from backend.body.joints import BLAZEPOSE33
+from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.keypoint_fit.fit import _shortest_turns
-from backend.body.keypoint_fit.rotations import exp
 from backend.body.model import BodyModel
+from backend.geometry.rotations_numpy import exp
 from training.synthetic.skeleton import Skeleton, blazepose_points
 
 SIZE = 320  # px
@@ -108,7 +108,7 @@ def main() -> int:
     import cv2
     import torch
 
-    from backend.people.mediapipe_detector import MediaPipeDetector
+    from backend.people.detect.mediapipe_detector import MediaPipeDetector
     from training.synthetic.archetypes import everything
     from training.synthetic.deep_poses import deep_poses
     from training.synthetic.poses import PoseSampler

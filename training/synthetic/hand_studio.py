@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.body.keypoint_fit.rotations import exp, log
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.geometry.rotations_numpy import exp, log
 from training.synthetic import backgrounds
 from training.synthetic.cameras import View
 from training.synthetic.hands import HandSampler

@@ -1,6 +1,6 @@
 """Random poses of a right hand: named ones, varied and mixed, within the limits of fingers and not through themselves.
 
-Angles per finger: bending of its three joints and spreading of the first, rad, as tools.open_hand.poses has them (the
+Angles per finger: bending of its three joints and spreading of the first, rad, as assets_build.open_hand.poses has them (the
 axes are those of the flat hand at rest).  Limits: AAOS for fingers (knuckle 90 to -30 passive, middle joint 100, last
 joint 70 to 80; thumb 50 and 80), widened by what a relaxed hand does.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.body.joints import MANO16, MANO16_PARENTS
+from backend.body.joint_sets import MANO16, MANO16_PARENTS
 from backend.body.model import BodyModel
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
@@ -167,7 +167,7 @@ class HandSampler:
         from training.synthetic.filters import segment_distance
 
         with torch.inference_mode():
-            from backend.body.rotations import matrix_from_axis_angle
+            from backend.geometry.rotations import matrix_from_axis_angle
 
             rotations = matrix_from_axis_angle(torch.as_tensor(pose, dtype=torch.float32))
             at_rest = self._body.rest_joints(torch.as_tensor(betas, dtype=torch.float32))

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.body.joints import BLAZEPOSE33, COCO17
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.joint_sets import BLAZEPOSE33, COCO17
 from backend.body.model import BodyModel
 from training.synthetic.archetypes import everything
 from training.synthetic.deep_poses import deep_poses

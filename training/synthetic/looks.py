@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from backend.body.joints import SMPL24
+from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 
 _J = {name: k for k, name in enumerate(SMPL24)}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.joints import BLAZEPOSE33
-from backend.body.keypoint_fit.landmarks import blazepose_rows
+from backend.body.joint_sets import BLAZEPOSE33
+from backend.body.landmarks import blazepose_rows
 from backend.body.model import BodyModel
 
 _BLAZEPOSE_JOINT = {
@@ -103,7 +103,7 @@ class Skeleton:
 
 
 def blazepose_points(body: BodyModel, skeleton: Skeleton) -> RigidPoints:
-    """MediaPipe's 33 landmarks, each rigid to the joint that carries it (as backend.body.keypoint_fit.landmarks)."""
+    """MediaPipe's 33 landmarks, each rigid to the joint that carries it (as backend.body.landmarks)."""
     joints = []
     for name in BLAZEPOSE33:
         side, _, part = name.partition("_")

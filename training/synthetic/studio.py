@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import torch
 
-from backend.body.joints import COCO17, H36M17, LSP14
-from backend.body.keypoint_fit.rotations import log
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.joint_sets import COCO17, H36M17, LSP14
 from backend.body.model import BodyModel
+from backend.geometry.rotations_numpy import log
 from training.synthetic import backgrounds, furniture
 from training.synthetic.cameras import View, choose_view
 from training.synthetic.looks import Light, Normals, Wardrobe, any_colour

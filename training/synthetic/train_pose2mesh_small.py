@@ -31,10 +31,10 @@ def train_mesh(
     import torch
 
     from backend.body.mesh_levels import SparseMatrix
-    from backend.models.adapters.fastmetro import mesh_constants, mesh_of
     from backend.models.checkpoints import read_checkpoint
-    from backend.models.fastmetro import FastMETROMesh
-    from backend.models.pose2mesh_small import SmallPose2Mesh, features
+    from backend.models.fastmetro.adapter import mesh_constants, mesh_of
+    from backend.models.fastmetro.network import FastMETROMesh
+    from backend.models.pose2mesh_small.network import SmallPose2Mesh, features
     from backend.models.weights import split
     from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
     from training.synthetic.keypoints import KeypointSampler
@@ -143,7 +143,7 @@ def main() -> int:
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from backend.body.loader import load_body
+    from backend.body.files import load_body
     from backend.models.store import Card
     from backend.models.weights import faces_hash, save_weights
     from training.synthetic.keypoints import Noise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.keypoint_fit.kinematics import Skeleton
-from backend.body.keypoint_fit.landmarks import INDEX
 from backend.body.keypoint_fit.problem import Problem
+from backend.body.kinematics import Skeleton
+from backend.body.landmarks import INDEX
 
 _TOLERANCE = 0.04  # of the body's height: an error this large leaves a confidence of 1/e
 _HIPS = ("left_hip", "right_hip")

@@ -7,27 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.confidence import joint_confidence
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import (
-    BONE_FROM,
-    BONE_INDEX,
-    BONE_TO,
-    FEET,
-    INDEX,
-    LEG_BONES,
-    SOURCES,
-    TRUNK,
-)
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
-from backend.body.keypoint_fit.view import View
+from backend.body.kinematics import Skeleton, State
+from backend.body.landmarks import BONE_FROM, BONE_INDEX, BONE_TO, FEET, INDEX, LEG_BONES, SOURCES, TRUNK
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.people.person import DetectedPerson
-from backend.results import Camera
+from backend.geometry import rotations_numpy as rot
+from backend.geometry.camera_path import View
+from backend.structures import Camera, DetectedPerson
 from backend.threads import one_blas_thread
 
 _SEEN = (

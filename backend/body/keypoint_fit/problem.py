@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, FEET, TRUNK, WEIGHTS
 from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, joint_priors, unseen_stiffness
-from backend.body.keypoint_fit.view import View
+from backend.body.kinematics import Skeleton, State
+from backend.body.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, FEET, TRUNK, WEIGHTS
+from backend.geometry import rotations_numpy as rot
+from backend.geometry.camera_path import View
 
 IMAGE_WEIGHT = 40.0  # of an error as large as the person
 SHAPE_WEIGHT = 0.5

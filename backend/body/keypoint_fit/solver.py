@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.keypoint_fit.kinematics import State
 from backend.body.keypoint_fit.problem import Problem, Weights
+from backend.body.kinematics import State
 
 _DAMPING = 1e-2
 _DAMPING_RANGE = (1e-7, 1e4)

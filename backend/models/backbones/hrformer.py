@@ -199,7 +199,7 @@ class FeedForward(nn.Module):
         return functional.gelu(self.norm3(self.fc2(x)))
 
     def fold_batch_norm(self) -> None:
-        """Inference only; see `backend.models.engine`."""
+        """Inference only; see `backend.models.inference.engine`."""
         for layer, norm in (("fc1", "norm1"), ("dw3x3", "norm2"), ("fc2", "norm3")):
             batch_norm = getattr(self, norm)
             if isinstance(batch_norm, nn.BatchNorm2d):

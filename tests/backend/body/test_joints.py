@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.body.joints import (
+from backend.body.joint_sets import (
     JOINT_SETS,
     MANO16,
     MANO16_PARENTS,

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joints import BLAZEPOSE33, SMPL24
+from backend.body.files import load_body
+from backend.body.joint_sets import BLAZEPOSE33, SMPL24
 from backend.body.keypoint_fit import fit_keypoints
-from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.fit import ray_turns
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.keypoint_fit.landmarks import NAMES, body_landmarks
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
-from backend.body.loader import load_body
+from backend.body.kinematics import Skeleton, State
+from backend.body.landmarks import NAMES, body_landmarks
 from backend.errors import BadInput
-from backend.people.person import DetectedPerson
-from backend.results import Camera
+from backend.geometry import rotations_numpy as rot
+from backend.structures import Camera, DetectedPerson
 
 CAMERA = Camera(1100.0, 1100.0, 383.5, 511.5, 768, 1024)
 KNEES, ANKLES = [4, 5], [7, 8]

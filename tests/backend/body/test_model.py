@@ -6,11 +6,11 @@ import torch
 from smplx import MANO, SMPL
 from smplx.utils import Struct
 
-from backend.body.loader import read_body
+from backend.body.files import read_body
 from backend.body.model import BodyModel
 from backend.body.registry import available_bodies
-from backend.body.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from backend.body.wire import body_message
+from backend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from backend.protocol import decode, encode
 
 

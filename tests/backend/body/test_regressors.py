@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.registry import import_body
 from backend.errors import BadInput
-from backend.models.adapters.base import evaluation_regressor
+from backend.models.adapter import evaluation_regressor
 from backend.paths import HOME_VARIABLE
 
 

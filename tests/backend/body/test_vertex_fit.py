@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joints import MANO16_PARENTS
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.joint_sets import MANO16_PARENTS
 from backend.body.model import BodyArrays, BodyModel
-from backend.body.rotations import matrix_from_axis_angle
 from backend.body.vertex_fit import fit_vertices
+from backend.geometry.rotations import matrix_from_axis_angle
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.clips.job import ClipJob
 from backend.clips.run import ClipRun
 from backend.recovery import Recoverer
-from tools.clips.__main__ import write_clip
-from tools.clips.motions import MOTIONS, Maker
-from tools.clips.render import Renderer
+from benchmarks.clips.__main__ import write_clip
+from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.render import Renderer
 
 
 @pytest.fixture(scope="session")

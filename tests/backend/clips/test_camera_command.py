@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from backend.cli import recover
 from backend.clips.job import ClipJob
-from backend.commands import recover
 
 
 def jobs(*words):

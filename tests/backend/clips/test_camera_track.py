@@ -5,14 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.loader import load_body
-from backend.clips.camera_track import CameraTrack
-from backend.clips.records import World
+from backend.body.files import load_body
+from backend.body.kinematics import Skeleton, State
 from backend.errors import BadInput
-from backend.results import Camera
-from tools.clips.cameras import camera_content, dolly_view
+from backend.geometry import rotations_numpy as rot
+from backend.motion.camera_track import CameraTrack
+from backend.structures import Camera, World
+from benchmarks.clips.cameras import camera_content, dolly_view
 
 CAMERA = Camera(700.0, 700.0, 319.5, 179.5, 640, 360)
 
@@ -144,7 +143,7 @@ def test_missing_and_too_large_files(tmp_path, monkeypatch, content):
     with pytest.raises(BadInput) as caught:
         CameraTrack.load(tmp_path / "none.json")
     assert caught.value.code == "file_missing"
-    monkeypatch.setattr("backend.clips.camera_track.MAX_BYTES", 100)
+    monkeypatch.setattr("backend.motion.camera_track.MAX_BYTES", 100)
     (tmp_path / "camera.json").write_text(json.dumps(content))
     with pytest.raises(BadInput, match="MiB"):
         CameraTrack.load(tmp_path / "camera.json")

@@ -5,10 +5,10 @@ import pytest
 
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
-from backend.people.clip_detector import ClipDetector
-from backend.results import Camera
-from backend.video import open_clip
-from tools.bench_reading import NoBodies
+from backend.media.video import open_clip
+from backend.people.detect.clip_detector import ClipDetector
+from backend.structures import Camera
+from benchmarks.reading import NoBodies
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import av
 import numpy as np
 import pytest
 
-from backend.clips.records import ClipChunk, ClipPeople
 from backend.clips.results import motion_of
 from backend.errors import BadInput, Cancelled, RecoverMeshError
 from backend.export.npz import read_npz
 from backend.motion.metrics import mpjpe, pa_mpjpe
+from backend.structures import ClipChunk, ClipPeople
 
 
 def results(out):
@@ -120,7 +120,7 @@ def test_killed_at_any_moment_it_ends_the_same(walk, reference, tmp_path):
 
 def test_other_smoothing_uses_the_same_journal(run_clip, recoverer, reference, tmp_path, monkeypatch):
     shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
-    looked = "backend.people.clip_detector.ClipDetector.detect_next"
+    looked = "backend.people.detect.clip_detector.ClipDetector.detect_next"
     monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
     run, _ = run_clip(smoothing=0.0, foot_lock="never")
     assert run.resumed == 40
@@ -152,7 +152,7 @@ def test_a_known_camera_uses_the_same_journal(
     run_clip, walk, reference, recoverer, tmp_path, still_camera, monkeypatch
 ):
     shutil.copytree(reference[0], tmp_path / "out")
-    looked = "backend.people.clip_detector.ClipDetector.detect_next"
+    looked = "backend.people.detect.clip_detector.ClipDetector.detect_next"
     monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
     run, records = run_clip(camera=still_camera(3.0))
     assert run.resumed == 40

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.loader import load_body
-from backend.clips.records import Motion, World
+from backend.body.files import load_body
 from backend.errors import BadInput
 from backend.export.amass import amass_fields, write_amass
+from backend.geometry import rotations_numpy as rot
+from backend.structures import Motion, World
 
 
 @pytest.fixture(scope="module")

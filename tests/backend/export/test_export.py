@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput, RecoverMeshError
 from backend.export import export
 from backend.export.files import claim_stem
 from backend.export.npz import read_npz
 from backend.export.overlay import draw_overlay
-from backend.results import Camera, FrameResult, RecoveredPerson
+from backend.structures import Camera, FrameResult, RecoveredPerson
 
 CAMERA = Camera(500.0, 500.0, 159.5, 119.5, 320, 240)
 

@@ -7,12 +7,12 @@ import av
 import numpy as np
 import pytest
 
-from backend.body.loader import load_body
-from backend.clips.records import Motion, World
+from backend.body.files import load_body
 from backend.clips.results import motion_fields, motion_of
 from backend.export.amass import amass_fields
 from backend.export.overlay_video import write_overlay_video
-from tools.clips.motions import MOTIONS, Maker
+from backend.structures import Motion, World
+from benchmarks.clips.motions import MOTIONS, Maker
 
 SIZE = (320, 180)
 COUNT = 6

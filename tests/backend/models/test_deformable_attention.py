@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from backend.errors import BadInput
-from backend.models import deformable_attention as module
-from backend.models.deformable_attention import BACKENDS, DeformableAttention, sample_maps
+from backend.models.deformer import deformable_attention as module
+from backend.models.deformer.deformable_attention import BACKENDS, DeformableAttention, sample_maps
 
 SHAPES = ((6, 9), (3, 5), (1, 1))
 HEADS, WIDTH, POINTS, QUERIES = 2, 3, 4, 7

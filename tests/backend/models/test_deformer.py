@@ -12,12 +12,12 @@ from scipy.spatial import ConvexHull
 from torch import nn
 from torch.nn import functional
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.mesh_levels import SparseMatrix, body_levels
 from backend.errors import BadInput
-from backend.models.deformer import CONFIGS, STRIDES, DeFormer, DeFormerConfig
-from backend.models.networks import NETWORKS
-from backend.models.sparse_pattern import JOINTS
+from backend.models.deformer.network import CONFIGS, STRIDES, DeFormer, DeFormerConfig
+from backend.models.deformer.sparse_pattern import JOINTS
+from backend.models.spec import NETWORKS
 
 TINY = DeFormerConfig(
     "resnet50", (64, 64), widths=(32, 32, 32), map_width=32, heads=4, feedforward=64, points=2, dropout=0.0

@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.cli import main
-from backend.models.network_model import NetworkModel
-from backend.models.networks import network
+from backend.models.inference.network_model import NetworkModel
 from backend.models.registry import available_models
+from backend.models.spec import network
 from backend.models.store import EMBEDDED, find_weights, read_card
 from backend.models.weights import faces_hash
 from backend.motion.metrics import pa_mpjpe
-from backend.people.person import DetectedPerson
-from backend.results import Camera
+from backend.structures import Camera, DetectedPerson
 
 NAMES = ("fastmetro-small", "smpler-small", "deformer-small")
 PHOTO = Path(__file__).parents[2] / "data" / "rendered_person.jpg"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from backend.models.backbones.hrformer import Block, FeedForward, HRFormer, RelativeAttention, WindowAttention
-from backend.models.engine import fold_batch_norm
+from backend.models.inference.engine import fold_batch_norm
 
 
 def parameters(module):

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from backend.errors import BadInput
-from backend.models.mesh_sampler import read_mesh_sampler
+from backend.models.fastmetro.mesh_sampler import read_mesh_sampler
 
 
 def row(*matrices):

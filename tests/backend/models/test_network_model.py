@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from backend.body.loader import load_body
-from backend.body.rotations import matrix_from_axis_angle
-from backend.models import network_model
-from backend.models.adapters.base import Prediction
-from backend.models.network_model import NetworkModel
-from backend.models.networks import network
+from backend.body.files import load_body
+from backend.geometry.rotations import matrix_from_axis_angle
+from backend.models.adapter import Prediction
+from backend.models.inference import network_model
+from backend.models.inference.network_model import NetworkModel
+from backend.models.spec import network
 from backend.models.store import Card
 from backend.models.weights import LoadedNetwork
-from backend.people.person import DetectedPerson
-from backend.results import Camera
+from backend.structures import Camera, DetectedPerson
 
 CAMERA = Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
 
@@ -76,7 +75,7 @@ def test_weak_perspective_answers_are_placed_in_the_photos_camera(body, monkeypa
     person = seen_as(body.regressors["coco17"].double().numpy() @ vertices)
     # what an ideal network says: the body turned as its crop shows it, and the best weak-perspective camera
     from backend.models.crops import crop_around
-    from backend.models.placement import towards
+    from backend.models.inference.placement import towards
 
     crop = crop_around(person, "body", 1.0)
     ray = towards(crop.centre, CAMERA)
@@ -117,7 +116,7 @@ def test_lifted_poses_are_placed_by_the_keypoints(body, monkeypatch):
         keypoints=torch.as_tensor(full - pelvis, dtype=torch.float32)[None],
     )
     # turned back by the ray, as a lifter that knows no camera answers
-    from backend.models.placement import towards
+    from backend.models.inference.placement import towards
 
     ray = towards(CAMERA.project(full).mean(0), CAMERA)
     oracle.answer = Prediction(

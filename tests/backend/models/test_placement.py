@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from backend.models.crops import Crop, crop_around, cut
-from backend.models.placement import solve_translation, towards
-from backend.people.person import DetectedPerson
-from backend.results import Camera
+from backend.models.inference.placement import solve_translation, towards
+from backend.structures import Camera, DetectedPerson
 
 CAMERA = Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput
-from backend.models.legacy_argsort import legacy_argsort
-from backend.models.mesh_graph import heavy_edge_matching, mesh_graph
-from backend.models.pose2mesh import Pose2Mesh, Pose2MeshConfig
-from backend.models.pose2mesh_joints import POSE_SETS, joint_graph, normalise_pose, with_pelvis_and_neck
+from backend.models.pose2mesh.joint_sets import POSE_SETS, joint_graph, normalise_pose, with_pelvis_and_neck
+from backend.models.pose2mesh.legacy_argsort import legacy_argsort
+from backend.models.pose2mesh.mesh_graph import heavy_edge_matching, mesh_graph
+from backend.models.pose2mesh.network import Pose2Mesh, Pose2MeshConfig
 from backend.models.weights import fill_module
 
 
@@ -111,7 +111,7 @@ def test_first_row_sees_one_entry_too_many_as_in_the_original():
     sys.path.insert(0, str(Path(__file__).parents[2] / "parity"))
     from fake_mesh import build_mesh
 
-    import backend.models.mesh_graph as module
+    import backend.models.pose2mesh.mesh_graph as module
 
     def textbook(graph):
         graph.sort_indices()

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.cli import main
 from backend.errors import BadInput
-from backend.models.adapters.pose2mesh_small import ADAPTER
 from backend.models.keypoint_fit import KeypointFitModel
-from backend.models.lifted import LandmarkLifter
-from backend.models.networks import network
-from backend.models.pose2mesh_small import INPUTS, features
+from backend.models.pose2mesh_small.adapter import ADAPTER
+from backend.models.pose2mesh_small.lifted import LandmarkLifter
+from backend.models.pose2mesh_small.network import INPUTS, features
 from backend.models.registry import PLAIN_FIT, available_models, get_model
+from backend.models.spec import network
 from backend.models.store import EMBEDDED, find_weights, read_card
 from backend.models.weights import faces_hash, load_network, make_test_weights
 from backend.motion.metrics import pa_mpjpe
-from backend.people.person import DetectedPerson
+from backend.structures import DetectedPerson
 
 NAME = "pose2mesh-small"
 PHOTO = Path(__file__).parents[2] / "data" / "rendered_person.jpg"

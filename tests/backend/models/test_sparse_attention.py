@@ -6,12 +6,12 @@ import scipy.sparse as sp
 import torch
 from scipy.spatial import ConvexHull
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.mesh_levels import adjacency_of, body_levels
 from backend.errors import BadInput
-from backend.models import sparse_attention as module
-from backend.models.sparse_attention import BACKENDS, flex_unusable, sparse_attention
-from backend.models.sparse_pattern import JOINTS, AttentionPattern, mesh_pattern
+from backend.models.deformer import sparse_attention as module
+from backend.models.deformer.sparse_attention import BACKENDS, flex_unusable, sparse_attention
+from backend.models.deformer.sparse_pattern import JOINTS, AttentionPattern, mesh_pattern
 
 TRAINABLE = ("sdpa", "tiles")  # FlexAttention has no gradients on the CPU
 HEADS, WIDTH = 4, 16

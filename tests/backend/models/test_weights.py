@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.registry import import_body
 from backend.cli import main
 from backend.errors import BadInput, RecoverMeshError
-from backend.models.networks import NETWORKS
 from backend.models.registry import available_models, get_model
+from backend.models.spec import NETWORKS
 from backend.models.store import find_weights, read_card, weights_path
 from backend.models.weights import TEST_NOTICE, import_weights, load_network, make_test_weights
 from backend.recovery import Recoverer

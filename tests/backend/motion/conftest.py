@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import Skeleton, State
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.kinematics import Skeleton, State
 from backend.clips.guess import KeypointGuess
+from backend.geometry import rotations_numpy as rot
 from backend.motion.foot_lock import POINTS
-from tools.clips.motions import MOTIONS, Maker
-from tools.clips.observe import observed_track
+from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.observe import observed_track
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import State
+from backend.body.kinematics import State
+from backend.geometry import rotations_numpy as rot
 from backend.motion.gaps import hidden_rows, interpolated
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from backend.body.keypoint_fit.fit import LEVEL
-from backend.body.keypoint_fit.kinematics import Skeleton
-from backend.body.keypoint_fit.landmarks import LEG_BONES
+from backend.body.kinematics import Skeleton
+from backend.body.landmarks import LEG_BONES
 from backend.motion import pipeline
 from backend.motion.jumps import cheapest_path, without_jumps
 from backend.motion.track_fit import TrackProblem
-from tools.clips.motions import MOTIONS, Maker
-from tools.clips.observe import observed_track
+from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.observe import observed_track
 
 LEFT, RIGHT = [25, 27, 29, 31], [26, 28, 30, 32]
 

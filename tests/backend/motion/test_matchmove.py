@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit import rotations as rot
 from backend.body.keypoint_fit.fit import initial_state, observe
-from backend.body.keypoint_fit.kinematics import State
 from backend.body.keypoint_fit.problem import Problem, Weights
-from backend.clips.camera_track import CameraTrack
+from backend.body.kinematics import State
+from backend.geometry import rotations_numpy as rot
+from backend.motion.camera_track import CameraTrack
 from backend.motion.matchmove import Matchmove, resized
 from backend.motion.metrics import foot_slide, jitter, mpjpe, penetration
 from backend.motion.pipeline import recover_motions
 from backend.motion.scene_scale import Feet, estimate
-from tools.clips.cameras import camera_content
+from benchmarks.clips.cameras import camera_content
 
 
 def recover(one, scale=1.0, given=0.0, **settings):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit import rotations as rot
+from backend.geometry import rotations_numpy as rot
 from backend.motion.banded import solve_banded
 from backend.motion.contacts import find_contacts, intervals
 from backend.motion.ground import find_ground, world_of_plane

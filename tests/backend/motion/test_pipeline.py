@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit import rotations as rot
-from backend.body.keypoint_fit.kinematics import State
+from backend.body.kinematics import State
 from backend.errors import Cancelled
+from backend.geometry import rotations_numpy as rot
 from backend.motion import track_fit
 from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, pa_mpjpe, penetration
 from backend.motion.pipeline import recover_motions

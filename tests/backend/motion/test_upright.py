@@ -8,7 +8,7 @@ from backend.body.keypoint_fit.problem import Weights
 from backend.motion.contacts import find_contacts
 from backend.motion.track_fit import TrackProblem, start_state
 from backend.motion.upright import find_slopes
-from backend.results import Camera
+from backend.structures import Camera
 
 
 def tilt(up, world):

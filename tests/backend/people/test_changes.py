@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backend.people.changes import Changes
+from backend.people.detect.changes import Changes
 
 SIZE = (960, 540)
 

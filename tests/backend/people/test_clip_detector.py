@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.media import load_image
-from backend.people.clip_detector import ALONE_EVERY, TILE_EVERY, WHOLE_EVERY, ClipDetector, turn
-from backend.people.tiles import tiles
-from backend.people.tracking import Tracker
+from backend.media.photo import load_image
+from backend.people.detect.clip_detector import ALONE_EVERY, TILE_EVERY, WHOLE_EVERY, ClipDetector, turn
+from backend.people.detect.tiles import tiles
+from backend.people.track.tracking import Tracker
 
 RENDERED = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
 WIDTH, HEIGHT = 960, 540

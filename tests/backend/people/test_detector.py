@@ -7,11 +7,11 @@ import pytest
 import skimage
 
 from backend.errors import RecoverMeshError
-from backend.media import load_image
-from backend.people import task_bundle
-from backend.people.candidates import Candidate, merge
-from backend.people.mediapipe_detector import MediaPipeDetector
-from backend.people.tiles import tiles
+from backend.media.photo import load_image
+from backend.people.detect import task_bundle
+from backend.people.detect.candidates import Candidate, merge
+from backend.people.detect.mediapipe_detector import MediaPipeDetector
+from backend.people.detect.tiles import tiles
 
 DATA = Path(skimage.__file__).parent / "data"
 RENDERED = Path(__file__).parents[2] / "data" / "rendered_person.jpg"

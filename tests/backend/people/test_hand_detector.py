@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joints import FREIHAND21
-from backend.body.loader import load_body
+from assets_build.open_hand.poses import named_pose
+from backend.body.files import load_body
+from backend.body.joint_sets import FREIHAND21
 from backend.export.overlay import draw_overlay
-from backend.people.hand_detector import HandDetector
-from backend.results import Camera
-from tools.open_hand.poses import named_pose
+from backend.people.detect.hand_detector import HandDetector
+from backend.structures import Camera
 
 CAMERA = Camera(700.0, 700.0, 319.5, 239.5, 640, 480)
 BACKDROP = np.full((480, 640, 3), 110, np.uint8)

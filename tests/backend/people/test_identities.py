@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.people.appearance import SIZE
-from backend.people.identities import best_sight, identify, tracks_from_rows
+from backend.people.track.appearance import SIZE
+from backend.people.track.identities import best_sight, identify, tracks_from_rows
 from tests.backend.people.test_tracking import STANDING
 
 FPS = 30.0

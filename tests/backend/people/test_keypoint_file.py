@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from backend.body.joints import BLAZEPOSE33
+from backend.body.joint_sets import BLAZEPOSE33
 from backend.errors import BadInput
-from backend.models.pose2mesh_joints import POSE_SETS
-from backend.people.keypoint_file import read_keypoints
-from backend.people.person import DetectedPerson
-from backend.people.pose_sets import pose_of
+from backend.models.pose2mesh.input_pose import pose_of
+from backend.models.pose2mesh.joint_sets import POSE_SETS
+from backend.people.detect.keypoint_file import read_keypoints
+from backend.structures import DetectedPerson
 
 RNG = np.random.RandomState(0)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.people.candidates import Candidate, Expected
-from backend.people.mixed_limbs import DOUBTFUL, assembled, hide_mixed
+from backend.people.detect.candidates import Candidate, Expected
+from backend.people.detect.mixed_limbs import DOUBTFUL, assembled, hide_mixed
 from tests.backend.people.test_tracking import STANDING
 
 LEFT_LEG = [25, 27, 29, 31]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from backend.people.identities import identify, thumbnails, tracks_from_rows
-from backend.people.person import DetectedPerson
-from backend.people.tracking import LOST_AFTER, Tracker
+from backend.people.track.identities import identify, thumbnails, tracks_from_rows
+from backend.people.track.tracking import LOST_AFTER, Tracker
+from backend.structures import DetectedPerson
 
 RED, GREEN = (200, 40, 40), (40, 180, 60)
 WIDTH, HEIGHT = 640, 360

@@ -17,8 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from backend.clips.records import ClipChunk, ClipPeople, ClipProgress, World
-from backend.results import Camera
+from backend.structures import Camera, ClipChunk, ClipPeople, ClipProgress, World
 
 
 class FakeClip:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from backend.results import Camera, FrameResult, RecoveredPerson
+from backend.structures import Camera, FrameResult, RecoveredPerson
 
 VERTICES = 50
 

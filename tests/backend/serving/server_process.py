@@ -37,12 +37,12 @@ def is_running(pid: int) -> bool:
 
 
 class ServerProcess:
-    """`python -m backend.server`; a context manager that ends it."""
+    """`python -m backend.serving.server`; a context manager that ends it."""
 
     def __init__(self, *args: str, factory: str = "fake_recoverer:FakeRecoverer", **popen: Any) -> None:
         paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "RECOVER_MESH_TOKEN": TOKEN}
-        command = [sys.executable, "-m", "backend.server", "--factory", factory]
+        command = [sys.executable, "-m", "backend.serving.server", "--factory", factory]
         self.process = subprocess.Popen(
             [*command, "--body-source", "fake_recoverer:fake_body", *args],
             cwd=ROOT,
@@ -172,7 +172,7 @@ class Gate:
 @contextlib.contextmanager
 def server_here(**options):
     """A server in a thread of this process, for options that the command line does not offer."""
-    from backend.server import Server, ServerOptions
+    from backend.serving.server import Server, ServerOptions
 
     server = Server(ServerOptions(token=TOKEN, **options))
     thread = threading.Thread(target=server.run)

@@ -85,7 +85,11 @@ def test_a_killed_server_takes_its_worker_along():
 
 def refused(*args: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "backend.server", *args], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "backend.serving.server", *args],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 2
     assert done.stdout == ""
@@ -177,7 +181,15 @@ def test_keys_admit_the_known_and_nobody_else(tmp_path):
 
 def test_a_client_is_added_once_and_by_a_plain_name(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "backend.server", "--curve-keys", str(tmp_path), "--add-client", "artist"],
+        [
+            sys.executable,
+            "-m",
+            "backend.serving.server",
+            "--curve-keys",
+            str(tmp_path),
+            "--add-client",
+            "artist",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

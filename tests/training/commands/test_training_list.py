@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.data_files import files_of
-from training.run import load_run, run_names
+from training.run.data_files import files_of
+from training.run.spec import load_run, run_names
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from backend.body.loader import read_body
+from backend.body.files import read_body
 from backend.body.registry import find_body, keep_body
 from backend.errors import BadInput
 from training.datasets import tiny

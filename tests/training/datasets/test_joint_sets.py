@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body import joints as known
-from backend.body.loader import load_body, read_body
+from backend.body import joint_sets as known
+from backend.body.files import load_body, read_body
 from backend.body.registry import find_body
 from backend.errors import BadInput
-from backend.models.pose2mesh_joints import POSE_SETS
+from backend.models.pose2mesh.joint_sets import POSE_SETS
 from training.datasets import joint_sets as sets
 from training.datasets.joint_sets import JOINT_SETS, index_map, to_set
 from training.datasets.posed_joints import PosedJoints, posed_joints

@@ -8,14 +8,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.body.loader import load_body
-from backend.models.adapters.base import evaluation_regressor
-from training.body_targets import BodyTargets, Pose2MeshTargets
-from training.data import make_data
+from backend.body.files import load_body
+from backend.models.adapter import evaluation_regressor
 from training.engine.dry_run import on_generated
 from training.engine.overfit import fixed_batch
+from training.losses.body_targets import BodyTargets, Pose2MeshTargets
 from training.modules.pose2mesh import target_regressor
-from training.run import load_run
+from training.run.data import make_data
+from training.run.spec import load_run
 
 
 def batch_of(name, folder):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from backend.models.backbones.blazepose import BlazePose
 from training.datasets.loader import PreparedSet
 from training.engine.kept_maps import KeptMaps, folder_of
-from training.run import load_run
+from training.run.spec import load_run
 
 
 class Trunk(nn.Module):

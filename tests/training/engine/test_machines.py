@@ -7,7 +7,7 @@ import pytest
 from backend.errors import BadInput
 from training.engine.fitting import fit, rank_of
 from training.engine.trainer import Machines, find_machines
-from training.run import load_run
+from training.run.spec import load_run
 
 LAUNCHERS = (
     "LOCAL_WORLD_SIZE",

@@ -13,7 +13,7 @@ import torch
 
 from backend.errors import BadInput
 from backend.models.backbones.blazepose import BlazePose
-from training.engine.mediapipe_weights import blazepose_weights, wheel_file
+from training.weights.mediapipe_weights import blazepose_weights, wheel_file
 
 GOLDEN = Path(__file__).parents[2] / "data" / "blazepose_litert.npz"
 

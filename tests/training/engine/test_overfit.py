@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput
-from backend.models.attention import MultiHeadAttention
 from backend.models.backbones.hrformer import Block
-from backend.models.pose2mesh import PoseNet
+from backend.models.fastmetro.attention import MultiHeadAttention
+from backend.models.pose2mesh.network import PoseNet
 from training.__main__ import main
-from training.build import build_module
-from training.data import make_data
 from training.engine import overfit
 from training.engine.dry_run import on_generated
-from training.run import load_run
+from training.run.build import build_module
+from training.run.data import make_data
+from training.run.spec import load_run
 
 SAMPLES = 4
 

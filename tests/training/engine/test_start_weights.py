@@ -9,7 +9,7 @@ from torch import nn
 from backend.errors import BadInput
 from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import ResNet50, sequential_resnet50
-from training.engine.start_weights import load_backbone, load_network
+from training.weights.start_weights import load_backbone, load_network
 
 
 @pytest.fixture(scope="module")

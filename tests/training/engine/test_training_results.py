@@ -12,7 +12,7 @@ from training.engine.log_file import LogFile, read_log
 from training.engine.manifest import hashes_of, write_manifest
 from training.engine.results import Measured, checkpoint_of, write_results
 from training.engine.seeds import median_of
-from training.run import load_run
+from training.run.spec import load_run
 
 
 def test_a_manifest_repeats_the_run(tmp_path):

@@ -21,7 +21,7 @@ from training.engine.checkpoints import PREEMPTED, find_checkpoint
 from training.engine.fitting import run_module
 from training.engine.trainer import find_machines
 from training.modules.evaluating import falling
-from training.run import load_run
+from training.run.spec import load_run
 
 WIDTH = 6
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from training.losses.deformer import DeFormerLoss, DeFormerWeights, default_weights
+from training.losses.surface import Surface
 from training.losses.targets import MeshTargets
-from training.surface import Surface
 
 SIZES = (20, 12, 8)
 FACES = {n: np.stack([np.arange(n), (np.arange(n) + 1) % n, (np.arange(n) + 3) % n], 1) for n in SIZES}

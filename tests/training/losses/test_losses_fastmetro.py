@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.rotations import matrix_from_axis_angle
-from backend.models.smpler import project
+from backend.geometry.rotations import matrix_from_axis_angle
+from backend.models.smpler.network import project
 from training.losses import terms
 from training.losses.fastmetro import FastMETROLoss, SMPLRegressorLoss, parameter_loss
+from training.losses.surface import Surface
 from training.losses.targets import MeshTargets
-from training.surface import Surface
 
 COUNT = 1723
 

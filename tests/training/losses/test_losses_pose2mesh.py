@@ -8,11 +8,11 @@ import torch
 from fake_mesh import build_mesh, fake_regressor
 from fill import fill_state_dict
 
-from backend.models.mesh_graph import mesh_graph
-from backend.models.pose2mesh import LEVELS, MeshNet, Pose2MeshConfig
+from backend.models.pose2mesh.mesh_graph import mesh_graph
+from backend.models.pose2mesh.network import LEVELS, MeshNet, Pose2MeshConfig
 from training.losses import terms
 from training.losses.pose2mesh import Pose2MeshLoss, PoseLiftLoss, masked_l1
-from training.surface import Surface
+from training.losses.surface import Surface
 
 SECOND_IS_MASKED = torch.tensor([[1.0], [0.0]])
 

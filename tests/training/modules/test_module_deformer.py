@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.mesh_levels import body_levels
-from backend.models.deformer import STRIDES, DeFormer, DeFormerConfig
+from backend.models.deformer.network import STRIDES, DeFormer, DeFormerConfig
 from training.datasets import tiny
 from training.datasets.kinds import build_set
 from training.losses.deformer import DeFormerWeights

@@ -10,10 +10,10 @@ import scipy.sparse as sp
 import torch
 from module_parts import TinyBackbone, batch, overfit
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.body.mesh_levels import body_levels
 from backend.errors import BadInput
-from backend.models.fastmetro import FastMETRO, FastMETROConfig, FastMETROMesh
+from backend.models.fastmetro.network import FastMETRO, FastMETROConfig, FastMETROMesh
 from training.losses.fastmetro import HAND_WEIGHTS, FastMETROWeights
 from training.modules import fastmetro
 from training.modules.fastmetro import FastMETROModule

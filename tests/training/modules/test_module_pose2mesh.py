@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput
-from backend.models.adapters.pose2mesh import body_graph
-from backend.models.pose2mesh import Pose2Mesh, Pose2MeshConfig, PoseNet
+from backend.models.pose2mesh.adapter import body_graph
+from backend.models.pose2mesh.network import Pose2Mesh, Pose2MeshConfig, PoseNet
 from training.datasets import tiny
 from training.datasets.kinds import build_set
 from training.modules.pose2mesh import Pose2MeshModule

@@ -7,10 +7,10 @@ import pytest
 import torch
 from module_parts import TinyPyramid, batch, overfit
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput
-from backend.models.networks import network
-from backend.models.smpler import SMPLer, SMPLerConfig
+from backend.models.smpler.network import SMPLer, SMPLerConfig
+from backend.models.spec import network
 from training.engine.export import constants_of
 from training.losses.smpler import SMPLerWeights
 from training.modules.smpler import SMPLerModule

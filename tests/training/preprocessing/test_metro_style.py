@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from backend.errors import BadInput
-from training.augmentation import BODY, HAND, Change
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
+from training.preprocessing.augmentation import BODY, HAND, Change
 from training.preprocessing.crops import CropWindow
 from training.preprocessing.metro_style import (
     MEAN,
@@ -177,7 +177,7 @@ def test_3d_turns_as_the_picture_does():
 def test_a_flipped_body_is_its_mirror_image():
     import torch
 
-    from backend.body.loader import load_body
+    from backend.body.files import load_body
 
     body = load_body("open")
     rng = np.random.default_rng(0)
@@ -187,7 +187,7 @@ def test_a_flipped_body_is_its_mirror_image():
         body(torch.as_tensor(p, dtype=torch.float32).view(1, 24, 3), torch.zeros(1, 10)).joints[0].numpy()
         for p in (pose, flipped)
     ]
-    from backend.body.joints import SMPL24, mirror_indices
+    from backend.body.joint_sets import SMPL24, mirror_indices
 
     mirrored = joints[0][mirror_indices(SMPL24)] * [-1, 1, 1]
     np.testing.assert_allclose(

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput
-from backend.models.pose2mesh_joints import HUMAN36, normalise_pose
-from training.body_targets import Pose2MeshTargets
+from backend.models.pose2mesh.joint_sets import HUMAN36, normalise_pose
 from training.datasets.geometry import project, with_column
 from training.datasets.record import Record
 from training.datasets.tiny.people import bodies, hands
+from training.losses.body_targets import Pose2MeshTargets
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
 from training.preprocessing.pose2mesh_style import Pose2MeshPreparer, PoseChange
 from training.preprocessing.pose_window import (

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joints import mirror_indices
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.joint_sets import mirror_indices
 from training.synthetic import anatomy, reaching
 from training.synthetic.anatomy import INDEX
 from training.synthetic.archetypes import everything

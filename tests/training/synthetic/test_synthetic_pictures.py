@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
+from backend.body.files import load_body
 from backend.errors import BadInput
 from training.synthetic import writer
 from training.synthetic.renderer import NumpyRenderer, make_renderer

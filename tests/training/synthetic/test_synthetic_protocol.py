@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joints import SMPL24
-from backend.models.adapters.base import evaluation_regressor
-from training.body_targets import BodyTargets
+from backend.body.joint_sets import SMPL24
+from backend.models.adapter import evaluation_regressor
 from training.datasets.joint_sets import METRO24_TO_J14
 from training.datasets.posed_joints import posed_joints
-from training.evaluation import PROTOCOLS, Evaluator
+from training.evaluation.protocols import PROTOCOLS, Evaluator
+from training.losses.body_targets import BodyTargets
 from training.synthetic.studio import METRO24_NAMES, make_studio
 
 # labels are written in 1e-5 m, their poses in 1e-6 rad and their betas in 1e-5

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joints import BLAZEPOSE33
-from backend.body.loader import load_body
+from backend.body.files import load_body
+from backend.body.joint_sets import BLAZEPOSE33
 from backend.models.store import EMBEDDED, read_card
 from backend.models.weights import load_network
 from training.synthetic import anatomy, train_pose2mesh_small
@@ -97,7 +97,7 @@ def seen(tmp_path, body, sampler):
     sampler.noise = noise
     points = batch.keypoints.copy()
     points[7, :, :2] += 100
-    from backend.body.keypoint_fit.rotations import log
+    from backend.geometry.rotations_numpy import log
 
     path = tmp_path / "seen.npz"
     np.savez(

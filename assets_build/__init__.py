@@ -1,0 +1,1 @@
+"""Builds the files in `backend/assets`."""

@@ -1,0 +1,155 @@
+"""`python -m assets_build.embed_weights RUN FOLDER --data DIR`: make a finished run's weights a part of the backend.
+
+FOLDER: what `python -m training fit RUN --out FOLDER` wrote.  Writes backend/assets/weights/NETWORK.safetensors (half
+precision) and its card, measures that very file on the data set's test split, and keeps manifest, log and results in
+docs/training-results/RUN.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LICENSE = "CC0-1.0 (weights and open body are ours); the image trunk is MediaPipe's, Apache-2.0. Any use."
+LARGEST = 25 << 20
+TAUGHT = {
+    "early": "its late layers were trained further",
+    "backbone": "not trained further",
+    "nothing": "trained further",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m assets_build.embed_weights", description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cost", required=True, help="what the training took, in words, for the card")
+    parser.add_argument("--checkpoint", type=Path, help="another one than the run's own choice")
+    options = parser.parse_args()
+    from backend.models.store import EMBEDDED
+    from training.engine.manifest import git_state
+    from training.engine.results import export_checkpoint, measure, write_results
+    from training.engine.trainer import find_machines
+    from training.run.spec import load_run
+
+    run = load_run(options.run, ["data.validate.0.path=synthetic/test.yaml"])
+    full = export_checkpoint(run, options.data, options.folder, options.checkpoint)
+    path = EMBEDDED / full.name
+    narrow(full, path)
+    assert path.stat().st_size <= LARGEST, path.stat().st_size
+    measured = measure(run, options.data, options.folder, find_machines(), path, quiet=True)
+    measured = replace(measured, weights=path.relative_to(ROOT))
+    written = write_results(options.folder, run, measured)
+    kept = ROOT / "docs" / "training-results" / run.name
+    keep(options.folder, kept, written, options.data)
+    manifest = json.loads((options.folder / "manifest.json").read_text())
+    made = json.loads((options.data / "synthetic" / "settings.json").read_text())
+    (EMBEDDED / f"{path.stem}.md").write_text(
+        card(run, path, manifest, json.loads(written.read_text()), git_state(), made, options.cost)
+    )
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB): {measured.metrics}")
+    return 0
+
+
+def narrow(full: Path, path: Path) -> None:
+    """float32 weights -> half precision, the card with our licence."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from backend.models.store import card_text, read_card
+
+    tensors = load_file(str(full))
+    small = {
+        name: value.half() if name.startswith("net.") and value.dtype == torch.float32 else value
+        for name, value in tensors.items()
+    }
+    broken = [
+        name for name, value in small.items() if value.is_floating_point() and not value.isfinite().all()
+    ]
+    assert not broken, broken  # half precision ends at 65504
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = replace(read_card(full), license=LICENSE)
+    save_file(small, path, metadata={"card": card_text(made)})
+
+
+def keep(folder: Path, kept: Path, results: Path, data: Path) -> None:
+    """Manifest, log and results of a run, small enough for the repository, without the paths of this machine."""
+    kept.mkdir(parents=True, exist_ok=True)
+    run_file = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]["file"]
+    tree = run_file.rpartition("training/runs/")[0]  # it may have been trained from another working tree
+    for name in ("manifest.json", results.name):
+        text = (folder / name).read_text(encoding="utf-8")
+        # whole paths only: a relative one is no machine's, and may be a word of the manifest ("data")
+        for path, short in ((folder.absolute(), "OUT"), (data.absolute(), "DATA")):
+            text = text.replace(str(path), short)
+        text = text.replace(tree, "").replace(f"{ROOT}/", "")
+        (kept / name).write_text(text, encoding="utf-8")
+    # the same bytes for the same log: no time in the header
+    with (
+        (kept / "log.jsonl.gz").open("wb") as file,
+        gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed,
+    ):
+        packed.write((folder / "log.jsonl").read_bytes())
+
+
+def card(
+    run: Any, path: Path, manifest: dict, results: dict, git: dict, made: dict[str, Any], cost: str
+) -> str:
+    """Markdown.  made: settings of the synthetic data set; cost: of the training, in words."""
+    from training.evaluation.protocols import PROTOCOLS
+
+    protocol = PROTOCOLS[run.data.validate[0].protocol]
+    trained, embedded = (state.get("commit", "unknown")[:12] for state in (manifest["git"], git))
+    facts = {
+        "file": f"`{path.name}`, {path.stat().st_size / 1e6:.1f} MB, half precision",
+        "SHA-256": f"`{results['weights_sha256']}`",
+        "licence": LICENSE,
+        "answers with": f"`{run.body}`",
+        "made by": f"`python -m training fit {run.name}`, seed {run.seed}, commit {trained}; then "
+        f"`python -m assets_build.embed_weights`, commit {embedded}",
+        "data": f"`python -m training.synthetic DATA/synthetic --count {made['count']} --seed {made['seed']}`: "
+        f"procedural pictures of the open body, CC0; rows used: {manifest['samples']}",
+        "trunk": f"MediaPipe 0.10.21's pose network (Apache-2.0); {TAUGHT[run.start.freeze]}",
+        "cost": cost,
+        "manifest, log, results": f"`docs/training-results/{run.name}`",
+    }
+    measures = [
+        f"| {name.partition('/')[2]} | {value:.1f} mm | {protocol.says(name.partition('/')[2])} |"
+        for name, value in sorted(results["metrics"].items())
+    ]
+    lines = [
+        f"# {run.network}: card",
+        "",
+        f"{run.title}: small weights that show what the network does out of the box. They are no reproduction of the",
+        "paper: its numbers belong to networks of many times this size, trained on real data.",
+        "",
+        "| what | value |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in facts.items()),
+        "",
+        f"Measured, this very file, on the first {run.data.validate[0].options['first']} pictures of the test split,",
+        "which training never saw:",
+        "",
+        "| measure | value | protocol |",
+        "| --- | --- | --- |",
+        *measures,
+        "",
+        "Meant for a first look at the network, and as a start for trainings of your own. Not meant for measuring",
+        "people, nor where the keypoint fit (the default) does better: `docs/results-training.md` compares them.",
+        "",
+        "Limits: no real person was in the training pictures; what the network knows of real ones it has from",
+        "MediaPipe's trunk. Adults only; hands and faces are coarse.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

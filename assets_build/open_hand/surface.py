@@ -1,0 +1,66 @@
+"""The hand's skin: cut off at the wrist, simplified to MANO's 778 vertices with a border of 16, and skinned."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_matrix, diags
+
+from assets_build.open_body.decimate import Decimation, Half, split_quads
+from assets_build.open_body.source import Source
+
+VERTICES, BORDER = 778, 16
+CUT = 0.033  # m beyond the wrist joint, between two loops of edges
+MAX_INFLUENCES = 4
+_EVEN = 8e-4  # a hand's triangles are smaller than a body's, and its creases matter
+
+
+def cut(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """points: (V, 3) the flat hand's frame -> (Q,) bool quads of the hand, (V,) bool border vertices."""
+    arm = [k for k, n in enumerate(source.bone_names) if n.endswith(".R") and n.startswith(_ARM)]
+    inside = (source.weights[:, arm].sum(1) > 0.5) & (points[:, 0] < CUT) & source.body
+    taken = inside[source.quads].all(1)
+    quads = source.quads[taken]
+    edges = np.sort(np.concatenate([quads[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 3), (3, 0))]), axis=1)
+    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    loop = unique[counts == 1]
+    border = np.zeros(len(points), bool)
+    border[loop] = True
+    if border.sum() != len(loop) or np.bincount(loop.ravel()).max() != 2:
+        raise RuntimeError("the cut is no single loop")
+    return taken, border
+
+
+_ARM = ("lowerarm", "wrist", "metacarpal", "finger")
+
+
+def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """points: (V, 3) flat hand -> kept source vertices (778,), faces (1538, 3), UV corners (1538, 3)."""
+    taken, border = cut(source, points)
+    triangles, corners = split_quads(points, source.quads[taken], source.quad_uv[taken])
+    importance = np.ones(len(points))
+    nothing = np.zeros(len(points), bool)
+    decimation = Decimation(
+        Half(points, triangles, corners, source.uv, border, importance, nothing, mirrored=False, even=_EVEN)
+    )
+    count = len(decimation.around)
+    excess = int(border.sum()) - BORDER
+    decimation.run(count, count - excess, border)
+    decimation.run(count - excess, VERTICES, ~border)
+    kept = np.array(sorted(decimation.around))
+    index = {int(v): k for k, v in enumerate(kept)}
+    faces = np.array([[index[v] for v in corner] for corner in decimation.faces.values()])
+    return kept, faces, np.array(list(decimation.face_uv.values()))
+
+
+def spread(weights: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
+    """(V, 16) weights diffused a little over the surface, few influences each, rows that sum to 1 in float32."""
+    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
+    near = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(weights),) * 2).tocsr()
+    near.data[:] = 1
+    average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
+    for _ in range(rounds):
+        weights = 0.6 * weights + 0.4 * (average @ weights)
+    limit = -np.sort(-weights, axis=1)[:, MAX_INFLUENCES - 1 : MAX_INFLUENCES]
+    weights = np.where(weights >= np.maximum(limit, 1e-3), weights, 0)
+    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32).astype(float)
+    return weights / weights.sum(1, keepdims=True)

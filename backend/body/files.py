@@ -1,0 +1,186 @@
+"""Body files -> validated bodies: the embedded open body, and SMPL-format npz and official pkl files of the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from backend.body.joint_sets import JOINT_SETS, MANO16, SMPL24, SMPLH52, SMPLX55
+from backend.body.model import BodyArrays, BodyModel
+from backend.body.unpickle import MAX_BYTES, read_pickle
+from backend.errors import BadInput
+
+SMPL_LICENSE = "SMPL body model licence, Max-Planck-Gesellschaft: non-commercial use"
+MANO_LICENSE = "MANO hand model licence, Max-Planck-Gesellschaft: non-commercial use"
+_NEEDED = ("v_template", "f", "shapedirs", "J_regressor", "weights", "kintree_table")
+_OPTIONAL = (
+    "posedirs", "uv", "uv_faces", "part_ids", "mirror", "vert_sym_idxs", "hands_components", "hands_mean",
+    "name", "license", "joint_names",
+)  # fmt: skip
+# by key: how many joints they find.  `h36m17_3dpw`: Human3.6M's as SMPLer's file for 3DPW finds them
+_REGRESSORS = {
+    f"J_regressor_{name}": count
+    for name, count in [*((n, len(joints)) for n, joints in JOINT_SETS.items()), ("h36m17_3dpw", 17)]
+}
+_MAX_NUMBERS = MAX_BYTES // 8  # in one array
+_HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."
+
+
+def load_body(source: str | Path = "open") -> BodyModel:
+    """The name of a body (`open`, `open_hand`, or one that was imported) or the path of a body file -> a BodyModel.
+
+    The name of a hand with `_left` behind it stands for its mirror image (backend.body.mirror).
+    Raises BadInput: unknown_body, file_missing, not_a_body, refused_pickle.
+    """
+    from backend.body.mirror import mirrored
+    from backend.body.registry import find_body, right_hand_of
+
+    right = right_hand_of(source)
+    return BodyModel(read_body(find_body(source)) if right is None else mirrored(read_body(right)))
+
+
+def read_body(path: Path) -> BodyArrays:
+    """Read and validate a body file; see `load_body`."""
+    if not path.is_file():
+        raise BadInput("file_missing", f"There is no file {path}.", _HINT)
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:2] == b"PK":
+        content = _read_npz(path)
+    elif head.lstrip()[:1] == b"<" or head.startswith(b"version https://git-lfs"):
+        raise _not_a_body(
+            f"{path.name} is a web page or a placeholder, not the file itself.",
+            "Download it again while signed in.",
+        )
+    else:
+        content = read_pickle(path)
+    missing = [key for key in _NEEDED if key not in content]
+    if missing:
+        raise _not_a_body(f"{path.name} lacks {', '.join(missing)}.")
+    return _validated(_Fields(content, path.name), path.stem)
+
+
+def _not_a_body(message: str, hint: str = _HINT) -> BadInput:
+    return BadInput("not_a_body", message, hint)
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if sum(entry.file_size for entry in archive.zip.infolist()) > MAX_BYTES:
+                raise _not_a_body(f"{path.name} unpacks to more than {MAX_BYTES >> 20} MiB.")
+            # official files hold tables of Python objects too, which are neither needed nor read
+            wanted = {*_NEEDED, *_OPTIONAL, *_REGRESSORS}.intersection(archive.files)
+            return {name: archive[name] for name in wanted}
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged archive fails in any way
+        raise _not_a_body(f"{path.name} cannot be read ({error}).") from None
+
+
+class _Fields:
+    """The content of a body file, taken out field by field with a check of each."""
+
+    def __init__(self, content: dict[str, Any], file: str) -> None:
+        self.content = content
+        self.file = file
+
+    def array(self, key: str, *wanted: int | None, dtype: Any = np.float64) -> np.ndarray:
+        """The field as a finite array of the wanted shape, None standing for any length but 0."""
+        value = self.content[key]
+        sparse = scipy.sparse.issparse(value)
+        found = value.shape if sparse else np.shape(value)
+        if len(found) != len(wanted) or any(
+            n != (w or n) or n == 0 for n, w in zip(found, wanted, strict=True)
+        ):
+            expected = ", ".join("any" if w is None else str(w) for w in wanted)
+            raise self.wrong(key, f"is {tuple(found)}, expected ({expected})")
+        if np.prod(found, dtype=float) > _MAX_NUMBERS:
+            raise self.wrong(key, "is larger than any body's")
+        try:
+            numbers = (value.toarray() if sparse else np.asarray(value)).astype(np.float64)
+        except (TypeError, ValueError):
+            raise self.wrong(key, "does not hold numbers") from None
+        if not np.isfinite(numbers).all():
+            raise self.wrong(key, "holds values that are not numbers")
+        return numbers.astype(dtype)
+
+    def indices(self, key: str, *wanted: int | None, below: int) -> np.ndarray:
+        """The field as int64 indices into something that has `below` elements."""
+        value = self.array(key, *wanted, dtype=np.int64)
+        if value.min() < 0 or value.max() >= below:
+            raise self.wrong(key, f"holds indices outside 0..{below - 1}")
+        return value
+
+    def text(self, key: str, default: str, limit: int) -> str:
+        """The field in one line, cut to what the wire takes; the default where it is empty or absent."""
+        value = np.asarray(self.content.get(key, default))
+        raw = value.item() if value.size == 1 else default
+        line = " ".join((raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).split())
+        return (line if len(line) <= limit else line[: limit - 1] + "…") or default
+
+    def wrong(self, key: str, what: str) -> BadInput:
+        return _not_a_body(f"{key} of {self.file} {what}.")
+
+
+def _validated(fields: _Fields, stem: str) -> BodyArrays:
+    content = fields.content
+    template = fields.array("v_template", None, 3)
+    count = len(template)
+    weights = fields.array("weights", count, None)
+    joints = weights.shape[1]
+    if np.abs(weights.sum(1) - 1).max() > 1e-3:
+        raise _not_a_body(f"Skinning weights of {fields.file} do not sum to 1.")
+    faces = fields.indices("f", None, 3, below=count)
+    correctives = (count, 3, 9 * (joints - 1))
+    body = BodyArrays(
+        name=fields.text("name", stem[:128], 128),
+        license=fields.text("license", MANO_LICENSE if joints == len(MANO16) else SMPL_LICENSE, 512),
+        joint_names=_joint_names(content, joints),
+        parents=_parents(fields, joints),
+        v_template=template,
+        faces=faces,
+        # files with 300 betas exist (SMPL-X, SMPL+H); the first ten are those that everyone means
+        shapedirs=fields.array("shapedirs", count, 3, None)[:, :, :10],
+        posedirs=fields.array("posedirs", *correctives) if "posedirs" in content else np.zeros(correctives),
+        joint_regressor=fields.array("J_regressor", joints, count),
+        weights=weights,
+        regressors={
+            key.removeprefix("J_regressor_"): fields.array(key, rows, count)
+            for key, rows in _REGRESSORS.items()
+            if key in content
+        },
+    )
+    if "uv" in content and "uv_faces" in content:
+        body.uv = fields.array("uv", None, 2, dtype=np.float32)
+        body.uv_faces = fields.indices("uv_faces", len(faces), 3, below=len(body.uv))
+    if "part_ids" in content:
+        body.part_ids = fields.indices("part_ids", count, below=joints).astype(np.int32)
+    for key in ("vert_sym_idxs", "mirror"):  # SMPL's own name, and ours
+        if key in content:
+            body.mirror = fields.indices(key, count, below=count)
+    if "hands_components" in content and "hands_mean" in content:
+        size = 3 * (joints - 1)
+        body.hand_components = fields.array("hands_components", None, size)
+        body.hand_mean = fields.array("hands_mean", size)
+    return body
+
+
+def _parents(fields: _Fields, joints: int) -> np.ndarray:
+    """kintree_table -> parents; the root's is written as 2^32 - 1 or -1."""
+    parents = fields.array("kintree_table", 2, joints, dtype=np.int64)[0]
+    parents[0] = -1
+    if (parents[1:] < 0).any() or (parents[1:] >= np.arange(1, len(parents))).any():
+        raise fields.wrong("kintree_table", "is no tree with parents first")
+    return parents
+
+
+def _joint_names(content: dict[str, Any], joints: int) -> tuple[str, ...]:
+    given = np.asarray(content.get("joint_names", ()))
+    if given.shape == (joints,) and given.dtype.kind == "U":
+        return tuple(str(name)[:64] for name in given)
+    known = {len(names): names for names in (SMPL24, MANO16, SMPLH52, SMPLX55)}
+    return known.get(joints) or tuple(f"joint{j:02d}" for j in range(joints))

@@ -1,0 +1,92 @@
+"""`recover-mesh serve`: arguments, logging, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.errors import RecoverMeshError
+
+TOKEN_VARIABLE = "RECOVER_MESH_TOKEN"
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
+    parser.add_argument(
+        "--token", help=f"what clients must say (default: ${TOKEN_VARIABLE}, else a random one)"
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where models run")
+    parser.add_argument(
+        "--model", default="keypoint-fit", help="model to load at once (default: keypoint-fit)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of networks: fp32 is exact; bf16 is faster, and the log says by how much vertices move",
+    )
+    parser.add_argument(
+        "--watch-stdin", action="store_true", help="end when the standard input closes (its parent has died)"
+    )
+    parser.add_argument(
+        "--curve-keys", type=Path, metavar="DIR", help="encrypt, and admit only the clients with a key in DIR"
+    )
+    parser.add_argument(
+        "--add-client", metavar="NAME", help="make a client's key pair in --curve-keys, print where, and end"
+    )
+    parser.add_argument("--factory", default="backend.recovery:Recoverer", help=argparse.SUPPRESS)
+    parser.add_argument("--clip-factory", default="backend.clips.run:ClipRun", help=argparse.SUPPRESS)
+    parser.add_argument("--body-source", default="backend.serving.worker:read_body", help=argparse.SUPPRESS)
+
+
+def run_serve(args: argparse.Namespace) -> int:
+    """Serve until told to end.  Raises RecoverMeshError where it cannot begin (exit code 2)."""
+    from backend.serving.security import add_client
+
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True
+    )
+    if args.add_client is not None:
+        if args.curve_keys is None:
+            raise RecoverMeshError("bad_use", "--add-client needs a key folder.", "Give --curve-keys DIR.")
+        secret = add_client(args.curve_keys, args.add_client)
+        print(f"Secret key of {args.add_client}: {secret}")
+        print(f"Give it to the client together with {args.curve_keys / 'server.key'}, over a safe channel.")
+        return 0
+    from backend.models.registry import get_model
+    from backend.serving.server import ServerOptions, serve
+
+    get_model(args.model)
+    return serve(
+        ServerOptions(
+            host=args.host,
+            port=args.port,
+            token=args.token if args.token is not None else os.environ.pop(TOKEN_VARIABLE, None),
+            device=args.device,
+            model=args.model,
+            precision=args.precision,
+            curve_keys=args.curve_keys,
+            watch_stdin=args.watch_stdin,
+            factory=args.factory,
+            clip_factory=args.clip_factory,
+            body_source=args.body_source,
+        )
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m backend.serving.server`: the same command without the others around it."""
+    parser = argparse.ArgumentParser(prog="python -m backend.serving.server", allow_abbrev=False)
+    add_serve_arguments(parser)
+    try:
+        return run_serve(parser.parse_args(argv))
+    except RecoverMeshError as error:
+        print(f"recover-mesh: {error}", file=sys.stderr)
+        return 2

@@ -1,1 +1,0 @@
-"""The sub-commands of `recover-mesh`, one file each."""

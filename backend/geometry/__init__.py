@@ -1,0 +1,1 @@
+"""Rotations, camera paths and projection.  Nothing here knows of bodies."""

@@ -1,0 +1,94 @@
+"""Where the camera is in each frame, when it moves: one common frame, and how every frame sees it.
+
+The common frame has OpenCV's axes (x right, y down, z ahead) and a level floor: its ground is y = 0, up is -y.
+Blender's world is the same place with other axes, see `backend.structures.World`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.body.kinematics import Skeleton, State
+
+
+@dataclass(frozen=True)
+class View:
+    """T frames: x_camera = rotation @ x + translation, px = focal * x_camera / z + center."""
+
+    rotation: np.ndarray  # (T, 3, 3) common frame -> camera
+    translation: np.ndarray  # (T, 3) m
+    focal: np.ndarray  # (T, 2) px
+    center: np.ndarray  # (T, 2) px
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> View:
+        return View(self.rotation[rows], self.translation[rows], self.focal[rows], self.center[rows])
+
+    @property
+    def places(self) -> np.ndarray:
+        """(T, 3) where the cameras are, m."""
+        return -(np.swapaxes(self.rotation, 1, 2) @ self.translation[..., None])[..., 0]
+
+    @property
+    def level(self) -> np.ndarray:
+        """(T, 3, 3) common frame -> the camera's axes as they were if it stood level: x right, y down, z ahead."""
+        ahead = self.rotation[:, 2] * [1.0, 0.0, 1.0]
+        # who looks straight down has ahead where the picture's top is
+        steep = np.linalg.norm(ahead, axis=1) < 1e-3
+        ahead[steep] = -np.sign(self.rotation[steep, 2, 1:2]) * self.rotation[steep, 1] * [1.0, 0.0, 1.0]
+        ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
+        down = np.broadcast_to([0.0, 1.0, 0.0], ahead.shape)
+        return np.stack([np.cross(down, ahead), down, ahead], 1)
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """(T, K, 3) common frame -> camera frames."""
+        return points @ np.swapaxes(self.rotation, 1, 2) + self.translation[:, None]
+
+    def project(self, points: np.ndarray, least_depth: float = 1e-3) -> np.ndarray:
+        """(T, K, 3) common frame, m -> (T, K, 2) px."""
+        seen = self.points(points)
+        depth = np.maximum(seen[..., 2:], least_depth)
+        return seen[..., :2] / depth * self.focal[:, None] + self.center[:, None]
+
+    def common(self, skeleton: Skeleton, state: State) -> State:
+        """Bodies in the camera frames of these T frames -> in the common frame."""
+        root = root_joint(skeleton, state.betas)
+        back = np.swapaxes(self.rotation, 1, 2)
+        rotations = state.rotations.copy()
+        rotations[:, 0] = back @ rotations[:, 0]
+        place = (back @ (root + state.trans - self.translation)[..., None])[..., 0]
+        return State(rotations, state.betas, place - root)
+
+    def refocused(self, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray) -> State:
+        """Bodies in camera frames, found with other intrinsics -> what looks the same through these.
+
+        focal, center: (2,) px of the former.  The place in the picture and the size stay: the depth grows with the
+        focal length, and the body turns with the ray on which it is seen.
+        """
+        root = root_joint(skeleton, state.betas)
+        place = root + state.trans
+        depth = np.maximum(place[:, 2:], 1e-3)
+        flat = place[:, :2] / depth
+        ray = (flat * focal + center - self.center) / self.focal
+        deeper = depth * self.focal.mean(1, keepdims=True) / focal.mean()
+        rotations = state.rotations.copy()
+        rotations[:, 0] = _toward(ray) @ np.swapaxes(_toward(flat), 1, 2) @ rotations[:, 0]
+        return State(rotations, state.betas, np.concatenate([ray * deeper, deeper], 1) - root)
+
+
+def root_joint(skeleton: Skeleton, betas: np.ndarray) -> np.ndarray:
+    """(T, B) -> (T, 3) root of the unposed body: skinning turns the body about it."""
+    return skeleton.joints[0] + betas @ skeleton.joint_directions[0].T
+
+
+def _toward(flat: np.ndarray) -> np.ndarray:
+    """(T, 2) x / z, y / z -> (T, 3, 3) the shortest turns from straight ahead to that ray."""
+    ray = np.concatenate([flat, np.ones((len(flat), 1))], 1)
+    x, y, z = (ray / np.linalg.norm(ray, axis=1, keepdims=True)).T
+    part = 1 / (1 + z)
+    rows = [[1 - x * x * part, -x * y * part, x], [-x * y * part, 1 - y * y * part, y], [-x, -y, z]]
+    return np.moveaxis(np.array(rows), -1, 0)

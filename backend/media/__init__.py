@@ -1,0 +1,1 @@
+"""Photos, videos and image sequences as upright RGB frames."""

@@ -1,0 +1,41 @@
+"""Tells the same clip in another place from another clip."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from backend.errors import BadInput
+from backend.media.image_sequence import is_sequence, pictures_of
+
+_SAMPLE = 1 << 20  # bytes
+
+
+def fingerprint(source: str | Path) -> str:
+    """Tells the same clip elsewhere from another clip: size, and hashes of samples of the content.
+
+    Raises BadInput `file_missing`, `unreadable`.
+    """
+    path = Path(source)
+    try:
+        if is_sequence(path):
+            digest = hashlib.sha256()
+            files = pictures_of(path)
+            for _, file in files:
+                digest.update(f"{file.name} {file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            for _, file in (files[0], files[-1]):
+                digest.update(file.read_bytes())
+            return digest.hexdigest()[:32]
+        size = path.stat().st_size
+        digest = hashlib.sha256(str(size).encode())
+        with path.open("rb") as content:
+            for place in (0, max(size // 2 - _SAMPLE // 2, 0), max(size - _SAMPLE, 0)):
+                content.seek(place)
+                digest.update(content.read(_SAMPLE))
+        return digest.hexdigest()[:32]
+    except FileNotFoundError:
+        raise BadInput("file_missing", f"There is no file {path}.", "Choose the clip again.") from None
+    except OSError as error:
+        raise BadInput(
+            "unreadable", f"{path} cannot be read ({error.strerror}).", "Check its permissions."
+        ) from None

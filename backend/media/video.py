@@ -1,0 +1,320 @@
+"""Clips: videos and image sequences, frame by frame, upright, with the numbers that Blender's timeline gives them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+
+from backend.errors import BadInput
+from backend.media.image_sequence import SequenceClip, is_sequence
+
+_USUAL_RATE = Fraction(25)  # of streams that do not say theirs
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """width, height: px of the upright picture.  frame_count: estimate where not `exact`.
+
+    first_number: number in the name of a sequence's first picture; 1 for a video.
+    """
+
+    source: str
+    kind: str  # video, sequence
+    width: int
+    height: int
+    fps: Fraction
+    frame_count: int
+    exact: bool
+    first_number: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright, perhaps smaller than the clip's."""
+
+    number: int
+    time: float
+    pixels: np.ndarray
+
+
+class Clip(Protocol):
+    """An open clip.  `lost` grows while frames are read: what could not be used, in sentences."""
+
+    info: ClipInfo
+    lost: list[str]
+
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
+        """Frames first, first + step, … to last; those before `start` are skipped, the rest is bit by bit the same.
+
+        long_side: px; larger frames come smaller.
+        """
+        ...
+
+
+def open_clip(
+    source: str | Path,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    step: int = 1,
+    fps: Fraction | None = None,
+) -> Clip:
+    """Open a video, a folder of pictures, or a numbered image sequence by one of its pictures.
+
+    first, last: range of frames, both included.  fps: of a sequence (24 where not given); a video has its own.
+    Raises BadInput: file_missing, unreadable, no_video, no_frames, bad_range, bad_step, and what `load_image` raises.
+    """
+    path = Path(source)
+    if step < 1:
+        raise BadInput(
+            "bad_step", f"The step is {step}.", "Give 1 for every frame, 2 for every second one, …"
+        )
+    if first < 0 or (last is not None and last < first):
+        raise BadInput(
+            "bad_range", f"The range of frames {first} to {last} is empty.", "Give a first frame from 0 on."
+        )
+    if not path.exists():
+        raise BadInput("file_missing", f"There is no file {path}.", "Check the name, or choose it again.")
+    if is_sequence(path):
+        return SequenceClip(path, first, last, step, fps or Fraction(24))
+    return VideoClip(path, first, last, step)
+
+
+class VideoClip:
+    """A video file.
+
+    Frame n is what is on the screen at n / fps after the first frame: the last decoded one whose time is not later
+    (half a frame is tolerated, for times are rounded).  With a constant rate that is the n-th decoded frame.
+    """
+
+    def __init__(self, path: Path, first: int, last: int | None, step: int) -> None:
+        self._path, self._first, self._last, self._step = path, first, last, step
+        self.lost: list[str] = []
+        with self._open() as container:
+            stream = _video_stream(container, path)
+            self._fps = _rate(stream)
+            start = next(_decoded(container, stream), None)
+            if start is None:
+                raise BadInput(
+                    "no_frames",
+                    f"No frame of {path.name} can be decoded.",
+                    "The file is damaged or cut off: copy or export it again.",
+                )
+            self._begin = _time(start)
+            width, height = _size(start)
+            codec = stream.codec_context.name
+            count, exact = self._count(container, stream)
+        self.info = ClipInfo(str(path), "video", width, height, self._fps, count, exact, 1, codec)
+        if first >= count and exact:
+            raise BadInput(
+                "bad_range",
+                f"The range begins at frame {first}, but {path.name} has {count} frames.",
+                "Choose an earlier first frame.",
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        try:
+            container = av.open(str(self._path))
+        except av.error.FFmpegError as error:
+            raise BadInput(
+                "no_video",
+                f"{self._path.name} is not a video that can be read ({error.strerror}).",
+                "Use an mp4, mov, mkv or webm file; a cut-off mp4 may have to be exported again.",
+            ) from None
+        try:
+            yield container
+        finally:
+            container.close()
+
+    def _count(self, container: Any, stream: Any) -> tuple[int, bool]:
+        duration = None
+        if stream.duration is not None and stream.time_base is not None:
+            duration = stream.duration * stream.time_base
+        elif container.duration is not None:
+            duration = Fraction(container.duration, av.time_base)
+        by_time = 0 if duration is None else round(duration * self._fps)
+        if stream.frames and abs(stream.frames - by_time) <= 1:
+            return int(stream.frames), True
+        if by_time:
+            return max(by_time, 1), bool(stream.frames)
+        return max(int(stream.frames), 1), bool(stream.frames)
+
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
+        """See `Clip.frames`."""
+        wanted = self._first + -(-max(start - self._first, 0) // self._step) * self._step
+        with self._open() as container:
+            stream = _video_stream(container, self._path)
+            stream.thread_type = "AUTO"
+            if (
+                wanted > self._fps and self._begin is not None
+            ):  # less than a second is quicker decoded than sought
+                found = self._seek(container, stream, wanted)
+                if found is not None:
+                    yield from self._numbered(found, wanted, long_side)
+                    return
+        with self._open() as container:
+            stream = _video_stream(container, self._path)
+            stream.thread_type = "AUTO"
+            yield from self._numbered(_decoded(container, stream), wanted, long_side)
+
+    def _seek(self, container: Any, stream: Any, wanted: int) -> Iterator[Any] | None:
+        """Decoded frames from some time before `wanted` on; None where this file cannot do that."""
+        assert self._begin is not None
+        for back in (1, 5):  # seconds: some files go by decoding time, which is earlier
+            place = self._begin + Fraction(wanted) / self._fps - back
+            if place <= self._begin:
+                return None
+            try:
+                container.seek(int(place / stream.time_base), stream=stream, backward=True)
+                frames = _decoded(container, stream)
+                one = next(frames)
+            except (av.error.FFmpegError, StopIteration):
+                return None
+            time = _time(one)
+            if time is not None and time <= self._begin + (wanted - Fraction(1, 2)) / self._fps:
+                return _chained(one, frames)
+        return None
+
+    def _numbered(self, decoded: Iterator[Any], wanted: int, long_side: int | None) -> Iterator[ClipFrame]:
+        shown: tuple[Any, Fraction] | None = None  # the frame on the screen, and its time since the first
+        number, order = 0, 0
+        for one in decoded:
+            broken = one is None
+            if broken:
+                if shown is not None:
+                    yield from self._show(shown, number, shown[1] + 1 / self._fps, wanted, long_side)
+                shown = None
+                continue
+            time = _time(one)
+            since = Fraction(order) / self._fps if time is None or self._begin is None else time - self._begin
+            order += 1
+            if shown is not None:
+                yield from self._show(shown, number, since, wanted, long_side)
+                number = max(number, self._number_at(since))
+            else:
+                gap = self._number_at(since)
+                if gap > number and number > 0 and gap > wanted:
+                    self._lose(number, gap - 1)
+                number = max(number, gap)
+            shown = (one, since)
+            if self._last is not None and number > self._last:
+                return
+        if shown is not None:
+            one, since = shown
+            length = Fraction(one.duration or 0) * (one.time_base or 0)
+            end = since + (length if 0 < length < 10 else 1 / self._fps)
+            yield from self._show(shown, number, end, wanted, long_side)
+            number = max(number + 1, self._number_at(end))
+        expected = self.info.frame_count if self._last is None else min(self._last + 1, self.info.frame_count)
+        if self.info.exact and number < expected - 1:
+            name = f"{self._path.name} ends at frame {number} of {self.info.frame_count}"
+            self._tell(f"{name}: the file is cut off or damaged there.")
+
+    def _number_at(self, since: Fraction) -> int:
+        """The first frame number at which a picture of this time is on the screen."""
+        return max(int(-((-(since * self._fps - Fraction(1, 2))) // 1)), 0)
+
+    def _show(
+        self, shown: tuple[Any, Fraction], number: int, until: Fraction, wanted: int, long_side: int | None
+    ) -> Iterator[ClipFrame]:
+        """The numbers at which `shown` is on the screen, as far as they are wanted."""
+        one, since = shown
+        pixels = None
+        for n in range(max(number, self._number_at(since)), self._number_at(until)):
+            if n < wanted or (n - self._first) % self._step or (self._last is not None and n > self._last):
+                continue
+            if pixels is None:
+                pixels = _upright(one, long_side)
+                if _size(one) != (self.info.width, self.info.height):
+                    self._tell(f"Frame {n} of {self._path.name} has another size and is left out.")
+                    return
+            yield ClipFrame(n, float(n / self._fps), pixels)
+
+    def _lose(self, first: int, last: int) -> None:
+        which = f"Frame {first}" if first == last else f"Frames {first} to {last}"
+        self._tell(f"{which} of {self._path.name} cannot be decoded: the file is damaged there.")
+
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self.lost:
+            self.lost.append(sentence)
+
+
+def _chained(one: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield one
+    yield from rest
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    raise BadInput(
+        "no_video", f"{path.name} holds no video.", "Choose a video file, or a sequence of pictures."
+    )
+
+
+def _rate(stream: Any) -> Fraction:
+    for rate in (stream.guessed_rate, stream.average_rate):
+        if rate is not None and 0 < rate <= 1000:
+            return Fraction(rate)
+    return _USUAL_RATE
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames in the order of display; None where something between two frames could not be decoded."""
+    packets = container.demux(stream)
+    started = False
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError:
+            return  # the container itself ends in the middle
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError:
+            if started:
+                yield None
+            continue
+        for frame in frames:
+            started = True
+            yield frame
+
+
+def _time(frame: Any) -> Fraction | None:
+    return None if frame.pts is None or frame.time_base is None else frame.pts * Fraction(frame.time_base)
+
+
+def _turns(frame: Any) -> int:
+    return round((frame.rotation or 0) / 90) % 4
+
+
+def _size(frame: Any) -> tuple[int, int]:
+    """Width and height of the upright picture."""
+    return (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
+
+
+def _upright(frame: Any, long_side: int | None = None) -> np.ndarray:
+    more: dict[str, Any] = {}
+    scale = 1.0 if long_side is None else long_side / max(frame.width, frame.height)
+    if scale < 1:  # while the colours are converted: large frames are never there as RGB
+        more = {
+            "width": round(frame.width * scale),
+            "height": round(frame.height * scale),
+            "interpolation": "AREA",
+        }
+    pixels = frame.to_ndarray(format="rgb24", **more)
+    turns = _turns(frame)
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

@@ -1,0 +1,1 @@
+"""DeFormer (Yoshiyasu, CVPR 2023): network, layers, adapter."""

@@ -1,0 +1,291 @@
+"""DeFormer: joints and vertices as queries that move over the image's feature maps, from a coarse or the full mesh.
+
+Yoshiyasu, "Deformable Mesh Transformer for 3D Human Mesh Recovery", CVPR 2023.  The author published no code and no
+weights, and the paper's text was not at hand: this follows the talk's slides and the two figures of the author's
+repository.  From there: the order of the decoder's parts, three blocks, the five maps, queries, pattern and
+refinement.  Widths, heads, points, initial values, the output stage and the gradient rule are our choice, after
+Deformable DETR (Zhu et al. 2021); each is a field of the configuration or a line here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from backend.body.mesh_levels import MeshLevels, SparseMatrix
+from backend.errors import BadInput
+from backend.models.backbones.blazepose import BlazePose
+from backend.models.backbones.hrformer import HRFormer
+from backend.models.backbones.hrnet import HRNet
+from backend.models.backbones.resnet import ResNet50
+from backend.models.deformer.layers import Block, Neck, PreciseLinear
+from backend.models.deformer.sparse_pattern import JOINTS, mesh_pattern
+
+STRIDES = (4, 8, 16, 32)
+# Human3.6M's 17 joints -> the 14 evaluated ones (LSP's order)
+_EVALUATED = (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)
+_PELVIS = 0
+_FIRST_SCALE = 0.9  # a standing person fills this share of the crop (Kanazawa et al., "HMR", CVPR 2018)
+
+
+class Backbone(Protocol):
+    channels: tuple[int, ...]
+
+    def features(self, x: Tensor) -> list[Tensor]: ...
+
+
+@dataclass(frozen=True)
+class DeFormerConfig:
+    """queries: vertices of the level that is asked, a size of the body's mesh levels: 431, 1723 or 6890.
+
+    input_size: (H, W) px, in steps of 32.  widths: per block.  rings, tile16: see `mesh_pattern`.  gradient: `every`,
+    for losses on every estimate: blocks do not see each other's coordinates' gradient; `last`, for a loss on the last
+    one alone, which must reach the first blocks through the sum.  attention, sampling: backends, see
+    `sparse_attention` and `sample_maps`.  checkpointing: blocks are computed twice to save memory in training.
+    """
+
+    backbone: Literal["resnet50", "hrnet_w48", "hrformer_small", "hrformer_base", "blazepose"]
+    input_size: tuple[int, int] = (256, 256)
+    queries: int = 431
+    widths: tuple[int, ...] = (256, 256, 256)
+    map_width: int = 256
+    heads: int = 8
+    feedforward: int = 1024
+    points: int = 4
+    rings: int = 1
+    tile16: bool = False
+    dropout: float = 0.1
+    gradient: Literal["every", "last"] = "every"
+    attention: str = "auto"
+    sampling: str = "auto"
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if any(side <= 0 or side % 32 for side in self.input_size):
+            raise BadInput(
+                "bad_config",
+                f"The input size {self.input_size} does not go into maps of stride 32.",
+                "Give height and width in steps of 32 pixels.",
+            )
+        if any(width % self.heads for width in self.widths):
+            raise BadInput(
+                "bad_config",
+                f"Widths {self.widths} cannot be shared among {self.heads} heads.",
+                "Choose widths that are multiples of the number of heads.",
+            )
+
+
+_COARSE = DeFormerConfig("hrnet_w48")
+CONFIGS: dict[str, DeFormerConfig] = {
+    "deformer-r50": replace(_COARSE, backbone="resnet50"),
+    "deformer-w48": _COARSE,
+    "deformer-hrformer-b": replace(_COARSE, backbone="hrformer_base"),
+    "deformer-w48-384": replace(_COARSE, input_size=(384, 288)),
+    "deformer-w48-dense": replace(_COARSE, queries=6890),
+    "deformer-small": DeFormerConfig(
+        "blazepose", (224, 224), widths=(64, 64), map_width=64, heads=4, feedforward=256, dropout=0.0
+    ),
+}
+
+
+class DeFormer(nn.Module):
+    """Images (N, 3, H, W), ImageNet-normalised RGB -> dict, float32, axes x right, y down, z away:
+
+    estimates (N, blocks + 1, T, 3): X^0 (the template) to the last X, T = 14 joints and the queried vertices, in the
+    crop's units: its longer side spans [-1, 1]; scale (N, 1, 1) metres per such unit; and what `measure` makes of the
+    last X.
+    """
+
+    template: Tensor
+    first: Tensor
+    regressor: Tensor
+    regressor_of_queries: Tensor
+
+    def __init__(
+        self,
+        config: DeFormerConfig,
+        levels: MeshLevels,
+        template: Tensor,
+        joint_regressor: Tensor,
+        backbone: nn.Module | None = None,
+    ) -> None:
+        """levels: of the body's mesh, finest first; template (V, 3) m, its rest pose in the body frame (y up);
+        joint_regressor (17, V), Human3.6M's joints.  backbone: with `channels` and `features`, in place of the
+        configured one.  Raises BadInput `bad_config` where the body has no level of `config.queries` vertices."""
+        super().__init__()
+        if config.queries not in levels.sizes:
+            raise BadInput(
+                "bad_config",
+                f"The mesh has levels of {levels.sizes} vertices, none of {config.queries}.",
+                "Set `queries` to one of them.",
+            )
+        self.config = config
+        self.backbone = make_backbone(config.backbone) if backbone is None else backbone
+        channels = cast(Backbone, self.backbone).channels
+        height, width = config.input_size
+        shapes = (*((height // s, width // s) for s in STRIDES), (1, 1))
+        self.neck = Neck(channels, config.map_width)
+        first, last = config.widths[0], config.widths[-1]
+        tokens = JOINTS + config.queries
+        self.query_vectors = nn.Parameter(torch.empty(tokens, first))
+        nn.init.normal_(self.query_vectors, std=0.02)
+        self.query_places = PreciseLinear(3, first)
+        self.query_image = nn.Linear(config.map_width, first)
+        self.blocks = nn.ModuleList(
+            Block(
+                d,
+                config.map_width,
+                shapes,
+                config.heads,
+                config.feedforward,
+                config.points,
+                config.dropout,
+                config.attention,
+                config.sampling,
+            )
+            for d in config.widths
+        )
+        self.between = nn.ModuleList(
+            nn.Identity() if a == b else nn.Linear(a, b) for a, b in pairwise(config.widths)
+        )
+        answer = PreciseLinear(last, 1)
+        nn.init.zeros_(answer.weight)
+        nn.init.constant_(answer.bias, math.log(math.expm1(1 / _FIRST_SCALE)))
+        self.scale_head = nn.Sequential(nn.Linear(last, last), nn.ReLU(), answer)
+        self.level = levels.sizes.index(config.queries)
+        self.pattern = mesh_pattern(levels.adjacency[self.level], JOINTS, config.rings, config.tile16)
+        self._set_mesh(levels, template.detach().float(), joint_regressor.detach().float())
+
+    def _set_mesh(self, levels: MeshLevels, template: Tensor, joint_regressor: Tensor) -> None:
+        """Constants of the body: no part of a checkpoint."""
+
+        def constant(name: str, value: Tensor) -> None:
+            self.register_buffer(name, value, persistent=False)
+
+        # the body faces the camera: half a turn about x, from y up to y down
+        turned = template * template.new_tensor([1.0, -1.0, -1.0])
+        joints = joint_regressor @ turned
+        vertices = turned
+        for down in levels.down[: self.level]:
+            vertices = SparseMatrix(down)(vertices)
+        first = torch.cat([joints[list(_EVALUATED)], vertices]) - joints[_PELVIS]
+        constant("first", first * _FIRST_SCALE)
+        constant("regressor", joint_regressor)
+        for k, (up, down) in enumerate(zip(levels.up, levels.down, strict=True)):
+            self.add_module(f"up{k}", SparseMatrix(up))
+            self.add_module(f"down{k}", SparseMatrix(down))
+        # where the pelvis is about, before there is a full mesh
+        on_queries = joint_regressor.T
+        for up in levels.up[: self.level]:
+            on_queries = SparseMatrix(up.T)(on_queries)
+        constant("regressor_of_queries", on_queries.T.contiguous())
+        if self.level > 1:
+            # as METRO and FastMETRO: the first step up is learned, the last one is fixed
+            up = levels.up[self.level - 1]
+            self.upsample = PreciseLinear(up.shape[1], up.shape[0])
+            with torch.no_grad():
+                self.upsample.weight.copy_(torch.as_tensor(up.toarray()))
+                self.upsample.bias.zero_()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Raises BadInput `image_size` for images of another size than the configuration's."""
+        if tuple(images.shape[-2:]) != self.config.input_size:
+            raise BadInput(
+                "image_size",
+                f"The images are {tuple(images.shape[-2:])}, the network takes {self.config.input_size}.",
+                "Cut the crops to the size of the configuration.",
+            )
+        pixels, overall = self.neck(cast(Backbone, self.backbone).features(images))
+        places = self.query_vectors + self.query_places(self.first)
+        tokens = places + self.query_image(overall)[:, None]
+        coordinates = self.first.expand(len(images), -1, -1)
+        estimates = [coordinates]
+        for k, block in enumerate(self.blocks):
+            if k:
+                tokens = self.between[k - 1](tokens)
+            if self.config.gradient == "every":
+                coordinates = coordinates.detach()
+            inputs = (tokens, coordinates, self.places_in_image(coordinates), pixels, self.pattern)
+            if self.config.checkpointing and self.training:
+                tokens, step = checkpoint(block, *inputs, use_reentrant=False)
+            else:
+                tokens, step = block(*inputs)
+            coordinates = coordinates + step
+            estimates.append(coordinates)
+        scale = nn.functional.softplus(self.scale_head(tokens[:, :JOINTS].mean(1)))[:, None]
+        every = torch.stack(estimates, 1)
+        return {"estimates": every, "scale": scale, **self.measure(coordinates, scale)}
+
+    def places_in_image(self, coordinates: Tensor) -> Tensor:
+        """(..., 3) in the crop's units -> (..., 2) x and y in [0, 1]: (0, 0) top left, (1, 1) bottom right corner."""
+        height, width = self.config.input_size
+        longer = max(height, width)
+        x, y = coordinates[..., 0], coordinates[..., 1]
+        return torch.stack([0.5 + 0.5 * longer / width * x, 0.5 + 0.5 * longer / height * y], -1)
+
+    def measure(self, coordinates: Tensor, scale: Tensor) -> dict[str, Tensor]:
+        """Any estimates X (..., T, 3) in the crop's units and scale (..., 1, 1) -> metres, the mesh's pelvis at 0:
+
+        joints (..., 14, 3), the joint tokens; vertices (..., V, 3) with vertices_<size> (..., size, 3) for every
+        coarser level; mesh_joints (..., 14, 3), regressed from the vertices; camera (..., 3) = s, tx, ty: s (XY + t)
+        is the place in the crop's units.
+        """
+        with torch.autocast(coordinates.device.type, enabled=False):
+            # rows of an up-sampling need not sum to 1: it is for meshes about the origin
+            near = (self.regressor_of_queries @ coordinates[..., JOINTS:, :])[..., [_PELVIS], :]
+            meshes = self._every_level(coordinates[..., JOINTS:, :] - near)
+            regressed = self.regressor @ meshes[0]
+            pelvis = regressed[..., [_PELVIS], :]
+            out = {
+                "joints": scale * (coordinates[..., :JOINTS, :] - near - pelvis),
+                "vertices": scale * (meshes[0] - pelvis),
+                "mesh_joints": scale * (regressed[..., _EVALUATED, :] - pelvis),
+            }
+            for mesh in meshes[1:]:
+                out[f"vertices_{mesh.shape[-2]}"] = scale * (mesh - pelvis)
+            shift = (scale * (near + pelvis))[..., 0, :2]
+            out["camera"] = torch.cat([(1 / scale[..., 0]).expand_as(shift[..., :1]), shift], -1)
+            return out
+
+    def _every_level(self, vertices: Tensor) -> list[Tensor]:
+        """The queried level's vertices (..., v, 3) -> those of all levels, finest first."""
+        finer = [vertices]
+        for k in reversed(range(self.level)):
+            if k and k == self.level - 1:
+                finer.insert(0, self.upsample(finer[0].transpose(-1, -2)).transpose(-1, -2))
+            else:
+                finer.insert(0, _product(getattr(self, f"up{k}"), finer[0]))
+        k = self.level
+        while hasattr(self, f"down{k}"):
+            finer.append(_product(getattr(self, f"down{k}"), finer[-1]))
+            k += 1
+        return finer
+
+
+def make_backbone(name: str) -> nn.Module:
+    """With `channels` and `features`, initial weights.  Raises BadInput `bad_config`."""
+    makers = {
+        "resnet50": lambda: ResNet50(),
+        "hrnet_w48": lambda: HRNet(48, "multi"),
+        "hrformer_small": lambda: HRFormer("small"),
+        "hrformer_base": lambda: HRFormer("base"),
+        "blazepose": lambda: BlazePose(),
+    }
+    if name not in makers:
+        raise BadInput(
+            "bad_config", f"There is no backbone {name!r}.", f"Choose one of: {', '.join(makers)}."
+        )
+    return makers[name]()
+
+
+def _product(matrix: SparseMatrix, points: Tensor) -> Tensor:
+    """points (..., v, 3) -> (..., V, 3)."""
+    lead = points.shape[:-2]
+    columns = points.reshape(-1, *points.shape[-2:]).transpose(0, 1)
+    return matrix(columns).transpose(0, 1).reshape(*lead, -1, 3)

@@ -1,0 +1,1 @@
+"""FastMETRO (Cho et al., ECCV 2022): network, layers, adapter."""

@@ -1,0 +1,92 @@
+"""FastMETRO for the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from backend.body.mesh_levels import body_levels
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.adapter import Constants, Imported, Prediction, pelvis_of, pick_file, sparse_parts
+from backend.models.fastmetro.mesh_sampler import read_mesh_sampler
+from backend.models.fastmetro.network import FastMETRO, FastMETROConfig, FastMETROMesh
+from backend.models.spec import NetworkSpec
+
+_COARSE = {"body": (1723, 431), "hand": (195,)}
+
+
+class FastMETROAdapter:
+    """See `Adapter`.  The weights are bound to the coarse mesh's neighbours and to the way up to the full mesh."""
+
+    def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
+        return (224, 224)
+
+    def pose_set(self, spec: NetworkSpec) -> str | None:
+        return None
+
+    def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
+        vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
+        levels = body_levels(vertices, faces, _COARSE[spec.part])
+        return mesh_constants(FastMETROMesh(levels.adjacency[-1], levels.up[0]))
+
+    def convert(
+        self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
+    ) -> Imported:
+        hand = spec.part == "hand"
+        file = pick_file(
+            files,
+            spec.needs[0],
+            "the coarse mesh that the official weights belong to",
+            "Take it from src/modeling/data of github.com/postech-ami/FastMETRO and name its folder: --with FOLDER.",
+        )
+        sampler = read_mesh_sampler(file)
+        level = 1 if hand else 2
+        count = _COARSE[spec.part][-1]
+        sizes = [a.shape[0] for a in sampler.adjacency]
+        if len(sizes) <= level or sizes[level] != count:
+            raise BadInput(
+                "not_a_mesh_sampler",
+                f"{file.name} has levels of {sizes} vertices, expected {count} at level {level}.",
+                f"Give the {spec.part} file of FastMETRO's repository.",
+            )
+        # self-loops are in the mask whether the file has them or not
+        adjacent = sampler.adjacency[level] + sp.identity(count)
+        return Imported(tensors, mesh_constants(FastMETROMesh(sp.csr_matrix(adjacent), sampler.up[0])))
+
+    def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
+        return FastMETRO(FastMETROConfig(**spec.settings), mesh_of(constants))
+
+    def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:
+        out = module(inputs)
+        vertices = out["pred_3d_vertices_fine"].float()
+        # the camera belongs to the mesh with its pelvis (hand: wrist) at the origin
+        return Prediction(vertices - pelvis_of(body, vertices), out["pred_cam"].float())
+
+
+def mesh_constants(mesh: FastMETROMesh) -> dict[str, Tensor]:
+    """A mesh as tensors, as the weights file keeps it."""
+    found: dict[str, Tensor] = {}
+    for name, matrix in (("adjacent", mesh.adjacent), ("up", mesh.up)):
+        entries = sp.coo_matrix(matrix)
+        indices = torch.as_tensor(np.stack([entries.row, entries.col]))
+        found |= sparse_parts(name, indices, torch.as_tensor(entries.data), entries.shape)
+    return found
+
+
+def mesh_of(constants: Constants) -> FastMETROMesh:
+    """The inverse of `mesh_constants`."""
+    found = []
+    for name in ("adjacent", "up"):
+        indices, values = constants[f"{name}.indices"].numpy(), constants[f"{name}.values"].numpy()
+        shape = tuple(constants[f"{name}.shape"].tolist())
+        found.append(sp.csr_matrix((values, (indices[0], indices[1])), shape=shape))
+    return FastMETROMesh(*found)
+
+
+ADAPTER = FastMETROAdapter()

@@ -1,0 +1,80 @@
+"""How well a recovered body meets the keypoints that were detected: reprojection error and confidence per joint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from backend.body.joint_sets import BLAZEPOSE33, COCO17, FREIHAND21, H36M17, SMPL24
+from backend.body.model import BodyModel
+from backend.structures import Camera, DetectedPerson
+
+_SETS = {
+    "blazepose33": BLAZEPOSE33,
+    "coco17": COCO17,
+    "coco": (*COCO17, "pelvis", "neck"),
+    "human36": H36M17,
+    "smpl": SMPL24,
+    "freihand21": FREIHAND21,
+    "mano": FREIHAND21,
+}
+_REGRESSORS = {"human36": "h36m17", "coco": "coco17", "mano": "freihand21"}
+_SEEN = 0.3
+_TOLERANCE = 0.04  # of the person's size: an error this large leaves a confidence of 1/e
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """confidence (J,) 0..1 per joint of the body; reprojection in px and over the person's size in the picture."""
+
+    confidence: np.ndarray
+    reprojection_px: float
+    reprojection_relative: float
+
+
+def weigh(
+    body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson, camera: Camera
+) -> Evidence:
+    """vertices (V, 3) and joints (J, 3): of the body in the camera frame.  Keypoints without a counterpart on the body
+    count neither way; joints without a keypoint get the person's mean confidence."""
+    names, points, observed = seen_points(body, vertices, joints, person)
+    confidence = np.zeros(len(body.joint_names), np.float32)
+    if not names:
+        return Evidence(confidence, 0.0, 0.0)
+    error = np.linalg.norm(camera.project(points) - observed[:, :2], axis=1)
+    size = max(float(np.ptp(observed[:, :2], axis=0).max()), 1.0)
+    support = observed[:, 2] * np.exp(-((error / size / _TOLERANCE) ** 2))
+    confidence[:] = support.mean()
+    of_joint = dict(zip(names, support, strict=True))
+    for j, name in enumerate(body.joint_names):
+        confidence[j] = of_joint.get(name, confidence[j])
+    return Evidence(confidence, float(error.mean()), float(error.mean() / size))
+
+
+def seen_points(
+    body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The keypoints that were seen and that the body has: names, its points (K, 3), what was seen (K, 3) px, score."""
+    names = _SETS.get(person.keypoint_set, ())
+    points = body_points(body, person.keypoint_set, vertices, joints)
+    shown = [k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _SEEN]
+    found = np.array([points[names[k]] for k in shown]).reshape(-1, 3)
+    return [names[k] for k in shown], found, person.keypoints2d[shown]
+
+
+def body_points(
+    body: BodyModel, keypoint_set: str, vertices: np.ndarray, joints: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Where a posed body has the keypoints of a set: by its regressor of them, else its joints of the same names."""
+    names = _SETS.get(keypoint_set, ())
+    regressor = body.regressors.get(_REGRESSORS.get(keypoint_set, keypoint_set))
+    points = dict(zip(body.joint_names, joints, strict=True))
+    if regressor is not None:
+        with torch.inference_mode():
+            found = (regressor.cpu().float() @ torch.as_tensor(vertices, dtype=torch.float32)).numpy()
+        points = dict(zip(names, found, strict=False))
+    elif keypoint_set in ("coco", "coco17"):
+        points["neck"] = (points["left_shoulder"] + points["right_shoulder"]) / 2
+    return points

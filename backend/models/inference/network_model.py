@@ -1,0 +1,187 @@
+"""A network as the pipeline's model: people in a photo -> crops or poses -> vertices -> posed bodies in the camera."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from backend.body.joint_sets import BLAZEPOSE33
+from backend.body.keypoint_fit.fit import ray_turns
+from backend.body.vertex_fit import fit_vertices
+from backend.geometry.rotations import axis_angle_from_matrix
+from backend.models.adapter_registry import Adapter, Prediction
+from backend.models.crops import Crop, crop_around, cut
+from backend.models.inference.engine import Engine, EngineOptions
+from backend.models.inference.evidence import seen_points, weigh
+from backend.models.inference.placement import solve_translation, towards
+from backend.models.pose2mesh.input_pose import pose_of
+from backend.models.pose2mesh.joint_sets import POSE_SETS, normalise_pose
+from backend.models.pose2mesh_small.network import INPUTS as LANDMARK_INPUTS
+from backend.models.registry import ModelSpec, get_model
+from backend.models.weights import TEST_NOTICE, load_network
+from backend.structures import Camera, DetectedPerson, RecoveredPerson
+
+HIPS = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+_LEAST_SEEN = 6  # keypoints that a body can be placed by
+_LEAST_SCALE, _MOST_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a tenth or ten times the crop
+
+
+class NetworkModel:
+    """See `RecoveryModel`.  `part` says what it recovers, `pose_set` what keypoints it takes ("" for image crops, and
+    for the 33 landmarks as they are detected)."""
+
+    def __init__(
+        self, name: str, device: str, options: EngineOptions | None = None, path: Path | None = None
+    ) -> None:
+        """path: of the weights; None takes the user's, else those that come with the program."""
+        self.spec: ModelSpec = get_model(name)
+        self.network = load_network(name, device) if path is None else load_network(name, device, path)
+        self.body = self.network.body
+        adapter, spec = self.network.adapter, self.network.spec
+        self.part, self.pose_set = spec.part, adapter.pose_set(spec) or ""
+        self.notice = TEST_NOTICE if self.network.card.testing else ""
+        self._size = adapter.input_size(spec)
+        options = options or EngineOptions()
+        run = partial(_predict, adapter=adapter, body=self.body)
+        self.engine = Engine(self.network.module, run, options, self._example(device))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes, without the body."""
+        return self.engine.memory
+
+    def recover(
+        self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
+    ) -> list[RecoveredPerson]:
+        if not people:
+            return []
+        mirrored = np.array([person.side == "left" for person in people])
+        crops: list[Crop] = []
+        poses: list[np.ndarray] = []
+        if self._size is not None:
+            aspect = self._size[1] / self._size[0]
+            crops = [
+                crop_around(person, self.part, aspect, bool(left))
+                for person, left in zip(people, mirrored, strict=True)
+            ]
+            inputs = np.stack([cut(pixels, crop, self._size) for crop in crops])
+        elif self.pose_set:
+            poses = [pose_of(person, self.pose_set) for person in people]
+            flips = np.where(mirrored, -1.0, 1.0)
+            inputs = np.stack([normalise_pose(p[:, :2] * [f, 1]) for p, f in zip(poses, flips, strict=True)])
+        else:  # a network that takes landmarks as they were detected
+            poses = [np.asarray(person.keypoints2d, np.float64) for person in people]
+            inputs = self.network.adapter.encode(people)  # type: ignore[attr-defined]
+        out = self.engine(torch.as_tensor(inputs))
+        bodies = self._bodies(out, mirrored)
+        found = []
+        for k, person in enumerate(people):
+            if crops:
+                placed = self._by_keypoints(bodies, k, person) if self.network.spec.rough_camera else None
+                points, targets, weights = placed or self._by_crop(bodies, k, crops[k], out["camera"][k])
+                ray = towards(crops[k].centre, camera)
+            else:
+                keypoints = out["keypoints"][k].double().cpu().numpy() * (_MIRROR if mirrored[k] else 1)
+                points, targets, weights = keypoints, poses[k][:, :2], poses[k][:, 2]
+                ray = towards(targets.mean(0), camera)
+                if not self.pose_set:  # landmarks are in the axes of the ray to the hips
+                    ray = ray_turns(targets[None, HIPS].mean(1), camera)[0]
+            found.append(self._place(bodies, k, ray, points, targets, weights, person, camera))
+        return found
+
+    def _bodies(self, out: dict[str, Tensor], mirrored: np.ndarray) -> dict[str, np.ndarray]:
+        """Parameters and surface of everybody, float64, still in the network's frame; left hands mirrored back."""
+        if "rotations" in out:
+            # beyond 10 nobody is human, and Blender's sliders end
+            rotations, betas = out["rotations"], out["betas"].clamp(-10, 10)
+            trans = torch.zeros_like(betas[:, :3])
+        else:
+            fit = fit_vertices(self.body, out["vertices"])
+            rotations, betas, trans = fit.rotations, fit.betas, fit.trans
+        with torch.inference_mode():
+            posed = self.body(None, betas, trans, rotations=rotations)
+            rest = self.body.rest_joints(betas)[:, 0]
+        found = {
+            "rotations": rotations, "betas": betas, "trans": trans, "rest": rest, "vertices": posed.vertices,
+            "joints": posed.joints,
+        }  # fmt: skip
+        arrays = {name: value.double().cpu().numpy() for name, value in found.items()}
+        for name in ("trans", "rest", "vertices", "joints"):
+            arrays[name][mirrored] *= _MIRROR
+        arrays["rotations"][mirrored] *= _MIRROR[:, None] * _MIRROR
+        return arrays | {"mirrored": mirrored}
+
+    def _by_crop(
+        self, bodies: dict[str, np.ndarray], k: int, crop: Crop, camera: Tensor
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Joints, and where the network's weak-perspective camera has them in the photo."""
+        scale, shift = float(camera[0]), camera[1:].double().cpu().numpy()
+        joints = bodies["joints"][k]
+        seen = joints * (_MIRROR if crop.mirrored else 1)  # as the network meant them
+        if not np.isfinite([scale, *shift]).all() or not _LEAST_SCALE < scale < _MOST_SCALE:
+            # no camera that can be meant: the body fills the crop's middle
+            scale = 1.6 / max(float(np.ptp(bodies["vertices"][k][:, 1])), 1e-3)
+            shift = -seen[:, :2].mean(0)
+        return joints, crop.to_photo(scale * (seen[:, :2] + shift)), np.ones(len(joints))
+
+    def _by_keypoints(
+        self, bodies: dict[str, np.ndarray], k: int, person: DetectedPerson
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Points of the body, and where they were detected; None where that is too little to place it by."""
+        names, points, observed = seen_points(self.body, bodies["vertices"][k], bodies["joints"][k], person)
+        if len(names) < _LEAST_SEEN:
+            return None
+        return points, observed[:, :2], observed[:, 2]
+
+    def _place(
+        self,
+        bodies: dict[str, np.ndarray],
+        k: int,
+        ray: np.ndarray,
+        points: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        person: DetectedPerson,
+        camera: Camera,
+    ) -> RecoveredPerson:
+        """Turn a body towards its ray and move it to where its points meet the picture."""
+        shift = solve_translation(points @ ray.T, targets, weights, camera)
+        rotations = bodies["rotations"][k].copy()
+        rotations[0] = ray @ rotations[0]
+        rest = bodies["rest"][k]
+        vertices, joints = (bodies[name][k] @ ray.T + shift for name in ("vertices", "joints"))
+        evidence = weigh(self.body, vertices, joints, person, camera)
+        return RecoveredPerson(
+            poses=axis_angle_from_matrix(torch.as_tensor(rotations)).numpy().astype(np.float32),
+            betas=bodies["betas"][k].astype(np.float32),
+            # the body turns about its root joint, not about the origin
+            trans=(ray @ (rest + bodies["trans"][k]) - rest + shift).astype(np.float32),
+            joints=joints.astype(np.float32),
+            vertices=vertices.astype(np.float32),
+            confidence=evidence.confidence,
+            keypoints2d=np.asarray(person.keypoints2d, np.float32),
+            box=np.asarray(person.box, np.float32),
+            score=float(person.score),
+            reprojection_px=evidence.reprojection_px,
+            reprojection_relative=evidence.reprojection_relative,
+            mirrored=bool(bodies["mirrored"][k]),
+        )
+
+    def _example(self, device: str) -> Tensor:
+        """Two inputs to measure the engine's options with."""
+        generator = torch.Generator().manual_seed(0)
+        if self._size is not None:
+            return torch.randn(2, 3, *self._size, generator=generator).to(device)
+        if not self.pose_set:
+            return torch.randn(2, LANDMARK_INPUTS, generator=generator).to(device)
+        return torch.randn(2, len(POSE_SETS[self.pose_set].joints), 2, generator=generator).to(device)
+
+
+def _predict(module: nn.Module, inputs: Tensor, adapter: Adapter, body: nn.Module) -> dict[str, Tensor]:
+    prediction: Prediction = adapter.predict(module, inputs, body)  # type: ignore[arg-type]
+    return {name: value for name, value in vars(prediction).items() if value is not None}

@@ -1,0 +1,59 @@
+"""Where a body stands in the photo's camera, from places in the picture that its points must meet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.structures import Camera
+
+_NEAREST = 0.3  # m: nobody is photographed closer
+_FARTHEST = 500.0
+
+
+def solve_translation(
+    points: np.ndarray, pixels: np.ndarray, weights: np.ndarray, camera: Camera
+) -> np.ndarray:
+    """The shift that lets points project as near as possible to their pixels, by linear least squares.
+
+    points (K, 3) m, camera axes; pixels (K, 2); weights (K,) -> (3,) m.  Where the solution is no place in front of the
+    camera (a nonsense body), the depth follows from the sizes instead.
+    """
+    focal = np.array([camera.fx, camera.fy])
+    rays = (pixels - [camera.cx, camera.cy]) / focal  # (K, 2)
+    root = np.sqrt(np.maximum(weights, 0.0))
+    # x + tx = u (z + tz): linear in the shift
+    rows = np.zeros((len(points), 2, 3))
+    rows[:, 0, 0] = rows[:, 1, 1] = 1.0
+    rows[:, :, 2] = -rays
+    right = rays * points[:, 2:] - points[:, :2]
+    if root.sum() > 0:
+        system = (rows * root[:, None, None]).reshape(-1, 3)
+        shift, *_ = np.linalg.lstsq(system, (right * root[:, None]).ravel(), rcond=None)
+        depth = shift[2] + points[:, 2].min()
+        if np.isfinite(shift).all() and depth > _NEAREST and shift[2] < _FARTHEST:
+            return shift
+    else:
+        root = np.ones(len(points))
+    spread, size = (_spread(places, root) for places in (rays, points[:, :2]))
+    depth = float(np.clip(size / max(spread, 1e-6), 2.0, 50.0))
+    share = root / root.sum()
+    xy = share @ rays * depth - share @ points[:, :2]
+    return np.array([*xy, depth - points[:, 2].min() + _NEAREST])
+
+
+def _spread(places: np.ndarray, root: np.ndarray) -> float:
+    share = (root / root.sum())[:, None]
+    middle = (share * places).sum(0)
+    return float(np.sqrt((share * (places - middle) ** 2).sum()))
+
+
+def towards(pixel: np.ndarray, camera: Camera) -> np.ndarray:
+    """(3, 3) the smallest rotation that turns the optical axis into the ray through a pixel.
+
+    A crop is seen as if the camera pointed at its middle; this turns the answer into the photo's camera.
+    """
+    ray = np.array([(pixel[0] - camera.cx) / camera.fx, (pixel[1] - camera.cy) / camera.fy, 1.0])
+    ray /= np.linalg.norm(ray)
+    axis = np.cross([0.0, 0.0, 1.0], ray)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.eye(3) + cross + cross @ cross / (1 + ray[2])

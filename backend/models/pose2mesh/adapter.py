@@ -1,0 +1,62 @@
+"""Pose2Mesh for the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.models.adapter import Constants, Imported, Prediction
+from backend.models.pose2mesh.mesh_graph import MeshGraph, mesh_graph
+from backend.models.pose2mesh.network import LEVELS, Pose2Mesh, Pose2MeshConfig
+from backend.models.spec import NetworkSpec
+
+
+class Pose2MeshAdapter:
+    """See `Adapter`.  The weights are bound to graphs that follow from the body's faces alone."""
+
+    def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
+        return None
+
+    def pose_set(self, spec: NetworkSpec) -> str | None:
+        return str(spec.settings["pose_set"])
+
+    def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
+        return {}
+
+    def convert(
+        self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
+    ) -> Imported:
+        if body is None:
+            raise BadInput(
+                "body_missing",
+                f"{spec.label} needs {spec.needs[0]}: its graphs are built from the faces.",
+                "Import it first: recover-mesh bodies import FILE; then name it with --body NAME.",
+            )
+        # the trainer saves the lifter alone, too
+        if tensors and not any(name.startswith(("pose_lifter.", "pose2mesh.")) for name in tensors):
+            raise BadInput(
+                "checkpoint_mismatch",
+                "The file holds Pose2Mesh's first part alone (PoseNet).",
+                "Give the file of the complete network: a folder named pose2mesh_*, final.pth.tar.",
+            )
+        return Imported(tensors, {})
+
+    def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
+        config = Pose2MeshConfig(**spec.settings)
+        return Pose2Mesh(config, body_graph(body, config.part))
+
+    def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:
+        out = module(inputs)
+        return Prediction(out["vertices"].float(), keypoints=out["joints"].float() / 1000)
+
+
+def body_graph(body: BodyModel, part: str) -> MeshGraph:
+    """The hierarchy of a body's faces."""
+    return mesh_graph(body.faces.cpu().numpy(), LEVELS[part])
+
+
+ADAPTER = Pose2MeshAdapter()

@@ -1,0 +1,1 @@
+"""SMPLer (Xu et al., PAMI 2024): network, layers, adapter."""

@@ -1,0 +1,1 @@
+"""Finds people and their keypoints in one image."""

@@ -1,0 +1,278 @@
+"""People in one frame of a clip: close looks where they should be, and now and then a look around for others.
+
+What is looked at depends on the frame's number, on who is expected and on where the picture changes, on nothing else: a
+run that is resumed sees what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from backend.people.detect.candidates import Candidate, Expected, merge
+from backend.people.detect.changes import Changes
+from backend.people.detect.mediapipe_detector import MIN_SCORE, MediaPipeDetector, working_copy
+from backend.people.detect.mixed_limbs import assembled, hide_mixed
+from backend.people.detect.pose_networks import LandmarkReader, PersonFinder, Picture, quiet
+from backend.people.detect.region import Region
+from backend.people.detect.tiles import tiles
+from backend.structures import DetectedPerson
+
+WHOLE_EVERY = 12  # frames between looks at the whole picture
+TILE_EVERY = 3  # frames between looks at one tile, while somebody is followed
+ALONE_EVERY = 4  # frames between looks at the whole picture while nobody is there; tiles have the rest
+LOST_EVERY = 3  # frames between looks for somebody who is hidden
+RECENT = 0.7  # s after which who is hidden is not looked for in every frame any more
+_ODD = 0.25  # `misfit` of a pose that may be another's in part
+_BETTER = 0.08  # by so much another look must fit better to be taken
+_SHIFT = 0.12  # sides of a region by which it moves away from others
+_NEAR = 0.8  # sizes between a pose and where it was expected
+_SAME = 0.3  # sizes between two poses of one person
+_THREADS = 2
+
+
+class ClipDetector(MediaPipeDetector):
+    """Not thread-safe; see `MediaPipeDetector`.  Answers do not depend on how its own threads run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._finder = PersonFinder()
+        self._readers = [LandmarkReader() for _ in range(_THREADS)]
+        self._pool = ThreadPoolExecutor(_THREADS, "landmarks")
+        with quiet():  # the networks load at the first picture, and say so: let it be this one
+            nothing = Picture(np.zeros((64, 64, 3), np.uint8))
+            self._finder.find(nothing, 0, 0, 64, 64)
+            for reader in self._readers:
+                reader.read(nothing, Region(32, 32, 64, 0.0))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._finder.close()
+        for reader in self._readers:
+            reader.close()
+        super().close()
+
+    def detect_next(
+        self,
+        image: np.ndarray,
+        expected: Sequence[Expected],
+        number: int,
+        *,
+        scale: float = 1.0,
+        full: bool = False,
+        changes: Changes | None = None,
+    ) -> list[DetectedPerson]:
+        """image: uint8 RGB (H, W, 3), `scale` times as large as the clip's frame.  expected: poses, in px of the frame,
+        where people should be.  number: of the frame.  full: look everywhere, as for a photo.  changes: where the
+        picture has changed since the frame before.  Returns people in px of the frame, largest first."""
+        image, smaller = working_copy(image)
+        scale *= smaller
+        if full:
+            people = merge(self._candidates(image, False))
+        else:
+            followed = [one.scaled(scale) for one in expected]
+            people = self._follow(image, followed, number, changes)
+        found = [self._person(one, scale) for one in people]
+        found.sort(key=lambda p: -float(np.prod(p.box[2:] - p.box[:2])))
+        return found
+
+    def _follow(
+        self, image: np.ndarray, expected: list[Expected], number: int, changes: Changes | None
+    ) -> list[Candidate]:
+        picture = Picture(image)
+        seen = self._expected(picture, expected, number)
+        found = [one for one in seen if one is not None]
+        others = self._look_around(picture, expected, found, number, changes)
+        hide_mixed(expected, seen)
+        return found + merge(others)
+
+    def _expected(self, picture: Picture, expected: list[Expected], number: int) -> list[Candidate | None]:
+        """Each of the expected people, None where nobody is like that."""
+        lately = [one.lately for one in expected]
+        regions = [one.region for one, now in zip(expected, lately, strict=True) if now]
+        answers = iter(self._read(picture, regions))
+        seen = [
+            _fitting(next(answers), one) if now else None for one, now in zip(expected, lately, strict=True)
+        ]
+        _part_doubles(expected, seen)
+        self._beside_others(picture, expected, seen)
+        for k, one in enumerate(expected):
+            due = turn(number + k, LOST_EVERY) == 0
+            if seen[k] is None and (one.hidden < RECENT or due):
+                others = [other for other in seen if other is not None]
+                seen[k] = self._search(picture, one, others, thoroughly=one.lately or due)
+        return seen
+
+    def _beside_others(
+        self, picture: Picture, expected: list[Expected], seen: list[Candidate | None]
+    ) -> None:
+        """Where two are close together, the landmarks of one may jump to the other: then a region that leaves the
+        other out is tried, and one that is found anew; of all that, what is most like the person is taken."""
+        for k, one in enumerate(expected):
+            first = seen[k]
+            if not one.lately or (first is not None and one.misfit(first) < _ODD):
+                continue
+            near = [other for m, other in enumerate(expected) if m != k and _close(one.region, other.region)]
+            if not near:
+                continue
+            anew = self._finder.find(picture, *self._crop(one))
+            regions = [_apart(one.region, near), *(region for region in anew if _inside(region, one))]
+            others = [other for m, other in enumerate(seen) if m != k and other is not None]
+            fitting = [_fitting(other, one) for other in self._read(picture, regions)]
+            new = [other for other in fitting if other is not None and not _same_as(other, others)]
+            looks = [*([] if first is None else [first]), *new]
+            seen[k] = assembled(one, looks, _BETTER) if looks else None
+
+    def _search(
+        self, picture: Picture, one: Expected, others: list[Candidate], thoroughly: bool
+    ) -> Candidate | None:
+        """Somebody who was lost from view: where they should be, and then, thoroughly, not far from it."""
+
+        def best(regions: list[Region]) -> Candidate | None:
+            fitting = [_fitting(other, one) for other in self._read(picture, regions)]
+            new = [other for other in fitting if other is not None and not _taken(other, others)]
+            return min(new, key=one.misfit, default=None)
+
+        found = None if one.lately else best([one.region])
+        if found is None and thoroughly:
+            x, y, width, height = self._crop(one)
+            regions = self._finder.find(picture, x, y, width, height)
+            found = best([r for r in regions if not any(_inside(r, other) for other in others)])
+        # the first look was not made for this pose: the second one is
+        return None if found is None else best([found.region])
+
+    def _look_around(
+        self,
+        picture: Picture,
+        expected: list[Expected],
+        found: list[Candidate],
+        number: int,
+        changes: Changes | None,
+    ) -> list[Candidate]:
+        """Newcomers, each looked at a second time: in the whole picture, in the tile whose turn it is, or where most
+        has changed that nobody known explains."""
+        width, height = picture.width, picture.height
+        if turn(number, WHOLE_EVERY if expected else ALONE_EVERY) == 0:
+            place = (0, 0, width, height)
+        elif not expected or turn(number, TILE_EVERY) == 0:
+            known = [one.box for one in found]
+            moving = (
+                changes.place(known, (width, height)) if changes is not None and turn(number, 2) else None
+            )
+            places = tiles(width, height)
+            if moving is None and not places:
+                return []
+            place = moving or places[turn(number // TILE_EVERY, len(places))]
+        else:
+            return []
+        x, y, w, h = place
+        regions = [
+            r for r in self._finder.find(picture, x, y, w, h) if not any(_inside(r, one) for one in found)
+        ]
+        new = []
+        for one in self._read(picture, regions):
+            if one is None or one.score <= MIN_SCORE or _taken(one, found):
+                continue
+            if (w, h) != (width, height):
+                inside = ((one.points[:, :2] > (x, y)) & (one.points[:, :2] < (x + w, y + h))).all(1)
+                if inside.mean() < 0.85 or one.size < 0.10 * w:
+                    continue
+            again = self._again(picture, one, found_whole=(w, h) == (width, height))
+            if again is not None and not _taken(again, found):
+                new.append(self._readers[0].read(picture, again.region) or again)
+        return new
+
+    def _again(self, picture: Picture, one: Candidate, found_whole: bool) -> Candidate | None:
+        """A second look at a newcomer: a real person is found again in the same place, and more precisely.
+
+        found_whole: in the whole picture, where less is taken for a person than in a tile; the landmark network's own
+        second look is enough then.
+        """
+
+        def same(again: list[Candidate | None], away: float) -> Candidate | None:
+            sure = [o for o in again if o is not None and o.score > MIN_SCORE]
+            near = [o for o in sure if o.distance(one) < away * one.size]
+            return min(near, key=lambda other: other.distance(one), default=None)
+
+        found = same(self._read(picture, self._finder.find(picture, *self._crop(one))), 0.25)
+        if found is None and found_whole:
+            found = same(self._read(picture, [one.region]), 0.5)
+        return found
+
+    def _read(self, picture: Picture, regions: list[Region]) -> list[Candidate | None]:
+        """The landmarks in each region, side by side."""
+        if len(regions) < 2:
+            return [self._readers[0].read(picture, region) for region in regions]
+
+        def share(k: int) -> list[Candidate | None]:
+            return [self._readers[k].read(picture, region) for region in regions[k::_THREADS]]
+
+        answers: list[Candidate | None] = [None] * len(regions)
+        for k, part in enumerate(self._pool.map(share, range(_THREADS))):
+            answers[k::_THREADS] = part
+        return answers
+
+
+def _fitting(seen: Candidate | None, expected: Expected) -> Candidate | None:
+    """`seen` where it may be the one who is expected."""
+    if seen is None or seen.score <= MIN_SCORE or seen.distance(expected) > _NEAR * expected.size:
+        return None
+    return seen
+
+
+def _part_doubles(expected: list[Expected], seen: list[Candidate | None]) -> None:
+    """Of two who are one pose, only the one whom it fits better was seen."""
+    for k in range(len(seen)):
+        for other in range(k):
+            one, two = seen[k], seen[other]
+            if one is None or two is None or one.distance(two) > _SAME * max(one.size, two.size):
+                continue
+            worse = k if expected[k].misfit(one) >= expected[other].misfit(two) else other
+            seen[worse] = None
+
+
+def _same_as(one: Candidate, found: list[Candidate]) -> bool:
+    return any(one.distance(other) < _SAME * max(one.size, other.size) for other in found)
+
+
+def _close(one: Region, other: Region) -> bool:
+    """Whether the two regions share much of the picture."""
+    return bool(np.hypot(one.x - other.x, one.y - other.y) < 0.5 * max(one.side, other.side))
+
+
+def _apart(region: Region, others: list[Expected]) -> Region:
+    """Moved to the side where the others are not, and smaller by as much."""
+    nearest = min(others, key=lambda other: abs(other.region.x - region.x)).region
+    away = -1.0 if nearest.x > region.x else 1.0
+    return region.moved(np.array([away * _SHIFT * region.side, 0.0])).enlarged(1 - _SHIFT)
+
+
+def _taken(one: Candidate, found: list[Candidate]) -> bool:
+    return any(one.distance(other) < 0.5 * max(one.size, other.size) for other in found)
+
+
+def _inside(region: Region, one: Candidate) -> bool:
+    """Whether a region found anew is round somebody who is known."""
+    own = one.region
+    away = np.hypot(own.x - region.x, own.y - region.y)
+    return bool(away < 0.12 * own.side and 0.6 < region.side / max(own.side, 1e-6) < 1.6)
+
+
+def turn(number: int, of: int) -> int:
+    """0..of - 1: whose turn it is in frame `number`; each has one in every block of `of` frames.
+
+    The order differs from block to block as if by chance.  With a fixed order, or one that moves on evenly, some step
+    between the frames that are read meets the same turns for ever: every 12th frame is never the one that 12 wait for.
+    """
+    return (number + _mixed(number // of)) % of
+
+
+def _mixed(value: int) -> int:
+    """32 bits that look random: Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014 (the mixing
+    step, for 32 bits)."""
+    value = (value + 1) * 0x9E3779B9 & 0xFFFFFFFF
+    value = (value ^ value >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    value = (value ^ value >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return value ^ value >> 16

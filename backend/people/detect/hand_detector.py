@@ -1,0 +1,120 @@
+"""Hands by MediaPipe's palm and hand networks, which its wheel brings along: whole picture, then tiles."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from backend.people.detect.mediapipe_detector import WORKING_SIDE, quiet
+from backend.people.detect.task_bundle import require_mediapipe
+from backend.people.detect.tiles import tiles
+from backend.structures import DetectedPerson
+
+_HANDS_PER_RUN = 4
+_MIN_CROP = 256  # px: smaller crops are enlarged
+_LEAST_SIZE = 0.06  # of a tile's side: smaller finds in it are more often noise
+
+
+class HandDetector:
+    """See `PersonDetector`: every hand is one, with keypoint set `freihand21` and its `side`.  Not thread-safe."""
+
+    name = "mediapipe-hands"
+
+    def __init__(self) -> None:
+        require_mediapipe()
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with quiet():
+            from mediapipe.python.solutions.hands import Hands
+
+            self._hands: Any = Hands(
+                static_image_mode=True, max_num_hands=_HANDS_PER_RUN, min_detection_confidence=0.5
+            )
+            self._look(np.zeros((_MIN_CROP, _MIN_CROP, 3), np.uint8), 0, 0, _MIN_CROP, _MIN_CROP)
+
+    def close(self) -> None:
+        self._hands.close()
+
+    def detect(self, image: np.ndarray, max_people: int | None = None) -> list[DetectedPerson]:
+        """image: uint8 RGB (H, W, 3), not mirrored.  Returns hands, largest first."""
+        import cv2
+
+        height, width = image.shape[:2]
+        scale = min(1.0, WORKING_SIDE / max(height, width))
+        if scale < 1:
+            size = (round(width * scale), round(height * scale))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            height, width = image.shape[:2]
+        found = self._look(image, 0, 0, width, height)
+        for x, y, w, h in tiles(width, height):
+            for hand in self._look(image, x, y, w, h):
+                inside = (
+                    (hand.keypoints2d[:, :2] > (x, y)) & (hand.keypoints2d[:, :2] < (x + w, y + h))
+                ).all()
+                if inside and _size(hand) > _LEAST_SIZE * w:
+                    found.append(hand)
+        hands = [_enlarged(hand, scale) for hand in _merge(found)]
+        hands.sort(key=lambda hand: -float(np.prod(hand.box[2:] - hand.box[:2])))
+        return hands[:max_people]
+
+    def _look(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[DetectedPerson]:
+        """Run the networks on one rectangle of the picture."""
+        import cv2
+
+        crop = image[y : y + height, x : x + width]
+        zoom = max(1.0, _MIN_CROP / max(crop.shape[:2]))
+        if zoom > 1:
+            crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        answer = self._hands.process(np.ascontiguousarray(crop))
+        if not answer.multi_hand_landmarks:
+            return []
+        h, w = crop.shape[:2]
+        found = []
+        for landmarks, world, kind in zip(
+            answer.multi_hand_landmarks,
+            answer.multi_hand_world_landmarks,
+            answer.multi_handedness,
+            strict=True,
+        ):
+            points = np.array([[p.x * w / zoom + x, p.y * h / zoom + y, 1.0] for p in landmarks.landmark])
+            # the network is trained on mirrored pictures, as selfie cameras show them
+            side = {"Left": "right", "Right": "left"}[kind.classification[0].label]
+            found.append(
+                DetectedPerson(
+                    box=np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]).astype(np.float32),
+                    score=float(np.clip(kind.classification[0].score, 0, 1)),
+                    keypoints2d=points.astype(np.float32),
+                    keypoints3d=np.array([[p.x, p.y, p.z] for p in world.landmark], np.float32),
+                    keypoint_set="freihand21",
+                    side=side,
+                )
+            )
+        return found
+
+
+def _size(hand: DetectedPerson) -> float:
+    return float((hand.box[2:] - hand.box[:2]).max())
+
+
+def _merge(hands: list[DetectedPerson]) -> list[DetectedPerson]:
+    """The best of every group that is the same hand."""
+    kept: list[DetectedPerson] = []
+    for one in sorted(hands, key=lambda hand: -hand.score):
+        gaps = [
+            np.median(np.linalg.norm((one.keypoints2d - other.keypoints2d)[:, :2], axis=1))
+            / max(_size(one), _size(other))
+            for other in kept
+        ]
+        if min(gaps, default=np.inf) > 0.35:
+            kept.append(one)
+    return kept
+
+
+def _enlarged(hand: DetectedPerson, scale: float) -> DetectedPerson:
+    """From the working copy's pixels to the picture's."""
+    points = hand.keypoints2d.copy()
+    points[:, :2] = (points[:, :2] + 0.5) / scale - 0.5
+    box = np.concatenate([points[:, :2].min(0), points[:, :2].max(0)])
+    return DetectedPerson(box, hand.score, points, hand.keypoints3d, hand.keypoint_set, hand.side)

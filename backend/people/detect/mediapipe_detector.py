@@ -1,0 +1,140 @@
+"""People by MediaPipe's pose networks: whole picture, then tiles, every find verified on its own close crop."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from backend.people.detect.candidates import NOSE, TORSO, Candidate, merge
+from backend.people.detect.pose_networks import POSES_PER_RUN, quiet
+from backend.people.detect.task_bundle import pose_bundle
+from backend.people.detect.tiles import tiles
+from backend.structures import DetectedPerson
+
+WORKING_SIDE = 1280  # px: detection runs on a copy no larger
+CROP_MARGIN = 1.35  # of the landmarks' box, for the second look
+MIN_CROP = 320  # px: smaller crops are enlarged, the networks were trained on people of this size
+MIN_SCORE = 0.6  # mean visibility of nose, shoulders and hips
+TALL = 0.6  # of the picture's height: larger than anybody whom only a tile shows
+
+
+class MediaPipeDetector:
+    """See `PersonDetector`.  Not thread-safe; `close` frees the networks."""
+
+    name = "mediapipe"
+
+    def __init__(self) -> None:
+        # must be set before the first import: MediaPipe's C++ side logs every model it opens
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        bundle = pose_bundle()
+        import mediapipe
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        options = vision.PoseLandmarkerOptions(
+            # bytes, not a path: MediaPipe does not open paths with every letter on Windows
+            base_options=BaseOptions(model_asset_buffer=bundle.read_bytes()),
+            num_poses=POSES_PER_RUN,
+            min_pose_detection_confidence=0.5,
+            min_pose_presence_confidence=0.5,
+            running_mode=vision.RunningMode.IMAGE,
+        )
+        self._mediapipe: Any = mediapipe
+        with quiet():
+            self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
+            # the networks load at the first picture, and say so: let it be this one
+            self._look(np.zeros((MIN_CROP, MIN_CROP, 3), np.uint8), 0, 0, MIN_CROP, MIN_CROP)
+
+    def close(self) -> None:
+        self._landmarker.close()
+
+    def detect(self, image: np.ndarray, max_people: int | None = None) -> list[DetectedPerson]:
+        """See `PersonDetector.detect`."""
+        image, scale = working_copy(image)
+        people = [self._person(c, scale) for c in merge(self._candidates(image, max_people == 1))]
+        people.sort(key=lambda p: -float(np.prod(p.box[2:] - p.box[:2])))
+        return people[:max_people]
+
+    def _candidates(self, image: np.ndarray, largest_only: bool) -> list[Candidate]:
+        height, width = image.shape[:2]
+        found = [self._verify(image, one) or one for one in self._look(image, 0, 0, width, height)]
+        found_tall = any(one.box[3] - one.box[1] > TALL * height and one.score > MIN_SCORE for one in found)
+        if largest_only and found_tall:
+            return [one for one in found if one.score > MIN_SCORE]  # nobody in a tile can be larger
+        for x, y, w, h in tiles(width, height):
+            for one in self._look(image, x, y, w, h):
+                xy = one.points[:, :2]
+                inside = ((xy > (x, y)) & (xy < (x + w, y + h))).all(1)
+                # cut off by the tile's edge, or tiny in it: another tile sees it better, or it is nobody
+                if inside.mean() < 0.85 or one.size < 0.10 * w:
+                    continue
+                verified = self._verify(image, one)
+                if verified is not None:
+                    verified.score *= 0.95
+                    found.append(verified)
+        return [one for one in found if one.score > MIN_SCORE]
+
+    def _verify(self, image: np.ndarray, one: Candidate) -> Candidate | None:
+        """Look again at a close crop: a real person is found again in the same place, and more precisely."""
+        again = self._look(image, *self._crop(one))
+        same = [other for other in again if other.distance(one) < 0.25 * one.size]
+        return min(same, key=lambda other: other.distance(one), default=None)
+
+    @staticmethod
+    def _crop(one: Candidate) -> tuple[int, int, int, int]:
+        """x, y, width, height of a square around a pose."""
+        x0, y0, x1, y1 = one.box
+        side = max(x1 - x0, y1 - y0) * CROP_MARGIN
+        return int((x0 + x1 - side) / 2), int((y0 + y1 - side) / 2), int(side), int(side)
+
+    def _look(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[Candidate]:
+        """Run the networks on one rectangle of the picture."""
+        import cv2
+
+        x0, y0 = max(x, 0), max(y, 0)
+        crop = image[y0 : y + height, x0 : x + width]
+        if min(crop.shape[:2]) < 8:
+            return []
+        zoom = max(1.0, MIN_CROP / max(crop.shape[:2]))
+        if zoom > 1:
+            crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        picture = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(crop)
+        )
+        answer = self._landmarker.detect(picture)
+        h, w = crop.shape[:2]
+        found = []
+        for landmarks, world in zip(answer.pose_landmarks, answer.pose_world_landmarks, strict=True):
+            points = np.array([[p.x * w / zoom + x0, p.y * h / zoom + y0, p.visibility] for p in landmarks])
+            score = float(points[[NOSE, *TORSO], 2].mean())
+            found.append(Candidate(points, np.array([[p.x, p.y, p.z] for p in world]), score))
+        return found
+
+    def _person(self, one: Candidate, scale: float) -> DetectedPerson:
+        points = one.points.copy()
+        points[:, :2] = (points[:, :2] + 0.5) / scale - 0.5
+        seen = points[points[:, 2] > 0.5]
+        around = seen if len(seen) >= 3 else points
+        box = np.concatenate([around[:, :2].min(0), around[:, :2].max(0)])
+        return DetectedPerson(
+            box=box.astype(np.float32),
+            score=float(np.clip(one.score, 0, 1)),
+            keypoints2d=points.astype(np.float32),
+            keypoints3d=one.world.astype(np.float32),
+            keypoint_set="blazepose33",
+            around=one.region.scaled(1 / scale).array(),
+        )
+
+
+def working_copy(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture, at most WORKING_SIDE px on its long side, and its scale."""
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    if scale == 1:
+        return image, scale
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale

@@ -1,0 +1,1 @@
+"""Links detections over time: tracks, shots, identities."""

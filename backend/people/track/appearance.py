@@ -1,0 +1,59 @@
+"""What somebody wears, as a small histogram of colours: tells people apart where they cross or come back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from backend.people.detect.candidates import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+
+_KNEES = (25, 26)
+_BINS = (8, 4, 4)  # hue, saturation, value
+SIZE = 2 * int(np.prod(_BINS))  # upper and lower body
+_SIDE = 24  # px that a region is sampled at
+
+
+def appearance(pixels: np.ndarray, keypoints2d: np.ndarray) -> np.ndarray:
+    """pixels: uint8 RGB (H, W, 3).  keypoints2d: (33, 3) MediaPipe landmarks, px.  -> (SIZE,) float32, square roots of
+    shares: the dot product of two is their Bhattacharyya coefficient, 1 where they are equal.  Zeros where unseen."""
+    left, right = keypoints2d[[LEFT_SHOULDER, RIGHT_SHOULDER]], keypoints2d[[LEFT_HIP, RIGHT_HIP]]
+    knees = keypoints2d[list(_KNEES)]
+    halves = [_region(pixels, left, right), _region(pixels, right, knees)]
+    return np.concatenate([_histogram(half) for half in halves]) * np.float32(np.sqrt(0.5))
+
+
+def _region(pixels: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray | None:
+    """The picture between two pairs of landmarks, narrowed a little; None where most of it is unseen."""
+    points = np.concatenate([above, below])
+    if (points[:, 2] > 0.3).sum() < 3:
+        return None
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    width = max(
+        high[0] - low[0], 0.35 * (high[1] - low[1])
+    )  # from the side the landmarks lie over each other
+    middle = (low[0] + high[0]) / 2
+    height, wide = pixels.shape[:2]
+    x0, x1 = int(max(middle - 0.4 * width, 0)), int(min(middle + 0.4 * width, wide))
+    y0, y1 = int(max(low[1], 0)), int(min(high[1], height))
+    if x1 - x0 < 4 or y1 - y0 < 4:
+        return None
+    return cv2.resize(pixels[y0:y1, x0:x1], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _histogram(region: np.ndarray | None) -> np.ndarray:
+    if region is None:
+        return np.zeros(SIZE // 2, np.float32)
+    hsv = cv2.cvtColor(region, cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist([hsv], [0, 1, 2], None, list(_BINS), [0, 180, 0, 256, 0, 256]).ravel()
+    # neighbours share a little: light moves colours over the edges of bins
+    return np.sqrt(counts / counts.sum()).astype(np.float32)
+
+
+def similarity(one: np.ndarray, other: np.ndarray) -> float:
+    """0..1; 0.5 where either was not seen."""
+    known = [
+        (a, b) for a, b in zip(np.split(one, 2), np.split(other, 2), strict=True) if np.any(a) and np.any(b)
+    ]
+    if not known:
+        return 0.5
+    return float(np.mean([2.0 * float(a @ b) for a, b in known]))

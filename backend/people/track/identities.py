@@ -1,0 +1,183 @@
+"""Who was in the whole clip: false finds dropped, those who were hidden or left linked again, tracks made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from backend.people.detect.candidates import CORE, Candidate
+from backend.people.track.linking import link
+from backend.structures import Track
+
+LEAST_FRAMES = 3  # fewer sights, or a mean score below LEAST_SCORE, are a false find
+LEAST_SCORE = 0.55
+_EDGE = 1 / 6  # s before somebody is hidden, or after, in which a pose may shrink to what is still seen
+_SHRUNK = 0.75  # of the size just before
+
+Arrays = dict[str, np.ndarray]
+
+
+def identify(
+    rows: Arrays,
+    fps: float,
+    *,
+    merge: Sequence[Sequence[int]] = (),
+    split: Sequence[tuple[int, int]] = (),
+    edits: Sequence[tuple[str, int, int, int]] = (),
+    read: int = LEAST_FRAMES,
+) -> np.ndarray:
+    """rows: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), in the order of frames.
+
+    merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  edits: what
+    the user did after that, see `edited`.  read: frames in all; in a clip of one frame one sight is enough.  -> (N,)
+    ids; 0 where a find is false.  The user's word comes last and stays.
+    """
+    person = rows["person"].copy()
+    for k in np.unique(person):
+        mine = person == k
+        if mine.sum() < min(LEAST_FRAMES, read) or rows["scores"][mine].mean() < LEAST_SCORE:
+            person[mine] = 0
+    _trim(person, rows, fps)
+    person = link(person, rows, fps)
+    fresh = int(person.max(initial=0)) + 1
+    for k, frame in split:
+        later = (person == k) & (rows["frame"] >= frame) & (person > 0)
+        if later.any() and not later.all():
+            person[later], fresh = fresh, fresh + 1
+    for group in _joined(merge):
+        person[np.isin(person, list(group))] = min(group)
+    return _one_sight_per_frame(edited(person, rows["frame"], edits), rows)
+
+
+def edited(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]) -> np.ndarray:
+    """person: (N,) ids.  frames: (N,).  -> (N,) ids after the user's edits, one after the other, each on the ids that
+    the one before left: what was split can be merged and split again.
+
+    ("merge", id, other, 0): `other` is `id` too.  ("split", id, frame, new): from that frame on `id` is called `new`;
+    one who has that name already, whom the user did not see, gets another.  Ids that are not there change nothing.
+    """
+    person = person.copy()
+    for kind, one, second, new in edits:
+        if kind == "merge" and one > 0 and second > 0:
+            person[person == second] = one
+        elif kind == "split" and one > 0 and new > 0:
+            if new != one:
+                person[person == new] = max(int(person.max(initial=0)), new) + 1
+            person[(person == one) & (frames >= second)] = new
+    return person
+
+
+def _trim(person: np.ndarray, rows: Arrays, fps: float) -> None:
+    """Take back sights where somebody is going out of view: half hidden, a whole small pose is seen in what is left.
+
+    A frame or two that are missed while somebody comes out belong to that.  At the clip's own ends nobody comes or
+    goes, there everything stays.
+    """
+    read = np.unique(rows["frame"])
+    step = int(np.diff(read).min(initial=np.iinfo(np.int64).max)) if len(read) > 1 else 1
+    edge = max(1, round(_EDGE * fps / step))
+    for k in np.unique(person[person > 0]):
+        at = np.nonzero(person == k)[0]
+        numbers = rows["frame"][at]
+        for run in np.split(np.arange(len(at)), np.nonzero(np.diff(numbers) > edge * step)[0] + 1):
+            if len(run) < 3 * edge:
+                continue
+            for side in (run, run[::-1]):
+                if numbers[side[0]] in (read[0], read[-1]):
+                    continue
+                sizes = np.array([_size(points) for points in rows["keypoints2d"][at[side[: 2 * edge]]]])
+                small = np.nonzero(sizes[:edge] < _SHRUNK * np.median(sizes[edge:]))[0]
+                if len(small):
+                    person[at[side[: small[-1] + 1]]] = 0
+
+
+def _joined(groups: Sequence[Sequence[int]]) -> list[set[int]]:
+    """Groups that share somebody are one group; 0 is nobody and joins nothing."""
+    joined: list[set[int]] = []
+    for group in groups:
+        one = {k for k in group if k > 0}
+        shared = [other for other in joined if other & one]
+        joined = [other for other in joined if not other & one] + [one.union(*shared)]
+    return [group for group in joined if group]
+
+
+def _one_sight_per_frame(person: np.ndarray, rows: Arrays) -> np.ndarray:
+    """Of two finds of one person in a frame the surer one stays."""
+    order = np.lexsort((-rows["scores"], rows["frame"], person))
+    same = (person[order][1:] == person[order][:-1]) & (rows["frame"][order][1:] == rows["frame"][order][:-1])
+    person[order[1:][same]] = 0
+    return person
+
+
+def tracks_from_rows(rows: Arrays, person: np.ndarray, step: int) -> list[Track]:
+    """One track per id but 0, who is most in the clip first: by size in the picture times the frames seen."""
+    found: list[tuple[float, Track]] = []
+    for k in np.unique(person):
+        if k == 0:
+            continue
+        at = np.nonzero(person == k)[0]
+        numbers = rows["frame"][at]
+        frames = np.arange(numbers[0], numbers[-1] + 1, step)
+        place = (numbers - numbers[0]) // step
+
+        def spread(
+            name: str, at: np.ndarray = at, place: np.ndarray = place, count: int = len(frames)
+        ) -> np.ndarray:
+            values = rows[name][at]
+            out = np.zeros((count, *values.shape[1:]), values.dtype)
+            out[place] = values
+            return out
+
+        seen = np.zeros(len(frames), bool)
+        seen[place] = True
+        size = np.median([_size(points) for points in rows["keypoints2d"][at]])
+        track = Track(
+            int(k),
+            frames,
+            seen,
+            spread("boxes"),
+            spread("scores"),
+            spread("keypoints2d"),
+            spread("keypoints3d"),
+        )
+        found.append((float(size) * len(at), track))
+    return [track for _, track in sorted(found, key=lambda pair: (-pair[0], pair[1].id))]
+
+
+def _size(points: np.ndarray) -> float:
+    return Candidate(points, np.zeros((33, 3)), 1.0).size
+
+
+def best_sight(track: Track) -> int:
+    """The row that shows a person best: large, sure and whole."""
+    seen = track.keypoints2d[:, CORE, 2].mean(1) * track.scores * track.seen
+    heights = track.boxes[:, 3] - track.boxes[:, 1]
+    return int(np.argmax(seen * np.sqrt(np.maximum(heights, 0))))
+
+
+def thumbnails(
+    tracks: Sequence[Track], picture: Callable[[int], np.ndarray | None], side: int = 96
+) -> np.ndarray:
+    """picture: frame number -> uint8 RGB (H, W, 3) or None.  -> (P, side, side, 3) uint8; grey where there is none."""
+    import cv2
+
+    out = np.full((len(tracks), side, side, 3), 128, np.uint8)
+    for k, track in enumerate(tracks):
+        row = best_sight(track)
+        pixels = picture(int(track.frames[row]))
+        if pixels is None:
+            continue
+        x0, y0, x1, y1 = track.boxes[row]
+        half = max(x1 - x0, y1 - y0) * 0.6
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        height, width = pixels.shape[:2]
+        left, top = int(np.clip(x - half, 0, width - 1)), int(np.clip(y - half, 0, height - 1))
+        right, bottom = int(np.clip(x + half, left + 1, width)), int(np.clip(y + half, top + 1, height))
+        crop = pixels[top:bottom, left:right]
+        scale = side / max(crop.shape[:2])
+        size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+        small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+        oy, ox = (side - small.shape[0]) // 2, (side - small.shape[1]) // 2
+        out[k, oy : oy + small.shape[0], ox : ox + small.shape[1]] = small
+    return out

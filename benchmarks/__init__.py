@@ -1,0 +1,1 @@
+"""Every number of the docs, measured side by side in one run."""

@@ -1,0 +1,99 @@
+"""`python -m benchmarks.cancel CLIP`: a clip's job is cancelled at random moments, as the panel does it.
+
+How long until the backend says so, and how long until its worker is free: a body asked for right afterwards waits for
+that.  Half of the tries begin anew, half with everything read, so that they are cancelled while the motions are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from backend.clips.job import ClipJob
+from blender_addon.backend.process import BackendProcess
+from blender_addon.client import client as wire
+
+
+def until(job: wire.Job, *kinds: type) -> wire.Event:
+    """The first event of one of the kinds."""
+    while not isinstance(event := job.events.get(timeout=300), kinds):
+        pass
+    return event
+
+
+def cancel_once(client: wire.Client, job: ClipJob, wait: float) -> tuple[str, float, float] | None:
+    """-> the stage that was cancelled, ms until `cancelled`, ms until the worker is free; None where the job was
+    over before."""
+    file = Path(job.out) / "job.json"
+    job.save(file)
+    running = client.recover_clip(str(file))
+    stage = until(running, wire.Progress, *wire.FINAL_EVENTS)
+    end = time.monotonic() + wait
+    while time.monotonic() < end and not running.finished:
+        time.sleep(0.002)
+    while not running.events.empty():
+        event = running.events.get()
+        if isinstance(event, wire.FINAL_EVENTS):
+            return None
+        stage = event if isinstance(event, wire.Progress) else stage
+    began = time.perf_counter()
+    running.cancel()
+    last = until(running, *wire.FINAL_EVENTS)
+    told = time.perf_counter() - began
+    client.get_body("open_body", timeout=300)
+    free = time.perf_counter() - began
+    if not isinstance(last, wire.Cancelled):
+        return None
+    return getattr(stage, "stage", "?"), 1000 * told, 1000 * free
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--tries", type=int, default=30)
+    args = parser.parse_args()
+    rng = random.Random(0)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="recover-mesh-cancel-") as name:
+        folder = Path(name)
+        backend = BackendProcess(sys.executable, str(folder / "backend.log"), "cpu")
+        backend.start()
+        client = wire.Client()
+        client.connect(backend.endpoint, backend.token)
+        try:
+            whole = ClipJob(source=str(args.clip.resolve()), out=str(folder / "whole"))
+            whole.save(folder / "whole" / "job.json")
+            began = time.monotonic()
+            until(client.recover_clip(str(folder / "whole" / "job.json")), *wire.FINAL_EVENTS)
+            seconds = time.monotonic() - began
+            for k in range(args.tries):
+                if k % 2:  # everything is read: only the motions are made again
+                    job = replace(whole, smoothing=0.3 + 0.4 * k / args.tries)
+                    wait = rng.uniform(0.05, 0.25 * seconds)
+                else:
+                    job = replace(whole, out=str(folder / f"new{k}"))
+                    wait = rng.uniform(0.05, 0.8 * seconds)
+                one = cancel_once(client, job, wait)
+                found += [one] if one is not None else []
+        finally:
+            client.close()
+            backend.stop()
+    print(f"{len(found)} of {args.tries} were still running and cancelled")
+    for stage in sorted({one[0] for one in found}):
+        told, free = np.array([one[1:] for one in found if one[0] == stage]).T
+        print(
+            f"{stage:>8}: {len(told):3d} times; said after {np.median(told):6.1f} ms (most {told.max():6.1f}); "
+            f"worker free after {np.median(free):7.1f} ms (most {free.max():7.1f})"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,304 @@
+"""`python -m benchmarks.clip`: clips with known truth through every stage, in one table.
+
+Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it),
+peaks (acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm),
+ids: identities used for a person, and frames without one.  Rows in which somebody is hidden do not count.  Stages:
+frames (each for itself), track (one shape, smooth), final (feet locked, in the world).  Where the camera moves its way
+is given, and `root` is in the world.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.body.files import load_body
+from backend.body.kinematics import Skeleton, State
+from backend.clips.guess import KeypointGuess
+from backend.clips.reading import ClipReader
+from backend.geometry import rotations_numpy as rot
+from backend.media.video import open_clip
+from backend.models.pose2mesh_small.lifted import LandmarkLifter
+from backend.motion.camera_track import CameraTrack
+from backend.motion.contacts import intervals
+from backend.motion.foot_lock import POINTS
+from backend.motion.matchmove import Matchmove
+from backend.motion.metrics import (
+    acceleration_peak_ratio,
+    foot_slide,
+    jitter,
+    mpjpe,
+    pa_mpjpe,
+    penetration,
+)
+from backend.motion.pipeline import recover_motions
+from backend.people.detect.clip_detector import ClipDetector
+from backend.people.track.identities import identify, tracks_from_rows
+from backend.structures import Camera, Motion, World
+from benchmarks.clips.__main__ import write_clip
+from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.render import Renderer
+
+SIZE = (960, 540)
+_ROWS = (
+    "frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks", "poses", "betas", "trans",
+)  # fmt: skip
+
+
+@dataclass
+class Read:
+    """What came of reading a clip."""
+
+    rows: dict[str, np.ndarray]
+    frames: int
+    seconds: dict[str, float]
+
+
+def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
+    """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the lifter's 3D landmarks."""
+    clip = open_clip(path)
+    guess = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
+    reader = ClipReader(clip, camera, ClipDetector(), guess, None)
+    seconds: dict[str, float] = {}
+    last = ["start", time.perf_counter()]
+
+    def on_frame(count: int, stage: str) -> None:
+        now = time.perf_counter()
+        seconds[last[0]] = seconds.get(last[0], 0.0) + now - last[1]
+        last[:] = [stage, now]
+
+    chunks = []
+    while (chunk := reader.next_chunk(on_frame)) is not None:
+        on_frame(0, "start")
+        chunks.append(chunk)
+    rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in _ROWS}
+    return Read(rows, sum(len(chunk["numbers"]) for chunk in chunks), seconds)
+
+
+def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, lifted: bool = False) -> Read:
+    """`read`, or what it has returned before for a clip of this name; its seconds are those of then."""
+    file = None if folder is None else folder / f"read_{path.stem}.npz"
+    if file is not None and file.exists():
+        with np.load(file) as stored:
+            rows = {name: stored[f"rows_{name}"] for name in _ROWS}
+            seconds = {str(name): float(value) for name, value in stored["seconds"]}
+            return Read(rows, int(stored["frames"]), seconds)
+    got = read(path, camera, body, lifted)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = {f"rows_{name}": value for name, value in got.rows.items()}
+        np.savez(file, frames=got.frames, seconds=np.array(list(got.seconds.items())), **rows)  # type: ignore[arg-type]
+    return got
+
+
+def bench(
+    path: Path,
+    body: Any,
+    smoothing: float = 0.5,
+    cache: Path | None = None,
+    height: bool = False,
+    lifted: bool = False,
+) -> list[dict[str, Any]]:
+    """Rows of the table for one clip.  cache: see `read_cached`.  height: tell how tall the first person is.
+    lifted: see `read`."""
+    with np.load(path.with_suffix(".npz")) as file:
+        truth = dict(file)
+    camera = Camera(*map(float, truth["camera"]), *map(int, truth["image_size"]))
+    fps = float(truth["fps"])
+    true_world = World(truth["world_rotation"], truth["world_translation"])
+    skeleton = Skeleton(body)
+    got = read_cached(path, camera, body, cache, lifted)
+    rows = got.rows
+    ids = identify(rows, fps)
+    tracks = tracks_from_rows(rows, ids, 1)
+    guessed = [
+        State(rot.exp(rows["poses"][w]), rows["betas"][w], rows["trans"][w])
+        for w in (ids == t.id for t in tracks)
+    ]
+    tall = {}
+    if height:
+        of = max(
+            range(len(truth["betas"])),
+            key=lambda k: (ids == _identities(rows, ids, camera, truth["joints"][k])[0]).sum(),
+        )
+        tall["height_m"] = skeleton.height + float(skeleton.height_directions @ truth["betas"][of])
+    way = _way(path)
+
+    def motions(**settings: Any) -> tuple[list[Motion], World]:
+        moving = None if way is None else Matchmove(way)  # it learns the scale while it is used
+        return recover_motions(
+            body,
+            tracks,
+            camera,
+            fps,
+            guessed=guessed,
+            smoothing=smoothing,
+            matchmove=moving,
+            **tall,
+            **settings,
+        )
+
+    began, used = time.perf_counter(), time.process_time()
+    final, world = motions()
+    refine, used = time.perf_counter() - began, time.process_time() - used
+    free, free_world = motions(foot_lock="never")
+    if way is not None:  # frames for themselves are in their cameras' frames, the truth is in the common one
+        guessed = [
+            way.view(t.frames[t.seen]).common(skeleton, g) for g, t in zip(guessed, tracks, strict=True)
+        ]
+    table = []
+    for person in range(len(truth["joints"])):
+        true = truth["joints"][person]
+        mine, switches, missed = _identities(rows, ids, camera, true, way)
+        base = {"clip": path.stem, "person": person + 1, "ids": mine, "missed": missed, "switches": switches}
+        own = next((k for k, t in enumerate(tracks) if t.id == mine), None)
+        if own is None:
+            table.append({**base, "stage": "not found"})
+            continue
+        at = ids == mine
+        frames = rows["frame"][at]
+        stages = {
+            "frames": (frames, guessed[own], true_world),
+            "track": (free[own].frames, _state(free[own]), free_world),
+            "final": (final[own].frames, _state(final[own]), world),
+        }
+        for stage, (numbers, state, stands) in stages.items():
+            _, joints, points = skeleton.forward(state)
+            feet = points[:, list(POINTS)]
+            contacts = truth["contacts"][person][numbers]
+            shown = np.ones(len(numbers), bool)
+            if stage != "frames":
+                one = (free if stage == "track" else final)[own]
+                shown = ~one.hidden
+            t = true[numbers]
+            table.append(
+                {
+                    **base,
+                    "stage": stage,
+                    "jitter": _mean_of_pieces(lambda x: jitter(x, fps), shown, joints),
+                    "true": _mean_of_pieces(lambda x: jitter(x, fps), shown, t),
+                    "peaks": _mean_of_pieces(acceleration_peak_ratio, shown, joints, t),
+                    "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & shown[:, None]),
+                    "under": penetration(stands.points(feet[shown])) if stage == "final" else float("nan"),
+                    "MPJPE": mpjpe(joints[shown], t[shown]),
+                    "PA": pa_mpjpe(joints[shown], t[shown]),
+                    "root": float(np.linalg.norm(joints[shown, 0] - t[shown, 0], axis=-1).mean() * 1000),
+                    "hidden": int((~shown).sum()) if stage == "final" else "",
+                }
+            )
+        tilt = np.rad2deg(np.arccos(np.clip(world.rotation[2] @ true_world.rotation[2], -1, 1)))
+        table[-1]["tilt"] = float(tilt)
+    per = {stage: 1000 * value / got.frames for stage, value in got.seconds.items() if stage != "start"}
+    per["refine"] = 1000 * refine / got.frames
+    per["refine CPU"] = 1000 * used / got.frames
+    table[-1]["ms"] = per
+    return table
+
+
+def _mean_of_pieces(measure: Callable[..., float], shown: np.ndarray, *joints: np.ndarray) -> float:
+    """Of the stretches in which somebody is shown without a break, by their lengths."""
+    pieces = [(first, end) for first, end in intervals(shown) if end - first >= 4]
+    values = [measure(*(one[first:end] for one in joints)) for first, end in pieces]
+    return float(np.average(values, weights=[end - first for first, end in pieces])) if pieces else 0.0
+
+
+def _way(path: Path) -> CameraTrack | None:
+    """Of the clip's camera, where it moves."""
+    file = path.with_suffix(".camera.json")
+    return CameraTrack.load(file) if file.exists() else None
+
+
+def _state(motion: Motion) -> State:
+    count = len(motion.frames)
+    return State(rot.exp(motion.poses), np.tile(motion.betas, (count, 1)), motion.trans)
+
+
+def _identities(
+    rows: dict[str, np.ndarray], ids: np.ndarray, camera: Camera, true: np.ndarray, way: CameraTrack | None
+) -> tuple[int, int, int]:
+    """-> the identity that a true person mostly has, how often it changes, in how many frames nobody is found there."""
+    if way is not None:
+        true = way.view(np.arange(len(true))).points(true)
+    hips = camera.project(true[:, [1, 2]].mean(1))
+    height = np.ptp(camera.project(true)[..., 1], axis=1)
+    found = []
+    inside = (hips[:, 0] > 0) & (hips[:, 0] < camera.width)
+    for number in np.nonzero(inside)[0]:
+        at = np.nonzero((rows["frame"] == number) & (ids > 0))[0]
+        seen = rows["keypoints2d"][at][:, [23, 24], :2].mean(1)
+        away = np.linalg.norm(seen - hips[number], axis=1) if len(at) else np.array([np.inf])
+        found.append(int(ids[at[away.argmin()]]) if away.min() < 0.2 * height[number] else 0)
+    named = np.array([one for one in found if one])
+    if not len(named):
+        return 0, 0, len(found)
+    values, counts = np.unique(named, return_counts=True)
+    return int(values[counts.argmax()]), int((np.diff(named) != 0).sum()), int(len(found) - len(named))
+
+
+def main() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--clips", type=Path, help="folder of `python -m benchmarks.clips` (rendered anew without it)"
+    )
+    parser.add_argument("--only", default=",".join(MOTIONS))
+    parser.add_argument("--cache", type=Path, help="folder that keeps what was read of each clip")
+    parser.add_argument("--height", action="store_true", help="tell how tall the first person is")
+    parser.add_argument(
+        "--lifted", action="store_true", help="the 3D landmarks of the small Pose2Mesh, not the detector's"
+    )
+    args = parser.parse_args()
+    body = load_body("open")
+    names = (
+        "clip",
+        "person",
+        "stage",
+        "switches",
+        "missed",
+        "jitter",
+        "true",
+        "peaks",
+        "slide",
+        "under",
+        "MPJPE",
+        "PA",
+        "root",
+        "tilt",
+        "hidden",
+    )
+    table = Table(*names)
+    costs = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.clips or Path(temporary)
+        for k, name in enumerate(args.only.split(",")):
+            path = folder / f"{name}.mp4"
+            if not path.exists():
+                write_clip(folder, name, MOTIONS[name](Maker(body), SIZE), Renderer(body, k))
+            for row in bench(path, body, cache=args.cache, height=args.height, lifted=args.lifted):
+                costs += [(name, row["ms"])] if "ms" in row else []
+                cells = [row.get(column, "") for column in names]
+                table.add_row(
+                    *(
+                        f"{c:.3g}" if isinstance(c, float) and c == c else "" if c != c else str(c)
+                        for c in cells
+                    )
+                )
+    Console(width=170).print(table)
+    for name, cost in costs:
+        words = ", ".join(f"{stage} {value:.1f}" for stage, value in cost.items())
+        print(
+            f"{name}: ms per frame: {words}; {1000 / (sum(cost.values()) - cost['refine CPU']):.1f} frames per second"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,376 @@
+"""Procedural motions with known truth: walking, running, turning, sitting, dancing, two people crossing.
+
+Made in the body's world: y up, ground at y = 0, metres; then seen by a camera.  Feet that stand stand still: legs are
+solved by two-bone inverse kinematics for ankles that keep their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.body.joint_sets import SMPL24
+from backend.body.model import BodyModel
+from backend.geometry import rotations_numpy as rot
+from backend.geometry.camera_path import View
+from backend.structures import Camera, World
+
+J = {name: k for k, name in enumerate(SMPL24)}
+
+
+@dataclass
+class Truth:
+    """One person in the camera frame (OpenCV); in the common one where the camera moves."""
+
+    poses: np.ndarray  # (T, 24, 3)
+    betas: np.ndarray  # (10,)
+    trans: np.ndarray  # (T, 3)
+    joints: np.ndarray  # (T, 24, 3)
+    contacts: np.ndarray  # (T, 2) left, right
+    clothes: int = 0
+
+
+@dataclass
+class Scene:
+    """A clip's people, camera and world; pillar: x in metres and depth of what hides people, or None."""
+
+    people: list[Truth]
+    camera: Camera
+    world: World
+    fps: float
+    pillar: tuple[float, float, float] | None = None  # left, right edge and depth, m, camera frame
+    view: View | None = None  # of every moment, where the camera moves
+
+
+@dataclass
+class _Plan:
+    """What a person does at every time: root place over ground (T, 2) x z, heading (T,) rad about y (0 looks along +z),
+    hip height (T,), ankles (T, 2, 3) world, foot pitch (T, 2) rad, local rotations by name (T, 3), contacts (T, 2)."""
+
+    place: np.ndarray
+    heading: np.ndarray
+    height: np.ndarray
+    ankles: np.ndarray
+    pitch: np.ndarray
+    turns: dict[str, np.ndarray]
+    contacts: np.ndarray
+
+
+class Maker:
+    """Makes motions of one body."""
+
+    def __init__(self, body: BodyModel, fps: float = 30.0) -> None:
+        self.body, self.fps = body, fps
+
+    def gait(
+        self,
+        seconds: float,
+        path: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        *,
+        step: float = 0.5,
+        stance: float = 0.56,
+        lift: float = 0.10,
+        swing: float = 0.45,
+        elbow: float = -0.35,
+        bounce: float = 0.02,
+        bend: float = 0.03,
+    ) -> _Plan:
+        """Walking or running along `path`: time -> place (n, 2) and heading (n,).  step: seconds per step."""
+        count = round(seconds * self.fps)
+        time = np.arange(count) / self.fps
+        place, heading = path(time)
+        cycle = 2 * step
+        joints = self.body.joints_template.double().numpy()
+        width = abs(joints[J["left_hip"], 0]) * 0.9
+        ankle_height = joints[J["left_ankle"], 1] - float(self.body.v_template[:, 1].min())
+        ankles, pitch = np.zeros((count, 2, 3)), np.zeros((count, 2))
+        contacts = np.zeros((count, 2), bool)
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            phase = time / cycle + 0.5 * side
+            number = np.floor(phase)
+            part = phase - number
+            contacts[:, side] = part < stance
+
+            def planted(n: np.ndarray, side: int = side, sign: float = sign) -> np.ndarray:
+                """Where the foot stands in its n-th stance: under the body in the middle of it."""
+                middle = (n - 0.5 * side + stance / 2) * cycle
+                at, toward = path(middle)
+                left = np.stack([np.cos(toward), -np.sin(toward)], 1)
+                spot = at + sign * width * left
+                return np.stack([spot[:, 0], np.full(len(spot), ankle_height), spot[:, 1]], 1)
+
+            s = np.clip((part - stance) / (1 - stance), 0, 1)
+            smooth = s * s * s * (10 - 15 * s + 6 * s * s)
+            ankles[:, side] = planted(number) + (planted(number + 1) - planted(number)) * smooth[:, None]
+            ankles[:, side, 1] += lift * np.sin(np.pi * s) ** 2
+            pitch[:, side] = 0.3 * np.sin(2 * np.pi * s) * (s > 0) * (lift / 0.10) ** 0.5
+        leg = np.linalg.norm(joints[J["left_hip"]] - joints[J["left_knee"]])
+        leg += np.linalg.norm(joints[J["left_knee"]] - joints[J["left_ankle"]])
+        reach = np.linalg.norm(ankles[:, :, [0, 2]] - place[:, None], axis=-1)
+        # as high as both standing legs allow, smoothed, a little lower for bent knees
+        limit = np.where(contacts, np.sqrt(np.maximum((leg * (1 - bend)) ** 2 - reach**2, 0.3)), 9.0).min(1)
+        limit = np.where(limit > 8, leg * (1 - bend) + bounce, limit)
+        height = _smooth(limit, max(round(0.12 * self.fps), 1)) + ankle_height - 0.02
+        wave = np.sin(2 * np.pi * time / cycle)
+        zero = np.zeros(count)
+        turns = {
+            "left_shoulder": _about(zero, zero, zero - 1.2) @ _about(zero, -swing * wave, zero),
+            "right_shoulder": _about(zero, zero, zero + 1.2) @ _about(zero, -swing * wave, zero),
+            "left_elbow": _about(zero, elbow + 0.2 * wave, zero),
+            "right_elbow": _about(zero, -elbow + 0.2 * wave, zero),
+            "spine2": _about(zero + 0.03, -0.12 * wave, zero),
+            "neck": _about(zero, 0.10 * wave, zero),
+        }
+        return _Plan(place, heading, height, ankles, pitch, turns, contacts)
+
+    def still(self, seconds: float, at: tuple[float, float], heading: float) -> _Plan:
+        """Standing, arms down."""
+        count = round(seconds * self.fps)
+        joints = self.body.joints_template.double().numpy()
+        sole = float(self.body.v_template[:, 1].min())
+        ankle_height = joints[J["left_ankle"], 1] - sole
+        place = np.tile(np.array(at, float), (count, 1))
+        left = np.array([np.cos(heading), -np.sin(heading)])
+        ankles = np.zeros((count, 2, 3))
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            spot = np.array(at) + sign * 0.13 * left
+            ankles[:, side] = [spot[0], ankle_height, spot[1]]
+        height = np.full(count, joints[J["left_hip"], 1] - sole - 0.045)
+        zero = np.zeros(count)
+        turns = {
+            "left_shoulder": _about(zero, zero, zero - 1.2),
+            "right_shoulder": _about(zero, zero, zero + 1.2),
+            "left_elbow": _about(zero, zero - 0.2, zero),
+            "right_elbow": _about(zero, zero + 0.2, zero),
+        }
+        return _Plan(
+            place,
+            np.full(count, heading),
+            height,
+            ankles,
+            np.zeros((count, 2)),
+            turns,
+            np.ones((count, 2), bool),
+        )
+
+    def finish(self, plan: _Plan, betas: np.ndarray, camera_of: World, clothes: int = 0) -> Truth:
+        """Solve the legs, and see it all from the camera."""
+        count = len(plan.place)
+        betas32 = self.body.joints_shapedirs.double().numpy() @ betas
+        joints = self.body.joints_template.double().numpy() + betas32
+        names = self.body.joint_names
+        turns = np.broadcast_to(np.eye(3), (count, 24, 3, 3)).copy()
+        for name, value in plan.turns.items():
+            turns[:, names.index(name)] = value
+        root = _about(np.zeros(count), plan.heading, np.zeros(count))
+        turns[:, 0] = root @ turns[:, 0]
+        hips = (joints[J["left_hip"]] + joints[J["right_hip"]]) / 2
+        middle = np.stack([plan.place[:, 0], plan.height, plan.place[:, 1]], 1)
+        trans = middle - joints[0] - (turns[:, 0] @ (hips - joints[0]))
+        for side, s in enumerate(("left", "right")):
+            hip, knee, ankle = (joints[J[f"{s}_{n}"]] for n in ("hip", "knee", "ankle"))
+            at = joints[0] + trans + (turns[:, 0] @ (hip - joints[0]))
+            foot = root @ _about(plan.pitch[:, side], np.zeros(count), np.zeros(count))
+            solved = _leg(at, plan.ankles[:, side], hip, knee, ankle, root[:, :, 2], root[:, :, 0])
+            turns[:, J[f"{s}_hip"]] = np.swapaxes(turns[:, 0], 1, 2) @ solved[0]
+            turns[:, J[f"{s}_knee"]] = np.swapaxes(solved[0], 1, 2) @ solved[1]
+            turns[:, J[f"{s}_ankle"]] = np.swapaxes(solved[1], 1, 2) @ foot
+        # world (y up) -> world of `World` (z up) -> camera
+        to_z_up = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+        to_camera = camera_of.rotation.T @ to_z_up
+        origin = -camera_of.rotation.T @ camera_of.translation
+        turns[:, 0] = to_camera @ turns[:, 0]
+        trans = (to_camera @ (joints[0] + trans).T).T + origin - joints[0]
+        rest = joints
+        chain, places = np.empty_like(turns), np.empty((count, 24, 3))
+        chain[:, 0], places[:, 0] = turns[:, 0], rest[0] + trans
+        for k in range(1, 24):
+            p = int(self.body.parents[k])
+            chain[:, k] = chain[:, p] @ turns[:, k]
+            places[:, k] = places[:, p] + chain[:, p] @ (rest[k] - rest[p])
+        return Truth(rot.log(turns), betas, trans, places, plan.contacts, clothes)
+
+
+def _about(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return rot.exp(np.stack(np.broadcast_arrays(x, y, z), -1).astype(float))
+
+
+def _smooth(values: np.ndarray, half: int) -> np.ndarray:
+    kernel = np.hanning(2 * half + 3)[1:-1]
+    padded = np.pad(values, half, mode="edge")
+    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+
+
+def _leg(at, ankle, hip_rest, knee_rest, ankle_rest, forward, left):
+    """Two-bone inverse kinematics, the knee bending forward.  -> global rotations of thigh and shin (T, 3, 3)."""
+    thigh, shin = knee_rest - hip_rest, ankle_rest - knee_rest
+    a, b = np.linalg.norm(thigh), np.linalg.norm(shin)
+    to = ankle - at
+    length = np.clip(np.linalg.norm(to, axis=1), abs(a - b) + 1e-3, (a + b) * 0.9995)
+    along = to / np.linalg.norm(to, axis=1, keepdims=True)
+    bend = forward - along * (forward * along).sum(1, keepdims=True)
+    bend /= np.linalg.norm(bend, axis=1, keepdims=True)
+    cosine = np.clip((a * a + length**2 - b * b) / (2 * a * length), -1, 1)
+    knee = at + along * (a * cosine)[:, None] + bend * (a * np.sqrt(1 - cosine**2))[:, None]
+    reached = at + along * length[:, None]
+    hinge = np.cross(bend, along)  # to the person's left
+    hinge *= np.sign((hinge * left).sum(1, keepdims=True))
+    return _aligned(thigh, knee - at, hinge), _aligned(shin, reached - knee, hinge)
+
+
+def _aligned(rest: np.ndarray, target: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Rotations that take `rest` to `target` and +x as near to `left` as may be."""
+
+    def frame(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        y = y / np.linalg.norm(y, axis=-1, keepdims=True)
+        x = x - y * (x * y).sum(-1, keepdims=True)
+        x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+        return np.stack([x, y, np.cross(x, y)], -1)
+
+    return frame(target, left) @ np.swapaxes(frame(rest, np.array([1.0, 0, 0])), -1, -2)
+
+
+def straight(start: tuple[float, float], speed: float, heading: float):
+    """A path along a line; heading 0 goes along +z (away from the camera), pi/2 along +x."""
+
+    def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        direction = np.array([np.sin(heading), np.cos(heading)])
+        return np.array(start) + speed * time[:, None] * direction, np.full(len(time), heading)
+
+    return path
+
+
+def circle(center: tuple[float, float], radius: float, speed: float, start: float = 0.0):
+    """A path round a circle."""
+
+    def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        angle = start + speed / radius * time
+        place = np.array(center) + radius * np.stack([np.sin(angle), np.cos(angle)], 1)
+        return place, angle + np.pi / 2
+
+    return path
+
+
+def camera_world(height: float, pitch: float) -> World:
+    """A camera `height` above the ground that looks down by `pitch`, rad."""
+    c, s = np.cos(pitch), np.sin(pitch)
+    # columns: camera's x right, y down, z forward in the world (x right, y ahead, z up)
+    rotation = np.array([[1.0, 0, 0], [0, -s, c], [0, -c, -s]])
+    return World(rotation, np.array([0.0, 0.0, height]))
+
+
+# The y-up world of plans has z towards the camera's back: ahead of the camera is -z there
+def _scene(
+    maker: Maker, plans: list[tuple[_Plan, np.ndarray]], size, height=1.5, pitch=0.10, **more
+) -> Scene:
+    world = camera_world(height, pitch)
+    width, tall = size
+    focal = 1.1 * max(size)
+    camera = Camera(focal, focal, (width - 1) / 2, (tall - 1) / 2, width, tall)
+    people = [maker.finish(plan, betas, world, k) for k, (plan, betas) in enumerate(plans)]
+    return Scene(people, camera, world, maker.fps, **more)
+
+
+SHAPES = (np.array([0.4, 0.3, -0.3, 0.2, 0, 0, 0, 0, 0, 0]), np.array([-0.8, -0.4, 0.4, 0, 0, 0, 0, 0, 0, 0]))
+TOWARD = 0.0  # +z of the plans' world is towards the camera
+
+
+def walk(maker: Maker, size, seconds: float = 4.0) -> Scene:
+    """Across the picture and a little nearer."""
+    plan = maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
+    return _scene(maker, [(plan, SHAPES[0])], size)
+
+
+def approach(maker: Maker, size, seconds: float = 4.0) -> Scene:
+    """Straight towards a camera that looks down steeply."""
+    plan = maker.gait(seconds, straight((0.2, -7.5), 0.95, TOWARD))
+    return _scene(maker, [(plan, SHAPES[0])], size, height=2.4, pitch=0.28)
+
+
+def run(maker: Maker, size, seconds: float = 2.6) -> Scene:
+    """Running across."""
+    plan = maker.gait(
+        seconds, straight((-3.4, -6.2), 2.7, np.pi / 2 - 0.1), step=0.36, stance=0.36, lift=0.24, swing=0.8,
+        elbow=-1.4, bounce=0.04, bend=0.10,
+    )  # fmt: skip
+    return _scene(maker, [(plan, SHAPES[0])], size)
+
+
+def turn(maker: Maker, size, seconds: float = 6.0) -> Scene:
+    """Walking round a circle: seen from every side."""
+    plan = maker.gait(seconds, circle((0.0, -5.2), 0.9, 0.9), step=0.52)
+    return _scene(maker, [(plan, SHAPES[1])], size)
+
+
+def sit(maker: Maker, size, seconds: float = 5.0) -> Scene:
+    """Sitting down on a box and getting up again, seen half from the side."""
+    plan = maker.still(seconds, (0.0, -4.6), 0.7)
+    time = np.arange(len(plan.height)) / maker.fps
+    s = np.clip(np.minimum((time - 0.6) / 1.2, (seconds - 0.6 - time) / 1.2), 0, 1)
+    down = s * s * (3 - 2 * s)
+    back = -np.array([np.sin(0.7), np.cos(0.7)])
+    plan.place = plan.place + back * (0.38 * down)[:, None]
+    plan.height = plan.height - 0.42 * down
+    zero = np.zeros(len(time))
+    lean = 0.45 * np.sin(np.pi * s) + 0.08 * down
+    plan.turns["spine1"] = _about(lean * 0.6, zero, zero)
+    plan.turns["spine2"] = _about(lean * 0.4, zero, zero)
+    plan.turns["left_shoulder"] = _about(zero, zero, zero - 1.2) @ _about(zero, -0.6 * down, zero)
+    plan.turns["right_shoulder"] = _about(zero, zero, zero + 1.2) @ _about(zero, 0.6 * down, zero)
+    return _scene(maker, [(plan, SHAPES[0])], size)
+
+
+def dance(maker: Maker, size, seconds: float = 4.0) -> Scene:
+    """Jumping-jack arms, fast, over standing feet."""
+    plan = maker.still(seconds, (0.0, -4.4), 0.1)
+    time = np.arange(len(plan.height)) / maker.fps
+    beat = 0.5 - 0.5 * np.cos(2 * np.pi * 1.6 * time)
+    sharp = beat * beat * (3 - 2 * beat)
+    zero = np.zeros(len(time))
+    plan.turns["left_shoulder"] = _about(zero, zero, -1.2 + 2.1 * sharp)
+    plan.turns["right_shoulder"] = _about(zero, zero, 1.2 - 2.1 * sharp)
+    plan.height = plan.height - 0.05 * beat
+    return _scene(maker, [(plan, SHAPES[1])], size)
+
+
+def cross(maker: Maker, size, seconds: float = 4.0) -> Scene:
+    """Two people walk past each other; the nearer hides the farther one for a moment."""
+    one = maker.gait(seconds, straight((-1.9, -5.2), 1.0, np.pi / 2))
+    other = maker.gait(seconds, straight((2.0, -6.4), 1.05, -np.pi / 2), step=0.52)
+    return _scene(maker, [(one, SHAPES[0]), (other, SHAPES[1])], size)
+
+
+def occlusion(maker: Maker, size, seconds: float = 5.0) -> Scene:
+    """Behind a pillar for about a second."""
+    plan = maker.gait(seconds, straight((-2.3, -5.6), 0.95, np.pi / 2))
+    return _scene(maker, [(plan, SHAPES[0])], size, pillar=(-0.32, 0.38, 3.4))
+
+
+def leave(maker: Maker, size, seconds: float = 7.0) -> Scene:
+    """Out of the picture and back."""
+
+    def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        half = seconds / 2
+        away = np.where(time < half, time, seconds - time)
+        return np.stack([0.3 + 1.15 * away, np.full(len(time), -5.0)], 1), np.where(
+            time < half, 1, -1
+        ) * np.pi / 2
+
+    plan = maker.gait(seconds, path)
+    return _scene(maker, [(plan, SHAPES[0])], size)
+
+
+def dolly(maker: Maker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None) -> Scene:
+    """The walk before a camera that moves along, pans and is held in a hand."""
+    from benchmarks.clips.cameras import dolly_view
+
+    plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
+    fixed = _scene(maker, [], size)
+    truth = maker.finish(plan, SHAPES[0], World())
+    view = dolly_view(len(truth.poses), maker.fps, fixed.camera, zoom=zoom)
+    return Scene([truth], fixed.camera, World(), maker.fps, view=view)
+
+
+MOTIONS = {f.__name__: f for f in (walk, approach, run, turn, sit, dance, cross, occlusion, leave, dolly)}

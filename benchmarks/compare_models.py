@@ -1,0 +1,125 @@
+"""`python -m benchmarks.compare_models DATA OUT --count 200`: the models that are ready, through the product's own way.
+
+DATA: a synthetic data set (`python -m training.synthetic`); its test split is recovered as an artist's photos would be:
+detected, recovered, placed, with no hint but the picture.  Writes OUT/compared.json and OUT/compared.png.
+
+Protocol: 14 joints by the Human3.6M rows of the open body, in the camera's axes.  MPJPE and MPVPE with the pelvis at
+the origin, PA-MPJPE after the best similarity; mm, over the pictures in which the detector finds the person (a box
+that overlaps the true one by half).  The focal length is not told, so bodies are turned a little off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from backend.export.overlay import draw_overlay, side_view, write_picture
+
+NAMES = ("keypoint-fit", "pose2mesh-small", "fastmetro-small", "smpler-small", "deformer-small")
+SHOWN = 8
+SIDE = 224
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Boxes x0 y0 x1 y1 -> intersection over union."""
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    shared = np.prod(np.maximum(high - low, 0))
+    return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
+
+
+def errors(found: np.ndarray, true: np.ndarray, regressor: np.ndarray) -> dict[str, float]:
+    """Vertices (V, 3) m each, camera axes -> mm."""
+    from training.evaluation.metrics import pa_mpjpe
+
+    a, b = regressor @ found, regressor @ true
+    shift = b[:1] - a[:1]
+    evaluated = slice(1, None)
+    return {
+        "MPJPE": 1e3 * float(np.linalg.norm(a + shift - b, axis=1)[evaluated].mean()),
+        "PA-MPJPE": float(pa_mpjpe(a[None, evaluated], b[None, evaluated])[0]),
+        "MPVPE": 1e3 * float(np.linalg.norm(found + shift - true, axis=1).mean()),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare_models", description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--models", nargs="+", default=list(NAMES))
+    options = parser.parse_args()
+    import torch
+
+    from backend.body.files import load_body
+    from backend.recovery import Recoverer
+    from training.datasets.joint_sets import H36M17_TO_J14
+    from training.datasets.tsv import TsvSet
+
+    records = TsvSet(options.data / "test.yaml")
+    body = load_body("open")
+    table = body.regressors["h36m17"].double().numpy()
+    regressor = table[[0, *H36M17_TO_J14]]  # the pelvis, then the 14
+    recoverers = {name: Recoverer(name) for name in options.models}
+    detector = next(iter(recoverers.values())).detector
+    for recoverer in recoverers.values():
+        recoverer.detector = detector
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in recoverers}
+    rows, looked = [], 0
+    for index in range(min(options.count, len(records))):
+        record = records[index]
+        looked += 1
+        pixels = record.image.read()
+        with torch.inference_mode():
+            true = body(
+                torch.as_tensor(record.pose).float().reshape(1, 24, 3),
+                torch.as_tensor(record.betas).float()[None],
+            ).vertices[0].double().numpy()  # fmt: skip
+        encoded = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+        answers = {}
+        for name, recoverer in recoverers.items():
+            result = recoverer.recover(encoded)
+            whom = max(result.people, key=lambda p: overlap(p.box, record.box), default=None)
+            if whom is None or overlap(whom.box, record.box) < 0.5:
+                break
+            answers[name] = (result, whom)
+        if len(answers) < len(recoverers):
+            continue
+        for name, (_, whom) in answers.items():
+            measured[name].append(errors(whom.vertices.astype(np.float64), true, regressor))
+        if len(rows) < SHOWN:
+            rows.append(row(pixels, answers, body.faces.numpy()))
+    options.out.mkdir(parents=True, exist_ok=True)
+    summary = {
+        "pictures": looked,
+        "found": len(next(iter(measured.values()))),
+        "models": {
+            name: {
+                key: {"mean": round(float(np.mean(values)), 1), "median": round(float(np.median(values)), 1)}
+                for key in ("MPJPE", "PA-MPJPE", "MPVPE")
+                if (values := [one[key] for one in every])
+            }
+            for name, every in measured.items()
+        },
+    }
+    (options.out / "compared.json").write_text(json.dumps(summary, indent=1))
+    print(json.dumps(summary, indent=1))
+    write_picture(options.out / "compared.png", np.concatenate(rows, 0))
+    return 0
+
+
+def row(pixels: np.ndarray, answers: dict, faces: np.ndarray) -> np.ndarray:
+    """The picture, then of each model the body over it and from the side."""
+    parts = [pixels]
+    for result, whom in answers.values():
+        parts.append(draw_overlay(result.pixels, [whom.vertices], faces, result.camera))
+        parts.append(side_view([whom.vertices], faces, size=SIDE, turn=np.pi / 2))
+    return np.concatenate([cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for part in parts], 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Rows per second and core of every reader, on tiny files in the benchmarks' formats, and of pictures of real sizes.
+
+`python -m benchmarks.datasets`.  CPU time, so a busy machine changes little.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.datasets import tiny
+from training.datasets.images import decode
+from training.datasets.kinds import build_set
+from training.datasets.tiny.people import bodies, encode
+
+
+def per_second(work: Callable[[int], object], seconds: float = 0.5) -> float:
+    """Calls of work(k) per second of CPU."""
+    start, count = time.process_time(), 0
+    while time.process_time() - start < seconds:
+        work(count)
+        count += 1
+    return count / (time.process_time() - start)
+
+
+def main() -> None:
+    cv2.setNumThreads(1)
+    print("rows/s per core: labels; labels without what a body gives; labels and tiny picture")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in tiny.KINDS:
+            table = tiny.write(kind, Path(folder) / kind, count=8)
+            data = build_set(table)
+            plain = build_set({k: v for k, v in table.items() if k != "body"})
+            data[0], plain[0]  # files opened, the body read
+            rates = [per_second(lambda k, d=d: d[k % len(d)]) for d in (data, plain)]
+            pictures = 0.0
+            if data[0].image is not None:
+                pictures = per_second(lambda k, d=data: d[k % len(d)].image.read())
+            print(f"{kind:14} {rates[0]:8.0f} {rates[1]:8.0f} {pictures:8.0f}", flush=True)
+    print("JPEG decoding, pictures/s per core")
+    picture = bodies(1)[0].picture()
+    for size in (224, 640, 1000, 1920):
+        noise = np.random.RandomState(0).randint(-9, 9, (size, size, 1))
+        noisy = cv2.resize(picture, (size, size)).astype(np.int16) + noise
+        data = encode(noisy.clip(0, 255).astype(np.uint8), ".jpg")
+        print(f"{size:5} px {per_second(lambda _, d=data: decode(d, 'x', 0)):8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

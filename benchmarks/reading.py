@@ -1,0 +1,154 @@
+"""`python -m benchmarks.reading CLIPS`: how people are found and followed in clips with known truth, and at what cost.
+
+Nothing is fitted.  *visible*: frames in which at least half of a person's joints are in the picture and hidden by
+nobody and nothing; *missed*: of those, without a find; *found hidden*: finds where less than half is visible.  *limb*:
+elbows, wrists, knees and ankles of finds, mean distance to the truth where a landmark counts (visibility over 0.5), in
+% of the body's height; *wild*: share of them more than 15 % away, and in which frames.  *ms*: processor time per frame,
+of all threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.clips.reading import ClipReader
+from backend.media.video import open_clip
+from backend.people.detect.clip_detector import ClipDetector
+from backend.people.track.identities import identify
+from backend.structures import Camera
+
+# MediaPipe's landmark -> joint of SMPL's 24
+LIMBS = {13: 18, 14: 19, 15: 20, 16: 21, 25: 4, 26: 5, 27: 7, 28: 8}
+_ROWS = ("frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks")
+_BONES = ((1, 4), (4, 7), (2, 5), (5, 8), (16, 18), (18, 20), (17, 19), (19, 21))
+_LIMB, _TORSO = 0.07, 0.15  # m: half as wide as what hides others
+PILLAR = (-0.32, 0.38, 3.4)  # of `benchmarks.clips.motions.occlusion`
+_WILD = 0.15
+
+
+class NoBodies:
+    """Stands in for `FirstGuess` where nothing is fitted."""
+
+    looks = False
+
+    def bodies(self, rows: Any, pixels: Any, before: Any) -> dict[str, np.ndarray]:
+        return {}
+
+
+def read(path: Path, camera: Camera) -> tuple[dict[str, np.ndarray], float, float]:
+    """-> rows, and seconds per frame: of the processor, and on the wall."""
+    clip = open_clip(path)
+    reader = ClipReader(clip, camera, ClipDetector(), NoBodies(), None)
+    processor, wall = time.process_time(), time.perf_counter()
+    chunks = []
+    while (chunk := reader.next_chunk(lambda count, stage: None)) is not None:
+        chunks.append(chunk)
+    processor, wall = time.process_time() - processor, time.perf_counter() - wall
+    count = sum(len(chunk["numbers"]) for chunk in chunks)
+    rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in _ROWS}
+    return rows, processor / count, wall / count
+
+
+def visible_share(joints: np.ndarray, who: int, camera: Camera, pillar: bool) -> np.ndarray:
+    """joints: (P, T, 24, 3) m, camera frame.  -> (T,) share of the joints that the camera sees."""
+    mine = camera.project(joints[who])
+    depth = joints[who][..., 2]
+    seen = (mine > 0).all(-1) & (mine[..., 0] < camera.width) & (mine[..., 1] < camera.height)
+    if pillar:
+        left, right, z = PILLAR
+        edges = camera.project(np.array([[left, 0, z], [right, 0, z]]))[:, 0]
+        seen &= (mine[..., 0] < edges[0]) | (mine[..., 0] > edges[1])
+    for other in range(len(joints)):
+        if other == who:
+            continue
+        theirs, near = camera.project(joints[other]), joints[other][:, 0, 2]
+        scale = (camera.fx / near)[:, None]
+        spine = [(0, 12), (16, 2), (17, 1), (12, 15)]
+        hidden = np.zeros_like(seen)
+        for bones, width in ((_BONES, _LIMB), (spine, _TORSO)):
+            for a, b in bones:
+                away = _to_segment(mine, theirs[:, a, None], theirs[:, b, None])
+                hidden |= away < width * scale
+        seen &= ~(hidden & (depth > near[:, None]))
+    return seen.mean(1)
+
+
+def _to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    along = b - a
+    share = ((points - a) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
+    return np.linalg.norm(points - a - np.clip(share, 0, 1)[..., None] * along, axis=-1)
+
+
+def bench(path: Path) -> list[dict[str, Any]]:
+    """Rows of the table."""
+    with np.load(path.with_suffix(".npz")) as file:
+        truth = dict(file)
+    camera = Camera(*map(float, truth["camera"]), *map(int, truth["image_size"]))
+    rows, processor, wall = read(path, camera)
+    ids = identify(rows, float(truth["fps"]))
+    table = []
+    for person, joints in enumerate(truth["joints"]):
+        true = camera.project(joints)
+        height = np.ptp(true[..., 1], axis=1)
+        share = visible_share(truth["joints"], person, camera, path.stem == "occlusion")
+        at, frames, names = _sights(rows, ids, true[:, [1, 2]].mean(1), height)
+        points = rows["keypoints2d"][at][:, list(LIMBS)]
+        away = np.linalg.norm(points[..., :2] - true[frames][:, list(LIMBS.values())], axis=-1)
+        away = away / height[frames, None]
+        counted = points[..., 2] > 0.5
+        visible, sighted = share >= 0.5, np.isin(np.arange(len(true)), frames)
+        table.append(
+            {
+                "clip": path.stem,
+                "person": person + 1,
+                "visible": int(visible.sum()),
+                "missed": int((visible & ~sighted).sum()),
+                "found hidden": int((~visible & sighted).sum()),
+                "names": len(names),
+                "counted %": 100 * float(counted.mean()),
+                "limb %": 100 * float(away[counted].mean()),
+                "wild %": 100 * float((away[counted] > _WILD).mean()),
+                "wild": sorted({int(f) for f in frames[((away > _WILD) & counted).any(1)]}),
+                "gone": [int(f) for f in np.nonzero(visible & ~sighted)[0]],
+            }
+        )
+    table[0].update(
+        {"ms": 1000 * processor, "wall ms": 1000 * wall, "finds": len(ids), "false": int((ids == 0).sum())}
+    )
+    return table
+
+
+def _sights(
+    rows: dict[str, np.ndarray], ids: np.ndarray, hips: np.ndarray, height: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> indices and frames of the rows that are this person under the name that it mostly has; every frame's name."""
+    seen = rows["keypoints2d"][:, [23, 24], :2].mean(1)
+    near = np.linalg.norm(seen - hips[rows["frame"]], axis=1) < 0.2 * height[rows["frame"]]
+    near &= ids > 0
+    if not near.any():
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0, int)
+    values, counts = np.unique(ids[near], return_counts=True)
+    at = np.nonzero(near & (ids == values[counts.argmax()]))[0]
+    return at, rows["frame"][at], values[counts > 5]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", type=Path, help="folder of `python -m benchmarks.clips`")
+    parser.add_argument("--only", default="walk,cross,occlusion")
+    args = parser.parse_args()
+    for name in args.only.split(","):
+        for row in bench(args.clips / f"{name}.mp4"):
+            print(
+                ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

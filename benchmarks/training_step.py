@@ -1,0 +1,160 @@
+"""`python -m benchmarks.training_step`: samples a second of loaders and of steps, and our step against plain eager float32.
+
+Everything runs on generated files and the open body.  Rates are by processor time of one thread, or by the clock on a
+GPU.  Machines are noisy: compare rows of one run, not runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = (
+    "fastmetro-s-r50-mixed",
+    "smpler-mixed",
+    "deformer-r50",
+    "pose2mesh-human36m-posenet",
+    "pose2mesh-human36m-full",
+    "fastmetro-small",
+    "smpler-small",
+    "deformer-small",
+)
+ROWS = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """ms: of the fastest repetition.  part: `loader`, or the way that a step is computed."""
+
+    run: str
+    part: str
+    batch: int
+    ms: float
+    note: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Samples a second."""
+        return 1000 * self.batch / self.ms
+
+
+def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> list[Row]:
+    """Loader and steps of one run."""
+    from backend.models.weights import OPEN_BODIES
+    from training.engine.dry_run import generated
+    from training.run.build import build_module
+    from training.run.data import make_data
+    from training.run.requirements import FILES
+    from training.run.spec import load_run
+
+    run = load_run(name)
+    data = replace(
+        run.data,
+        train=generated(run.data.train, folder, False, ROWS),
+        validate=[],
+        prepare={key: value for key, value in run.data.prepare.items() if key != "bodies"},
+        workers=0,
+    )
+    settings = {key: value for key, value in run.settings.items() if key not in FILES}
+    training = replace(run.training, batch=batch)
+    run = replace(run, body=OPEN_BODIES["body"], data=data, settings=settings, training=training)
+    built = build_module(run)
+    source = make_data(run, folder, built.body, check_rows=0)
+    source.setup("fit")
+    records = source.sets["train"][0]
+    clock = time.perf_counter if device == "cuda" else time.process_time
+
+    import numpy as np
+
+    def load() -> None:
+        source.prepare(records[0], np.random.default_rng(0))
+
+    found = [Row(name, "loader", 1, best(load, time.process_time, max(repeat, 5)))]
+    items = [source.prepare(records[k % len(records)], np.random.default_rng(k)) for k in range(batch)]
+    stacked: dict[str, Any] = torch.utils.data.default_collate(items)
+    module: Any = built.module.to(device).train()
+    module.log_dict = lambda *args, **kwargs: None
+    moved = {key: value.to(device) for key, value in stacked.items()}
+    for part, ms, note in steps(module, moved, device, clock, repeat):
+        found.append(Row(name, part, batch, ms, note))
+    return found
+
+
+def steps(
+    module: Any, batch: dict[str, torch.Tensor], device: str, clock: Callable[[], float], repeat: int
+) -> list[tuple[str, float, str]]:
+    """Forward, losses, backward and the optimiser, computed in several ways -> (way, ms, note)."""
+    parameters = [p for p in module.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, 1e-6)
+
+    def one_step(low: bool) -> None:
+        amp = torch.autocast(device, torch.bfloat16) if low else nullcontext()
+        optimizer.zero_grad(set_to_none=True)
+        with amp:
+            loss = module.training_step(batch, 0)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 0.3)
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    found = [("eager float32", best(lambda: one_step(False), clock, repeat), "")]
+    if "image" in batch:
+        module.model.to(memory_format=torch.channels_last)
+        batch = batch | {"image": batch["image"].to(memory_format=torch.channels_last)}
+        found.append(("channels_last", best(lambda: one_step(False), clock, repeat), ""))
+    if device == "cuda":  # most CPUs only imitate bfloat16
+        found.append(("channels_last bf16", best(lambda: one_step(True), clock, repeat), ""))
+    return found
+
+
+def best(work: Callable[[], None], clock: Callable[[], float], repeat: int) -> float:
+    """ms of the fastest of `repeat`, after one that does not count."""
+    work()
+    times = []
+    for _ in range(repeat):
+        began = clock()
+        work()
+        times.append(clock() - began)
+    return 1000 * min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="*", default=RUNS, help="one of each kind by default; `all`: every run")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=2)
+    args = parser.parse_args()
+    from training.run.spec import run_names
+
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found: list[Row] = []
+    for name in run_names() if args.runs == ["all"] else args.runs:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = rows_of(name, Path(folder), args.batch, device, args.repeat)
+        found += rows
+        eager = next(row.ms for row in rows if row.part == "eager float32")
+        for row in rows:
+            ratio = f"{eager / row.ms:6.2f}x" if row.part != "loader" else ""
+            print(
+                f"{name:28}{row.part:22}{row.ms:10.1f} ms{row.rate:10.2f} samples/s {ratio} {row.note}",
+                flush=True,
+            )
+    out = ROOT / "out" / "bench_training.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps({"device": device, "rows": [asdict(row) for row in found]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Install Backend: a private environment in the extension's user folder, made out of process.  No bpy here.
+
+The extension's zip carries the backend's own wheel; what that needs comes from the package index.  No
+administrator rights, nothing in Blender's own Python.  A marker file is written last, so a half-made
+environment is never used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from ..errors import UserError
+from .process import MARKER, clean_environment, environment_python, popen_options, private_environment
+
+TORCH = "torch~=2.13.0"
+PYTHONS = ((3, 12), (3, 11))  # that the backend runs on
+PACKAGES = 60  # about as many as pip collects, to guess how far it is
+LOG_NAME = "install.log"
+_PROBE = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1], sys.maxsize > 2**32)"
+_VERIFY = "import backend, torch, mediapipe; print(backend.__version__)"
+
+
+class _CancelledError(Exception):
+    pass
+
+
+def carried_wheel() -> str | None:
+    """Path of the backend's wheel inside this extension; None in a checkout."""
+    folder = os.path.join(os.path.dirname(__file__), "backend_wheel")
+    return next(iter(sorted(glob.glob(os.path.join(glob.escape(folder), "recover_mesh-*.whl")))), None)
+
+
+def carried_constraints(wheel: str) -> list[str]:
+    """pip's arguments for the versions that this release was tested with, which lie beside its wheel."""
+    path = os.path.join(os.path.dirname(wheel), "constraints.txt")
+    return ["-c", path] if os.path.isfile(path) else []
+
+
+def carried_version() -> str | None:
+    wheel = carried_wheel()
+    return None if wheel is None else os.path.basename(wheel).split("-")[1]
+
+
+class Installation:
+    """Runs in a thread of its own from the constructor on.
+
+    Read `step`, `fraction`, `lines`, `running`, `error`.
+    """
+
+    def __init__(self, folder: str, wheel: str | None = None, requirements: Sequence[str] = (TORCH,)) -> None:
+        self.folder = folder
+        self.log_path = os.path.join(folder, LOG_NAME)
+        self.step = "Starting"
+        self.fraction = 0.0
+        self.lines: list[str] = []
+        self.error: UserError | None = None
+        self.cancelled = False
+        self._wheel = wheel if wheel is not None else carried_wheel()
+        self._requirements = list(requirements)
+        self._cancel = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._run, name="install backend", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Stop soon; what was half made is removed.  Never waits."""
+        self._cancel.set()
+        process = self._process
+        if process is not None:
+            _kill_group(process)
+
+    def join(self, seconds: float | None = None) -> None:
+        self._thread.join(seconds)
+
+    # ---- in the thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        target = private_environment(self.folder)
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            with open(self.log_path, "w", encoding="utf-8") as self._log:
+                self._install(target)
+        except _CancelledError:
+            self.cancelled = True
+            self._say("Cancelled", self.fraction)
+        except UserError as error:
+            self.error = error
+        except Exception as error:
+            self.error = UserError(
+                f"The backend could not be installed ({error}).", f"The log is {self.log_path}."
+            )
+        if self.error is not None or self.cancelled:
+            _remove(target)
+
+    def _install(self, target: str) -> None:
+        if self._wheel is None:
+            raise UserError(
+                "This copy of the extension carries no backend.",
+                "Install the zip that `make extension` builds, or name an environment in the preferences.",
+            )
+        _remove(target)
+        self._say("Looking for Python 3.11 or 3.12", 0.01)
+        maker = self._find_maker()
+        self._say("Making a private environment", 0.05)
+        self._call([*maker, target], "The private environment could not be made")
+        python = environment_python(target)
+        if python is None:
+            raise UserError("The private environment has no Python.", f"The log is {self.log_path}.")
+        self._say("Downloading", 0.08)
+        pip = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--progress-bar",
+            "off",
+        ]
+        self._call(
+            [*pip, *carried_constraints(self._wheel), *self._requirements, self._wheel],
+            "The backend's packages could not be installed",
+        )
+        self._say("Checking", 0.97)
+        said = self._call([python, "-P", "-c", _VERIFY], "The backend was installed but does not start")
+        with open(os.path.join(target, MARKER), "w", encoding="utf-8") as file:
+            json.dump({"version": said[-1] if said else ""}, file)
+        self._say("Installed", 1.0)
+
+    def _find_maker(self) -> list[str]:
+        """A command that makes a virtual environment in the folder given as its last argument."""
+        for candidate in candidates():
+            answer = self._probe([*candidate, "-c", _PROBE])
+            if answer and answer[2] == "True" and (int(answer[0]), int(answer[1])) in PYTHONS:
+                return [*candidate, "-m", "venv"]
+        self._say("Fetching Python 3.12", 0.02)
+        return [*self._uv(), "venv", "--python", "3.12", "--managed-python", "--seed"]
+
+    def _uv(self) -> list[str]:
+        """uv brings a Python of its own where the system has none that fits."""
+        found = shutil.which("uv")
+        if found:
+            return [found]
+        helper = os.path.join(self.folder, "uv")
+        _remove(helper)
+        try:
+            self._call([sys.executable, "-m", "venv", helper], "A helper environment could not be made")
+            python = environment_python(helper) or ""
+            pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-q", "uv"]
+            self._call(pip, "uv could not be fetched")
+        except UserError as error:
+            raise UserError(
+                f"No Python 3.11 or 3.12 was found, and none could be fetched. {error.message}",
+                "Install Python 3.12 from python.org, then click Install Backend again.",
+            ) from None
+        return [python, "-m", "uv"]
+
+    def _probe(self, command: Sequence[str]) -> list[str]:
+        if self._cancel.is_set():
+            raise _CancelledError
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                env=clean_environment(),
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+        self._log.write(f"{' '.join(command[:-2])}: {done.stdout.strip() or done.stderr.strip()[-200:]}\n")
+        return done.stdout.split() if done.returncode == 0 else []
+
+    def _call(self, command: Sequence[str], failure: str) -> list[str]:
+        """Run to the end, showing what it says; returns its lines.  Raises UserError or _CancelledError."""
+        if self._cancel.is_set():
+            raise _CancelledError
+        self._log.write(f"$ {' '.join(command)}\n")
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                cwd=self.folder,
+                env=clean_environment(),
+                **popen_options(),
+            )
+        except OSError as error:
+            raise UserError(f"{failure} ({error}).", f"The log is {self.log_path}.") from None
+        if self._cancel.is_set():  # cancelled between the check and the start
+            _kill_group(self._process)
+        said: list[str] = []
+        for line in self._process.stdout:
+            line = line.rstrip()
+            if line:
+                said.append(line)
+                self._show(line)
+        code = self._process.wait()
+        self._process = None
+        if self._cancel.is_set():
+            raise _CancelledError
+        if code:
+            reason = next(
+                (s for s in reversed(said) if "error" in s.lower()), said[-1] if said else f"exit code {code}"
+            )
+            raise UserError(f"{failure}: {reason}", f"The log is {self.log_path}.")
+        return said
+
+    def _show(self, line: str) -> None:
+        self.lines.append(line)
+        self._log.write(line + "\n")
+        self._log.flush()
+        # pip: "Collecting numpy<3", "Downloading x-1.0.whl (12.3 MB)", "Installing collected packages: …"
+        found = re.match(r"\s*(Collecting|Downloading|Installing)\s+([^\s<>=~!;\[]+)", line)
+        if found and found[1] == "Installing":
+            self._say("Unpacking (this takes a minute)", 0.85)
+        elif found:
+            grown = self.fraction + (0.75 / PACKAGES if found[1] == "Collecting" else 0.0)
+            size = re.search(r"\(([\d.]+ [kMG]B)\)", line)
+            name = found[2].rsplit("/", 1)[-1].split("-")[0]
+            self._say(f"Downloading {name}{f' ({size[1]})' if size else ''}", min(grown, 0.84))
+
+    def _say(self, step: str, fraction: float) -> None:
+        self.step, self.fraction = step, fraction
+
+
+def candidates() -> Iterator[list[str]]:
+    """Commands that may be a Python that fits, the likeliest first."""
+    yield [sys.executable]  # Blender's own, 3.11 up to Blender 5.0: only used to make the environment
+    for major, minor in PYTHONS:
+        found = shutil.which(f"python{major}.{minor}")
+        if found:
+            yield [found]
+        if sys.platform == "win32" and shutil.which("py"):
+            yield ["py", f"-{major}.{minor}"]
+    for name in ("python3", "python"):
+        found = shutil.which(name)
+        if found:
+            yield [found]
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            kill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+            subprocess.run(kill, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW, check=False)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder; Windows may hold its files for a moment after the process has ended."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Talks to the backend over ZeroMQ.  No bpy here."""

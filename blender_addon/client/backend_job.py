@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every click that needs the backend shares: a thread, cancelling, words for what went wrong.  No bpy here.
+
+A thread does everything that waits; Blender's main thread takes what has happened out of `events`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UserError
+from . import client as wire
+from .session import Session
+
+STAGES = {
+    "queued": "Waiting for the backend",
+    "loading": "Loading the model",
+    "decode": "Reading the photo",
+    "detect": "Finding people",
+    "fit": "Fitting bodies",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last event.  `error` says why, where the job could not go on."""
+
+    cancelled: bool = False
+    error: UserError | None = None
+
+
+class BackendJob:
+    """Starts with `start`.  `cancel` never waits; `Ended` comes always, exactly once."""
+
+    def __init__(self, session: Session, *, python: str, folder: str, device: str, model: str) -> None:
+        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.progress = Progress(0.0, "Starting the backend")
+        self._session = session
+        self._settings = (python, folder, device)
+        self._model = model
+        self._cancel = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recover-mesh job", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        self._cancel.set()
+
+    @property
+    def cancelling(self) -> bool:
+        return self._cancel.is_set()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            ended = self._connect_and_work()
+        except UserError as error:
+            ended = Ended(error=error)
+        except wire.ClientError as error:
+            ended = Ended(error=self._session.explain(error.code, error.message, error.hint))
+        except Exception as error:  # whatever it is, the artist must learn that the job is over
+            ended = Ended(
+                error=UserError(f"Recover Mesh failed ({type(error).__name__}: {error}).", "Try again.")
+            )
+        self.events.put(ended)
+
+    def _connect_and_work(self) -> Ended:
+        client = self._session.connect(*self._settings, self._cancel.is_set)
+        if client is None or self._cancel.is_set():
+            return Ended(cancelled=True)
+        # before the first picture: later the backend would be busy with the next one
+        if not self._fetch_body(client):
+            return Ended(cancelled=True)
+        return self._work(client)
+
+    def _work(self, client: wire.Client) -> Ended:
+        """What this job is for; ends soon after `cancel`."""
+        raise NotImplementedError
+
+    def _fetch_body(self, client: wire.Client) -> bool:
+        """Have the session hold the model's body.  False when cancelled."""
+        name = self._session.body_of_model(self._model)
+        if name is None:
+            return True  # the backend will say what is wrong with this model
+        self._tell(0.0, STAGES["loading"])
+        answer: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+        def fetch() -> None:
+            try:
+                self._session.body(client, name)
+                answer.put(None)
+            except Exception as error:
+                answer.put(error)
+
+        threading.Thread(target=fetch, name="recover-mesh body", daemon=True).start()
+        while not self._cancel.is_set():
+            try:
+                error = answer.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            if error is not None:
+                raise error
+            return True
+        return False
+
+    def _follow(self, job: wire.Job) -> Ended:
+        """Take what the backend says until the end."""
+        told = False
+        while True:
+            if self._cancel.is_set() and not told:
+                told = True
+                job.cancel()
+            try:
+                event = job.events.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            if isinstance(event, wire.Error):
+                return Ended(error=self._session.explain(event.code, event.message, event.hint))
+            if isinstance(event, wire.FINAL_EVENTS):
+                return Ended(cancelled=isinstance(event, wire.Cancelled))
+            self._take(event)
+
+    def _take(self, event: Any) -> None:
+        """One event that is not the last."""
+        raise NotImplementedError
+
+    def _tell(self, fraction: float, text: str) -> None:
+        self.progress = Progress(fraction, text)
+        self.events.put(self.progress)

@@ -1,0 +1,314 @@
+"""The ZeroMQ client: a background thread owns the socket; everything else talks to it through queues.
+
+No bpy in here: the operators drain `Job.events` on Blender's main thread and build the scene from that.
+
+    client = Client()
+    client.connect(endpoint, token)
+    job = client.recover(["/photos/a.jpg"], model="keypoint-fit")
+    while not isinstance(event := job.events.get(), FINAL_EVENTS):
+        ...
+    client.close()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from .. import protocol
+from .events import (
+    FINAL_EVENTS,
+    Body,
+    Cancelled,
+    Chunk,
+    ClientError,
+    Clip,
+    CurveKeys,
+    Done,
+    Error,
+    Event,
+    EventQueue,
+    People,
+    Progress,
+    Result,
+    SourceFailed,
+    Welcome,
+    event_of,
+)
+from .link import Link, check_endpoint
+
+__all__ = [
+    "FINAL_EVENTS",
+    "Body",
+    "Cancelled",
+    "Chunk",
+    "Client",
+    "ClientError",
+    "Clip",
+    "CurveKeys",
+    "Done",
+    "Error",
+    "Job",
+    "People",
+    "Progress",
+    "Result",
+    "SourceFailed",
+    "Welcome",
+]
+
+
+class Job:
+    """One `recover` that runs on the backend.
+
+    `events` holds Progress, Result and SourceFailed as they come, and last exactly one of FINAL_EVENTS.
+    Taking a Result out tells the backend to go on: it works at most protocol.RESULT_WINDOW pictures ahead.
+    """
+
+    def __init__(self, client: Client, sources: Sequence[str | bytes]) -> None:
+        self.id = uuid.uuid4().hex
+        self.sources = tuple(sources)
+        self.events: EventQueue = EventQueue(self._taken)
+        self._client = client
+        self._lock = threading.Lock()
+        self._over = False
+
+    @property
+    def finished(self) -> bool:
+        """The final event has arrived (it may still wait in `events`)."""
+        return self._over
+
+    def cancel(self) -> None:
+        """Ask the backend to stop; `Cancelled` follows.  Idempotent, never waits."""
+        if not self._over:
+            self._client._send(protocol.encode("cancel", self.id, job=self.id))
+
+    def _taken(self, event: Event) -> None:
+        if isinstance(event, Result | Chunk) and not self._over:
+            self._client._send(protocol.encode("ack", self.id, job=self.id, index=event.index))
+
+    def _put(self, event: Event) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._over = isinstance(event, FINAL_EVENTS)
+            self.events.put(event)
+
+
+class Client:
+    """A connection to one backend.  Every method may be called from any thread.
+
+    allow_remote: also connect to other machines.  Inside Blender give it what `bpy.app.online_access` says.
+    """
+
+    def __init__(self, name: str = "recover-mesh client", allow_remote: bool = False) -> None:
+        self._name = name
+        self._allow_remote = allow_remote
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+        self._jobs: dict[str, Job] = {}
+        self._waiting: dict[str, queue.SimpleQueue[Any]] = {}  # by request id
+        self.welcome: Welcome | None = None
+
+    @property
+    def connected(self) -> bool:
+        link = self._link
+        return link is not None and link.lost is None and self.welcome is not None
+
+    def connect(
+        self, endpoint: str, token: str, timeout: float = 10.0, curve: CurveKeys | None = None
+    ) -> Welcome:
+        """Connect and say hello; returns what the backend offers.
+
+        Raises ClientError: not_loopback, bad_endpoint, no_answer, bad_token, version, busy, or connected.
+        """
+        check_endpoint(endpoint, self._allow_remote)
+        with self._lock:
+            if self._link is not None:
+                raise ClientError("connected", "This client is connected already.", "Call close() first.")
+            self._link = Link(endpoint, curve, self._on_message, self._on_lost)
+        try:
+            header, _ = self._ask("hello", timeout, token=token, client=self._name)
+        except BaseException:
+            self.close()
+            raise
+        self.welcome = Welcome(header["server"], header["device"], header["models"], header["bodies"])
+        return self.welcome
+
+    def get_body(self, name: str, timeout: float = 60.0) -> Body:
+        """Fetch a body model.  Raises ClientError: unknown_body, no_answer, backend_lost, …"""
+        header, arrays = self._ask("get_body", timeout, body=name)
+        copies = {key: array.copy() for key, array in arrays.items()}
+        return Body(header["name"], header["license"], tuple(header["joint_names"]), copies)
+
+    def recover(
+        self, sources: Sequence[str | bytes], model: str, people: str | int = "all", focal_px: float = 0.0
+    ) -> Job:
+        """Start a job and return at once.
+
+        sources: paths (made absolute, unless remote ones are allowed) or encoded images, of these at most
+        protocol.MAX_IMAGES.  people: `all`, `largest` or a number.  focal_px: pixels of the upright image, 0
+        if unknown.  What goes wrong later comes as an event.  Raises ClientError: bad_source, too_large,
+        malformed, not_connected, backend_lost.
+        """
+        job = Job(self, sources)
+        paths, images = self._sources(sources)
+        try:
+            frames = protocol.encode(
+                "recover",
+                job.id,
+                images,
+                job=job.id,
+                sources=paths,
+                model=model,
+                people=str(people),
+                focal_px=float(focal_px),
+            )
+        except protocol.ProtocolError as error:
+            raise ClientError(error.code, f"These sources cannot be sent: {error}.", "") from None
+        return self._start(job, frames)
+
+    def recover_clip(self, file: str) -> Job:
+        """Start, or go on with, the clip of a job file on the backend's machine; returns at once.
+
+        Events: Clip, Chunk and People as they come.  Raises ClientError: bad_source, not_connected, backend_lost.
+        """
+        paths, _ = self._sources([file])
+        job = Job(self, [file])
+        try:
+            frames = protocol.encode("recover_clip", job.id, job=job.id, file=paths[0])
+        except protocol.ProtocolError as error:
+            raise ClientError(error.code, f"This job cannot be sent: {error}.", "") from None
+        return self._start(job, frames)
+
+    def _start(self, job: Job, frames: Sequence[bytes | memoryview]) -> Job:
+        self._checked_link()
+        self._jobs[job.id] = job
+        self._send(frames)
+        link = self._link
+        if link is None or link.lost is not None:  # lost in between: nobody else would tell the job
+            self._end_jobs(Error(*(link.lost if link is not None and link.lost else _CLOSED)))
+        return job
+
+    def _sources(self, sources: Sequence[str | bytes]) -> tuple[list[str], dict[str, Any]]:
+        import numpy as np
+
+        images = [np.frombuffer(source, np.uint8) for source in sources if not isinstance(source, str)]
+        if len(images) > protocol.MAX_IMAGES:
+            raise ClientError(
+                "too_large",
+                f"{len(images)} images cannot be sent at once, at most {protocol.MAX_IMAGES}.",
+                "Save them as files and give their paths, or start several jobs.",
+            )
+        paths = []
+        for source in sources:
+            path = source if isinstance(source, str) else ""
+            if path and not self._allow_remote:
+                path = os.path.abspath(path)
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                shown = path.encode("utf-8", "replace").decode()
+                raise ClientError(
+                    "bad_source", f"The file name {shown!r} is not valid Unicode.", "Rename the file."
+                ) from None
+            if isinstance(source, str) and not path:
+                raise ClientError("bad_source", "A source is an empty path.", "Choose an image file.")
+            paths.append(path)
+        return paths, {f"image{k}": image for k, image in enumerate(images)}
+
+    def shutdown(self) -> None:
+        """Ask the backend to end."""
+        self._checked_link()
+        self._send(protocol.encode("shutdown"))
+
+    def close(self) -> None:
+        """Cancel what runs, end thread and socket.  Quick and idempotent; open jobs get Error `closed`."""
+        with self._lock:
+            link, self._link = self._link, None
+            self.welcome = None
+        if link is None:
+            return
+        for job in list(self._jobs.values()):
+            if not job.finished:
+                with contextlib.suppress(ClientError):
+                    link.send(protocol.encode("cancel", job.id, job=job.id))
+        link.close()
+        self._end_jobs(Error(*_CLOSED))
+
+    # ---- between the threads -----------------------------------------------------------------------------
+
+    def _checked_link(self) -> Link:
+        link = self._link
+        if link is None:
+            raise ClientError("not_connected", "This client is not connected.", "Call connect() first.")
+        if link.lost is not None:
+            raise ClientError(*link.lost)
+        return link
+
+    def _send(self, frames: Sequence[bytes | memoryview]) -> None:
+        link = self._link
+        if link is not None:
+            link.send(frames)
+
+    def _ask(self, kind: str, timeout: float, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        request = uuid.uuid4().hex
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._waiting[request] = answers
+        try:
+            try:
+                frames = protocol.encode(kind, request, None, **fields)
+            except protocol.ProtocolError as error:
+                raise ClientError(error.code, f"This cannot be sent: {error}.", "") from None
+            self._checked_link().send(frames)
+            link = self._checked_link()  # lost in between: no answer would come
+            answer = answers.get(timeout=timeout)
+        except queue.Empty:
+            raise ClientError(
+                "no_answer",
+                f"The backend at {link.endpoint} did not answer within {timeout:g} s.",
+                "Is it running, and is it a Recover Mesh backend?",
+            ) from None
+        finally:
+            del self._waiting[request]
+        if isinstance(answer, ClientError):
+            raise answer
+        return answer
+
+    def _end_jobs(self, event: Error) -> None:
+        for job in list(self._jobs.values()):
+            job._put(event)
+        self._jobs.clear()
+        for answers in list(self._waiting.values()):
+            answers.put(ClientError(event.code, event.message, event.hint))
+
+    def _on_lost(self, code: str, message: str, hint: str) -> None:
+        """In the link's thread: the connection is over."""
+        self._end_jobs(Error(code, message, hint))
+
+    def _on_message(self, kind: str, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """In the link's thread."""
+        answers = self._waiting.get(header["request"])
+        if kind == "error" and answers is not None:
+            answers.put(ClientError(header["code"], header["message"], header["hint"]))
+        elif kind in ("welcome", "body"):
+            if answers is not None:
+                answers.put((header, arrays))
+        elif kind == "error" and header["code"] == "hello_first":
+            raise ClientError(
+                "backend_lost", "The backend has forgotten this client.", "Start the job again."
+            )
+        elif "job" in header:
+            job = self._jobs.get(header["job"] or header["request"])
+            event = None if job is None else event_of(kind, header, arrays, len(job.sources))
+            if job is not None and event is not None:
+                job._put(event)
+                if job.finished:
+                    self._jobs.pop(job.id, None)
+
+
+_CLOSED = ("closed", "The connection was closed.", "Connect again.")

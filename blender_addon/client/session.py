@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one connection to the one backend, kept between jobs.  No bpy here; called from the job's thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+from ..backend.process import BackendProcess
+from ..errors import UserError
+from ..scene.records import Body, body_from_wire
+from .client import Client, ClientError
+
+LOG_NAME = "backend.log"
+
+
+class Session:
+    """Backend process, client, and the bodies fetched so far."""
+
+    def __init__(self) -> None:
+        self.extra: Sequence[str] = ()  # more arguments for the backend
+        self.models: list[dict] = []  # as the last backend listed them
+        self.device = ""
+        self._lock = threading.Lock()
+        self._process: BackendProcess | None = None
+        self._client: Client | None = None
+        self._bodies: dict[str, Body] = {}
+
+    @property
+    def running(self) -> bool:
+        process, client = self._process, self._client
+        return process is not None and process.alive and client is not None and client.connected
+
+    @property
+    def process(self) -> BackendProcess | None:
+        return self._process
+
+    def connect(
+        self, python: str, folder: str, device: str, cancelled: Callable[[], bool] = lambda: False
+    ) -> Client | None:
+        """A client of a living backend, started anew where there is none.
+
+        None when cancelled; raises UserError.
+        """
+        with self._lock:
+            old = self._process
+            if self.running and (old.python, old.device) == (python, device):
+                return self._client
+            self._close()
+            process = BackendProcess(python, os.path.join(folder, LOG_NAME), device, self.extra)
+            self._process = process
+            if not process.start(cancelled):
+                self._close()
+                return None
+            client = Client(name="Recover Mesh in Blender")
+            try:
+                welcome = client.connect(process.endpoint, process.token)
+            except ClientError as error:
+                self._close()
+                raise UserError(error.message, error.hint) from None
+            self._client = client
+            self.models, self.device = list(welcome.models), welcome.device
+            return client
+
+    def body(self, client: Client, name: str) -> Body:
+        """Fetch a body once.  Raises ClientError."""
+        if name not in self._bodies:
+            got = client.get_body(name)
+            header = {"name": got.name, "license": got.license, "joint_names": got.joint_names}
+            self._bodies[name] = body_from_wire(header, got.arrays)
+        return self._bodies[name]
+
+    def body_of_model(self, model: str) -> str | None:
+        """Name of the body that a model's answers belong to; None where the backend has no such model ready."""
+        return next((m["body"] for m in self.models if m["name"] == model and m["ready"]), None)
+
+    def explain(self, code: str, message: str, hint: str) -> UserError:
+        """A failed job in words, with how the backend ended where it did."""
+        process = self._process
+        ending = "" if process is None else process.ending()
+        if code == "backend_lost" and ending:
+            return UserError(
+                f"The backend ended in the middle of the job ({ending}).",
+                f"Click Recover Mesh again: it is started anew. Its log is {process.log_path}.",
+            )
+        return UserError(message, hint)
+
+    def close(self) -> None:
+        """End the backend.  Idempotent."""
+        process = self._process
+        if process is not None and not process.endpoint:
+            process.stop()  # a start in progress holds the lock until it fails
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        client, process = self._client, self._process
+        self._client = self._process = None
+        self._bodies.clear()  # another backend may have another body of that name
+        if client is not None:
+            client.close()
+        if process is not None:
+            process.stop()

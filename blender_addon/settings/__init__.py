@@ -1,0 +1,1 @@
+"""What the user has chosen: properties, preferences, the clip and its camera."""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's own camera as the one that filmed the clip: its file beside the job file."""
+
+from __future__ import annotations
+
+import os
+
+import bpy
+
+from ..errors import UserError
+from ..scene import camera_samples, clip
+from ..scene.person import KIND
+from . import json_file
+
+FILE = "camera.json"
+_BEHIND = 2  # frames behind the clip's last: players do not agree on where clips end
+
+
+def chosen(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The camera of the clip settings; None where the clip's camera stands still.  Raises UserError."""
+    if settings.camera_kind != "SCENE":
+        return None
+    obj = settings.camera or scene.camera
+    if obj is None:
+        raise UserError(
+            "The scene has no camera.", "Add the camera that matches the footage, or set Camera to Fixed."
+        )
+    if obj.type != "CAMERA":
+        raise UserError(f"{obj.name} is no camera.", "Choose a camera.")
+    if any(c in obj.users_collection for c in clip.clips(scene)) and obj.get(KIND):
+        raise UserError(
+            f"{obj.name} was made by Recover Mesh and goes with its clip.",
+            "Choose the camera that matches the footage.",
+        )
+    return obj
+
+
+def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, folder: str) -> str:
+    """Sample the chosen camera over the clip's range into `folder`; the file's name, empty where it stands still.
+
+    path: of the clip.  Raises UserError.
+    """
+    obj = chosen(settings, scene)
+    if obj is None:
+        return ""
+    size, count = _clip(settings, path)
+    if settings.use_range:
+        frames = range(settings.first - 1, min(settings.last, count) if count else settings.last)
+    else:
+        frames = range(count + _BEHIND)
+    if not len(frames):
+        raise UserError(
+            f"The clip has {count} frames, the range begins at {settings.first}.", "Correct the range."
+        )
+    content = camera_samples.sample(scene, obj, frames, settings.start, size)
+    json_file.write(os.path.join(folder, FILE), content, "camera file")
+    return FILE
+
+
+def _clip(settings: bpy.types.PropertyGroup, path: str) -> tuple[tuple[int, int], int]:
+    """Size in px and number of frames of the clip, as Blender reads it.  Raises UserError."""
+    movie, ours = settings.movie_clip, False
+    try:
+        if movie is None:
+            known = set(bpy.data.movieclips)
+            movie = bpy.data.movieclips.load(clip.picture_of(path), check_existing=True)
+            ours = movie not in known
+        size, count = (int(movie.size[0]), int(movie.size[1])), int(movie.frame_duration)
+    except RuntimeError as error:
+        raise UserError(
+            f"Blender cannot read {os.path.basename(path)} ({error}), and so not say how large it is.",
+            "Convert the clip, or set Camera to Fixed.",
+        ) from None
+    finally:
+        if ours and movie is not None:
+            bpy.data.movieclips.remove(movie)
+    if min(size) < 1 or count < 1:
+        raise UserError(
+            f"Blender cannot read {os.path.basename(path)}.", "Convert the clip, or set Camera to Fixed."
+        )
+    return size, count

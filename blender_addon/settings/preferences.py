@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the backend comes from and what it runs on."""
+
+from __future__ import annotations
+
+import os
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+from bpy.types import AddonPreferences
+
+from .. import runtime
+from ..backend import install as backend_install
+from ..backend import process as backend_process
+from ..errors import UserError
+from ..text import draw_wrapped
+
+
+class RecoverMeshPreferences(AddonPreferences):
+    bl_idname = __package__
+
+    environment: StringProperty(
+        name="Environment",
+        description="A Python or virtual environment that has recover-mesh installed. Empty: the private one",
+        subtype="FILE_PATH",
+        default="",
+    )
+    device: EnumProperty(
+        name="Device",
+        description="What the backend computes on",
+        items=(
+            ("auto", "Automatic", "The GPU where there is one that it can use"),
+            ("cpu", "CPU", "The processor"),
+            ("cuda", "CUDA GPU", "An NVIDIA graphics card"),
+        ),
+        default="auto",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        words, icon = status()
+        draw_wrapped(layout, words, icon, context.region.width)
+        installation = runtime.state.installation
+        if installation is not None and installation.running:
+            row = layout.row()
+            row.progress(factor=installation.fraction, text=installation.step)
+            row.operator("recover_mesh.cancel_install", text="", icon="X")
+        else:
+            row = layout.row()
+            row.enabled = not runtime.state.busy
+            installed = backend_process.installed_version(runtime.user_folder())
+            row.operator(
+                "recover_mesh.install_backend", text="Reinstall Backend" if installed else "Install Backend"
+            )
+        if installation is not None:
+            box = layout.box().column(align=True)
+            for line in installation.lines[-6:]:
+                box.label(text=line[:160])
+            box.label(text=f"Log: {installation.log_path}")
+        layout.use_property_split = True
+        layout.prop(self, "environment")
+        layout.prop(self, "device")
+
+
+def get_preferences() -> RecoverMeshPreferences:
+    return bpy.context.preferences.addons[__package__].preferences
+
+
+def environment() -> str:
+    """The configured environment as an absolute path, or empty."""
+    path = get_preferences().environment.strip()
+    return os.path.abspath(bpy.path.abspath(path)) if path else ""
+
+
+def backend_python() -> str:
+    """Raises UserError with what to do where there is none."""
+    return backend_process.find_python(environment(), runtime.user_folder())
+
+
+def status() -> tuple[str, str]:
+    """One sentence on the backend with the next step, and an icon."""
+    state = runtime.state
+    if state.installation is not None and state.installation.running:
+        return "The backend is being installed.", "SORTTIME"
+    if state.installation is not None and state.installation.error is not None:
+        return str(state.installation.error), "ERROR"
+    if state.session.running:
+        device = state.session.device
+        known = device and device != "auto"  # the backend learns it with its first model
+        return f"The backend is running{f' on {device}' if known else ''}.", "CHECKMARK"
+    try:
+        backend_python()
+    except UserError as error:
+        return str(error), "ERROR"
+    if not environment():
+        installed = backend_process.installed_version(runtime.user_folder())
+        carried = backend_install.carried_version()
+        if carried and carried != installed:
+            words = f"The backend {installed} is installed, this extension brings {carried}."
+            return f"{words} Click Reinstall Backend.", "ERROR"
+    return "The backend is ready. It starts with the first photo.", "CHECKMARK"
+
+
+classes = (RecoverMeshPreferences,)

@@ -1,0 +1,1 @@
+"""Metrics, and the protocol that each benchmark's numbers are made with."""

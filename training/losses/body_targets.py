@@ -1,0 +1,183 @@
+"""Prepared batches -> what the networks are compared with: the body's meshes and joints of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from backend.body.mesh_levels import SparseMatrix
+from backend.body.model import BodyModel
+from backend.errors import BadInput
+from backend.geometry.rotations import matrix_from_axis_angle
+from training.datasets.joint_sets import H36M17_TO_J14, MANO21_TO_HAND21, MANO_TIPS, METRO24_TO_J14
+from training.losses.targets import MeshTargets
+
+GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this
+
+# names in a body of what finds Human3.6M's 17 joints in its mesh
+EvaluationRegressor = Literal["h36m17", "h36m17_3dpw"]
+
+
+class BodyTargets(nn.Module):
+    """METRO-style batches of bodies -> `MeshTargets` with 14 joints.
+
+    A batch holds what `training.preprocessing.metro_style.MetroPreparer` makes.  Meshes are about the pelvis that
+    the regressor of Human3.6M's 17 joints finds in the full mesh, as the original has it.
+    downs: from the full mesh to the next coarser one, and so on.
+    gendered: bodies of "male" and "female"; None takes the neutral one for everybody, as the originals do, also for
+    3DPW's people who have a gender.
+    """
+
+    regressor: Tensor
+
+    def __init__(
+        self,
+        body: BodyModel,
+        regressor: Tensor,
+        downs: Sequence[sp.spmatrix] = (),
+        gendered: Mapping[str, BodyModel] | None = None,
+    ) -> None:
+        super().__init__()
+        if regressor.shape != (17, len(body.v_template)):
+            raise BadInput(
+                "body_mismatch",
+                f"The joint regressor is {tuple(regressor.shape)}, the body {body.name!r} needs (17, "
+                f"{len(body.v_template)}).",
+                "Take the regressor of Human3.6M's 17 joints that belongs to this body.",
+            )
+        self.body = body
+        self.gendered = nn.ModuleDict(dict(gendered or {}))
+        self.register_buffer("regressor", regressor.detach().float(), persistent=False)
+        self.downs = nn.ModuleList(SparseMatrix(down) for down in downs)
+
+    @torch.no_grad()
+    def forward(self, batch: Mapping[str, Tensor]) -> MeshTargets:
+        rotations = matrix_from_axis_angle(batch["pose"].unflatten(1, (-1, 3)))
+        betas = batch["betas"]
+        vertices = posed_by_gender(self.body, self.gendered, rotations, batch)
+        vertices = vertices - (self.regressor[:1] @ vertices)
+        evaluated = list(METRO24_TO_J14)
+        return MeshTargets(
+            joints3d=batch["joints3d"][:, evaluated],
+            joints2d=batch["joints2d"][:, evaluated],
+            meshes=meshes_of(vertices, self.downs),
+            rotations=rotations,
+            betas=betas,
+            has_3d=batch["has_3d"].bool(),
+            has_2d=batch["has_2d"].bool(),
+            has_mesh=batch["has_mesh"].bool(),
+        )
+
+    def mesh_joints(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
+        """vertices (N, V, 3) -> their 14 joints (N, 14, 3) and pelvis (N, 1, 3), by the regressor."""
+        joints = self.regressor @ vertices
+        return joints[:, list(H36M17_TO_J14)], joints[:, :1]
+
+
+class HandTargets(nn.Module):
+    """METRO-style batches of hands -> `MeshTargets` with FreiHAND's 21 joints, all about the wrist.
+
+    The joints are the labels' mesh's own, so that a sample with a mesh has everything.
+    """
+
+    regressor: Tensor
+    mean: Tensor
+
+    def __init__(self, hand: BodyModel, regressor: Tensor, downs: Sequence[sp.spmatrix] = ()) -> None:
+        """regressor: (21, V), of FreiHAND's joints."""
+        super().__init__()
+        self.body = hand
+        self.register_buffer("regressor", regressor.detach().float(), persistent=False)
+        self.downs = nn.ModuleList(SparseMatrix(down) for down in downs)
+        self.register_buffer("mean", hand_mean_of(hand), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, batch: Mapping[str, Tensor]) -> MeshTargets:
+        rotations = matrix_from_axis_angle((batch["pose"] + self.mean).unflatten(1, (-1, 3)))
+        vertices = self.body(None, batch["betas"], rotations=rotations).vertices
+        joints = self.regressor @ vertices
+        vertices, joints = vertices - joints[:, :1], joints - joints[:, :1]
+        has = batch["has_mesh"].bool()
+        return MeshTargets(
+            joints3d=torch.cat([joints, torch.ones_like(joints[..., :1])], -1),
+            joints2d=batch["joints2d"],
+            meshes=meshes_of(vertices, self.downs),
+            rotations=rotations,
+            betas=batch["betas"],
+            has_3d=has,
+            has_2d=batch["has_2d"].bool(),
+            has_mesh=has,
+        )
+
+    def mesh_joints(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
+        """vertices (N, V, 3) -> their 21 joints (N, 21, 3) and wrist (N, 1, 3)."""
+        joints = self.regressor @ vertices
+        return joints, joints[:, :1]
+
+
+def meshes_of(vertices: Tensor, downs: nn.ModuleList) -> dict[int, Tensor]:
+    """vertices (N, V, 3) -> vertex count -> the mesh, the full one first."""
+    meshes = {vertices.shape[1]: vertices}
+    for down in downs:
+        vertices = down(vertices.transpose(0, 1)).transpose(0, 1)
+        meshes[vertices.shape[1]] = vertices
+    return meshes
+
+
+class Pose2MeshTargets(nn.Module):
+    """Batches of `training.preprocessing.pose2mesh_style` -> the true mesh and the joints to be regressed from it."""
+
+    regressor: Tensor
+    mean: Tensor
+
+    def __init__(
+        self, body: BodyModel, regressor: Tensor, gendered: Mapping[str, BodyModel] | None = None
+    ) -> None:
+        """regressor (K, V): the target joint set's."""
+        super().__init__()
+        self.body = body
+        self.gendered = nn.ModuleDict(dict(gendered or {}))
+        self.register_buffer("regressor", regressor.detach().float(), persistent=False)
+        self.register_buffer("mean", hand_mean_of(body), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """-> vertices (N, V, 3) m about the target's root, joints (N, K, 3) mm."""
+        rotations = matrix_from_axis_angle((batch["pose"] + self.mean).unflatten(1, (-1, 3)))
+        vertices = posed_by_gender(self.body, self.gendered, rotations, batch)
+        vertices = vertices + batch["trans"][:, None]
+        regressed = 1000 * (self.regressor @ vertices)
+        given = batch["joints_given"].bool()[:, None, None]
+        return vertices, torch.where(given, batch["joints"], regressed)
+
+
+def hand_regressor(hand: BodyModel) -> Tensor:
+    """(21, V) float32 of FreiHAND's joints: the body's own, else MANO's 16 and five vertices at the fingertips."""
+    if "freihand21" in hand.regressors:
+        return hand.regressors["freihand21"].float()
+    tips = torch.eye(len(hand.v_template))[list(MANO_TIPS)]
+    return torch.cat([hand.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]
+
+
+def hand_mean_of(body: BodyModel) -> Tensor:
+    """(3 J,) what is added to a file's pose: MANO's finger poses are written relative to a half-closed hand."""
+    if body.hand_mean is None:
+        return torch.zeros(3 * len(body.parents))
+    return torch.cat([torch.zeros(3), torch.as_tensor(body.hand_mean).float().flatten()])
+
+
+def posed_by_gender(
+    body: BodyModel, gendered: nn.ModuleDict, rotations: Tensor, batch: Mapping[str, Tensor]
+) -> Tensor:
+    """-> vertices (N, V, 3), each sample of the body of its gender where there is one."""
+    vertices = body(None, batch["betas"], rotations=rotations).vertices
+    for index, gender in enumerate(GENDERS):
+        if gender in gendered:
+            chosen = batch["gender"] == index
+            posed = gendered[gender](None, batch["betas"][chosen], rotations=rotations[chosen])
+            vertices[chosen] = posed.vertices
+    return vertices

@@ -1,0 +1,1 @@
+"""A run: its file, checks, requirements, and how it is built."""

@@ -1,0 +1,101 @@
+"""What a run needs on this machine, and what of it is missing.  No torch: `list` must answer at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from backend.body.registry import OPEN_NAMES, REGRESSOR_FILES, available_bodies
+from training.run.data_files import files_of
+from training.run.spec import Run
+
+WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here
+DATA_VARIABLE = "RECOVER_MESH_DATA"
+RUNS_VARIABLE = "RECOVER_MESH_RUNS"
+# settings that name a file below the data root
+FILES = ("mesh_sampler", "mean_parameters")
+
+
+def data_root(given: Path | None = None) -> Path:
+    """Where the benchmarks lie: --data, else the environment, else ./data."""
+    return given or Path(os.environ.get(DATA_VARIABLE) or "data")
+
+
+def runs_root() -> Path:
+    """Where runs write, unless --out says otherwise: one folder per run and seed."""
+    return Path(os.environ.get(RUNS_VARIABLE) or Path("out") / "training")
+
+
+def out_of(run: Run) -> Path:
+    return runs_root() / run.name / f"seed-{run.seed}"
+
+
+def weights_of(name: str, seed: int | None = None) -> Path | None:
+    """The weights that an earlier run here has exported; of that seed if there is one, else the newest."""
+    found = list((runs_root() / name).glob("seed-*/weights/*.safetensors"))
+    same = [path for path in found if path.parts[-3] == f"seed-{seed}"]
+    return max(same or found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def missing(run: Run, root: Path) -> list[str]:
+    """What stands between this machine and the run's first step, in words; [] where nothing does."""
+    return [*missing_data(run, root), *missing_start(run, root), *missing_body(run)]
+
+
+def missing_data(run: Run, root: Path, train: bool = True) -> list[str]:
+    wanted: dict[str, None] = {}
+    for spec in [*run.data.train * train, *run.data.validate]:
+        wanted |= dict.fromkeys(files_of(spec, run.data.prepare))
+    wanted |= dict.fromkeys(str(run.settings[name]) for name in FILES if run.settings.get(name))
+    return [f"data: {root / file}" for file in wanted if not _there(root, file)]
+
+
+def missing_start(run: Run, root: Path) -> list[str]:
+    start = run.start
+    earlier = start.run or start.backbone_of
+    if earlier and weights_of(earlier, run.seed) is None:
+        return [f"start: the weights of {earlier} (run it first, or give a file with --from)"]
+    file = start.weights or start.backbone
+    if file and file != WHEEL and not (root / file).is_file():
+        return [f"start: {root / file}, {start.what}"]
+    return []
+
+
+def missing_body(run: Run) -> list[str]:
+    """The body, and the joint regressors that the run's metrics and losses take from it."""
+    bodies = {spec.name: spec.path for spec in available_bodies()}
+    every = [run.body, *run.data.prepare.get("bodies", {}).values()]
+    return [
+        line
+        for name in every
+        for line in _missing_body(name, bodies.get(name, Path(name)), regressors_of(run))
+    ]
+
+
+def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
+    files = {joints: file for file, joints in REGRESSOR_FILES.items()}
+    if not path.is_file():
+        beside = f" --with {' '.join(files[joints] for joints in needs)}" if needs else ""
+        return [f"body: {name} (recover-mesh bodies import FILE --name {name}{beside})"]
+    if path.suffix != ".npz":
+        return []
+    with np.load(path, allow_pickle=False) as archive:
+        lacking = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
+    return [f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in lacking]
+
+
+def regressors_of(run: Run) -> list[str]:
+    """Joint regressors that the run takes from its body."""
+    if run.network.startswith("fastmetro-hand") or run.network.endswith("-mano"):
+        return []
+    pose_set = run.data.prepare.get("pose_set")
+    needs = {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
+    own = run.settings.get("joint_regressor", "h36m17")
+    # the open body's only one takes its place
+    return needs if own in needs or run.body in OPEN_NAMES else [*needs, own]
+
+
+def _there(root: Path, pattern: str) -> bool:
+    return any(root.glob(pattern)) if "*" in pattern else (root / pattern).exists()

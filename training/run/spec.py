@@ -1,0 +1,196 @@
+"""What a run file says: one YAML file holds one published run, whole.  Reading it needs neither torch nor lightning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from backend.errors import BadInput
+from training.typed import bad_run, read_value
+
+RUNS = Path(__file__).resolve().parent / "runs"
+METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """One benchmark split, as `training.datasets.kinds.build_set` takes it, its path below the data root."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = ""  # of `training.evaluation.protocols`; for validate and test only
+
+    @classmethod
+    def from_file(cls, value: Any, file: str, key: str) -> SetSpec:
+        """All of a table's other keys are options.  Raises BadInput `bad_run`."""
+        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+            raise bad_run(file, key, "names no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
+        options = {str(name): item for name, item in value.items() if name not in ("kind", "protocol")}
+        return cls(value["kind"], options, str(value.get("protocol", "")))
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What is read, how sets are mixed, and how a record becomes the network's input."""
+
+    train: list[SetSpec]
+    validate: list[SetSpec]
+    prepare: dict[str, Any]  # kind: a name in `training.run.registry.PREPARERS`; the rest are its settings
+    mixture: Literal["concatenate", "pose2mesh"] = "concatenate"
+    workers: int = 8  # loader processes per device
+
+
+@dataclass(frozen=True)
+class StartSpec:
+    """Weights that training starts from: a whole network by `run` or `weights`, or its backbone alone by `backbone` or
+    `backbone_of`."""
+
+    backbone: str = (
+        ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
+    )
+    backbone_of: str = ""  # the run here whose result it is
+    freeze: Literal["nothing", "early", "backbone"] = (
+        "nothing"  # keeps its values; early: the backbone's early layers
+    )
+    weights: str = ""  # file of a whole network: official, or ours
+    run: str = ""  # the run here whose result it is
+    what: str = ""  # what the original started from, and where to get it
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """devices x batch is the global batch that the numbers were published with; see `accumulate_for`."""
+
+    epochs: int
+    batch: int  # per device
+    devices: int  # that the original ran on
+    precision: Literal["32", "bf16"] = "32"
+    clip: float = 0.0  # gradient norm; 0: not clipped
+    sync_batchnorm: bool = False
+    drop_last: bool = False
+    unused_parameters: bool = False  # some get no gradient, which DDP must know
+    keep_maps: bool = False  # of a frozen backbone, see `training.engine.kept_maps`
+    select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
+    log_every: int = 50  # steps
+    checkpoint_every: int = 500  # steps; one more after every epoch
+    samples_published: int = (
+        0  # of the training set, where somebody published it; 0: not known; for estimates alone
+    )
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers of the paper or the repository, mm (F-scores in 0..1).  results: set, protocol and metrics by name."""
+
+    source: str
+    results: list[dict[str, Any]] = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    name: str
+    title: str
+    network: str  # of `backend.models.spec`
+    module: str  # a name in `training.run.registry.MODULES`
+    body: str  # `smpl`, `mano` or any body that was imported; `open_body` and `open_hand` are always here
+    seed: int
+    upstream_quirks: bool  # repeat what the original's code does even where it looks like a mistake
+    published: Published
+    start: StartSpec
+    data: DataSpec
+    settings: dict[str, Any]  # of the module: losses, optimiser, schedule
+    training: TrainingSpec
+    file: str = field(default="", compare=False)
+
+    def accumulate_for(self, devices: int) -> int:
+        """Batches per optimiser step that keep the published global batch on fewer devices."""
+        return max(1, round(self.training.devices / devices))
+
+
+def run_names() -> list[str]:
+    """Names of the published runs."""
+    return sorted(path.stem for path in RUNS.glob("*.yaml"))
+
+
+def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """A published run by name, or a run file by path.  overrides: `key.key=value`, the value in YAML.
+
+    Raises BadInput `unknown_run`, `bad_run`, naming file and key.
+    """
+    path = RUNS / f"{source}.yaml"
+    if not path.is_file():
+        path = Path(source)
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            raise BadInput(
+                "unknown_run",
+                f"There is no run {str(source)!r}.",
+                "See `python -m training list`, or give the path of a run file (.yaml).",
+            )
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput("bad_run", f"{path} is no YAML ({_line(error)}).", "Mend it there.") from None
+    if not isinstance(content, dict):
+        raise BadInput("bad_run", f"{path} holds no keys.", "Copy one of training/runs and change it.")
+    for override in overrides:
+        _set(content, override)
+    run: Run = read_value(Run, content | {"file": str(path)}, path.name, "")
+    named = [k for k in ("run", "weights", "backbone", "backbone_of") if getattr(run.start, k)]
+    if len(named) > 1:
+        raise bad_run(path.name, "start", f"names {' and '.join(named)}", "Keep one of them.")
+    if run.training.keep_maps and run.start.freeze == "nothing":
+        why = "is true, but the backbone learns: its maps would be those of its first weights"
+        raise bad_run(path.name, "training.keep_maps", why, "Set start.freeze to backbone or early, too.")
+    return run
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: `1e-4` is one."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"),
+    list("-+0123456789."),
+)
+# integers stay integers: PyYAML asks the resolvers in order, its own for int comes first
+for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
+    _Loader.yaml_implicit_resolvers[_first] = sorted(_resolvers, key=lambda r: r[0].endswith(":float"))
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    """Change one key in place."""
+    key, found, text = override.partition("=")
+    if not found or not key:
+        raise BadInput("bad_usage", f"--set {override} sets nothing.", "Write --set key=value.")
+    *way, last = key.split(".")
+    place: Any = content
+    for step in way:
+        place = _step(place, step, key)
+    value = yaml.load(text, _Loader)
+    if isinstance(place, list):
+        _step(place, last, key)
+        place[int(last)] = value
+    else:
+        place[last] = value
+
+
+def _step(place: Any, step: str, key: str) -> Any:
+    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
+        return place[int(step)]
+    if isinstance(place, dict) and isinstance(place.get(step), (dict, list)):
+        return place[step]
+    known = ", ".join(map(str, place if isinstance(place, dict) else range(len(place))))
+    raise BadInput("bad_usage", f"--set {key}: there is no {step!r} there.", f"There is: {known}.")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
