@@ -1,4 +1,4 @@
-"""`python -m assets_build.embed_pose2mesh_small WEIGHTS --lifters L1 L2 --meshes M1.json M2.json --compared FILE`: its card.
+"""`python -m assets_build.embed_pose2mesh_small WEIGHTS --lifters L1 L2 --meshes M1.json M2.json --compared FILE`.
 
 Copies the weights of `pose2mesh-small` into the backend, writes their card beside them (JSON for programs, Markdown for
 people), and keeps log and measurements in docs/training-results/pose2mesh-small.  How to train: see the card.

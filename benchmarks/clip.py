@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.body.camera_frames import to_common_frame
 from backend.body.files import load_body
 from backend.body.kinematics import Skeleton, State
 from backend.clips.guess import KeypointGuess
@@ -151,7 +152,8 @@ def bench(
     free, free_world = motions(foot_lock="never")
     if way is not None:  # frames for themselves are in their cameras' frames, the truth is in the common one
         guessed = [
-            way.view(t.frames[t.seen]).common(skeleton, g) for g, t in zip(guessed, tracks, strict=True)
+            to_common_frame(way.view(t.frames[t.seen]), skeleton, g)
+            for g, t in zip(guessed, tracks, strict=True)
         ]
     table = []
     for person in range(len(truth["joints"])):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.body.files import load_body
-from backend.models.adapter_registry import adapter_of
+from backend.models.adapter import adapter_of
 from backend.models.inference.engine import Engine, EngineOptions
 from backend.models.inference.network_model import _predict
 from backend.models.pose2mesh.joint_sets import POSE_SETS

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training_step`: samples a second of loaders and of steps, and our step against plain eager float32.
+"""`python -m benchmarks.training_step`: samples a second of loaders and of steps, our step against eager float32.
 
 Everything runs on generated files and the open body.  Rates are by processor time of one thread, or by the clock on a
 GPU.  Machines are noisy: compare rows of one run, not runs.

@@ -1,4 +1,4 @@
-"""`python -m assets_build.open_body [OUT.npz]`, `python -m assets_build.open_body regressors [BODY.npz]`: see the package."""
+"""`python -m assets_build.open_body [OUT.npz]`, `python -m assets_build.open_body regressors [BODY.npz]`."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from backend.body.camera_frames import refocus
 from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
 from backend.clips.job import ClipJob
@@ -87,7 +88,7 @@ def refocused(
     """Bodies that were found with `camera`, as the true intrinsics of these frames see them, in camera frames."""
     view = moving.view(frames)
     focal, center = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
-    return view.refocused(skeleton, state, focal, center)
+    return refocus(view, skeleton, state, focal, center)
 
 
 def people_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from backend.body.camera_frames import to_common_frame
 from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
 from backend.clips.finish import refocused
@@ -36,5 +37,5 @@ class Provisional:
             matchmove = Matchmove(self._moving, self._given)
             matchmove.begin(self._skeleton, self._soles, [frames], [state])
             self.world = World(scale=matchmove.scale)
-        state = self._moving.view(frames, self.world.scale).common(self._skeleton, state)
+        state = to_common_frame(self._moving.view(frames, self.world.scale), self._skeleton, state)
         return rot.log(state.rotations), state.trans, self.world

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.body.kinematics import Skeleton, State
-
 
 @dataclass(frozen=True)
 class View:
@@ -53,42 +51,3 @@ class View:
         seen = self.points(points)
         depth = np.maximum(seen[..., 2:], least_depth)
         return seen[..., :2] / depth * self.focal[:, None] + self.center[:, None]
-
-    def common(self, skeleton: Skeleton, state: State) -> State:
-        """Bodies in the camera frames of these T frames -> in the common frame."""
-        root = root_joint(skeleton, state.betas)
-        back = np.swapaxes(self.rotation, 1, 2)
-        rotations = state.rotations.copy()
-        rotations[:, 0] = back @ rotations[:, 0]
-        place = (back @ (root + state.trans - self.translation)[..., None])[..., 0]
-        return State(rotations, state.betas, place - root)
-
-    def refocused(self, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray) -> State:
-        """Bodies in camera frames, found with other intrinsics -> what looks the same through these.
-
-        focal, center: (2,) px of the former.  The place in the picture and the size stay: the depth grows with the
-        focal length, and the body turns with the ray on which it is seen.
-        """
-        root = root_joint(skeleton, state.betas)
-        place = root + state.trans
-        depth = np.maximum(place[:, 2:], 1e-3)
-        flat = place[:, :2] / depth
-        ray = (flat * focal + center - self.center) / self.focal
-        deeper = depth * self.focal.mean(1, keepdims=True) / focal.mean()
-        rotations = state.rotations.copy()
-        rotations[:, 0] = _toward(ray) @ np.swapaxes(_toward(flat), 1, 2) @ rotations[:, 0]
-        return State(rotations, state.betas, np.concatenate([ray * deeper, deeper], 1) - root)
-
-
-def root_joint(skeleton: Skeleton, betas: np.ndarray) -> np.ndarray:
-    """(T, B) -> (T, 3) root of the unposed body: skinning turns the body about it."""
-    return skeleton.joints[0] + betas @ skeleton.joint_directions[0].T
-
-
-def _toward(flat: np.ndarray) -> np.ndarray:
-    """(T, 2) x / z, y / z -> (T, 3, 3) the shortest turns from straight ahead to that ray."""
-    ray = np.concatenate([flat, np.ones((len(flat), 1))], 1)
-    x, y, z = (ray / np.linalg.norm(ray, axis=1, keepdims=True)).T
-    part = 1 / (1 + z)
-    rows = [[1 - x * x * part, -x * y * part, x], [-x * y * part, 1 - y * y * part, y], [-x, -y, z]]
-    return np.moveaxis(np.array(rows), -1, 0)

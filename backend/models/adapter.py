@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,3 +112,8 @@ def sparse_parts(prefix: str, indices: Tensor, values: Tensor, shape: tuple[int,
         f"{prefix}.values": values.to(torch.float32).contiguous(),
         f"{prefix}.shape": torch.tensor(shape, dtype=torch.int64),
     }
+
+
+def adapter_of(spec: NetworkSpec) -> Adapter:
+    """The adapter of a network's family: `backend.models.FAMILY.adapter.ADAPTER`."""
+    return importlib.import_module(f"backend.models.{spec.family}.adapter").ADAPTER

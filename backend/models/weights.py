@@ -19,7 +19,7 @@ from backend.body.files import load_body
 from backend.body.model import BodyArrays, BodyModel
 from backend.body.registry import available_bodies, keep_body
 from backend.errors import BadInput, RecoverMeshError
-from backend.models.adapter_registry import Adapter, adapter_of
+from backend.models.adapter import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
 from backend.models.registry import how_to_get
 from backend.models.spec import NetworkSpec, network

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from backend.body.camera_frames import root_joint, to_common_frame
 from backend.body.kinematics import Skeleton, State
-from backend.geometry.camera_path import View, root_joint
+from backend.geometry.camera_path import View
 from backend.motion.foot_lock import POINTS
 from backend.motion.scene_scale import ONE, Feet, estimate
 from backend.structures import Track
@@ -44,7 +45,10 @@ class Matchmove:
         """A first scale, from bodies of single frames in their camera frames.  frames: of the bodies of each person."""
         feet = [
             self.feet(
-                skeleton, soles, numbers, self._camera.view(numbers, self.scale).common(skeleton, guess)
+                skeleton,
+                soles,
+                numbers,
+                to_common_frame(self._camera.view(numbers, self.scale), skeleton, guess),
             )
             for numbers, guess in zip(frames, guessed, strict=True)
             if guess is not None and len(guess.trans)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from backend.body.camera_frames import to_common_frame
 from backend.body.keypoint_fit.fit import LEVEL, STAGES, initial_state, observe
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.kinematics import Skeleton, State
@@ -329,7 +330,7 @@ def start_state(
         observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera, view=seeing)
         guessed = initial_state(skeleton, track.keypoints3d[seen], observed)
     elif view is not None:
-        guessed = view[seen].common(skeleton, guessed)
+        guessed = to_common_frame(view[seen], skeleton, guessed)
     sure = ~turned_over(guessed)
     if sure.any():
         seen = seen[sure]

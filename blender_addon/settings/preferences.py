@@ -9,6 +9,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import AddonPreferences
 
+from .. import __package__ as addon_package
 from .. import runtime
 from ..backend import install as backend_install
 from ..backend import process as backend_process
@@ -17,7 +18,7 @@ from ..text import draw_wrapped
 
 
 class RecoverMeshPreferences(AddonPreferences):
-    bl_idname = __package__
+    bl_idname = addon_package
 
     environment: StringProperty(
         name="Environment",
@@ -63,7 +64,7 @@ class RecoverMeshPreferences(AddonPreferences):
 
 
 def get_preferences() -> RecoverMeshPreferences:
-    return bpy.context.preferences.addons[__package__].preferences
+    return bpy.context.preferences.addons[addon_package].preferences
 
 
 def environment() -> str:

@@ -81,7 +81,7 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
         if preferences_needed(state):
             layout.operator(
                 "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
-            ).module = __package__
+            ).module = preferences.addon_package
         for note in state.notes[:SHOWN_PHOTOS]:
             draw_wrapped(layout, note, "INFO", width)
 

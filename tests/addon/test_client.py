@@ -27,7 +27,7 @@ def load_client():
     package = types.ModuleType("addon_without_blender")
     package.__path__ = [str(ROOT / "blender_addon")]
     sys.modules[package.__name__] = package
-    return importlib.import_module("addon_without_blender.client")
+    return importlib.import_module("addon_without_blender.client.client")
 
 
 c = load_client()
@@ -81,7 +81,7 @@ def test_it_needs_neither_blender_nor_the_backend():
     code = (
         "import sys, types, importlib\n"
         f"p = types.ModuleType('p'); p.__path__ = [{str(ROOT / 'blender_addon')!r}]; sys.modules['p'] = p\n"
-        "importlib.import_module('p.client')\n"
+        "importlib.import_module('p.client.client')\n"
         "assert not {'bpy', 'backend', 'torch'} & set(sys.modules)\n"
     )
     import subprocess

@@ -25,7 +25,7 @@ def main(archive: str, environment: str, photo: str) -> dict:
     )
     assert addon_utils.check(MODULE) == (True, True), addon_utils.check(MODULE)
     runtime = importlib.import_module(f"{MODULE}.runtime")
-    install = importlib.import_module(f"{MODULE}.backend_install")
+    install = importlib.import_module(f"{MODULE}.backend.install")
     preferences = bpy.context.preferences.addons[MODULE].preferences
     if not os.environ.get("RECOVER_MESH_REAL"):
         runtime.state.session.extra = (

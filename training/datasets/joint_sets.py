@@ -1,7 +1,7 @@
 """The joint sets of the benchmarks: names, left-right pairs, roots, maps between them, and what is evaluated.
 
-Names are those of `backend.body.joint_sets`; a joint means what its benchmark means by it, so equal names of different sets
-(`neck` of LSP and of Human3.6M) are near each other, not equal.
+Names are those of `backend.body.joint_sets`; a joint means what its benchmark means by it, so equal names of
+different sets (`neck` of LSP and of Human3.6M) are near each other, not equal.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from torch import Tensor, nn
 
 from backend.body.model import BodyModel
-from backend.models.adapter_registry import adapter_of
+from backend.models.adapter import adapter_of
 from backend.models.fastmetro.adapter import mesh_constants
 from backend.models.fastmetro.network import FastMETRO, FastMETROMesh
 from backend.models.smpler.network import SMPLer

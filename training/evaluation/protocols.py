@@ -109,7 +109,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "right hand",
             ("PA-MPJPE", "PA-MPVPE", "F@5", "F@15"),
             locally=False,
-            note="scored by the benchmark's server or its eval.py from pred.json (training.evaluation.freihand_submission)",
+            note="scored by the benchmark's server or its eval.py from pred.json (see freihand_submission.py)",
         ),
         EvaluationProtocol(
             "synthetic-hand",

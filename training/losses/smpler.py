@@ -20,7 +20,7 @@ class SMPLerWeights:
 
 
 class SMPLerLoss(nn.Module):
-    """A stage of `backend.models.smpler.network.SMPLer` and the targets -> {"loss": the sum, and its parts by name}, weighted.
+    """A stage of `SMPLer` and the targets -> {"loss": the sum, and its parts by name}, weighted.
 
     absolute: joints by their absolute instead of their squared error (the original's `--joint_criterion l1`).
     upstream_quirks: the 2D loss takes every sample into its mean, also those without 2D joints.

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule
 from backend.body.files import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter_registry import adapter_of
+from backend.models.adapter import adapter_of
 from backend.models.backbones.blazepose import BlazePose
 from backend.models.spec import network
 from training.run.check import check_run, given_to_module

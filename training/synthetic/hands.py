@@ -1,8 +1,8 @@
 """Random poses of a right hand: named ones, varied and mixed, within the limits of fingers and not through themselves.
 
-Angles per finger: bending of its three joints and spreading of the first, rad, as assets_build.open_hand.poses has them (the
-axes are those of the flat hand at rest).  Limits: AAOS for fingers (knuckle 90 to -30 passive, middle joint 100, last
-joint 70 to 80; thumb 50 and 80), widened by what a relaxed hand does.
+Angles per finger: bending of its three joints and spreading of the first, rad, as assets_build.open_hand.poses has
+them (the axes are those of the flat hand at rest).  Limits: AAOS for fingers (knuckle 90 to -30 passive, middle joint
+100, last joint 70 to 80; thumb 50 and 80), widened by what a relaxed hand does.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.body.camera_frames import to_common_frame
 from backend.body.keypoint_fit.confidence import joint_confidence
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
@@ -306,7 +307,7 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
     root = skeleton.joints[0]
     trans = hips - (root + (rotations[:, 0] @ (middle - root)))
     state = State(rotations, np.zeros((count, skeleton.joint_directions.shape[2])), trans)
-    return state if observed.view is None else observed.view.common(skeleton, state)
+    return state if observed.view is None else to_common_frame(observed.view, skeleton, state)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.keypoint_fit.fit import ray_turns
 from backend.body.vertex_fit import fit_vertices
 from backend.geometry.rotations import axis_angle_from_matrix
-from backend.models.adapter_registry import Adapter, Prediction
+from backend.models.adapter import Adapter, Prediction
 from backend.models.crops import Crop, crop_around, cut
 from backend.models.inference.engine import Engine, EngineOptions
 from backend.models.inference.evidence import seen_points, weigh

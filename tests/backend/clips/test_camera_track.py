@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from backend.body.camera_frames import refocus, to_common_frame
 from backend.body.files import load_body
 from backend.body.kinematics import Skeleton, State
 from backend.errors import BadInput
@@ -159,7 +160,7 @@ def test_bodies_go_into_the_common_frame_where_they_are(view, skeleton):
     rotations = rot.exp(0.4 * rng.standard_normal((10, 24, 3)))
     state = State(rotations, 0.5 * rng.standard_normal((10, 10)), rng.uniform(-1, 1, (10, 3)) + [0, 0, 5])
     own = skeleton.forward(state)[2]
-    common = skeleton.forward(view.common(skeleton, state))[2]
+    common = skeleton.forward(to_common_frame(view, skeleton, state))[2]
     np.testing.assert_allclose(view.points(common), own, atol=1e-9)
 
 
@@ -171,7 +172,7 @@ def test_other_intrinsics_show_the_same(view, skeleton):
     focal, center = np.array([500.0, 500.0]), np.array([300.0, 190.0])
     points = skeleton.forward(state)[2]
     before = points[..., :2] / points[..., 2:] * focal + center
-    points = skeleton.forward(view.refocused(skeleton, state, focal, center))[2]
+    points = skeleton.forward(refocus(view, skeleton, state, focal, center))[2]
     after = points[..., :2] / points[..., 2:] * view.focal[:, None] + view.center[:, None]
     height = np.ptp(before[..., 1], axis=1).min()
     assert np.linalg.norm(after - before, axis=-1).max() < 0.06 * height

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backend.body.camera_frames import refocus
 from backend.body.keypoint_fit.fit import initial_state, observe
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import State
@@ -17,8 +18,8 @@ from benchmarks.clips.cameras import camera_content
 
 def recover(one, scale=1.0, given=0.0, **settings):
     track = CameraTrack.of_content(camera_content(one.scene.view, scale))
-    guessed = one.scene.view.refocused(
-        one.skeleton, one.guessed(), np.full(2, one.scene.camera.fx), np.array([479.5, 269.5])
+    guessed = refocus(
+        one.scene.view, one.skeleton, one.guessed(), np.full(2, one.scene.camera.fx), np.array([479.5, 269.5])
     )
     settings = {"guessed": [guessed], "matchmove": Matchmove(track, given), **settings}
     (motion,), world = recover_motions(one.body, [one.track], one.scene.camera, 30, **settings)
