@@ -9,12 +9,16 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from bpy.types import AddonPreferences
 
-from .. import __package__ as addon_package
 from .. import runtime
 from ..backend import install as backend_install
 from ..backend import process as backend_process
 from ..errors import UserError
 from ..text import draw_wrapped
+
+
+addon_package = __package__.rpartition(".")[
+    0
+]  # as Blender knows the add-on: `bl_ext.….recover_mesh`, or `blender_addon`
 
 
 class RecoverMeshPreferences(AddonPreferences):
