@@ -15,7 +15,6 @@ from ..backend import process as backend_process
 from ..errors import UserError
 from ..text import draw_wrapped
 
-
 addon_package = __package__.rpartition(".")[
     0
 ]  # as Blender knows the add-on: `bl_ext.….recover_mesh`, or `blender_addon`
