@@ -13,14 +13,14 @@ from backend.body.files import load_body
 from backend.body.keypoint_fit import KeypointFit, fit_keypoints
 from backend.body.kinematics import State
 from backend.geometry import rotations_numpy as rot
-from backend.models.registry import GUIDED_FIT, ModelSpec, get_model
+from backend.models.registry import GUIDED_FIT, ModelSpec, RecoveryModel, get_model
 from backend.models.store import EMBEDDED
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
 GUIDE = "pose2mesh-small"
 
 
-class KeypointFitModel:
+class KeypointFitModel(RecoveryModel):
     """See `RecoveryModel`.  The fit is small and runs in float64 on the CPU whatever the device."""
 
     def __init__(self, name: str) -> None:

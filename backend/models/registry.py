@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from backend.models.store import find_weights, read_card
 
 if TYPE_CHECKING:
     from backend.body.model import BodyModel
+    from backend.models.inference.engine import Engine
     from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
 DEFAULT_MODEL = "keypoint-fit"
@@ -22,17 +24,25 @@ PLAIN_FIT = "keypoint-fit-plain"
 _USUAL_BODY = {"body": "open_body", "hand": "open_hand"}
 
 
-class RecoveryModel(Protocol):
+class RecoveryModel(ABC):
     """Turns detected people into bodies.  Loaded once per worker; `recover` is called per image."""
 
     spec: ModelSpec
     body: BodyModel
+    notice: str = ""  # what everybody must know who uses its results
+    pose_set: str = ""  # of the keypoints that it takes (`POSE_SETS`); "": none that a user could give
+    engine: Engine | None = None  # that runs its network, where it has one
 
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes, without the body."""
+        return 0 if self.engine is None else self.engine.memory
+
+    @abstractmethod
     def recover(
         self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
     ) -> list[RecoveredPerson]:
         """pixels: uint8 RGB (H, W, 3).  One body per person, in the same order, standing in the camera frame."""
-        ...
 
 
 @dataclass(frozen=True)

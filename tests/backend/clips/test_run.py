@@ -32,12 +32,12 @@ def assert_same(found, expected):
 @pytest.fixture(scope="module")
 def reference(walk, tmp_path_factory):
     """What an uninterrupted run gives."""
-    from backend.clips.job import ClipJob
+    from backend.clips.job import ClipJobFile
     from backend.clips.run import ClipRun
     from backend.recovery import Recoverer
 
     out = tmp_path_factory.mktemp("reference")
-    run = ClipRun(ClipJob(source=str(walk), out=str(out)), Recoverer())
+    run = ClipRun(ClipJobFile(source=str(walk), out=str(out)), Recoverer())
     records = []
     while not run.over:
         records += run.advance(lambda progress: None)
@@ -306,10 +306,10 @@ def test_whom_to_keep(run_clip):
 
 
 def test_two_at_once_is_refused(run_clip, recoverer, walk, tmp_path):
-    from backend.clips.job import ClipJob
+    from backend.clips.job import ClipJobFile
     from backend.clips.run import ClipRun
 
-    job = ClipJob(source=str(walk), out=str(tmp_path / "out"))
+    job = ClipJobFile(source=str(walk), out=str(tmp_path / "out"))
     first = ClipRun(job, recoverer)
     with pytest.raises(BadInput) as caught:
         ClipRun(job, recoverer)

@@ -33,9 +33,9 @@ def scene(body):
 def motion(scene):
     one = scene.people[0]
     return Motion(
-        1, np.arange(COUNT), one.poses, one.betas, one.trans, one.joints, np.ones((COUNT, 24)),
-        np.zeros(COUNT, bool), np.zeros(COUNT, bool), one.contacts,
-        np.ones(COUNT), np.zeros((COUNT, 33, 3)), scene.view,
+        id=1, frames=np.arange(COUNT), poses=one.poses, betas=one.betas, trans=one.trans, joints=one.joints,
+        confidence=np.ones((COUNT, 24)), filled=np.zeros(COUNT, bool), hidden=np.zeros(COUNT, bool),
+        contacts=one.contacts, reprojection_px=np.ones(COUNT), keypoints2d=np.zeros((COUNT, 33, 3)), view=scene.view,
     )  # fmt: skip
 
 
