@@ -38,6 +38,15 @@ def _base(kind: str) -> Path:
     return Path(os.environ.get(variable) or home / fallback) / _NAME
 
 
+def cannot_keep(what: str, path: Path, error: OSError) -> RecoverMeshError:
+    """The error `unwritable` for something of the user's own that should go to `path`."""
+    return RecoverMeshError(
+        "unwritable",
+        f"{what} cannot be kept in {path.parent} ({error.strerror or error}).",
+        f"Make room there, or name another folder in the environment variable {HOME_VARIABLE}.",
+    )
+
+
 def _ensure(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)

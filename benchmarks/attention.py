@@ -128,10 +128,16 @@ def _attention(case: Row, device: str):  # type: ignore[no-untyped-def]
         pattern.allowed()
     shape = (1, case.tokens, HEADS, WIDTH)  # as linear layers leave them
     inputs = [torch.randn(shape, device=device).requires_grad_(case.train) for _ in range(3)]
-    reason = flex_unusable(*inputs) if case.backend == "flex" else ""
+    reason = flex_unusable(inputs[0], inputs[1], inputs[2]) if case.backend == "flex" else ""
     if reason:
         raise SystemExit(reason)
-    return inputs, lambda *x: sparse_attention(*(y.transpose(1, 2) for y in x), pattern, case.backend)
+
+    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return sparse_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), pattern, case.backend
+        )
+
+    return inputs, attend
 
 
 def _sampling(case: Row, device: str):  # type: ignore[no-untyped-def]

@@ -68,7 +68,7 @@ def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
     guess = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
     reader = ClipReader(clip, camera, ClipDetector(), guess, None)
     seconds: dict[str, float] = {}
-    last = ["start", time.perf_counter()]
+    last: list[Any] = ["start", time.perf_counter()]
 
     def on_frame(count: int, stage: str) -> None:
         now = time.perf_counter()
@@ -111,7 +111,7 @@ def bench(
     lifted: see `read`."""
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
-    camera = Camera(*map(float, truth["camera"]), *map(int, truth["image_size"]))
+    camera = Camera(*truth["camera"].astype(float).tolist(), *truth["image_size"].astype(int).tolist())
     fps = float(truth["fps"])
     true_world = World(truth["world_rotation"], truth["world_translation"])
     skeleton = Skeleton(body)
@@ -123,14 +123,14 @@ def bench(
         State(rot.exp(rows["poses"][w]), rows["betas"][w], rows["trans"][w])
         for w in (ids == t.id for t in tracks)
     ]
-    tall = {}
+    way = _way(path)
+    tall: dict[str, Any] = {}
     if height:
         of = max(
             range(len(truth["betas"])),
-            key=lambda k: (ids == _identities(rows, ids, camera, truth["joints"][k])[0]).sum(),
+            key=lambda k: np.sum(ids == _identities(rows, ids, camera, truth["joints"][k], way)[0]),
         )
         tall["height_m"] = skeleton.height + float(skeleton.height_directions @ truth["betas"][of])
-    way = _way(path)
 
     def motions(**settings: Any) -> tuple[list[Motion], World]:
         moving = None if way is None else Matchmove(way)  # it learns the scale while it is used

@@ -69,11 +69,13 @@ def main() -> int:
     for recoverer in recoverers.values():
         recoverer.detector = detector
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in recoverers}
-    rows, looked = [], 0
+    rows: list[np.ndarray] = []
+    looked = 0
     for index in range(min(options.count, len(records))):
         record = records[index]
         looked += 1
-        pixels = record.image.read()
+        assert record.image is not None and record.box is not None  # synthetic records have both
+        box, pixels = record.box, record.image.read()
         with torch.inference_mode():
             true = body(
                 torch.as_tensor(record.pose).float().reshape(1, 24, 3),
@@ -83,8 +85,8 @@ def main() -> int:
         answers = {}
         for name, recoverer in recoverers.items():
             result = recoverer.recover(encoded)
-            whom = max(result.people, key=lambda p: overlap(p.box, record.box), default=None)
-            if whom is None or overlap(whom.box, record.box) < 0.5:
+            whom = max(result.people, key=lambda p: overlap(p.box, box), default=None)
+            if whom is None or overlap(whom.box, box) < 0.5:
                 break
             answers[name] = (result, whom)
         if len(answers) < len(recoverers):

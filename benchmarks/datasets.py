@@ -8,14 +8,17 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from training.datasets import tiny
+from training.datasets.base import BaseSet
 from training.datasets.images import decode
 from training.datasets.kinds import build_set
+from training.datasets.record import Record
 from training.datasets.tiny.people import bodies, encode
 
 
@@ -28,6 +31,19 @@ def per_second(work: Callable[[int], object], seconds: float = 0.5) -> float:
     return count / (time.process_time() - start)
 
 
+def _record_of(data: BaseSet) -> Callable[[int], Record]:
+    return lambda k: data[k % len(data)]
+
+
+def _picture_of(data: BaseSet) -> Callable[[int], np.ndarray]:
+    def read(k: int) -> np.ndarray:
+        image = data[k % len(data)].image
+        assert image is not None
+        return image.read()
+
+    return read
+
+
 def main() -> None:
     cv2.setNumThreads(1)
     print("rows/s per core: labels; labels without what a body gives; labels and tiny picture")
@@ -37,18 +53,16 @@ def main() -> None:
             data = build_set(table)
             plain = build_set({k: v for k, v in table.items() if k != "body"})
             data[0], plain[0]  # files opened, the body read
-            rates = [per_second(lambda k, d=d: d[k % len(d)]) for d in (data, plain)]
-            pictures = 0.0
-            if data[0].image is not None:
-                pictures = per_second(lambda k, d=data: d[k % len(d)].image.read())
+            rates = [per_second(_record_of(d)) for d in (data, plain)]
+            pictures = 0.0 if data[0].image is None else per_second(_picture_of(data))
             print(f"{kind:14} {rates[0]:8.0f} {rates[1]:8.0f} {pictures:8.0f}", flush=True)
     print("JPEG decoding, pictures/s per core")
     picture = bodies(1)[0].picture()
     for size in (224, 640, 1000, 1920):
         noise = np.random.RandomState(0).randint(-9, 9, (size, size, 1))
         noisy = cv2.resize(picture, (size, size)).astype(np.int16) + noise
-        data = encode(noisy.clip(0, 255).astype(np.uint8), ".jpg")
-        print(f"{size:5} px {per_second(lambda _, d=data: decode(d, 'x', 0)):8.0f}", flush=True)
+        jpeg = encode(noisy.clip(0, 255).astype(np.uint8), ".jpg")
+        print(f"{size:5} px {per_second(partial(decode, jpeg, 'x')):8.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def bench(path: Path) -> list[dict[str, Any]]:
     """Rows of the table."""
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
-    camera = Camera(*map(float, truth["camera"]), *map(int, truth["image_size"]))
+    camera = Camera(*truth["camera"].astype(float).tolist(), *truth["image_size"].astype(int).tolist())
     rows, processor, wall = read(path, camera)
     ids = identify(rows, float(truth["fps"]))
     table = []

@@ -104,9 +104,9 @@ def main() -> None:
                     answers[name] = fit(vertices[:batch])
                     best[name] = min(best[name], (time.process_time() - start) / torch.get_num_threads())
             for name, answer in answers.items():
-                error = (answer - vertices[:batch]).norm(dim=-1).mean(-1) * 1000
+                distance = (answer - vertices[:batch]).norm(dim=-1).mean(-1) * 1000
                 print(
-                    f"{name:<12}{batch:>6}{batch / best[name]:>10.1f}{error.mean():>10.4f}{error.max():>10.4f}"
+                    f"{name:<12}{batch:>6}{batch / best[name]:>10.1f}{distance.mean():>10.4f}{distance.max():>10.4f}"
                 )
 
 

@@ -51,7 +51,7 @@ def main() -> int:
         compose(layer, photos)
 
     print("3. The same from the command line: npz per person and overlay picture", flush=True)
-    command = [sys.executable, "-m", "backend", "recover", *photos, "--out", OUT]
+    command: list[str | Path] = [sys.executable, "-m", "backend", "recover", *photos, "--out", OUT]
     rc = subprocess.run(command, cwd=ROOT).returncode
     (OUT / "job.json").unlink()
     shutil.rmtree(OUT / "blender_profile", ignore_errors=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -84,7 +85,7 @@ def restrictions(text: str) -> list[str]:
 def installed(root: str = "recover-mesh") -> Iterator[metadata.Distribution]:
     """The distribution and everything it requires here, each once."""
     seen: set[str] = set()
-    todo = [(root, EXTRAS)]
+    todo: list[tuple[str, tuple[str, ...]]] = [(root, EXTRAS)]
     while todo:
         name, extras = todo.pop()
         key = re.sub(r"[-_.]+", "-", name).lower()
@@ -118,7 +119,7 @@ def examine(distribution: metadata.Distribution) -> Entry:
         if licence and licence not in stated:
             stated.append(licence)
         restricted += restrictions(text)
-    about = distribution.metadata
+    about: Any = distribution.metadata
     classifiers = [
         c.split("::")[-1].strip() for c in about.get_all("Classifier") or [] if c.startswith("License")
     ]

@@ -24,6 +24,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 def row(result: FrameResult, faces: np.ndarray) -> np.ndarray:
     """uint8 RGB (HEIGHT, W, 3)."""
+    assert result.pixels is not None  # asked for below
     vertices = [person.vertices for person in result.people]
     overlay = draw_overlay(result.pixels, vertices, faces, result.camera)
     pictures = [result.pixels, overlay] + [

@@ -38,15 +38,19 @@ def _limits(field: Field) -> str:
     return f"{field.low:g} to {field.high:g}{unit}"
 
 
+def _name(field: Field) -> str:
+    return TYPES[field.type] if isinstance(field.type, type) else " or ".join(TYPES[t] for t in field.type)
+
+
 def _type(field: Field) -> str:
-    name = TYPES[field.type] if isinstance(field.type, type) else " or ".join(TYPES[t] for t in field.type)
+    name = _name(field)
     inner = field.item
     if inner is None:
         return name
     if inner.keys is not None:
-        return f"{name} of maps: " + ", ".join(f"`{k}` ({TYPES[f.type]})" for k, f in inner.keys.items())
+        return f"{name} of maps: " + ", ".join(f"`{k}` ({_name(f)})" for k, f in inner.keys.items())
     limits = _limits(inner)
-    return f"{name} of {TYPES[inner.type]}s" + (f" ({limits})" if limits else "")
+    return f"{name} of {_name(inner)}s" + (f" ({limits})" if limits else "")
 
 
 def _field_row(name: str, field: Field) -> str:

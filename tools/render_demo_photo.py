@@ -81,8 +81,8 @@ def dress(skin: bpy.types.Object, body) -> None:
     """A material per face by where its vertices are in the rest pose."""
     mesh = skin.data
     mesh.materials.clear()
-    for part, color in COLORS.items():
-        mesh.materials.append(cloth(str(part), color, rough=0.45 if part in (SKIN, SHOES) else 0.85))
+    for kind, color in COLORS.items():
+        mesh.materials.append(cloth(str(kind), color, rough=0.45 if kind in (SKIN, SHOES) else 0.85))
     rest = body.v_template.numpy()
     faces = body.faces.numpy()
     center = rest[faces].mean(1)

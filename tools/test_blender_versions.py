@@ -34,7 +34,7 @@ def check(version: str, archive: Path) -> bool:
     photo = ROOT / "tests" / "data" / "rendered_person.jpg"
     with tempfile.TemporaryDirectory() as profile:
         backend = {**os.environ, "BLENDER_USER_RESOURCES": profile, "RECOVER_MESH_REAL": "1"}
-        command = [environment(version), script, archive, sys.executable, photo]
+        command: list[str | Path] = [environment(version), script, archive, sys.executable, photo]
         done = subprocess.run(command, env=backend, capture_output=True, text=True, timeout=300)
     line = next((line for line in done.stdout.splitlines() if line.startswith("REPORT ")), None)
     if line is None:

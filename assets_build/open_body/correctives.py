@@ -119,7 +119,7 @@ def regress(
         a = features[:, columns]
         b = wanted[:, vertices].reshape(count, -1)
         solved = np.linalg.solve(a.T @ a + RIDGE * count * np.eye(len(columns)), a.T @ b)
-        posedirs[np.ix_(vertices, range(3), columns)] = solved.T.reshape(len(vertices), 3, -1)
+        posedirs[np.ix_(vertices, np.arange(3), columns)] = solved.T.reshape(len(vertices), 3, -1)
     return posedirs
 
 

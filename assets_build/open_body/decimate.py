@@ -119,7 +119,8 @@ class Decimation:
         old, new = (np.cross(t[1] - t[0], t[2] - t[0]) for t in (before, after))
         size = np.linalg.norm(new)
         longest = max(((after[k] - after[k - 1]) ** 2).sum() for k in range(3))
-        return size > 1e-9 and new @ old >= 0.25 * size * np.linalg.norm(old) and size / longest >= 0.12
+        flips = new @ old < 0.25 * size * np.linalg.norm(old)
+        return bool(size > 1e-9 and not flips and size / longest >= 0.12)
 
     def _collapse(self, a: int, b: int) -> None:
         choices = list(self._seam(b))

@@ -21,6 +21,7 @@ from scipy.optimize import nnls
 
 from assets_build.open_body import VERSION
 from assets_build.open_body.regressors import SETS, definition
+from backend.atomic import atomic_path
 from backend.body.files import read_body
 from backend.body.joint_sets import SMPL24, mirror_indices
 from backend.body.model import BodyModel
@@ -190,9 +191,8 @@ def rewrite(path: Path) -> str:
     after = refitted(body, before)
     arrays |= {f"J_regressor_{label}": rows for label, rows in after.items()}
     arrays["version"] = np.array(VERSION)
-    part = path.with_name(path.stem + ".part.npz")
-    np.savez_compressed(part, **arrays)
-    part.replace(path)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
     return f"{table(body, before, after)}\n\narrays sha256 {arrays_hash(arrays)}"
 
 

@@ -92,7 +92,7 @@ def definition(label: str, name: str) -> np.ndarray | None:
     """(24,) the weights over SMPL's joints that a keypoint stands for; None for points of the surface."""
     meant = _MEANT.get((label, name), name)
     parts = _BETWEEN.get(meant) or ({meant: 1.0} if meant in SMPL24 else None)
-    return parts and np.array([parts.get(joint, 0.0) for joint in SMPL24])
+    return np.array([parts.get(joint, 0.0) for joint in SMPL24]) if parts else None
 
 
 def _surface(points: np.ndarray, weights: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:

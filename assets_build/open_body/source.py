@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Source:
     uv: np.ndarray  # (T, 2)
     quad_uv: np.ndarray  # (Q, 4)
     base_index: np.ndarray  # (V,) index in the MakeHuman base mesh
-    _model: object
+    _model: Any
 
     def bone(self, name: str) -> int:
         return self.bone_names.index(name)

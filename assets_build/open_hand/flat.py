@@ -43,9 +43,9 @@ def flat_hand(
     placed = dict(at)
     shifts = {}
     for name in at:  # parents first
-        number, _, k = name.removeprefix("finger").partition("-")
-        if name.startswith("finger") and k in "23":
-            parent = f"finger{number}-{int(k) - 1}"
+        finger, _, joint = name.removeprefix("finger").partition("-")
+        if name.startswith("finger") and joint in "23":
+            parent = f"finger{finger}-{int(joint) - 1}"
             placed[name] = placed[parent] + turns[parent] @ (at[name] - at[parent])
         shifts[name] = placed[name] - turns[name] @ at[name]
     moved = points.copy()

@@ -18,7 +18,8 @@ _LEAN = 0.45  # rad: seen a little from the thumb's side
 
 def sheet(width: int = 1600) -> np.ndarray:
     """uint8 RGB: a column per pose; rows right hand from the back, from the palm, left hand from the back."""
-    vertices, faces = [], []
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     for row, (name, palm) in enumerate(
         (("open_hand", False), ("open_hand", True), ("open_hand_left", False))
     ):

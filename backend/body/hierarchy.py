@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import heapq
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
+from backend.atomic import atomic_path
 from backend.errors import BadInput, RecoverMeshError
 from backend.paths import cache_dir
 
@@ -70,11 +70,8 @@ def _remember(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> N
     arrays = {f"vertices{k}": kept for k, (kept, _) in enumerate(simplified)}
     arrays |= {f"faces{k}": faces for k, (_, faces) in enumerate(simplified)}
     # several ranks of a training may come here at once; where nothing can be kept, the answer is right all the same
-    with contextlib.suppress(OSError, RecoverMeshError):
-        partial = _cache_file(digest).with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as out:
-            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
-        partial.replace(_cache_file(digest))
+    with contextlib.suppress(RecoverMeshError), atomic_path(_cache_file(digest)) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
 
 
 def _check_surface(faces: np.ndarray) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.atomic import atomic_path
 from backend.errors import BadInput, RecoverMeshError
-from backend.paths import HOME_VARIABLE, data_dir
+from backend.paths import cannot_keep, data_dir
 
 if TYPE_CHECKING:
     from backend.body.model import BodyArrays
@@ -143,20 +143,8 @@ def keep_body(body: BodyArrays, name: str) -> BodySpec:
     optional |= {f"J_regressor_{key}": value for key, value in body.regressors.items()}
     arrays |= {key: value for key, value in optional.items() if value is not None}
     path = data_dir() / "bodies" / f"{name}.npz"
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with partial.open("wb") as out:
-            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise RecoverMeshError(
-            "unwritable",
-            f"The body cannot be kept in {path.parent} ({error.strerror}).",
-            f"Make room there, or name another folder in the environment variable {HOME_VARIABLE}.",
-        ) from None
+    with atomic_path(path, partial(cannot_keep, "The body")) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     return BodySpec(name, name, body.license, path)
 
 

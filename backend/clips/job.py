@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
+
+from backend.atomic import atomic_path
 from backend.errors import BadInput
-from backend.export.files import atomic_path
 from backend.models.registry import DEFAULT_MODEL
 from backend.people.limit import people_limit
 
@@ -64,6 +64,7 @@ class ClipJobFile:
             ("focal_px", 0 <= self.focal_px <= 1e6, "a focal length in pixels"),
             ("smoothing", 0 <= self.smoothing <= 1, "from 0 to 1"),
             ("foot_lock", self.foot_lock in FOOT_LOCKS, f"one of {', '.join(FOOT_LOCKS)}"),
+            ("edits", all(map(_is_edit, self.edits)), _WORDS["edits"]),
             ("height_m", self.height_m == 0 or 0.4 <= self.height_m <= 2.6, "0, or 0.4 to 2.6 metres"),
             (
                 "scene_scale",
@@ -125,8 +126,8 @@ class ClipJobFile:
     @classmethod
     def from_fields(cls, content: dict[str, Any]) -> ClipJobFile:
         """From the values of a job file.  Raises BadInput `bad_job`."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(content) - known)
+        types = get_type_hints(cls)
+        unknown = sorted(set(content) - set(types))
         if unknown:
             raise _bad(f"{', '.join(unknown)}: there is no such setting")
         missing = {"source", "out"} - set(content)
@@ -134,80 +135,33 @@ class ClipJobFile:
             raise _bad(f"{', '.join(sorted(missing))} is missing")
         values = {}
         for name, value in content.items():
-            take, wanted = _TYPES[name]
             try:
-                values[name] = take(value)
-            except (TypeError, ValueError):
+                values[name] = msgspec.convert(value, types[name])
+            except (msgspec.ValidationError, OverflowError):
+                wanted = _WORDS.get(name) or _TYPE_WORDS[types[name]]
                 raise _bad(f"{name} is {value!r}, it must be {wanted}") from None
         return cls(**values)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int:
-        raise TypeError
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError
-    return float(value)
-
-
-def _wholes(value: Any) -> tuple[int, ...]:
-    return tuple(_whole(one) for one in value)
-
-
-def _groups(value: Any) -> tuple[tuple[int, ...], ...]:
-    return tuple(_wholes(one) for one in value)
-
-
-def _cuts(value: Any) -> tuple[tuple[int, int], ...]:
-    cuts = _groups(value)
-    if any(len(cut) != 2 for cut in cuts):
-        raise ValueError
-    return tuple((cut[0], cut[1]) for cut in cuts)
-
-
-def _edits(value: Any) -> tuple[tuple[str, int, int, int], ...]:
-    edits = []
-    for kind, *numbers in value:
-        one, second, new = (_whole(number) for number in numbers)
-        if kind not in ("merge", "split") or one < 1 or (kind == "merge" and (second < 1 or new)):
-            raise ValueError
-        if kind == "split" and (second < 0 or new < 1 or new == one):
-            raise ValueError
-        edits.append((kind, one, second, new))
-    return tuple(edits)
-
-
-_TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "source": (_text, "a path"),
-    "out": (_text, "a path"),
-    "model": (_text, "a text"),
-    "first": (_whole, "a whole number"),
-    "last": (lambda value: None if value is None else _whole(value), "a whole number or null"),
-    "step": (_whole, "a whole number"),
-    "fps": (_text, "a text"),
-    "focal_px": (_number, "a number"),
-    "people": (_text, "a text"),
-    "smoothing": (_number, "a number"),
-    "foot_lock": (_text, "a text"),
-    "height_m": (_number, "a number"),
-    "camera": (_text, "a path"),
-    "scene_scale": (_number, "a number"),
-    "merge": (_groups, "a list of lists of ids"),
-    "split": (_cuts, "a list of [id, frame]"),
-    "edits": (_edits, 'a list of ["merge", id, other, 0] and ["split", id, frame, new id]'),
-    "keep": (_wholes, "a list of ids"),
-    "version": (_whole, "a whole number"),
+# what a value must be where its type alone does not say it
+_WORDS = {
+    "source": "a path",
+    "out": "a path",
+    "camera": "a path",
+    "last": "a whole number or null",
+    "merge": "a list of lists of ids",
+    "split": "a list of [id, frame]",
+    "edits": 'a list of ["merge", id, other, 0] and ["split", id, frame, new id]',
+    "keep": "a list of ids",
 }
+_TYPE_WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number"}
+
+
+def _is_edit(edit: tuple[str, int, int, int]) -> bool:
+    kind, one, second, new = edit
+    if kind == "merge":
+        return one >= 1 and second >= 1 and new == 0
+    return kind == "split" and one >= 1 and second >= 0 and new >= 1 and new != one
 
 
 def _rate(text: str) -> Fraction | None:

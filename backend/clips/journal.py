@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
+from backend.atomic import atomic_path
 from backend.errors import BadInput, RecoverMeshError
-from backend.export.files import atomic_path
 
 VERSION = 3  # rises when chunks made by an older program must not be continued
 _HEADER = "journal.json"
@@ -121,12 +122,14 @@ class JournalLock:
 
     def __init__(self, out: Path) -> None:
         """Raises BadInput `job_running` where a living process holds it."""
-        self._path = out / "journal.lock"
+        # no soft lock in its place: that one outlives a process that is killed
+        self._lock = FileLock(
+            out / "journal.lock", blocking=False, thread_local=False, fallback_to_soft=False
+        )
         try:
             out.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a+b")
-            _lock(self._file.fileno())
-        except BlockingIOError:
+            self._lock.acquire()
+        except Timeout:
             raise BadInput(
                 "job_running",
                 f"Another process works on {out} already.",
@@ -140,7 +143,7 @@ class JournalLock:
             ) from None
 
     def release(self) -> None:
-        self._file.close()
+        self._lock.release()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -151,18 +154,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    """The operating system's own lock: it ends with the process, however that ends."""
-    if os.name == "nt":
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            raise BlockingIOError from None
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from backend.atomic import atomic_path
 from backend.errors import RecoverMeshError
-from backend.export.files import atomic_path
 from backend.export.npz import read_npz
 from backend.geometry.camera_path import View
 from backend.protocol_rows import CAMERA_ROWS, PERSON_FILE, ROWS, rows_of_file

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.atomic import atomic_path
 from backend.errors import BadInput
-from backend.export.files import atomic_path
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Motion, World
 

@@ -1,58 +1,15 @@
-"""Names of result files, and writing them so that a file is either whole or absent."""
+"""Names of result files."""
 
 from __future__ import annotations
 
-import errno
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backend.errors import RecoverMeshError
+from backend.atomic import writing_error
 
 _CLAIMS = (
     ".recover-mesh"  # one small text per base name in the output folder: the source that the name belongs to
 )
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, with the same ending; renames it to `path` when the block succeeds.
-
-    When the block fails nothing is left behind, and a former `path` stays as it was.
-    Raises RecoverMeshError `disk_full` or `unwritable`.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
-        os.close(handle)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        temporary.replace(path)
-    except OSError as error:
-        raise writing_error(path, error) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def writing_error(path: Path, error: OSError) -> RecoverMeshError:
-    """The error to show when `path` could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return RecoverMeshError(
-            "disk_full",
-            f"There is no room left to write {path.name} in {path.parent}.",
-            "Free some space or choose a folder on another disk, then export again.",
-        )
-    return RecoverMeshError(
-        "unwritable",
-        f"Cannot write {path.name} in {path.parent} ({error.strerror or error}).",
-        "Choose a folder that you may write to.",
-    )
 
 
 def claim_stem(out_dir: Path, source: str, index: int) -> str:
@@ -81,9 +38,3 @@ def claim_stem(out_dir: Path, source: str, index: int) -> str:
             number += 1
     except OSError as error:
         raise writing_error(out_dir / stem, error) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

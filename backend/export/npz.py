@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.atomic import atomic_path
 from backend.errors import BadInput
-from backend.export.files import atomic_path
 from backend.structures import FrameResult, RecoveredPerson
 
 # A still has no frame rate; 30 is what tools that divide by it can live with

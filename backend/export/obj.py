@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.export.files import atomic_path
+from backend.atomic import atomic_path
 from backend.export.rasterizer import vertex_normals
 
 Y_UP = np.array(

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from backend.atomic import atomic_path, writing_error
 from backend.errors import BadInput
-from backend.export.files import atomic_path, writing_error
 from backend.export.rasterizer import NEAR, rasterize, vertex_normals
 from backend.structures import Camera
 

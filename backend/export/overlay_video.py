@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from backend.atomic import atomic_path
 from backend.errors import RecoverMeshError
-from backend.export.files import atomic_path
 from backend.export.overlay import draw_overlay
 from backend.structures import Camera, Motion
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from backend.atomic import atomic_path
 from backend.body.files import load_body
 from backend.body.model import BodyArrays, BodyModel
 from backend.body.registry import available_bodies, keep_body
-from backend.errors import BadInput, RecoverMeshError
+from backend.errors import BadInput
 from backend.models.adapter import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
 from backend.models.registry import how_to_get
 from backend.models.spec import NetworkSpec, network
 from backend.models.store import Card, card_text, find_weights, read_card, weights_path
-from backend.paths import HOME_VARIABLE
+from backend.paths import cannot_keep
 
 OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}
 _JOINTS = {"body": 24, "hand": 16}
@@ -128,6 +129,7 @@ def save_weights(
     module: nn.Module, constants: Mapping[str, Tensor], card: Card, path: Path | None = None
 ) -> Path:
     """Write a network's tensors, what they are bound to, and the card; raises RecoverMeshError `unwritable`."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = path or weights_path(card.name)
@@ -135,18 +137,11 @@ def save_weights(
         f"net.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()
     }
     tensors |= {f"const.{name}": value.cpu().contiguous() for name, value in constants.items()}
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={"card": card_text(card)})
-        partial.replace(path)
-    except Exception as error:  # safetensors has its own exception for a full disk
-        partial.unlink(missing_ok=True)
-        raise RecoverMeshError(
-            "unwritable",
-            f"The weights cannot be kept in {path.parent} ({error}).",
-            f"Make room there, or name another folder in the environment variable {HOME_VARIABLE}.",
-        ) from None
+    with atomic_path(path, partial(cannot_keep, "The weights")) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"card": card_text(card)})
+        except SafetensorError as error:  # its own exception for a full disk
+            raise OSError(str(error)) from error
     return path
 
 

@@ -60,7 +60,7 @@ def observed_track(
     pairs = [(a, a + 1) for a in range(11, 33, 2)]
     for a, b in pairs:
         for array in (uv, world):
-            array[np.ix_(wrong, [a, b])] = array[np.ix_(wrong, [b, a])]
+            array[wrong, a], array[wrong, b] = array[wrong, b], array[wrong, a]
     seen = rng.random(count) >= dropped
     seen[[0, -1]] = True
     keypoints2d = np.concatenate([uv, visible[..., None]], -1).astype(np.float32)

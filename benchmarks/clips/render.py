@@ -144,7 +144,7 @@ def _shadows(picture: np.ndarray, ground: np.ndarray, scene: Scene, vertices: li
         if not inside.any():
             continue
         cell = 0.04
-        grid = np.zeros(np.ceil((high - low) / cell).astype(int) + 1, np.float32)
+        grid: np.ndarray = np.zeros(np.ceil((high - low) / cell).astype(int) + 1, np.float32)
         at = ((spots - low) / cell).astype(int)
         np.add.at(grid, (at[:, 0], at[:, 1]), np.exp(-places[:, 2] * 1.2))
         grid = cv2.GaussianBlur(grid, (0, 0), 1.6)

@@ -11,7 +11,7 @@ from training.run.data_files import files_of
 from training.run.registry import MODULES, PREPARERS
 from training.run.spec import METRICS, RUNS, load_run, run_names
 
-# The tables of ../shared/parity/*/SPEC.md: FastMETRO §15, SMPLer §11, DeFormer §1, Pose2Mesh §12
+# Numbers of the papers and of the READMEs that the weights were released with, mm (F-scores in 0..1)
 PUBLISHED = {
     "fastmetro-s-r50-mixed": {"PA-MPJPE": 38.8},
     "fastmetro-m-r50-mixed": {"PA-MPJPE": 38.6},
@@ -41,7 +41,7 @@ PUBLISHED = {
     "pose2mesh-human36m-truth-full": {"MPJPE": 51.28, "PA-MPJPE": 35.61},
     "pose2mesh-3dpw-truth-full": {"MPJPE": 63.10, "PA-MPJPE": 35.37},
 }
-# epochs, batch per device, devices, learning rate: SPEC §11, §12, §9, §7
+# epochs, batch per device, devices, learning rate, of the originals' code and papers
 RECIPES = {
     "fastmetro-s-r50-mixed": (60, 16, 4, 1e-4),
     "fastmetro-l-h64-3dpw": (8, 16, 4, 2e-5),
@@ -157,6 +157,9 @@ def test_a_damaged_file_is_named(tmp_path):
         path.write_text(text)
         with pytest.raises(BadInput, match=r"mine\.yaml"):
             load_run(path)
+    path.write_text((RUNS / "smpler-mixed.yaml").read_text() + "seed: 1\n")
+    with pytest.raises(BadInput, match=r"mine\.yaml is no YAML .*duplicate key \"seed\""):
+        load_run(path)
     path.write_text((RUNS / "smpler-mixed.yaml").read_text().replace("seed: 1234\n", ""))
     with pytest.raises(BadInput, match=r"mine\.yaml: seed is missing"):
         load_run(path)

@@ -13,8 +13,8 @@ exec(compile((Path(__file__).parent / "start_recover.py").read_text(), "start_re
 
 
 def choose():
-    runtime = importlib.import_module(f"{MODULE}.runtime")  # noqa: F821
-    preferences = importlib.import_module(f"{MODULE}.settings.preferences")  # noqa: F821
+    runtime = importlib.import_module(f"{MODULE}.runtime")  # type: ignore[name-defined]  # noqa: F821
+    preferences = importlib.import_module(f"{MODULE}.settings.preferences")  # type: ignore[name-defined]  # noqa: F821
     session = runtime.state.session
     if not session.running:
         session.connect(preferences.backend_python(), runtime.user_folder(), "cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from training.commands.common import add_run_arguments, run_of
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from backend.atomic import atomic_path
     from backend.models.store import weights_path
     from training.engine.results import export_checkpoint
 
@@ -36,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
                 "Export the run that builds on it.",
             )
         kept = weights_path(entry.network)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial")
-        partial.write_bytes(path.read_bytes())
-        partial.replace(kept)
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(path, temporary)
         print(f"installed: recover-mesh recover PHOTO --model {entry.network}")
     return 0

@@ -4,7 +4,7 @@
 
 Every 60th frame of CMU, every 10th of MPI_mosh, BMLrub and BMLmovi, every 5th of others, each under the rotations of
 Human3.6M's four cameras, ten metres away, f 1500, c 500.  The body is the neutral one; AMASS's trans is not used.
-(pose2mesh/SPEC §8.)
+As in Pose2Mesh_RELEASE, commit 202ce98, data/AMASS.
 """
 
 from __future__ import annotations

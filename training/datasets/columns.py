@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.atomic import atomic_path
 from training.datasets.base import BaseSet
 from training.datasets.faults import bad_file, field, read_json, require
 
@@ -65,11 +66,8 @@ def cached(
         except Exception:
             path.unlink()  # cut off by a full disk: made again below
     columns = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as out:
-        np.savez(out, **columns)  # type: ignore[arg-type]
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **columns)  # type: ignore[arg-type]
     return columns
 
 

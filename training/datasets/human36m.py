@@ -7,7 +7,7 @@
     absnet_output_on_testset.json                    {image name: (17, 2)}: 2D poses detected on the test frames
     images/
 
-METRO's Human3.6M is a TSV: see `tsv`.  (pose2mesh/SPEC §7, §8.)
+As Pose2Mesh_RELEASE, commit 202ce98, reads them in data/Human36M.  METRO's Human3.6M is a TSV: see `tsv`.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Concatenation(_Several):
 
 
 class RandomMix(_Several):
-    """Pose2Mesh's mix (pose2mesh/SPEC §7): n times the longest set long; each item picks its set at random.
+    """Pose2Mesh's mix (its release, commit 202ce98): n times the longest set long; each item picks its set at random.
 
     Item i picks a set uniformly (or by `weights`), and its row i modulo the longest set's length modulo its own; what
     of that length is not a whole multiple of the picked set's picks a row at random instead.
@@ -95,8 +95,3 @@ class RandomMix(_Several):
     def read(self, row: int) -> Record:
         """Without a generator: always the same draw, for looking at a mix."""
         return self.draw(row, np.random.default_rng([0, row]))
-
-
-def pose2mesh_batch(batch: int, sets: int) -> int:
-    """Rows per batch of a mix: the largest multiple of the number of sets (64 of three sets: 63)."""
-    return batch // sets * sets

@@ -10,7 +10,7 @@
 Label: center [x, y] px, scale = box / 200 px, 2d_joints (24, 3) px and visibility, 3d_joints (24, 4) m and confidence,
 pose (72) axis-angle into the camera frame, betas (10), has_2d_joints, has_3d_joints, has_smpl, gender in some.
 Hands: 21 joints, pose (48).  Our synthetic sets say besides: trans (3) m, camera fx fy cx cy px, box x0 y0 x1 y1 px.
-(fastmetro/SPEC §12, stack/REPORT §6.)
+As in microsoft/MeshTransformer and postech-ami/FastMETRO.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from training.datasets.base import BaseSet
 from training.datasets.faults import bad_file, bad_row, field, numbers, require
@@ -31,7 +32,7 @@ from training.datasets.tsv_file import TsvFile, TsvImage, lineidx_of, other_key,
 
 __all__ = ["TsvFile", "TsvSet", "lineidx_of", "subject_of", "write_lineidx"]
 
-# Rows with a fit in METRO's Human3.6M training labels, those within 50 mm of the mocap joints (stack/REPORT §6)
+# rows with a fit in METRO's Human3.6M training labels (human3.6m/train): those within 50 mm of the mocap joints
 H36M_FITS = 305_476
 
 
@@ -189,9 +190,11 @@ class TsvSet(BaseSet):
 
 
 def _yaml(path: Path) -> dict[str, Any]:
+    reader = YAML(typ="safe", pure=True)
+    reader.version = (1, 1)  # as METRO reads its own: `composite: no` is false
     try:
-        config = yaml.safe_load(require(path).read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = reader.load(require(path).read_text("utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
         raise bad_file(path, f"is no YAML ({error})") from None
     if not isinstance(config, dict):
         raise bad_file(path, "is no YAML table", "METRO's yaml has img, hw, label and linelist.")

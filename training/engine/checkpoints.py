@@ -6,12 +6,14 @@ import math
 import re
 import shutil
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import BadInput
 
 PREEMPTED = 75  # exit code: stopped for preemption with a checkpoint; start again with --resume
@@ -66,6 +68,8 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # not earlier: Lightning installs its own, which would go on with the batch and save nothing
+        if trainer.is_global_zero:
+            remove_unfinished(self.folder)
         for number in _signals():
             self._old_handlers[number] = signal.signal(number, self._be_told)
 
@@ -95,10 +99,8 @@ class Checkpoints(Callback):
             self.best, better = value, True
         path = self.write(trainer)
         if better and trainer.is_global_zero:
-            partial = self.folder / "best.partial"
-            partial.unlink(missing_ok=True)
-            shutil.copyfile(path, partial)
-            partial.replace(self.folder / "best.ckpt")
+            with atomic_path(self.folder / "best.ckpt") as temporary:
+                shutil.copyfile(path, temporary)
         if self._must_leave(trainer, True) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             raise Preempted
 
@@ -111,10 +113,10 @@ class Checkpoints(Callback):
     def write(self, trainer: Trainer) -> Path:
         """All processes must call it."""
         path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
-        partial = path.with_suffix(".partial")
-        trainer.save_checkpoint(partial, weights_only=False)
+        # the others take part, but only this process writes
+        with atomic_path(path) if trainer.is_global_zero else nullcontext(path) as temporary:
+            trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
-            partial.replace(path)
             for old in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:
                 old.unlink(missing_ok=True)
         trainer.strategy.barrier("checkpoint")

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from backend.atomic import atomic_path
 from training.run.spec import Run
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -41,10 +42,8 @@ def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
         **facts,
         "starts": starts,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
 
 
 def git_state() -> dict[str, Any]:

@@ -91,28 +91,5 @@ class FreiHANDSubmission:
         return path
 
 
-def check_submission(path: Path, images: int = IMAGES) -> None:
-    """Read a `pred.zip` (or `pred.json`) again as the server does; raises BadInput `bad_submission`."""
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            if "pred.json" not in archive.namelist():
-                raise _wrong(f"{path.name} without pred.json", "one", "Zip that file alone.")
-            content = json.loads(archive.read("pred.json"))
-    else:
-        content = json.loads(path.read_text())
-    if not isinstance(content, list) or len(content) != 2:
-        raise _wrong(f"{path.name} of another form", "[joints, vertices]", "Write it with this program.")
-    for rows, count, what in zip(content, (JOINTS, VERTICES), ("joints", "vertices"), strict=True):
-        if len(rows) != images:
-            raise _wrong(
-                f"{path.name} with {len(rows)} rows of {what}",
-                str(images),
-                "One prediction per evaluation image; half as many means that a loader dropped some.",
-            )
-        for k, row in enumerate(rows):
-            if np.shape(row) != (count, 3) or not np.isfinite(row).all():
-                raise _wrong(f"Row {k} of {what} in {path.name}", f"({count}, 3) finite numbers", "")
-
-
 def _wrong(found: str, expected: str, hint: str) -> BadInput:
     return BadInput("bad_submission", f"{found} cannot be submitted to FreiHAND, expected {expected}.", hint)

@@ -1,7 +1,7 @@
 """Errors of joints and meshes, in millimetres, summed over samples and processes.
 
 MPJPE: mean per-joint position error (Ionescu et al., PAMI 2014).  PA-MPJPE: after the best similarity transform of each
-sample.  MPVPE: the same as MPJPE over vertices.  PCK: share of joints within a distance.  F-score: of two point sets,
+sample.  MPVPE: the same as MPJPE over vertices.  F-score: of two point sets,
 Knapitsch et al., "Tanks and Temples", 2017, as FreiHAND reports it.
 """
 
@@ -121,21 +121,6 @@ class PAMPJPE(SampleMean):
         if self.unlabelled == "metro":
             errors = errors.mean() * labelled
         self.add(errors.reshape(-1), labelled)
-
-
-class PCK(SampleMean):
-    """Joints (N, K, 3) m -> per cent of joints within `within` m of the true one (Mehta et al., 3DV 2017: 0.15 m)."""
-
-    higher_is_better = True
-
-    def __init__(self, protocol: str = "", within: float = 0.15) -> None:
-        super().__init__(protocol)
-        self.within = within
-
-    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
-        if valid is not None:
-            found, true = found[valid.bool()], true[valid.bool()]
-        self.add(100 * ((found - true).norm(dim=-1) <= self.within).double().mean(-1))
 
 
 class FScore(SampleMean):

@@ -35,15 +35,6 @@ class DeFormerWeights:
     laplacian: float = 0.0
 
 
-def default_weights(sizes: tuple[int, ...], queries: int) -> DeFormerWeights:
-    """sizes: vertices of the body's levels, finest first; queries: of the level that the network asks."""
-    if queries == sizes[0]:
-        return DeFormerWeights({sizes[0]: 1.0}, laplacian=100.0)
-    if queries == sizes[1]:
-        return DeFormerWeights({sizes[1]: 0.5, sizes[0]: 0.5})
-    return DeFormerWeights({sizes[2]: 0.25, sizes[1]: 0.5, sizes[0]: 0.25})
-
-
 class DeFormerLoss(nn.Module):
     """-> {"loss": the sum over the estimates, and its parts by name, summed over the estimates, too}, weighted.
 

@@ -47,4 +47,3 @@ class MetroAugmentation:
 
 
 BODY = MetroAugmentation()
-HAND = MetroAugmentation(flip=0.0, rotation=90.0)  # right hands stay right hands

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from backend.errors import BadInput
 from training.typed import bad_run, read_value
 
 RUNS = Path(__file__).resolve().parent / "runs"
 METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
+_YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a key that stands twice is an error
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
                 "See `python -m training list`, or give the path of a run file (.yaml).",
             )
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = _YAML.load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
         raise BadInput("bad_run", f"{path} is no YAML ({_line(error)}).", "Mend it there.") from None
     if not isinstance(content, dict):
         raise BadInput("bad_run", f"{path} holds no keys.", "Copy one of training/runs and change it.")
@@ -152,20 +153,6 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     return run
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: `1e-4` is one."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"),
-    list("-+0123456789."),
-)
-# integers stay integers: PyYAML asks the resolvers in order, its own for int comes first
-for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
-    _Loader.yaml_implicit_resolvers[_first] = sorted(_resolvers, key=lambda r: r[0].endswith(":float"))
-
-
 def _set(content: dict[str, Any], override: str) -> None:
     """Change one key in place."""
     key, found, text = override.partition("=")
@@ -175,7 +162,7 @@ def _set(content: dict[str, Any], override: str) -> None:
     place: Any = content
     for step in way:
         place = _step(place, step, key)
-    value = yaml.load(text, _Loader)
+    value = _YAML.load(text)
     if isinstance(place, list):
         _step(place, last, key)
         place[int(last)] = value

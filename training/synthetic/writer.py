@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import BadInput
 from training.synthetic.studio import SPLITS, Sample, Studio, make_studio
 from training.synthetic.tsv import TsvWriter
@@ -89,6 +90,7 @@ def write_dataset(
         return json.loads(card.read_text())
     folder = out / _PARTS
     folder.mkdir(exist_ok=True)
+    remove_unfinished(folder)
     todo = [task for task in settings.shards() if not _path(folder, *task[:2]).is_file()]
     rows = sum(n for _, _, n in settings.shards())
     done = rows - sum(n for _, _, n in todo)
@@ -124,9 +126,8 @@ def _claim(out: Path, settings: Settings) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """All or nothing."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _path(folder: Path, split: int, shard: int) -> Path:
@@ -138,16 +139,14 @@ def save_shard(path: Path, samples: list[Sample]) -> None:
     arrays = {name: np.stack([s.arrays[name] for s in samples]) for name in samples[0].arrays}
     jpegs = [np.frombuffer(s.jpeg, np.uint8) for s in samples]
     labels = json.dumps([s.label for s in samples]).encode()
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with atomic_path(path) as temporary:
         np.savez(
-            file,
+            temporary,
             _jpegs=np.concatenate(jpegs),
             _lengths=np.array([len(j) for j in jpegs]),
             _labels=np.frombuffer(labels, np.uint8),
             **arrays,
         )
-    part.replace(path)
 
 
 _studio: Studio | None = None  # of a worker process

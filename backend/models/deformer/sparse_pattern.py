@@ -55,11 +55,6 @@ class AttentionPattern(nn.Module):
         self.register_buffer("tile_mask", torch.as_tensor(mask), persistent=False)
         self._allowed: Tensor | None = None
 
-    @property
-    def density(self) -> float:
-        """Allowed pairs / N^2."""
-        return self.pairs.shape[1] / self.tokens**2
-
     def allowed(self) -> Tensor:
         """(N, N) bool on the pattern's device, made when first asked for: 48 MB at 6904 tokens."""
         if self._allowed is None or self._allowed.device != self.pairs.device:
@@ -68,11 +63,6 @@ class AttentionPattern(nn.Module):
                 full[self.pairs[0], self.pairs[1]] = True
             self._allowed = full
         return self._allowed
-
-    def active_blocks(self, size: int = _BLOCK) -> int:
-        """Square blocks of `size` tokens, in the tokens' own order, that hold an allowed pair."""
-        width = -(-self.tokens // size)
-        return len(torch.unique(self.pairs[0] // size * width + self.pairs[1] // size))
 
 
 def mesh_pattern(

@@ -11,6 +11,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+from backend.atomic import atomic_path
 from backend.errors import RecoverMeshError
 from backend.paths import cache_dir
 
@@ -47,11 +48,10 @@ def pose_bundle() -> Path:
     digest = hashlib.sha256(b"".join(contents)).hexdigest()[:16]
     bundle = cache_dir() / f"pose-{VERSION}-{digest}.task"
     if not bundle.exists():
-        partial = bundle.with_suffix(".partial")
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        # another process may be doing the same
+        with atomic_path(bundle) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for (name, _, mean, deviation), content in zip(_NETWORKS, contents, strict=True):
                 archive.writestr(name, _with_metadata(content, mean, deviation))
-        partial.replace(bundle)  # atomic: another process may be doing the same
     return bundle
 
 

@@ -61,7 +61,6 @@ def test_pairs_of_the_open_body():
     patterns = [body_pattern(level) for level in (2, 1, 0)]
     assert [p.tokens for p in patterns] == [445, 1737, 6904]
     assert [p.pairs.shape[1] for p in patterns] == [15269, 60489, 241334]
-    assert [round(100 * p.density, 2) for p in patterns] == [7.71, 2.0, 0.51]
 
 
 @pytest.mark.parametrize("options", [{}, {"rings": 2}, {"tile16": True}])
@@ -85,9 +84,6 @@ def test_tile16_opens_whole_blocks_of_the_public_order():
     padded[:445, :445] = exact
     blocks = padded.view(28, 16, 28, 16).any(3).any(1)
     assert torch.equal(opened, blocks.repeat_interleave(16, 0).repeat_interleave(16, 1)[:445, :445])
-    assert (
-        int(blocks.sum()) == body_pattern(2).active_blocks() == body_pattern(2, tile16=True).active_blocks()
-    )
 
 
 def test_every_pair_is_in_exactly_one_tile():

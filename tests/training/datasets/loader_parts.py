@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from backend.atomic import atomic_path
 from training.datasets.base import BaseSet
 from training.datasets.loader import PreparedSet, ResumableLoader
 from training.datasets.record import Record
@@ -48,9 +49,8 @@ def main(state_file, log_file):
         for batch in loader:
             with Path(log_file).open("a") as log:
                 log.write(batch["x"].numpy().tobytes().hex() + "\n")
-            partial = Path(state_file + ".partial")
-            partial.write_text(json.dumps(loader.state_dict()))
-            partial.replace(state_file)
+            with atomic_path(Path(state_file)) as temporary:
+                temporary.write_text(json.dumps(loader.state_dict()))
             time.sleep(0.02)
 
 

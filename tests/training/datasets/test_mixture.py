@@ -5,7 +5,7 @@ import pytest
 from loader_parts import Numbers
 
 from backend.errors import BadInput
-from training.datasets.mixture import Concatenation, RandomMix, pose2mesh_batch
+from training.datasets.mixture import Concatenation, RandomMix
 
 
 def test_the_mix_draws_as_pose2mesh_does():
@@ -35,10 +35,9 @@ def test_weights_choose():
         RandomMix([Numbers(1), Numbers(1)], weights=[1])
 
 
-def test_concatenation_and_the_batch_of_a_mix():
+def test_concatenation():
     both = Concatenation([Numbers(3, "a"), Numbers(2, "b")])
     assert [(r.dataset, r.key) for r in both] == [("a", "0"), ("a", "1"), ("a", "2"), ("b", "0"), ("b", "1")]
-    assert pose2mesh_batch(64, 3) == 63 and pose2mesh_batch(64, 1) == 64
     with pytest.raises(BadInput, match=r"without: \['b'\]"):
         RandomMix([Numbers(3), Numbers(0, "b")])
 

@@ -11,9 +11,9 @@ from record_truth import assert_is
 from backend.errors import BadInput
 from training.datasets import tiny
 from training.datasets.faults import Problems, bad_row
+from training.datasets.human36m import PROTOCOL2
 from training.datasets.kinds import build_set
 from training.datasets.tiny.coco_style import WEAK
-from training.datasets.tiny.human36m import test_people as people_of_test
 from training.datasets.tiny.people import bodies
 
 
@@ -45,7 +45,8 @@ def test_human36m_is_the_truth(originals):
     assert [r.subject for r in data] == ["S9"] * 3 + [
         "S11"
     ] * 3  # no frame between the steps, none without a fit
-    for record, person in zip(data, people_of_test(3), strict=True):
+    people = [person for subject in PROTOCOL2["test"] for person in bodies(3, subject)]
+    for record, person in zip(data, people, strict=True):
         assert record.joint_set == "h36m17" and record.gender == "neutral"
         assert_is(record, person)
         assert record.fit_error < 0.01  # mm

@@ -189,6 +189,7 @@ def test_pictures_of_other_rows_and_damaged_ones_are_named(folder):
         ("- 1\n", "no YAML table"),
         ("label: none.tsv\n", "There is no"),
         ("label: train.label.tsv\nlinelist: list.tsv\n", "asks for row 9 of source 0"),
+        ("composite: true\ncomposite: false\n", "found duplicate key"),
         ("composite: true\nlabel: [train.label.tsv]\nimg: [a, b]\n", "different numbers of files"),
     ],
 )

@@ -13,9 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import toy
+from log_lines import read_log
 
 from training.engine.checkpoints import PREEMPTED, latest_checkpoint
-from training.engine.log_file import read_log
 
 
 def start(*arguments: str) -> int:
@@ -83,8 +83,11 @@ def test_preempted_in_time(whole, tmp_path):
 
 def test_a_half_written_checkpoint_does_not_count(whole, tmp_path):
     assert start(str(tmp_path), "--kill-after", "8") == -signal.SIGKILL
-    (tmp_path / "checkpoints" / "step-00000099.partial").write_bytes(b"cut off")
+    left = tmp_path / "checkpoints" / ".part-killed"  # as a kill leaves it
+    left.mkdir()
+    (left / "step-00000099.ckpt").write_bytes(b"cut off")
     assert start(str(tmp_path), "--resume") == 0
+    assert not left.exists()
     assert_same(tmp_path, whole)
 
 

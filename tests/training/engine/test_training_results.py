@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from log_lines import read_log
 
 from backend.errors import BadInput
 from training.engine.checkpoints import find_checkpoint, latest_checkpoint
-from training.engine.log_file import LogFile, read_log
+from training.engine.log_file import LogFile
 from training.engine.manifest import hashes_of, write_manifest
 from training.engine.results import Measured, checkpoint_of, write_results
 from training.engine.seeds import median_of

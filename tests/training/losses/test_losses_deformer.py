@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses.deformer import DeFormerLoss, DeFormerWeights, default_weights
+from training.losses.deformer import DeFormerLoss, DeFormerWeights
 from training.losses.surface import Surface
 from training.losses.targets import MeshTargets
+from training.run.spec import load_run, run_names
 
 SIZES = (20, 12, 8)
 FACES = {n: np.stack([np.arange(n), (np.arange(n) + 1) % n, (np.arange(n) + 3) % n], 1) for n in SIZES}
@@ -107,9 +108,8 @@ def test_gradients_are_numerical_ones(laplacian):
     assert torch.autograd.gradcheck(of, inputs, eps=1e-6, atol=1e-5, fast_mode=True)
 
 
-def test_weights_of_the_configurations():
-    sizes = (6890, 1723, 431)
-    assert default_weights(sizes, 431).meshes == {431: 0.25, 1723: 0.5, 6890: 0.25}
-    dense = default_weights(sizes, 6890)
-    assert dense.meshes == {6890: 1.0} and dense.laplacian == 100
-    assert sum(default_weights(sizes, 1723).meshes.values()) == 1
+@pytest.mark.parametrize("name", [name for name in run_names() if name.startswith("deformer")])
+def test_the_meshes_of_a_run_share_one_weight(name):
+    weights = DeFormerWeights(**load_run(name).settings["weights"])
+    assert sum(weights.meshes.values()) == 1
+    assert (weights.laplacian > 0) == (len(weights.meshes) == 1)  # nothing else smooths 6890 free vertices

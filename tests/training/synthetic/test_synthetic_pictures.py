@@ -184,7 +184,9 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_goes_on(finished, t
     shards = sorted((tmp_path / "shards").iterdir())
     assert len(shards) == 3 and not (tmp_path / "card.json").exists()
     shards[1].unlink()
-    (tmp_path / "shards" / "train-00000.npz.part").write_bytes(b"half")  # what a kill leaves
+    left = tmp_path / "shards" / ".part-killed"  # as a kill leaves it
+    left.mkdir()
+    (left / "train-00000.npz").write_bytes(b"half")
     monkeypatch.undo()
     steps: list[tuple[int, int]] = []
     again = write_dataset(

@@ -65,8 +65,3 @@ def _subject(folder: Path, subject: int, people: list[Person], every: int) -> No
     (folder / "annotations").mkdir(exist_ok=True)
     for part, value in content.items():
         (folder / "annotations" / f"Human36M_subject{subject}_{part}.json").write_text(json.dumps(value))
-
-
-def test_people(count: int, seed: int = 0) -> list[Person]:
-    """The people of the test split in the order of their names: S9, then S11."""
-    return [person for subject in PROTOCOL2["test"] for person in bodies(count, seed + subject)]

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from ruamel.yaml import YAML
 
 from training.datasets.tiny.people import SIZE, Person, bodies, hands
 from training.datasets.tsv import write_lineidx
+
+_YAML = YAML(typ="safe", pure=True)
 
 
 def write_tsv(folder: Path, count: int, seed: int) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def write_tsv_mix(folder: Path, count: int, seed: int) -> dict[str, Any]:
     mix.mkdir(exist_ok=True)
     config: dict[str, Any] = {"composite": True, "linelist": "train.linelist.tsv"}
     config |= {part: [f"../{name}/train.{part}.tsv" for name in kept] for part in ("img", "hw", "label")}
-    (mix / "train.yaml").write_text(yaml.safe_dump(config))
+    _YAML.dump(config, mix / "train.yaml")
     lines = [f"{k}\t{row}\n" for k in range(len(kept)) for row in range(count)]
     (mix / "train.linelist.tsv").write_text("".join(lines))
     return {"kind": "tsv", "path": str(mix / "train.yaml"), "body": "open"}
@@ -59,7 +61,7 @@ def _plain(
     _rows(folder / f"{stem}.label.tsv", keys, [_json([label(p, keep)]) for p in people])
     (folder / f"{stem}.linelist.tsv").write_text("".join(f"{k}\n" for k in range(len(people))))
     config = {part: f"{stem}.{part}.tsv" for part in ("img", "hw", "label", "linelist")}
-    (folder / f"{stem}.yaml").write_text(yaml.safe_dump({**config, "composite": False}))
+    _YAML.dump({**config, "composite": False}, folder / f"{stem}.yaml")
     return folder / f"{stem}.yaml"
 
 

@@ -1,0 +1,21 @@
+"""Reads `log.jsonl` of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+
+def read_log(path: Path) -> dict[str, dict[int, float]]:
+    """metric -> step -> value.  A line that a killed process left half-written is passed over."""
+    found: dict[str, dict[int, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        for name, value in row.items():
+            if name != "step" and isinstance(value, int | float) and math.isfinite(value):
+                found.setdefault(name, {})[int(row["step"] or 0)] = float(value)
+    return found
