@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.body.files import load_body
-from backend.body.model import BodyArrays, BodyModel
+from backend.body.arrays import BodyArrays
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
 from backend.body.registry import available_bodies, keep_body
 from backend.errors import BadInput, RecoverMeshError
 from backend.models.adapter_registry import Adapter, adapter_of

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import BadInput
-from training.synthetic.studio import SPLITS, Sample, Studio, make_studio
+from training.synthetic.studio import SPLITS, Sample, Studio
+from training.synthetic.studios import make_studio
 from training.synthetic.tsv import TsvWriter
 
 VERSION = 2  # of what a seed means; 2: limbs' labels by Human3.6M's regressor, all right in bent poses
