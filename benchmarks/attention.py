@@ -116,7 +116,7 @@ def _peak_resident_mb() -> float:
 def _attention(case: Row, device: str):  # type: ignore[no-untyped-def]
     import torch
 
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
     from backend.body.mesh_levels import body_levels
     from backend.models.deformer.sparse_attention import flex_unusable, sparse_attention
     from backend.models.deformer.sparse_pattern import mesh_pattern

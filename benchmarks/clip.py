@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from backend.body.camera_frames import to_common_frame
-from backend.body.files import load_body
+from backend.body.joint_sets import HIPS, SMPL24, indices
 from backend.body.kinematics import Skeleton, State
+from backend.body.loader import load_body
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
 from backend.geometry import rotations_numpy as rot
@@ -228,13 +229,13 @@ def _identities(
     """-> the identity that a true person mostly has, how often it changes, in how many frames nobody is found there."""
     if way is not None:
         true = way.view(np.arange(len(true))).points(true)
-    hips = camera.project(true[:, [1, 2]].mean(1))
+    hips = camera.project(true[:, indices(SMPL24, "left_hip", "right_hip")].mean(1))
     height = np.ptp(camera.project(true)[..., 1], axis=1)
     found = []
     inside = (hips[:, 0] > 0) & (hips[:, 0] < camera.width)
     for number in np.nonzero(inside)[0]:
         at = np.nonzero((rows["frame"] == number) & (ids > 0))[0]
-        seen = rows["keypoints2d"][at][:, [23, 24], :2].mean(1)
+        seen = rows["keypoints2d"][at][:, HIPS, :2].mean(1)
         away = np.linalg.norm(seen - hips[number], axis=1) if len(at) else np.array([np.inf])
         found.append(int(ids[at[away.argmin()]]) if away.min() < 0.2 * height[number] else 0)
     named = np.array([one for one in found if one])

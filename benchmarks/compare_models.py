@@ -55,9 +55,9 @@ def main() -> int:
     options = parser.parse_args()
     import torch
 
-    from backend.body.files import load_body
+    from backend.body.joint_sets import H36M17_TO_J14
+    from backend.body.loader import load_body
     from backend.recovery import Recoverer
-    from training.datasets.joint_sets import H36M17_TO_J14
     from training.datasets.tsv import TsvSet
 
     records = TsvSet(options.data / "test.yaml")

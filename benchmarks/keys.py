@@ -16,7 +16,7 @@ os.environ.setdefault("BLENDER_USER_RESOURCES", tempfile.mkdtemp(prefix="recover
 import bpy
 import numpy as np
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.wire import body_message
 from blender_addon.scene import animation, fcurves, person, records
 from blender_addon.scene.motion import Motion, World

@@ -19,7 +19,7 @@ def measure(frames: int) -> None:
     """Print seconds, and MB of the resident set: before, and how far above that it rose, for one length."""
     import numpy as np
 
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
     from backend.motion.pipeline import recover_motions
     from benchmarks.clips.motions import MOTIONS, Maker
     from benchmarks.clips.observe import observed_track

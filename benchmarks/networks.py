@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 from torch import Tensor, nn
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.models.adapter import adapter_of
 from backend.models.inference.engine import Engine, EngineOptions
 from backend.models.inference.network_model import _predict

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.body.joint_sets import BLAZEPOSE33, HIPS, SMPL24, indices
 from backend.clips.reading import ClipReader
 from backend.media.video import open_clip
 from backend.people.detect.clip_detector import ClipDetector
@@ -23,9 +24,26 @@ from backend.people.track.identities import identify
 from backend.structures import Camera
 
 # MediaPipe's landmark -> joint of SMPL's 24
-LIMBS = {13: 18, 14: 19, 15: 20, 16: 21, 25: 4, 26: 5, 27: 7, 28: 8}
+LIMBS = {
+    BLAZEPOSE33.index(f"{side}_{part}"): SMPL24.index(f"{side}_{part}")
+    for part in ("elbow", "wrist", "knee", "ankle")
+    for side in ("left", "right")
+}
 _ROWS = ("frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks")
-_BONES = ((1, 4), (4, 7), (2, 5), (5, 8), (16, 18), (18, 20), (17, 19), (19, 21))
+_BONES = [
+    indices(SMPL24, f"{side}_{a}", f"{side}_{b}")
+    for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+    for side in ("left", "right")
+]
+_TRUNK = [
+    indices(SMPL24, *pair)
+    for pair in (
+        ("pelvis", "neck"),
+        ("left_shoulder", "right_hip"),
+        ("right_shoulder", "left_hip"),
+        ("neck", "head"),
+    )
+]
 _LIMB, _TORSO = 0.07, 0.15  # m: half as wide as what hides others
 PILLAR = (-0.32, 0.38, 3.4)  # of `benchmarks.clips.motions.occlusion`
 _WILD = 0.15
@@ -68,9 +86,8 @@ def visible_share(joints: np.ndarray, who: int, camera: Camera, pillar: bool) ->
             continue
         theirs, near = camera.project(joints[other]), joints[other][:, 0, 2]
         scale = (camera.fx / near)[:, None]
-        spine = [(0, 12), (16, 2), (17, 1), (12, 15)]
         hidden = np.zeros_like(seen)
-        for bones, width in ((_BONES, _LIMB), (spine, _TORSO)):
+        for bones, width in ((_BONES, _LIMB), (_TRUNK, _TORSO)):
             for a, b in bones:
                 away = _to_segment(mine, theirs[:, a, None], theirs[:, b, None])
                 hidden |= away < width * scale
@@ -127,7 +144,7 @@ def _sights(
     rows: dict[str, np.ndarray], ids: np.ndarray, hips: np.ndarray, height: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> indices and frames of the rows that are this person under the name that it mostly has; every frame's name."""
-    seen = rows["keypoints2d"][:, [23, 24], :2].mean(1)
+    seen = rows["keypoints2d"][:, HIPS, :2].mean(1)
     near = np.linalg.norm(seen - hips[rows["frame"]], axis=1) < 0.2 * height[rows["frame"]]
     near &= ids > 0
     if not near.any():

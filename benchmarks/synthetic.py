@@ -28,7 +28,7 @@ def main() -> int:
     import torch
 
     from training.synthetic.keypoints import KeypointSampler
-    from training.synthetic.studio import make_studio
+    from training.synthetic.studios import make_studio
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)

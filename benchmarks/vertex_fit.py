@@ -23,7 +23,8 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from backend.body.files import load_body, read_body  # noqa: E402
+from backend.body.files import read_body  # noqa: E402
+from backend.body.loader import load_body  # noqa: E402
 from backend.body.registry import OPEN_BODY  # noqa: E402
 from backend.body.vertex_fit import fit_vertices  # noqa: E402
 from backend.geometry.rotations import matrix_from_axis_angle  # noqa: E402

@@ -19,8 +19,8 @@ os.environ.setdefault("BLENDER_USER_RESOURCES", tempfile.mkdtemp())
 
 import bpy  # noqa: E402
 
-from backend.body.files import load_body  # noqa: E402
 from backend.body.joint_sets import SMPL24  # noqa: E402
+from backend.body.loader import load_body  # noqa: E402
 from backend.body.wire import body_message  # noqa: E402
 from backend.geometry import rotations_numpy as rot  # noqa: E402
 from blender_addon.scene import build, records  # noqa: E402

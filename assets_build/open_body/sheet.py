@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.body.files import load_body
 from backend.body.joint_sets import SMPL24
+from backend.body.loader import load_body
 from backend.export.overlay import side_view, write_picture
 
 _POSES: dict[str, dict[str, tuple[float, float, float]]] = {

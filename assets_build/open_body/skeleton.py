@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from assets_build.open_body.source import Source
+from backend.body.joint_sets import SMPL24, SMPL24_PARENTS, mirror_indices
 
-PARENTS = np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21])
-MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+PARENTS = np.array(SMPL24_PARENTS)
+MIRROR = mirror_indices(SMPL24)
 MAX_INFLUENCES = 6
 FORWARD = 0.025  # m
 

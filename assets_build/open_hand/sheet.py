@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from assets_build.open_hand.poses import NAMED, named_pose
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.export.overlay import side_view, write_picture
 
 _SPACING = 0.24  # m between hands

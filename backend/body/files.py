@@ -1,4 +1,4 @@
-"""Body files -> validated bodies: the embedded open body, and SMPL-format npz and official pkl files of the user."""
+"""Body files -> validated arrays: SMPL-format npz and official pkl files.  No torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from backend.body.arrays import BodyArrays
 from backend.body.joint_sets import JOINT_SETS, MANO16, SMPL24, SMPLH52, SMPLX55
-from backend.body.model import BodyArrays, BodyModel
 from backend.body.unpickle import MAX_BYTES, read_pickle
 from backend.errors import BadInput
 
@@ -29,21 +29,8 @@ _MAX_NUMBERS = MAX_BYTES // 8  # in one array
 _HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."
 
 
-def load_body(source: str | Path = "open") -> BodyModel:
-    """The name of a body (`open`, `open_hand`, or one that was imported) or the path of a body file -> a BodyModel.
-
-    The name of a hand with `_left` behind it stands for its mirror image (backend.body.mirror).
-    Raises BadInput: unknown_body, file_missing, not_a_body, refused_pickle.
-    """
-    from backend.body.mirror import mirrored
-    from backend.body.registry import find_body, right_hand_of
-
-    right = right_hand_of(source)
-    return BodyModel(read_body(find_body(source)) if right is None else mirrored(read_body(right)))
-
-
 def read_body(path: Path) -> BodyArrays:
-    """Read and validate a body file; see `load_body`."""
+    """Read and validate a body file; raises as `load_body` does."""
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", _HINT)
     with path.open("rb") as file:

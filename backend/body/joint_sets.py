@@ -1,6 +1,8 @@
-"""Names, order and mirror pairs of the joint sets, as their papers write them."""
+"""Names, order and mirror pairs of the joint sets, as their papers write them, and indices by name."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 SMPL24 = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
@@ -33,6 +35,8 @@ COCO17 = (
     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
     "right_ankle",
 )  # fmt: skip
+# as Pose2Mesh (Choi et al. 2020) takes it, with the middles of the hips and of the shoulders
+COCO19 = (*COCO17, "pelvis", "neck")
 
 H36M17 = (
     "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "torso", "neck",
@@ -43,6 +47,10 @@ LSP14 = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist", "right_elbow",
     "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
 )  # fmt: skip
+
+# The 14 of LSP's order that Human3.6M and 3DPW are evaluated over: neck and head are Human3.6M's
+J14 = (*LSP14[:12], "neck", "head")
+H36M17_TO_J14 = tuple(H36M17.index(name) for name in J14)
 
 # MediaPipe Pose, "BlazePose GHUM" (Bazarevsky et al. 2020)
 BLAZEPOSE33 = (
@@ -60,7 +68,17 @@ JOINT_SETS = {
 }  # fmt: skip
 
 
-def mirror_indices(names: tuple[str, ...]) -> list[int]:
+def indices(joint_set: Sequence[str], *names: str) -> list[int]:
+    """Where the named joints are in a set."""
+    return [joint_set.index(name) for name in names]
+
+
+def left_right(joint_set: Sequence[str], *parts: str) -> tuple[tuple[int, int], ...]:
+    """Left and right of each part: of `BLAZEPOSE33`, "hip" and "knee" are ((23, 24), (25, 26))."""
+    return tuple((joint_set.index(f"left_{part}"), joint_set.index(f"right_{part}")) for part in parts)
+
+
+def mirror_indices(names: Sequence[str]) -> list[int]:
     """For each joint the index of its mirror image: `left_x` <-> `right_x`, `x_left` <-> `x_right`, else itself."""
 
     def other(name: str) -> str:
@@ -72,3 +90,14 @@ def mirror_indices(names: tuple[str, ...]) -> list[int]:
         return name
 
     return [names.index(other(name)) for name in names]
+
+
+def mirror_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Pairs of joints that are each other's mirror images, each once, the lower index first."""
+    return tuple((joint, other) for joint, other in enumerate(mirror_indices(names)) if joint < other)
+
+
+# MediaPipe's landmarks, indices of `BLAZEPOSE33`: left and right, and from the trunk outwards
+SHOULDERS, HIPS, KNEES = left_right(BLAZEPOSE33, "shoulder", "hip", "knee")
+ARMS = tuple(zip(*left_right(BLAZEPOSE33, "elbow", "wrist", "pinky", "index", "thumb"), strict=True))
+LEGS = tuple(zip(*left_right(BLAZEPOSE33, "knee", "ankle", "heel", "foot_index"), strict=True))

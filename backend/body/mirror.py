@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from backend.body.arrays import BodyArrays
 from backend.body.joint_sets import mirror_indices
-from backend.body.model import BodyArrays
 from backend.body.registry import LEFT
 from backend.errors import BadInput
 

@@ -6,12 +6,12 @@ MANO (16 joints, Romero et al. 2017) and our open body alike: the arrays say how
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from backend.body.arrays import BodyArrays
 from backend.geometry.rotations import matrix_from_axis_angle
 
 
@@ -20,29 +20,6 @@ class BodyOutput(NamedTuple):
 
     vertices: torch.Tensor
     joints: torch.Tensor
-
-
-@dataclass
-class BodyArrays:
-    """A validated body as numpy arrays; body frame y up, facing +z, person's left +x, metres."""
-
-    name: str
-    license: str
-    joint_names: tuple[str, ...]
-    parents: np.ndarray  # (J,) int64, -1 for the root; a parent comes before its children
-    v_template: np.ndarray  # (V, 3)
-    faces: np.ndarray  # (F, 3) int64
-    shapedirs: np.ndarray  # (V, 3, B)
-    posedirs: np.ndarray  # (V, 3, 9 (J - 1))
-    joint_regressor: np.ndarray  # (J, V)
-    weights: np.ndarray  # (V, J)
-    uv: np.ndarray | None = None  # (T, 2)
-    uv_faces: np.ndarray | None = None  # (F, 3) indices into uv
-    part_ids: np.ndarray | None = None  # (V,)
-    mirror: np.ndarray | None = None  # (V,) index of each vertex's mirror image
-    regressors: dict[str, np.ndarray] = field(default_factory=dict)  # joint set -> (K, V)
-    hand_components: np.ndarray | None = None  # MANO: (45, 45) PCA of the finger pose, rows are components
-    hand_mean: np.ndarray | None = None  # MANO: (45,) mean finger pose, axis-angle
 
 
 class BodyModel(torch.nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,14 +14,14 @@ from backend.errors import BadInput, RecoverMeshError
 from backend.paths import cannot_keep, data_dir
 
 if TYPE_CHECKING:
-    from backend.body.model import BodyArrays
+    from backend.body.arrays import BodyArrays
 
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 OPEN_BODY = _ASSETS / "open_body.npz"
 OPEN_HAND = _ASSETS / "open_hand.npz"  # a right hand in MANO's format
 OPEN_NAMES = ("open", "open_body")
 LEFT = "_left"  # after the name of a right hand: its mirror image
-_RESERVED = (*OPEN_NAMES, "open_hand", "open_hand" + LEFT)
+RESERVED = (*OPEN_NAMES, "open_hand", "open_hand" + LEFT)
 
 
 @dataclass(frozen=True)
@@ -81,46 +79,6 @@ REGRESSOR_FILES = {
     "J_regressor_coco.npy": "coco17",
     "J_regressor_3dpw.npy": "h36m17_3dpw",
 }
-
-
-def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] = ()) -> BodySpec:
-    """Validate a body file and keep it, as npz, in the user's folder.
-
-    regressors: files of `REGRESSOR_FILES` that go with it.  Raises BadInput `bad_name`, `not_a_regressor` and those of
-    `load_body`; RecoverMeshError `unwritable`.
-    """
-    from backend.body.files import read_body
-
-    name = name or file.stem
-    if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or name in _RESERVED:
-        raise BadInput(
-            "bad_name",
-            f"{name!r} cannot be the name of a body.",
-            "Use letters, digits, '_' and '-', not the name of an embedded body.",
-        )
-    body = read_body(file)
-    for path in regressors:
-        joint_set, rows = _read_regressor(path, len(body.v_template))
-        body.regressors[joint_set] = rows
-    return keep_body(body, name)
-
-
-def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:
-    """-> (joint set, (17, vertices) float64)."""
-    hint = f"Known files are {', '.join(REGRESSOR_FILES)}, as METRO's, Pose2Mesh's and SMPLer's repositories have them."
-    if path.name not in REGRESSOR_FILES:
-        raise BadInput("not_a_regressor", f"{path.name} is no joint regressor that is known by name.", hint)
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput("not_a_regressor", f"{path} cannot be read ({error}).", hint) from None
-    if rows.shape != (17, vertices) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
-        raise BadInput(
-            "not_a_regressor",
-            f"{path.name} holds {rows.dtype} of {rows.shape}, expected numbers of (17, {vertices}).",
-            hint,
-        )
-    return REGRESSOR_FILES[path.name], rows.astype(np.float64)
 
 
 def keep_body(body: BodyArrays, name: str) -> BodySpec:

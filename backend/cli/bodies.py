@@ -26,9 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from backend.body.registry import available_bodies, import_body
+    from backend.body.registry import available_bodies
 
     if args.action == "import":
+        from backend.body.loader import import_body
+
         spec = import_body(args.file, args.name, args.regressors)
         print(f"{spec.name}: kept as {spec.path}. Licence: {spec.license}")
         return 0

@@ -112,7 +112,7 @@ def _detector() -> Iterator[Finding]:
 
 
 def _body() -> Iterator[Finding]:
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
     from backend.body.registry import available_bodies
 
     body = load_body("open")

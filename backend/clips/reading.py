@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class FrameSource(Protocol):
-    """What is read from a clip (`backend.media.video.Clip`)."""
+    """What is read from a clip (`backend.clip.Clip`)."""
 
     lost: list[str]
 

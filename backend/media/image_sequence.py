@@ -6,16 +6,13 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from backend.clip import ClipFrame, ClipInfo
 from backend.errors import BadInput
 from backend.media.photo import load_image
-
-if TYPE_CHECKING:
-    from backend.media.video import ClipFrame, ClipInfo
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
@@ -66,11 +63,9 @@ def _split(path: Path) -> tuple[str, int] | None:
 
 
 class SequenceClip:
-    """See `backend.media.video.Clip`.  A picture that is missing or cannot be read is a lost frame, not the end."""
+    """See `backend.clip.Clip`.  A picture that is missing or cannot be read is a lost frame, not the end."""
 
     def __init__(self, path: Path, first: int, last: int | None, step: int, fps: Fraction) -> None:
-        from backend.media.video import ClipInfo
-
         files = pictures_of(path)
         begin = files[0][0]
         self._files = {number - begin: file for number, file in files}
@@ -85,12 +80,10 @@ class SequenceClip:
             )
         height, width = load_image(files[0][1]).pixels.shape[:2]
         kind = files[0][1].suffix.lower().lstrip(".")
-        self.info: ClipInfo = ClipInfo(str(path), "sequence", width, height, fps, count, True, begin, kind)
+        self.info = ClipInfo(str(path), "sequence", width, height, fps, count, True, begin, kind)
 
     def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
-        """See `backend.media.video.Clip.frames`."""
-        from backend.media.video import ClipFrame
-
+        """See `backend.clip.Clip.frames`."""
         end = self.info.frame_count - 1
         last = end if self._last is None else min(self._last, end)
         for number in range(self._first, last + 1, self._step):

@@ -11,7 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from backend.body.model import BodyArrays, BodyModel
+from backend.body.arrays import BodyArrays
+from backend.body.model import BodyModel
 from backend.body.registry import REGRESSOR_FILES
 from backend.errors import BadInput
 from backend.models.spec import NetworkSpec

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.body.files import load_body
 from backend.body.keypoint_fit import KeypointFit, fit_keypoints
 from backend.body.kinematics import State
+from backend.body.loader import load_body
 from backend.geometry import rotations_numpy as rot
 from backend.models.registry import GUIDED_FIT, ModelSpec, RecoveryModel, get_model
 from backend.models.store import EMBEDDED

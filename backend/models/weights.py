@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from backend.atomic import atomic_path
-from backend.body.files import load_body
-from backend.body.model import BodyArrays, BodyModel
+from backend.body.arrays import BodyArrays
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
 from backend.body.registry import available_bodies, keep_body
 from backend.errors import BadInput
 from backend.models.adapter import Adapter, adapter_of

@@ -10,21 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import binary_dilation, median_filter
 
+from backend.body.joint_sets import ARMS, BLAZEPOSE33, HIPS, LEGS, SHOULDERS, left_right
 from backend.motion.contacts import intervals
 from backend.motion.gaps import hidden_rows
 from backend.structures import Track
 
-# MediaPipe's landmarks; left and right: what is exchanged, and what of it tells the place
+
+def _sides(*parts: str) -> tuple[tuple[int, ...], ...]:
+    """The landmarks of the left and of the right limb."""
+    return tuple(zip(*left_right(BLAZEPOSE33, *parts), strict=True))
+
+
+# left and right: what is exchanged, and what of it tells the place; then where the limbs begin
 _LIMBS = (
-    (((25, 27, 29, 31), (26, 28, 30, 32)), ((25, 27, 31), (26, 28, 32)), (23, 24)),
-    (((13, 15, 17, 19, 21), (14, 16, 18, 20, 22)), ((13, 15), (14, 16)), (11, 12)),
+    (LEGS, _sides("knee", "ankle", "foot_index"), HIPS),
+    (ARMS, _sides("elbow", "wrist"), SHOULDERS),
 )
 _END = 1  # of a lead: ankle or wrist
-_BONES = ((23, 25), (25, 27), (27, 31), (24, 26), (26, 28), (28, 32), (11, 13), (13, 15), (12, 14), (14, 16))
+_BONES = tuple(
+    bone
+    for limb in (*_sides("hip", "knee", "ankle", "foot_index"), *_sides("shoulder", "elbow", "wrist"))
+    for bone in pairwise(limb)
+)
 # sizes of a person (about 0.6 m in the picture), and s
 _FAST = 9.0  # per s: no limb is blamed for what is slower than this,
 _USUAL = 1.3  # times as fast as it is in most frames,
@@ -146,7 +158,7 @@ def _relative(track: Track, lead: Sequence[int], base: Sequence[int]) -> np.ndar
 def _sizes(track: Track) -> np.ndarray:
     """(T,) px; see `Candidate.size`."""
     points = _bridged(track)[..., :2]
-    shoulders, hips = points[:, [11, 12]], points[:, [23, 24]]
+    shoulders, hips = points[:, SHOULDERS], points[:, HIPS]
     spine = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=1)
     size = spine + 0.5 * np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
     return np.maximum(median_filter(size, 15, mode="nearest"), 4.0)
@@ -154,7 +166,8 @@ def _sizes(track: Track) -> np.ndarray:
 
 def _turned_over(track: Track) -> np.ndarray:
     """(T,) bool: left and right of the whole body, trunk included, have changed places for a moment."""
-    across = (track.keypoints3d[:, [11, 23]] - track.keypoints3d[:, [12, 24]]).sum(1)
+    left, right = zip(SHOULDERS, HIPS, strict=True)
+    across = (track.keypoints3d[:, left] - track.keypoints3d[:, right]).sum(1)
     return (across * median_filter(across, (_NEARBY, 1), mode="nearest")).sum(1) < 0
 
 

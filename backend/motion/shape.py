@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Problem, Weights
-from backend.body.kinematics import State
-
-if TYPE_CHECKING:
-    from backend.motion.track_fit import TrackProblem
+from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Observations, Problem, Weights
+from backend.body.kinematics import Skeleton, State
 
 MOST_FRAMES = 32
 _ITERATIONS = 12
@@ -21,18 +16,19 @@ _DIRECTIONS, _PRIOR = 4.5, 0.6
 _PRIOR_SHARE = 0.6
 
 
-def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.ndarray:
+def fit_shape(
+    skeleton: Skeleton, observed: Observations, found: np.ndarray, start: State, height_m: float = 0.0
+) -> np.ndarray:
     """-> (B,) betas: poses and places of the chosen frames free, betas common (Schur complement).
 
+    observed, start: of all T frames of the track.  found: (T,) bool, frames in which the person was detected.
     height_m: of the body standing straight, where the user knows it; 0 where not.
     """
-    rows = _choose(problem)
-    skeleton = problem.skeleton
+    rows = _choose(observed, found)
     if not len(rows):
         return np.zeros(skeleton.joint_directions.shape[2])
     betas = np.median(start.betas[rows], axis=0)
     state = State(start.rotations[rows], np.tile(betas, (len(rows), 1)), start.trans[rows])
-    observed = problem.observed
     chosen = observed.rows(rows)
     whole = Problem(skeleton, chosen)
     turns, count = 3 * len(skeleton.parents), len(betas)
@@ -55,7 +51,7 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
         gradient = descent[:, shape].sum(0)
         common[np.arange(count), np.arange(count)] -= too_much
         gradient += too_much * state.betas[0]
-        height, slope = rest_height(problem, state.betas[0])
+        height, slope = rest_height(skeleton, state.betas[0])
         wanted, firmly = (height_m, _HEIGHT_WEIGHT) if height_m else (skeleton.height, _USUAL_WEIGHT)
         common += firmly**2 * np.outer(slope, slope)
         gradient += firmly**2 * slope * (wanted - height)
@@ -77,17 +73,16 @@ def fit_shape(problem: TrackProblem, start: State, height_m: float = 0.0) -> np.
     return np.clip(state.betas[0], -4.0, 4.0)
 
 
-def _choose(problem: TrackProblem) -> np.ndarray:
+def _choose(observed: Observations, found: np.ndarray) -> np.ndarray:
     """Rows that show most of the body, one from each stretch of the track."""
-    track = problem.track
-    rows = np.nonzero(track.seen)[0]
-    quality = problem.observed.seen.mean(1)
+    rows = np.nonzero(found)[0]
+    quality = observed.seen.mean(1)
     stretches = np.array_split(rows, min(MOST_FRAMES, len(rows))) if len(rows) else []
     best = np.array([stretch[np.argmax(quality[stretch])] for stretch in stretches], int)
     return best[quality[best] >= 0.6 * quality[best].max()] if len(best) else best
 
 
-def rest_height(problem: TrackProblem, betas: np.ndarray) -> tuple[float, np.ndarray]:
+def rest_height(skeleton: Skeleton, betas: np.ndarray) -> tuple[float, np.ndarray]:
     """Height of the unposed body in metres, and how it changes with the betas."""
-    slope = problem.skeleton.height_directions
-    return float(problem.skeleton.height + slope @ betas), slope
+    slope = skeleton.height_directions
+    return float(skeleton.height + slope @ betas), slope

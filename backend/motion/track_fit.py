@@ -159,7 +159,7 @@ def fit_track(
     """start: of every frame, see `start_state`.  hidden, up, view, bridged: see `TrackProblem`.  Returns the problem,
     for further terms, and the state."""
     problem = TrackProblem(skeleton, track, camera, hidden, up, view, bridged)
-    betas = fit_shape(problem, start, height_m)
+    betas = fit_shape(skeleton, problem.observed, track.seen, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
     trust = problem.trust(state)

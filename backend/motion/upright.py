@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.body.joint_sets import HIPS
 from backend.body.keypoint_fit.fit import observe, ray_turns
 from backend.body.landmarks import FEET, INDEX, SOURCES, TRUNK
 from backend.structures import Camera, Track
@@ -65,7 +66,7 @@ def _axes(track: Track, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndar
     points = track.keypoints2d[rows]
     seen = observe(points, track.keypoints3d[rows], camera).seen
     places = np.stack([track.keypoints3d[rows][:, source].mean(1) for source in SOURCES], 1).astype(float)
-    places = places @ np.swapaxes(ray_turns(points[:, [23, 24], :2].mean(1), camera), -1, -2)
+    places = places @ np.swapaxes(ray_turns(points[:, HIPS, :2].mean(1), camera), -1, -2)
     axis = _unit(places[:, TRUNK].mean(1) - places[:, FEET].mean(1))
     across = places[:, INDEX["left_hip"]] - places[:, INDEX["right_hip"]]
     weight = np.ones(len(places))

@@ -64,7 +64,7 @@ class PhotoRecoverer(Protocol):
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Fields and arrays of the wire's `body` for a body's name."""
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
     from backend.body.wire import body_message
 
     return body_message(load_body(name))

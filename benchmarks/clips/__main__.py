@@ -13,10 +13,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from benchmarks.clips.cameras import camera_content
-from benchmarks.clips.motions import MOTIONS, Maker, Scene
+from benchmarks.clips.motions import MOTIONS, Maker
 from benchmarks.clips.render import Renderer
+from tools.clips.scene import Scene
 
 
 def write_clip(folder: Path, name: str, scene: Scene, renderer: Renderer) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
 from backend.structures import Camera, World
-from benchmarks.clips.motions import Scene, Truth
+from tools.clips.scene import Scene, Truth
 
 _AXES = World().rotation  # common frame -> world
 

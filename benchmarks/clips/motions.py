@@ -14,34 +14,11 @@ import numpy as np
 from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 from backend.geometry import rotations_numpy as rot
-from backend.geometry.camera_path import View
 from backend.structures import Camera, World
+from benchmarks.clips.cameras import dolly_view
+from tools.clips.scene import Scene, Truth
 
 J = {name: k for k, name in enumerate(SMPL24)}
-
-
-@dataclass
-class Truth:
-    """One person in the camera frame (OpenCV); in the common one where the camera moves."""
-
-    poses: np.ndarray  # (T, 24, 3)
-    betas: np.ndarray  # (10,)
-    trans: np.ndarray  # (T, 3)
-    joints: np.ndarray  # (T, 24, 3)
-    contacts: np.ndarray  # (T, 2) left, right
-    clothes: int = 0
-
-
-@dataclass
-class Scene:
-    """A clip's people, camera and world; pillar: x in metres and depth of what hides people, or None."""
-
-    people: list[Truth]
-    camera: Camera
-    world: World
-    fps: float
-    pillar: tuple[float, float, float] | None = None  # left, right edge and depth, m, camera frame
-    view: View | None = None  # of every moment, where the camera moves
 
 
 @dataclass
@@ -364,8 +341,6 @@ def leave(maker: Maker, size, seconds: float = 7.0) -> Scene:
 
 def dolly(maker: Maker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None) -> Scene:
     """The walk before a camera that moves along, pans and is held in a hand."""
-    from benchmarks.clips.cameras import dolly_view
-
     plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     fixed = _scene(maker, [], size)
     truth = maker.finish(plan, SHAPES[0], World())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from backend.body.joint_sets import BLAZEPOSE33, HIPS, SHOULDERS, mirror_pairs
 from backend.body.keypoint_fit.fit import ray_turns
 from backend.body.model import BodyModel
 from backend.geometry.camera_path import View
 from backend.structures import Camera, Track
-from benchmarks.clips.motions import Truth
+from tools.clips.scene import Truth
+
+_BELOW_FACE = [pair for pair in mirror_pairs(BLAZEPOSE33) if pair[0] >= SHOULDERS[0]]
 
 
 @torch.inference_mode()
@@ -48,17 +51,16 @@ def observed_track(
         points = view.points(points)
     height = np.ptp(uv[..., 1], axis=1)[:, None, None]
     uv = uv + rng.standard_normal(uv.shape) * pixel * height
-    hips = points[:, [23, 24]].mean(1, keepdims=True)
+    hips = points[:, HIPS].mean(1, keepdims=True)
     lens = () if view is None else (view.focal, view.center)
-    turns = ray_turns(uv[:, [23, 24]].mean(1), camera, *lens)
+    turns = ray_turns(uv[:, HIPS].mean(1), camera, *lens)
     world = (points - hips) @ turns + rng.standard_normal(points.shape) * metres
     slow = np.cumsum(rng.standard_normal((count, 33)), 0)
     slow = (slow - slow.mean(0)) / max(np.sqrt(count / 6), 1)
     world[..., 2] += depth * (0.5 * slow + 0.5 * rng.standard_normal((count, 33)))
     visible = np.full((count, 33), 0.95)
     wrong = rng.random(count) < flipped
-    pairs = [(a, a + 1) for a in range(11, 33, 2)]
-    for a, b in pairs:
+    for a, b in _BELOW_FACE:
         for array in (uv, world):
             array[wrong, a], array[wrong, b] = array[wrong, b], array[wrong, a]
     seen = rng.random(count) >= dropped

@@ -102,7 +102,7 @@ def real_backend(addon, scene, environment, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def model():
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
 
     return load_body("open")
 

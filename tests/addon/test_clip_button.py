@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clip_parts import rigs
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from benchmarks.clips.motions import MOTIONS, Maker
 from blender_addon.scene import clip, fcurves
 

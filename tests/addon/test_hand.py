@@ -10,8 +10,8 @@ from mathutils import Quaternion
 from test_scene import evaluated_vertices, lifted, people_of
 
 from assets_build.open_hand.poses import hinges, named_pose, random_poses
-from backend.body.files import load_body
 from backend.body.joint_sets import MANO16, MANO16_PARENTS
+from backend.body.loader import load_body
 from backend.body.wire import body_message
 from blender_addon.scene import basis, body, build, correctives, records
 

@@ -17,7 +17,7 @@ from fake_smpl import PARENTS, build, state_dict
 from fill import fill_state_dict
 
 from backend.body.joint_sets import MANO16_PARENTS
-from backend.body.registry import import_body
+from backend.body.loader import import_body
 from backend.models.weights import LoadedNetwork, import_weights, load_network
 
 HAND_PARENTS = np.array(MANO16_PARENTS)

@@ -9,8 +9,9 @@ import pytest
 
 from assets_build.open_body import posed_rows
 from assets_build.open_body.regressors import SETS, definition
-from backend.body.files import load_body, read_body
+from backend.body.files import read_body
 from backend.body.joint_sets import SMPL24
+from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.body.registry import find_body
 

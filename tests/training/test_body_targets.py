@@ -10,13 +10,14 @@ import scipy.sparse as sp
 import torch
 from fake_smpl import PARENTS, build
 
-from backend.body.files import load_body
-from backend.body.joint_sets import SMPL24
-from backend.body.model import BodyArrays, BodyModel
+from backend.body.arrays import BodyArrays
+from backend.body.joint_sets import H36M17_TO_J14, SMPL24
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.geometry.rotations import matrix_from_6d
 from training.evaluation.protocols import PROTOCOLS, Evaluator
-from training.losses.body_targets import H36M17_TO_J14, BodyTargets, HandTargets
+from training.losses.body_targets import BodyTargets, HandTargets
 from training.losses.smpler import SMPLerLoss
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.models.backbones.hrnet import HRNet
 from backend.models.fastmetro.network import Transformer
 from backend.models.smpler.network import RefinementBlock, SMPLer, SMPLerConfig

@@ -6,8 +6,8 @@ import pytest
 
 from backend.errors import BadInput
 from backend.models.spec import network
+from training.datasets.kinds import files_of
 from training.evaluation.protocols import PROTOCOLS
-from training.run.data_files import files_of
 from training.run.registry import MODULES, PREPARERS
 from training.run.spec import METRICS, RUNS, load_run, run_names
 

@@ -9,7 +9,7 @@ As in Pose2Mesh_RELEASE, commit 202ce98, data/AMASS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class Amass(ColumnSet):
             raise bad_file(self.path, f"has no SUBSET/SUBJECT/*_poses.npz of {', '.join(subsets)}")
         columns = cached(cache, files, ("amass", upstream_quirks), lambda: self._columns(files))
         super().__init__("amass", self.path, columns)
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        return [f"*{_any_case(name)}*" for name in options.get("subsets", ("CMU",))]
 
     def __len__(self) -> int:
         return len(self.columns["key"]) * len(ROTATIONS)
@@ -106,3 +110,8 @@ class Amass(ColumnSet):
             {"key": key, "motion": name, "pose": p, "betas": betas}
             for key, p in zip(keys, poses, strict=True)
         ]
+
+
+def _any_case(name: str) -> str:
+    """As a pattern: the folder's own spelling differs (`CMU`, `cmu`)."""
+    return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in name)

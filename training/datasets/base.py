@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,14 @@ class BaseSet:
     official: int | None = None
     official_fits: int | None = None
     body: Body = None
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        """What these options of a run's file need below `path`, as users have it: names, or patterns with `*`.
+
+        detected: whether the run's input are 2D poses that a detector found.  Called before anything is opened.
+        """
+        return ["."]
 
     def body_of(self, gender: str) -> PosedJoints | None:
         """The body of a person; the neutral one where the table has none of that gender."""

@@ -9,7 +9,9 @@ Left out: crowds, people without a keypoint, and those without a fit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
 
+FILES = ("annotations/person_keypoints_train2017.json", "annotations/coco_smplify_train.json")
+
 
 class Coco(ColumnSet):
     """path: the folder that has `annotations` and `images`.
@@ -29,9 +33,12 @@ class Coco(ColumnSet):
 
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body
-        folder = self.path / "annotations"
-        files = [folder / "person_keypoints_train2017.json", folder / "coco_smplify_train.json"]
+        files = [self.path / name for name in FILES]
         super().__init__("coco/train2017", files[0], cached(cache, files, "coco", lambda: _columns(*files)))
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        return list(FILES)
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}

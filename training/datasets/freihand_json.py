@@ -10,7 +10,9 @@ In the order of image ids.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +36,7 @@ class FreiHandJson(ColumnSet):
         if split not in _DETECTED:
             raise BadInput("unknown_split", f"FreiHAND has no split {split!r}.", "Choose train or eval.")
         self.path, self.body = Path(path), body
-        coco, data = (self.path / "data" / f"freihand_{split}_{part}.json" for part in ("coco", "data"))
-        found = self.path / "data" / f"hrnet_output_on_{_DETECTED[split]}set.json"
+        coco, data, found = (self.path / name for name in self.files({"split": split}, detected=True))
         given = found if found.is_file() else None
         columns = cached(
             cache,
@@ -44,6 +45,14 @@ class FreiHandJson(ColumnSet):
             lambda: _columns(coco, data, split, given),
         )
         super().__init__(f"freihand_json/{split}", coco, columns)
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        split = str(options.get("split", "train"))
+        names = [f"data/freihand_{split}_{part}.json" for part in ("coco", "data")]
+        if detected or split == "eval":  # whose true poses are not public
+            names.append(f"data/hrnet_output_on_{_DETECTED.get(split, split)}set.json")
+        return names
 
     def subject(self, row: int) -> str:
         return ""

@@ -12,7 +12,7 @@ As Pose2Mesh_RELEASE, commit 202ce98, reads them in data/Human36M.  METRO's Huma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
 
 PROTOCOL2 = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
+PARTS = ("data", "camera", "joint_3d", "smpl_param")
+DETECTED = "absnet_output_on_testset.json"
 EVERY = {"train": 5, "test": 50}  # frames of 50 Hz that are used: those whose number it divides
 
 
@@ -63,8 +65,8 @@ class Human36M(ColumnSet):
         self.path, self.split, self.body = Path(path), split, body
         chosen = tuple(int(str(s).lstrip("Ss")) for s in (subjects or PROTOCOL2[split]))
         every = every_frame or EVERY[split]
-        files = [self._file(s, part) for s in chosen for part in ("data", "camera", "joint_3d", "smpl_param")]
-        detected = self.path / "absnet_output_on_testset.json"
+        files = [self._file(s, part) for s in chosen for part in PARTS]
+        detected = self.path / DETECTED
         detected_file = detected if split == "test" and detected.is_file() else None
         made = cached(
             cache, [*files, *([detected_file] if detected_file else [])], ("human36m", chosen, every),
@@ -72,8 +74,14 @@ class Human36M(ColumnSet):
         )  # fmt: skip
         super().__init__(f"human36m/{split}", self.path / "annotations", made)
 
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        split = str(options.get("split", "train"))
+        names = [_annotations(s, part) for s in PROTOCOL2[split] for part in PARTS]
+        return names + [DETECTED] * (detected and split == "test")
+
     def _file(self, subject: int, part: str) -> Path:
-        return self.path / "annotations" / f"Human36M_subject{subject}_{part}.json"
+        return self.path / _annotations(subject, part)
 
     def _columns(self, subjects: Sequence[int], every: int, detected: Path | None) -> Columns:
         rows = [row for subject in subjects for row in self._subject_rows(subject, every)]
@@ -157,6 +165,10 @@ class Human36M(ColumnSet):
             pose=pose, betas=at["betas"], trans=trans, camera=camera.astype(np.float32), fit_error=error,
             subject=f"S{at['subject']}",
         )  # fmt: skip
+
+
+def _annotations(subject: int, part: str) -> str:
+    return f"annotations/Human36M_subject{subject}_{part}.json"
 
 
 def _camera(value: Any, file: Path, key: object) -> np.ndarray:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.faults import bad_row, require
 
-# cv2.imread and imdecode would turn a picture by its EXIF; the annotations are of the stored one
-_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
 
 def decode(data: bytes, file: str | Path, row: object) -> np.ndarray:
     """A JPEG or PNG -> uint8 RGB (H, W, 3)."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if data else None
+    import cv2  # here: which files a set needs is told without it
+
+    # imdecode would turn a picture by its EXIF; the annotations are of the stored one
+    as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored) if data else None
     if pixels is None:
         raise bad_row(file, row, "the picture cannot be decoded (empty, cut off or not a JPEG or PNG)")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

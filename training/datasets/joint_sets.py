@@ -26,8 +26,6 @@ METRO24 = _sided(
     "r_ankle r_knee r_hip l_hip l_knee l_ankle r_wrist r_elbow r_shoulder l_shoulder l_elbow l_wrist neck head_top"
     " pelvis thorax spine jaw head nose l_eye r_eye l_ear r_ear"
 )
-J14 = (*known.LSP14[:12], "neck", "head")  # METRO24[0..12, 18]; of a mesh: by Human3.6M's regressor
-COCO19 = (*known.COCO17, "pelvis", "neck")
 # MuCo-3DHP (Mehta et al. 2018) as in Moon et al. 2019
 MUCO21 = _sided(
     "head_top thorax r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist r_hip r_knee r_ankle l_hip l_knee l_ankle"
@@ -77,15 +75,14 @@ class JointSet:
         return tuple((i, int(j)) for i, j in enumerate(self.mirror) if i < j)
 
 
-_H36M_EVALUATED = (1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16)
 JOINT_SETS = {
     s.name: s
     for s in (
         JointSet("metro24", METRO24, METRO24.index("pelvis"), (*range(13), 18)),
-        JointSet("j14", J14, 2),  # both sides are centred on the middle of joints 2 and 3, the hips
-        JointSet("h36m17", known.H36M17, 0, _H36M_EVALUATED),
+        JointSet("j14", known.J14, 2),  # both sides are centred on the middle of joints 2 and 3, the hips
+        JointSet("h36m17", known.H36M17, 0, tuple(sorted(known.H36M17_TO_J14))),
         JointSet("coco17", known.COCO17, known.COCO17.index("left_hip")),
-        JointSet("coco19", COCO19, COCO19.index("pelvis")),
+        JointSet("coco19", known.COCO19, known.COCO19.index("pelvis")),
         JointSet("smpl24", known.SMPL24),
         JointSet("hand21", known.FREIHAND21),
         JointSet("mano21", known.MANO21),
@@ -98,22 +95,16 @@ JOINT_SETS = {
     )
 }
 
-# METRO's published maps, by index
+# METRO's published maps, by index; Human3.6M's is `known.H36M17_TO_J14`
 METRO24_TO_J14 = (*range(13), 18)
-H36M17_TO_J14 = (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)
 # The 24 SMPL joints with the 14 rows of J_regressor_extra behind them -> METRO24
 SMPL38_TO_METRO24 = (
     8, 5, 29, 30, 4, 7, 21, 19, 17, 16, 18, 20, 31, 32, 33, 34, 35, 36, 37, 24, 26, 25, 28, 27,
 )  # fmt: skip
 # MANO's 16 joints and 5 tips (thumb 745, index 317, middle 445, ring 556, pinky 673) by finger -> FreiHAND's order
 MANO21_TO_HAND21 = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
-MANO_TIPS = (
-    745,
-    317,
-    445,
-    556,
-    673,
-)  # thumb, index, middle, ring, pinky; MANO's own layer has 444 for the middle one
+# thumb, index, middle, ring, pinky; MANO's own layer has 444 for the middle one
+MANO_TIPS = (745, 317, 445, 556, 673)
 
 
 def index_map(source: str, target: str) -> np.ndarray:

@@ -1,30 +1,46 @@
-"""The kinds of data set, by the words that a run's file uses: `{kind: human36m, path: Human36M, split: train}`."""
+"""The kinds of data set, by the words that a run's file uses: `{kind: human36m, path: Human36M, split: train}`.
+
+A module is imported when one of its sets is asked for; none needs torch.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from backend.errors import BadInput
 from training.datasets.base import BaseSet, take
+from training.run.spec import SetSpec
 from training.typed import read_arguments, read_value
 
 KINDS = {
-    "tsv": "tsv:TsvSet", "human36m": "human36m:Human36M", "muco": "muco:MuCo", "coco": "coco:Coco", "eft": "eft:Eft",
-    "mpii": "mpii:Mpii", "spin": "spin:SpinNpz", "up3d": "up3d:Up3d", "pw3d": "pw3d:Pw3d",
+    "tsv": "tsv:TsvSet",
+    "synthetic": "tsv:TsvSet",
+    "human36m": "human36m:Human36M",
+    "muco": "muco:MuCo",
+    "coco": "coco:Coco",
+    "eft": "eft:Eft",
+    "mpii": "mpii:Mpii",
+    "spin": "spin:SpinNpz",
+    "up3d": "up3d:Up3d",
+    "pw3d": "pw3d:Pw3d",
     "pw3d_json": "pw3d_json:Pw3dJson",
-    "amass": "amass:Amass", "surreal": "surreal:Surreal", "surreal_json": "surreal_json:SurrealJson",
-    "freihand": "freihand:FreiHand", "freihand_json": "freihand_json:FreiHandJson", "mix": "mixture:RandomMix",
-    "concatenation": "mixture:Concatenation", "synthetic": "tsv:TsvSet",
-}  # fmt: skip
+    "amass": "amass:Amass",
+    "surreal": "surreal:Surreal",
+    "surreal_json": "surreal_json:SurrealJson",
+    "freihand": "freihand:FreiHand",
+    "freihand_json": "freihand_json:FreiHandJson",
+    "mix": "mixture:RandomMix",
+    "concatenation": "mixture:Concatenation",
+}
 _PATHS = ("path", "images", "cache")
 _SUBSET = ("first", "every", "subjects")
 
 
-def class_of(kind: str) -> Callable[..., BaseSet]:
+def class_of(kind: str) -> type[BaseSet]:
     """Raises BadInput `unknown_dataset`."""
     if kind not in KINDS:
         raise BadInput(
@@ -34,6 +50,16 @@ def class_of(kind: str) -> Callable[..., BaseSet]:
         )
     module, name = KINDS[kind].split(":")
     return getattr(importlib.import_module(f"training.datasets.{module}"), name)
+
+
+def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
+    """Paths and patterns, relative to the data root, that a set of a run needs; see `BaseSet.files`.
+
+    prepare: of the run.  Raises BadInput `unknown_dataset`.
+    """
+    folder = PurePosixPath(str(spec.options.get("path", "")))
+    detected = prepare.get("input") == "detected"
+    return [str(folder / name) for name in class_of(spec.kind).files(spec.options, detected)]
 
 
 def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:

@@ -9,6 +9,7 @@ Of each picture the person whose root is nearest to the camera; without a fit, o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from training.datasets.joint_sets import JOINT_SETS, index_map
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
 
+FILES = ("data/MuCo-3DHP.json", "data/smpl_param.json")
 _ROOT = JOINT_SETS["muco21"].root
 
 
@@ -30,9 +32,13 @@ class MuCo(ColumnSet):
 
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body
-        files = [self.path / "data" / "MuCo-3DHP.json", self.path / "data" / "smpl_param.json"]
+        files = [self.path / name for name in FILES]
         columns = cached(cache, files, "muco", lambda: _columns(*files))
         super().__init__("muco", files[0], columns)
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        return list(FILES)
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}

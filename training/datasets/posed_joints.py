@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from backend.body.arrays import BodyArrays
 from backend.body.files import read_body
-from backend.body.model import BodyArrays
+from backend.body.joint_sets import COCO17, left_right
 from backend.body.registry import find_body
 from backend.errors import BadInput
 from training.datasets.joint_sets import JOINT_SETS, MANO21_TO_HAND21, MANO_TIPS
@@ -65,7 +66,6 @@ class PosedJoints:
 
     def __init__(self, body: BodyArrays) -> None:
         self.body, self.name = body, body.name
-        self.is_hand = len(body.parents) == 16
         self._parts: dict[str, _Part] = {}
         self._last: _State | None = None
         self._rest = body.joint_regressor @ body.v_template
@@ -99,7 +99,7 @@ class PosedJoints:
                 f"A pose of {len(vectors)} joints cannot be given to {self.name!r} of {len(self.body.parents)}.",
                 "Name the right body in the run's file: SMPL's for bodies, MANO's for hands.",
             )
-        if self.is_hand and self.body.hand_mean is not None:
+        if self.body.part == "hand" and self.body.hand_mean is not None:
             vectors[1:] += self.body.hand_mean.reshape(-1, 3)
         rotations = Rotation.from_rotvec(vectors).as_matrix()
         rest = self._rest + self._rest_shape @ betas
@@ -130,7 +130,9 @@ class PosedJoints:
             return self._regressed(joint_set, state)
         if joint_set == "coco19":
             coco = self._of_set("coco17", state)
-            middles = [coco[[11, 12]].mean(0, keepdims=True), coco[[5, 6]].mean(0, keepdims=True)]
+            middles = [
+                coco[list(pair)].mean(0, keepdims=True) for pair in left_right(COCO17, "hip", "shoulder")
+            ]
             return np.concatenate([coco, *middles])
         sources = [self._source(name.removeprefix("op_")) for name in JOINT_SETS[joint_set].names]
         return np.stack([self._of_set(source, state)[index] for source, index in sources])

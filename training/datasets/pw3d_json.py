@@ -11,7 +11,9 @@ In the order of (person, picture), as the original goes through them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +42,18 @@ class Pw3dJson(ColumnSet):
                 "unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}."
             )
         self.path, self.body = Path(path), body
-        file = self.path / "data" / f"3DPW_latest_{split}.json"
-        found = self.path / "data" / f"darkpose_3dpw_{split}set_output.json"
+        file, found = (self.path / name for name in self.files({"split": split}, detected=True))
         given = found if found.is_file() else None
         columns = cached(
             cache, [file, *([given] if given else [])], "pw3d_json", lambda: _columns(file, given)
         )
         super().__init__(f"3dpw_json/{split}", file, columns)
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        split = options.get("split", "test")
+        found = f"data/darkpose_3dpw_{split}set_output.json"
+        return [f"data/3DPW_latest_{split}.json"] + [found] * detected
 
     def subject(self, row: int) -> str:
         return str(self.columns["sequence"][row])

@@ -10,6 +10,7 @@ In the order of image ids.  The unit of joint_cam is not documented: numbers bey
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,7 @@ class SurrealJson(ColumnSet):
         if split not in ("train", "val"):
             raise BadInput("unknown_split", f"SURREAL has no split {split!r} here.", "Choose train or val.")
         self.path, self.split, self.body = Path(path), split, body
-        file = self.path / "data" / f"{split}.json"
-        found = self.path / "data" / f"hrnet_output_on_{split}set.json"
+        file, found = (self.path / name for name in self.files({"split": split}, detected=True))
         given = found if found.is_file() else None
         columns = cached(
             cache, [file, *([given] if given else [])], "surreal_json", lambda: _columns(file, given)
@@ -49,6 +49,11 @@ class SurrealJson(ColumnSet):
         if upstream_quirks and split == "train":
             columns = {key: np.concatenate([column, column[:1]]) for key, column in columns.items()}
         super().__init__(f"surreal_json/{split}", file, columns)
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
+        split = options.get("split", "train")
+        return [f"data/{split}.json"] + [f"data/hrnet_output_on_{split}set.json"] * detected
 
     def subject(self, row: int) -> str:
         return str(self.columns["picture"][row]).split("/")[0]

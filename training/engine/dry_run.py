@@ -16,6 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from backend.errors import BadInput
+from backend.models.spec import network
 from backend.models.weights import OPEN_BODIES
 from training.datasets import tiny
 from training.datasets.kinds import build_set
@@ -184,16 +185,16 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
 
 def on_generated(run: Run, folder: Path, batch: int) -> Run:
     """The run on the open body or hand and on generated files below `folder`, in the formats that it reads."""
-    hand = run.network.startswith("fastmetro-hand") or run.network.endswith("-mano")
+    part = network(run.network).part
     rows = max(_ROWS, batch)
     return replace(
         run,
-        body=OPEN_BODIES["hand" if hand else "body"],
+        body=OPEN_BODIES[part],
         settings={name: value for name, value in run.settings.items() if name not in FILES},
         data=replace(
             run.data,
-            train=generated(run.data.train, folder / "train", hand, rows),
-            validate=generated(run.data.validate, folder / "validate", hand, rows),
+            train=generated(run.data.train, folder / "train", part, rows),
+            validate=generated(run.data.validate, folder / "validate", part, rows),
             prepare={name: value for name, value in run.data.prepare.items() if name != "bodies"},
             workers=0,
         ),
@@ -201,7 +202,7 @@ def on_generated(run: Run, folder: Path, batch: int) -> Run:
     )
 
 
-def generated(specs: Sequence[SetSpec], folder: Path, hand: bool, rows: int) -> list[SetSpec]:
+def generated(specs: Sequence[SetSpec], folder: Path, part: str, rows: int) -> list[SetSpec]:
     """The same splits of tiny sets in the same formats, written below `folder`."""
     made = []
     for k, spec in enumerate(specs):
@@ -209,7 +210,7 @@ def generated(specs: Sequence[SetSpec], folder: Path, hand: bool, rows: int) -> 
         if kind == "tsv":
             kind = (
                 "tsv_hand"
-                if hand
+                if part == "hand"
                 else "tsv_mix"
                 if len(specs) == 1 and "Tax-" in str(spec.options)
                 else "tsv"

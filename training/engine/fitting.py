@@ -122,7 +122,7 @@ def facts_of(
     run: Run, root: Path, data: RecordData, machines: Machines, built: Built, checkpoint: Path | None
 ) -> dict[str, Any]:
     """What the manifest says beyond the configuration."""
-    from training.run.data_files import files_of
+    from training.datasets.kinds import files_of
 
     accumulate = run.accumulate_for(machines.world)
     specs = [*run.data.train, *run.data.validate]

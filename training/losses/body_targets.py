@@ -9,11 +9,12 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from backend.body.joint_sets import H36M17_TO_J14
 from backend.body.mesh_levels import SparseMatrix
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.geometry.rotations import matrix_from_axis_angle
-from training.datasets.joint_sets import H36M17_TO_J14, MANO21_TO_HAND21, MANO_TIPS, METRO24_TO_J14
+from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS, METRO24_TO_J14
 from training.losses.targets import MeshTargets
 
 GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this

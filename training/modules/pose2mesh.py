@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.pose2mesh.network import Pose2Mesh

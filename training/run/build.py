@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from lightning.pytorch import LightningModule
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapter import adapter_of

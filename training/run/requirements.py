@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.body.registry import OPEN_NAMES, REGRESSOR_FILES, available_bodies
-from training.run.data_files import files_of
+from backend.models.spec import network
+from training.datasets.kinds import files_of
 from training.run.spec import Run
 
 WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here
@@ -88,7 +89,7 @@ def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
 
 def regressors_of(run: Run) -> list[str]:
     """Joint regressors that the run takes from its body."""
-    if run.network.startswith("fastmetro-hand") or run.network.endswith("-mano"):
+    if network(run.network).part == "hand":
         return []
     pose_set = run.data.prepare.get("pose_set")
     needs = {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])

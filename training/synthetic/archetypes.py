@@ -91,12 +91,3 @@ def vector(both: Angles | None, left: Angles | None, right: Angles | None, middl
     for name, value in middle.items():
         values[INDEX[name]] = value
     return np.deg2rad(values)
-
-
-def everything() -> list[Archetype]:
-    """All archetypes, cycles first; the order is part of what a seed means."""
-    from training.synthetic.cycles import cycles
-    from training.synthetic.low_poses import low_poses
-    from training.synthetic.upright_poses import upright_poses
-
-    return cycles() + upright_poses() + low_poses()

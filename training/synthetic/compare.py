@@ -28,8 +28,8 @@ METHODS = ("plain fit", "small Pose2Mesh", "guided fit", "fit given the lifter")
 
 def kinds_of(names: Sequence[str]) -> np.ndarray:
     """Names of archetypes -> what kind of pose each is; deep ones are a kind of their own."""
-    from training.synthetic.archetypes import everything
     from training.synthetic.deep_poses import deep_poses
+    from training.synthetic.pose_library import everything
 
     table = {a.name: KINDS[a.support] for a in everything()}
     table |= {a.name: "deep" for a in deep_poses()} | {"deep squat": "deep", "squat": "deep", "lunge": "deep"}
@@ -141,7 +141,7 @@ def main() -> int:
         os.environ.setdefault(name, "1")
     import torch
 
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
     from backend.geometry.rotations import matrix_from_axis_angle
     from training.synthetic.detected import SIZE, load_detected
     from training.synthetic.keypoints import KeypointSampler

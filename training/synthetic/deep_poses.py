@@ -1,6 +1,6 @@
 """Poses folded deeply, on the feet or one knee: what the filters let through least, and a lifter of poses needs most.
 
-They are a list of their own, because the order of `archetypes.everything` is part of what a data set's seed means.
+They are a list of their own, because the order of `pose_library.everything` is part of what a data set's seed means.
 """
 
 from __future__ import annotations

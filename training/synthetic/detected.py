@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.body.joint_sets import BLAZEPOSE33
+from backend.body.joint_sets import BLAZEPOSE33, HIPS, SMPL24, mirror_indices
 from backend.body.keypoint_fit.fit import _shortest_turns
 from backend.body.model import BodyModel
 from backend.geometry.rotations_numpy import exp
@@ -24,13 +24,7 @@ from training.synthetic.skeleton import Skeleton, blazepose_points
 SIZE = 320  # px
 _SHARD = 32
 _MISSED = 0.06  # median 2D error over the person's height beyond which somebody else was detected
-_MIRRORED = [
-    BLAZEPOSE33.index(
-        n.replace("left", "#").replace("right", "left").replace("#", "right")
-    )
-    for n in BLAZEPOSE33
-]  # fmt: skip
-_SMPL_MIRRORED = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+_MIRRORED, _SMPL_MIRRORED = mirror_indices(BLAZEPOSE33), mirror_indices(SMPL24)
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,7 @@ def load_detected(paths: Sequence[Path], body: BodyModel) -> Detected:
     uv = seen[..., :2] / seen[..., 2:] * camera[:, None, :2] + camera[:, None, 2:]
     error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
     found = np.median(error, 1) < _MISSED
-    hips = seen[:, [23, 24]].mean(1)
+    hips = seen[:, HIPS].mean(1)
     turn = _shortest_turns(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
     places = ((seen - hips[:, None]) @ turn, (bones - bones[:, :1]) @ turn)
     values = (data["k2"], data["k3"], *places, camera)
@@ -109,8 +103,8 @@ def main() -> int:
     import torch
 
     from backend.people.detect.mediapipe_detector import MediaPipeDetector
-    from training.synthetic.archetypes import everything
     from training.synthetic.deep_poses import deep_poses
+    from training.synthetic.pose_library import everything
     from training.synthetic.poses import PoseSampler
     from training.synthetic.studio import Studio
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.geometry.rotations_numpy import exp, log
 from training.synthetic import backgrounds
 from training.synthetic.cameras import View

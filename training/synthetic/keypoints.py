@@ -10,30 +10,34 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.body.files import load_body
-from backend.body.joint_sets import BLAZEPOSE33, COCO17
+from backend.body.joint_sets import (
+    ARMS,
+    BLAZEPOSE33,
+    COCO17,
+    HIPS,
+    LEGS,
+    SHOULDERS,
+    indices,
+    left_right,
+    mirror_pairs,
+)
+from backend.body.loader import load_body
 from backend.body.model import BodyModel
-from training.synthetic.archetypes import everything
 from training.synthetic.deep_poses import deep_poses
+from training.synthetic.pose_library import everything
 from training.synthetic.poses import PoseSampler
 from training.synthetic.reaching import rotation_between
 from training.synthetic.skeleton import blazepose_points, product, transposed, turned
 
-_COCO = [BLAZEPOSE33.index(name) for name in COCO17]
-_LIMBS = {
-    s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") and k >= 13] for s in ("left", "right")
-}
-_LEGS = {s: [k for k in _LIMBS[s] if k >= 25] for s in ("left", "right")}
-_ARMS = {s: [k for k in _LIMBS[s] if k < 23] for s in ("left", "right")}
-_ALL = {
-    s: [k for k, n in enumerate(BLAZEPOSE33) if n.startswith(f"{s}_") or n.endswith(f"_{s}")]
-    for s in ("left", "right")
-}
+_COCO = indices(BLAZEPOSE33, *COCO17)
+_LIMBS = [list(limb) for limb in (*ARMS, *LEGS)]
+_ALL = tuple(zip(*mirror_pairs(BLAZEPOSE33), strict=True))  # left, right
+_FACE = range(SHOULDERS[0])
 # how far a detector is off at each landmark, relative to an eye's: limbs' ends most
 _SPREAD = np.array(
     [
         0.6
-        if k <= 10
+        if k in _FACE
         else 2.0
         if any(w in n for w in ("pinky", "index", "thumb", "heel"))
         else 1.6
@@ -109,7 +113,7 @@ class KeypointBatch:
     def coco19(self) -> np.ndarray:
         """(n, 19, 3) COCO's keypoints, pelvis and neck, as Pose2Mesh has them."""
         joints = self.keypoints[:, _COCO]
-        middles = [joints[:, pair].mean(1, keepdims=True) for pair in ([11, 12], [5, 6])]
+        middles = [joints[:, pair].mean(1, keepdims=True) for pair in left_right(COCO17, "hip", "shoulder")]
         return np.concatenate([joints, *middles], 1)
 
     def vertices(self, body: BodyModel, rows: slice = slice(None)) -> np.ndarray:
@@ -178,7 +182,7 @@ class KeypointSampler:
         camera = np.stack([focal, focal, *np.full((2, count), (size - 1) / 2, np.float32)], 1)
         seen = landmarks + trans
         uv = focal * seen[:, :2] / seen[:, 2:] + (size - 1) / 2
-        hips = landmarks[[23, 24]].mean(0)
+        hips = landmarks[list(HIPS)].mean(0)
         ray = hips + trans
         turn = rotation_between(np.array([[0.0], [0.0], [1.0]], np.float32) + np.zeros_like(ray), ray)
         turn = turn.astype(np.float32)
@@ -195,7 +199,7 @@ class KeypointSampler:
         """uv (33, 2, n) px, places (33, 3, n) m -> keypoints and world (n, 33, 3) with a detector's faults."""
         noise, count = self.noise, uv.shape[-1]
         gone = rng.random((33, count), np.float32) < noise.missing / 2
-        for limb in (*_ARMS.values(), *_LEGS.values()):
+        for limb in _LIMBS:
             gone[limb] |= rng.random(count) < noise.missing / 2
         gone[23:] |= rng.random(count) < noise.missing / 2  # half a person, cut off by the picture's border
         worse = np.where(gone, np.float32(3), np.float32(1)) * _SPREAD[:, None]
@@ -205,22 +209,22 @@ class KeypointSampler:
         uv += np.where(far, 0.1 * height, np.float32(0))[:, None] * rng.standard_normal(uv.shape, np.float32)
         error = rng.standard_normal(places.shape, np.float32) * (worse * noise.metres)[:, None]
         common = np.empty((33, count), np.float32)
-        for group in ([*range(13), 23, 24], *_ARMS.values(), *_LEGS.values()):
+        for group in ([*_FACE, *SHOULDERS, *HIPS], *_LIMBS):
             common[group] = rng.standard_normal(count, np.float32)
         deep = noise.depth * (0.45 * rng.standard_normal((33, count), np.float32) + 0.9 * common)
         error[:, 2] += deep * np.where(gone, np.float32(1.7), np.float32(1))
         tilt = rng.standard_normal((3, count), np.float32) * np.float32(noise.tilt)
         places = turned(_tilt(*tilt * [[1.0], [1.0], [0.5]]), places)
         places[:, 2] *= 1 - rng.uniform(0, noise.flat, count).astype(np.float32)
-        for limb in (*_ARMS.values(), *_LEGS.values()):
+        for limb in _LIMBS:
             root = places[limb[0] - 2, 2]  # the shoulder or the hip
             wrong = rng.random(count) < noise.reversed
             places[limb, 2] = np.where(wrong, 2 * root - places[limb, 2], places[limb, 2])
         world = places + error
         visible = np.where(gone, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
-        for limbs in (_ARMS, _LEGS, _ALL):
+        for limbs in (ARMS, LEGS, _ALL):
             swapped = np.nonzero(rng.random(count) < noise.swapped / 3)[0]
-            left, right = np.array(limbs["left"]), np.array(limbs["right"])
+            left, right = np.array(limbs[0]), np.array(limbs[1])
             for values in (uv, world, visible):
                 held = values[left][..., swapped].copy()
                 values[left[:, None], ..., swapped] = np.moveaxis(values[right][..., swapped], -1, 1)

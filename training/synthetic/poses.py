@@ -12,8 +12,9 @@ import numpy as np
 from backend.body.model import BodyModel
 from training.synthetic import anatomy, reaching
 from training.synthetic.anatomy import INDEX
-from training.synthetic.archetypes import Archetype, everything
+from training.synthetic.archetypes import Archetype
 from training.synthetic.filters import Capsules, balanced, collisions, supported
+from training.synthetic.pose_library import everything
 from training.synthetic.skeleton import Skeleton, product
 
 CHUNK = 1024  # candidates worked on at once; part of what a seed means

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from backend.body.files import load_body
-from backend.body.joint_sets import COCO17, H36M17, LSP14
+from backend.body.joint_sets import JOINT_SETS
+from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.geometry.rotations_numpy import log
+from training.datasets.joint_sets import METRO24
 from training.synthetic import backgrounds, furniture
 from training.synthetic.cameras import View, choose_view
 from training.synthetic.looks import Light, Normals, Wardrobe, any_colour
@@ -26,27 +27,21 @@ BATCH = 32  # bodies skinned at once; part of what a seed means, because sums ro
 # METRO's 24 joints -> the open body's regressor that has each, and its name there.  The 14 that are evaluated are those
 # of Human3.6M's regressor, by which a network's mesh is measured.  (SMPL's own is no place to look: on a posed skin it
 # is 70 mm off at a bent elbow.)
-METRO24: dict[str, tuple[str, str]] = {
-    **{f"{s[0].upper()}_{n.capitalize()}": ("h36m17", f"{s}_{n}") for s in ("right", "left")
+_METRO24: dict[str, tuple[str, str]] = {
+    **{f"{s}_{n}": ("h36m17", f"{s}_{n}") for s in ("right", "left")
        for n in ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")},
-    "Neck": ("h36m17", "neck"),
-    "Top_of_Head": ("lsp14", "head_top"), "Pelvis": ("h36m17", "pelvis"), "Thorax": ("h36m17", "neck"),
-    "Spine": ("h36m17", "torso"), "Jaw": ("h36m17", "nose"), "Head": ("h36m17", "head"), "Nose": ("coco17", "nose"),
-    **{f"{s[0].upper()}_{n.capitalize()}": ("coco17", f"{s}_{n}") for s in ("left", "right") for n in ("eye", "ear")},
+    "neck": ("h36m17", "neck"), "head_top": ("lsp14", "head_top"), "pelvis": ("h36m17", "pelvis"),
+    "thorax": ("h36m17", "neck"), "spine": ("h36m17", "torso"), "jaw": ("h36m17", "nose"), "head": ("h36m17", "head"),
+    "nose": ("coco17", "nose"),
+    **{f"{s}_{n}": ("coco17", f"{s}_{n}") for s in ("left", "right") for n in ("eye", "ear")},
 }  # fmt: skip
-METRO24_NAMES = (
-    "R_Ankle", "R_Knee", "R_Hip", "L_Hip", "L_Knee", "L_Ankle", "R_Wrist", "R_Elbow", "R_Shoulder", "L_Shoulder",
-    "L_Elbow", "L_Wrist", "Neck", "Top_of_Head", "Pelvis", "Thorax", "Spine", "Jaw", "Head", "Nose", "L_Eye", "R_Eye",
-    "L_Ear", "R_Ear",
-)  # fmt: skip
 
 
 def metro24_regressor(body: BodyModel) -> np.ndarray:
     """(24, V): METRO's joints of the open body."""
-    sets = {"lsp14": LSP14, "h36m17": H36M17, "coco17": COCO17}
     tables = {name: value.double().cpu().numpy() for name, value in body.regressors.items()}
-    places = (METRO24[name] for name in METRO24_NAMES)
-    return np.stack([tables[table][sets[table].index(joint)] for table, joint in places])
+    places = (_METRO24[name] for name in METRO24)
+    return np.stack([tables[table][JOINT_SETS[table].index(joint)] for table, joint in places])
 
 
 @dataclass
@@ -194,12 +189,3 @@ def common_fields(box: np.ndarray, view: View, trans: np.ndarray) -> dict[str, A
         "trans": trans.round(5).tolist(),
         "camera": view.camera.tolist(),
     }
-
-
-def make_studio(part: str, size: int, renderer: str = "auto", photos: Path | None = None) -> Studio:
-    """part: `body` or `hand`."""
-    if part == "hand":
-        from training.synthetic.hand_studio import HandStudio
-
-        return HandStudio(size, renderer, photos)
-    return Studio(size, renderer, photos)

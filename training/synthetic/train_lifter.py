@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from backend.body.joint_sets import BLAZEPOSE33, left_right
+
 
 def train(
     out: Path,
@@ -196,7 +198,9 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     }
 
 
-_LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
+_LIMBS = [
+    k for pair in left_right(BLAZEPOSE33, "shoulder", "elbow", "wrist", "hip", "knee", "ankle") for k in pair
+]
 
 
 def main() -> int:

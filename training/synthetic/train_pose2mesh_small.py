@@ -143,7 +143,7 @@ def main() -> int:
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
     from backend.models.store import Card
     from backend.models.weights import faces_hash, save_weights
     from training.synthetic.keypoints import Noise

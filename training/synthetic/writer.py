@@ -15,7 +15,8 @@ import numpy as np
 
 from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import BadInput
-from training.synthetic.studio import SPLITS, Sample, Studio, make_studio
+from training.synthetic.studio import SPLITS, Sample, Studio
+from training.synthetic.studios import make_studio
 from training.synthetic.tsv import TsvWriter
 
 VERSION = 2  # of what a seed means; 2: limbs' labels by Human3.6M's regressor, all right in bent poses

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from backend.body.joint_sets import H36M17_TO_J14
 from backend.body.mesh_levels import MeshLevels, SparseMatrix
 from backend.errors import BadInput
 from backend.models.backbones.blazepose import BlazePose
@@ -28,8 +29,6 @@ from backend.models.deformer.layers import Block, Neck, PreciseLinear
 from backend.models.deformer.sparse_pattern import JOINTS, mesh_pattern
 
 STRIDES = (4, 8, 16, 32)
-# Human3.6M's 17 joints -> the 14 evaluated ones (LSP's order)
-_EVALUATED = (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)
 _PELVIS = 0
 _FIRST_SCALE = 0.9  # a standing person fills this share of the crop (Kanazawa et al., "HMR", CVPR 2018)
 
@@ -174,7 +173,7 @@ class DeFormer(nn.Module):
         vertices = turned
         for down in levels.down[: self.level]:
             vertices = SparseMatrix(down)(vertices)
-        first = torch.cat([joints[list(_EVALUATED)], vertices]) - joints[_PELVIS]
+        first = torch.cat([joints[list(H36M17_TO_J14)], vertices]) - joints[_PELVIS]
         constant("first", first * _FIRST_SCALE)
         constant("regressor", joint_regressor)
         for k, (up, down) in enumerate(zip(levels.up, levels.down, strict=True)):
@@ -245,7 +244,7 @@ class DeFormer(nn.Module):
             out = {
                 "joints": scale * (coordinates[..., :JOINTS, :] - near - pelvis),
                 "vertices": scale * (meshes[0] - pelvis),
-                "mesh_joints": scale * (regressed[..., _EVALUATED, :] - pelvis),
+                "mesh_joints": scale * (regressed[..., H36M17_TO_J14, :] - pelvis),
             }
             for mesh in meshes[1:]:
                 out[f"vertices_{mesh.shape[-2]}"] = scale * (mesh - pelvis)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from backend.body.joint_sets import BLAZEPOSE33, COCO17, FREIHAND21, H36M17, SMPL24
+from backend.body.joint_sets import BLAZEPOSE33, COCO17, COCO19, FREIHAND21, H36M17, SMPL24
 from backend.body.model import BodyModel
 from backend.structures import Camera, DetectedPerson
 
 _SETS = {
     "blazepose33": BLAZEPOSE33,
     "coco17": COCO17,
-    "coco": (*COCO17, "pelvis", "neck"),
+    "coco": COCO19,
     "human36": H36M17,
     "smpl": SMPL24,
     "freihand21": FREIHAND21,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.body.joint_sets import BLAZEPOSE33
+from backend.body.joint_sets import HIPS
 from backend.body.keypoint_fit.fit import ray_turns
 from backend.body.vertex_fit import fit_vertices
 from backend.geometry.rotations import axis_angle_from_matrix
@@ -25,7 +25,6 @@ from backend.models.registry import ModelSpec, RecoveryModel, get_model
 from backend.models.weights import TEST_NOTICE, load_network
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
-HIPS = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 _LEAST_SEEN = 6  # keypoints that a body can be placed by
 _LEAST_SCALE, _MOST_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a tenth or ten times the crop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.body.joint_sets import BLAZEPOSE33, COCO17, SMPL24
+from backend.body.joint_sets import BLAZEPOSE33, COCO19, SMPL24
 from backend.errors import BadInput
 from backend.models.pose2mesh.joint_sets import POSE_SETS, with_pelvis_and_neck
 from backend.structures import DetectedPerson
@@ -24,7 +24,7 @@ def pose_of(person: DetectedPerson, pose_set: str) -> np.ndarray:
     if found == "blazepose33" and pose_set in ("coco", "human36", "smpl"):
         points = _named(keypoints)
         if pose_set == "coco":
-            return np.stack([points[name] for name in (*COCO17, "pelvis", "neck")])
+            return np.stack([points[name] for name in COCO19])
         names = SMPL24 if pose_set == "smpl" else POSE_SETS["human36"].joints
         return np.stack([(_SMPL if pose_set == "smpl" else _HUMAN36).get(n, _same(n))(points) for n in names])
     raise BadInput(

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from backend.body.joint_sets import COCO17, FREIHAND21, H36M17, SMPL24
+from backend.body.joint_sets import COCO17, COCO19, FREIHAND21, H36M17, SMPL24, left_right, mirror_pairs
 from backend.errors import BadInput
 
 Pairs = tuple[tuple[int, int], ...]
@@ -37,17 +37,17 @@ HUMAN36 = PoseSet(
     H36M17,
     0,
     (*_chain(0, 7, 8, 9, 10), *_chain(8, 11, 12, 13), *_chain(8, 14, 15, 16), *_chain(0, 1, 2, 3), *_chain(0, 4, 5, 6)),
-    ((1, 4), (2, 5), (3, 6), (14, 11), (15, 12), (16, 13)),
+    mirror_pairs(H36M17),
 )  # fmt: skip
 COCO = PoseSet(
     "coco",
-    (*COCO17, "pelvis", "neck"),
+    COCO19,
     17,
     (
         (1, 2), (0, 1), (0, 2), (2, 4), (1, 3), (6, 8), (8, 10), (5, 7), (7, 9), (12, 14), (14, 16), (11, 13),
         (13, 15), (17, 11), (17, 12), (17, 18), (18, 5), (18, 6), (18, 0),
     ),
-    tuple((k, k + 1) for k in range(1, 17, 2)),
+    mirror_pairs(COCO19),
 )  # fmt: skip
 SMPL = PoseSet(
     "smpl",
@@ -57,7 +57,7 @@ SMPL = PoseSet(
         *_chain(0, 1, 4, 7, 10), *_chain(0, 2, 5, 8, 11), *_chain(0, 3, 6, 9), *_chain(9, 14, 17, 19, 21, 23),
         *_chain(9, 13, 16, 18, 20, 22), *_chain(9, 12, 15),
     ),
-    ((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)),
+    mirror_pairs(SMPL24),
 )  # fmt: skip
 MANO = PoseSet(
     "mano",
@@ -81,7 +81,8 @@ def joint_graph(pose_set: PoseSet) -> sp.csr_matrix:
 def with_pelvis_and_neck(coco17: np.ndarray) -> np.ndarray:
     """(..., 17, C) COCO keypoints -> (..., 19, C) with the middle of the hips and of the shoulders."""
     joints = np.asarray(coco17, np.float64)
-    pelvis, neck = joints[..., [11, 12], :].mean(-2), joints[..., [5, 6], :].mean(-2)
+    hips, shoulders = left_right(COCO17, "hip", "shoulder")
+    pelvis, neck = joints[..., hips, :].mean(-2), joints[..., shoulders, :].mean(-2)
     return np.concatenate([joints, pelvis[..., None, :], neck[..., None, :]], -2)
 
 

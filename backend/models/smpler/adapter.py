@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
+from backend.body.arrays import BodyArrays
 from backend.body.files import SMPL_LICENSE
 from backend.body.joint_sets import SMPL24
-from backend.body.model import BodyArrays, BodyModel
+from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.adapter import Constants, Imported, Prediction, evaluation_regressor
 from backend.models.smpler.network import SMPLer, SMPLerConfig

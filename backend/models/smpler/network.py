@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backend.body.joint_sets import H36M17_TO_J14
 from backend.body.model import BodyModel
 from backend.geometry.rotations import matrix_from_6d
 from backend.models.backbones.blazepose import BlazePose
@@ -19,8 +20,6 @@ from backend.models.backbones.hrnet import HRNet
 from backend.models.smpler.layers import RADIUS, WIDTH, Pyramid, TransformerBlock
 
 _GRID = 56  # of the finest map, at 224 px
-# the 14 evaluation joints among the 17 regressed ones
-_EVALUATED = (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)
 _IDENTITY_6D = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 Stage = dict[str, Tensor]
@@ -111,7 +110,7 @@ class SMPLer(nn.Module):
             else:
                 posed = self.body(None, beta, rotations=theta)
                 regressed = self.joint_regressor @ posed.vertices
-                pelvis, joints = regressed[:, :1], regressed[:, _EVALUATED]
+                pelvis, joints = regressed[:, :1], regressed[:, H36M17_TO_J14]
                 stage |= {
                     "smpl_joints": posed.joints,
                     "vertices": posed.vertices,

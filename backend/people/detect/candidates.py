@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.body.joint_sets import BLAZEPOSE33, HIPS, KNEES, SHOULDERS, left_right
 from backend.people.detect.region import Region
 
-# indices of MediaPipe's 33 landmarks
-NOSE, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP = 0, 11, 12, 23, 24
-TORSO = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]
-CORE = [*TORSO, 13, 14, 25, 26]  # with elbows and knees: what does not move when a hand waves
-
-_MOVING = [13, 14, 15, 16, 25, 26, 27, 28]  # elbows, wrists, knees, ankles
+NOSE = BLAZEPOSE33.index("nose")
+TORSO = [*SHOULDERS, *HIPS]
+_ELBOWS, _WRISTS, _ANKLES = left_right(BLAZEPOSE33, "elbow", "wrist", "ankle")
+CORE = [*TORSO, *_ELBOWS, *KNEES]  # what does not move when a hand waves
+_MOVING = [*_ELBOWS, *_WRISTS, *KNEES, *_ANKLES]
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Candidate:
     @property
     def size(self) -> float:
         """A length that turns little with the viewpoint: the spine, and half the shoulders' width, px."""
-        shoulders = self.points[[LEFT_SHOULDER, RIGHT_SHOULDER], :2]
-        hips = self.points[[LEFT_HIP, RIGHT_HIP], :2]
+        shoulders = self.points[SHOULDERS, :2]
+        hips = self.points[HIPS, :2]
         spine = np.linalg.norm(shoulders.mean(0) - hips.mean(0))
         return float(spine + 0.5 * np.linalg.norm(shoulders[0] - shoulders[1]))
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from backend.body.joint_sets import ARMS, BLAZEPOSE33, LEGS, left_right
 from backend.people.detect.candidates import TORSO, Candidate, Expected
 
 # from the trunk outwards: left, right
 _CHAINS = (
-    ((13, 14),),
-    ((15, 16), (17, 18), (19, 20), (21, 22)),
-    ((25, 26),),
-    ((27, 28), (29, 30), (31, 32)),
+    left_right(BLAZEPOSE33, "elbow"),
+    left_right(BLAZEPOSE33, "wrist", "pinky", "index", "thumb"),
+    left_right(BLAZEPOSE33, "knee"),
+    left_right(BLAZEPOSE33, "ankle", "heel", "foot_index"),
 )
 _OUTER = {0: 1, 2: 3}  # what hangs on a joint
 _JUMP = 0.3  # sizes of the person that a limb is away from where it was expected
@@ -45,11 +46,6 @@ def hide_mixed(expected: Sequence[Expected], seen: Sequence[Candidate | None]) -
         one.world[mixed] = expected[k].world[mixed]
 
 
-_ARMS_AND_LEGS = tuple(
-    tuple(range(first + side, last + 1, 2)) for first, last in ((13, 22), (25, 32)) for side in (0, 1)
-)
-
-
 def assembled(expected: Expected, looks: Sequence[Candidate], better: float) -> Candidate:
     """One pose from several looks at one person: the trunk of that which fits best, and so each arm and leg.
 
@@ -67,7 +63,7 @@ def assembled(expected: Expected, looks: Sequence[Candidate], better: float) -> 
 
     trunk = best(TORSO)
     points, world = trunk.points.copy(), trunk.world.copy()
-    for limb in _ARMS_AND_LEGS:
+    for limb in (*ARMS, *LEGS):
         part = list(limb)
         chosen = best(part)
         points[part], world[part] = chosen.points[part], chosen.world[part]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_HIPS, _SHOULDERS = [23, 24], [11, 12]
+from backend.body.joint_sets import HIPS, SHOULDERS
+
 _MARGIN = 1.25  # MediaPipe's: side of the region over the diameter of the circle around a person
 
 
@@ -23,8 +24,8 @@ class Region:
     def around(points: np.ndarray) -> Region:
         """points: (33, 2) landmarks, px.  The square that MediaPipe puts round a person with these: about the middle
         of the hips, as large as a circle around all of them, upright along the trunk."""
-        hips = points[_HIPS].mean(0)
-        trunk = points[_SHOULDERS].mean(0) - hips
+        hips = points[list(HIPS)].mean(0)
+        trunk = points[list(SHOULDERS)].mean(0) - hips
         radius = max(float(np.linalg.norm(points - hips, axis=1).max()), 1e-3)
         return Region.of_circle(hips, hips + trunk / max(float(np.linalg.norm(trunk)), 1e-6) * radius)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from backend.people.detect.candidates import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from backend.body.joint_sets import HIPS, KNEES, SHOULDERS
 
-_KNEES = (25, 26)
 _BINS = (8, 4, 4)  # hue, saturation, value
 SIZE = 2 * int(np.prod(_BINS))  # upper and lower body
 _SIDE = 24  # px that a region is sampled at
@@ -16,9 +15,8 @@ _SIDE = 24  # px that a region is sampled at
 def appearance(pixels: np.ndarray, keypoints2d: np.ndarray) -> np.ndarray:
     """pixels: uint8 RGB (H, W, 3).  keypoints2d: (33, 3) MediaPipe landmarks, px.  -> (SIZE,) float32, square roots of
     shares: the dot product of two is their Bhattacharyya coefficient, 1 where they are equal.  Zeros where unseen."""
-    left, right = keypoints2d[[LEFT_SHOULDER, RIGHT_SHOULDER]], keypoints2d[[LEFT_HIP, RIGHT_HIP]]
-    knees = keypoints2d[list(_KNEES)]
-    halves = [_region(pixels, left, right), _region(pixels, right, knees)]
+    shoulders, hips, knees = (keypoints2d[list(pair)] for pair in (SHOULDERS, HIPS, KNEES))
+    halves = [_region(pixels, shoulders, hips), _region(pixels, hips, knees)]
     return np.concatenate([_histogram(half) for half in halves]) * np.float32(np.sqrt(0.5))
 
 

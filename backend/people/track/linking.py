@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.people.detect.candidates import CORE, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from backend.body.joint_sets import HIPS, SHOULDERS
+from backend.people.detect.candidates import CORE
 
 _ALIKE = 0.72  # clothes, to be the same person again
 _NEAR = 3.0  # sizes away, after a short time
@@ -125,6 +126,6 @@ class _Pieces:
 
 def _sizes(points: np.ndarray) -> np.ndarray:
     """(n, 33, 2) -> (n,) `Candidate.size`, at least 1 px."""
-    shoulders, hips = points[:, [LEFT_SHOULDER, RIGHT_SHOULDER]], points[:, [LEFT_HIP, RIGHT_HIP]]
+    shoulders, hips = points[:, SHOULDERS], points[:, HIPS]
     spine = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=1)
     return np.maximum(spine + 0.5 * np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1), 1.0)

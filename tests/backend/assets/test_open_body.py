@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
 from backend.body.joint_sets import BLAZEPOSE33, COCO17, H36M17, LSP14, SMPL24, mirror_indices
+from backend.body.loader import load_body
 from backend.body.registry import available_bodies
 
 FLIP = np.array([-1.0, 1, 1])

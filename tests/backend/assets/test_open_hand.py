@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from assets_build.open_hand.poses import hinges, named_pose, random_poses
-from backend.body.files import load_body, read_body
+from backend.body.files import read_body
 from backend.body.joint_sets import FREIHAND21, MANO16, MANO16_PARENTS, MANO21
+from backend.body.loader import load_body
 from backend.body.mirror import mirrored
 from backend.body.registry import OPEN_HAND, available_bodies, find_body
 from backend.errors import BadInput

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from backend.body.files import load_body
 from backend.body.hierarchy import mesh_hierarchy
+from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.errors import BadInput
 from backend.paths import HOME_VARIABLE

@@ -3,12 +3,23 @@
 import pytest
 
 from backend.body.joint_sets import (
+    ARMS,
+    BLAZEPOSE33,
+    COCO19,
+    H36M17,
+    HIPS,
     JOINT_SETS,
+    KNEES,
+    LEGS,
     MANO16,
     MANO16_PARENTS,
+    SHOULDERS,
     SMPL24,
     SMPL24_PARENTS,
+    indices,
+    left_right,
     mirror_indices,
+    mirror_pairs,
 )
 
 
@@ -29,3 +40,22 @@ def test_parents_come_first_and_the_tree_is_its_own_mirror_image(names, parents)
     for joint in range(1, len(names)):
         assert 0 <= parents[joint] < joint
         assert parents[swap[joint]] == swap[parents[joint]]
+
+
+def test_mirrors_are_those_that_were_published_as_indices():
+    smpl = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+    assert mirror_indices(SMPL24) == smpl
+    # Pose2Mesh's flip pairs
+    assert mirror_pairs(SMPL24) == tuple((k, m) for k, m in enumerate(smpl) if k < m)
+    assert mirror_pairs(COCO19) == tuple((k, k + 1) for k in range(1, 17, 2))
+    assert mirror_pairs(H36M17) == ((1, 4), (2, 5), (3, 6), (11, 14), (12, 15), (13, 16))
+
+
+def test_mediapipes_landmarks_have_its_indices():
+    assert (SHOULDERS, HIPS, KNEES) == ((11, 12), (23, 24), (25, 26))
+    assert ARMS == ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22))
+    assert LEGS == ((25, 27, 29, 31), (26, 28, 30, 32))
+    assert left_right(BLAZEPOSE33, "elbow", "ankle") == ((13, 14), (27, 28))
+    assert indices(BLAZEPOSE33, "nose", "left_foot_index") == [0, 31]
+    # the face has no `left_` in front of its mouth
+    assert mirror_pairs(BLAZEPOSE33)[:5] == ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
 from backend.body.joint_sets import BLAZEPOSE33, SMPL24
 from backend.body.keypoint_fit import fit_keypoints
 from backend.body.keypoint_fit.fit import ray_turns
@@ -14,6 +13,7 @@ from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import NAMES, body_landmarks
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Camera, DetectedPerson

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from backend.body.files import load_body, read_body
+from backend.body.files import read_body
 from backend.body.joint_sets import MANO16_PARENTS
-from backend.body.registry import available_bodies, import_body
+from backend.body.loader import import_body, load_body
+from backend.body.registry import available_bodies
 from backend.body.wire import body_message
 from backend.errors import BadInput, RecoverMeshError
 from backend.paths import HOME_VARIABLE

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.mesh_levels import SparseMatrix, body_levels
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.body.files import load_body
-from backend.body.registry import import_body
+from backend.body.loader import import_body, load_body
 from backend.errors import BadInput
 from backend.models.adapter import evaluation_regressor
 from backend.paths import HOME_VARIABLE

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.arrays import BodyArrays
 from backend.body.joint_sets import MANO16_PARENTS
-from backend.body.model import BodyArrays, BodyModel
+from backend.body.loader import load_body
+from backend.body.model import BodyModel
 from backend.body.vertex_fit import fit_vertices
 from backend.geometry.rotations import matrix_from_axis_angle
 

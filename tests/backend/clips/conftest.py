@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.clips.job import ClipJobFile
 from backend.clips.run import ClipRun
 from backend.recovery import Recoverer

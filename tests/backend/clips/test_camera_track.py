@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backend.body.camera_frames import refocus, to_common_frame
-from backend.body.files import load_body
 from backend.body.kinematics import Skeleton, State
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
 from backend.motion.camera_track import CameraTrack

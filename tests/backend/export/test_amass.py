@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.export.amass import amass_fields, write_amass
 from backend.geometry import rotations_numpy as rot

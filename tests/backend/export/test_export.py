@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput, RecoverMeshError
 from backend.export import export
 from backend.export.files import claim_stem

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.clips.results import motion_fields, motion_of
 from backend.export.amass import amass_fields
 from backend.export.overlay_video import write_overlay_video

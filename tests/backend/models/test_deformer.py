@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull
 from torch import nn
 from torch.nn import functional
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.mesh_levels import SparseMatrix, body_levels
 from backend.errors import BadInput
 from backend.models.deformer.network import CONFIGS, STRIDES, DeFormer, DeFormerConfig

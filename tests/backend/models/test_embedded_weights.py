@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.cli import main
 from backend.models.inference.network_model import NetworkModel
 from backend.models.registry import available_models

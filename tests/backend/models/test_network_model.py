@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.geometry.rotations import matrix_from_axis_angle
 from backend.models.adapter import Prediction
 from backend.models.inference import network_model

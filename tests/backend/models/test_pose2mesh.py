@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.models.pose2mesh.joint_sets import POSE_SETS, joint_graph, normalise_pose, with_pelvis_and_neck
 from backend.models.pose2mesh.legacy_argsort import legacy_argsort

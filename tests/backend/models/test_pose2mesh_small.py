@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.cli import main
 from backend.errors import BadInput
 from backend.models.keypoint_fit import KeypointFitModel

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 from scipy.spatial import ConvexHull
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.mesh_levels import adjacency_of, body_levels
 from backend.errors import BadInput
 from backend.models.deformer import sparse_attention as module

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
-from backend.body.registry import import_body
+from backend.body.loader import import_body, load_body
 from backend.cli import main
 from backend.errors import BadInput, RecoverMeshError
 from backend.models.registry import available_models, get_model

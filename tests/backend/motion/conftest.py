@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.body.files import load_body
 from backend.body.kinematics import Skeleton, State
+from backend.body.loader import load_body
 from backend.clips.guess import KeypointGuess
 from backend.geometry import rotations_numpy as rot
 from backend.motion.foot_lock import POINTS

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from assets_build.open_hand.poses import named_pose
-from backend.body.files import load_body
 from backend.body.joint_sets import FREIHAND21
+from backend.body.loader import load_body
 from backend.export.overlay import draw_overlay
 from backend.people.detect.hand_detector import HandDetector
 from backend.structures import Camera

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from backend.body import joint_sets as known
-from backend.body.files import load_body, read_body
+from backend.body.files import read_body
+from backend.body.loader import load_body
 from backend.body.registry import find_body
 from backend.errors import BadInput
 from backend.models.pose2mesh.joint_sets import POSE_SETS
@@ -29,10 +30,11 @@ def test_sizes_and_orders_are_the_published_ones():
 
 def test_published_maps_agree_with_the_names():
     metro, h36m = JOINT_SETS["metro24"].names, JOINT_SETS["h36m17"].names
-    assert tuple(metro[i] for i in sets.METRO24_TO_J14) == sets.J14
-    assert tuple(h36m[i] for i in sets.H36M17_TO_J14) == sets.J14
+    assert tuple(metro[i] for i in sets.METRO24_TO_J14) == known.J14
+    assert known.H36M17_TO_J14 == (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)  # METRO's and SMPLer's
+    assert tuple(h36m[i] for i in known.H36M17_TO_J14) == known.J14
     assert index_map("metro24", "j14").tolist() == list(sets.METRO24_TO_J14)
-    assert index_map("h36m17", "j14").tolist() == list(sets.H36M17_TO_J14)
+    assert index_map("h36m17", "j14").tolist() == list(known.H36M17_TO_J14)
     assert sorted(sets.SMPL38_TO_METRO24)[0] == 4 and len(set(sets.SMPL38_TO_METRO24)) == 24
     smpl = [*known.SMPL24, *range(14)]
     sided = {

@@ -12,7 +12,7 @@ import torch
 from record_truth import assert_is
 from scipy.spatial.transform import Rotation
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from training.datasets import tiny
 from training.datasets.amass import CAMERA as VIRTUAL

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.models.adapter import evaluation_regressor
 from training.engine.dry_run import on_generated
 from training.engine.overfit import fixed_batch

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.models.backbones.hrformer import Block
 from backend.models.fastmetro.attention import MultiHeadAttention

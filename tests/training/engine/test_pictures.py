@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from training.engine.pictures import PictureCallback, draw_sheet
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.models.deformer.network import STRIDES, DeFormer, DeFormerConfig
 from training.datasets import tiny

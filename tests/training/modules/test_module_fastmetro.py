@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from module_parts import TinyBackbone, batch, overfit
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.errors import BadInput
 from backend.models.fastmetro.network import FastMETRO, FastMETROConfig, FastMETROMesh

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.models.pose2mesh.adapter import body_graph
 from backend.models.pose2mesh.network import Pose2Mesh, Pose2MeshConfig, PoseNet

@@ -7,7 +7,7 @@ import pytest
 import torch
 from module_parts import TinyPyramid, batch, overfit
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.models.smpler.network import SMPLer, SMPLerConfig
 from backend.models.spec import network

@@ -178,7 +178,7 @@ def test_3d_turns_as_the_picture_does():
 def test_a_flipped_body_is_its_mirror_image():
     import torch
 
-    from backend.body.files import load_body
+    from backend.body.loader import load_body
 
     body = load_body("open")
     rng = np.random.default_rng(0)

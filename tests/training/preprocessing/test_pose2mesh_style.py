@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.models.pose2mesh.joint_sets import HUMAN36, normalise_pose
 from training.datasets.geometry import project, with_column

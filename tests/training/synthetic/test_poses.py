@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
 from backend.body.joint_sets import mirror_indices
+from backend.body.loader import load_body
 from training.synthetic import anatomy, reaching
 from training.synthetic.anatomy import INDEX
-from training.synthetic.archetypes import everything
 from training.synthetic.filters import balanced, collisions, supported
 from training.synthetic.hands import LIMITS, NAMED, HandSampler
+from training.synthetic.pose_library import everything
 from training.synthetic.poses import PoseSampler
 
 

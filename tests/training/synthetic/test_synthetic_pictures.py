@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
+from backend.body.loader import load_body
 from backend.errors import BadInput
+from training.datasets.joint_sets import METRO24
 from training.synthetic import writer
 from training.synthetic.renderer import NumpyRenderer, make_renderer
-from training.synthetic.studio import METRO24_NAMES, make_studio
+from training.synthetic.studios import make_studio
 from training.synthetic.writer import SHARD, Settings, write_dataset
 
 
@@ -95,16 +96,16 @@ def test_labels_have_metros_fields(studio, samples):
         assert np.array(label["2d_joints"]).reshape(-1, 3).shape == (count, 3)
         assert len(label["pose"]) == (48 if studio.part == "hand" else 72) and len(label["betas"]) == 10
     if studio.part == "body":
-        names = {n: k for k, n in enumerate(METRO24_NAMES)}
+        names = {n: k for k, n in enumerate(METRO24)}
         rest = studio.regressor @ studio.body.v_template.double().numpy()
         assert (
-            rest[names["R_Wrist"], 0] < -0.5 < 0.5 < rest[names["L_Wrist"], 0]
+            rest[names["right_wrist"], 0] < -0.5 < 0.5 < rest[names["left_wrist"], 0]
         )  # the person's right is at -x
         assert (
-            rest[names["Top_of_Head"], 1]
-            > rest[names["Nose"], 1]
-            > rest[names["Pelvis"], 1]
-            > rest[names["L_Ankle"], 1]
+            rest[names["head_top"], 1]
+            > rest[names["nose"], 1]
+            > rest[names["pelvis"], 1]
+            > rest[names["left_ankle"], 1]
         )
 
 

@@ -8,11 +8,11 @@ import torch
 
 from backend.body.joint_sets import SMPL24
 from backend.models.adapter import evaluation_regressor
-from training.datasets.joint_sets import METRO24_TO_J14
+from training.datasets.joint_sets import METRO24, METRO24_TO_J14
 from training.datasets.posed_joints import posed_joints
 from training.evaluation.protocols import PROTOCOLS, Evaluator
 from training.losses.body_targets import BodyTargets
-from training.synthetic.studio import METRO24_NAMES, make_studio
+from training.synthetic.studios import make_studio
 
 # labels are written in 1e-5 m, their poses in 1e-6 rad and their betas in 1e-5
 TOLERANCE_MM = 0.05
@@ -74,7 +74,7 @@ def test_readers_find_the_labels_joints_in_the_pose(samples):
             "metro24", label["pose"], np.array(label["betas"]), label["trans"]
         )
         gap = np.linalg.norm(found - np.array(label["3d_joints"])[0, :, :3], axis=1) * 1e3
-        assert gap.max() < TOLERANCE_MM, METRO24_NAMES[gap.argmax()]
+        assert gap.max() < TOLERANCE_MM, METRO24[gap.argmax()]
 
 
 def test_evaluated_labels_are_the_skeletons_joints(samples):
@@ -83,7 +83,5 @@ def test_evaluated_labels_are_the_skeletons_joints(samples):
     for sample in samples:
         skeleton, labels = sample.arrays["smpl_joints3d"], sample.arrays["joints3d"]
         for k in METRO24_TO_J14[:12]:
-            side, _, name = METRO24_NAMES[k].partition("_")
-            joint = f"{'left' if side == 'L' else 'right'}_{name.lower()}"
-            gaps.append(1e3 * np.linalg.norm(labels[k] - skeleton[SMPL24.index(joint)]))
+            gaps.append(1e3 * np.linalg.norm(labels[k] - skeleton[SMPL24.index(METRO24[k])]))
     assert np.mean(gaps) < 5 and np.percentile(gaps, 95) < 12

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.files import load_body
 from backend.body.joint_sets import BLAZEPOSE33
+from backend.body.loader import load_body
 from backend.models.store import EMBEDDED, read_card
 from backend.models.weights import load_network
 from training.synthetic import anatomy, train_pose2mesh_small
 from training.synthetic.anatomy import INDEX
-from training.synthetic.archetypes import everything
 from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
 from training.synthetic.compare import KINDS, METHODS, kinds_of, measure, posed_truth, recoverers, summary
 from training.synthetic.deep_poses import deep_poses
 from training.synthetic.detected import load_detected
 from training.synthetic.keypoints import KeypointSampler, Noise
+from training.synthetic.pose_library import everything
 from training.synthetic.poses import PoseSampler
 from training.synthetic.train_lifter import train
 

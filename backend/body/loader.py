@@ -1,0 +1,63 @@
+"""Bodies by name or file, ready to pose: the embedded ones, those of the user, and how a user's file is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backend.body.files import read_body
+from backend.body.mirror import mirrored
+from backend.body.model import BodyModel
+from backend.body.registry import REGRESSOR_FILES, RESERVED, BodySpec, find_body, keep_body, right_hand_of
+from backend.errors import BadInput
+
+
+def load_body(source: str | Path = "open") -> BodyModel:
+    """The name of a body (`open`, `open_hand`, or one that was imported) or the path of a body file -> a BodyModel.
+
+    The name of a hand with `_left` behind it stands for its mirror image (backend.body.mirror).
+    Raises BadInput: unknown_body, file_missing, not_a_body, refused_pickle.
+    """
+    right = right_hand_of(source)
+    return BodyModel(read_body(find_body(source)) if right is None else mirrored(read_body(right)))
+
+
+def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] = ()) -> BodySpec:
+    """Validate a body file and keep it, as npz, in the user's folder.
+
+    regressors: files of `REGRESSOR_FILES` that go with it.  Raises BadInput `bad_name`, `not_a_regressor` and those of
+    `load_body`; RecoverMeshError `unwritable`.
+    """
+    name = name or file.stem
+    if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or name in RESERVED:
+        raise BadInput(
+            "bad_name",
+            f"{name!r} cannot be the name of a body.",
+            "Use letters, digits, '_' and '-', not the name of an embedded body.",
+        )
+    body = read_body(file)
+    for path in regressors:
+        joint_set, rows = _read_regressor(path, len(body.v_template))
+        body.regressors[joint_set] = rows
+    return keep_body(body, name)
+
+
+def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:
+    """-> (joint set, (17, vertices) float64)."""
+    hint = f"Known files are {', '.join(REGRESSOR_FILES)}, as METRO's, Pose2Mesh's and SMPLer's repositories have them."
+    if path.name not in REGRESSOR_FILES:
+        raise BadInput("not_a_regressor", f"{path.name} is no joint regressor that is known by name.", hint)
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput("not_a_regressor", f"{path} cannot be read ({error}).", hint) from None
+    if rows.shape != (17, vertices) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
+        raise BadInput(
+            "not_a_regressor",
+            f"{path.name} holds {rows.dtype} of {rows.shape}, expected numbers of (17, {vertices}).",
+            hint,
+        )
+    return REGRESSOR_FILES[path.name], rows.astype(np.float64)

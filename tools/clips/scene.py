@@ -1,0 +1,34 @@
+"""A made clip with known truth: its people, camera and world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.geometry.camera_path import View
+from backend.structures import Camera, World
+
+
+@dataclass
+class Truth:
+    """One person in the camera frame (OpenCV); in the common one where the camera moves."""
+
+    poses: np.ndarray  # (T, 24, 3)
+    betas: np.ndarray  # (10,)
+    trans: np.ndarray  # (T, 3)
+    joints: np.ndarray  # (T, 24, 3)
+    contacts: np.ndarray  # (T, 2) left, right
+    clothes: int = 0
+
+
+@dataclass
+class Scene:
+    """A clip's people, camera and world; pillar: x in metres and depth of what hides people, or None."""
+
+    people: list[Truth]
+    camera: Camera
+    world: World
+    fps: float
+    pillar: tuple[float, float, float] | None = None  # left, right edge and depth, m, camera frame
+    view: View | None = None  # of every moment, where the camera moves
