@@ -8,6 +8,8 @@ import sys
 import sysconfig
 import tempfile
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave without Blender's own exit, which hangs in 4.5 where anything is still registered."""
+    """Leave without Blender's own exit, which hangs in 4.5 where anything is still registered.
+
+    A worker of pytest-xdist has sent all its reports by now: it does so in `pytest_sessionfinish`.
+    """
     if "bpy" in sys.modules:
         PROFILE.cleanup()
         sys.stdout.flush()
@@ -72,32 +77,48 @@ def environment(tmp_path_factory) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def stand_in(addon, scene, environment):
-    """The real server as the add-on's child, with the stand-in for the recovery in its worker."""
+@contextmanager
+def backend_of(environment: str, *arguments: str) -> Iterator[None]:
+    """The add-on set up to use the backend with these arguments.
+
+    One that runs already is kept, since its start takes seconds; a test that ends it gives the next a fresh one.
+    """
     from blender_addon import runtime
     from blender_addon.settings import preferences
 
     session = runtime.state.session
-    session.extra = ("--factory", "stand_in:StandIn", "--body-source", "stand_in:body_message")
+    if tuple(session.extra) != arguments:
+        session.close()
+        session.extra = arguments
     preferences.get_preferences().environment = environment
-    yield session
+    yield
     preferences.get_preferences().environment = ""
-    runtime.shut_down()
-    session.extra = ()
+    runtime.forget()
 
 
 @pytest.fixture
-def real_backend(addon, scene, environment, monkeypatch, tmp_path):
+def stand_in(addon, scene, environment):
+    """The real server as the add-on's child, with the stand-in for the recovery in its worker."""
+    from blender_addon import runtime
+
+    with backend_of(environment, "--factory", "stand_in:StandIn", "--body-source", "stand_in:body_message"):
+        yield runtime.state.session
+
+
+@pytest.fixture(scope="session")
+def user_folder(tmp_path_factory) -> str:
+    """Where the jobs of clips are kept, so that a clip which was read once is not read again."""
+    return str(tmp_path_factory.mktemp("user folder"))
+
+
+@pytest.fixture
+def real_backend(addon, scene, environment, monkeypatch, user_folder):
     """The real backend as the add-on's child."""
     from blender_addon import runtime
-    from blender_addon.settings import preferences
 
-    preferences.get_preferences().environment = environment
-    monkeypatch.setattr(runtime, "user_folder", lambda: str(tmp_path))
-    yield runtime
-    preferences.get_preferences().environment = ""
-    runtime.shut_down()
+    monkeypatch.setattr(runtime, "user_folder", lambda: user_folder)
+    with backend_of(environment):
+        yield runtime
 
 
 @pytest.fixture(scope="session")

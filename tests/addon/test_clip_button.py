@@ -1,5 +1,6 @@
 """The button that recovers a clip, with the real backend as the add-on's child."""
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -21,11 +22,13 @@ def footage(model, tmp_path_factory):
     return str(write_clip(tmp_path_factory.mktemp("footage"), "walk", scenery, Renderer(model)))
 
 
-def test_the_button_recovers_a_clip_and_a_second_click_is_quick(real_backend, scene, footage):
+def test_the_button_recovers_a_clip_and_a_second_click_is_quick(real_backend, scene, footage, tmp_path):
     settings = scene.recover_mesh
-    settings.source, settings.clip.path = "CLIP", footage
+    # a path of its own, so that it was not read before
+    settings.source, settings.clip.path = "CLIP", str(shutil.copy(footage, tmp_path))
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
     assert real_backend.state.error is None
+    assert not [n for n in real_backend.state.notes if "33 frames were done" in n]
     (rig,) = rigs(scene).values()
     assert len(fcurves.curves_of(rig.animation_data.action)[0].keyframe_points) == 33
     assert [(p.id, p.use) for p in settings.clip.people] == [(1, True)]
@@ -36,7 +39,7 @@ def test_the_button_recovers_a_clip_and_a_second_click_is_quick(real_backend, sc
     assert Path(collection["job"], "person1.npz").is_file()
     settings.clip.smoothing = 0.9
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
-    assert [n for n in real_backend.state.notes if "33 frames" in n], real_backend.state.notes
+    assert [n for n in real_backend.state.notes if "33 frames were done" in n], real_backend.state.notes
     assert len(rigs(scene)) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
+from conftest import backend_of
 from test_recover import evaluated_vertices, rigs
 
 from backend.models.weights import TEST_NOTICE, make_test_weights
@@ -13,55 +14,49 @@ from blender_addon import runtime
 from blender_addon.scene import basis, person
 from blender_addon.settings import preferences
 
-NETWORKS = ("fastmetro-s-r50", "smpler-w32", "deformer-r50", "pose2mesh-coco")
 MM = 1e-3
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A home with test weights of all four."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECOVER_MESH_HOME", str(folder))
-        for name in NETWORKS:
-            make_test_weights(name)
-        yield folder
+NETWORKS = [
+    pytest.param("fastmetro-s-r50", marks=pytest.mark.slow),
+    pytest.param("smpler-w32", marks=pytest.mark.slow),
+    pytest.param("deformer-r50", marks=pytest.mark.slow),
+    "pose2mesh-coco",
+]
+pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
 
 
 @pytest.fixture
-def backend(addon, scene, environment, home, tmp_path):
+def backend(addon, scene, environment, name, tmp_path, monkeypatch):
     """The real backend as the add-on's child, connected, so that the panel knows its models."""
-    preferences.get_preferences().environment = environment
+    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
+    make_test_weights(name)
     session = runtime.state.session
-    session.connect(preferences.backend_python(), str(tmp_path), "cpu")
-    yield session
-    preferences.get_preferences().environment = ""
-    runtime.shut_down()
+    session.close()  # what runs looks for weights elsewhere
+    with backend_of(environment):
+        session.connect(preferences.backend_python(), str(tmp_path), "cpu")
+        yield session
+        session.close()
 
 
-def test_every_network_is_a_click_away(backend, scene, photo, tmp_path):
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_a_click_away(backend, scene, photo, name):
     preferences.get_preferences().device = "cpu"
     offered = {m["name"]: m for m in backend.models}
-    for name in NETWORKS:
-        assert offered[name]["ready"]
-        assert "test weights" in offered[name]["label"]
-        scene.recover_mesh.photos.clear()
-        scene.recover_mesh.photos.add().path = str(photo)
-        scene.recover_mesh.model = name
-        for rig in rigs():
-            bpy.data.objects.remove(rig)
-        assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
-        assert TEST_NOTICE in runtime.state.notes
-        (rig,) = rigs()
-        _, skin = person.parts(rig)
-        assert rig["model"] == name
-        assert rig["license"].startswith(TEST_NOTICE)
-        assert len(rig.data.bones) == 24
-        # the same photo, without server and Blender
-        result = Recoverer(name, "cpu").recover(str(photo))
-        expected = basis.camera_points(result.people[0].vertices)
-        expected[:, 2] -= expected[:, 2].min()
-        assert np.abs(evaluated_vertices(skin) - expected).max() < 1 * MM
+    assert offered[name]["ready"]
+    assert "test weights" in offered[name]["label"]
+    scene.recover_mesh.photos.add().path = str(photo)
+    scene.recover_mesh.model = name
+    assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
+    assert TEST_NOTICE in runtime.state.notes
+    (rig,) = rigs()
+    _, skin = person.parts(rig)
+    assert rig["model"] == name
+    assert rig["license"].startswith(TEST_NOTICE)
+    assert len(rig.data.bones) == 24
+    # the same photo, without server and Blender
+    result = Recoverer(name, "cpu").recover(str(photo))
+    expected = basis.camera_points(result.people[0].vertices)
+    expected[:, 2] -= expected[:, 2].min()
+    assert np.abs(evaluated_vertices(skin) - expected).max() < 1 * MM
     assert not offered["smpler-w48"]["ready"]
     assert "recover-mesh models import smpler-w48" in offered["smpler-w48"]["hint"]
 

@@ -18,8 +18,8 @@ from backend.structures import Camera
 from blender_addon.errors import UserError
 from blender_addon.scene import armature, basis, body, build, correctives, person, pose, records
 
-PEOPLE = 100
 MM = 1e-3
+PEOPLE = pytest.mark.parametrize("count", [12, pytest.param(100, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,14 @@ def lifted(vertices: np.ndarray, collection: bpy.types.Collection) -> np.ndarray
     return basis.camera_points(vertices) + np.array([0.0, 0.0, lift_of(collection)])
 
 
-def test_vertices_are_the_backends(model, record, scene):
+@PEOPLE
+def test_vertices_are_the_backends(model, record, scene, count):
     """Poses and shapes at random, each person built anew:
 
     correctives, armature and sliders together are exact.
     """
     worst = 0.0
-    for first in range(0, PEOPLE, 4):
+    for first in range(0, count, 4):
         crowd = [random_person(seed, bend=0.5) for seed in range(first, first + 4)]
         collection = build.build_photo(photo_of(crowd, record), record)
         lowest = np.inf
@@ -93,18 +94,19 @@ def test_vertices_are_the_backends(model, record, scene):
         assert abs(lowest) < MM  # the lowest of them stands on the floor
         bpy.data.batch_remove(list(collection.objects))
         bpy.data.collections.remove(collection)
-    print(f"\nworst of {PEOPLE}: {worst / MM:.4f} mm")
+    print(f"\nworst of {count}: {worst / MM:.4f} mm")
     assert worst < MM
 
 
-def test_vertices_after_update_joints(model, record, scene):
+@PEOPLE
+def test_vertices_after_update_joints(model, record, scene, count):
     """Sliders moved, Update Joints clicked, another pose set: still the backend's vertices."""
     collection = build.build_photo(photo_of([random_person(0)], record), record)
     ((rig, skin),) = people_of(collection)
     bpy.context.view_layer.objects.active = skin
     keys = skin.data.shape_keys.key_blocks
     worst = 0.0
-    for seed in range(1, PEOPLE + 1):
+    for seed in range(1, count + 1):
         one = random_person(seed, bend=0.5)
         bpy.context.view_layer.update()
         stood = (rig.matrix_world @ rig.pose.bones[0].matrix).translation
@@ -116,7 +118,7 @@ def test_vertices_after_update_joints(model, record, scene):
         pose.apply_pose(rig, record, one, lift_of(collection))
         expected = lifted(camera_vertices(model, one), collection)
         worst = max(worst, np.abs(evaluated_vertices(skin) - expected).max())
-    print(f"\nworst of {PEOPLE}: {worst / MM:.4f} mm")
+    print(f"\nworst of {count}: {worst / MM:.4f} mm")
     assert worst < MM
 
 
