@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+# the smallest network of each family; the others are slow
+QUICK = ("body_s_r50", "smpler_w32", "mano")
 sys.path.insert(0, str(HERE))  # fake_smpl and its neighbours import each other by plain names
 
 
@@ -20,32 +24,35 @@ def pytest_addoption(parser):
 
 def pytest_generate_tests(metafunc):
     if "golden" in metafunc.fixturenames:
-        from networks import goldens
+        from networks import goldens, meta
 
         paths = goldens(metafunc.config)
         if not paths:
             raise pytest.UsageError("--goldens: the folder holds no network goldens")
-        metafunc.parametrize("golden", paths, ids=[f"{p.parent.parent.name}-{p.stem}" for p in paths])
+        marks = [() if meta(path).variant in QUICK else pytest.mark.slow for path in paths]
+        metafunc.parametrize(
+            "golden",
+            [pytest.param(path, marks=mark) for path, mark in zip(paths, marks, strict=True)],
+            ids=[f"{p.parent.parent.name}-{p.stem}" for p in paths],
+        )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """golden -> its network, fresh from weights that were imported once per session."""
-    from networks import load_golden, network_name
+    """golden -> a copy of its network.  The last one is kept: whoever asks for the same again need not import it."""
+    from networks import load_golden
 
-    from backend.models.weights import load_network
-
-    homes: dict[Path, Path] = {}
+    kept = {}
 
     def load(golden):
-        with pytest.MonkeyPatch.context() as patch:
-            if golden not in homes:
-                homes[golden] = tmp_path_factory.mktemp(golden.stem)
-                patch.setenv("RECOVER_MESH_HOME", str(homes[golden] / "home"))
-                load_golden(golden, homes[golden])
-                shutil.rmtree(homes[golden] / "official")
-            patch.setenv("RECOVER_MESH_HOME", str(homes[golden] / "home"))
-            return load_network(network_name(golden))
+        if golden not in kept:
+            kept.clear()  # a network of 600 MB is enough
+            folder = tmp_path_factory.mktemp(golden.stem)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("RECOVER_MESH_HOME", str(folder / "home"))
+                kept[golden] = load_golden(golden, folder)
+            shutil.rmtree(folder)
+        return replace(kept[golden], module=copy.deepcopy(kept[golden].module))
 
     return load
 

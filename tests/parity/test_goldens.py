@@ -26,8 +26,8 @@ PARAMETERS = {
 }
 
 
-def test_outputs_are_those_of_the_original(golden, imported):
-    loaded = imported(golden)
+def test_outputs_are_those_of_the_original(golden, home):
+    loaded = load_golden(golden, home)
     problems, checked = disagreements(golden, loaded)
     assert not problems
     assert checked > 15
