@@ -12,7 +12,7 @@ from backend.cli.command_line import add_command, run_command
 
 def build_parser() -> argparse.ArgumentParser:
     from backend.cli import bodies, doctor, models, recover
-    from backend.cli.serve import add_serve_arguments
+    from backend.serving.options import add_serve_arguments
 
     parser = argparse.ArgumentParser(
         prog="recover-mesh", description="Photos and clips to rigged human bodies.", allow_abbrev=False

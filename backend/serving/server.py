@@ -23,12 +23,12 @@ from typing import Any
 import zmq
 
 from backend import __version__, protocol
-from backend.cli.serve import ServerOptions, add_serve_arguments, serve_options
 from backend.clips.job import ClipJobFile
 from backend.errors import BadInput, RecoverMeshError
 from backend.serving.catalogue import bodies, check_body, check_model, models
 from backend.serving.jobs import ClipJob, PhotoJob
 from backend.serving.messages import error_fields
+from backend.serving.options import ServerOptions, add_serve_arguments, serve_options
 from backend.serving.scheduler import Scheduler
 from backend.serving.security import CurveServer, bind_address, choose_token, same_token
 from backend.serving.sessions import Sessions

@@ -38,7 +38,7 @@ class _CancelledError(Exception):
 
 def carried_wheel() -> str | None:
     """Path of the backend's wheel inside this extension; None in a checkout."""
-    folder = os.path.join(os.path.dirname(__file__), "backend_wheel")
+    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "backend_wheel")
     return next(iter(sorted(glob.glob(os.path.join(glob.escape(folder), "recover_mesh-*.whl")))), None)
 
 

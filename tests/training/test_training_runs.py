@@ -6,9 +6,9 @@ import pytest
 
 from backend.errors import BadInput
 from backend.models.spec import network
-from training.datasets.kinds import files_of
 from training.evaluation.protocols import PROTOCOLS
 from training.run.registry import MODULES, PREPARERS
+from training.run.requirements import files_of
 from training.run.spec import METRICS, RUNS, load_run, run_names
 
 # Numbers of the papers and of the READMEs that the weights were released with, mm (F-scores in 0..1)

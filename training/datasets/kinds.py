@@ -8,12 +8,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from backend.errors import BadInput
 from training.datasets.base import BaseSet, take
-from training.run.spec import SetSpec
 from training.typed import read_arguments, read_value
 
 KINDS = {
@@ -50,16 +49,6 @@ def class_of(kind: str) -> type[BaseSet]:
         )
     module, name = KINDS[kind].split(":")
     return getattr(importlib.import_module(f"training.datasets.{module}"), name)
-
-
-def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
-    """Paths and patterns, relative to the data root, that a set of a run needs; see `BaseSet.files`.
-
-    prepare: of the run.  Raises BadInput `unknown_dataset`.
-    """
-    folder = PurePosixPath(str(spec.options.get("path", "")))
-    detected = prepare.get("input") == "detected"
-    return [str(folder / name) for name in class_of(spec.kind).files(spec.options, detected)]
 
 
 def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:

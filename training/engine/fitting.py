@@ -21,7 +21,7 @@ from training.engine.pictures import PictureCallback
 from training.engine.trainer import Machines, make_trainer
 from training.run.build import Built, build_module, frozen, start
 from training.run.data import make_data, try_first
-from training.run.requirements import WHEEL
+from training.run.requirements import WHEEL, files_of
 from training.run.spec import Run
 
 
@@ -122,8 +122,6 @@ def facts_of(
     run: Run, root: Path, data: RecordData, machines: Machines, built: Built, checkpoint: Path | None
 ) -> dict[str, Any]:
     """What the manifest says beyond the configuration."""
-    from training.datasets.kinds import files_of
-
     accumulate = run.accumulate_for(machines.world)
     specs = [*run.data.train, *run.data.validate]
     files = [root / file for spec in specs for file in files_of(spec, run.data.prepare)]

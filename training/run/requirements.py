@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from backend.body.registry import OPEN_NAMES, REGRESSOR_FILES, available_bodies
 from backend.models.spec import network
-from training.datasets.kinds import files_of
-from training.run.spec import Run
+from training.datasets.kinds import class_of
+from training.run.spec import Run, SetSpec
 
 WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here
 DATA_VARIABLE = "RECOVER_MESH_DATA"
@@ -100,3 +102,13 @@ def regressors_of(run: Run) -> list[str]:
 
 def _there(root: Path, pattern: str) -> bool:
     return any(root.glob(pattern)) if "*" in pattern else (root / pattern).exists()
+
+
+def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
+    """Paths and patterns, relative to the data root, that a set of a run needs; see `BaseSet.files`.
+
+    prepare: of the run.  Raises BadInput `unknown_dataset`.
+    """
+    folder = PurePosixPath(str(spec.options.get("path", "")))
+    detected = prepare.get("input") == "detected"
+    return [str(folder / name) for name in class_of(spec.kind).files(spec.options, detected)]

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from backend.errors import BadInput
 from training.typed import bad_run, read_value
 
-RUNS = Path(__file__).resolve().parent / "runs"
+RUNS = Path(__file__).resolve().parent.parent / "runs"
 METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
 _YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a key that stands twice is an error
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.datasets.kinds import files_of
+from training.run.requirements import files_of
 from training.run.spec import load_run, run_names
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.kinds import KINDS, build_set, files_of
+from training.datasets.kinds import KINDS, build_set
+from training.run.requirements import files_of
 from training.run.spec import SetSpec
 
 
