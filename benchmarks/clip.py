@@ -66,8 +66,8 @@ class Read:
 def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
     """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the lifter's 3D landmarks."""
     clip = open_clip(path)
-    guess = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
-    reader = ClipReader(clip, camera, ClipDetector(), guess, None)
+    preview = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
+    reader = ClipReader(clip, camera, ClipDetector(), preview, None)
     seconds: dict[str, float] = {}
     last: list[Any] = ["start", time.perf_counter()]
 

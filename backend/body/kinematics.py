@@ -22,11 +22,11 @@ class State:
     def moved(self, step: np.ndarray) -> State:
         """step: (B, 3 J + S + 3) = joint turns, betas, translation."""
         count, joints = self.rotations.shape[:2]
-        turns, shape = 3 * joints, self.betas.shape[1]
+        angles, shape = 3 * joints, self.betas.shape[1]
         return State(
-            self.rotations @ exp(step[:, :turns].reshape(count, joints, 3)),
-            self.betas + step[:, turns : turns + shape],
-            self.trans + step[:, turns + shape :],
+            self.rotations @ exp(step[:, :angles].reshape(count, joints, 3)),
+            self.betas + step[:, angles : angles + shape],
+            self.trans + step[:, angles + shape :],
         )
 
     def where(self, keep: np.ndarray, other: State) -> State:

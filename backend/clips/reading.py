@@ -92,10 +92,10 @@ class ClipReader:
             if frame is None:
                 break
             on_frame(len(numbers), "detect")
-            ids, looks, people = self._look(frame)
+            ids, embeddings, people = self._look(frame)
             found += [
-                (frame.number, k, len(numbers), one, look)
-                for k, one, look in zip(ids, people, looks, strict=True)
+                (frame.number, k, len(numbers), one, embedding)
+                for k, one, embedding in zip(ids, people, embeddings, strict=True)
             ]
             numbers.append(frame.number)
             if self._guess.looks:
@@ -129,8 +129,8 @@ class ClipReader:
             changes=self._changes,
         )
         self._scanned = True
-        ids, looks = self._tracker.update(frame.number, frame.pixels, people, scale)
-        return ids, looks, people
+        ids, embeddings = self._tracker.update(frame.number, frame.pixels, people, scale)
+        return ids, embeddings, people
 
 
 def _rows(found: list[tuple[int, int, int, DetectedPerson, np.ndarray]]) -> Arrays:

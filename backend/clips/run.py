@@ -136,10 +136,10 @@ class ClipRun:
             return [self._replay(on_progress)]
         if self._reader is None:
             last = self._journal.read(self._journal.count - 1) if self._journal.count else None
-            guess = guess_for(self._recoverer, self._reading)
+            preview = guess_for(self._recoverer, self._reading)
             detector = self._recoverer.clip_detector()
             self._reader = ClipReader(
-                self._clip, self._reading, detector, guess, last, float(self.info.fps), self.job.step
+                self._clip, self._reading, detector, preview, last, float(self.info.fps), self.job.step
             )
         chunk = self._read(on_progress)
         if chunk is not None:

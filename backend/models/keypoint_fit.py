@@ -82,4 +82,4 @@ class Guide:
         stacked = [
             np.stack([getattr(one, n) for one in found]).astype(float) for n in ("poses", "betas", "trans")
         ]
-        return self.lifter.lifted(people), State(rot.exp(stacked[0]), *stacked[1:])
+        return self.lifter.refine(people), State(rot.exp(stacked[0]), *stacked[1:])

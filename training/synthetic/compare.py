@@ -53,7 +53,7 @@ def recoverers(body: Any) -> dict[str, Callable]:
         METHODS[0]: lambda people, camera: fit_keypoints(body, people, camera),
         METHODS[1]: lambda people, camera: network.recover(blank, people, camera),
         METHODS[2]: guided,
-        METHODS[3]: lambda people, camera: fit_keypoints(body, lifter.lifted(people), camera),
+        METHODS[3]: lambda people, camera: fit_keypoints(body, lifter.refine(people), camera),
     }
 
 

@@ -37,7 +37,7 @@ class LandmarkLifter:
         points, world = np.asarray(keypoints2d, np.float64), np.asarray(keypoints3d, np.float64)
         return lift(self._model, points, world)[1].astype(np.float32)
 
-    def lifted(self, people: Sequence[DetectedPerson]) -> list[DetectedPerson]:
+    def refine(self, people: Sequence[DetectedPerson]) -> list[DetectedPerson]:
         """The same people with corrected 3D landmarks; who has no 33 landmarks stays as found."""
         whole = [k for k, person in enumerate(people) if person.keypoint_set == "blazepose33"]
         out = list(people)

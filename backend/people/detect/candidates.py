@@ -31,7 +31,7 @@ class Candidate:
     @property
     def region(self) -> Region:
         """`around`, or what the landmarks say."""
-        return self.around or Region.around(self.points[:, :2])
+        return self.around or Region.from_landmarks(self.points[:, :2])
 
     @property
     def box(self) -> np.ndarray:

@@ -116,8 +116,8 @@ class MediaPipeDetector:
         points = one.points.copy()
         points[:, :2] = (points[:, :2] + 0.5) / scale - 0.5
         seen = points[points[:, 2] > 0.5]
-        around = seen if len(seen) >= 3 else points
-        box = np.concatenate([around[:, :2].min(0), around[:, :2].max(0)])
+        reliable = seen if len(seen) >= 3 else points
+        box = np.concatenate([reliable[:, :2].min(0), reliable[:, :2].max(0)])
         return DetectedPerson(
             box=box.astype(np.float32),
             score=float(np.clip(one.score, 0, 1)),

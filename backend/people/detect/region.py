@@ -21,7 +21,7 @@ class Region:
     turn: float
 
     @staticmethod
-    def around(points: np.ndarray) -> Region:
+    def from_landmarks(points: np.ndarray) -> Region:
         """points: (33, 2) landmarks, px.  The square that MediaPipe puts round a person with these: about the middle
         of the hips, as large as a circle around all of them, upright along the trunk."""
         hips = points[list(HIPS)].mean(0)

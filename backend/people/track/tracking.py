@@ -91,17 +91,20 @@ class Tracker:
             )
             for p in people
         ]
-        looks = [appearance(pixels, _scaled(p.keypoints2d, scale)) for p in people]
+        embeddings = [appearance(pixels, _scaled(p.keypoints2d, scale)) for p in people]
         costs = np.array(
-            [[self._cost(one, found[k], looks[k], number) for k in range(len(found))] for one in self._known]
+            [
+                [self._cost(one, found[k], embeddings[k], number) for k in range(len(found))]
+                for one in self._known
+            ]
         ).reshape(len(self._known), len(found))
         ids = [0] * len(found)
         crowded = _crowded([p.box for p in people])
         for row, column in zip(*linear_sum_assignment(np.minimum(costs, 1e3)), strict=True):
             if costs[row, column] < 1e3:
                 ids[column] = self._known[row].id
-                clothes = None if crowded[column] else looks[column]
-                self._see(self._known[row], found[column], clothes, number)
+                embedding = None if crowded[column] else embeddings[column]
+                self._see(self._known[row], found[column], embedding, number)
         for k, candidate in enumerate(found):
             if not ids[k]:
                 ids[k] = self._next
@@ -109,10 +112,10 @@ class Tracker:
                 still = np.zeros(2), np.zeros((33, 2))
                 around = candidate.region.array()
                 self._known.append(
-                    _Known(ids[k], number, candidate.points, candidate.world, *still, looks[k], around)
+                    _Known(ids[k], number, candidate.points, candidate.world, *still, embeddings[k], around)
                 )
         self._last = number
-        return ids, looks
+        return ids, embeddings
 
     def _cost(self, one: _Known, seen: Candidate, looks: np.ndarray, number: int) -> float:
         expected = self._expected(one, number)

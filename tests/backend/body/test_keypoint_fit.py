@@ -247,9 +247,9 @@ def test_landmarks_are_found_on_a_body_without_regressors(body):
         found = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
     finally:
         body.regressors["blazepose33"] = given
-    known = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
+    expected = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
     for name in NAMES:
-        assert np.linalg.norm(found[name] - known[name]) < 0.09, name
+        assert np.linalg.norm(found[name] - expected[name]) < 0.09, name
     assert found["nose"][2] > found["left_eye"][2] > found["left_ear"][2]
     assert found["left_toe"][2] > found["left_heel"][2]
 

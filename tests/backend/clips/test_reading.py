@@ -18,10 +18,10 @@ def detector():
     found.close()
 
 
-def read(walk, detector, last=None, chunks=9, guess=None):
+def read(walk, detector, last=None, chunks=9, preview=None):
     clip = open_clip(walk)
     camera = Camera(768, 768, 319.5, 179.5, clip.info.width, clip.info.height)
-    reader = ClipReader(clip, camera, detector, guess or NoBodies(), last, float(clip.info.fps), 1)
+    reader = ClipReader(clip, camera, detector, preview or NoBodies(), last, float(clip.info.fps), 1)
     found = []
     while chunks and (chunk := reader.next_chunk(lambda count, stage: None)) is not None:
         found.append(chunk)
@@ -50,7 +50,7 @@ def test_only_who_looks_at_pictures_is_given_any(walk, detector, monkeypatch):
             given.append([picture.shape for picture in pixels])
             return {}
 
-    read(walk, detector, chunks=1, guess=Looking())
+    read(walk, detector, chunks=1, preview=Looking())
     assert given == [[(360, 640, 3)] * 16]
     assert not KeypointGuess.looks
 

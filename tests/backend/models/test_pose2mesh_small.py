@@ -106,12 +106,12 @@ def test_other_keypoints_are_refused():
 def test_the_lifter_leaves_others_alone():
     lifter = LandmarkLifter.embedded()
     coco, whole = someone("coco17", 17), someone()
-    first, second = lifter.lifted([coco, whole])
+    first, second = lifter.refine([coco, whole])
     assert first is coco
     assert second.keypoints3d.shape == (33, 3) and np.isfinite(second.keypoints3d).all()
     assert (second.keypoints3d != whole.keypoints3d).any()
     np.testing.assert_array_equal(second.keypoints2d, whole.keypoints2d)
-    assert lifter.lifted([]) == [] and lifter.landmarks(np.zeros((0, 33, 3)), np.zeros((0, 33, 3))).shape == (
+    assert lifter.refine([]) == [] and lifter.landmarks(np.zeros((0, 33, 3)), np.zeros((0, 33, 3))).shape == (
         0,
         33,
         3,

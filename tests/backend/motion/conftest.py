@@ -31,7 +31,7 @@ class Case:
 
     def guessed(self):
         """The provisional bodies of the rows that were seen."""
-        guess, at, parts, before = (
+        preview, at, parts, before = (
             KeypointGuess(self.body, self.scene.camera),
             np.nonzero(self.track.seen)[0],
             [],
@@ -42,7 +42,7 @@ class Case:
                 name: getattr(self.track, name)[at[k : k + 16]] for name in ("keypoints2d", "keypoints3d")
             }
             rows["person"] = np.ones(len(rows["keypoints2d"]), int)
-            before = {**rows, **guess.bodies(rows, [], before)}
+            before = {**rows, **preview.bodies(rows, [], before)}
             parts.append(before)
         poses, betas, trans = (np.concatenate([p[n] for p in parts]) for n in ("poses", "betas", "trans"))
         return State(rot.exp(poses), betas, trans)
