@@ -1,5 +1,6 @@
 """Motions before a moving camera, written and drawn."""
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -57,8 +58,7 @@ def test_results_come_back_with_their_cameras(scene, motion):
 
 
 def test_a_fixed_cameras_results_have_none(scene, motion):
-    motion.view = None
-    fields = motion_fields(motion, World(), scene.camera, Fraction(3), LABELS)
+    fields = motion_fields(replace(motion, view=None), World(), scene.camera, Fraction(3), LABELS)
     assert not {"camera_rotation", "camera_translation", "camera_intrinsics", "scene_scale"} & set(fields)
     assert motion_of(fields)[0].view is None
 
