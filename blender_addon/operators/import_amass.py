@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-import os
-
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, StringProperty
 from bpy.types import Operator, OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper
 
-from ..client.client import ClientError
 from ..errors import UserError
-from ..scene import amass, person, records
-from . import import_result
+from ..scene import amass, person
+from .npz_import import NpzImport
 
 DEFAULT_BODY = "open_body"
 
 
-class RECOVERMESH_OT_import_amass(Operator, ImportHelper):
+class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
     """Import motions from AMASS's .npz files (SMPL, SMPL-H or SMPL-X) as keyframed bodies"""
 
     bl_idname = "recover_mesh.import_amass"
@@ -67,25 +64,14 @@ class RECOVERMESH_OT_import_amass(Operator, ImportHelper):
         name="Fit Scene Range", description="Let the scene begin and end with the motion", default=True
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        names = sorted(item.name for item in self.files if item.name)
-        paths = [os.path.join(self.directory, name) for name in names] or [self.filepath]
-        try:
-            words = self._import([bpy.path.abspath(path) for path in paths], context)
-        except (UserError, ClientError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, words)
-        return {"FINISHED"}
-
-    def _import(self, paths: list[str], context: bpy.types.Context) -> str:
+    def import_files(self, paths: list[str], context: bpy.types.Context) -> str:
         scene = context.scene
         sources = [amass.read(path) for path in paths]  # all, before anything is built
         rigs, record = [], None
         if self.onto == "ACTIVE":
             rigs = [self._active(context, len(sources))]
         else:
-            record = self._body(sources[0].body or DEFAULT_BODY)
+            record = self.read_body(sources[0].body or DEFAULT_BODY)
         if self.rate == "FILE":
             amass.set_rate(scene, sources[0].fps)
         sources = [amass.at_rate(source, amass.scene_rate(scene)) for source in sources]
@@ -117,11 +103,6 @@ class RECOVERMESH_OT_import_amass(Operator, ImportHelper):
         if count > 1:
             raise UserError(f"{count} motions are chosen for one body.", "Choose one file.")
         return found[0]
-
-    def _body(self, name: str) -> records.Body:
-        if self.body:
-            return records.body_from_npz(bpy.path.abspath(self.body))
-        return import_result.ask_backend(name)
 
 
 def draw_menu(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

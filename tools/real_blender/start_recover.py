@@ -1,6 +1,7 @@
-"""Start script of a real Blender window for `steps_recover.sh`: opens the sidebar tab and lists the photos.
+"""Start script of a real Blender window for `steps_recover.sh` and `steps_clip.sh`: opens the tab, chooses the input.
 
-RECOVER_MESH_ENVIRONMENT names the backend's environment; PHOTOS is a list of paths, separated by colons.
+RECOVER_MESH_ENVIRONMENT names the backend's environment; CLIP is the path of a video, or PHOTOS a list of paths,
+separated by colons.
 """
 
 import os
@@ -16,10 +17,13 @@ def prepare():
     cube = bpy.data.objects.get("Cube")
     if cube is not None:
         bpy.data.objects.remove(cube)
-    photos = bpy.context.scene.recover_mesh.photos
-    if not photos:
+    settings = bpy.context.scene.recover_mesh
+    if "CLIP" in os.environ:
+        settings.source = "CLIP"
+        settings.clip.path = os.environ["CLIP"]
+    elif not settings.photos:
         for path in os.environ["PHOTOS"].split(":"):
-            photos.add().path = path
+            settings.photos.add().path = path
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type != "VIEW_3D":
