@@ -116,7 +116,7 @@ def test_installed_in_a_fresh_profile(archive, environment, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     report = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("REPORT"))[7:])

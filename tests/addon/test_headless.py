@@ -64,7 +64,7 @@ def job(tmp_path_factory) -> dict:
 def run(folder: Path, made: dict) -> subprocess.CompletedProcess[str]:
     (folder / "job.json").write_text(json.dumps(made), encoding="utf-8")
     command = [sys.executable, "-m", "blender_addon.headless", str(folder / "job.json")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 def expected_world(seeds: tuple[int, ...]) -> list[np.ndarray]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-from conftest import backend_of
 from test_recover import evaluated_vertices, rigs
 
 from backend.models.weights import TEST_NOTICE, make_test_weights
@@ -15,12 +14,8 @@ from blender_addon.scene import basis, person
 from blender_addon.settings import preferences
 
 MM = 1e-3
-NETWORKS = [
-    pytest.param("fastmetro-s-r50", marks=pytest.mark.slow),
-    pytest.param("smpler-w32", marks=pytest.mark.slow),
-    pytest.param("deformer-r50", marks=pytest.mark.slow),
-    "pose2mesh-coco",
-]
+REAL_SIZES = ("fastmetro-s-r50", "smpler-w32", "deformer-r50", "pose2mesh-coco")
+NETWORKS = ["smpler-small", *(pytest.param(name, marks=pytest.mark.slow) for name in REAL_SIZES)]
 pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
 
 
@@ -30,16 +25,19 @@ def backend(addon, scene, environment, name, tmp_path, monkeypatch):
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     make_test_weights(name)
     session = runtime.state.session
-    session.close()  # what runs looks for weights elsewhere
-    with backend_of(environment):
-        session.connect(preferences.backend_python(), str(tmp_path), "cpu")
-        yield session
-        session.close()
+    session.close()  # one that runs looks for weights elsewhere
+    session.extra = ()
+    settings = preferences.get_preferences()
+    settings.environment, settings.device = environment, "cpu"
+    session.connect(preferences.backend_python(), str(tmp_path), "cpu")
+    yield session
+    settings.environment = ""
+    settings.property_unset("device")
+    runtime.shut_down()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_is_a_click_away(backend, scene, photo, name):
-    preferences.get_preferences().device = "cpu"
     offered = {m["name"]: m for m in backend.models}
     assert offered[name]["ready"]
     assert "test weights" in offered[name]["label"]

@@ -30,8 +30,13 @@ def read(walk, detector, last=None, chunks=9, preview=None):
     return found
 
 
-def test_stopped_after_a_chunk_it_reads_on_the_same_bit_by_bit(walk, detector):
-    whole = read(walk, detector)
+@pytest.fixture(scope="module")
+def whole(walk, detector):
+    """All chunks, read without a stop."""
+    return read(walk, detector)
+
+
+def test_stopped_after_a_chunk_it_reads_on_the_same_bit_by_bit(walk, detector, whole):
     resumed = read(walk, detector, read(walk, detector, chunks=1)[0])
     assert len(whole) == 3 and len(resumed) == 2
     for expected, found in zip(whole[1:], resumed, strict=True):
@@ -55,10 +60,9 @@ def test_only_who_looks_at_pictures_is_given_any(walk, detector, monkeypatch):
     assert not KeypointGuess.looks
 
 
-def test_smaller_frames_give_places_in_full_size(walk, detector, monkeypatch):
-    whole = read(walk, detector, chunks=1)[0]
+def test_smaller_frames_give_places_in_full_size(walk, detector, whole, monkeypatch):
     monkeypatch.setattr("backend.clips.reading.WORKING_SIDE", 480)
     small = read(walk, detector, chunks=1)[0]
-    np.testing.assert_array_equal(small["frame"], whole["frame"])
-    gap = np.linalg.norm(small["keypoints2d"][..., :2] - whole["keypoints2d"][..., :2], axis=-1)
+    np.testing.assert_array_equal(small["frame"], whole[0]["frame"])
+    gap = np.linalg.norm(small["keypoints2d"][..., :2] - whole[0]["keypoints2d"][..., :2], axis=-1)
     assert np.median(gap) < 4  # px of 360

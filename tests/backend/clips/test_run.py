@@ -73,7 +73,7 @@ def test_records_stream_first_provisional_then_final(reference):
     assert (people.seen[0], bool(people.kept[0])) == (40, True)
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_stopped_and_resumed_it_ends_the_same(run_clip, reference, tmp_path, steps):
     for _ in range(20):
         run, _ = run_clip(steps)
@@ -100,20 +100,21 @@ def test_cancelled_in_mid_frame_it_ends_the_same(run_clip, reference, tmp_path):
     assert_same(results(tmp_path / "out"), results(reference[0]))
 
 
-def test_killed_at_any_moment_it_ends_the_same(walk, reference, tmp_path):
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_it_ends_the_same(walk, reference, tmp_path, kills):
     rng = random.Random(1)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "backend", "recover", str(walk), "--out", str(out)]
-    for _ in range(3):
+    for _ in range(kills):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             chunks = len(list(out.rglob("chunk-*.npz")))
-            end = time.monotonic() + 60
+            end = time.monotonic() + 240
             while len(list(out.rglob("chunk-*.npz"))) == chunks and process.poll() is None:
                 assert time.monotonic() < end
                 time.sleep(0.02)
             time.sleep(rng.random() * 0.8)
             process.kill()
-    assert len(list(out.rglob("chunk-*.npz"))) >= 3
+    assert len(list(out.rglob("chunk-*.npz"))) >= kills
     subprocess.run(command, check=True, capture_output=True)
     assert_same(results(out / "walk"), results(reference[0]))
 
@@ -297,7 +298,8 @@ def test_what_is_lost_is_told(run_clip, walk, tmp_path):
     assert 10 < len(run.motions[0].frames) < 40
 
 
-def test_whom_to_keep(run_clip):
+def test_whom_to_keep(run_clip, reference, tmp_path):
+    shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
     with pytest.raises(BadInput) as caught:
         run_clip(keep=(9,))
     assert caught.value.code == "no_person"

@@ -18,7 +18,7 @@ from backend import protocol
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "a token for tests"
-PATIENCE = 30.0  # seconds; the machine may be slow, a test that waits this long has failed
+PATIENCE = 120.0  # seconds; the machine may be slow, a test that waits this long has failed
 
 
 def wait_for(condition, what: str) -> None:

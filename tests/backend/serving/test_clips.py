@@ -92,9 +92,8 @@ def test_cancel_is_answered_at_once_and_the_next_run_resumes(client, start, tmp_
     out = start(f"5 wait:{str(tmp_path / 'gate').replace('/', '|')}")
     wait_for((tmp_path / "gate.started").exists, "the second chunk")
     client.send("cancel", "c", job="j")
-    began = time.monotonic()
+    # the chunk that waits is not over: `gate` is not there yet
     assert client.expect("cancelled", skip=("pong", "progress", "accepted", "clip", "chunk"))["job"] == "j"
-    assert time.monotonic() - began < 5
     wait_for((out / "closed").exists, "the worker to let go")
     (tmp_path / "gate").touch()
     start(f"5 wait:{str(tmp_path / 'gate').replace('/', '|')}")

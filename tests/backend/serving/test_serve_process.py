@@ -89,7 +89,7 @@ def refused(*args: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 2
     assert done.stdout == ""
@@ -193,7 +193,7 @@ def test_a_client_is_added_once_and_by_a_plain_name(tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )
     assert str(tmp_path / "clients" / "artist.key_secret") in done.stdout

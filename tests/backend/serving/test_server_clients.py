@@ -88,16 +88,33 @@ def test_too_many_clients_are_refused(monkeypatch):
         assert second.expect("error", ())["code"] == "busy"
 
 
-def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch):
+class Clock:
+    """Stands in for `time`: a monotonic clock that can be put forward."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def monotonic(self):
+        return time.monotonic() + self.ahead
+
+
+def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch, caplog):
+    from backend.serving import server as server_module
     from backend.serving import sessions
 
-    monkeypatch.setattr(sessions, "CLIENT_SILENCE_SECONDS", 2.0)
+    clock, limit = Clock(), 3600.0
+    caplog.set_level("INFO", "recover-mesh.server")
+    monkeypatch.setattr(sessions, "CLIENT_SILENCE_SECONDS", limit)
+    for module in (sessions, server_module):
+        monkeypatch.setattr(module, "time", clock)
     with server_here(factory="no:such", model="") as server, BareClient(server.endpoint) as client:
         for _ in range(5):  # together longer than the limit
-            time.sleep(0.5)
+            clock.ahead += limit / 2
             client.send("ping")
-            client.expect("pong", ())
-        time.sleep(3.0)
+            client.expect("pong")
+        assert "dropped" not in caplog.text
+        clock.ahead += 2 * limit
+        wait_for(lambda: "dropped: it was silent" in caplog.text, "the client to be dropped")
         client.send("ping")
         assert client.expect("error")["code"] == "hello_first"
 
