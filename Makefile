@@ -1,4 +1,4 @@
-# make demo · make test · make test-blender · make extension · make bench · make lint
+# make demo · make test · make test-slow · make test-all · make test-blender · make extension · make bench · make lint
 # Needs Python 3.11 and nothing else; everything goes into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check -q
 TORCH := "torch~=2.13.0"
 PHOTO ?=
 
-.PHONY: demo test test-blender extension bench lint clean
+.PHONY: demo test test-slow test-all test-blender extension bench lint clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v == (3, 11) or sys.exit(f"Python 3.11 is needed (bpy 4.5 has wheels for it alone), this is {v[0]}.{v[1]}. Use: make PYTHON=/path/to/python3.11")'
@@ -24,8 +24,21 @@ $(VENV)/.test: $(VENV)/.demo
 demo: $(VENV)/.demo
 	$(PY) tools/demo.py $(if $(PHOTO),"$(PHOTO)")
 
+# Two processes of tests share a machine of two cores; each takes whole files, so that what a file has built is used
+# by all of it.  `make test WORKERS=8` where there are more.
+WORKERS ?= 2
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
+
+# Before every commit
 test: $(VENV)/.test lint
-	$(PY) -m pytest
+	$(PYTEST) -m "not slow"
+
+# The rest
+test-slow: $(VENV)/.test
+	$(PYTEST) -m slow
+
+test-all: test
+	$(MAKE) test-slow
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

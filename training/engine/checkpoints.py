@@ -73,7 +73,9 @@ class Checkpoints(Callback):
         for number in _signals():
             self._old_handlers[number] = signal.signal(number, self._be_told)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # not later: Lightning would have put back what was there before it, and its own would stay for good, with the
+        # whole trainer in it
         while self._old_handlers:
             number, handler = self._old_handlers.popitem()
             signal.signal(number, handler)

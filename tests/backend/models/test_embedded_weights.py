@@ -58,7 +58,9 @@ def test_the_weights_are_those_of_their_card_and_results(name):
     assert listed[name].ready and not listed[name].testing
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])]
+)
 def test_out_of_the_box_the_pose_is_roughly_right(name, home):
     """On a picture by another renderer, of poses that no training picture has: far nearer than the mean pose."""
     assert main(["recover", str(PHOTO), "--model", name, "--out", str(home / "out")]) == 0

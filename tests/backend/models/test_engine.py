@@ -17,7 +17,16 @@ def images(count, size=64):
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(count))
 
 
-@pytest.mark.parametrize("make", [ResNet50, lambda: HRNet(18, "classification"), lambda: HRNet(18, "multi")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: HRNet(4, "multi"),
+        pytest.param(ResNet50, marks=pytest.mark.slow),
+        pytest.param(lambda: HRNet(18, "classification"), marks=pytest.mark.slow),
+        pytest.param(lambda: HRNet(18, "multi"), marks=pytest.mark.slow),
+    ],
+    ids=["little-hrnet", "resnet50", "hrnet18-classification", "hrnet18-multi"],
+)
 def test_folding_and_packing_change_rounding_only(make):
     net = make().eval()
     fill_module(net, 0)

@@ -6,12 +6,18 @@ Whole networks in the official form go through the importer in `tests/parity`.
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from safetensors.torch import load_file, save_file
 
 from backend.body.loader import import_body, load_body
+from backend.body.mesh_levels import body_levels
+from backend.body.registry import OPEN_BODY
 from backend.cli import main
 from backend.errors import BadInput, RecoverMeshError
 from backend.models.registry import available_models, get_model
@@ -20,44 +26,63 @@ from backend.models.store import find_weights, read_card, weights_path
 from backend.models.weights import TEST_NOTICE, import_weights, load_network, make_test_weights
 from backend.recovery import Recoverer
 
-SMALL = "pose2mesh-mano"
 NAME = "fastmetro-s-r50"
+LITTLE = "fastmetro-small"
+SAMPLER = "mesh_downsampling.npz"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(files, tmp_path, monkeypatch):
+    """A home without any weights, in which the open body's levels are known."""
+    shutil.copytree(files / "home" / "cache", tmp_path / "home" / "cache")
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     return tmp_path
 
 
-@pytest.fixture
-def trained(home):
-    """A checkpoint as a trainer writes it, for the open body under another name (no official body is here)."""
-    make_test_weights(NAME, seed=3)
-    loaded = load_network(NAME)
-    torch.save(loaded.module.state_dict(), home / "state_dict.bin")
-    arrays = np.load(str(__import__("backend.body.registry", fromlist=["OPEN_BODY"]).OPEN_BODY))
-    np.savez(home / "smpl.npz", **{k: arrays[k] for k in arrays.files if k not in ("name", "license")})
-    import_body(home / "smpl.npz", "smpl")
-    weights_path(NAME).unlink()
-    return home / "state_dict.bin"
-
-
-def write_sampler(folder):
-    """METRO's file for the open body's own levels."""
-    from backend.body.mesh_levels import body_levels
-
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Test weights as we keep them, a checkpoint as a trainer writes it, METRO's file for the open body's levels."""
+    folder = tmp_path_factory.mktemp("files")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECOVER_MESH_HOME", str(folder / "home"))
+        path, _ = make_test_weights(NAME, seed=3)
+        path.rename(folder / path.name)
+        torch.save(load_network(NAME, path=folder / path.name).module.state_dict(), folder / "state_dict.bin")
     body = load_body("open")
     levels = body_levels(body.v_template.double().numpy(), body.faces.numpy())
     rows = {}
     for key, matrices in (("A", levels.adjacency), ("U", levels.up), ("D", levels.down)):
         rows[key] = np.empty(len(matrices), object)
         rows[key][:] = matrices
-    np.savez(folder / "mesh_downsampling.npz", **rows)
+    np.savez(folder / SAMPLER, **rows)
+    yield folder
+    shutil.rmtree(folder)
 
 
-def test_an_official_file_is_kept_with_its_card(trained, home, capsys):
-    write_sampler(home)
+@pytest.fixture
+def made(files, home):
+    """Test weights, at their place."""
+    path = weights_path(NAME)
+    path.parent.mkdir(parents=True)
+    return shutil.copyfile(files / path.name, path)
+
+
+@pytest.fixture
+def trained(files, home):
+    """The checkpoint, for the open body under another name (no official body is here)."""
+    with np.load(OPEN_BODY) as arrays:
+        np.savez(home / "smpl.npz", **{k: arrays[k] for k in arrays.files if k not in ("name", "license")})
+    import_body(home / "smpl.npz", "smpl")
+    return shutil.copyfile(files / "state_dict.bin", home / "state_dict.bin")
+
+
+@pytest.fixture
+def sampler(files, home):
+    """METRO's file, beside the checkpoint."""
+    return shutil.copyfile(files / SAMPLER, home / SAMPLER)
+
+
+def test_an_official_file_is_kept_with_its_card(trained, sampler, capsys):
     assert not get_model(NAME).ready
     assert main(["models", "import", NAME, str(trained)]) == 0
     assert "smpl" in capsys.readouterr().out
@@ -71,29 +96,27 @@ def test_an_official_file_is_kept_with_its_card(trained, home, capsys):
         assert torch.equal(value, state[key])
 
 
-def test_the_sampler_can_lie_elsewhere_and_must_be_there(trained, home):
+def test_the_sampler_can_lie_elsewhere_and_must_be_there(trained, files, home):
     with pytest.raises(BadInput, match=r"mesh_downsampling\.npz") as caught:
         import_weights(NAME, trained)
     assert caught.value.code == "auxiliary_missing"
     elsewhere = home / "elsewhere"
     elsewhere.mkdir()
-    write_sampler(elsewhere)
+    shutil.copyfile(files / SAMPLER, elsewhere / SAMPLER)
     with pytest.raises(BadInput):
         import_weights(NAME, trained, files=[home / "nowhere"])
     import_weights(NAME, trained, files=[elsewhere])
     assert get_model(NAME).ready
 
 
-def test_another_variant_is_refused_with_what_differs(trained, home):
-    write_sampler(home)
+def test_another_variant_is_refused_with_what_differs(trained, sampler):
     with pytest.raises(BadInput, match="missing: transformer_1") as caught:
         import_weights("fastmetro-m-r50", trained)
     assert caught.value.code == "checkpoint_mismatch"
     assert find_weights("fastmetro-m-r50") is None
 
 
-def test_without_its_body_nothing_is_imported(trained, home):
-    write_sampler(home)
+def test_without_its_body_nothing_is_imported(trained, sampler, home):
     (home / "home" / "data" / "bodies" / "smpl.npz").unlink()
     with pytest.raises(BadInput) as caught:
         import_weights(NAME, trained)
@@ -101,15 +124,13 @@ def test_without_its_body_nothing_is_imported(trained, home):
     assert "bodies import" in caught.value.hint
 
 
-def test_a_body_of_another_kind_is_refused(trained, home):
-    write_sampler(home)
+def test_a_body_of_another_kind_is_refused(trained, sampler):
     with pytest.raises(BadInput) as caught:
         import_weights("fastmetro-hand-s-r50", trained, body="smpl")
     assert caught.value.code == "body_mismatch"
 
 
-def test_two_bodies_must_be_told_apart(trained, home):
-    write_sampler(home)
+def test_two_bodies_must_be_told_apart(trained, sampler, home):
     arrays = dict(np.load(home / "smpl.npz"))
     arrays["f"] = arrays["f"][:, [1, 2, 0]]
     np.savez(home / "other.npz", **arrays)
@@ -120,8 +141,7 @@ def test_two_bodies_must_be_told_apart(trained, home):
     import_weights(NAME, trained, body="smpl")
 
 
-def test_a_body_that_changed_under_the_weights_is_noticed(trained, home):
-    write_sampler(home)
+def test_a_body_that_changed_under_the_weights_is_noticed(trained, sampler, home):
     import_weights(NAME, trained)
     arrays = dict(np.load(home / "smpl.npz"))
     arrays["f"] = arrays["f"][::-1]
@@ -138,8 +158,6 @@ def test_test_weights_say_so_everywhere(home, capsys):
     assert spec.ready and spec.testing
     assert "test weights" in spec.label
     assert spec.license.startswith(TEST_NOTICE)
-    from pathlib import Path
-
     photo = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
     assert main(["recover", str(photo), "--model", NAME, "--out", str(home / "out"), "--export", "npz"]) == 0
     assert TEST_NOTICE in capsys.readouterr().out
@@ -151,8 +169,8 @@ def test_test_weights_say_so_everywhere(home, capsys):
 def test_seeds_give_different_and_repeatable_weights(home):
     names = {}
     for seed in (0, 1, 0):
-        make_test_weights(NAME, seed=seed)
-        value = load_network(NAME).module.state_dict()["xyz_regressor.weight"]
+        make_test_weights(LITTLE, seed=seed)
+        value = load_network(LITTLE).module.state_dict()["xyz_regressor.weight"]
         if seed in names:
             assert torch.equal(names[seed], value)
         names[seed] = value
@@ -172,27 +190,21 @@ def test_a_damaged_weights_file_does_not_hide_the_others(home, content):
         load_network(NAME)
 
 
-def test_a_card_of_the_future_is_refused(home):
-    path, _ = make_test_weights(NAME)
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(path)
-    save_file(tensors, path, metadata={"card": json.dumps({"format": 99})})
+def test_a_card_of_the_future_is_refused(made):
+    save_file(load_file(made), made, metadata={"card": json.dumps({"format": 99})})
     assert "format 99" in get_model(NAME).hint
 
 
 def test_a_full_disk_leaves_nothing_half_made(home, monkeypatch):
-    import safetensors.torch
-
     def full(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(RecoverMeshError) as caught:
-        make_test_weights(NAME)
+        make_test_weights(LITTLE)
     assert caught.value.code == "unwritable"
-    assert list(weights_path(NAME).parent.iterdir()) == []
+    assert list(weights_path(LITTLE).parent.iterdir()) == []
 
 
 def test_every_network_is_listed_with_what_is_missing(home, capsys):
@@ -227,8 +239,8 @@ def test_wrong_use_is_answered_in_words(home, capsys, arguments):
     assert capsys.readouterr().err.startswith("recover-mesh: ")
 
 
-def test_weights_can_be_removed(home):
-    make_test_weights(NAME)
+def test_weights_can_be_removed(made):
+    assert get_model(NAME).ready
     assert main(["models", "remove", NAME]) == 0
     assert not get_model(NAME).ready
 

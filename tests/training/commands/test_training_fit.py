@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import torch
 
+from backend.models.pose2mesh import network as pose2mesh
 from training.__main__ import main
 from training.datasets import tiny
 
@@ -85,8 +87,10 @@ def test_bad_labels_are_named_by_file(machine, capsys):
     assert main(["check-data", RUN, *SMALL]) == 1
 
 
-@pytest.mark.slow
-def test_from_data_to_weights(machine, capsys):
+@pytest.mark.parametrize("width", [64, pytest.param(4096, marks=pytest.mark.slow)])
+def test_from_data_to_weights(machine, capsys, monkeypatch, width):
+    """With a narrow PoseNet, and with the one of 67 million parameters."""
+    monkeypatch.setattr(pose2mesh, "PoseNet", partial(pose2mesh.PoseNet, width=width))
     files(machine)
     assert main(["check-data", RUN, *SMALL]) == 0
     assert main(["fit", RUN, *SMALL, "--quiet"]) == 0

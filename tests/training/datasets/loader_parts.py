@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -45,12 +46,14 @@ def main(state_file, log_file):
     """Log every batch's bits and keep the state after each, like a trainer that saves at every step."""
     torch.set_num_threads(1)
     loader = make_loader()
-    for _ in range(3):
-        for batch in loader:
+    for epoch in range(3):
+        for number, batch in enumerate(loader):
             with Path(log_file).open("a") as log:
                 log.write(batch["x"].numpy().tobytes().hex() + "\n")
             with atomic_path(Path(state_file)) as temporary:
                 temporary.write_text(json.dumps(loader.state_dict()))
+            if (epoch, number) == (2, 5):
+                signal.pause()  # in mid-epoch, until it is killed: the killer may be slow
             time.sleep(0.02)
 
 

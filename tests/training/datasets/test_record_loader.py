@@ -75,9 +75,8 @@ def test_killed_in_mid_epoch_and_resumed(tmp_path):
         [sys.executable, str(script), str(state), str(log)], env={**os.environ, "PYTHONPATH": paths}
     )
     try:
-        deadline = time.monotonic() + 120
         while not log.exists() or log.read_text().count("\n") < 13:
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None
             time.sleep(0.01)
     finally:
         process.send_signal(signal.SIGKILL)

@@ -12,6 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy import start
+
 from training.engine.checkpoints import PREEMPTED, latest_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,16 +26,18 @@ def run(
     out: Path, processes: int, *arguments: str, good: bool = True
 ) -> tuple[dict[str, np.ndarray], list[dict]]:
     """-> weights and log lines; good: whether it is to end well, else both are empty."""
-    command = [sys.executable, str(TOY), str(out), "--dropout", "0", *arguments]
-    if processes > 1:
+    toy = [str(out), "--dropout", "0", *arguments]
+    if processes == 1:
+        assert start(*toy) == 0
+    else:
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-        command = [sys.executable, *torchrun, *command[1:]]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280)
-    assert (done.returncode == 0) == good, done.stderr[-3000:]
-    if not good:
-        assert str(PREEMPTED) in done.stderr
-        return {}, []
+        env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, *torchrun, str(TOY), *toy]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert (done.returncode == 0) == good, done.stderr[-3000:]
+        if not good:
+            assert str(PREEMPTED) in done.stderr
+            return {}, []
     with np.load(out / "weights.npz") as stored:
         found = {name: stored[name] for name in stored.files}
     return found, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -50,7 +56,6 @@ def test_two_processes_equal_one(tmp_path):
     np.testing.assert_allclose(*metrics, rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_accumulation_keeps_the_published_batch(tmp_path):
     """One device with two batches per step equals the two devices of the published run, short last step included."""
     half, _ = run(tmp_path / "half", 1, "--batch", "4", "--devices", "2")

@@ -131,13 +131,13 @@ def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
 def _one_of_two(folder, rank, barrier, answers):
     torch.manual_seed(0)
     trunk = Trunk()
-    wait = lambda name: barrier.wait(60)  # noqa: E731
+    wait = lambda name: barrier.wait(600)  # noqa: E731
     trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(barrier=wait))
     kept = KeptMaps(trunk, lambda: folder, 8)
     kept.on_fit_start(trainer, None)
     ask(kept, trunk, batch(*range(rank, 8, 2)), trainer)
     looked = trunk.looked
-    barrier.wait(60)
+    barrier.wait(600)
     maps = ask(kept, trunk, batch(*range(8)), trainer)
     answers.put((rank, trunk.looked - looked, [found.numpy() for found in maps]))
 
@@ -149,9 +149,9 @@ def test_two_processes_share_what_they_keep(trunk, tmp_path):
     both = [context.Process(target=_one_of_two, args=(tmp_path, rank, barrier, answers)) for rank in (0, 1)]
     for process in both:
         process.start()
-    found = [answers.get(timeout=60) for _ in both]
+    found = [answers.get(timeout=600) for _ in both]
     for process in both:
-        process.join(60)
+        process.join(600)
         assert process.exitcode == 0
     true = trunk.features(batch(*range(8))["image"])
     for _, looked, maps in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import sys
 from pathlib import Path
@@ -12,23 +11,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import toy
 from log_lines import read_log
+from toy import start
 
 from training.engine.checkpoints import PREEMPTED, latest_checkpoint
-
-
-def start(*arguments: str) -> int:
-    """The toy in a process of its own, forked so that it need not import everything again -> exit code."""
-
-    def body() -> None:
-        sys.exit(toy.main(list(arguments)))
-
-    process = multiprocessing.get_context("fork").Process(target=body)
-    process.start()
-    process.join(240)
-    assert process.exitcode is not None
-    return process.exitcode
 
 
 @pytest.fixture(scope="module")

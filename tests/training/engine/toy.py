@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +125,15 @@ def main(argv: list[str] | None = None) -> int:
     if done and int(os.environ.get("RANK", "0")) == 0:
         np.savez(args.out / "weights.npz", **{k: v.numpy() for k, v in module.state_dict().items()})
     return 0 if done else PREEMPTED
+
+
+def start(*arguments: str) -> int:
+    """`main` in a process of its own, forked so that it need not import everything again -> exit code."""
+    process = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(main(list(arguments))))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 if __name__ == "__main__":
