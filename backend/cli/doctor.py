@@ -24,6 +24,7 @@ MIN_FREE_GB = 2
 PACKAGES = {
     "torch": "torch", "numpy": "numpy", "scipy": "scipy", "mediapipe": "mediapipe", "opencv-contrib-python": "cv2",
     "av": "av", "pillow": "PIL", "pyzmq": "zmq", "msgpack": "msgpack", "safetensors": "safetensors", "rich": "rich",
+    "msgspec": "msgspec", "filelock": "filelock",
 }  # fmt: skip
 
 

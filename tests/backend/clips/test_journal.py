@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -101,4 +102,14 @@ def test_one_process_at_a_time_and_a_dead_one_holds_nothing(tmp_path):
         other.kill()
         other.wait()
     JournalLock(tmp_path).release()
+    JournalLock(tmp_path).release()
+
+
+def test_another_thread_may_release_the_lock(tmp_path):
+    lock = JournalLock(tmp_path)
+    with pytest.raises(BadInput, match="Another process works on"):
+        JournalLock(tmp_path)
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
     JournalLock(tmp_path).release()
