@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
-from server_process import BareClient, ServerProcess, is_running, kinds, kinds_within, wait_for
+from server_process import PATIENCE, BareClient, ServerProcess, is_running, kinds, kinds_within, wait_for
 
 from backend.protocol import RESULT_WINDOW
+from backend.serving.jobs import PROGRESS_SECONDS
 
 
 def test_results_come_in_order_and_a_bad_source_stops_nothing(client):
@@ -49,18 +52,16 @@ def test_images_and_empty_sources_must_match(client):
 
 
 def test_progress_grows_and_is_throttled(client):
-    client.recover("j", "stages:0.5", "ok")
-    progress, end = [], ""
-    while end != "done":
-        message = client.receive()
-        assert message is not None
-        end, header, _ = message
-        if end == "progress":
-            progress.append(header)
-    assert 2 <= len(progress) <= 2 + 20 * header["seconds"]  # thousands of stages were reported
-    assert all(header["total"] == 2 for header in progress)
-    assert progress[-1]["fraction"] <= 1
+    began = time.monotonic()
+    client.recover("j", "ok", "stages:600", "ok")
+    progress = [client.expect("progress", ("accepted", "result")) for _ in range(12)]
+    # thousands of stages were reported
+    assert len(progress) <= 2 + (time.monotonic() - began) / PROGRESS_SECONDS
+    assert all(header["total"] == 3 for header in progress)
+    assert all(0 <= header["fraction"] <= 1 for header in progress)
     assert {"detect", "fit"} & {header["stage"] for header in progress}
+    client.send("cancel", job="j")
+    client.expect("cancelled")
 
 
 def test_a_client_that_does_not_acknowledge_gets_a_window_of_results(client, server):
@@ -123,5 +124,5 @@ def test_shutdown_ends_server_and_worker():
         wait_for(server.worker_pids, "the worker")
         pids = server.worker_pids()
         client.send("shutdown")
-        assert server.process.wait(30) == 0
+        assert server.process.wait(PATIENCE) == 0
         wait_for(lambda: not any(map(is_running, pids)), "the worker to end")

@@ -8,7 +8,7 @@ import time
 import msgpack
 import pytest
 import zmq
-from server_process import TOKEN, BareClient, kinds, server_here, wait_for
+from server_process import TOKEN, BareClient, Clock, kinds, server_here, wait_for
 
 from backend import protocol
 
@@ -88,16 +88,6 @@ def test_too_many_clients_are_refused(monkeypatch):
         assert second.expect("error", ())["code"] == "busy"
 
 
-class Clock:
-    """Stands in for `time`: a monotonic clock that can be put forward."""
-
-    def __init__(self):
-        self.ahead = 0.0
-
-    def monotonic(self):
-        return time.monotonic() + self.ahead
-
-
 def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch, caplog):
     from backend.serving import server as server_module
     from backend.serving import sessions
@@ -108,10 +98,11 @@ def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch, caplog):
     for module in (sessions, server_module):
         monkeypatch.setattr(module, "time", clock)
     with server_here(factory="no:such", model="") as server, BareClient(server.endpoint) as client:
-        for _ in range(5):  # together longer than the limit
+        for k in range(5):  # together longer than the limit
             clock.ahead += limit / 2
-            client.send("ping")
-            client.expect("pong")
+            client.send("ping", f"ping {k}")
+            while client.expect("pong", ())["request"] != f"ping {k}":
+                pass  # one that nobody asked for, by which the server looks for a dead client
         assert "dropped" not in caplog.text
         clock.ahead += 2 * limit
         wait_for(lambda: "dropped: it was silent" in caplog.text, "the client to be dropped")

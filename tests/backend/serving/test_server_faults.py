@@ -7,7 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from server_process import BareClient, ServerProcess, kinds, server_here, wait_for
+from server_process import BareClient, Clock, ServerProcess, kinds, server_here, wait_for
+
+from backend.serving import scheduler
 
 
 @pytest.mark.parametrize("kill", ["itself", "from outside"])
@@ -67,11 +69,15 @@ def test_workers_that_always_die_fail_the_jobs_and_leave_the_server(tmp_path, mo
 
 def test_a_picture_that_hangs_ends_the_worker_and_not_the_server(gate, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    clock, limit = Clock(), 3600.0
+    monkeypatch.setattr(scheduler, "time", clock)
     with (
-        server_here(factory="fake_recoverer:FakeRecoverer", task_seconds=2.0) as server,
+        server_here(factory="fake_recoverer:FakeRecoverer", task_seconds=limit) as server,
         BareClient(server.endpoint) as client,
     ):
         client.recover("j", gate.source)
+        gate.wait_started()
+        clock.ahead += 2 * limit
         assert client.collect("j")[-1][1]["code"] == "worker_died"
         client.recover("k", "ok")
         assert kinds(client.collect("k")) == ["result", "done"]
