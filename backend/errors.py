@@ -1,21 +1,10 @@
-"""The one exception that reaches a person: what happened, what was expected, what to do next."""
+"""The exceptions that reach a person: what happened, what was expected, what to do next."""
+
+from backend.protocol_errors import ExplainedError
 
 
-class RecoverMeshError(Exception):
-    """An error that a user can act on.
-
-    `code` is a stable machine-readable word (it travels in the wire's `error` message), `message` says what happened
-    and what was expected, `hint` says what to do next.
-    """
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+class RecoverMeshError(ExplainedError):
+    """An error of the backend that a user can act on."""
 
 
 class BadInput(RecoverMeshError):

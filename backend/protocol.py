@@ -21,6 +21,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from .protocol_errors import ExplainedError
 from .protocol_messages import (
     CLIENT_SILENCE_SECONDS,
     DTYPES,
@@ -67,15 +68,14 @@ __all__ = [
 ]
 
 
-class ProtocolError(ValueError):
+class ProtocolError(ExplainedError, ValueError):
     """A message that is not of this protocol.  `code`: malformed, too_large, version, unknown_type.
 
     `request` and `job` are those of the refused message where they could be read, so that it can be answered.
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+        super().__init__(code, message)
         self.request = ""
         self.job = ""
 

@@ -1,12 +1,14 @@
 """The table of the wire: every message, its fields, units and limits.  `protocol` encodes, decodes and checks by it.
 
-This file runs inside Blender too: standard library only.
+This file runs inside Blender too: standard library and numpy only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from .protocol_rows import ROWS
 
 VERSION = 1
 MAX_HEADER_BYTES = 1024 * 1024  # 4,096 long paths fit
@@ -95,6 +97,8 @@ _JOB = _text("id of the job, chosen by the client", high=64)
 _CAMERA = Field(
     list, "fx, fy, cx, cy in px, width, height in px of the upright image", True, 6, 6, Field(float, "")
 )
+# N rows of a clip
+_ROWS = {name: Array(row.wire_dtype, ("N", *row.shape), row.wire_doc) for name, row in ROWS.items()}
 
 MESSAGES: dict[str, Message] = {
     # ---- client -> server ------------------------------------------------------------
@@ -318,19 +322,9 @@ MESSAGES: dict[str, Message] = {
         {
             "people": Array("<i4", ("P",), "ids of the people of this chunk"),
             "betas": Array("<f4", ("P", "B"), "shape of each; constant in final chunks"),
-            "frames": Array("<i4", ("N",), "frame of the clip, counted from 0"),
+            "frames": _ROWS["frames"],
             "person": Array("<i4", ("N",), "id"),
-            "poses": Array(
-                "<f4",
-                ("N", "J", 3),
-                "axis-angle, parent-relative, rad; the root's turns into the camera frame",
-            ),
-            "trans": Array("<f4", ("N", 3), "SMPL translation in the camera frame, m"),
-            "confidence": Array("<f4", ("N", "J"), "how well the frame supports each joint, 0..1"),
-            "filled": Array("|u1", ("N",), "1: nobody was seen, the pose is made up from before and after"),
-            "hidden": Array("|u1", ("N",), "1: filled, and unseen for too long to be shown"),
-            "contacts": Array("|u1", ("N", 2), "1: the left, right foot stands on the ground"),
-            "reprojection_px": Array("<f4", ("N",), "mean reprojection error, px"),
+            **_ROWS,
         },
     ),
     "people": Message(

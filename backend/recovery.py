@@ -57,11 +57,6 @@ class Recoverer:
             detector = _hand_detector() if spec.part == "hand" else MediaPipeDetector()
         self.detector = detector
 
-    @property
-    def memory(self) -> int:
-        """Bytes that the model's weights take."""
-        return int(getattr(self.model, "memory", 0))
-
     def clip_detector(self) -> ClipDetector:
         """A detector for consecutive frames, made when first asked for.  Raises BadInput `keypoints_in_clips`."""
         if self.keypoints is not None:
@@ -75,7 +70,7 @@ class Recoverer:
         return self.detector
 
     def _keypoint_file(self, path: Path) -> KeypointFile:
-        pose_set = getattr(self.model, "pose_set", "")
+        pose_set = self.model.pose_set
         if not pose_set:
             raise BadInput(
                 "keypoints_unused",
@@ -88,7 +83,7 @@ class Recoverer:
 
     def _people(self, source: str, pixels: np.ndarray, limit: int | None) -> list[DetectedPerson]:
         if self.keypoints is not None:
-            return self.keypoints.people(source, getattr(self.model, "pose_set", ""))[:limit]
+            return self.keypoints.people(source, self.model.pose_set)[:limit]
         assert self.detector is not None
         return self.detector.detect(pixels, limit)[:limit]
 
@@ -139,7 +134,7 @@ class Recoverer:
             body=self.model.body.name,
             license=self.model.spec.license,
             seconds=seconds,
-            notice=getattr(self.model, "notice", ""),
+            notice=self.model.notice,
             pixels=image.pixels,
             picture=encode_png(image.pixels) if image.differs else None,
         )

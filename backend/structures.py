@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from backend.protocol_rows import MotionRows
+
 if TYPE_CHECKING:
     from backend.geometry.camera_path import View
 
@@ -119,25 +121,17 @@ class Track:
         return len(self.frames)
 
 
-@dataclass
-class Motion:
-    """One body through a clip, T rows.  Frame: the camera's (OpenCV: x right, y down, z forward); metres, radians.
+@dataclass(frozen=True)
+class Motion(MotionRows):
+    """One body through a clip, T rows with ascending frames.
 
     With a `view` the camera moves, and the frame is the common one of `backend.geometry.camera_path`.
     The body stands where `lbs(poses, betas) + trans` puts it, as in `backend.structures.RecoveredPerson`.
     """
 
     id: int
-    frames: np.ndarray  # (T,) int64, ascending
-    poses: np.ndarray  # (T, J, 3) axis-angle, parent-relative; the root's turns into the camera frame
     betas: np.ndarray  # (B,) constant
-    trans: np.ndarray  # (T, 3)
     joints: np.ndarray  # (T, J, 3)
-    confidence: np.ndarray  # (T, J) 0..1; 0 where filled
-    filled: np.ndarray  # (T,) bool: nobody was seen, the pose is made up from before and after
-    hidden: np.ndarray  # (T,) bool: filled, and unseen for so long that nobody should be shown
-    contacts: np.ndarray  # (T, 2) bool: left, right foot stands on the ground
-    reprojection_px: np.ndarray  # (T,) mean distance of visible keypoints to the body's, 0 where filled
     keypoints2d: np.ndarray  # (T, K, 3) as detected
     view: View | None = None  # how each row is seen, where the camera moves
 
@@ -161,21 +155,13 @@ class World:
 
 
 @dataclass(frozen=True)
-class ClipChunk:
+class ClipChunk(MotionRows):
     """N rows, each one person in one frame.  Provisional ones come while the clip is read; final ones replace them."""
 
     final: bool
     people: np.ndarray  # (P,) int ids
     betas: np.ndarray  # (P, B)
-    frames: np.ndarray  # (N,) int
-    person: np.ndarray  # (N,) int id
-    poses: np.ndarray  # (N, J, 3)
-    trans: np.ndarray  # (N, 3)
-    confidence: np.ndarray  # (N, J)
-    filled: np.ndarray  # (N,) bool
-    hidden: np.ndarray  # (N,) bool
-    contacts: np.ndarray  # (N, 2) bool
-    reprojection_px: np.ndarray  # (N,)
+    person: np.ndarray  # (N,) int id of each row
     world: World
     lost: tuple[str, ...] = ()  # what could not be used, in words
 

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from blender_addon.backend.process import BackendProcess
 from blender_addon.client import client as wire
 
 
-def until(job: wire.Job, *kinds: type) -> wire.Event:
+def until(job: wire.JobHandle, *kinds: type) -> wire.Event:
     """The first event of one of the kinds."""
     while not isinstance(event := job.events.get(timeout=300), kinds):
         pass
     return event
 
 
-def cancel_once(client: wire.Client, job: ClipJob, wait: float) -> tuple[str, float, float] | None:
+def cancel_once(client: wire.Client, job: ClipJobFile, wait: float) -> tuple[str, float, float] | None:
     """-> the stage that was cancelled, ms until `cancelled`, ms until the worker is free; None where the job was
     over before."""
     file = Path(job.out) / "job.json"
@@ -68,7 +68,7 @@ def main() -> int:
         client = wire.Client()
         client.connect(backend.endpoint, backend.token)
         try:
-            whole = ClipJob(source=str(args.clip.resolve()), out=str(folder / "whole"))
+            whole = ClipJobFile(source=str(args.clip.resolve()), out=str(folder / "whole"))
             whole.save(folder / "whole" / "job.json")
             began = time.monotonic()
             until(client.recover_clip(str(folder / "whole" / "job.json")), *wire.FINAL_EVENTS)

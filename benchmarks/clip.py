@@ -22,6 +22,7 @@ import numpy as np
 from backend.body.joint_sets import HIPS, SMPL24, indices
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
+from backend.body.procrustes import pa_mpjpe
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
 from backend.geometry import rotations_numpy as rot
@@ -36,7 +37,6 @@ from backend.motion.metrics import (
     foot_slide,
     jitter,
     mpjpe,
-    pa_mpjpe,
     penetration,
 )
 from backend.motion.pipeline import recover_motions
@@ -189,7 +189,7 @@ def bench(
                     "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & shown[:, None]),
                     "under": penetration(stands.points(feet[shown])) if stage == "final" else float("nan"),
                     "MPJPE": mpjpe(joints[shown], t[shown]),
-                    "PA": pa_mpjpe(joints[shown], t[shown]),
+                    "PA": float(pa_mpjpe(joints[shown], t[shown]).mean()),
                     "root": float(np.linalg.norm(joints[shown, 0] - t[shown, 0], axis=-1).mean() * 1000),
                     "hidden": int((~shown).sum()) if stage == "final" else "",
                 }

@@ -30,8 +30,9 @@ def rig_and_motion(frames: int) -> tuple[bpy.types.Object, records.Body, Motion]
     rng = np.random.default_rng(0)
     poses = 0.5 * np.sin(rng.uniform(2, 9, (24, 3)) * time_ + rng.uniform(0, 6, (24, 3)))
     motion = Motion(
-        np.arange(frames), poses, np.zeros(10), np.zeros((frames, 3)) + [0, 0, 4.0], np.ones((frames, 24)),
-        np.zeros(frames, bool), np.zeros(frames, bool), np.zeros((frames, 2), bool), np.ones(frames),
+        frames=np.arange(frames), poses=poses, betas=np.zeros(10), trans=np.zeros((frames, 3)) + [0, 0, 4.0],
+        confidence=np.ones((frames, 24)), filled=np.zeros(frames, bool), hidden=np.zeros(frames, bool),
+        contacts=np.zeros((frames, 2), bool), reprojection_px=np.ones(frames),
     )  # fmt: skip
     one = records.Person(poses[0], np.zeros(10), motion.trans[0], np.ones(24))
     photo = records.Photo(

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
+from .protocol_errors import ExplainedError
 
-class UserError(Exception):
+
+class UserError(ExplainedError):
     """A failure in words: `message`, what happened and what was expected, and `hint`, what to do next."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        super().__init__("", message, hint)

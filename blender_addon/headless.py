@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m blender_addon.headless JOB.json`: results to .blend and .glb without a window.
+"""`python -m blender_addon.headless PLAN.json`: results to .blend and .glb without a window.
 
 The command line's `--export blend,glb` calls this in a process of its own, where `import bpy` works.
 
-JOB.json is a map with `results`, the npz files of the people of one picture; `body`, an npz with the protocol's
+PLAN.json is a map with `results`, the npz files of the people of one picture; `body`, an npz with the protocol's
 `body` arrays and `name`, `license`, `joint_names`; `image`, the upright picture, or null; `blend` and `glb`, what
 to write, or null.  Or, of a clip: `clip` (path, or null), `results`, `body`, and `write`, the files to write.
 """
@@ -21,38 +21,38 @@ from .scene import build, clip_npz, exchange, records
 from .scene.person import KIND
 
 
-def run(job: dict) -> None:
-    """Build the scene in an empty file and write what the job asks for.  Raises UserError."""
-    if "write" in job:
-        run_clip(job)
+def run(plan: dict) -> None:
+    """Build the scene in an empty file and write what the plan asks for.  Raises UserError."""
+    if "write" in plan:
+        run_clip(plan)
         return
-    photo = records.photo_from_npz(job["results"])
-    body = records.body_from_npz(job["body"])
+    photo = records.photo_from_npz(plan["results"])
+    body = records.body_from_npz(plan["body"])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    image = _load_image(job.get("image"))
+    image = _load_image(plan.get("image"))
     collection = build.build_photo(photo, body, image=image)
     bpy.context.view_layer.update()
-    if job.get("blend"):
+    if plan.get("blend"):
         if image is not None:
             image.pack()  # the file stays whole wherever it is moved to
         _write(
-            job["blend"], lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True)
+            plan["blend"], lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True)
         )
-    if job.get("glb"):
+    if plan.get("glb"):
         for obj in collection.objects:
             if obj.get(KIND) == "body":
                 bake_shape(obj)
-        _write(job["glb"], _export_glb)
+        _write(plan["glb"], _export_glb)
 
 
-def run_clip(job: dict) -> None:
+def run_clip(plan: dict) -> None:
     """Build a clip in an empty file and write it in every format.  Raises UserError."""
-    body = records.body_from_npz(job["body"])
+    body = records.body_from_npz(plan["body"])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
-    clip_npz.build(scene, job["results"], body)
+    clip_npz.build(scene, plan["results"], body)
     rigs = [o for o in scene.objects if o.get(KIND) == "rig"]
-    for path in job["write"]:
+    for path in plan["write"]:
         if path.endswith(".blend"):
             _write(path, lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True))
         else:
@@ -113,12 +113,12 @@ def _write(path: str, writer) -> None:
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        print("usage: python -m blender_addon.headless JOB.json", file=sys.stderr)
+        print("usage: python -m blender_addon.headless PLAN.json", file=sys.stderr)
         return 2
     try:
         with open(arguments[0], encoding="utf-8") as file:
-            job = json.load(file)
-        run(job)
+            plan = json.load(file)
+        run(plan)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes on at the moment: the session, the job, the installation, and what there is to say about them.
+"""What goes on at the moment: the session, the recovery, the installation, and what there is to say about them.
 
-Kept here and not in a Scene: undo must not bring a finished job back, and a file must not store one.
+Kept here and not in a Scene: undo must not bring a finished recovery back, and a file must not store one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import bpy
 
 from .backend.install import Installation
-from .client.job import RecoveryJob
+from .client.backend_job import Recovery
 from .client.session import Session
 from .errors import UserError
 
@@ -19,14 +19,14 @@ from .errors import UserError
 @dataclass
 class State:
     session: Session = field(default_factory=Session)
-    job: RecoveryJob | None = None
+    recovery: Recovery | None = None
     installation: Installation | None = None
-    error: UserError | None = None  # why the last job failed
-    notes: list[str] = field(default_factory=list)  # what the last job has to say besides
+    error: UserError | None = None  # why the last recovery failed
+    notes: list[str] = field(default_factory=list)  # what the last recovery has to say besides
 
     @property
     def busy(self) -> bool:
-        return self.job is not None
+        return self.recovery is not None
 
 
 state = State()
@@ -41,11 +41,11 @@ def user_folder() -> str:
 
 
 def forget() -> None:
-    """Cancel the job and drop its messages.  The backend stays."""
-    job, state.job = state.job, None
-    if job is not None:
-        job.cancel()
-        job.join(2.0)
+    """Cancel the recovery and drop its messages.  The backend stays."""
+    recovery, state.recovery = state.recovery, None
+    if recovery is not None:
+        recovery.cancel()
+        recovery.join(2.0)
     state.error = None
     state.notes = []
 
@@ -56,9 +56,9 @@ def shut_down() -> None:
         state.installation.cancel()
         state.installation.join(5.0)
         state.installation = None
-    job = state.job
-    if job is not None:
-        job.cancel()
+    recovery = state.recovery
+    if recovery is not None:
+        recovery.cancel()
     state.session.close()
     forget()
 

@@ -78,7 +78,8 @@ def build_backend_wheel(target: Path) -> Path:
     return wheels[0]
 
 
-SHARED = ("protocol.py", "protocol_messages.py")  # files of the backend that the add-on has too
+# Files of the backend that the add-on has too
+SHARED = ("protocol.py", "protocol_errors.py", "protocol_messages.py", "protocol_rows.py")
 
 
 def stage(target: Path, wheels: list[Path]) -> None:

@@ -118,11 +118,11 @@ def kill_once(victims: Victims, kind: str, rng: random.Random) -> bool:
 
 def through_server(clip: Path, out: Path) -> int:
     """A client of a server of its own; 0 when the clip is done."""
-    from backend.clips.job import ClipJob
+    from backend.clips.job import ClipJobFile
     from blender_addon.backend.process import BackendProcess
     from blender_addon.client import client as wire
 
-    ClipJob(source=str(clip), out=str(out)).save(out / "job.json")
+    ClipJobFile(source=str(clip), out=str(out)).save(out / "job.json")
     backend = BackendProcess(sys.executable, str(out / "backend.log"), "cpu")
     assert backend.start()
     client = wire.Client()

@@ -11,7 +11,8 @@ from backend.cli.command_line import add_command, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from backend.cli import bodies, doctor, models, recover, serve
+    from backend.cli import bodies, doctor, models, recover
+    from backend.cli.serve import add_serve_arguments
 
     parser = argparse.ArgumentParser(
         prog="recover-mesh", description="Photos and clips to rigged human bodies.", allow_abbrev=False
@@ -20,11 +21,17 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     add = partial(add_command, commands)
     add("recover", "Recover the people in photos and clips.", recover.add_arguments, recover.run)
-    add("serve", "Serve the Blender add-on over ZeroMQ.", serve.add_serve_arguments, serve.run_serve)
+    add("serve", "Serve the Blender add-on over ZeroMQ.", add_serve_arguments, _serve)
     add("models", "List the models and what they need.", models.add_arguments, models.run)
     add("bodies", "List body models, or import your own.", bodies.add_arguments, bodies.run)
     add("doctor", "Check this installation.", doctor.add_doctor_arguments, doctor.run_doctor)
     return parser
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from backend.serving.server import run_serve
+
+    return run_serve(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

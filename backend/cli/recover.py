@@ -127,7 +127,7 @@ def _recover_photos(
 
 
 def _report_options(recoverer: Recoverer, options: EngineOptions, console: Console) -> None:
-    engine = getattr(recoverer.model, "engine", None)
+    engine = recoverer.model.engine
     if engine is None:
         if not options.exact:
             console.print("[yellow]--precision and --compile change nothing: this model is no network.[/]")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.clips.job import FOOT_LOCKS, ClipJob
+from backend.clips.job import FOOT_LOCKS, ClipJobFile
 from backend.errors import BadInput, RecoverMeshError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJob]:
+def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJobFile]:
     """A job for every clip, each with a folder of its own below --out; then those of --job.  Raises BadInput."""
     found = []
     names: dict[str, Path] = {}
@@ -71,7 +71,7 @@ def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJob]:
         if names.setdefault(name, path) != path:  # same name, other folder
             name += "-" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]
         found.append(
-            ClipJob(
+            ClipJobFile(
                 source=str(path.resolve()),
                 out=str((args.out / name).resolve()),
                 model=args.model,
@@ -88,7 +88,7 @@ def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJob]:
                 scene_scale=args.scene_scale,
             )
         )
-    found += [ClipJob.load(path) for path in args.job]
+    found += [ClipJobFile.load(path) for path in args.job]
     return found[_shard(args.shard)] if args.shard else found
 
 
@@ -105,7 +105,10 @@ def _shard(text: str) -> slice:
 
 
 def run_jobs(
-    todo: Sequence[ClipJob], formats: Sequence[str], console: Console, recoverers: Callable[[str], Recoverer]
+    todo: Sequence[ClipJobFile],
+    formats: Sequence[str],
+    console: Console,
+    recoverers: Callable[[str], Recoverer],
 ) -> int:
     """Recover one clip after the other; returns how many failed.  recoverers: model name -> Recoverer."""
     failed = 0
@@ -120,7 +123,7 @@ def run_jobs(
 
 
 def _run_job(
-    job: ClipJob, label: str, formats: Sequence[str], console: Console, recoverer: Recoverer
+    job: ClipJobFile, label: str, formats: Sequence[str], console: Console, recoverer: Recoverer
 ) -> None:
     from rich.progress import BarColumn, Progress, TextColumn
 

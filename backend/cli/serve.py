@@ -1,4 +1,4 @@
-"""`recover-mesh serve`: arguments, logging, exit codes."""
+"""`recover-mesh serve`: its arguments, and the options that the server runs with."""
 
 from __future__ import annotations
 
@@ -6,12 +6,30 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import RecoverMeshError
 
 TOKEN_VARIABLE = "RECOVER_MESH_TOKEN"
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What `serve` needs to know.  factory, body_source: `module:callable`, see `backend.serving.worker`."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str | None = None  # None: a random one
+    device: str = "auto"
+    model: str = "keypoint-fit"  # loaded at once
+    precision: str = "fp32"  # of networks, see `backend.models.inference.engine`
+    curve_keys: Path | None = None
+    watch_stdin: bool = False
+    factory: str = "backend.recovery:Recoverer"
+    body_source: str = "backend.serving.worker:read_body"
+    clip_factory: str = "backend.clips.run:ClipRun"
+    task_seconds: float = 600.0  # a picture that takes longer hangs: the worker is ended
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +64,11 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--body-source", default="backend.serving.worker:read_body", help=argparse.SUPPRESS)
 
 
-def run_serve(args: argparse.Namespace) -> int:
-    """Serve until told to end.  Raises RecoverMeshError where it cannot begin (exit code 2)."""
+def serve_options(args: argparse.Namespace) -> ServerOptions | None:
+    """What the arguments ask for, with the log set up; None where they asked for a client's keys, which are made then.
+
+    Raises RecoverMeshError: `bad_use`, `unknown_model`, and what making keys raises.
+    """
     from backend.serving.security import add_client
 
     logging.basicConfig(
@@ -59,34 +80,20 @@ def run_serve(args: argparse.Namespace) -> int:
         secret = add_client(args.curve_keys, args.add_client)
         print(f"Secret key of {args.add_client}: {secret}")
         print(f"Give it to the client together with {args.curve_keys / 'server.key'}, over a safe channel.")
-        return 0
+        return None
     from backend.models.registry import get_model
-    from backend.serving.server import ServerOptions, serve
 
     get_model(args.model)
-    return serve(
-        ServerOptions(
-            host=args.host,
-            port=args.port,
-            token=args.token if args.token is not None else os.environ.pop(TOKEN_VARIABLE, None),
-            device=args.device,
-            model=args.model,
-            precision=args.precision,
-            curve_keys=args.curve_keys,
-            watch_stdin=args.watch_stdin,
-            factory=args.factory,
-            clip_factory=args.clip_factory,
-            body_source=args.body_source,
-        )
+    return ServerOptions(
+        host=args.host,
+        port=args.port,
+        token=args.token if args.token is not None else os.environ.pop(TOKEN_VARIABLE, None),
+        device=args.device,
+        model=args.model,
+        precision=args.precision,
+        curve_keys=args.curve_keys,
+        watch_stdin=args.watch_stdin,
+        factory=args.factory,
+        clip_factory=args.clip_factory,
+        body_source=args.body_source,
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m backend.serving.server`: the same command without the others around it."""
-    parser = argparse.ArgumentParser(prog="python -m backend.serving.server", allow_abbrev=False)
-    add_serve_arguments(parser)
-    try:
-        return run_serve(parser.parse_args(argv))
-    except RecoverMeshError as error:
-        print(f"recover-mesh: {error}", file=sys.stderr)
-        return 2

@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from backend.clips.journal import Arrays, Journal
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
@@ -42,7 +42,7 @@ class Readable(Protocol):
 
 
 def finish(
-    job: ClipJob,
+    job: ClipJobFile,
     journal: Journal,
     body: BodyModel,
     camera: Camera,
@@ -91,7 +91,7 @@ def refocused(
 
 
 def people_of(
-    job: ClipJob, journal: Journal, clip: Readable, kept: Sequence[int], fps: Fraction
+    job: ClipJobFile, journal: Journal, clip: Readable, kept: Sequence[int], fps: Fraction
 ) -> ClipPeople:
     """Everybody in the clip, whether the job wants them or not, with a picture of each."""
     rows, person = _identified(job, journal, fps, _DETECTIONS)
@@ -113,7 +113,7 @@ def people_of(
     )
 
 
-def _chosen(job: ClipJob, tracks: list[Track]) -> list[Track]:
+def _chosen(job: ClipJobFile, tracks: list[Track]) -> list[Track]:
     if not job.keep:
         return tracks[: people_limit(job.people)]
     made = {new for _, _, _, new in job.edits}  # of those nothing may be left
@@ -128,7 +128,7 @@ def _chosen(job: ClipJob, tracks: list[Track]) -> list[Track]:
 
 
 def _identified(
-    job: ClipJob, journal: Journal, fps: Fraction, names: Sequence[str]
+    job: ClipJobFile, journal: Journal, fps: Fraction, names: Sequence[str]
 ) -> tuple[Arrays, np.ndarray]:
     rows = _rows(journal, (*names, "numbers"))
     read = len(rows.pop("numbers"))

@@ -26,7 +26,7 @@ _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class ClipJob:
+class ClipJobFile:
     """Raises BadInput `bad_job` where a value is not what its comment says."""
 
     source: str  # a video, a folder of pictures, or one picture of a numbered sequence
@@ -105,7 +105,7 @@ class ClipJob:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> ClipJob:
+    def load(cls, path: Path) -> ClipJobFile:
         """Read a job file; paths in it are relative to its folder.  Raises BadInput `bad_job`, `file_missing`."""
         try:
             if path.stat().st_size > _MAX_BYTES:
@@ -123,7 +123,7 @@ class ClipJob:
         return replace(job, source=str(folder / job.source), out=str(folder / job.out), camera=way)
 
     @classmethod
-    def from_fields(cls, content: dict[str, Any]) -> ClipJob:
+    def from_fields(cls, content: dict[str, Any]) -> ClipJobFile:
         """From the values of a job file.  Raises BadInput `bad_job`."""
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(content) - known)

@@ -31,7 +31,7 @@ class Journal:
     """One clip's chunks.  Only one process writes a journal at a time (see `lock`)."""
 
     def __init__(self, out: Path, key: str, fingerprint: str) -> None:
-        """Open or begin.  key: `ClipJob.clip_key`.  fingerprint: of the clip's content.
+        """Open or begin.  key: `ClipJobFile.clip_key`.  fingerprint: of the clip's content.
 
         Chunks made with other settings, by another program version, or from another clip are set aside, as
         `journal-old`, never mixed in.  Raises RecoverMeshError `disk_full`, `unwritable`.

@@ -14,6 +14,7 @@ from backend.errors import RecoverMeshError
 from backend.export.files import atomic_path
 from backend.export.npz import read_npz
 from backend.geometry.camera_path import View
+from backend.protocol_rows import CAMERA_ROWS, PERSON_FILE, ROWS, rows_of_file
 from backend.structures import Camera, Motion, World
 
 _INDEX = "result.json"
@@ -22,76 +23,52 @@ _INDEX = "result.json"
 def motion_fields(
     motion: Motion, world: World, camera: Camera, fps: Fraction, labels: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """The arrays of one person of one clip, as `backend.export.npz.person_fields`, with T rows, and besides
+    """The arrays of one person of one clip, as `protocol_rows.PERSON_FILE` lists them.
 
-    filled (T,): the pose is made up from before and after · hidden (T,): filled, and unseen for too long to be shown ·
-    contacts (T, 2): left, right foot stands ·
-    reprojection_px (T,) · world_rotation (3, 3), world_translation (3,) m: camera frame to world, z up, ground z = 0 ·
-    person (): id.  labels: model, body, license, source, notice.
-
-    Where the camera moves, trans, joints and the root's turns are in one common frame of all rows instead (x right,
-    y down, z ahead, ground y = 0, m), and there are camera_rotation (T, 3, 3) and camera_translation (T, 3): common
-    frame to each row's camera, camera_intrinsics (T, 4) fx fy cx cy px, and scene_scale (): units per metre of the
-    scene that the camera belongs to.
+    labels: model, body, license, source, notice.  Where the camera moves, trans, joints and the root's turns are in one
+    common frame of all rows (x right, y down, z ahead, ground y = 0, m), and the camera of each row is there besides.
     """
-    moving: dict[str, np.ndarray] = {}
+    step = int(motion.frames[1] - motion.frames[0]) if len(motion.frames) > 1 else 1
+    values: dict[str, Any] = {name: getattr(motion, name) for name in ROWS}
+    values["poses"] = motion.poses.reshape(len(motion.poses), -1)
+    values |= {
+        "betas": motion.betas,
+        "mocap_framerate": float(fps / step),
+        "gender": "neutral",
+        "joints": motion.joints,
+        "keypoints2d": motion.keypoints2d,
+        "camera": [camera.fx, camera.fy, camera.cx, camera.cy],
+        "image_size": [camera.width, camera.height],
+        "world_rotation": world.rotation,
+        "world_translation": world.translation,
+        "person": motion.id,
+        "mirrored": False,
+        **labels,
+    }
     if motion.view is not None:
         view = motion.view
-        moving = {
-            "camera_rotation": view.rotation.astype(np.float64),
-            "camera_translation": view.translation.astype(np.float64),
-            "camera_intrinsics": np.concatenate([view.focal, view.center], 1).astype(np.float64),
-            "scene_scale": np.array(float(world.scale)),
+        values |= {
+            "camera_rotation": view.rotation,
+            "camera_translation": view.translation,
+            "camera_intrinsics": np.concatenate([view.focal, view.center], 1),
+            "scene_scale": float(world.scale),
         }
-    step = int(motion.frames[1] - motion.frames[0]) if len(motion.frames) > 1 else 1
-    return {
-        "poses": motion.poses.reshape(len(motion.poses), -1).astype(np.float32),
-        "betas": motion.betas.astype(np.float32),
-        "trans": motion.trans.astype(np.float32),
-        "mocap_framerate": np.array(float(fps / step)),
-        "gender": np.array("neutral"),
-        "joints": motion.joints.astype(np.float32),
-        "frames": motion.frames.astype(np.int64),
-        "keypoints2d": motion.keypoints2d.astype(np.float32),
-        "camera": np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64),
-        "image_size": np.array([camera.width, camera.height], np.int64),
-        "confidence": motion.confidence.astype(np.float32),
-        "filled": motion.filled.astype(bool),
-        "hidden": motion.hidden.astype(bool),
-        "contacts": motion.contacts.astype(bool),
-        "reprojection_px": motion.reprojection_px.astype(np.float32),
-        "world_rotation": world.rotation.astype(np.float64),
-        "world_translation": world.translation.astype(np.float64),
-        "person": np.array(motion.id),
-        "mirrored": np.array(False),
-        **moving,
-        **{name: np.array(text) for name, text in labels.items()},
-    }
+    return {name: entry.array(values[name]) for name, entry in PERSON_FILE.items() if name in values}
 
 
 def motion_of(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
     """Back from `motion_fields`."""
-    count = len(fields["poses"])
     view = None
     if "camera_rotation" in fields:
-        intrinsics = fields["camera_intrinsics"]
-        view = View(
-            fields["camera_rotation"], fields["camera_translation"], intrinsics[:, :2], intrinsics[:, 2:]
-        )
+        rotation, translation, intrinsics = (fields[name] for name in CAMERA_ROWS)
+        view = View(rotation, translation, intrinsics[:, :2], intrinsics[:, 2:])
     motion = Motion(
-        int(fields["person"]),
-        fields["frames"],
-        fields["poses"].reshape(count, -1, 3),
-        fields["betas"],
-        fields["trans"],
-        fields["joints"],
-        fields["confidence"],
-        fields["filled"],
-        fields.get("hidden", np.zeros(count, bool)),  # files of before there was such a thing
-        fields["contacts"],
-        fields["reprojection_px"],
-        fields["keypoints2d"],
-        view,
+        id=int(fields["person"]),
+        betas=fields["betas"],
+        joints=fields["joints"],
+        keypoints2d=fields["keypoints2d"],
+        view=view,
+        **rows_of_file(fields),
     )
     scale = float(fields.get("scene_scale", 1.0))
     return motion, World(fields["world_rotation"], fields["world_translation"], scale)

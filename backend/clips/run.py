@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from backend.clips.finish import Finish, finish, people_of
 from backend.clips.guess import guess_for
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from backend.clips.journal import Arrays, Journal, JournalLock
 from backend.clips.provisional import Provisional
 from backend.clips.reading import ClipReader
@@ -29,6 +28,7 @@ from backend.media.fingerprint import fingerprint
 from backend.media.video import open_clip
 from backend.models.keypoint_fit import KeypointFitModel
 from backend.motion.camera_track import CameraTrack
+from backend.protocol_rows import ROWS
 from backend.recovery import DEFAULT_FOCAL_PER_LONG_SIDE, Recoverer
 from backend.structures import Camera, ClipChunk, ClipPeople, ClipProgress, Motion, World
 
@@ -46,7 +46,7 @@ class ClipRun:
     Raises BadInput: what `open_clip` and `CameraTrack` raise, `job_running`, `hands_in_clips`.
     """
 
-    def __init__(self, job: ClipJob, recoverer: Recoverer) -> None:
+    def __init__(self, job: ClipJobFile, recoverer: Recoverer) -> None:
         self.job = job
         spec = recoverer.model.spec
         if spec.part != "body":
@@ -56,7 +56,7 @@ class ClipRun:
                 "Choose another model, or recover single pictures.",
             )
         self.model_name, self.body_name, self.license = spec.name, recoverer.model.body.name, spec.license
-        self.notice = str(getattr(recoverer.model, "notice", ""))
+        self.notice = recoverer.model.notice
         self.body = recoverer.model.body
         self._clip = open_clip(job.source, first=job.first, last=job.last, step=job.step, fps=job.rate)
         self.info = self._clip.info
@@ -189,22 +189,18 @@ class ClipRun:
         if self.moving is not None:
             poses, trans, world = self._in_common.rows(rows("frame"), poses, betas, trans)
         ids, index = np.unique(person, return_index=True)
-        count = len(person)
+        known = {"frames": rows("frame"), "poses": poses, "trans": trans}
+        for name, row in ROWS.items():
+            if name not in known:  # what only the whole clip says is 0
+                known[name] = rows(name) if name in chunks[0] else row.zeros(len(person))
         return ClipChunk(
             final=False,
             people=ids,
             betas=betas[index],
-            frames=rows("frame"),
             person=person,
-            poses=poses,
-            trans=trans,
-            confidence=rows("confidence"),
-            filled=np.zeros(count, bool),
-            hidden=np.zeros(count, bool),
-            contacts=np.zeros((count, 2), bool),
-            reprojection_px=rows("reprojection_px"),
             world=world,
             lost=self._news(),
+            **known,
         )
 
     def _news(self) -> tuple[str, ...]:
@@ -281,34 +277,25 @@ def final_chunk(
 ) -> ClipChunk:
     """The rows of all people in frames first <= n < end."""
     parts = [(m, (m.frames >= first) & (m.frames < end)) for m in motions]
-    parts = [(m, rows) for m, rows in parts if rows.any()]
-
-    def rows(name: str, shape: tuple[int, ...], kind: Any = np.float32) -> np.ndarray:
-        return np.concatenate(
-            [np.zeros((0, *shape), kind), *(np.asarray(getattr(m, name))[at] for m, at in parts)]
-        )
-
+    parts = [(m, at) for m, at in parts if at.any()]
     joints = motions[0].poses.shape[1] if motions else 24
+    rows = {
+        name: np.concatenate([row.zeros(0, joints), *(np.asarray(getattr(m, name))[at] for m, at in parts)])
+        for name, row in ROWS.items()
+    }
     betas = [m.betas for m, _ in parts]
     return ClipChunk(
         final=True,
         people=np.array([m.id for m, _ in parts], np.int64),
         betas=np.stack(betas) if betas else np.zeros((0, 10), np.float32),
-        frames=rows("frames", (), np.int64),
         person=np.concatenate([np.zeros(0, np.int64), *(np.full(at.sum(), m.id) for m, at in parts)]),
-        poses=rows("poses", (joints, 3)),
-        trans=rows("trans", (3,)),
-        confidence=rows("confidence", (joints,)),
-        filled=rows("filled", (), bool),
-        hidden=rows("hidden", (), bool),
-        contacts=rows("contacts", (2,), bool),
-        reprojection_px=rows("reprojection_px", ()),
         world=world,
         lost=lost,
+        **rows,
     )
 
 
-def _frames_done(last: Arrays | None, job: ClipJob) -> int:
+def _frames_done(last: Arrays | None, job: ClipJobFile) -> int:
     return 0 if last is None else (int(last["numbers"][-1]) - job.first) // job.step + 1
 
 

@@ -61,15 +61,15 @@ def write_through_blender(
         image = folder / f"{Path(result.source).stem or 'photo'}.png" if pixels is not None else None
         if image is not None and pixels is not None:
             write_picture(image, pixels)
-        job = {
+        plan = {
             "results": [str(path) for path in people],
             "body": str(folder / "body.npz"),
             "image": None if image is None else str(image),
             "glb": None if glb is None else str(glb.resolve()),
             "blend": None if blend is None else str(blend.resolve()),
         }
-        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        _run([python, "-m", "blender_addon.headless", str(folder / "job.json")], folder)
+        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        _run([python, "-m", "blender_addon.headless", str(folder / "plan.json")], folder)
     for wanted in (glb, blend):
         if wanted is not None and not wanted.is_file():
             raise RecoverMeshError(
@@ -86,13 +86,13 @@ def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: 
     with tempfile.TemporaryDirectory(prefix="recover-mesh-") as name:
         folder = Path(name)
         _write_body(folder / "body.npz", body)
-        job = {
+        plan = {
             "results": [str(path.resolve()) for path in results],
             "body": str(folder / "body.npz"),
             "write": [str(path.resolve()) for path in paths],
         }
-        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        _run([python, "-m", "blender_addon.headless", str(folder / "job.json")], folder)
+        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        _run([python, "-m", "blender_addon.headless", str(folder / "plan.json")], folder)
     for wanted in paths:
         if not wanted.is_file():
             raise RecoverMeshError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.errors import RecoverMeshError
+from backend.protocol import MESSAGES
 from backend.serving.messages import clip as clip_text
 from backend.structures import ClipChunk, ClipPeople
 
@@ -45,8 +46,7 @@ def clip_message(job: str, run: ClipRun) -> Message:
 
 def chunk_message(job: str, index: int, chunk: ClipChunk) -> Message:
     """`chunk`.  Raises RecoverMeshError `not_finite` where the model gave NaN or infinity."""
-    names = ("people", "betas", "frames", "person", "poses", "trans", "confidence", "filled", "hidden")
-    arrays = {name: np.asarray(getattr(chunk, name)) for name in (*names, "contacts", "reprojection_px")}
+    arrays = {name: np.asarray(getattr(chunk, name)) for name in MESSAGES["chunk"].arrays}
     broken = [name for name, value in arrays.items() if not np.isfinite(value).all()]
     if broken:
         raise RecoverMeshError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import protocol
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from backend.errors import Cancelled, RecoverMeshError
 from backend.serving.clip_messages import chunk_message, clip_message, people_message
 from backend.serving.messages import error_fields
@@ -56,7 +56,7 @@ class ClipRuns:
             run = self._runs.get(clip)
             if run is None:
                 on_progress(ClipProgress("loading", 0.0, 0, 0))
-                job = ClipJob.load(Path(task["file"]))
+                job = ClipJobFile.load(Path(task["file"]))
                 run = self._runs[clip] = load_callable(self._factory)(job, self._recoverer(job.model))
                 self._sent[clip] = 0
                 self._part(task, "clip", clip_message(task["job"], run))

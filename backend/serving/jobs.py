@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar
 
 from backend.errors import RecoverMeshError
 from backend.protocol import RESULT_WINDOW
@@ -14,75 +15,134 @@ from backend.protocol import RESULT_WINDOW
 MAX_JOBS_PER_CLIENT = 8
 MAX_JOBS = 32
 MAX_QUEUED_BYTES = 1024**3  # encoded images that wait
+MAX_CLIP_CRASHES = 2  # of workers in a row that came no further
 PROGRESS_SECONDS = 0.05
 # Part of a picture's time that is over when a stage begins: measured, detection takes about half
 STAGE_SHARES = {"queued": 0.0, "loading": 0.0, "decode": 0.0, "detect": 0.1, "fit": 0.6, "done": 1.0}
 
 
 @dataclass(eq=False)
-class Job:
-    """One `recover`: where it stands.  Sources are worked on in order, one at a time."""
+class Job(ABC):
+    """What a client has asked the server for, and where it stands.  The worker has at most one task of it at a time."""
 
     client: bytes
-    id: str
+    id: str  # chosen by the client
     request: str
+    _: KW_ONLY
+    started: float = field(default_factory=time.monotonic)
+    unacked: set[int] = field(default_factory=set)
+    running: bool = False  # a task of it is with the worker
+    over: bool = False  # done, failed or cancelled: whatever still comes is dropped
+    stage: str = "queued"
+    progress_wanted: bool = False
+    progress_sent: float = 0.0
+    goes_last: ClassVar[bool] = False  # after each task, behind the other jobs of its client
+
+    @property
+    @abstractmethod
+    def left(self) -> bool:
+        """Something is left to begin."""
+
+    @property
+    @abstractmethod
+    def complete(self) -> bool:
+        """Everything is done."""
+
+    @property
+    def may_run(self) -> bool:
+        """Something is left, nothing is with the worker, and the client has taken enough of the results."""
+        return self.left and not self.running and not self.over and len(self.unacked) < RESULT_WINDOW
+
+    @property
+    def image_bytes(self) -> int:
+        """Of encoded images that wait with it."""
+        return 0
+
+    @abstractmethod
+    def next_task(self, worker_ready: bool) -> tuple[dict[str, Any], list[bytes]]:
+        """Header and frames of what the worker is to do next, see `backend.serving.worker`."""
+
+    @abstractmethod
+    def end_task(self, task: dict[str, Any], answer: dict[str, Any]) -> None:
+        """The worker has done a task.  task: the header of `next_task`.  answer: the header of the worker's answer."""
+
+    def set_stage(self, stage: str, numbers: dict[str, Any] | None = None) -> None:
+        """numbers: what the worker says of its progress besides."""
+        self.stage, self.progress_wanted = stage, True
+
+    @abstractmethod
+    def progress(self) -> dict[str, Any]:
+        """Fields of `progress`, but the job's id."""
+
+    def resumes(self) -> bool:
+        """A worker died over it: whether the next one goes on with it."""
+        return False
+
+    def release(self) -> dict[str, Any] | None:
+        """It is over: let go of what it holds.  -> what the worker must be told for it, if anything."""
+        return None
+
+
+@dataclass(eq=False)
+class PhotoJob(Job):
+    """One `recover`.  Sources are worked on in order, one at a time."""
+
     sources: list[str]
     images: deque[bytes]  # of the empty sources, in order
     model: str
     people: str
     focal_px: float
-    started: float = field(default_factory=time.monotonic)
     next_index: int = 0
     finished: int = 0
-    unacked: set[int] = field(default_factory=set)
-    running: bool = False  # its picture is with the worker
-    over: bool = False  # done, failed or cancelled: whatever still comes is dropped
-    stage: str = "queued"
-    progress_wanted: bool = False
-    progress_sent: float = 0.0
 
     @property
     def left(self) -> bool:
-        """Something is left to begin."""
         return self.next_index < len(self.sources)
 
     @property
-    def may_run(self) -> bool:
-        """A picture is left, none is with the worker, and the client has taken enough of the results."""
-        return self.left and not self.running and not self.over and len(self.unacked) < RESULT_WINDOW
+    def complete(self) -> bool:
+        return self.finished == len(self.sources)
 
     @property
     def image_bytes(self) -> int:
         return sum(len(image) for image in self.images)
 
-    def set_stage(self, stage: str) -> None:
-        self.stage, self.progress_wanted = stage, True
+    def next_task(self, worker_ready: bool) -> tuple[dict[str, Any], list[bytes]]:
+        index, self.next_index = self.next_index, self.next_index + 1
+        source = self.sources[index]
+        if not worker_ready:
+            self.set_stage("loading")
+        task = {"do": "recover", "job": self.id, "index": index, "source": source, "model": self.model}
+        task |= {"people": self.people, "focal_px": self.focal_px}
+        return task, [] if source else [self.images.popleft()]
 
-    @property
-    def fraction(self) -> float:
-        share = STAGE_SHARES.get(self.stage, 0.0) if self.running else 0.0
-        return min(1.0, (self.finished + share) / len(self.sources))
+    def end_task(self, task: dict[str, Any], answer: dict[str, Any]) -> None:
+        self.finished += 1
+        self.progress_wanted = True
+        if answer["event"] == "result":
+            self.unacked.add(task["index"])
 
     def progress(self) -> dict[str, Any]:
-        """Fields of `progress`, but the job's id."""
-        return {
-            "fraction": self.fraction,
-            "stage": self.stage,
-            "done": self.finished,
-            "total": len(self.sources),
-        }
+        share = STAGE_SHARES.get(self.stage, 0.0) if self.running else 0.0
+        fraction = min(1.0, (self.finished + share) / len(self.sources))
+        return {"fraction": fraction, "stage": self.stage, "done": self.finished, "total": len(self.sources)}
+
+    def release(self) -> dict[str, Any] | None:
+        self.images.clear()
+        return None
 
 
 @dataclass(eq=False)
-class ClipJobState(Job):
+class ClipJob(Job):
     """One `recover_clip`.  The worker takes step after step, until it says that the clip is over."""
 
-    file: str = ""  # the job file
+    file: str  # the job file
     exhausted: bool = False
     steps: int = 0  # that the present worker has done
     furthest: int = 0  # that any worker has done
     crashes: int = 0  # of workers in a row, none of which came further than those before
     numbers: dict[str, Any] = field(default_factory=dict)  # what the worker said of its progress
+    goes_last: ClassVar[bool] = True  # a photo does not wait for a whole clip, not even one's own
 
     @property
     def key(self) -> str:
@@ -93,14 +153,32 @@ class ClipJobState(Job):
     def left(self) -> bool:
         return not self.exhausted
 
-    def crashed(self) -> int:
-        """A worker died: how many in a row did so without coming further."""
-        self.crashes = 1 if self.steps > self.furthest else self.crashes + 1
-        self.furthest, self.steps = max(self.furthest, self.steps), 0
-        return self.crashes
+    @property
+    def complete(self) -> bool:
+        return self.exhausted
+
+    def next_task(self, worker_ready: bool) -> tuple[dict[str, Any], list[bytes]]:
+        return {"do": "clip", "clip": self.key, "job": self.id, "file": self.file}, []
+
+    def end_task(self, task: dict[str, Any], answer: dict[str, Any]) -> None:
+        self.steps += 1
+        self.exhausted = answer["over"]
+
+    def set_stage(self, stage: str, numbers: dict[str, Any] | None = None) -> None:
+        super().set_stage(stage)
+        self.numbers = numbers or {}
 
     def progress(self) -> dict[str, Any]:
         return {"fraction": 0.0, "done": 0, "total": 0, **self.numbers, "stage": self.stage}
+
+    def resumes(self) -> bool:
+        """From its journal, but not for ever."""
+        self.crashes = 1 if self.steps > self.furthest else self.crashes + 1
+        self.furthest, self.steps = max(self.furthest, self.steps), 0
+        return self.crashes <= MAX_CLIP_CRASHES
+
+    def release(self) -> dict[str, Any] | None:
+        return {"do": "forget", "clip": self.key}
 
 
 class JobQueue:
@@ -142,7 +220,6 @@ class JobQueue:
 
     def remove(self, job: Job) -> None:
         job.over = True
-        job.images.clear()
         jobs = self._clients.get(job.client, [])
         if job in jobs:
             jobs.remove(job)
@@ -150,7 +227,7 @@ class JobQueue:
             self._clients.pop(job.client, None)
 
     def take(self, reachable: Callable[[bytes], bool]) -> Job | None:
-        """The next job with a picture to work on; clients take turns, `reachable` may pass one by."""
+        """The next job with something to work on; clients take turns, `reachable` may pass one by."""
         for client in list(self._clients):
             if not reachable(client):
                 continue
@@ -158,9 +235,7 @@ class JobQueue:
             for job in list(jobs):
                 if job.may_run:
                     self._clients.move_to_end(client)
-                    if isinstance(
-                        job, ClipJobState
-                    ):  # a photo does not wait for a whole clip, not even one's own
+                    if job.goes_last:
                         jobs.remove(job)
                         jobs.append(job)
                     return job

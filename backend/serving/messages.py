@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.errors import RecoverMeshError
 from backend.protocol import MAX_PEOPLE, ProtocolError
 from backend.structures import FrameResult, RecoveredPerson
+
+if TYPE_CHECKING:
+    from backend.body.model import BodyModel
 
 MAX_TEXT = 2000  # of a message or hint on the wire; a longer one tells nobody more
 
@@ -29,14 +32,8 @@ class BodySizes:
         return cls(len(person.poses), len(person.betas), len(person.vertices), len(person.keypoints2d))
 
     @classmethod
-    def of_recoverer(cls, recoverer: object) -> BodySizes:
-        """From the recoverer's `model.body`, where it has one."""
-        body = getattr(getattr(recoverer, "model", None), "body", None)
-        try:
-            vertices = len(body.v_template)  # type: ignore[union-attr]
-            return cls(len(body.parents), int(body.shapedirs.shape[-1]), vertices)  # type: ignore[union-attr]
-        except (AttributeError, TypeError, IndexError):
-            return cls()
+    def of_body(cls, body: BodyModel) -> BodySizes:
+        return cls(len(body.parents), body.num_betas, len(body.v_template))
 
 
 def clip(text: str) -> str:

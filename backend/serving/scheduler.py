@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import RecoverMeshError
-from backend.serving.jobs import PROGRESS_SECONDS, ClipJobState, Job, JobQueue
+from backend.serving.jobs import PROGRESS_SECONDS, Job, JobQueue
 from backend.serving.messages import error_fields
 from backend.serving.sessions import Sessions
 from backend.serving.worker_process import WorkerProcess
@@ -20,7 +20,6 @@ from backend.serving.worker_process import WorkerProcess
 log = logging.getLogger("recover-mesh.server")
 MAX_DEATHS = 3  # of workers in a row, after which waiting jobs are failed
 MAX_BODY_REQUESTS = 16
-MAX_CLIP_CRASHES = 2  # in a row: a clip goes on from its journal, but not for ever
 
 
 @dataclass
@@ -29,10 +28,10 @@ class _Task:
 
     number: int
     began: float
+    header: dict[str, Any]
     job: Job | None  # None: a body
-    index: int = 0
-    client: bytes = b""
-    request: str = ""
+    client: bytes
+    request: str
 
 
 class Scheduler:
@@ -82,12 +81,13 @@ class Scheduler:
             self._drop(job)
 
     def _drop(self, job: Job) -> None:
-        """Forget a job; the worker gives its picture up at its next stage, what still comes is dropped."""
+        """Forget a job; the worker gives its task up at its next stage, what still comes is dropped."""
         self._jobs.remove(job)
         if self._task is not None and self._task.job is job:
             self._worker.send({"do": "cancel", "task": self._task.number})
-        if isinstance(job, ClipJobState):
-            self._worker.send({"do": "forget", "clip": job.key})
+        last = job.release()
+        if last is not None:
+            self._worker.send(last)
 
     def _fail(self, job: Job, fields: dict[str, str]) -> None:
         self._drop(job)
@@ -118,32 +118,20 @@ class Scheduler:
         while self._body_requests:
             client, request, name = self._body_requests.popleft()
             if self._sessions.get(client) is not None:
-                self._begin(_Task(0, 0.0, None, 0, client, request), {"do": "body", "name": name})
+                self._begin({"do": "body", "name": name}, [], None, client, request)
                 return
         job = self._jobs.take(self._sessions.reachable)
         if job is None:
             return
-        index, job.next_index, job.running = job.next_index, job.next_index + 1, True
-        if isinstance(job, ClipJobState):
-            step = {"do": "clip", "clip": job.key, "job": job.id, "file": job.file}
-            self._begin(_Task(0, 0.0, job, index, job.client, job.request), step)
-            return
-        source = job.sources[index]
-        frames = [] if source else [job.images.popleft()]
-        if not self._worker.ready:
-            job.set_stage("loading")
-        task = {"do": "recover", "job": job.id, "index": index, "source": source, "model": job.model}
-        self._begin(
-            _Task(0, 0.0, job, index, job.client, job.request),
-            {**task, "people": job.people, "focal_px": job.focal_px},
-            frames,
-        )
+        job.running = True
+        self._begin(*job.next_task(self._worker.ready), job, job.client, job.request)
 
-    def _begin(self, task: _Task, header: dict[str, Any], frames: list[bytes] | None = None) -> None:
+    def _begin(
+        self, header: dict[str, Any], frames: list[bytes], job: Job | None, client: bytes, request: str
+    ) -> None:
         self._tasks += 1
-        task.number, task.began = self._tasks, time.monotonic()
-        self._task = task
-        self._worker.send({**header, "task": task.number, "request": task.request}, frames or [])
+        self._task = _Task(self._tasks, time.monotonic(), header, job, client, request)
+        self._worker.send({**header, "task": self._tasks, "request": request}, frames)
 
     def on_worker(self, header: dict[str, Any], frames: list[bytes]) -> None:
         event, task = header["event"], self._task
@@ -158,56 +146,45 @@ class Scheduler:
             log.warning("the worker spoke of task %s, which nobody waits for", header["task"])
         elif event == "stage":
             if task.job is not None and header["stage"] != "done":
-                task.job.set_stage(header["stage"])
-                if isinstance(task.job, ClipJobState):
-                    task.job.numbers = header["numbers"]
+                task.job.set_stage(header["stage"], header.get("numbers"))
         elif event == "part":
-            if isinstance(task.job, ClipJobState) and not task.job.over:
+            if task.job is not None and not task.job.over:
                 if header["chunk"] is not None:
                     task.job.unacked.add(header["chunk"])
                 self._sessions.send(task.client, frames)
-        elif event == "step":
-            self._task = None
-            if isinstance(task.job, ClipJobState):
-                self._end_step(task.job, header["over"])
         else:
             self._task = None
             problem: dict[str, str] = {
                 name: header[name] for name in ("code", "message", "hint") if name in header
             }
             if task.job is not None:
-                self._end_source(task.job, task.index, event, frames, problem)
+                self._end_task(task.job, task.header, header, frames, problem)
             elif event == "body":
                 self._sessions.send(task.client, frames)
             else:
                 self._sessions.answer(task.client, "error", task.request, {"job": "", **problem})
 
-    def _end_source(
-        self, job: Job, index: int, event: str, frames: list[bytes], problem: dict[str, str]
+    def _end_task(
+        self,
+        job: Job,
+        task: dict[str, Any],
+        answer: dict[str, Any],
+        frames: list[bytes],
+        problem: dict[str, str],
     ) -> None:
         job.running = False
         if job.over:
             return  # cancelled: a late result is nobody's
-        if event == "job_failed":
+        if answer["event"] == "job_failed":
             self._fail(job, problem)
             return
-        job.finished += 1
-        if event == "result":
-            job.unacked.add(index)
+        job.end_task(task, answer)
+        if answer["event"] == "result":
             self._sessions.send(job.client, frames)
-        else:
-            source = {"job": job.id, "index": index, "source": job.sources[index]}
+        elif answer["event"] == "source_failed":
+            source = {"job": job.id, "index": task["index"], "source": task["source"]}
             self._sessions.answer(job.client, "source_failed", job.request, {**source, **problem})
-        if job.finished == len(job.sources):
-            self._end(job)
-        else:
-            job.progress_wanted = True
-
-    def _end_step(self, job: ClipJobState, over: bool) -> None:
-        job.running = False
-        job.steps += 1
-        if over and not job.over:
-            job.exhausted = True
+        if job.complete:
             self._end(job)
 
     def _end(self, job: Job) -> None:
@@ -227,7 +204,7 @@ class Scheduler:
         task, self._task = self._task, None
         if task is not None and task.job is not None:
             task.job.running = False
-            if not task.job.over and not self._goes_on(task.job):
+            if not task.job.over and not task.job.resumes():
                 self._fail(task.job, fields)
         elif task is not None:
             self._sessions.answer(task.client, "error", task.request, {"job": "", **fields})
@@ -237,8 +214,3 @@ class Scheduler:
             while self._body_requests:
                 client, request, _ = self._body_requests.popleft()
                 self._sessions.answer(client, "error", request, {"job": "", **fields})
-
-    @staticmethod
-    def _goes_on(job: Job) -> bool:
-        """A clip is resumed from its journal by the next worker; a picture that ends workers is not tried again."""
-        return isinstance(job, ClipJobState) and job.crashed() <= MAX_CLIP_CRASHES

@@ -6,6 +6,7 @@ the entry; `recover-mesh serve` and `python -m backend.serving.server` call it.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import logging
@@ -15,18 +16,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from backend import __version__, protocol
-from backend.clips.job import ClipJob
+from backend.cli.serve import ServerOptions, add_serve_arguments, serve_options
+from backend.clips.job import ClipJobFile
 from backend.errors import BadInput, RecoverMeshError
 from backend.serving.catalogue import bodies, check_body, check_model, models
-from backend.serving.jobs import ClipJobState, Job
+from backend.serving.jobs import ClipJob, PhotoJob
 from backend.serving.messages import error_fields
 from backend.serving.scheduler import Scheduler
 from backend.serving.security import CurveServer, bind_address, choose_token, same_token
@@ -39,24 +40,6 @@ HIGH_WATER = 8  # messages per client and direction in ZeroMQ's own queues
 POLL_MS = 100
 SOON_MS = 20  # while something waits to be sent
 MESSAGES_PER_TURN = 64  # taken from the socket before the worker is looked after again
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """What `serve` needs to know.  factory, body_source: `module:callable`, see `backend.serving.worker`."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    token: str | None = None  # None: a random one
-    device: str = "auto"
-    model: str = "keypoint-fit"  # loaded at once
-    precision: str = "fp32"  # of networks, see `backend.models.inference.engine`
-    curve_keys: Path | None = None
-    watch_stdin: bool = False
-    factory: str = "backend.recovery:Recoverer"
-    body_source: str = "backend.serving.worker:read_body"
-    clip_factory: str = "backend.clips.run:ClipRun"
-    task_seconds: float = 600.0  # a picture that takes longer hangs: the worker is ended
 
 
 class Server:
@@ -212,7 +195,7 @@ class Server:
             raise protocol.ProtocolError(
                 "malformed", f"recover has {wanted} empty sources, but {len(images)} images"
             )
-        job = Job(
+        job = PhotoJob(
             client,
             header["job"],
             header["request"],
@@ -226,11 +209,8 @@ class Server:
 
     def _on_recover_clip(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         file = Path(header["file"])
-        check_model(ClipJob.load(file).model)
-        state = ClipJobState(
-            client, header["job"], header["request"], [], deque(), "", "all", 0.0, file=str(file)
-        )
-        self._scheduler.submit(state)
+        check_model(ClipJobFile.load(file).model)
+        self._scheduler.submit(ClipJob(client, header["job"], header["request"], str(file)))
 
     def _on_ack(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         self._scheduler.acknowledge(client, header["job"], header["index"])
@@ -285,10 +265,21 @@ def _watch_stdin(server: Server) -> None:
     os._exit(0)
 
 
-def main() -> int:
-    from backend.cli.serve import main as command
+def run_serve(args: argparse.Namespace) -> int:
+    """Serve until told to end.  Raises RecoverMeshError where it cannot begin (exit code 2)."""
+    options = serve_options(args)
+    return 0 if options is None else serve(options)
 
-    return command()
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m backend.serving.server`: `recover-mesh serve` without the other commands around it."""
+    parser = argparse.ArgumentParser(prog="python -m backend.serving.server", allow_abbrev=False)
+    add_serve_arguments(parser)
+    try:
+        return run_serve(parser.parse_args(argv))
+    except RecoverMeshError as error:
+        print(f"recover-mesh: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

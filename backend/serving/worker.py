@@ -25,7 +25,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -35,8 +35,31 @@ from backend.serving.clip_runs import ClipRuns, load_callable
 from backend.serving.messages import BodySizes, error_fields, result_message
 from backend.serving.pipe import read_message, write_message
 
+if TYPE_CHECKING:
+    from backend.models.recovery_model import RecoveryModel
+    from backend.structures import FrameResult
+
 log = logging.getLogger("recover-mesh.worker")
 MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently used model goes first
+
+
+class PhotoRecoverer(Protocol):
+    """What the factory makes of a model's name and a device (`backend.recovery.Recoverer`)."""
+
+    device: str  # where the model runs
+    model: RecoveryModel
+
+    def recover(
+        self,
+        source: str | bytes,
+        *,
+        index: int = 0,
+        people: str = "all",
+        focal_px: float = 0.0,
+        on_stage: Callable[[str], None] | None = None,
+    ) -> FrameResult:
+        """See `backend.recovery.Recoverer.recover`."""
+        ...
 
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -67,7 +90,7 @@ class Worker:
         self._budget = budget
         self._precision = precision
         self._clips = ClipRuns(clip_factory, self._recoverer, emit)
-        self._models: OrderedDict[str, Any] = OrderedDict()
+        self._models: OrderedDict[str, PhotoRecoverer] = OrderedDict()
         self._sizes: dict[str, BodySizes] = {}
         self._cancelled: set[int] = set()
         self._lock = threading.Lock()
@@ -88,7 +111,7 @@ class Worker:
             log.exception("the model %s could not be loaded", model)
             self._emit({"event": "warm_failed", **error_fields(error)})
             return
-        device = str(getattr(recoverer, "device", self._device))
+        device = recoverer.device
         with contextlib.suppress(Exception):  # only a name to show
             from backend.device import describe_device
 
@@ -109,13 +132,13 @@ class Worker:
         with self._lock:
             self._cancelled = {number for number in self._cancelled if number > task["task"]}
 
-    def _recoverer(self, model: str) -> Any:
+    def _recoverer(self, model: str) -> PhotoRecoverer:
         if model not in self._models:
             self._models[model] = load_callable(self._factory)(model, self._device, **self._options())
-            engine = getattr(getattr(self._models[model], "model", None), "engine", None)
+            engine = self._models[model].model.engine
             if engine is not None and not engine.options.exact:
                 log.info("%s in %s: vertices move by up to %.2f mm", model, self._precision, engine.error_mm)
-            self._sizes[model] = BodySizes.of_recoverer(self._models[model])
+            self._sizes[model] = BodySizes.of_body(self._models[model].model.body)
             while len(self._models) > 1 and self._memory() > self._budget:
                 name, _ = self._models.popitem(last=False)
                 log.info("the model %s leaves memory", name)
@@ -131,7 +154,7 @@ class Worker:
 
     def _memory(self) -> int:
         """Bytes of the weights of all loaded models."""
-        return sum(getattr(recoverer, "memory", 0) for recoverer in self._models.values())
+        return sum(recoverer.model.memory for recoverer in self._models.values())
 
     def _recover(self, task: dict[str, Any], frames: Sequence[bytes]) -> None:
         number = task["task"]

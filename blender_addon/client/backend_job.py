@@ -32,14 +32,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Ended:
-    """The last event.  `error` says why, where the job could not go on."""
+    """The last event.  `error` says why, where the recovery could not go on."""
 
     cancelled: bool = False
     error: UserError | None = None
 
 
-class BackendJob:
-    """Starts with `start`.  `cancel` never waits; `Ended` comes always, exactly once."""
+class Recovery:
+    """One click on Recover Mesh.  Starts with `start`.  `cancel` never waits; `Ended` comes always, exactly once."""
 
     def __init__(self, session: Session, *, python: str, folder: str, device: str, model: str) -> None:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -70,7 +70,7 @@ class BackendJob:
             ended = Ended(error=error)
         except wire.ClientError as error:
             ended = Ended(error=self._session.explain(error.code, error.message, error.hint))
-        except Exception as error:  # whatever it is, the artist must learn that the job is over
+        except Exception as error:  # whatever it is, the artist must learn that it is over
             ended = Ended(
                 error=UserError(f"Recover Mesh failed ({type(error).__name__}: {error}).", "Try again.")
             )
@@ -86,7 +86,7 @@ class BackendJob:
         return self._work(client)
 
     def _work(self, client: wire.Client) -> Ended:
-        """What this job is for; ends soon after `cancel`."""
+        """What this recovery is for; ends soon after `cancel`."""
         raise NotImplementedError
 
     def _fetch_body(self, client: wire.Client) -> bool:
@@ -115,7 +115,7 @@ class BackendJob:
             return True
         return False
 
-    def _follow(self, job: wire.Job) -> Ended:
+    def _follow(self, job: wire.JobHandle) -> Ended:
         """Take what the backend says until the end."""
         told = False
         while True:

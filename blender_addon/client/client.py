@@ -1,6 +1,6 @@
 """The ZeroMQ client: a background thread owns the socket; everything else talks to it through queues.
 
-No bpy in here: the operators drain `Job.events` on Blender's main thread and build the scene from that.
+No bpy in here: the operators drain `JobHandle.events` on Blender's main thread and build the scene from that.
 
     client = Client()
     client.connect(endpoint, token)
@@ -53,7 +53,7 @@ __all__ = [
     "CurveKeys",
     "Done",
     "Error",
-    "Job",
+    "JobHandle",
     "People",
     "Progress",
     "Result",
@@ -62,8 +62,8 @@ __all__ = [
 ]
 
 
-class Job:
-    """One `recover` that runs on the backend.
+class JobHandle:
+    """The client's end of one job, a `recover` or a `recover_clip` that the backend works on.
 
     `events` holds Progress, Result and SourceFailed as they come, and last exactly one of FINAL_EVENTS.
     Taking a Result out tells the backend to go on: it works at most protocol.RESULT_WINDOW pictures ahead.
@@ -110,7 +110,7 @@ class Client:
         self._allow_remote = allow_remote
         self._lock = threading.Lock()
         self._link: Link | None = None
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, JobHandle] = {}
         self._waiting: dict[str, queue.SimpleQueue[Any]] = {}  # by request id
         self.welcome: Welcome | None = None
 
@@ -147,7 +147,7 @@ class Client:
 
     def recover(
         self, sources: Sequence[str | bytes], model: str, people: str | int = "all", focal_px: float = 0.0
-    ) -> Job:
+    ) -> JobHandle:
         """Start a job and return at once.
 
         sources: paths (made absolute, unless remote ones are allowed) or encoded images, of these at most
@@ -155,7 +155,7 @@ class Client:
         if unknown.  What goes wrong later comes as an event.  Raises ClientError: bad_source, too_large,
         malformed, not_connected, backend_lost.
         """
-        job = Job(self, sources)
+        job = JobHandle(self, sources)
         paths, images = self._sources(sources)
         try:
             frames = protocol.encode(
@@ -172,20 +172,20 @@ class Client:
             raise ClientError(error.code, f"These sources cannot be sent: {error}.", "") from None
         return self._start(job, frames)
 
-    def recover_clip(self, file: str) -> Job:
+    def recover_clip(self, file: str) -> JobHandle:
         """Start, or go on with, the clip of a job file on the backend's machine; returns at once.
 
         Events: Clip, Chunk and People as they come.  Raises ClientError: bad_source, not_connected, backend_lost.
         """
         paths, _ = self._sources([file])
-        job = Job(self, [file])
+        job = JobHandle(self, [file])
         try:
             frames = protocol.encode("recover_clip", job.id, job=job.id, file=paths[0])
         except protocol.ProtocolError as error:
             raise ClientError(error.code, f"This job cannot be sent: {error}.", "") from None
         return self._start(job, frames)
 
-    def _start(self, job: Job, frames: Sequence[bytes | memoryview]) -> Job:
+    def _start(self, job: JobHandle, frames: Sequence[bytes | memoryview]) -> JobHandle:
         self._checked_link()
         self._jobs[job.id] = job
         self._send(frames)

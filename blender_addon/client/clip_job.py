@@ -9,10 +9,10 @@ from typing import Any
 
 from ..scene.records import Body
 from . import client as wire
-from .backend_job import BackendJob, Ended, Progress
+from .backend_job import Ended, Progress, Recovery
 from .session import Session
 
-__all__ = ["ClipRecoveryJob", "Ended", "Found", "Progress", "Rows", "Started"]
+__all__ = ["ClipRecovery", "Ended", "Found", "Progress", "Rows", "Started"]
 
 STAGES = {
     "queued": "Waiting for the backend",
@@ -46,7 +46,7 @@ class Found:
     arrays: dict[str, Any]
 
 
-class ClipRecoveryJob(BackendJob):
+class ClipRecovery(Recovery):
     """Starts in the constructor.  file: the job file."""
 
     def __init__(

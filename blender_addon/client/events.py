@@ -9,18 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ..protocol_errors import ExplainedError
 
-class ClientError(Exception):
-    """An error that a user can act on: stable `code`, what happened, what to do next."""
 
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+class ClientError(ExplainedError):
+    """The backend cannot be reached, or refuses what was asked."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 from ..errors import UserError
 from ..scene.records import Body, Photo, photo_from_wire
 from . import client as wire
-from .backend_job import STAGES, BackendJob, Ended, Progress
+from .backend_job import STAGES, Ended, Progress, Recovery
 from .session import Session
 
-__all__ = ["Ended", "Failed", "Progress", "Recovered", "RecoveryJob", "Source"]
+__all__ = ["Ended", "Failed", "PhotoRecovery", "Progress", "Recovered", "Source"]
 
 BATCH = 8  # images that one request may carry
 
@@ -41,13 +41,13 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Failed:
-    """One source could not be used; the job goes on."""
+    """One source could not be used; the others go on."""
 
     source: Source
     error: UserError
 
 
-class RecoveryJob(BackendJob):
+class PhotoRecovery(Recovery):
     """Starts in the constructor."""
 
     def __init__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An operator that follows a job of the backend: modal in a window, synchronous in scripts and in background mode."""
+"""An operator that follows a recovery: modal in a window, synchronous in scripts and in background mode."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import bpy
 
 from .. import runtime
-from ..client.backend_job import BackendJob, Ended, Progress
+from ..client.backend_job import Ended, Progress, Recovery
 from ..errors import UserError
 
 TICK_SECONDS = 0.1
 
 
 class BackendOperator:
-    """Mix in before `bpy.types.Operator`.  Fill `make_job`, `take`, `build_next` and `conclude`."""
+    """Mix in before `bpy.types.Operator`.  Fill `make_recovery`, `take`, `build_next` and `conclude`."""
 
-    def make_job(self, context: bpy.types.Context) -> BackendJob:
-        """Start the job.  Raises UserError."""
+    def make_recovery(self, context: bpy.types.Context) -> Recovery:
+        """Start it.  Raises UserError."""
         raise NotImplementedError
 
     def take(self, event: Any) -> None:
-        """One event of the job that is neither Progress nor Ended."""
+        """One event of the recovery that is neither Progress nor Ended."""
         raise NotImplementedError
 
     def build_next(self) -> bool:
@@ -40,11 +40,11 @@ class BackendOperator:
             return {"CANCELLED"}
         try:
             while self._ended is None:
-                self._take(self._job.events.get())
+                self._take(self._recovery.events.get())
                 while self.build_next():
                     pass
         finally:
-            self._finish_job()
+            self._end_recovery()
         return self.conclude(self._ended)
 
     # ---- in a window -------------------------------------------------------------------------------------
@@ -62,28 +62,28 @@ class BackendOperator:
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        job = self._job
-        if runtime.state.job is not job:  # the file or the extension is going away
+        recovery = self._recovery
+        if runtime.state.recovery is not recovery:  # the file or the extension is going away
             self._clean_up(context)
             return {"CANCELLED"}
         if event.type == "ESC" and event.value == "PRESS" and self._ended is None:
-            job.cancel()
+            recovery.cancel()
             runtime.redraw()
             return {"RUNNING_MODAL"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        while self._ended is None and not job.events.empty():
-            self._take(job.events.get())
+        while self._ended is None and not recovery.events.empty():
+            self._take(recovery.events.get())
         runtime.redraw()
         if self.build_next() or self._ended is None:
             return {"PASS_THROUGH"}
         self._clean_up(context)
-        self._finish_job()
+        self._end_recovery()
         return self.conclude(self._ended)
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator: another file, or the window is closed."""
-        if runtime.state.job is self._job:
+        if runtime.state.recovery is self._recovery:
             runtime.forget()
         self._clean_up(context)
 
@@ -94,7 +94,7 @@ class BackendOperator:
         state.error, state.notes = None, []
         self._ended: Ended | None = None
         try:
-            state.job = self._job = self.make_job(context)
+            state.recovery = self._recovery = self.make_recovery(context)
         except UserError as error:
             state.error = error
             self.report({"ERROR"}, str(error))
@@ -115,9 +115,9 @@ class BackendOperator:
             context.workspace.status_text_set(None)
         runtime.redraw()
 
-    def _finish_job(self) -> None:
-        if runtime.state.job is self._job:
-            runtime.state.job = None
+    def _end_recovery(self) -> None:
+        if runtime.state.recovery is self._recovery:
+            runtime.state.recovery = None
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -125,7 +125,7 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def report_ending(operator: Any, ended: Ended, built: int, summary: str) -> set[str]:
-    """Say how a job went.  What was built stays, also after a cancel, as one undo step."""
+    """Say how a recovery went.  What was built stays, also after a cancel, as one undo step."""
     state = runtime.state
     if ended.error is not None:
         state.error = ended.error

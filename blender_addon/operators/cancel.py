@@ -21,7 +21,7 @@ class RECOVERMESH_OT_cancel(Operator):
         return runtime.state.busy
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        runtime.state.job.cancel()
+        runtime.state.recovery.cancel()
         runtime.redraw()
         return {"FINISHED"}
 

@@ -9,7 +9,7 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.job import Ended, Failed, Recovered, RecoveryJob, Source
+from ..client.job import Ended, Failed, PhotoRecovery, Recovered, Source
 from ..errors import UserError
 from ..scene import build
 from ..settings import preferences, properties
@@ -34,14 +34,14 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
             return False
         return True
 
-    def make_job(self, context: bpy.types.Context) -> RecoveryJob:
+    def make_recovery(self, context: bpy.types.Context) -> PhotoRecovery:
         self._recovered: list[Recovered] = []
         self._built: list[str] = []
         self._people = 0
         self._scene = context.scene.name
         settings = context.scene.recover_mesh
         self._correctives = settings.correctives
-        return RecoveryJob(
+        return PhotoRecovery(
             runtime.state.session,
             sources(settings),
             python=preferences.backend_python(),

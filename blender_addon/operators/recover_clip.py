@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.clip_job import ClipRecoveryJob, Ended, Found, Rows, Started
+from ..client.clip_job import ClipRecovery, Ended, Found, Rows, Started
 from ..errors import UserError
 from ..scene.clip import ClipInfo, ClipScene
 from ..settings import clip_camera, clip_edits, clip_source, preferences, properties
@@ -32,7 +32,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             return False
         return True
 
-    def make_job(self, context: bpy.types.Context) -> ClipRecoveryJob:
+    def make_recovery(self, context: bpy.types.Context) -> ClipRecovery:
         settings = context.scene.recover_mesh
         fields = clip_source.job_fields(settings, context.scene)
         fields["camera"] = clip_camera.write(settings.clip, context.scene, fields["source"], fields["out"])
@@ -46,7 +46,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         self._clip: ClipScene | None = None
         self._chunks: list[Rows] = []
         self._frames: set[int] = set()
-        return ClipRecoveryJob(
+        return ClipRecovery(
             runtime.state.session,
             file,
             python=preferences.backend_python(),
@@ -95,7 +95,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             self._clip.flush()
         except UserError as error:
             if self._ended is None:
-                self._job.cancel()
+                self._recovery.cancel()
             self._clip = None
             runtime.state.notes.append(str(error))
         return False

@@ -17,13 +17,13 @@ import numpy as np
 from mathutils import Matrix
 
 from ..errors import UserError
+from ..protocol_rows import ROWS
 from . import animation, camera, person, quality
 from .motion import Motion, World
 from .records import Body, Person, Photo
 
 KIND = "clip"
 _RATE_TOLERANCE = 1e-3
-_LANES = ("frames", "poses", "trans", "confidence", "filled", "hidden", "contacts", "reprojection_px")
 _LEAST_PAUSE = 1.0  # s between two writings of growing actions; more where they take long
 
 
@@ -156,8 +156,8 @@ class ClipScene:
         for identity in np.unique(arrays["person"]).tolist():
             mine = arrays["person"] == identity
             rows = self._rows.setdefault(identity, {})
-            for name in _LANES:
-                kind = bool if name in ("filled", "hidden", "contacts") else float
+            for name, row in ROWS.items():
+                kind = bool if row.dtype == "bool" else float
                 rows.setdefault(name, []).append(np.asarray(arrays[name])[mine].astype(kind))
             self._stale.add(identity)
 

@@ -10,14 +10,10 @@ import bpy
 import numpy as np
 
 from ..errors import UserError
+from ..protocol_rows import CAMERA_ROWS, PERSON_FILE, rows_of_file
 from . import moving_camera
 from .clip import ClipInfo, ClipScene
 from .records import Body, load_npz
-
-_REQUIRED = (
-    "poses", "betas", "trans", "confidence", "filled", "contacts", "reprojection_px", "frames", "camera", "image_size",
-    "world_rotation", "world_translation", "person", "mocap_framerate", "model", "body", "license",
-)  # fmt: skip
 
 
 def is_clip(path: str) -> bool:
@@ -33,7 +29,7 @@ def build(
     if not people:
         raise UserError("No result was given.", "Choose at least one .npz file.")
     first = people[0]
-    moving = all(name in first for name in moving_camera.ROWS)
+    moving = all(name in first for name in CAMERA_ROWS)
     same = ("camera", "image_size", "body", "world_rotation", "world_translation")
     for path, data in zip(paths, people, strict=True):
         if any(not np.array_equal(data[name], first[name]) for name in same):
@@ -66,15 +62,9 @@ def build(
     world = [*first["world_rotation"].ravel().tolist(), *first["world_translation"].tolist()]
     clip = ClipScene(scene, info, body, with_correctives=with_correctives)
     for data in people:
-        count = len(data["frames"])
-        rows = {
-            name: data[name]
-            for name in ("trans", "confidence", "filled", "contacts", "reprojection_px", "frames")
-        }
-        rows["hidden"] = data.get("hidden", np.zeros(count, bool))  # files of before there was such a thing
+        rows = rows_of_file(data)
         identity = int(data["person"])
-        rows["poses"] = data["poses"].reshape(count, -1, 3)
-        rows["person"] = np.full(count, identity)
+        rows["person"] = np.full(len(rows["frames"]), identity)
         rows["people"], rows["betas"] = np.array([identity]), data["betas"][None]
         clip.add(rows, True, world, scale)
     clip.finish()
@@ -87,7 +77,7 @@ def build(
 
 def _load(path: str) -> dict[str, np.ndarray]:
     data = load_npz(path)
-    missing = [name for name in _REQUIRED if name not in data]
+    missing = [name for name, entry in PERSON_FILE.items() if entry.required and name not in data]
     if missing:
         raise UserError(
             f"{os.path.basename(path)} is not a clip's result (it lacks {', '.join(missing)}).",

@@ -7,26 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..protocol_rows import MotionRows
 from . import basis
 from .records import Body
 
 
 @dataclass(frozen=True)
-class Motion:
-    """T rows in the camera frame, in the order of their frames (of the clip, counted from 0).
+class Motion(MotionRows):
+    """One body through a clip, T rows in the order of their frames."""
 
-    Where the camera moves, in the common frame of all rows instead (`backend.geometry.camera_path`).
-    """
-
-    frames: np.ndarray  # (T,)
-    poses: np.ndarray  # (T, J, 3)
     betas: np.ndarray  # (B,)
-    trans: np.ndarray  # (T, 3)
-    confidence: np.ndarray  # (T, J)
-    filled: np.ndarray  # (T,) bool
-    hidden: np.ndarray  # (T,) bool: unseen for too long to be shown
-    contacts: np.ndarray  # (T, 2) bool
-    reprojection_px: np.ndarray  # (T,)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ import bpy
 import numpy as np
 from mathutils import Quaternion
 
+from ..protocol_rows import CAMERA_ROWS
 from . import basis, camera, fcurves, person
 from .clip import ClipInfo, set_background
 from .fcurves import Curve
-
-ROWS = ("camera_rotation", "camera_translation", "camera_intrinsics")
 
 
 def create(
@@ -28,7 +27,7 @@ def create(
     people: arrays of a clip's npz files.  scale: units of the scene per metre.
     """
     frames, first = np.unique(np.concatenate([one["frames"] for one in people]), return_index=True)
-    turn, shift, numbers = (np.concatenate([one[name] for one in people])[first] for name in ROWS)
+    turn, shift, numbers = (np.concatenate([one[name] for one in people])[first] for name in CAMERA_ROWS)
     photo = info.as_photo()
     eye = camera.create_camera(photo, f"{info.title} Camera", collection, 0.0)
     person.stamp(eye, "camera", photo)

@@ -58,11 +58,11 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
             _draw_clip_options(options, settings.clip)
         options.prop(settings, "correctives")
         if state.busy:
-            job = state.job
+            recovery = state.recovery
             row = layout.row(align=True)
-            row.progress(factor=job.progress.fraction, text=f"{job.progress.fraction:.0%}")
+            row.progress(factor=recovery.progress.fraction, text=f"{recovery.progress.fraction:.0%}")
             row.operator("recover_mesh.cancel", text="", icon="X")
-            words = "Cancelling" if job.cancelling else job.progress.text
+            words = "Cancelling" if recovery.cancelling else recovery.progress.text
             lines = layout.column(align=True)
             for line in words.split(", ", 1):  # what is done, and how far: the sidebar is narrow
                 lines.label(text=line)

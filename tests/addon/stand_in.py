@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from backend.body.registry import available_bodies
 from backend.errors import BadInput
+from backend.models.recovery_model import RecoveryModel
 from backend.structures import Camera, FrameResult, RecoveredPerson
 from blender_addon.scene.records import Body, Person
 from blender_addon.scene.skinning import skinned_vertices
@@ -103,11 +105,20 @@ def random_person(seed: int, bend: float = 0.4) -> Person:
     )
 
 
+class StandInModel(RecoveryModel):
+    """What the worker asks of a model; bodies are the recoverer's part here."""
+
+    body = SimpleNamespace(parents=[-1] * 24, num_betas=10, v_template=[])
+
+    def recover(self, pixels, people, camera):
+        raise NotImplementedError
+
+
 class StandIn:
     """Fills the place of backend.recovery.Recoverer."""
 
     def __init__(self, model: str, device: str) -> None:
-        self.device = device
+        self.device, self.model = device, StandInModel()
 
     def recover(
         self,

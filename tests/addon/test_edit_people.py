@@ -220,5 +220,5 @@ def test_the_job_file_is_one_that_the_backend_reads(scene, clip, tmp_path):
     test_one_edit_follows_the_other(scene, clip)
     fields = {**job(scene), "out": str(tmp_path / "out")}
     path = clip_source.write_job(fields)
-    assert jobs.ClipJob.load(jobs.Path(path)).edits == tuple(map(tuple, fields["edits"]))
+    assert jobs.ClipJobFile.load(jobs.Path(path)).edits == tuple(map(tuple, fields["edits"]))
     assert json.loads(jobs.Path(path).read_text())["edits"] == fields["edits"]

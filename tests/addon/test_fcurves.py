@@ -130,8 +130,9 @@ def moving(scene):
     poses[:, 4, 0] += np.linspace(0, 1, COUNT)
     trans = one.trans + np.linspace(0, 1, COUNT)[:, None] * [1.0, 0.0, 0.0]
     motion = Motion(
-        np.arange(COUNT), poses, one.betas.astype(float), trans, np.ones((COUNT, 24)), np.zeros(COUNT, bool),
-        np.zeros(COUNT, bool), np.zeros((COUNT, 2), bool), np.ones(COUNT),
+        frames=np.arange(COUNT), poses=poses, betas=one.betas.astype(float), trans=trans,
+        confidence=np.ones((COUNT, 24)), filled=np.zeros(COUNT, bool), hidden=np.zeros(COUNT, bool),
+        contacts=np.zeros((COUNT, 2), bool), reprojection_px=np.ones(COUNT),
     )  # fmt: skip
     action = animation.write_motion(rig, body, motion, World.level(), START, 30.0)
     return rig, action

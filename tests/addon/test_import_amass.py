@@ -7,6 +7,7 @@ from clip_parts import skin_vertices as shown
 from stand_in import BODY, make_body, random_person
 
 from blender_addon.errors import UserError
+from blender_addon.protocol_rows import ROWS
 from blender_addon.scene import amass, basis, clip, exchange, fcurves, person, records
 from blender_addon.scene.skinning import skinned_vertices
 
@@ -82,9 +83,8 @@ def test_what_was_exported_comes_back_as_it_was(scene, tmp_path, body_file, hand
     made.finish()
     original = next(o for o in scene.objects if o.get(person.KIND) == "rig")
     moved = clips.Motion(
-        1, arrays["frames"], arrays["poses"], arrays["betas"][0], arrays["trans"], np.zeros((COUNT, 24, 3)),
-        *(arrays[name] for name in ("confidence", "filled", "hidden", "contacts", "reprojection_px")),
-        np.zeros((COUNT, 33, 3)),
+        id=1, betas=arrays["betas"][0], joints=np.zeros((COUNT, 24, 3)), keypoints2d=np.zeros((COUNT, 33, 3)),
+        **{name: arrays[name] for name in ROWS},
     )  # fmt: skip
     root = body.rest_joints(arrays["betas"][0])[0]
     world = clips.World(turn, place)

@@ -15,7 +15,7 @@ import pytest
 from stand_in import BODY, CAMERA, make_body, random_person, write_png
 
 from blender_addon import runtime
-from blender_addon.client.job import Ended, RecoveryJob, Source
+from blender_addon.client.job import Ended, PhotoRecovery, Source
 from blender_addon.scene import basis, build, person, skinning
 from blender_addon.settings import preferences
 
@@ -184,9 +184,10 @@ def test_cancel(stand_in, scene, tmp_path):
 
     def cancel() -> None:
         wait_until(
-            lambda: runtime.state.job and "wait.png" in runtime.state.job.progress.text, "the second photo"
+            lambda: runtime.state.recovery and "wait.png" in runtime.state.recovery.progress.text,
+            "the second photo",
         )
-        runtime.state.job.cancel()
+        runtime.state.recovery.cancel()
 
     thread = threading.Thread(target=cancel)
     thread.start()
@@ -198,7 +199,7 @@ def test_cancel(stand_in, scene, tmp_path):
 
 
 def test_opening_a_file_ends_the_job(stand_in, scene, tmp_path):
-    runtime.state.job = job = RecoveryJob(
+    runtime.state.recovery = job = PhotoRecovery(
         stand_in,
         [Source("wait.png", str(tmp_path / "wait.png"))],
         python=preferences.backend_python(),

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.evaluation.metrics import (
-    MPJPE,
-    MPVPE,
-    PAMPJPE,
-    PCK,
-    FScore,
-    acceleration_error,
-    aligned,
-    distances,
-)
+from backend.body.procrustes import aligned
+from training.evaluation.metrics import MPJPE, MPVPE, PAMPJPE, PCK, FScore, acceleration_error, distances
 from training.losses.terms import on_hips
 
 

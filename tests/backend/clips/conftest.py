@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from backend.body.loader import load_body
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from backend.clips.run import ClipRun
 from backend.recovery import Recoverer
 from benchmarks.clips.__main__ import write_clip
@@ -31,7 +31,7 @@ def run_clip(recoverer, walk, tmp_path):
     """Run a job, `steps` steps of it or all; returns the records.  What was journaled stays in tmp_path/out."""
 
     def run(steps=None, on_progress=lambda progress: None, **settings):
-        job = replace(ClipJob(source=str(walk), out=str(tmp_path / "out")), **settings)
+        job = replace(ClipJobFile(source=str(walk), out=str(tmp_path / "out")), **settings)
         run = ClipRun(job, recoverer)
         records = []
         try:

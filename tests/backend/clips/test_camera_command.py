@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from backend.cli import recover
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 
 
 def jobs(*words):
@@ -18,6 +18,6 @@ def test_the_camera_reaches_the_job(tmp_path):
     (job,) = jobs("a.mp4", "--camera", "way.json", "--scene-scale", "2.5", "--out", str(tmp_path))
     assert (job.camera, job.scene_scale) == (str(Path("way.json").resolve()), 2.5)
     job.save(tmp_path / "elsewhere" / "job.json")
-    assert ClipJob.load(tmp_path / "elsewhere" / "job.json").camera == job.camera
+    assert ClipJobFile.load(tmp_path / "elsewhere" / "job.json").camera == job.camera
     (job,) = jobs("a.mp4")
     assert (job.camera, job.scene_scale) == ("", 0.0)

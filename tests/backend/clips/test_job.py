@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from backend.errors import BadInput
 
-JOB = ClipJob(source="/clips/größe 1.mp4", out="/out/größe")
+JOB = ClipJobFile(source="/clips/größe 1.mp4", out="/out/größe")
 
 
 def test_it_comes_back(tmp_path):
@@ -26,18 +26,18 @@ def test_it_comes_back(tmp_path):
         keep=(1,),
     )
     job.save(tmp_path / "job.json")
-    assert ClipJob.load(tmp_path / "job.json") == job
+    assert ClipJobFile.load(tmp_path / "job.json") == job
     assert job.rate == Fraction(30000, 1001)
 
 
 def test_relative_paths_belong_to_its_folder(tmp_path):
     replace(JOB, source="a.mp4", out="a.out", camera="way.json").save(tmp_path / "job.json")
-    job = ClipJob.load(tmp_path / "job.json")
+    job = ClipJobFile.load(tmp_path / "job.json")
     assert job.source == str(tmp_path / "a.mp4")
     assert job.out == str(tmp_path / "a.out")
     assert job.camera == str(tmp_path / "way.json")
     JOB.save(tmp_path / "job.json")
-    assert ClipJob.load(tmp_path / "job.json").camera == ""
+    assert ClipJobFile.load(tmp_path / "job.json").camera == ""
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_wrong_values_are_named(tmp_path, change, word):
     content = {"recover_mesh": "clip", "source": "a.mp4", "out": "out", **change}
     (tmp_path / "job.json").write_text(json.dumps(content))
     with pytest.raises(BadInput) as caught:
-        ClipJob.load(tmp_path / "job.json")
+        ClipJobFile.load(tmp_path / "job.json")
     assert caught.value.code == "bad_job"
     assert word in caught.value.message
     assert caught.value.hint
@@ -85,13 +85,13 @@ def test_wrong_values_are_named(tmp_path, change, word):
 def test_other_files_are_no_jobs(tmp_path, content):
     (tmp_path / "job.json").write_text(content)
     with pytest.raises(BadInput) as caught:
-        ClipJob.load(tmp_path / "job.json")
+        ClipJobFile.load(tmp_path / "job.json")
     assert caught.value.code == "bad_job"
 
 
 def test_a_missing_file_is_missing(tmp_path):
     with pytest.raises(BadInput) as caught:
-        ClipJob.load(tmp_path / "job.json")
+        ClipJobFile.load(tmp_path / "job.json")
     assert caught.value.code == "file_missing"
 
 

@@ -19,9 +19,9 @@ def body():
 def motion_of(poses, betas, trans):
     count, joints = poses.shape[:2]
     return Motion(
-        1, np.arange(count), poses, betas, trans, np.zeros((count, joints, 3)), np.ones((count, joints)),
-        np.zeros(count, bool), np.zeros(count, bool), np.zeros((count, 2), bool),
-        np.zeros(count), np.zeros((count, 33, 3)),
+        id=1, frames=np.arange(count), poses=poses, betas=betas, trans=trans, joints=np.zeros((count, joints, 3)),
+        confidence=np.ones((count, joints)), filled=np.zeros(count, bool), hidden=np.zeros(count, bool),
+        contacts=np.zeros((count, 2), bool), reprojection_px=np.zeros(count), keypoints2d=np.zeros((count, 33, 3)),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Motions before a moving camera, written and drawn."""
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -33,9 +34,9 @@ def scene(body):
 def motion(scene):
     one = scene.people[0]
     return Motion(
-        1, np.arange(COUNT), one.poses, one.betas, one.trans, one.joints, np.ones((COUNT, 24)),
-        np.zeros(COUNT, bool), np.zeros(COUNT, bool), one.contacts,
-        np.ones(COUNT), np.zeros((COUNT, 33, 3)), scene.view,
+        id=1, frames=np.arange(COUNT), poses=one.poses, betas=one.betas, trans=one.trans, joints=one.joints,
+        confidence=np.ones((COUNT, 24)), filled=np.zeros(COUNT, bool), hidden=np.zeros(COUNT, bool),
+        contacts=one.contacts, reprojection_px=np.ones(COUNT), keypoints2d=np.zeros((COUNT, 33, 3)), view=scene.view,
     )  # fmt: skip
 
 
@@ -57,8 +58,7 @@ def test_results_come_back_with_their_cameras(scene, motion):
 
 
 def test_a_fixed_cameras_results_have_none(scene, motion):
-    motion.view = None
-    fields = motion_fields(motion, World(), scene.camera, Fraction(3), LABELS)
+    fields = motion_fields(replace(motion, view=None), World(), scene.camera, Fraction(3), LABELS)
     assert not {"camera_rotation", "camera_translation", "camera_intrinsics", "scene_scale"} & set(fields)
     assert motion_of(fields)[0].view is None
 

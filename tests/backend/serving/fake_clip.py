@@ -79,8 +79,9 @@ class FakeClip:
         if self.order == "nan":
             poses[0, 0, 0] = np.nan
         return ClipChunk(
-            final, np.array([3]), np.zeros((1, 10)), np.array([2 * number, 2 * number + 1]), np.array([3, 3]), poses,
-            np.zeros((2, 3)), np.ones((2, 24)), np.zeros(2, bool), np.zeros(2, bool), np.ones((2, 2), bool),
-            np.ones(2), World(),
-            ("A frame is lost.",) if number == 1 else (),
+            final=final, people=np.array([3]), betas=np.zeros((1, 10)), person=np.array([3, 3]),
+            frames=np.array([2 * number, 2 * number + 1]), poses=poses, trans=np.zeros((2, 3)),
+            confidence=np.ones((2, 24)), filled=np.zeros(2, bool), hidden=np.zeros(2, bool),
+            contacts=np.ones((2, 2), bool), reprojection_px=np.ones(2), world=World(),
+            lost=("A frame is lost.",) if number == 1 else (),
         )  # fmt: skip

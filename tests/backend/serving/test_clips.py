@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from server_process import BareClient, ServerProcess, wait_for
 
-from backend.clips.job import ClipJob
+from backend.clips.job import ClipJobFile
 from backend.protocol import RESULT_WINDOW
 
 
@@ -21,7 +21,7 @@ def server():
 @pytest.fixture
 def start(client, tmp_path):
     def start(order, name="j"):
-        ClipJob(source=order, out=str(tmp_path / name)).save(tmp_path / f"{name}.json")
+        ClipJobFile(source=order, out=str(tmp_path / name)).save(tmp_path / f"{name}.json")
         client.send("recover_clip", "request " + name, job=name, file=str(tmp_path / f"{name}.json"))
         return tmp_path / name
 
@@ -123,7 +123,7 @@ def test_a_clip_that_always_kills_its_worker_ends(client, start):
 def test_a_killed_server_leaves_the_journal(client, start, tmp_path):
     with ServerProcess("--clip-factory", "fake_clip:FakeClip") as server, BareClient(server.endpoint) as lost:
         order = f"5 wait:{str(tmp_path / 'gate').replace('/', '|')}"
-        job = ClipJob(source=order, out=str(tmp_path / "k"))
+        job = ClipJobFile(source=order, out=str(tmp_path / "k"))
         job.save(tmp_path / "k.json")
         lost.send("recover_clip", "r", job="k", file=str(tmp_path / "k.json"))
         wait_for((tmp_path / "gate.started").exists, "the second chunk")

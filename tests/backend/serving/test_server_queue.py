@@ -7,7 +7,7 @@ from collections import deque
 from server_process import BareClient, kinds
 
 from backend.protocol import RESULT_WINDOW
-from backend.serving.jobs import MAX_JOBS_PER_CLIENT, Job, JobQueue
+from backend.serving.jobs import MAX_JOBS_PER_CLIENT, JobQueue, PhotoJob
 
 
 def test_cancel_is_answered_while_the_worker_is_busy(client, gate):
@@ -89,7 +89,7 @@ def test_two_clients_take_turns(server, client, gate):
 
 def test_turns_are_by_picture():
     def job(client, name):
-        return Job(client, name, "", ["ok"] * 3, deque(), "m", "all", 0.0)
+        return PhotoJob(client, name, "", ["ok"] * 3, deque(), "m", "all", 0.0)
 
     jobs = JobQueue()
     for client, name in ((b"a", "a1"), (b"a", "a2"), (b"b", "b1")):

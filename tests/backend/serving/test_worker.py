@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import pytest
+from fake_recoverer import FakeModel
 
 from backend.serving.worker import Worker
 
@@ -17,9 +17,8 @@ class Fake:
 
     def __init__(self, model, device, **options):
         MADE.append((model, options))
-        self.memory = int(model)
         self.device = device
-        self.model = SimpleNamespace(body=None)
+        self.model = FakeModel(int(model))
 
 
 @pytest.fixture(autouse=True)

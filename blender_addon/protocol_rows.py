@@ -1,0 +1,1 @@
+../backend/protocol_rows.py
