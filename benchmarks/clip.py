@@ -23,6 +23,7 @@ from backend.body.camera_frames import to_common_frame
 from backend.body.joint_sets import HIPS, SMPL24, indices
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
+from backend.body.procrustes import pa_mpjpe
 from backend.clips.guess import KeypointGuess
 from backend.clips.reading import ClipReader
 from backend.geometry import rotations_numpy as rot
@@ -37,7 +38,6 @@ from backend.motion.metrics import (
     foot_slide,
     jitter,
     mpjpe,
-    pa_mpjpe,
     penetration,
 )
 from backend.motion.pipeline import recover_motions
@@ -191,7 +191,7 @@ def bench(
                     "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & shown[:, None]),
                     "under": penetration(stands.points(feet[shown])) if stage == "final" else float("nan"),
                     "MPJPE": mpjpe(joints[shown], t[shown]),
-                    "PA": pa_mpjpe(joints[shown], t[shown]),
+                    "PA": float(pa_mpjpe(joints[shown], t[shown]).mean()),
                     "root": float(np.linalg.norm(joints[shown, 0] - t[shown, 0], axis=-1).mean() * 1000),
                     "hidden": int((~shown).sum()) if stage == "final" else "",
                 }

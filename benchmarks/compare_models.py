@@ -34,7 +34,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def errors(found: np.ndarray, true: np.ndarray, regressor: np.ndarray) -> dict[str, float]:
     """Vertices (V, 3) m each, camera axes -> mm."""
-    from training.evaluation.metrics import pa_mpjpe
+    from backend.body.procrustes import pa_mpjpe
 
     a, b = regressor @ found, regressor @ true
     shift = b[:1] - a[:1]

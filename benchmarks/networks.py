@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from backend.body.loader import load_body
+from backend.body.registry import OPEN_BODIES
 from backend.models.adapter import adapter_of
 from backend.models.inference.engine import Engine, EngineOptions
 from backend.models.inference.network_model import _predict
 from backend.models.pose2mesh.joint_sets import POSE_SETS
 from backend.models.pose2mesh.network import Pose2Mesh
 from backend.models.spec import network
-from backend.models.weights import OPEN_BODIES, fill_module
+from backend.models.weights import fill_module
 
 NAMES = ("fastmetro-s-r50", "fastmetro-l-h64", "smpler-w32", "smpler-w48", "deformer-w48", "pose2mesh-coco")
 GOALS = {"exact fp32": 1.5, "bf16": 2.5}

@@ -50,7 +50,7 @@ class Row:
 
 def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> list[Row]:
     """Loader and steps of one run."""
-    from backend.models.weights import OPEN_BODIES
+    from backend.body.registry import OPEN_BODIES
     from training.engine.dry_run import generated
     from training.run.build import build_module
     from training.run.data import make_data

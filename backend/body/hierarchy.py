@@ -1,15 +1,13 @@
 """Coarser meshes of any body or hand mesh, with matrices that go down and up between the levels.
 
-Networks that answer with a coarse mesh need both.  Simplified by half-edge collapses in order of the quadric error
-(Garland and Heckbert, "Surface Simplification Using Quadric Error Metrics", 1997), so that every coarse vertex is a
-fine vertex; going up, each fine vertex is interpolated on the coarse triangle nearest to it.
+Networks that answer with a coarse mesh need both.  Every coarse vertex is a fine vertex (`decimation`); going up, each
+fine vertex is interpolated on the coarse triangle nearest to it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import heapq
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from backend.atomic import atomic_path
+from backend.body.decimation import HalfEdgeCollapse
 from backend.errors import BadInput, RecoverMeshError
 from backend.paths import cache_dir
 
 LEVELS = (1723, 431)  # vertices; as METRO and its successors use for SMPL's 6890
 _VERSION = 1  # of the cached files
-_EVEN = 2e-3  # weight of edge length^4 beside the quadric error: keeps triangles even where the body is flat
 
 
 @dataclass(frozen=True)
@@ -119,107 +117,34 @@ def _level(points: np.ndarray, kept: np.ndarray, coarse: np.ndarray) -> Level:
     return Level(kept, coarse, down, up)
 
 
-class _Mesh:
-    """A triangle mesh that shrinks by half-edge collapses."""
+class _Mesh(HalfEdgeCollapse):
+    """A whole surface; its borders hold their shape."""
 
     def __init__(self, points: np.ndarray, faces: np.ndarray) -> None:
-        self.points = points
-        self.faces: dict[int, tuple[int, int, int]] = {
-            k: (a, b, c) for k, (a, b, c) in enumerate(faces.tolist())
-        }
-        self.around: dict[int, set[int]] = {}
-        for k, corners in self.faces.items():
-            for v in corners:
-                self.around.setdefault(v, set()).add(k)
-        self.version = dict.fromkeys(self.around, 0)
-        a, b, c = (points[faces[:, k]] for k in range(3))
-        normal = np.cross(b - a, c - a)
-        area = np.linalg.norm(normal, axis=1, keepdims=True) + 1e-15
-        plane = np.concatenate([normal / area, -((normal / area) * a).sum(1, keepdims=True)], 1)
-        weighted = plane[:, :, None] * plane[:, None] * area[:, :, None] / 6
-        self.quadric = np.zeros((len(points), 4, 4))
-        for k in range(3):
-            np.add.at(self.quadric, faces[:, k], weighted)
         border = _border(_ways(faces))
-        self.border = set(border[:, 0].tolist())
-        self._hold_border(border, normal / area)
-
-    def _hold_border(self, border: np.ndarray, normals: np.ndarray) -> None:
-        """A plane through each border edge, upright on its face, as Garland and Heckbert do it (section 6)."""
+        super().__init__(points, faces, border[:, 0].tolist())
+        # a plane through each border edge, upright on its face, as Garland and Heckbert do it (section 6)
         for a, b in border.tolist():
             (face,) = self.around[a] & self.around[b]
-            along = self.points[b] - self.points[a]
-            upright = np.cross(along, normals[face])
+            along = points[b] - points[a]
+            upright = np.cross(along, self.normals[face])
             length = float(np.linalg.norm(upright)) + 1e-15
-            plane = np.append(upright / length, -(upright / length) @ self.points[a])
+            plane = np.append(upright / length, -(upright / length) @ points[a])
             self.quadric[[a, b]] += np.outer(plane, plane) * length * length / 6
 
-    def neighbours(self, v: int) -> set[int]:
-        return {u for f in self.around[v] for u in self.faces[f]} - {v}
-
-    def entry(self, a: int, b: int) -> tuple[float, int, int, int, int]:
-        """Cost of moving a onto b, with the versions that it was computed for."""
-        place = np.append(self.points[b], 1.0)
-        error = abs(float(place @ (self.quadric[a] + self.quadric[b]) @ place))
-        length = float(((self.points[a] - self.points[b]) ** 2).sum())
-        return error + _EVEN * length * length, a, b, self.version[a], self.version[b]
-
     def allowed(self, a: int, b: int) -> bool:
-        shared = sum(b in self.faces[f] for f in self.around[a])
-        near_a, near_b = self.neighbours(a), self.neighbours(b)
-        # along a border an edge has one face; away from it only vertices of the inside move
-        faces_wanted = 1 if a in self.border and b in self.border else 2
-        if (a in self.border and b not in self.border) or shared != faces_wanted:
-            return False
-        if len(near_a & near_b) != shared or len(near_a | near_b) <= 4:
-            return False  # the surface would pinch (link condition), or a tetrahedron would fold flat
-        if b in self.border and a not in self.border and not (near_a & self.border) <= near_b | {b}:
-            return False  # the border would touch itself
-        for f in self.around[a]:
-            corners = self.faces[f]
-            if b in corners:
-                continue
-            before = self.points[list(corners)]
-            after = self.points[[b if v == a else v for v in corners]]
-            old, new = (np.cross(t[1] - t[0], t[2] - t[0]) for t in (before, after))
-            size = np.linalg.norm(new)
-            if size < 1e-12 or new @ old < 0.1 * size * np.linalg.norm(old):
-                return False  # a triangle would flip
-        return True
-
-    def collapse(self, a: int, b: int) -> None:
-        for f in list(self.around[a]):
-            corners = self.faces[f]
-            if b in corners:
-                for v in corners:
-                    self.around[v].discard(f)
-                del self.faces[f]
-            else:
-                p, q, r = (b if v == a else v for v in corners)
-                self.faces[f] = (p, q, r)
-                self.around[b].add(f)
-        self.quadric[b] += self.quadric[a]
-        del self.around[a], self.version[a]
-        self.version[b] += 1
+        """And a tetrahedron must not fold flat."""
+        return len(self.neighbours(a) | self.neighbours(b)) > 4 and super().allowed(a, b)
 
 
 def _simplify(
     points: np.ndarray, faces: np.ndarray, levels: tuple[int, ...]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     mesh = _Mesh(points, faces)
-    heap = [mesh.entry(a, b) for a in mesh.around for b in mesh.neighbours(a)]
-    heapq.heapify(heap)
+    mesh.fill()
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for target in levels:
-        while len(mesh.around) > target and heap:
-            _, a, b, version_a, version_b = heapq.heappop(heap)
-            if mesh.version.get(a) != version_a or mesh.version.get(b) != version_b or not mesh.allowed(a, b):
-                continue
-            mesh.collapse(a, b)
-            for u in mesh.neighbours(b):
-                heapq.heappush(heap, mesh.entry(b, u))
-                heapq.heappush(heap, mesh.entry(u, b))
-        if len(mesh.around) != target:
+        if mesh.collapse_to(target, len(mesh.around)) != target:
             raise BadInput(
                 "bad_mesh",
                 f"The mesh cannot be simplified to {target} vertices, only to {len(mesh.around)}.",

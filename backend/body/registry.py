@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 OPEN_BODY = _ASSETS / "open_body.npz"
 OPEN_HAND = _ASSETS / "open_hand.npz"  # a right hand in MANO's format
+OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}  # by the part that a network answers with
 OPEN_NAMES = ("open", "open_body")
 LEFT = "_left"  # after the name of a right hand: its mirror image
 RESERVED = (*OPEN_NAMES, "open_hand", "open_hand" + LEFT)

@@ -13,7 +13,7 @@ from backend.body.keypoint_fit import KeypointFit, fit_keypoints
 from backend.body.kinematics import State
 from backend.body.loader import load_body
 from backend.geometry import rotations_numpy as rot
-from backend.models.registry import GUIDED_FIT, ModelSpec, RecoveryModel, get_model
+from backend.models.recovery_model import ModelSpec, RecoveryModel
 from backend.models.store import EMBEDDED
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
@@ -23,11 +23,11 @@ GUIDE = "pose2mesh-small"
 class KeypointFitModel(RecoveryModel):
     """See `RecoveryModel`.  The fit is small and runs in float64 on the CPU whatever the device."""
 
-    def __init__(self, name: str) -> None:
-        """name: `keypoint-fit` or one of its variants.  Raises BadInput as loading the network does."""
-        self.spec: ModelSpec = get_model(name)
+    def __init__(self, spec: ModelSpec, guide: ModelSpec | None = None) -> None:
+        """guide: of `GUIDE`, where the fit is to be guided.  Raises BadInput as loading that network does."""
+        self.spec = spec
         self.body = load_body("open")
-        self._guide = Guide() if name == GUIDED_FIT else None
+        self._guide = None if guide is None else Guide(guide)
 
     def recover(
         self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
@@ -69,11 +69,11 @@ class KeypointFitModel(RecoveryModel):
 class Guide:
     """The small Pose2Mesh with the weights that come with the program."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         from backend.models.inference.network_model import NetworkModel
         from backend.models.pose2mesh_small.lifted import LandmarkLifter
 
-        self.network = NetworkModel(GUIDE, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
+        self.network = NetworkModel(spec, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
         self.lifter = LandmarkLifter.embedded()
 
     def __call__(self, people: list[DetectedPerson], camera: Camera) -> tuple[list[DetectedPerson], State]:

@@ -249,3 +249,10 @@ def network(name: str) -> NetworkSpec:
             return spec
     known = ", ".join(spec.name for spec in NETWORKS)
     raise BadInput("unknown_model", f"There is no network {name!r}.", f"Choose one of: {known}.")
+
+
+def how_to_get(network: NetworkSpec) -> str:
+    """What to do for the weights of a network."""
+    needs = f" with {', '.join(network.needs)} beside it" if network.needs else ""
+    where = f"get {network.source}{needs}" if network.released else network.source
+    return f"{where[0].upper()}{where[1:]}; then: recover-mesh models import {network.name} FILE."

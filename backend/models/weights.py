@@ -19,16 +19,14 @@ from backend.atomic import atomic_path
 from backend.body.arrays import BodyArrays
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
-from backend.body.registry import available_bodies, keep_body
+from backend.body.registry import OPEN_BODIES, available_bodies, keep_body
 from backend.errors import BadInput
 from backend.models.adapter import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
-from backend.models.registry import how_to_get
-from backend.models.spec import NetworkSpec, network
+from backend.models.spec import NetworkSpec, how_to_get, network
 from backend.models.store import Card, card_text, find_weights, read_card, weights_path
 from backend.paths import cannot_keep
 
-OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}
 _JOINTS = {"body": 24, "hand": 16}
 _PARAMETER_HEADS = re.compile(r"(theta|beta|cam)_predictor\.|\.dec(pose|shape|cam)\.")
 TEST_NOTICE = "Test weights: made up to try the plumbing, the bodies are nonsense."

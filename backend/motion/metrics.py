@@ -31,18 +31,6 @@ def mpjpe(found: np.ndarray, truth: np.ndarray, root: int = 0) -> float:
     return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
 
 
-def pa_mpjpe(found: np.ndarray, truth: np.ndarray) -> float:
-    """The same after the best similarity transform of each frame (Procrustes), mm."""
-    a, b = found - found.mean(1, keepdims=True), truth - truth.mean(1, keepdims=True)
-    u, s, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
-    sign = np.ones_like(s)
-    sign[:, 2] = np.sign(np.linalg.det(u @ vt))
-    turn = (u * sign[:, None]) @ vt
-    scale = (s * sign).sum(1) / np.maximum((a**2).sum((1, 2)), 1e-12)
-    gap = scale[:, None, None] * (a @ turn) - b
-    return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
-
-
 def foot_slide(feet: np.ndarray, contacts: np.ndarray) -> float:
     """feet (T, 2, P, 3): points of the left and the right foot.  contacts (T, 2) bool.  Mean way from frame to frame of
     the slowest point of each foot that stands in both, mm per frame."""

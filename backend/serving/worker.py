@@ -36,7 +36,7 @@ from backend.serving.messages import BodySizes, error_fields, result_message
 from backend.serving.pipe import read_message, write_message
 
 if TYPE_CHECKING:
-    from backend.models.registry import RecoveryModel
+    from backend.models.recovery_model import RecoveryModel
     from backend.structures import FrameResult
 
 log = logging.getLogger("recover-mesh.worker")

@@ -20,7 +20,7 @@ import numpy as np
 
 from backend.body.registry import available_bodies
 from backend.errors import BadInput
-from backend.models.registry import RecoveryModel
+from backend.models.recovery_model import RecoveryModel
 from backend.structures import Camera, FrameResult, RecoveredPerson
 from blender_addon.scene.records import Body, Person
 from blender_addon.scene.skinning import skinned_vertices

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from backend.body.procrustes import aligned
 from training.evaluation.metrics import (
     MPJPE,
     MPVPE,
     PAMPJPE,
     FScore,
     acceleration_error,
-    aligned,
     distances,
 )
 from training.losses.terms import on_hips

@@ -15,9 +15,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from backend.body.registry import OPEN_BODIES
 from backend.errors import BadInput
 from backend.models.spec import network
-from backend.models.weights import OPEN_BODIES
 from training.datasets import tiny
 from training.datasets.kinds import build_set
 from training.engine.export import export_weights

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from backend.body.procrustes import aligned
 
 # How samples without labels enter the aligned error, which the originals compute for all samples:
 # `valid`: not at all; `metro`: in the batch's mean, which counts as often as there are labelled ones (FastMETRO);
@@ -23,28 +24,6 @@ Unlabelled = Literal["valid", "metro", "smpler"]
 def distances(found: Tensor, true: Tensor) -> Tensor:
     """(N, K, 3) each -> (N,) mean distance, in their unit."""
     return (found - true).norm(dim=-1).mean(-1)
-
-
-def aligned(found: Tensor, true: Tensor) -> Tensor:
-    """(N, K, 3) each -> `found` after the similarity transform that brings it nearest to `true`, float64.
-
-    Procrustes, without reflections: rotation, translation and scale per sample.
-    """
-    found, true = found.double(), true.double()
-    middle, to = found.mean(1, keepdim=True), true.mean(1, keepdim=True)
-    a, b = found - middle, true - to
-    u, s, vh = torch.linalg.svd(a.transpose(1, 2) @ b)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.sign(torch.linalg.det(u @ vh))
-    turn = (u * sign[:, None]) @ vh
-    scale = (s * sign).sum(1) / a.square().sum((1, 2)).clamp(min=1e-30)
-    return scale[:, None, None] * (a @ turn) + to
-
-
-def pa_mpjpe(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """(N, K, 3) m each -> (N,) mm."""
-    a, b = torch.as_tensor(found).double(), torch.as_tensor(true).double()
-    return 1e3 * distances(aligned(a, b), b).numpy()
 
 
 def acceleration_error(found: Tensor, true: Tensor) -> Tensor:

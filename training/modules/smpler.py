@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from backend.body.model import BodyModel
+from backend.body.registry import OPEN_BODIES
 from backend.errors import BadInput
 from backend.models.adapter import evaluation_regressor
 from backend.models.smpler.network import SMPLer
-from backend.models.weights import OPEN_BODIES
 from training.losses.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
 from training.modules.evaluating import EvaluatingModule, falling, in_float32

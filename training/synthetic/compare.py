@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation.metrics import pa_mpjpe
+from backend.body.procrustes import pa_mpjpe
 
 KINDS = {
     "feet": "standing", "foot": "standing", "stride": "moving", "air": "moving", "seat": "seated", "ground": "seated",
@@ -39,9 +39,10 @@ def kinds_of(names: Sequence[str]) -> np.ndarray:
 def recoverers(body: Any) -> dict[str, Callable]:
     """Each: people and camera -> bodies with poses, betas, trans."""
     from backend.body.keypoint_fit import fit_keypoints
-    from backend.models.keypoint_fit import Guide
+    from backend.models.keypoint_fit import GUIDE, Guide
+    from backend.models.registry import get_model
 
-    guide = Guide()
+    guide = Guide(get_model(GUIDE))
     network, lifter = guide.network, guide.lifter
 
     def guided(people: list, camera: Any) -> list:

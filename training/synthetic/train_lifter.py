@@ -38,7 +38,7 @@ def train(
     import torch
     from safetensors.torch import save_file
 
-    from training.evaluation.metrics import pa_mpjpe
+    from backend.body.procrustes import pa_mpjpe
     from training.synthetic.detected import load_detected
     from training.synthetic.keypoints import KeypointSampler
     from training.synthetic.lifter import GIVEN, JOINTS, LANDMARKS, Lifter, features, lift
@@ -142,9 +142,9 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     import torch
 
     from backend.body.keypoint_fit import fit_keypoints
+    from backend.body.procrustes import pa_mpjpe
     from backend.geometry.rotations import matrix_from_axis_angle
     from backend.structures import Camera, DetectedPerson
-    from training.evaluation.metrics import pa_mpjpe
     from training.synthetic.keypoints import KeypointSampler
     from training.synthetic.lifter import lift
 

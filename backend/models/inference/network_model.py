@@ -21,7 +21,7 @@ from backend.models.inference.placement import solve_translation, towards
 from backend.models.pose2mesh.input_pose import pose_of
 from backend.models.pose2mesh.joint_sets import POSE_SETS, normalise_pose
 from backend.models.pose2mesh_small.network import INPUTS as LANDMARK_INPUTS
-from backend.models.registry import ModelSpec, RecoveryModel, get_model
+from backend.models.recovery_model import ModelSpec, RecoveryModel
 from backend.models.weights import TEST_NOTICE, load_network
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
@@ -37,16 +37,17 @@ class NetworkModel(RecoveryModel):
     engine: Engine
 
     def __init__(
-        self, name: str, device: str, options: EngineOptions | None = None, path: Path | None = None
+        self, spec: ModelSpec, device: str, options: EngineOptions | None = None, path: Path | None = None
     ) -> None:
         """path: of the weights; None takes the user's, else those that come with the program."""
-        self.spec: ModelSpec = get_model(name)
+        self.spec = spec
+        name = spec.name
         self.network = load_network(name, device) if path is None else load_network(name, device, path)
         self.body = self.network.body
-        adapter, spec = self.network.adapter, self.network.spec
-        self.part, self.pose_set = spec.part, adapter.pose_set(spec) or ""
+        adapter, network = self.network.adapter, self.network.spec
+        self.part, self.pose_set = network.part, adapter.pose_set(network) or ""
         self.notice = TEST_NOTICE if self.network.card.testing else ""
-        self._size = adapter.input_size(spec)
+        self._size = adapter.input_size(network)
         options = options or EngineOptions()
         run = partial(_predict, adapter=adapter, body=self.body)
         self.engine = Engine(self.network.module, run, options, self._example(device))

@@ -12,6 +12,7 @@ from backend.geometry.rotations import matrix_from_axis_angle
 from backend.models.adapter import Prediction
 from backend.models.inference import network_model
 from backend.models.inference.network_model import NetworkModel
+from backend.models.registry import get_model
 from backend.models.spec import network
 from backend.models.store import Card
 from backend.models.weights import LoadedNetwork
@@ -66,7 +67,7 @@ def model_of(monkeypatch, body, oracle, name="fastmetro-s-r50"):
     card = Card(name, body.name, "", "CC0-1.0", "oracle")
     loaded = LoadedNetwork(network(name), oracle, nn.Identity(), body, card)
     monkeypatch.setattr(network_model, "load_network", lambda name, device: loaded)
-    return NetworkModel(name, "cpu")
+    return NetworkModel(get_model(name), "cpu")
 
 
 def test_weak_perspective_answers_are_placed_in_the_photos_camera(body, monkeypatch):

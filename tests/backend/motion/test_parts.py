@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from backend.body.procrustes import pa_mpjpe
 from backend.geometry import rotations_numpy as rot
 from backend.motion.banded import solve_banded
 from backend.motion.contacts import find_contacts, intervals
 from backend.motion.ground import find_ground, world_of_plane
-from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, pa_mpjpe, penetration
+from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, penetration
 from backend.motion.temporal import Smoothness, tie_weights
 
 

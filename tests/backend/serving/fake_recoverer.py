@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from backend.models.registry import RecoveryModel
+from backend.models.recovery_model import RecoveryModel
 from backend.structures import Camera, FrameResult, RecoveredPerson
 
 VERTICES = 50

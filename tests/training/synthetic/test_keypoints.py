@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from backend.body.joint_sets import BLAZEPOSE33
-from training.evaluation.metrics import pa_mpjpe
+from backend.body.procrustes import pa_mpjpe
 from training.synthetic.keypoints import KeypointSampler, Noise
 from training.synthetic.lifter import INPUTS, Lifter, features, lift
 from training.synthetic.train_lifter import load_lifter, train

@@ -1,0 +1,193 @@
+"""Who imports whom: one way between rooms and layers, and no circle of files.
+
+Read from the source, so that imports inside functions and under TYPE_CHECKING count like those at the top.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# room: the other rooms that its files may import.  The add-on's copies of `backend/protocol*.py` are links in its own
+# folder: it has nothing else of the backend
+ROOMS: dict[str, tuple[str, ...]] = {
+    "backend": (),
+    "blender_addon": (),
+    "training": ("backend",),
+    "tools": ("backend", "blender_addon", "training"),
+}
+
+# from the bottom up: a file may import those of its own line and of the lines before.  Patterns as `fnmatch` has them,
+# whose `*` also stands for folders; the first that fits decides.  Every file of `backend` is in one
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("backend/__init__.py", "backend/protocol*.py", "backend/structures.py", "backend/threads.py"),
+    ("backend/errors.py",),
+    (
+        "backend/paths.py",
+        "backend/device.py",
+        "backend/cli/command_line.py",
+        "backend/media/photo.py",
+        "backend/clip.py",
+    ),
+    ("backend/media/image_sequence.py",),
+    ("backend/media/video.py", "backend/media/fingerprint.py"),
+    (
+        "backend/body/*",
+        "backend/people/*",
+        "backend/models/*",
+        "backend/motion/*",
+        "backend/clips/*",
+        "backend/export/*",
+        "backend/recovery.py",
+    ),
+    ("backend/serving/*",),
+    ("backend/serving/server.py", "backend/cli/doctor.py", "backend/commands/*"),
+    ("backend/cli/__init__.py", "backend/__main__.py"),
+)
+
+# modules from outside: the only rooms that may import them
+OUTSIDE: dict[str, tuple[str, ...]] = {
+    name: ("blender_addon", "tools")
+    for name in ("bpy", "bmesh", "mathutils", "bpy_extras", "gpu", "addon_utils")
+}
+
+Graph = dict[str, set[str]]  # file -> files and outside modules that it imports
+
+
+def files_of(root: Path, rooms: Iterable[str]) -> dict[str, Path]:
+    """Module -> its file."""
+    found = {}
+    for room in rooms:
+        for path in sorted((root / room).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(module: str, path: Path) -> Iterator[tuple[str, str]]:
+    """(module, name in it or "") of each import of a file, wherever in it."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((source, alias.name) for alias in node.names)
+
+
+def imports(root: Path, rooms: Iterable[str]) -> Graph:
+    """File, relative to the root -> what it imports: such files, and the first names of all other modules."""
+    files = files_of(root, rooms)
+    names = {module: path.relative_to(root).as_posix() for module, path in files.items()}
+    graph: Graph = {}
+    for module, path in files.items():
+        mine = graph.setdefault(names[module], set())
+        for source, name in imported(module, path):
+            target = f"{source}.{name}" if f"{source}.{name}" in files else source
+            mine.add(names.get(target, target.split(".")[0]))
+        mine.discard(names[module])
+    return graph
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The files of one circle, [] where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def room_of(file: str) -> str:
+    return file.split("/")[0]
+
+
+def layer_of(file: str) -> int | None:
+    fitting = (k for k, layer in enumerate(LAYERS) for pattern in layer if fnmatch(file, pattern))
+    return next(fitting, None)
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return imports(ROOT, ROOMS)
+
+
+def test_every_file_is_in_a_room(graph):
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} <= {*ROOMS, "tests"}
+    assert {room_of(file) for file in graph} == set(ROOMS)
+
+
+def test_no_circle(graph):
+    assert not circle(graph)
+
+
+def test_rooms_import_one_way(graph):
+    wrong = [
+        f"{file} imports {target}"
+        for file, targets in graph.items()
+        for target in targets
+        if room_of(target) in ROOMS and room_of(target) not in (room_of(file), *ROOMS[room_of(file)])
+    ]
+    assert not wrong
+
+
+def test_layers_import_downwards(graph):
+    files = [file for file in graph if room_of(file) == "backend"]
+    assert not [file for file in files if layer_of(file) is None]
+    wrong = []
+    for file in graph:
+        for target in graph[file]:
+            low, high = layer_of(target), layer_of(file)
+            if low is not None and high is not None and low > high:
+                wrong.append(f"{file} imports {target}")
+    assert not wrong
+
+
+def test_blender_stays_outside_the_backend(graph):
+    wrong = [
+        f"{file} imports {name}"
+        for file, targets in graph.items()
+        for name in targets & OUTSIDE.keys()
+        if room_of(file) not in OUTSIDE[name]
+    ]
+    assert not wrong
+
+
+def test_nothing_imports_tests(graph):
+    own = {"tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    assert not [f"{file} imports {name}" for file, targets in graph.items() for name in targets & own]
+
+
+def test_all_kinds_of_imports_are_read(tmp_path):
+    """The reader itself: what it must see, and a circle through a function and TYPE_CHECKING."""
+    content = {
+        "one/__init__.py": "",
+        "one/a.py": "import os.path\nfrom one import b\n",
+        "one/b.py": "def late():\n    from one.deep.c import thing\n",
+        "one/deep/__init__.py": "from .c import thing\n",
+        "one/deep/c.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..a import thing\n",
+        "two/d.py": "import one.deep\nimport bpy\n",
+    }
+    for name, text in content.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = imports(tmp_path, ("one", "two"))
+    assert found == {
+        "one/__init__.py": set(),
+        "one/a.py": {"os", "one/b.py"},
+        "one/b.py": {"one/deep/c.py"},
+        "one/deep/__init__.py": {"one/deep/c.py"},
+        "one/deep/c.py": {"typing", "one/a.py"},
+        "two/d.py": {"one/deep/__init__.py", "bpy"},
+    }
+    assert set(circle(found)) == {"one/a.py", "one/b.py", "one/deep/c.py"}
+    assert not circle({"one/a.py": {"one/b.py"}, "one/b.py": {"os"}})
