@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "pose2mesh-small"
-KEPT = ROOT / "docs" / "training-results" / NAME
+RESULTS_DIR = ROOT / "docs" / "training-results" / NAME
 COMMANDS = (
     "python -m training.synthetic.detected a.npz --count 768 --seed 501",
     "python -m training.synthetic.detected b.npz --count 544 --seed 503",
@@ -46,7 +46,7 @@ PROTOCOL = (
     "similarity; 24 joints of the skeleton, 6890 vertices; mm. The focal length is not known (1.2 times the side)."
 )
 
-CHOSEN = (
+MODEL_SELECTION = (
     "How it was chosen: one architecture, no search. A third lifter stage of 3 minutes was trained and "
     "left out: on the rendered test people it was no better (82.1 against 81.8 mm), so that set is not "
     "wholly untouched; the 200 poses with made-up faults decided nothing, but their faults are the kind "
@@ -75,15 +75,16 @@ def main() -> int:
     compared = json.loads(options.compared.read_text())
     digest = hashlib.sha256(target.read_bytes()).hexdigest()
     assert digest == meshes[-1]["sha256"], "the last of --meshes is not that of the weights"
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with (KEPT / "log.jsonl").open("w", encoding="utf-8") as file:
+    RESULTS_DIR.mkdir(parents=True, exist_ok=True)
+    with (RESULTS_DIR / "log.jsonl").open("w", encoding="utf-8") as file:
         for part, cards in (("lifter", lifters), ("mesh", meshes)):
-            for stage, made in enumerate(cards):
-                for row in made["log"]:
+            for stage, stage_card in enumerate(cards):
+                for row in stage_card["log"]:
                     file.write(
-                        json.dumps({"part": part, "stage": stage + 1, "seed": made["seed"], **row}) + "\n"
+                        json.dumps({"part": part, "stage": stage + 1, "seed": stage_card["seed"], **row})
+                        + "\n"
                     )
-    (KEPT / "compared.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
+    (RESULTS_DIR / "compared.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
     card = {
         "name": NAME,
         "licence": "CC0-1.0: weights, body and training poses are ours",
@@ -92,16 +93,16 @@ def main() -> int:
         **{key: meshes[-1][key] for key in ("body", "body_faces", "body_sha256")},
         "made_by": list(COMMANDS),
         "commit": git_state()["commit"],
-        "seeds": [made["seed"] for made in lifters + meshes],
+        "seeds": [stage_card["seed"] for stage_card in lifters + meshes],
         "samples": {
-            "lifter": sum(made["samples"] for made in lifters),
-            "mesh": sum(made["log"][-1]["samples"] for made in meshes),
+            "lifter": sum(stage_card["samples"] for stage_card in lifters),
+            "mesh": sum(stage_card["log"][-1]["samples"] for stage_card in meshes),
         },
-        "cpu_seconds": sum(made["cpu_seconds"] for made in lifters + meshes),
+        "cpu_seconds": sum(stage_card["cpu_seconds"] for stage_card in lifters + meshes),
         "noise": lifters[-1]["noise"],
         "protocol": PROTOCOL,
         "metrics": compared,
-        "chosen": CHOSEN,
+        "chosen": MODEL_SELECTION,
         "use": USE,
         "limits": LIMITS,
     }

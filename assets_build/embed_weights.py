@@ -17,8 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LICENSE = "CC0-1.0 (weights and open body are ours); the image trunk is MediaPipe's, Apache-2.0. Any use."
-LARGEST = 25 << 20
-TAUGHT = {
+MAX_BYTES = 25 << 20
+TRUNK_TRAINING = {
     "early": "its late layers were trained further",
     "backbone": "not trained further",
     "nothing": "trained further",
@@ -35,20 +35,20 @@ def main() -> int:
     options = parser.parse_args()
     from backend.models.store import EMBEDDED
     from training.engine.manifest import git_state
-    from training.engine.results import export_checkpoint, measure, write_results
+    from training.engine.results import evaluate_run, export_checkpoint, write_results
     from training.engine.trainer import find_machines
     from training.run.spec import load_run
 
     run = load_run(options.run, ["data.validate.0.path=synthetic/test.yaml"])
     full = export_checkpoint(run, options.data, options.folder, options.checkpoint)
     path = EMBEDDED / full.name
-    narrow(full, path)
-    assert path.stat().st_size <= LARGEST, path.stat().st_size
-    measured = measure(run, options.data, options.folder, find_machines(), path, quiet=True)
+    to_half_precision(full, path)
+    assert path.stat().st_size <= MAX_BYTES, path.stat().st_size
+    measured = evaluate_run(run, options.data, options.folder, find_machines(), path, quiet=True)
     measured = replace(measured, weights=path.relative_to(ROOT))
     written = write_results(options.folder, run, measured)
-    kept = ROOT / "docs" / "training-results" / run.name
-    keep(options.folder, kept, written, options.data)
+    archive = ROOT / "docs" / "training-results" / run.name
+    archive_run(options.folder, archive, written, options.data)
     manifest = json.loads((options.folder / "manifest.json").read_text())
     made = json.loads((options.data / "synthetic" / "settings.json").read_text())
     (EMBEDDED / f"{path.stem}.md").write_text(
@@ -58,7 +58,7 @@ def main() -> int:
     return 0
 
 
-def narrow(full: Path, path: Path) -> None:
+def to_half_precision(full: Path, path: Path) -> None:
     """float32 weights -> half precision, the card with our licence."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -70,18 +70,18 @@ def narrow(full: Path, path: Path) -> None:
         name: value.half() if name.startswith("net.") and value.dtype == torch.float32 else value
         for name, value in tensors.items()
     }
-    broken = [
+    non_finite = [
         name for name, value in small.items() if value.is_floating_point() and not value.isfinite().all()
     ]
-    assert not broken, broken  # half precision ends at 65504
+    assert not non_finite, non_finite  # half precision ends at 65504
     path.parent.mkdir(parents=True, exist_ok=True)
     made = replace(read_card(full), license=LICENSE)
     save_file(small, path, metadata={"card": card_text(made)})
 
 
-def keep(folder: Path, kept: Path, results: Path, data: Path) -> None:
+def archive_run(folder: Path, archive: Path, results: Path, data: Path) -> None:
     """Manifest, log and results of a run, small enough for the repository, without the paths of this machine."""
-    kept.mkdir(parents=True, exist_ok=True)
+    archive.mkdir(parents=True, exist_ok=True)
     run_file = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]["file"]
     tree = run_file.rpartition("training/runs/")[0]  # it may have been trained from another working tree
     for name in ("manifest.json", results.name):
@@ -90,10 +90,10 @@ def keep(folder: Path, kept: Path, results: Path, data: Path) -> None:
         for path, short in ((folder.absolute(), "OUT"), (data.absolute(), "DATA")):
             text = text.replace(str(path), short)
         text = text.replace(tree, "").replace(f"{ROOT}/", "")
-        (kept / name).write_text(text, encoding="utf-8")
+        (archive / name).write_text(text, encoding="utf-8")
     # the same bytes for the same log: no time in the header
     with (
-        (kept / "log.jsonl.gz").open("wb") as file,
+        (archive / "log.jsonl.gz").open("wb") as file,
         gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed,
     ):
         packed.write((folder / "log.jsonl").read_bytes())
@@ -116,12 +116,12 @@ def card(
         f"`python -m assets_build.embed_weights`, commit {embedded}",
         "data": f"`python -m training.synthetic DATA/synthetic --count {made['count']} --seed {made['seed']}`: "
         f"procedural pictures of the open body, CC0; rows used: {manifest['samples']}",
-        "trunk": f"MediaPipe 0.10.21's pose network (Apache-2.0); {TAUGHT[run.start.freeze]}",
+        "trunk": f"MediaPipe 0.10.21's pose network (Apache-2.0); {TRUNK_TRAINING[run.start.freeze]}",
         "cost": cost,
         "manifest, log, results": f"`docs/training-results/{run.name}`",
     }
     measures = [
-        f"| {name.partition('/')[2]} | {value:.1f} mm | {protocol.says(name.partition('/')[2])} |"
+        f"| {name.partition('/')[2]} | {value:.1f} mm | {protocol.description(name.partition('/')[2])} |"
         for name, value in sorted(results["metrics"].items())
     ]
     lines = [

@@ -136,5 +136,5 @@ class Recoverer:
             seconds=seconds,
             notice=self.model.notice,
             pixels=image.pixels,
-            picture=encode_png(image.pixels) if image.differs else None,
+            encoded_image=encode_png(image.pixels) if image.needs_reencoding else None,
         )

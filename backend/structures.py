@@ -71,7 +71,7 @@ class FrameResult:
     pixels: np.ndarray | None = field(
         default=None, repr=False
     )  # uint8 RGB (H, W, 3), upright; stays in the process
-    picture: bytes | None = None  # encoded upright PNG, only where the file itself would show otherwise
+    encoded_image: bytes | None = None  # encoded upright PNG, only where the file itself would show otherwise
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class DetectedPerson:
     )  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
     keypoint_set: str
     side: str = ""  # of a hand: "left" or "right"
-    around: np.ndarray | None = None  # (4,) `Region.array` in px: where to look in the next frame
+    roi: np.ndarray | None = None  # (4,) `Region.array` in px: where to look in the next frame
 
 
 class PersonDetector(Protocol):

@@ -75,7 +75,7 @@ def measure(case: Row, device: str) -> Row:
             return torch.cuda.max_memory_allocated() / 2**20
         return _peak_resident_mb()
 
-    def once() -> float:
+    def run_once() -> float:
         began = time.perf_counter()
         if case.train:
             run(*inputs).sum().backward()
@@ -88,18 +88,18 @@ def measure(case: Row, device: str) -> Row:
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    _forget_peak()
+    _reset_peak()
     before = peak()
-    times = [once()]
-    grown = peak() - before
+    times = [run_once()]
+    peak_growth = peak() - before
     limit = time.perf_counter() + _SECONDS
     while len(times) < 3 or (time.perf_counter() < limit and len(times) < 50):
-        times.append(once())
+        times.append(run_once())
     best = min(times[1:]) * 1e3
-    return Row(case.part, case.backend, case.tokens, case.train, round(best, 2), round(grown, 1))
+    return Row(case.part, case.backend, case.tokens, case.train, round(best, 2), round(peak_growth, 1))
 
 
-def _forget_peak() -> None:
+def _reset_peak() -> None:
     """Linux: the peak starts again from what is resident now; elsewhere what came before hides small cases."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
@@ -168,9 +168,9 @@ def main() -> None:
     print(f"{options.device}, {THREADS} threads, {HEADS} heads of {WIDTH}, float32, batch 1")
     print(f"{'part':<11}{'tokens':>7}  {'pass':<17}{'backend':<12}{'ms':>10}{'MB':>9}")
     for row in rows(tuple(options.tokens), options.device):
-        way = "forward+backward" if row.train else "forward"
+        direction = "forward+backward" if row.train else "forward"
         numbers = f"{row.ms:>10.1f}{row.mb:>9.0f}" if row.ms is not None else f"  {row.note}"
-        print(f"{row.part:<11}{row.tokens:>7}  {way:<17}{row.backend:<12}{numbers}")
+        print(f"{row.part:<11}{row.tokens:>7}  {direction:<17}{row.backend:<12}{numbers}")
 
 
 if __name__ == "__main__":

@@ -46,12 +46,12 @@ def cancel_once(client: wire.Client, job: ClipJobFile, wait: float) -> tuple[str
     began = time.perf_counter()
     running.cancel()
     last = until(running, *wire.FINAL_EVENTS)
-    told = time.perf_counter() - began
+    acked = time.perf_counter() - began
     client.get_body("open_body", timeout=300)
     free = time.perf_counter() - began
     if not isinstance(last, wire.Cancelled):
         return None
-    return getattr(stage, "stage", "?"), 1000 * told, 1000 * free
+    return getattr(stage, "stage", "?"), 1000 * acked, 1000 * free
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=30)
     args = parser.parse_args()
     rng = random.Random(0)
-    found = []
+    results = []
     with tempfile.TemporaryDirectory(prefix="recover-mesh-cancel-") as name:
         folder = Path(name)
         backend = BackendProcess(sys.executable, str(folder / "backend.log"), "cpu")
@@ -68,28 +68,28 @@ def main() -> int:
         client = wire.Client()
         client.connect(backend.endpoint, backend.token)
         try:
-            whole = ClipJobFile(source=str(args.clip.resolve()), out=str(folder / "whole"))
-            whole.save(folder / "whole" / "job.json")
+            full_job = ClipJobFile(source=str(args.clip.resolve()), out=str(folder / "whole"))
+            full_job.save(folder / "whole" / "job.json")
             began = time.monotonic()
             until(client.recover_clip(str(folder / "whole" / "job.json")), *wire.FINAL_EVENTS)
             seconds = time.monotonic() - began
             for k in range(args.tries):
                 if k % 2:  # everything is read: only the motions are made again
-                    job = replace(whole, smoothing=0.3 + 0.4 * k / args.tries)
+                    job = replace(full_job, smoothing=0.3 + 0.4 * k / args.tries)
                     wait = rng.uniform(0.05, 0.25 * seconds)
                 else:
-                    job = replace(whole, out=str(folder / f"new{k}"))
+                    job = replace(full_job, out=str(folder / f"new{k}"))
                     wait = rng.uniform(0.05, 0.8 * seconds)
                 one = cancel_once(client, job, wait)
-                found += [one] if one is not None else []
+                results += [one] if one is not None else []
         finally:
             client.close()
             backend.stop()
-    print(f"{len(found)} of {args.tries} were still running and cancelled")
-    for stage in sorted({one[0] for one in found}):
-        told, free = np.array([one[1:] for one in found if one[0] == stage]).T
+    print(f"{len(results)} of {args.tries} were still running and cancelled")
+    for stage in sorted({one[0] for one in results}):
+        acked, free = np.array([one[1:] for one in results if one[0] == stage]).T
         print(
-            f"{stage:>8}: {len(told):3d} times; said after {np.median(told):6.1f} ms (most {told.max():6.1f}); "
+            f"{stage:>8}: {len(acked):3d} times; said after {np.median(acked):6.1f} ms (most {acked.max():6.1f}); "
             f"worker free after {np.median(free):7.1f} ms (most {free.max():7.1f})"
         )
     return 0

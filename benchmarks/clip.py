@@ -24,7 +24,7 @@ from backend.body.joint_sets import HIPS, SMPL24, indices
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
 from backend.body.procrustes import pa_mpjpe
-from backend.clips.guess import KeypointGuess
+from backend.clips.guess import KeypointPreview
 from backend.clips.reading import ClipReader
 from backend.geometry import rotations_numpy as rot
 from backend.media.video import open_clip
@@ -42,10 +42,10 @@ from backend.motion.metrics import (
 )
 from backend.motion.pipeline import recover_motions
 from backend.people.detect.clip_detector import ClipDetector
-from backend.people.track.identities import identify, tracks_from_rows
+from backend.people.track.identities import identify, tracks_from_detections
 from backend.structures import Camera, Motion, World
 from benchmarks.clips.__main__ import write_clip
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.render import Renderer
 
 SIZE = (960, 540)
@@ -63,10 +63,10 @@ class Read:
     seconds: dict[str, float]
 
 
-def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
-    """Decode, detect, follow and fit frame by frame; seconds by stage.  lifted: with the lifter's 3D landmarks."""
+def read(path: Path, camera: Camera, body: Any, refined: bool = False) -> Read:
+    """Decode, detect, follow and fit frame by frame; seconds by stage.  refined: with the lifter's 3D landmarks."""
     clip = open_clip(path)
-    preview = KeypointGuess(body, camera, LandmarkLifter.embedded() if lifted else None)
+    preview = KeypointPreview(body, camera, LandmarkLifter.embedded() if refined else None)
     reader = ClipReader(clip, camera, ClipDetector(), preview, None)
     seconds: dict[str, float] = {}
     last: list[Any] = ["start", time.perf_counter()]
@@ -84,7 +84,7 @@ def read(path: Path, camera: Camera, body: Any, lifted: bool = False) -> Read:
     return Read(rows, sum(len(chunk["numbers"]) for chunk in chunks), seconds)
 
 
-def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, lifted: bool = False) -> Read:
+def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, refined: bool = False) -> Read:
     """`read`, or what it has returned before for a clip of this name; its seconds are those of then."""
     file = None if folder is None else folder / f"read_{path.stem}.npz"
     if file is not None and file.exists():
@@ -92,7 +92,7 @@ def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, lift
             rows = {name: stored[f"rows_{name}"] for name in _ROWS}
             seconds = {str(name): float(value) for name, value in stored["seconds"]}
             return Read(rows, int(stored["frames"]), seconds)
-    got = read(path, camera, body, lifted)
+    got = read(path, camera, body, refined)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = {f"rows_{name}": value for name, value in got.rows.items()}
@@ -106,44 +106,45 @@ def bench(
     smoothing: float = 0.5,
     cache: Path | None = None,
     height: bool = False,
-    lifted: bool = False,
+    refined: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of the table for one clip.  cache: see `read_cached`.  height: tell how tall the first person is.
-    lifted: see `read`."""
+    refined: see `read`."""
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
     camera = Camera(*truth["camera"].astype(float).tolist(), *truth["image_size"].astype(int).tolist())
     fps = float(truth["fps"])
-    true_world = World(truth["world_rotation"], truth["world_translation"])
+    gt_world = World(truth["world_rotation"], truth["world_translation"])
     skeleton = Skeleton(body)
-    got = read_cached(path, camera, body, cache, lifted)
+    got = read_cached(path, camera, body, cache, refined)
     rows = got.rows
     ids = identify(rows, fps)
-    tracks = tracks_from_rows(rows, ids, 1)
-    guessed = [
+    tracks = tracks_from_detections(rows, ids, 1)
+    per_frame = [
         State(rot.exp(rows["poses"][w]), rows["betas"][w], rows["trans"][w])
         for w in (ids == t.id for t in tracks)
     ]
-    way = _way(path)
-    tall: dict[str, Any] = {}
+    camera_path = _load_camera_path(path)
+    kwargs: dict[str, Any] = {}
     if height:
-        of = max(
+        person = max(
             range(len(truth["betas"])),
-            key=lambda k: np.sum(ids == _identities(rows, ids, camera, truth["joints"][k], way)[0]),
+            key=lambda k: np.sum(ids == _identities(rows, ids, camera, truth["joints"][k], camera_path)[0]),
         )
-        tall["height_m"] = skeleton.height + float(skeleton.height_directions @ truth["betas"][of])
+        kwargs["height_m"] = skeleton.height + float(skeleton.height_directions @ truth["betas"][person])
 
     def motions(**settings: Any) -> tuple[list[Motion], World]:
-        moving = None if way is None else Matchmove(way)  # it learns the scale while it is used
+        # a matchmove estimates the scale while it is used: a new one each time
+        moving = None if camera_path is None else Matchmove(camera_path)
         return recover_motions(
             body,
             tracks,
             camera,
             fps,
-            guessed=guessed,
+            per_frame=per_frame,
             smoothing=smoothing,
             matchmove=moving,
-            **tall,
+            **kwargs,
             **settings,
         )
 
@@ -151,24 +152,25 @@ def bench(
     final, world = motions()
     refine, used = time.perf_counter() - began, time.process_time() - used
     free, free_world = motions(foot_lock="never")
-    if way is not None:  # frames for themselves are in their cameras' frames, the truth is in the common one
-        guessed = [
-            to_common_frame(way.view(t.frames[t.seen]), skeleton, g)
-            for g, t in zip(guessed, tracks, strict=True)
+    # per-frame fits are in their cameras' frames, the ground truth is in the common one
+    if camera_path is not None:
+        per_frame = [
+            to_common_frame(camera_path.view(t.frames[t.seen]), skeleton, g)
+            for g, t in zip(per_frame, tracks, strict=True)
         ]
     table = []
     for person in range(len(truth["joints"])):
-        true = truth["joints"][person]
-        mine, switches, missed = _identities(rows, ids, camera, true, way)
-        base = {"clip": path.stem, "person": person + 1, "ids": mine, "missed": missed, "switches": switches}
-        own = next((k for k, t in enumerate(tracks) if t.id == mine), None)
+        gt = truth["joints"][person]
+        id_, switches, missed = _identities(rows, ids, camera, gt, camera_path)
+        base = {"clip": path.stem, "person": person + 1, "ids": id_, "missed": missed, "switches": switches}
+        own = next((k for k, t in enumerate(tracks) if t.id == id_), None)
         if own is None:
             table.append({**base, "stage": "not found"})
             continue
-        at = ids == mine
+        at = ids == id_
         frames = rows["frame"][at]
         stages = {
-            "frames": (frames, guessed[own], true_world),
+            "frames": (frames, per_frame[own], gt_world),
             "track": (free[own].frames, _state(free[own]), free_world),
             "final": (final[own].frames, _state(final[own]), world),
         }
@@ -176,27 +178,27 @@ def bench(
             _, joints, points = skeleton.forward(state)
             feet = points[:, list(POINTS)]
             contacts = truth["contacts"][person][numbers]
-            shown = np.ones(len(numbers), bool)
+            visible = np.ones(len(numbers), bool)
             if stage != "frames":
                 one = (free if stage == "track" else final)[own]
-                shown = ~one.hidden
-            t = true[numbers]
+                visible = ~one.hidden
+            t = gt[numbers]
             table.append(
                 {
                     **base,
                     "stage": stage,
-                    "jitter": _mean_of_pieces(lambda x: jitter(x, fps), shown, joints),
-                    "true": _mean_of_pieces(lambda x: jitter(x, fps), shown, t),
-                    "peaks": _mean_of_pieces(acceleration_peak_ratio, shown, joints, t),
-                    "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & shown[:, None]),
-                    "under": penetration(stands.points(feet[shown])) if stage == "final" else float("nan"),
-                    "MPJPE": mpjpe(joints[shown], t[shown]),
-                    "PA": float(pa_mpjpe(joints[shown], t[shown]).mean()),
-                    "root": float(np.linalg.norm(joints[shown, 0] - t[shown, 0], axis=-1).mean() * 1000),
-                    "hidden": int((~shown).sum()) if stage == "final" else "",
+                    "jitter": _mean_over_segments(lambda x: jitter(x, fps), visible, joints),
+                    "true": _mean_over_segments(lambda x: jitter(x, fps), visible, t),
+                    "peaks": _mean_over_segments(acceleration_peak_ratio, visible, joints, t),
+                    "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & visible[:, None]),
+                    "under": penetration(stands.points(feet[visible])) if stage == "final" else float("nan"),
+                    "MPJPE": mpjpe(joints[visible], t[visible]),
+                    "PA": float(pa_mpjpe(joints[visible], t[visible]).mean()),
+                    "root": float(np.linalg.norm(joints[visible, 0] - t[visible, 0], axis=-1).mean() * 1000),
+                    "hidden": int((~visible).sum()) if stage == "final" else "",
                 }
             )
-        tilt = np.rad2deg(np.arccos(np.clip(world.rotation[2] @ true_world.rotation[2], -1, 1)))
+        tilt = np.rad2deg(np.arccos(np.clip(world.rotation[2] @ gt_world.rotation[2], -1, 1)))
         table[-1]["tilt"] = float(tilt)
     per = {stage: 1000 * value / got.frames for stage, value in got.seconds.items() if stage != "start"}
     per["refine"] = 1000 * refine / got.frames
@@ -205,14 +207,14 @@ def bench(
     return table
 
 
-def _mean_of_pieces(measure: Callable[..., float], shown: np.ndarray, *joints: np.ndarray) -> float:
+def _mean_over_segments(measure: Callable[..., float], visible: np.ndarray, *joints: np.ndarray) -> float:
     """Of the stretches in which somebody is shown without a break, by their lengths."""
-    pieces = [(first, end) for first, end in intervals(shown) if end - first >= 4]
-    values = [measure(*(one[first:end] for one in joints)) for first, end in pieces]
-    return float(np.average(values, weights=[end - first for first, end in pieces])) if pieces else 0.0
+    segments = [(first, end) for first, end in intervals(visible) if end - first >= 4]
+    values = [measure(*(one[first:end] for one in joints)) for first, end in segments]
+    return float(np.average(values, weights=[end - first for first, end in segments])) if segments else 0.0
 
 
-def _way(path: Path) -> CameraTrack | None:
+def _load_camera_path(path: Path) -> CameraTrack | None:
     """Of the clip's camera, where it moves."""
     file = path.with_suffix(".camera.json")
     return CameraTrack.load(file) if file.exists() else None
@@ -224,25 +226,29 @@ def _state(motion: Motion) -> State:
 
 
 def _identities(
-    rows: dict[str, np.ndarray], ids: np.ndarray, camera: Camera, true: np.ndarray, way: CameraTrack | None
+    rows: dict[str, np.ndarray],
+    ids: np.ndarray,
+    camera: Camera,
+    gt: np.ndarray,
+    camera_path: CameraTrack | None,
 ) -> tuple[int, int, int]:
     """-> the identity that a true person mostly has, how often it changes, in how many frames nobody is found there."""
-    if way is not None:
-        true = way.view(np.arange(len(true))).points(true)
-    hips = camera.project(true[:, indices(SMPL24, "left_hip", "right_hip")].mean(1))
-    height = np.ptp(camera.project(true)[..., 1], axis=1)
-    found = []
-    inside = (hips[:, 0] > 0) & (hips[:, 0] < camera.width)
-    for number in np.nonzero(inside)[0]:
+    if camera_path is not None:
+        gt = camera_path.view(np.arange(len(gt))).points(gt)
+    hips = camera.project(gt[:, indices(SMPL24, "left_hip", "right_hip")].mean(1))
+    height = np.ptp(camera.project(gt)[..., 1], axis=1)
+    matches = []
+    in_image = (hips[:, 0] > 0) & (hips[:, 0] < camera.width)
+    for number in np.nonzero(in_image)[0]:
         at = np.nonzero((rows["frame"] == number) & (ids > 0))[0]
         seen = rows["keypoints2d"][at][:, HIPS, :2].mean(1)
-        away = np.linalg.norm(seen - hips[number], axis=1) if len(at) else np.array([np.inf])
-        found.append(int(ids[at[away.argmin()]]) if away.min() < 0.2 * height[number] else 0)
-    named = np.array([one for one in found if one])
+        distance = np.linalg.norm(seen - hips[number], axis=1) if len(at) else np.array([np.inf])
+        matches.append(int(ids[at[distance.argmin()]]) if distance.min() < 0.2 * height[number] else 0)
+    named = np.array([one for one in matches if one])
     if not len(named):
-        return 0, 0, len(found)
+        return 0, 0, len(matches)
     values, counts = np.unique(named, return_counts=True)
-    return int(values[counts.argmax()]), int((np.diff(named) != 0).sum()), int(len(found) - len(named))
+    return int(values[counts.argmax()]), int((np.diff(named) != 0).sum()), int(len(matches) - len(named))
 
 
 def main() -> None:
@@ -285,8 +291,8 @@ def main() -> None:
         for k, name in enumerate(args.only.split(",")):
             path = folder / f"{name}.mp4"
             if not path.exists():
-                write_clip(folder, name, MOTIONS[name](Maker(body), SIZE), Renderer(body, k))
-            for row in bench(path, body, cache=args.cache, height=args.height, lifted=args.lifted):
+                write_clip(folder, name, MOTIONS[name](MotionMaker(body), SIZE), Renderer(body, k))
+            for row in bench(path, body, cache=args.cache, height=args.height, refined=args.lifted):
                 costs += [(name, row["ms"])] if "ms" in row else []
                 cells = [row.get(column, "") for column in names]
                 table.add_row(

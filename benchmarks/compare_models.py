@@ -18,31 +18,31 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from backend.export.overlay import draw_overlay, side_view, write_picture
+from backend.export.overlay import draw_overlay, side_view, write_image
 
 NAMES = ("keypoint-fit", "pose2mesh-small", "fastmetro-small", "smpler-small", "deformer-small")
 SHOWN = 8
 SIDE = 224
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
+def iou(a: np.ndarray, b: np.ndarray) -> float:
     """Boxes x0 y0 x1 y1 -> intersection over union."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = np.prod(np.maximum(high - low, 0))
     return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
 
 
-def errors(found: np.ndarray, true: np.ndarray, regressor: np.ndarray) -> dict[str, float]:
+def errors(pred: np.ndarray, gt: np.ndarray, regressor: np.ndarray) -> dict[str, float]:
     """Vertices (V, 3) m each, camera axes -> mm."""
     from backend.body.procrustes import pa_mpjpe
 
-    a, b = regressor @ found, regressor @ true
+    a, b = regressor @ pred, regressor @ gt
     shift = b[:1] - a[:1]
-    evaluated = slice(1, None)
+    without_pelvis = slice(1, None)
     return {
-        "MPJPE": 1e3 * float(np.linalg.norm(a + shift - b, axis=1)[evaluated].mean()),
-        "PA-MPJPE": float(pa_mpjpe(a[None, evaluated], b[None, evaluated])[0]),
-        "MPVPE": 1e3 * float(np.linalg.norm(found + shift - true, axis=1).mean()),
+        "MPJPE": 1e3 * float(np.linalg.norm(a + shift - b, axis=1)[without_pelvis].mean()),
+        "PA-MPJPE": float(pa_mpjpe(a[None, without_pelvis], b[None, without_pelvis])[0]),
+        "MPVPE": 1e3 * float(np.linalg.norm(pred + shift - gt, axis=1).mean()),
     }
 
 
@@ -58,9 +58,9 @@ def main() -> int:
     from backend.body.joint_sets import H36M17_TO_J14
     from backend.body.loader import load_body
     from backend.recovery import Recoverer
-    from training.datasets.tsv import TsvSet
+    from training.datasets.tsv import TsvDataset
 
-    records = TsvSet(options.data / "test.yaml")
+    records = TsvDataset(options.data / "test.yaml")
     body = load_body("open")
     table = body.regressors["h36m17"].double().numpy()
     regressor = table[[0, *H36M17_TO_J14]]  # the pelvis, then the 14
@@ -70,56 +70,56 @@ def main() -> int:
         recoverer.detector = detector
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in recoverers}
     rows: list[np.ndarray] = []
-    looked = 0
+    image_count = 0
     for index in range(min(options.count, len(records))):
         record = records[index]
-        looked += 1
+        image_count += 1
         assert record.image is not None and record.box is not None  # synthetic records have both
         box, pixels = record.box, record.image.read()
         with torch.inference_mode():
-            true = body(
+            gt = body(
                 torch.as_tensor(record.pose).float().reshape(1, 24, 3),
                 torch.as_tensor(record.betas).float()[None],
             ).vertices[0].double().numpy()  # fmt: skip
         encoded = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
-        answers = {}
+        predictions = {}
         for name, recoverer in recoverers.items():
             result = recoverer.recover(encoded)
-            whom = max(result.people, key=lambda p: overlap(p.box, box), default=None)
-            if whom is None or overlap(whom.box, box) < 0.5:
+            person = max(result.people, key=lambda p: iou(p.box, box), default=None)
+            if person is None or iou(person.box, box) < 0.5:
                 break
-            answers[name] = (result, whom)
-        if len(answers) < len(recoverers):
+            predictions[name] = (result, person)
+        if len(predictions) < len(recoverers):
             continue
-        for name, (_, whom) in answers.items():
-            measured[name].append(errors(whom.vertices.astype(np.float64), true, regressor))
+        for name, (_, person) in predictions.items():
+            measured[name].append(errors(person.vertices.astype(np.float64), gt, regressor))
         if len(rows) < SHOWN:
-            rows.append(row(pixels, answers, body.faces.numpy()))
+            rows.append(row(pixels, predictions, body.faces.numpy()))
     options.out.mkdir(parents=True, exist_ok=True)
     summary = {
-        "pictures": looked,
+        "pictures": image_count,
         "found": len(next(iter(measured.values()))),
         "models": {
             name: {
                 key: {"mean": round(float(np.mean(values)), 1), "median": round(float(np.median(values)), 1)}
                 for key in ("MPJPE", "PA-MPJPE", "MPVPE")
-                if (values := [one[key] for one in every])
+                if (values := [one[key] for one in errors_of_model])
             }
-            for name, every in measured.items()
+            for name, errors_of_model in measured.items()
         },
     }
     (options.out / "compared.json").write_text(json.dumps(summary, indent=1))
     print(json.dumps(summary, indent=1))
-    write_picture(options.out / "compared.png", np.concatenate(rows, 0))
+    write_image(options.out / "compared.png", np.concatenate(rows, 0))
     return 0
 
 
-def row(pixels: np.ndarray, answers: dict, faces: np.ndarray) -> np.ndarray:
+def row(pixels: np.ndarray, predictions: dict, faces: np.ndarray) -> np.ndarray:
     """The picture, then of each model the body over it and from the side."""
     parts = [pixels]
-    for result, whom in answers.values():
-        parts.append(draw_overlay(result.pixels, [whom.vertices], faces, result.camera))
-        parts.append(side_view([whom.vertices], faces, size=SIDE, turn=np.pi / 2))
+    for result, person in predictions.values():
+        parts.append(draw_overlay(result.pixels, [person.vertices], faces, result.camera))
+        parts.append(side_view([person.vertices], faces, size=SIDE, yaw=np.pi / 2))
     return np.concatenate([cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for part in parts], 1)
 
 

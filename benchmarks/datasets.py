@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from training.datasets import tiny
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.images import decode
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.datasets.record import Record
 from training.datasets.tiny.people import bodies, encode
 
@@ -31,11 +31,11 @@ def per_second(work: Callable[[int], object], seconds: float = 0.5) -> float:
     return count / (time.process_time() - start)
 
 
-def _record_of(data: BaseSet) -> Callable[[int], Record]:
+def _record_of(data: BaseDataset) -> Callable[[int], Record]:
     return lambda k: data[k % len(data)]
 
 
-def _picture_of(data: BaseSet) -> Callable[[int], np.ndarray]:
+def _picture_of(data: BaseDataset) -> Callable[[int], np.ndarray]:
     def read(k: int) -> np.ndarray:
         image = data[k % len(data)].image
         assert image is not None
@@ -50,17 +50,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind in tiny.KINDS:
             table = tiny.write(kind, Path(folder) / kind, count=8)
-            data = build_set(table)
-            plain = build_set({k: v for k, v in table.items() if k != "body"})
-            data[0], plain[0]  # files opened, the body read
-            rates = [per_second(_record_of(d)) for d in (data, plain)]
-            pictures = 0.0 if data[0].image is None else per_second(_picture_of(data))
-            print(f"{kind:14} {rates[0]:8.0f} {rates[1]:8.0f} {pictures:8.0f}", flush=True)
+            data = build_dataset(table)
+            without_body = build_dataset({k: v for k, v in table.items() if k != "body"})
+            data[0], without_body[0]  # files opened, the body read
+            rates = [per_second(_record_of(d)) for d in (data, without_body)]
+            images = 0.0 if data[0].image is None else per_second(_picture_of(data))
+            print(f"{kind:14} {rates[0]:8.0f} {rates[1]:8.0f} {images:8.0f}", flush=True)
     print("JPEG decoding, pictures/s per core")
-    picture = bodies(1)[0].picture()
+    image = bodies(1)[0].image()
     for size in (224, 640, 1000, 1920):
         noise = np.random.RandomState(0).randint(-9, 9, (size, size, 1))
-        noisy = cv2.resize(picture, (size, size)).astype(np.int16) + noise
+        noisy = cv2.resize(image, (size, size)).astype(np.int16) + noise
         jpeg = encode(noisy.clip(0, 255).astype(np.uint8), ".jpg")
         print(f"{size:5} px {per_second(partial(decode, jpeg, 'x')):8.0f}", flush=True)
 

@@ -21,15 +21,15 @@ def measure(frames: int) -> None:
 
     from backend.body.loader import load_body
     from backend.motion.pipeline import recover_motions
-    from benchmarks.clips.motions import MOTIONS, Maker
+    from benchmarks.clips.motions import MOTIONS, MotionMaker
     from benchmarks.clips.observe import observed_track
 
     body = load_body("open")
-    scene = MOTIONS["turn"](Maker(body), (960, 540), seconds=frames / 30)
+    scene = MOTIONS["turn"](MotionMaker(body), (960, 540), seconds=frames / 30)
     truth = scene.people[0]
     piece = observed_track(body, truth, scene.camera, np.random.default_rng(0)) if frames <= 100 else None
     if piece is None:  # the true body's vertices would be most of the memory: hundred frames, again and again
-        short = MOTIONS["turn"](Maker(body), (960, 540), seconds=100 / 30)
+        short = MOTIONS["turn"](MotionMaker(body), (960, 540), seconds=100 / 30)
         part = observed_track(body, short.people[0], scene.camera, np.random.default_rng(0))
         times = -(-frames // len(part))
         fields = {

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), rounds: int = 5) -> list[Row]:
     """One row per network, batch and option: images/s of both, their ratio, largest vertex difference in mm."""
-    found: list[Row] = []
+    results: list[Row] = []
     for name in names:
         module, run, example = _network(name)
         variants: dict[str, Callable[[Tensor], dict[str, Tensor]]] = {
@@ -48,11 +48,11 @@ def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), roun
             variants[label] = Engine(_network(name)[0], run, options, example(2))
         for batch in batches:
             inputs = example(batch)
-            answers = {label: call(inputs)["vertices"] for label, call in variants.items()}
+            outputs = {label: call(inputs)["vertices"] for label, call in variants.items()}
             seconds = _interleaved(variants, inputs, rounds)
             for label in GOALS:
-                gap = (answers[label] - answers["reference"]).norm(dim=-1).max()
-                found.append(
+                difference = (outputs[label] - outputs["reference"]).norm(dim=-1).max()
+                results.append(
                     {
                         "network": name,
                         "batch": batch,
@@ -61,11 +61,11 @@ def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), roun
                         "ours /s": batch / seconds[label],
                         "ratio": seconds["reference"] / seconds[label],
                         "goal": GOALS[label],
-                        "max difference mm": float(gap) * 1000,
-                        "% of body": 100 * float(gap / _extent(answers["reference"])),
+                        "max difference mm": float(difference) * 1000,
+                        "% of body": 100 * float(difference / _extent(outputs["reference"])),
                     }
                 )
-    return found
+    return results
 
 
 def _extent(vertices: Tensor) -> Tensor:
@@ -119,9 +119,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NAMES, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    found = rows(tuple(args.networks), rounds=args.rounds)
-    table = Table(*found[0])
-    for row in found:
+    results = rows(tuple(args.networks), rounds=args.rounds)
+    table = Table(*results[0])
+    for row in results:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console(width=140).print(table)
 

@@ -46,13 +46,13 @@ _TRUNK = [
 ]
 _LIMB, _TORSO = 0.07, 0.15  # m: half as wide as what hides others
 PILLAR = (-0.32, 0.38, 3.4)  # of `benchmarks.clips.motions.occlusion`
-_WILD = 0.15
+_OUTLIER = 0.15
 
 
-class NoBodies:
-    """Stands in for `FirstGuess` where nothing is fitted."""
+class NoBodyFit:
+    """Stands in for `PreviewModel` where nothing is fitted."""
 
-    looks = False
+    needs_pixels = False
 
     def bodies(self, rows: Any, pixels: Any, before: Any) -> dict[str, np.ndarray]:
         return {}
@@ -61,7 +61,7 @@ class NoBodies:
 def read(path: Path, camera: Camera) -> tuple[dict[str, np.ndarray], float, float]:
     """-> rows, and seconds per frame: of the processor, and on the wall."""
     clip = open_clip(path)
-    reader = ClipReader(clip, camera, ClipDetector(), NoBodies(), None)
+    reader = ClipReader(clip, camera, ClipDetector(), NoBodyFit(), None)
     processor, wall = time.process_time(), time.perf_counter()
     chunks = []
     while (chunk := reader.next_chunk(lambda count, stage: None)) is not None:
@@ -72,25 +72,27 @@ def read(path: Path, camera: Camera) -> tuple[dict[str, np.ndarray], float, floa
     return rows, processor / count, wall / count
 
 
-def visible_share(joints: np.ndarray, who: int, camera: Camera, pillar: bool) -> np.ndarray:
+def visible_share(joints: np.ndarray, person: int, camera: Camera, pillar: bool) -> np.ndarray:
     """joints: (P, T, 24, 3) m, camera frame.  -> (T,) share of the joints that the camera sees."""
-    mine = camera.project(joints[who])
-    depth = joints[who][..., 2]
-    seen = (mine > 0).all(-1) & (mine[..., 0] < camera.width) & (mine[..., 1] < camera.height)
+    own_pixels = camera.project(joints[person])
+    depth = joints[person][..., 2]
+    seen = (
+        (own_pixels > 0).all(-1) & (own_pixels[..., 0] < camera.width) & (own_pixels[..., 1] < camera.height)
+    )
     if pillar:
         left, right, z = PILLAR
         edges = camera.project(np.array([[left, 0, z], [right, 0, z]]))[:, 0]
-        seen &= (mine[..., 0] < edges[0]) | (mine[..., 0] > edges[1])
+        seen &= (own_pixels[..., 0] < edges[0]) | (own_pixels[..., 0] > edges[1])
     for other in range(len(joints)):
-        if other == who:
+        if other == person:
             continue
-        theirs, near = camera.project(joints[other]), joints[other][:, 0, 2]
+        other_pixels, near = camera.project(joints[other]), joints[other][:, 0, 2]
         scale = (camera.fx / near)[:, None]
         hidden = np.zeros_like(seen)
         for bones, width in ((_BONES, _LIMB), (_TRUNK, _TORSO)):
             for a, b in bones:
-                away = _to_segment(mine, theirs[:, a, None], theirs[:, b, None])
-                hidden |= away < width * scale
+                distance = _to_segment(own_pixels, other_pixels[:, a, None], other_pixels[:, b, None])
+                hidden |= distance < width * scale
         seen &= ~(hidden & (depth > near[:, None]))
     return seen.mean(1)
 
@@ -110,28 +112,28 @@ def bench(path: Path) -> list[dict[str, Any]]:
     ids = identify(rows, float(truth["fps"]))
     table = []
     for person, joints in enumerate(truth["joints"]):
-        true = camera.project(joints)
-        height = np.ptp(true[..., 1], axis=1)
+        gt_pixels = camera.project(joints)
+        height = np.ptp(gt_pixels[..., 1], axis=1)
         share = visible_share(truth["joints"], person, camera, path.stem == "occlusion")
-        at, frames, names = _sights(rows, ids, true[:, [1, 2]].mean(1), height)
+        at, frames, names = _detections_of(rows, ids, gt_pixels[:, [1, 2]].mean(1), height)
         points = rows["keypoints2d"][at][:, list(LIMBS)]
-        away = np.linalg.norm(points[..., :2] - true[frames][:, list(LIMBS.values())], axis=-1)
-        away = away / height[frames, None]
+        distance = np.linalg.norm(points[..., :2] - gt_pixels[frames][:, list(LIMBS.values())], axis=-1)
+        distance = distance / height[frames, None]
         counted = points[..., 2] > 0.5
-        visible, sighted = share >= 0.5, np.isin(np.arange(len(true)), frames)
+        visible, detected = share >= 0.5, np.isin(np.arange(len(gt_pixels)), frames)
         table.append(
             {
                 "clip": path.stem,
                 "person": person + 1,
                 "visible": int(visible.sum()),
-                "missed": int((visible & ~sighted).sum()),
-                "found hidden": int((~visible & sighted).sum()),
+                "missed": int((visible & ~detected).sum()),
+                "found hidden": int((~visible & detected).sum()),
                 "names": len(names),
                 "counted %": 100 * float(counted.mean()),
-                "limb %": 100 * float(away[counted].mean()),
-                "wild %": 100 * float((away[counted] > _WILD).mean()),
-                "wild": sorted({int(f) for f in frames[((away > _WILD) & counted).any(1)]}),
-                "gone": [int(f) for f in np.nonzero(visible & ~sighted)[0]],
+                "limb %": 100 * float(distance[counted].mean()),
+                "wild %": 100 * float((distance[counted] > _OUTLIER).mean()),
+                "wild": sorted({int(f) for f in frames[((distance > _OUTLIER) & counted).any(1)]}),
+                "gone": [int(f) for f in np.nonzero(visible & ~detected)[0]],
             }
         )
     table[0].update(
@@ -140,7 +142,7 @@ def bench(path: Path) -> list[dict[str, Any]]:
     return table
 
 
-def _sights(
+def _detections_of(
     rows: dict[str, np.ndarray], ids: np.ndarray, hips: np.ndarray, height: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> indices and frames of the rows that are this person under the name that it mostly has; every frame's name."""

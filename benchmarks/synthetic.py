@@ -1,4 +1,4 @@
-"""`python -m benchmarks.synthetic`: poses, keypoints, renderers and whole pictures per CPU second."""
+"""`python -m benchmarks.synthetic`: poses, keypoints, renderers and whole images per CPU second."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def main() -> int:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     sampler = KeypointSampler()
-    found = {"poses that pass all filters": _rate(4096, lambda: sampler.poses.sample(rng, 4096))}
+    rates = {"poses that pass all filters": _rate(4096, lambda: sampler.poses.sample(rng, 4096))}
     for views in (1, 4, 8):
         sampler.views = views
-        found[f"keypoint samples, {views} views per pose"] = _rate(8192, lambda: sampler.batch(rng, 8192))
+        rates[f"keypoint samples, {views} views per pose"] = _rate(8192, lambda: sampler.batch(rng, 8192))
     for part in ("body", "hand"):
         for kind in ("gl", "numpy"):
             try:
@@ -55,11 +55,11 @@ def main() -> int:
                 studio.normals(seen)
                 studio.renderer.draw(seen, colours, camera)
 
-            found[f"{part}: {kind} renderer, normals and drawing at 224"] = _rate(1, draw)
-            found[f"{part}: {kind}, whole pictures with labels at 224"] = _rate(
+            rates[f"{part}: {kind} renderer, normals and drawing at 224"] = _rate(1, draw)
+            rates[f"{part}: {kind}, whole images with labels at 224"] = _rate(
                 32, partial(studio.shard, 0, 0, 0, 32)
             )
-    for name, rate in found.items():
+    for name, rate in rates.items():
         print(f"{name}: {rate:,.0f} per CPU second")
     return 0
 

@@ -51,16 +51,16 @@ class Row:
 def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> list[Row]:
     """Loader and steps of one run."""
     from backend.body.registry import OPEN_BODIES
-    from training.engine.dry_run import generated
+    from training.engine.dry_run import write_tiny_datasets
     from training.run.build import build_module
-    from training.run.data import make_data
+    from training.run.data import build_datamodule
     from training.run.requirements import FILES
     from training.run.spec import load_run
 
     run = load_run(name)
     data = replace(
         run.data,
-        train=generated(run.data.train, folder, False, ROWS),
+        train=write_tiny_datasets(run.data.train, folder, False, ROWS),
         validate=[],
         prepare={key: value for key, value in run.data.prepare.items() if key != "bodies"},
         workers=0,
@@ -69,7 +69,7 @@ def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> li
     training = replace(run.training, batch=batch)
     run = replace(run, body=OPEN_BODIES["body"], data=data, settings=settings, training=training)
     built = build_module(run)
-    source = make_data(run, folder, built.body, check_rows=0)
+    source = build_datamodule(run, folder, built.body, check_rows=0)
     source.setup("fit")
     records = source.sets["train"][0]
     clock = time.perf_counter if device == "cuda" else time.process_time
@@ -79,15 +79,15 @@ def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> li
     def load() -> None:
         source.prepare(records[0], np.random.default_rng(0))
 
-    found = [Row(name, "loader", 1, best(load, time.process_time, max(repeat, 5)))]
+    results = [Row(name, "loader", 1, best_ms(load, time.process_time, max(repeat, 5)))]
     items = [source.prepare(records[k % len(records)], np.random.default_rng(k)) for k in range(batch)]
     stacked: dict[str, Any] = torch.utils.data.default_collate(items)
     module: Any = built.module.to(device).train()
     module.log_dict = lambda *args, **kwargs: None
     moved = {key: value.to(device) for key, value in stacked.items()}
     for part, ms, note in steps(module, moved, device, clock, repeat):
-        found.append(Row(name, part, batch, ms, note))
-    return found
+        results.append(Row(name, part, batch, ms, note))
+    return results
 
 
 def steps(
@@ -97,8 +97,8 @@ def steps(
     parameters = [p for p in module.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, 1e-6)
 
-    def one_step(low: bool) -> None:
-        amp = torch.autocast(device, torch.bfloat16) if low else nullcontext()
+    def one_step(mixed_precision: bool) -> None:
+        amp = torch.autocast(device, torch.bfloat16) if mixed_precision else nullcontext()
         optimizer.zero_grad(set_to_none=True)
         with amp:
             loss = module.training_step(batch, 0)
@@ -108,17 +108,17 @@ def steps(
         if device == "cuda":
             torch.cuda.synchronize()
 
-    found = [("eager float32", best(lambda: one_step(False), clock, repeat), "")]
+    results = [("eager float32", best_ms(lambda: one_step(False), clock, repeat), "")]
     if "image" in batch:
         module.model.to(memory_format=torch.channels_last)
         batch = batch | {"image": batch["image"].to(memory_format=torch.channels_last)}
-        found.append(("channels_last", best(lambda: one_step(False), clock, repeat), ""))
+        results.append(("channels_last", best_ms(lambda: one_step(False), clock, repeat), ""))
     if device == "cuda":  # most CPUs only imitate bfloat16
-        found.append(("channels_last bf16", best(lambda: one_step(True), clock, repeat), ""))
-    return found
+        results.append(("channels_last bf16", best_ms(lambda: one_step(True), clock, repeat), ""))
+    return results
 
 
-def best(work: Callable[[], None], clock: Callable[[], float], repeat: int) -> float:
+def best_ms(work: Callable[[], None], clock: Callable[[], float], repeat: int) -> float:
     """ms of the fastest of `repeat`, after one that does not count."""
     work()
     times = []
@@ -139,11 +139,11 @@ def main() -> None:
 
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    found: list[Row] = []
+    results: list[Row] = []
     for name in run_names() if args.runs == ["all"] else args.runs:
         with tempfile.TemporaryDirectory() as folder:
             rows = rows_of(name, Path(folder), args.batch, device, args.repeat)
-        found += rows
+        results += rows
         eager = next(row.ms for row in rows if row.part == "eager float32")
         for row in rows:
             ratio = f"{eager / row.ms:6.2f}x" if row.part != "loader" else ""
@@ -153,7 +153,7 @@ def main() -> None:
             )
     out = ROOT / "out" / "bench_training.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps({"device": device, "rows": [asdict(row) for row in found]}, indent=1))
+    out.write_text(json.dumps({"device": device, "rows": [asdict(row) for row in results]}, indent=1))
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def bodies(count: int) -> Tensor:
     poses = 0.35 * torch.randn(count, 24, 3, generator=generator)
     size = poses.norm(dim=-1, keepdim=True)
     rotations = matrix_from_axis_angle(poses * (size.clamp(max=1.2) / size))
-    turns = torch.linalg.qr(torch.randn(count, 3, 3, generator=generator))[0]
-    rotations[:, 0] = turns * torch.linalg.det(turns)[:, None, None]
+    root_rotations = torch.linalg.qr(torch.randn(count, 3, 3, generator=generator))[0]
+    rotations[:, 0] = root_rotations * torch.linalg.det(root_rotations)[:, None, None]
     betas = torch.randn(count, 10, generator=generator)
     return BODY(None, betas, torch.zeros(count, 3), rotations=rotations).vertices
 
@@ -75,9 +75,9 @@ def smplfitter() -> Callable[[Tensor], Tensor] | None:
     fitter = BodyFitter(model)
 
     def fit(vertices: Tensor) -> Tensor:
-        found = fitter.fit(vertices, num_iter=3, beta_regularizer=1.0)
+        fitted = fitter.fit(vertices, num_iter=3, beta_regularizer=1.0)
         posed = model(
-            pose_rotvecs=found["pose_rotvecs"], shape_betas=found["shape_betas"], trans=found["trans"]
+            pose_rotvecs=fitted["pose_rotvecs"], shape_betas=fitted["shape_betas"], trans=fitted["trans"]
         )
         return posed["vertices"]
 
@@ -98,14 +98,14 @@ def main() -> None:
     with torch.inference_mode():
         for batch in BATCHES:
             best = dict.fromkeys(methods, float("inf"))
-            answers: dict[str, Tensor] = {}
+            outputs: dict[str, Tensor] = {}
             for _ in range(4):
                 for name, fit in methods.items():
                     start = time.process_time()
-                    answers[name] = fit(vertices[:batch])
+                    outputs[name] = fit(vertices[:batch])
                     best[name] = min(best[name], (time.process_time() - start) / torch.get_num_threads())
-            for name, answer in answers.items():
-                distance = (answer - vertices[:batch]).norm(dim=-1).mean(-1) * 1000
+            for name, output in outputs.items():
+                distance = (output - vertices[:batch]).norm(dim=-1).mean(-1) * 1000
                 print(
                     f"{name:<12}{batch:>6}{batch / best[name]:>10.1f}{distance.mean():>10.4f}{distance.max():>10.4f}"
                 )

@@ -18,7 +18,7 @@ import bpy
 
 from .errors import UserError
 from .scene import build, clip_npz, exchange, records
-from .scene.person import KIND
+from .scene.person import KIND_KEY
 
 
 def run(plan: dict) -> None:
@@ -40,7 +40,7 @@ def run(plan: dict) -> None:
         )
     if plan.get("glb"):
         for obj in collection.objects:
-            if obj.get(KIND) == "body":
+            if obj.get(KIND_KEY) == "body":
                 bake_shape(obj)
         _write(plan["glb"], _export_glb)
 
@@ -51,7 +51,7 @@ def run_clip(plan: dict) -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
     clip_npz.build(scene, plan["results"], body)
-    rigs = [o for o in scene.objects if o.get(KIND) == "rig"]
+    rigs = [o for o in scene.objects if o.get(KIND_KEY) == "rig"]
     for path in plan["write"]:
         if path.endswith(".blend"):
             _write(path, lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True))

@@ -66,7 +66,7 @@ def unregister() -> None:
         bpy.app.handlers.load_pre.remove(_before_load)
     for module in (import_result, import_amass):
         bpy.types.TOPBAR_MT_file_import.remove(module.draw_menu)
-    clip_people.release()
+    clip_people.free_thumbnails()
     properties.detach()
     for cls in reversed(_classes):
         bpy.utils.unregister_class(cls)
@@ -75,4 +75,4 @@ def unregister() -> None:
 @persistent
 def _before_load(*_: object) -> None:
     """Another file opens: what is under way belongs to this one."""
-    runtime.forget()
+    runtime.drop_job()

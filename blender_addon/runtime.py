@@ -40,7 +40,7 @@ def user_folder() -> str:
     return bpy.utils.user_resource("DATAFILES", path="recover_mesh", create=True)
 
 
-def forget() -> None:
+def drop_job() -> None:
     """Cancel the recovery and drop its messages.  The backend stays."""
     recovery, state.recovery = state.recovery, None
     if recovery is not None:
@@ -60,7 +60,7 @@ def shut_down() -> None:
     if recovery is not None:
         recovery.cancel()
     state.session.close()
-    forget()
+    drop_job()
 
 
 def redraw() -> None:

@@ -46,7 +46,7 @@ def results(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     return found
 
 
-def same(one: dict[str, dict[str, np.ndarray]], other: dict[str, dict[str, np.ndarray]]) -> bool:
+def results_equal(one: dict[str, dict[str, np.ndarray]], other: dict[str, dict[str, np.ndarray]]) -> bool:
     if not one or one.keys() != other.keys():
         return False
     return all(np.array_equal(one[k][name], other[k][name]) for k in one for name in one[k])
@@ -64,7 +64,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-class Victims:
+class KillTargets:
     """How each is started; all write below one folder of their own."""
 
     def __init__(self, clip: Path, folder: Path) -> None:
@@ -94,10 +94,10 @@ class Victims:
         )
 
 
-def kill_once(victims: Victims, kind: str, rng: random.Random) -> bool:
+def kill_once(targets: KillTargets, kind: str, rng: random.Random) -> bool:
     """Start, wait until work goes on, kill at random; whether it was alive to be killed."""
-    out = victims.folder / kind
-    process = victims.start(kind)
+    out = targets.folder / kind
+    process = targets.start(kind)
     before, began = chunks(out), time.monotonic()
     wait = rng.random() * 1.5
     while chunks(out) == before and process.poll() is None and time.monotonic() - began < 60:
@@ -147,23 +147,23 @@ def main() -> int:
     rng = random.Random(0)
     bad = 0
     with tempfile.TemporaryDirectory(prefix="recover-mesh-kill-") as name:
-        victims = Victims(args.clip.resolve(), Path(name))
-        victims.start("command").wait()
+        targets = KillTargets(args.clip.resolve(), Path(name))
+        targets.start("command").wait()
         expected = results(Path(name) / "command")
         (Path(name) / "command").rename(Path(name) / "unharmed")
         for kind in ("command", "worker", "blender"):
             killed = rounds = differ = lost = 0
             while killed < args.kills and rounds < 3 * args.kills:
                 rounds += 1
-                had = chunks(victims.folder / kind)
-                killed += kill_once(victims, kind, rng)
-                lost += chunks(victims.folder / kind) < had
+                had = chunks(targets.folder / kind)
+                killed += kill_once(targets, kind, rng)
+                lost += chunks(targets.folder / kind) < had
                 # a finished job is compared, and begun anew
-                if list((victims.folder / kind).rglob("result.json")):
-                    differ += not same(results(victims.folder / kind), expected)
-                    subprocess.run(["rm", "-rf", str(victims.folder / kind)], check=True)
-            victims.start(kind).wait()
-            differ += not same(results(victims.folder / kind), expected)
+                if list((targets.folder / kind).rglob("result.json")):
+                    differ += not results_equal(results(targets.folder / kind), expected)
+                    subprocess.run(["rm", "-rf", str(targets.folder / kind)], check=True)
+            targets.start(kind).wait()
+            differ += not results_equal(results(targets.folder / kind), expected)
             print(
                 f"{kind}: {killed} kills, {lost} times chunks were lost, {differ} results differ", flush=True
             )

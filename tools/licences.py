@@ -21,7 +21,7 @@ EXTRAS = ("blender", "dev", "train")  # what `make demo` installs, and the train
 
 THIRD_CLAUSE = "neither the name"
 # the words are those of the licences themselves; of two that begin at the same place the first counts
-SIGNS = (
+LICENCE_PHRASES = (
     ("AGPL", "gnu affero general public license"),
     ("LGPL", "gnu lesser general public license"),
     ("LGPL", "gnu library general public license"),
@@ -69,7 +69,7 @@ class Entry:
 def classify(text: str) -> str | None:
     """The licence whose words come first in a text (others follow where it bundles or names them), or None."""
     plain = " ".join(text.lower().split())
-    found = [(plain.find(words), licence) for licence, words in SIGNS if words in plain]
+    found = [(plain.find(words), licence) for licence, words in LICENCE_PHRASES if words in plain]
     first = min(found, default=(0, None), key=lambda pair: pair[0])[1]
     # the third clause is all that tells the two apart, and it follows the common beginning
     return "BSD-3-Clause" if first == "BSD-2-Clause" and THIRD_CLAUSE in plain else first
@@ -136,10 +136,10 @@ def main() -> int:
     problems = []
     rows = []
     for entry in entries:
-        told = WITHOUT_TEXT.get(entry.name.lower()) or ", ".join(entry.stated)
+        licence = WITHOUT_TEXT.get(entry.name.lower()) or ", ".join(entry.stated)
         if entry.restricted:
             problems.append(f"{entry.name}: {entry.restricted[0]}")
-        if not told and not entry.declared:
+        if not licence and not entry.declared:
             problems.append(f"{entry.name}: nothing tells its licence")
         where = (
             f"{len(entry.texts)} file{'s' if len(entry.texts) != 1 else ''}"
@@ -147,7 +147,7 @@ def main() -> int:
             else "none in the wheel"
         )
         rows.append(
-            f"| {entry.name} | {entry.version} | {told or 'no text: see metadata'} | {entry.declared} | {where} |"
+            f"| {entry.name} | {entry.version} | {licence or 'no text: see metadata'} | {entry.declared} | {where} |"
         )
     OUT.write_text(HEAD + "\n".join(rows) + "\n" + TAIL, encoding="utf-8")
     for problem in problems:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from backend.export.overlay import draw_overlay, side_view, write_picture
+from backend.export.overlay import draw_overlay, side_view, write_image
 from backend.models.registry import DEFAULT_MODEL
 from backend.recovery import Recoverer
 from backend.structures import FrameResult
@@ -28,7 +28,7 @@ def row(result: FrameResult, faces: np.ndarray) -> np.ndarray:
     vertices = [person.vertices for person in result.people]
     overlay = draw_overlay(result.pixels, vertices, faces, result.camera)
     pictures = [result.pixels, overlay] + [
-        side_view([v], faces, size=HEIGHT, turn=turn)
+        side_view([v], faces, size=HEIGHT, yaw=turn)
         for v in vertices[:2]
         for turn in (math.pi / 2, -math.pi / 2)
     ]
@@ -57,7 +57,7 @@ def main(folder: Path, out: Path, model: str = DEFAULT_MODEL) -> None:
             rows.append(row(result, faces))
     width = max((r.shape[1] for r in rows), default=1)
     padded = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in rows]
-    write_picture(out, np.concatenate(padded, 0))
+    write_image(out, np.concatenate(padded, 0))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from training.commands.listing import numbers
+from training.commands.listing import published_results
 from training.run.spec import Run, load_run, run_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,20 +70,20 @@ _IMPORTED = (
 )
 
 
-def same_network(run: Run) -> str:
+def representative_run(run: Run) -> str:
     """The run of `SECONDS` that trains the same network, and of Pose2Mesh the same part of it."""
-    found = _standing().get(_what(run))
+    found = _representatives().get(_network_key(run))
     if found is None:
         raise SystemExit(f"{run.name}: no run in tools/overfit_runs.py stands for {run.network}; add one.")
     return found
 
 
 @cache
-def _standing() -> dict[tuple[str, str], str]:
-    return {_what(load_run(name)): name for name in SECONDS}
+def _representatives() -> dict[tuple[str, str], str]:
+    return {_network_key(load_run(name)): name for name in SECONDS}
 
 
-def _what(run: Run) -> tuple[str, str]:
+def _network_key(run: Run) -> tuple[str, str]:
     return run.network, str(run.settings.get("stage", ""))
 
 
@@ -91,25 +91,25 @@ def steps_for(name: str, minutes: float, most: int) -> int:
     return max(5, min(most, int(60 * minutes / SECONDS[name])))
 
 
-def call(words: list[str], log: Path) -> int:
+def call(arguments: list[str], log: Path) -> int:
     """`python -m training fit WORDS` in a process of its own, its words in a file.
 
     Forked from this one, which has imported everything and computed nothing: on a busy machine imports take minutes.
     """
-    process = get_context("fork").Process(target=_fit, args=(words, log))
+    process = get_context("fork").Process(target=_fit, args=(arguments, log))
     process.start()
     process.join()
     return process.exitcode or 0
 
 
-def _fit(words: list[str], log: Path) -> None:
+def _fit(arguments: list[str], log: Path) -> None:
     from training.__main__ import main as fit
 
     with log.open("w", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        sys.orig_argv[1:] = ["-m", "training", "fit", *words]
-        raise SystemExit(fit(["fit", *words]))
+        sys.orig_argv[1:] = ["-m", "training", "fit", *arguments]
+        raise SystemExit(fit(["fit", *arguments]))
 
 
 def _import_all() -> None:
@@ -120,15 +120,15 @@ def _import_all() -> None:
         import_module(f"training.{name}")
 
 
-def try_one(name: str, kind: str, words: list[str], out: Path) -> bool:
+def run_one(name: str, kind: str, arguments: list[str], out: Path) -> bool:
     """Whether it went through.  Generated files and weights are thrown away, what was measured is kept."""
     folder = out / kind / name
-    kept = folder / f"{kind}.json"
-    if kept.is_file():
+    result_file = folder / f"{kind}.json"
+    if result_file.is_file():
         return True
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    code = call([name, *words, "--out", str(folder)], folder / "output.txt")
+    code = call([name, *arguments, "--out", str(folder)], folder / "output.txt")
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -166,7 +166,7 @@ def _unfinished(folder: Path, finished: Container[str]) -> dict[str, Any]:
 
 def tables(results: Path = RESULTS) -> str:
     """Both files as Markdown, a line per run."""
-    learned, tried = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
+    overfit, dry_runs = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
     lines = [
         "| Run | Published, mm | Network (batch learned with) | Steps x samples | CPU s | Loss | MPJPE mm "
         "| PA-MPJPE mm | MPVPE mm | Seed, commit, log |",
@@ -174,22 +174,22 @@ def tables(results: Path = RESULTS) -> str:
     ]
     for name in run_names():
         run = load_run(name)
-        by = same_network(run)
-        row = learned.get(by)
-        said = f"{numbers(run)} | `{run.network}`" + ("" if by == name else f" (`{by}`)")
+        by = representative_run(run)
+        row = overfit.get(by)
+        description = f"{published_results(run)} | `{run.network}`" + ("" if by == name else f" (`{by}`)")
         if row is None:
-            lines.append(f"| `{name}` | {said} | not run" + " |" * 7)
+            lines.append(f"| `{name}` | {description} | not run" + " |" * 7)
             continue
         if row.get("unfinished"):
             losses = row["losses"]
             lines.append(
-                f"| `{name}` | {said} | {len(losses)}, cut off | - | {losses[0]:.4g} -> {losses[-1]:.3g} "
+                f"| `{name}` | {description} | {len(losses)}, cut off | - | {losses[0]:.4g} -> {losses[-1]:.3g} "
                 f"| - | - | - | {run.seed}, log {row['log_sha256'][:8]} |"
             )
             continue
-        errors = " | ".join(_fell(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
+        errors = " | ".join(_before_after(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
         lines.append(
-            f"| `{name}` | {said} | {_steps(row)} x {row['samples']} | {row['seconds']:.0f} "
+            f"| `{name}` | {description} | {_steps(row)} x {row['samples']} | {row['seconds']:.0f} "
             f"| {row['first_loss']:.4g} -> {row['last_loss']:.3g} | {errors} "
             f"| {row['seed']}, {row['git'].get('commit', '')[:8]}, {row['log_sha256'][:8]} |"
         )
@@ -199,7 +199,7 @@ def tables(results: Path = RESULTS) -> str:
         "| --- " * 7 + "|",
     ]
     for name in run_names():
-        row = tried.get(name)
+        row = dry_runs.get(name)
         if row is None:
             lines.append(f"| `{name}` | not run" + " |" * 6)
             continue
@@ -224,7 +224,7 @@ def _short(estimate: str) -> str:
     return estimate.removeprefix("the whole run: ").removeprefix("its data are not here; ").split("; less")[0]
 
 
-def _fell(row: dict[str, Any], measure: str) -> str:
+def _before_after(row: dict[str, Any], measure: str) -> str:
     after = row["metrics_after"].get(measure)
     return "-" if after is None else f"{row['metrics_before'][measure]:.0f} -> {after:.1f}"
 
@@ -249,14 +249,14 @@ def main() -> int:
     if not args.gather:
         _import_all()
     if not args.gather and args.dry_runs:
-        order = sorted(run_names(), key=lambda name: SECONDS[same_network(load_run(name))])
+        order = sorted(run_names(), key=lambda name: SECONDS[representative_run(load_run(name))])
         for name in args.runs or order:
-            good &= try_one(name, "dry-run", ["--dry-run"], args.out)
+            good &= run_one(name, "dry-run", ["--dry-run"], args.out)
             gather(args.out)
     elif not args.gather:
         for name in args.runs or SECONDS:
             steps = args.steps or steps_for(name, args.minutes, args.most)
-            good &= try_one(name, "overfit", ["--overfit", str(steps)], args.out)
+            good &= run_one(name, "overfit", ["--overfit", str(steps)], args.out)
             gather(args.out)
     gather(args.out)
     if args.gather:

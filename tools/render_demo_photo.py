@@ -60,15 +60,15 @@ def main() -> None:
     trans = np.array([0.0, 0.22, 2.95], np.float32)
     cx, cy = (SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2
     fields, arrays = body_message(body)
-    record = records.body_from_wire(fields, arrays)
+    addon_body = records.body_from_wire(fields, arrays)
     person = records.Person(poses, betas, trans, np.ones(24, np.float32))
     photo = records.Photo(
         "rendered", SIZE, (FOCAL, FOCAL, cx, cy), "rendered", body.name, body.license, [person]
     )
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    build.build_photo(photo, record)
+    build.build_photo(photo, addon_body)
     skin = next(o for o in bpy.data.objects if o.get("recover_mesh") == "body")
-    dress(skin, body)
+    assign_materials(skin, body)
     surroundings()
     render()
     np.savez(
@@ -77,12 +77,12 @@ def main() -> None:
     )  # fmt: skip
 
 
-def dress(skin: bpy.types.Object, body) -> None:
+def assign_materials(skin: bpy.types.Object, body) -> None:
     """A material per face by where its vertices are in the rest pose."""
     mesh = skin.data
     mesh.materials.clear()
     for kind, color in COLORS.items():
-        mesh.materials.append(cloth(str(kind), color, rough=0.45 if kind in (SKIN, SHOES) else 0.85))
+        mesh.materials.append(noisy_material(str(kind), color, rough=0.45 if kind in (SKIN, SHOES) else 0.85))
     rest = body.v_template.numpy()
     faces = body.faces.numpy()
     center = rest[faces].mean(1)
@@ -106,7 +106,7 @@ def eyes(skin: bpy.types.Object, body) -> None:
     """Dark irises, as small dark patches of faces around the eye's centre of the rest pose."""
     rows = body.regressors["coco17"].numpy()
     centers = rows[1:3] @ body.v_template.numpy()
-    skin.data.materials.append(cloth("eye", (0.02, 0.015, 0.012), rough=0.2))
+    skin.data.materials.append(noisy_material("eye", (0.02, 0.015, 0.012), rough=0.2))
     center = body.v_template.numpy()[body.faces.numpy()].mean(1)
     near = np.min([np.linalg.norm(center - (c + [0, 0, 0.006]), axis=1) for c in centers], 0) < 0.011
     index = np.empty(len(center), np.int32)
@@ -115,7 +115,7 @@ def eyes(skin: bpy.types.Object, body) -> None:
     skin.data.polygons.foreach_set("material_index", index)
 
 
-def cloth(name: str, color: tuple[float, float, float], rough: float) -> bpy.types.Material:
+def noisy_material(name: str, color: tuple[float, float, float], rough: float) -> bpy.types.Material:
     """A principled surface with a little noise in its colour, so that no part is one flat tone."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
@@ -140,7 +140,7 @@ def surroundings() -> None:
         bpy.ops.mesh.primitive_plane_add(size=size, location=location, rotation=rotation)
         plane = bpy.context.object
         plane.name = name
-        plane.data.materials.append(cloth(name, color, 0.9))
+        plane.data.materials.append(noisy_material(name, color, 0.9))
     sun = bpy.data.lights.new("Sun", "SUN")
     sun.energy, sun.angle = 3.2, 0.03
     lamp = bpy.data.objects.new("Sun", sun)

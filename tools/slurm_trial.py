@@ -90,9 +90,9 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         "pid-file": "munge.pid",
         "seed-file": "munge.seed",
     }
-    words = [f"--{option}={folder / file}" for option, file in places.items()]
+    arguments = [f"--{option}={folder / file}" for option, file in places.items()]
     daemons = [
-        ["munged", "--force", "--foreground", f"--log-file={folder}/munge.log", *words],
+        ["munged", "--force", "--foreground", f"--log-file={folder}/munge.log", *arguments],
         ["slurmctld", "-D", "-L", str(folder / "slurmctld.log")],
         *(["slurmd", "-D", "-N", node, "-L", str(folder / f"{node}.log")] for node in NODES),
     ]
@@ -123,54 +123,56 @@ class Trial:
         }
         self.env = env | more | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
-    def words(self, **changed: str) -> list[str]:
+    def arguments(self, **changed: str) -> list[str]:
         settings = SETTINGS | {f"training.{name}": value for name, value in changed.items()}
         return [RUN, *(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))]
 
-    def into(self, name: str) -> dict[str, str]:
+    def fit_env(self, name: str) -> dict[str, str]:
         """The environment of a fit that writes below `where(name)`."""
         return self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
 
-    def where(self, name: str) -> Path:
+    def run_folder(self, name: str) -> Path:
         return self.folder / name / RUN / "seed-88"
 
     def submit(self, name: str, *options: str, **changed: str) -> str:
         """-> the job's number."""
         size = ["--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=2", "--parsable"]
         call = ["sbatch", *size, f"--output={self.folder}/{name}.log", *options, "training/slurm.sbatch"]
-        words = self.words(**changed)
-        done = subprocess.run([*call, *words], env=self.into(name), cwd=ROOT, capture_output=True, text=True)
+        arguments = self.arguments(**changed)
+        done = subprocess.run(
+            [*call, *arguments], env=self.fit_env(name), cwd=ROOT, capture_output=True, text=True
+        )
         if done.returncode:
             raise SystemExit(done.stderr)
         return done.stdout.strip()
 
-    def alone(self, name: str) -> None:
-        call = [sys.executable, "-m", "training", "fit", *self.words(), "--quiet"]
+    def run_single_process(self, name: str) -> None:
+        call = [sys.executable, "-m", "training", "fit", *self.arguments(), "--quiet"]
         with (self.folder / f"{name}.log").open("w") as log:
-            subprocess.run(call, env=self.into(name), cwd=ROOT, stdout=log, stderr=log, check=True)
+            subprocess.run(call, env=self.fit_env(name), cwd=ROOT, stdout=log, stderr=log, check=True)
 
     def state(self, job: str) -> str:
         """RUNNING, PENDING, ...; empty: it has ended."""
         call = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
         return subprocess.run(call, env=self.env, capture_output=True, text=True).stdout.strip()
 
-    def wait(self, what: str, good: Callable[[], object], minutes: float = 8) -> None:
+    def wait(self, what: str, condition: Callable[[], object], minutes: float = 8) -> None:
         end = time.monotonic() + 60 * minutes
-        while not good():
+        while not condition():
             if time.monotonic() > end:
                 raise SystemExit(f"{what}: not within {minutes:g} minutes; see {self.folder}")
             time.sleep(0.3)
 
     def ended_with_weights(self, job: str, name: str) -> None:
         self.wait(f"the end of {name}", lambda: not self.state(job))
-        if not list(self.where(name).glob("weights/*.safetensors")):
+        if not list(self.run_folder(name).glob("weights/*.safetensors")):
             raise SystemExit(f"{name} ended without weights; see {self.folder}/{name}.log")
 
     def weights(self, name: str) -> dict[str, np.ndarray]:
-        (path,) = self.where(name).glob("weights/*.safetensors")
+        (path,) = self.run_folder(name).glob("weights/*.safetensors")
         return load_file(path)
 
-    def apart(self, one: str, other: str) -> float:
+    def max_difference(self, one: str, other: str) -> float:
         """The largest difference of any weight."""
         a, b = self.weights(one), self.weights(other)
         assert a.keys() == b.keys()
@@ -181,7 +183,7 @@ class Trial:
         return log.is_file() and f"exit code {PREEMPTED}" in log.read_text()
 
     def errors(self, name: str) -> str:
-        lines = (self.where(name) / "log.jsonl").read_text().splitlines()
+        lines = (self.run_folder(name) / "log.jsonl").read_text().splitlines()
         found = [row["synthetic/MPJPE"] for row in map(json.loads, lines) if "synthetic/MPJPE" in row]
         return f"MPJPE {found[0]:.1f} -> {found[-1]:.1f} mm"
 
@@ -205,18 +207,18 @@ def main() -> int:
     subprocess.run(generate, cwd=ROOT, check=True, capture_output=True)
     with cluster(folder) as env:
         trial = Trial(folder, env)
-        trial.alone("one")
+        trial.run_single_process("one")
         trial.ended_with_weights(trial.submit("two"), "two")
-        far = trial.apart("one", "two")
-        print(f"one process, two nodes: {trial.errors('two')}; weights at most {far:.1e} apart", flush=True)
+        delta = trial.max_difference("one", "two")
+        print(f"one process, two nodes: {trial.errors('two')}; weights at most {delta:.1e} apart", flush=True)
 
         job = trial.submit("preempted")
-        trial.wait("its first step", lambda: list(trial.where("preempted").glob("checkpoints/*.ckpt")))
+        trial.wait("its first step", lambda: list(trial.run_folder("preempted").glob("checkpoints/*.ckpt")))
         subprocess.run(["scancel", "--signal=USR1", job], env=env, check=True)
         trial.wait("its return to the queue", lambda: trial.state(job) == "PENDING")
         print(f"preempted: left with 75: {trial.left_for_preemption('preempted')}, queued again", flush=True)
         trial.ended_with_weights(job, "preempted")
-        same = trial.apart("two", "preempted") == 0
+        same = trial.max_difference("two", "preempted") == 0
         print(f"preempted: ends bit for bit as the uninterrupted job: {same}", flush=True)
 
         job = trial.submit(
@@ -226,9 +228,9 @@ def main() -> int:
             "its return to the queue",
             lambda: trial.state(job) == "PENDING" and trial.left_for_preemption("limited"),
         )
-        kept = sorted(path.name for path in trial.where("limited").glob("checkpoints/*.ckpt"))
+        kept = sorted(path.name for path in trial.run_folder("limited").glob("checkpoints/*.ckpt"))
         print(f"limited: told in time, queued again, with {kept[-1]}", flush=True)
-    return 0 if same and far < 1e-4 else 1
+    return 0 if same and delta < 1e-4 else 1
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def check(version: str, archive: Path) -> bool:
         )
         return False
     report = json.loads(line.removeprefix("REPORT "))
-    good = report["finished"] and report["ended"] and not report["left"] and done.returncode == 0
+    good = report["finished"] and report["ended"] and not report["leftovers"] and done.returncode == 0
     good = good and report["simple_drivers"] and report["people"] > 0
     print(
         f"bpy {version}: {'passed' if good else 'FAILED'}, exit code {done.returncode}, {report}", flush=True

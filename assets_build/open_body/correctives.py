@@ -30,29 +30,29 @@ def random_poses(count: int, seed: int) -> np.ndarray:
     return poses
 
 
-def world(
+def forward_kinematics(
     rotations: np.ndarray, joints: np.ndarray, parents: np.ndarray = PARENTS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One pose (J, 3, 3), rest joints (J, 3) -> turns (J, 3, 3) and shifts (J, 3): x -> turn x + shift."""
-    turns, places = np.empty_like(rotations), np.empty_like(joints)
-    turns[0], places[0] = rotations[0], joints[0]
+    """One pose (J, 3, 3), rest joints (J, 3) -> global rotations (J, 3, 3) and translations (J, 3): x -> R x + t."""
+    global_rotations, positions = np.empty_like(rotations), np.empty_like(joints)
+    global_rotations[0], positions[0] = rotations[0], joints[0]
     for j in range(1, len(joints)):
         p = parents[j]
-        turns[j] = turns[p] @ rotations[j]
-        places[j] = places[p] + turns[p] @ (joints[j] - joints[p])
-    return turns, places - np.einsum("jab,jb->ja", turns, joints)
+        global_rotations[j] = global_rotations[p] @ rotations[j]
+        positions[j] = positions[p] + global_rotations[p] @ (joints[j] - joints[p])
+    return global_rotations, positions - np.einsum("jab,jb->ja", global_rotations, joints)
 
 
-def linear(points, weights, turns, shifts) -> tuple[np.ndarray, np.ndarray]:
+def linear_blend_skinning(points, weights, global_rotations, translations) -> tuple[np.ndarray, np.ndarray]:
     """Linear blend skinning: posed points (V, 3) and the blended matrices (V, 3, 3)."""
-    blended = np.einsum("vj,jab->vab", weights, turns)
-    return np.einsum("vab,vb->va", blended, points) + weights @ shifts, blended
+    blended = np.einsum("vj,jab->vab", weights, global_rotations)
+    return np.einsum("vab,vb->va", blended, points) + weights @ translations, blended
 
 
-def dual_quaternion(points, weights, turns, shifts) -> np.ndarray:
+def dual_quaternion_skinning(points, weights, global_rotations, translations) -> np.ndarray:
     """Posed points (V, 3) by dual quaternion blending, signs aligned with each vertex's strongest joint."""
-    real = _quaternions(turns)
-    dual = 0.5 * _product(np.concatenate([np.zeros((len(shifts), 1)), shifts], 1), real)
+    real = _quaternions(global_rotations)
+    dual = 0.5 * _product(np.concatenate([np.zeros((len(translations), 1)), translations], 1), real)
     strongest = real[weights.argmax(1)]
     signed = weights * np.where(strongest @ real.T < 0, -1.0, 1.0)
     r, d = signed @ real, signed @ dual
@@ -99,40 +99,40 @@ def regress(
     """rotations: (N, J, 3, 3) the poses to learn from -> posedirs (V, 3, 9 (J - 1)), 0 where a joint does not reach."""
     count, features_count = len(rotations), 9 * (len(parents) - 1)
     features = (rotations[:, 1:] - np.eye(3)).reshape(count, -1)
-    wanted = np.empty((count, len(points), 3), np.float32)
+    targets = np.empty((count, len(points), 3), np.float32)
     for n in range(count):
-        turns, shifts = world(rotations[n], joints, parents)
-        posed, blended = linear(points, weights, turns, shifts)
-        gap = dual_quaternion(points, weights, turns, shifts) - posed
+        global_rotations, translations = forward_kinematics(rotations[n], joints, parents)
+        posed, blended = linear_blend_skinning(points, weights, global_rotations, translations)
+        offset = dual_quaternion_skinning(points, weights, global_rotations, translations) - posed
         # back to the rest pose; nearly flat blends are left out rather than blown up
         determinant = np.linalg.det(blended)
         safe = np.where((determinant > 0.2)[:, None, None], blended, np.eye(3))
-        wanted[n] = np.linalg.solve(safe, gap[..., None])[..., 0] * (determinant > 0.2)[:, None]
+        targets[n] = np.linalg.solve(safe, offset[..., None])[..., 0] * (determinant > 0.2)[:, None]
     posedirs = np.zeros((len(points), 3, features_count))
-    sees = _joints_seen(weights, parents)
-    patterns, group = np.unique(sees, axis=0, return_inverse=True)
+    active = _active_joints(weights, parents)
+    patterns, group = np.unique(active, axis=0, return_inverse=True)
     for g, pattern in enumerate(patterns):
         columns = np.nonzero(np.repeat(pattern[1:], 9))[0]
         if not len(columns):
             continue
         vertices = np.nonzero(group == g)[0]
         a = features[:, columns]
-        b = wanted[:, vertices].reshape(count, -1)
+        b = targets[:, vertices].reshape(count, -1)
         solved = np.linalg.solve(a.T @ a + RIDGE * count * np.eye(len(columns)), a.T @ b)
         posedirs[np.ix_(vertices, np.arange(3), columns)] = solved.T.reshape(len(vertices), 3, -1)
     return posedirs
 
 
-def _joints_seen(weights: np.ndarray, parents: np.ndarray) -> np.ndarray:
+def _active_joints(weights: np.ndarray, parents: np.ndarray) -> np.ndarray:
     """(V, J) bool: the joints between two parts that both hold a vertex; only their bending needs a corrective."""
-    holds = weights > 5e-3
-    seen = np.zeros_like(holds)
+    influences = weights > 5e-3
+    active = np.zeros_like(influences)
     for j in range(1, len(parents)):
-        seen[:, j] = holds[:, j] & (weights[:, j] < 0.995)
+        active[:, j] = influences[:, j] & (weights[:, j] < 0.995)
     # a joint with one child only bends against its parent: the parent's share alone decides too
     for j in range(1, len(parents)):
-        seen[:, j] |= holds[:, j] & holds[:, parents[j]]
-    return seen
+        active[:, j] |= influences[:, j] & influences[:, parents[j]]
+    return active
 
 
 def _mirrored_mean(posedirs: np.ndarray, mirror: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ _MAX_VALENCE = 9
 
 
 @dataclass
-class Half:
+class HalfMesh:
     """What the decimation is told.  Only vertices with side >= 0 are touched."""
 
     points: np.ndarray  # (V, 3)
@@ -36,7 +36,7 @@ class Half:
 class Decimation(HalfEdgeCollapse):
     least_area, least_cosine, least_width = 1e-9, 0.25, 0.12
 
-    def __init__(self, half: Half) -> None:
+    def __init__(self, half: HalfMesh) -> None:
         super().__init__(half.points, half.triangles, np.nonzero(half.middle)[0].tolist())
         self.half, self.even = half, half.even
         self.face_uv = {k: list(t) for k, t in enumerate(half.triangle_uv)}
@@ -62,7 +62,7 @@ class Decimation(HalfEdgeCollapse):
 
     def _seam(self, v: int) -> set[int]:
         """UV indices under which a vertex is used: more than one on a seam."""
-        return {self.face_uv[f][self.faces[f].index(v)] for f in self.around[v]}
+        return {self.face_uv[f][self.faces[f].index(v)] for f in self.vertex_faces[v]}
 
     def allowed(self, a: int, b: int) -> bool:
         """And it may go, UV seams stay, and no vertex gets too many neighbours."""
@@ -79,7 +79,7 @@ class Decimation(HalfEdgeCollapse):
         """With the UV corners of the triangles that follow: of those that b has, the nearest."""
         choices = list(self._seam(b))
         uv = self.half.uv
-        for f in self.around[a]:
+        for f in self.vertex_faces[a]:
             corners = self.faces[f]
             if b in corners:
                 del self.face_uv[f]

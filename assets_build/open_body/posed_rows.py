@@ -20,7 +20,7 @@ import torch
 from scipy.optimize import nnls
 
 from assets_build.open_body import VERSION
-from assets_build.open_body.regressors import SETS, definition
+from assets_build.open_body.regressors import SETS, joint_combination
 from backend.atomic import atomic_path
 from backend.body.files import read_body
 from backend.body.joint_sets import SMPL24, mirror_indices
@@ -28,10 +28,12 @@ from backend.body.model import BodyModel
 from training.synthetic.poses import PoseSampler
 
 POSED, UNPOSED = 500, 100  # bodies of random betas
-AVERAGE = 2.0  # how much the unposed body of mean shape counts, in posed bodies' mean
+MEAN_BODY_WEIGHT = 2.0  # how much the unposed body of mean shape counts, in posed bodies' mean
 NEAREST = 2500  # vertices that a row may use
 RIDGE = 1e-5  # m^2: what spreads a row over more vertices
-STEPS = 2**20  # weights are multiples of 1 / STEPS, so that rounding of the sums before does not show
+WEIGHT_STEPS = (
+    2**20
+)  # weights are multiples of 1 / WEIGHT_STEPS, so that rounding of the sums before does not show
 SEED, HELD_OUT = 0, 1
 CHECKED = 1000  # held-out bodies that errors are reported over
 
@@ -65,7 +67,7 @@ def average(body: BodyModel) -> Bodies:
     return Bodies(body.v_template.numpy()[None], body.joints_template.numpy()[None])
 
 
-class RowFit:
+class RegressorRowFit:
     """Fits rows to points that are weighted means of joints."""
 
     def __init__(self, body: BodyModel, seed: int = SEED) -> None:
@@ -74,24 +76,24 @@ class RowFit:
         self.samples = (
             (bodies(body, POSED, seed), 1.0),
             (bodies(body, UNPOSED, seed, posed=False), 1.0),
-            (average(body), AVERAGE),
+            (average(body), MEAN_BODY_WEIGHT),
         )
 
-    def row(self, means: np.ndarray) -> np.ndarray:
-        """means (24,): the point's weights over the joints -> (V,) non-negative, sum 1."""
-        distance = np.linalg.norm(self.template - means @ self.joints, axis=1)
+    def row(self, joint_weights: np.ndarray) -> np.ndarray:
+        """joint_weights (24,): the point's weights over the joints -> (V,) non-negative, sum 1."""
+        distance = np.linalg.norm(self.template - joint_weights @ self.joints, axis=1)
         near = np.argsort(distance, kind="stable")[:NEAREST]
         # sum |row @ (vertices - point)|^2 / N as a quadratic form of the row
-        form = RIDGE * np.eye(len(near))
+        quadratic_form = RIDGE * np.eye(len(near))
         for sample, weight in self.samples:
-            points = np.einsum("j,njc->nc", means, sample.joints.astype(np.float64))
-            arms = sample.vertices[:, near] - points[:, None]
-            flat = arms.transpose(0, 2, 1).reshape(-1, len(near))
-            form += weight / len(arms) * (flat.T @ flat)
-        left = np.concatenate([np.linalg.cholesky(form).T, np.full((1, len(near)), 10.0)])
-        found = nnls(left, np.append(np.zeros(len(near)), 10.0), maxiter=20 * len(near))[0]
+            points = np.einsum("j,njc->nc", joint_weights, sample.joints.astype(np.float64))
+            offsets = sample.vertices[:, near] - points[:, None]
+            flat = offsets.transpose(0, 2, 1).reshape(-1, len(near))
+            quadratic_form += weight / len(offsets) * (flat.T @ flat)
+        matrix = np.concatenate([np.linalg.cholesky(quadratic_form).T, np.full((1, len(near)), 10.0)])
+        solved = nnls(matrix, np.append(np.zeros(len(near)), 10.0), maxiter=20 * len(near))[0]
         row = np.zeros(len(self.template))
-        row[near] = found
+        row[near] = solved
         return rounded(row)
 
     def mirrored(self, row: np.ndarray) -> np.ndarray:
@@ -100,36 +102,36 @@ class RowFit:
 
 
 def rounded(row: np.ndarray) -> np.ndarray:
-    """A row without its smallest weights, in multiples of 1 / STEPS that sum to 1; exact in float32."""
+    """A row without its smallest weights, in multiples of 1 / WEIGHT_STEPS that sum to 1; exact in float32."""
     row = np.where(row < 1e-4 * row.sum(), 0, row)
-    steps = np.round(row / row.sum() * STEPS)
-    steps[steps.argmax()] += STEPS - steps.sum()
-    return steps / STEPS
+    steps = np.round(row / row.sum() * WEIGHT_STEPS)
+    steps[steps.argmax()] += WEIGHT_STEPS - steps.sum()
+    return steps / WEIGHT_STEPS
 
 
-def refitted(body: BodyModel, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def refit_regressors(body: BodyModel, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Rows by set, as in the file -> the same with those of the skeleton's joints fitted anew."""
-    fit = RowFit(body)
-    known: dict[bytes, np.ndarray] = {}
-    sided = mirror_indices(SMPL24)
+    fit = RegressorRowFit(body)
+    fitted_rows: dict[bytes, np.ndarray] = {}
+    mirror_joints = mirror_indices(SMPL24)
 
-    def row(means: np.ndarray) -> np.ndarray:
-        if means.tobytes() not in known:
-            other = means[sided]
-            found = fit.row(means)
-            if (other == means).all():  # in the middle: made symmetric
-                found = rounded((found + fit.mirrored(found)) / 2)
-                found = (found + fit.mirrored(found)) / 2  # where the rest of the rounding went
-            known[means.tobytes()], known[other.tobytes()] = found, fit.mirrored(found)
-        return known[means.tobytes()]
+    def row(joint_weights: np.ndarray) -> np.ndarray:
+        if joint_weights.tobytes() not in fitted_rows:
+            other = joint_weights[mirror_joints]
+            solved = fit.row(joint_weights)
+            if (other == joint_weights).all():  # in the middle: made symmetric
+                solved = rounded((solved + fit.mirrored(solved)) / 2)
+                solved = (solved + fit.mirrored(solved)) / 2  # where the rest of the rounding went
+            fitted_rows[joint_weights.tobytes()], fitted_rows[other.tobytes()] = solved, fit.mirrored(solved)
+        return fitted_rows[joint_weights.tobytes()]
 
     out = {}
     for label, names in SETS.items():
         table = rows[label].astype(np.float64)
         for k, name in enumerate(names):
-            means = definition(label, name)
-            if means is not None:
-                table[k] = row(means)
+            joint_weights = joint_combination(label, name)
+            if joint_weights is not None:
+                table[k] = row(joint_weights)
         out[label] = table.astype(np.float32)
     return out
 
@@ -139,12 +141,12 @@ def errors(rows: dict[str, np.ndarray], sample: Bodies) -> dict[tuple[str, str],
     out = {}
     for label, names in SETS.items():
         for name, row in zip(names, rows[label], strict=True):
-            means = definition(label, name)
-            if means is not None:
+            joint_weights = joint_combination(label, name)
+            if joint_weights is not None:
                 used = np.flatnonzero(row)
-                found = np.einsum("v,nvc->nc", row[used].astype(np.float64), sample.vertices[:, used])
+                solved = np.einsum("v,nvc->nc", row[used].astype(np.float64), sample.vertices[:, used])
                 out[label, name] = 1e3 * np.linalg.norm(
-                    found - np.einsum("j,njc->nc", means, sample.joints), axis=1
+                    solved - np.einsum("j,njc->nc", joint_weights, sample.joints), axis=1
                 )
     return out
 
@@ -161,10 +163,10 @@ def table(body: BodyModel, before: dict[str, np.ndarray], after: dict[str, np.nd
     lines.append("| --- | --- | --- | --- | --- | --- |")
     seen: set[bytes] = set()
     for (label, name), posed in new[0].items():
-        means = definition(label, name)
-        if name.startswith("right_") or means is None or means.tobytes() in seen:
+        joint_weights = joint_combination(label, name)
+        if name.startswith("right_") or joint_weights is None or joint_weights.tobytes() in seen:
             continue
-        seen.add(means.tobytes())
+        seen.add(joint_weights.tobytes())
         was = old[0][label, name]
         count = np.count_nonzero(after[label][SETS[label].index(name)])
         rest, mean = new[1][label, name], new[2][label, name].item()
@@ -182,13 +184,13 @@ def arrays_hash(arrays: dict[str, np.ndarray]) -> str:
     ).hexdigest()
 
 
-def rewrite(path: Path) -> str:
+def refit_file(path: Path) -> str:
     """Fit the rows in the body's file anew and set its version; all else keeps its bytes.  -> errors, as Markdown."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     body = BodyModel(read_body(path))
     before = {label: arrays[f"J_regressor_{label}"] for label in SETS}
-    after = refitted(body, before)
+    after = refit_regressors(body, before)
     arrays |= {f"J_regressor_{label}": rows for label, rows in after.items()}
     arrays["version"] = np.array(VERSION)
     with atomic_path(path) as temporary:
@@ -198,4 +200,4 @@ def rewrite(path: Path) -> str:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(rewrite(Path(sys.argv[1])))
+    print(refit_file(Path(sys.argv[1])))

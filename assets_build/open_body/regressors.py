@@ -12,19 +12,19 @@ from assets_build.open_body.shape_space import PELVIS, Population
 from backend.body.joint_sets import BLAZEPOSE33, COCO17, H36M17, LSP14, SMPL24, mirror_indices
 
 _NEAREST = 600
-_SUM, _RIDGE = 20.0, 0.02
+_SUM_WEIGHT, _RIDGE = 20.0, 0.02
 
 SETS = {"coco17": COCO17, "h36m17": H36M17, "lsp14": LSP14, "blazepose33": BLAZEPOSE33}
 # keypoints that are no joint of SMPL's, as weighted means of those that are
 _HIPS = {"left_hip": 0.5, "right_hip": 0.5}
 _NECK = {"neck": 0.5, "left_shoulder": 0.25, "right_shoulder": 0.25}
-_BETWEEN = {
+_JOINT_COMBINATIONS = {
     "hip_middle": _HIPS,
     "h36m_neck": _NECK,
     "torso": {"spine2": 0.5} | {name: share / 4 for name, share in (_HIPS | _NECK).items()},
 }
 # what a set's own names mean; MediaPipe's hips lie 0.22 m apart, as this body's own joints do
-_MEANT = {
+_ALIASES = {
     ("h36m17", "pelvis"): "hip_middle",
     ("h36m17", "neck"): "h36m_neck",
     ("h36m17", "head"): "head_center",
@@ -35,25 +35,25 @@ _MEANT = {
 def solve(people: Population, targets: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
     """targets (N, K, 3) over the population -> (K, V), by non-negative least squares over the nearest vertices."""
     some = slice(None, None, 8)
-    mean, middles = people.vertices.mean(0), targets.mean(0)
-    rows = fit_rows(mean, middles, people.vertices[some], targets[some], _NEAREST)
+    mean, mean_points = people.vertices.mean(0), targets.mean(0)
+    rows = fit_rows(mean, mean_points, people.vertices[some], targets[some], _NEAREST)
     return symmetric(rows, names, mirror)
 
 
 def fit_rows(
-    mean: np.ndarray, middles: np.ndarray, vertices: np.ndarray, targets: np.ndarray, nearest: int
+    mean: np.ndarray, mean_points: np.ndarray, vertices: np.ndarray, targets: np.ndarray, nearest: int
 ) -> np.ndarray:
     """(K, V) non-negative rows that take vertices (N, V, 3) to targets (N, K, 3).
 
-    Each row sees the `nearest` vertices of the mean body (V, 3) to its point among the middles (K, 3).
+    Each row sees the `nearest` vertices of the mean body (V, 3) to its point among mean_points (K, 3).
     """
     rows = np.zeros((targets.shape[1], len(mean)))
     for k in range(len(rows)):
-        near = np.argsort(np.linalg.norm(mean - middles[k], axis=1))[:nearest]
+        near = np.argsort(np.linalg.norm(mean - mean_points[k], axis=1))[:nearest]
         equations = vertices[:, near].transpose(0, 2, 1).reshape(-1, len(near))
-        left = np.concatenate([equations, np.full((1, len(near)), _SUM), _RIDGE * np.eye(len(near))])
-        right = np.concatenate([targets[:, k].ravel(), [_SUM], np.zeros(len(near))])
-        rows[k, near] = nnls(left, right)[0]
+        matrix = np.concatenate([equations, np.full((1, len(near)), _SUM_WEIGHT), _RIDGE * np.eye(len(near))])
+        target = np.concatenate([targets[:, k].ravel(), [_SUM_WEIGHT], np.zeros(len(near))])
+        rows[k, near] = nnls(matrix, target)[0]
     return rows
 
 
@@ -79,8 +79,8 @@ def keypoint_sets(
     known["head_center"] = np.mean([known["left_ear"], known["right_ear"]], 0)
 
     def row(label: str, name: str) -> np.ndarray:
-        means = definition(label, name)
-        return known[_MEANT.get((label, name), name)] if means is None else means @ joints
+        joint_weights = joint_combination(label, name)
+        return known[_ALIASES.get((label, name), name)] if joint_weights is None else joint_weights @ joints
 
     return {
         label: symmetric(np.stack([row(label, name) for name in names]), names, mirror)
@@ -88,10 +88,10 @@ def keypoint_sets(
     }
 
 
-def definition(label: str, name: str) -> np.ndarray | None:
+def joint_combination(label: str, name: str) -> np.ndarray | None:
     """(24,) the weights over SMPL's joints that a keypoint stands for; None for points of the surface."""
-    meant = _MEANT.get((label, name), name)
-    parts = _BETWEEN.get(meant) or ({meant: 1.0} if meant in SMPL24 else None)
+    alias = _ALIASES.get((label, name), name)
+    parts = _JOINT_COMBINATIONS.get(alias) or ({alias: 1.0} if alias in SMPL24 else None)
     return np.array([parts.get(joint, 0.0) for joint in SMPL24]) if parts else None
 
 

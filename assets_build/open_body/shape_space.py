@@ -22,7 +22,7 @@ class Population:
     eyes: np.ndarray  # (N, 2, 3) eye centres, left first
 
 
-def adults(phenotypes: list[str], seed: int = 0) -> dict[str, np.ndarray]:
+def sample_phenotypes(phenotypes: list[str], seed: int = 0) -> dict[str, np.ndarray]:
     """-> values (PEOPLE,) of each phenotype.
 
     Height's deviation is small on purpose: with the other phenotypes' 0.18 the tallest would be 2.4 m.
@@ -39,7 +39,7 @@ def adults(phenotypes: list[str], seed: int = 0) -> dict[str, np.ndarray]:
 
 def sample(source: Source, kept: np.ndarray, mirror: np.ndarray, seed: int = 0) -> Population:
     """kept: (V,) source vertices of the simplified skin; mirror: (V,) their mirror permutation."""
-    people = adults(source.phenotypes, seed)
+    people = sample_phenotypes(source.phenotypes, seed)
     vertices, joints, eyes = [], [], []
     for start in range(0, PEOPLE, 50):
         batch = source.sample({name: values[start : start + 50] for name, values in people.items()})

@@ -11,7 +11,7 @@ import torch
 
 from backend.body.joint_sets import SMPL24
 from backend.body.loader import load_body
-from backend.export.overlay import side_view, write_picture
+from backend.export.overlay import side_view, write_image
 
 _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "rest": {},
@@ -39,7 +39,7 @@ _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
 }  # fmt: skip
 
 
-def sheet(size: int = 360) -> np.ndarray:
+def contact_sheet(size: int = 360) -> np.ndarray:
     """uint8 RGB: a column per pose; rows front without, front with, three quarters with correctives."""
     body = load_body("open")
     poses = torch.zeros(len(_POSES), 24, 3)
@@ -57,7 +57,7 @@ def sheet(size: int = 360) -> np.ndarray:
     rows = [(without, -0.5), (with_correctives, -0.5), (with_correctives, 0.8)]
     return np.concatenate(
         [
-            np.concatenate([side_view([v], faces, size=size, turn=turn) for v in bodies], 1)
+            np.concatenate([side_view([v], faces, size=size, yaw=turn) for v in bodies], 1)
             for bodies, turn in rows
         ],
         0,
@@ -65,4 +65,4 @@ def sheet(size: int = 360) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    write_picture(Path(sys.argv[1]), sheet())
+    write_image(Path(sys.argv[1]), contact_sheet())

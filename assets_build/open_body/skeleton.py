@@ -44,7 +44,7 @@ def joints(source: Source, heads: np.ndarray) -> np.ndarray:
     return out
 
 
-def _group(bone: str) -> dict[int, float]:
+def _joint_shares(bone: str) -> dict[int, float]:
     """Which joints carry what a bone of Anny carries."""
     right = int(bone.endswith(".R"))
     whole = {"spine04": {0: 0.6, 3: 0.4}, "spine03": {3: 1.0}, "spine02": {6: 1.0}, "spine01": {9: 1.0}}
@@ -74,21 +74,21 @@ def weights(source: Source, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """
     grouping = np.zeros((len(source.bone_names), 24))
     for k, name in enumerate(source.bone_names):
-        for joint, share in _group(name).items():
+        for joint, share in _joint_shares(name).items():
             grouping[k, joint] = share
     out = source.weights @ grouping
     width = abs(rest[16, 0])
     sideways = _step(np.abs(points[:, 0]), 0.25 * width, 0.85 * width)
     high = _step(points[:, 1], rest[16, 1] - 0.20, rest[16, 1] - 0.04)
     for collar, side in ((13, points[:, 0] > 0), (14, points[:, 0] < 0)):
-        taken = 0.75 * sideways * high * side * out[:, 9]
-        out[:, 9] -= taken
-        out[:, collar] += taken
+        moved_weight = 0.75 * sideways * high * side * out[:, 9]
+        out[:, 9] -= moved_weight
+        out[:, collar] += moved_weight
         shoulder = collar + 3
         inner = 1 - _step(np.abs(points[:, 0]), 0.8 * width, 1.25 * width)
-        taken = 0.7 * inner * side * out[:, shoulder]
-        out[:, shoulder] -= taken
-        out[:, collar] += taken
+        moved_weight = 0.7 * inner * side * out[:, shoulder]
+        out[:, shoulder] -= moved_weight
+        out[:, collar] += moved_weight
     return out
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from assets_build.open_body.source import Source
 
 
-def turn(axis: np.ndarray, angle: float) -> np.ndarray:
+def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
@@ -17,7 +17,9 @@ def align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The shortest rotation that turns one direction into another."""
     a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
     axis = np.cross(a, b)
-    return np.eye(3) if np.linalg.norm(axis) < 1e-12 else turn(axis, np.arctan2(np.linalg.norm(axis), a @ b))
+    return (
+        np.eye(3) if np.linalg.norm(axis) < 1e-12 else rotation(axis, np.arctan2(np.linalg.norm(axis), a @ b))
+    )
 
 
 def _roll(direction: np.ndarray, axis: np.ndarray, share: float) -> float:
@@ -40,18 +42,18 @@ def rest_pose(source: Source, vertices: np.ndarray, heads: np.ndarray) -> tuple[
         for part in ("01", "02"):
             given[f"upperleg{part}.{side}"], given[f"lowerleg{part}.{side}"] = thigh, shin
         given[f"foot.{side}"] = np.eye(3)
-    turns, places = [], heads.copy()
+    global_rotations, positions = [], heads.copy()
     for k, name in enumerate(source.bone_names):
         p = source.bone_parents[k]
         if p < 0:
-            turns.append(np.eye(3))
+            global_rotations.append(np.eye(3))
             continue
-        places[k] = places[p] + turns[p] @ (heads[k] - heads[p])
-        turns.append(given.get(name, turns[p]))
-    rotations = np.stack(turns)
-    shifts = places - np.einsum("bij,bj->bi", rotations, heads)
+        positions[k] = positions[p] + global_rotations[p] @ (heads[k] - heads[p])
+        global_rotations.append(given.get(name, global_rotations[p]))
+    rotations = np.stack(global_rotations)
+    translations = positions - np.einsum("bij,bj->bi", rotations, heads)
     blended = np.einsum("vb,bij->vij", source.weights, rotations)
-    return np.einsum("vij,vj->vi", blended, vertices) + source.weights @ shifts, places
+    return np.einsum("vij,vj->vi", blended, vertices) + source.weights @ translations, positions
 
 
 def _spine() -> dict[str, np.ndarray]:
@@ -67,7 +69,7 @@ def _spine() -> dict[str, np.ndarray]:
         "neck03": 1,
         "head": 0,
     }
-    return {bone: turn(np.array([1.0, 0, 0]), -np.deg2rad(degrees)) for bone, degrees in back.items()}
+    return {bone: rotation(np.array([1.0, 0, 0]), -np.deg2rad(degrees)) for bone, degrees in back.items()}
 
 
 def _arm(given: dict[str, np.ndarray], at: dict[str, np.ndarray], side: str, sign: float) -> None:
@@ -77,14 +79,14 @@ def _arm(given: dict[str, np.ndarray], at: dict[str, np.ndarray], side: str, sig
     upper = align(elbow - shoulder, along)
     # roll so that the elbow bends in the horizontal plane, half-way only: the rest is the shoulder's own
     rolled = _roll(upper @ (wrist - elbow), along, 0.5)
-    upper = turn(along, rolled) @ upper
+    upper = rotation(along, rolled) @ upper
     lower = align(upper @ (wrist - elbow), np.array([sign, 0.03, 0.02])) @ upper
     out = np.array([sign, -0.03, 0.08])
     hand = align(lower @ (knuckles - wrist), out) @ lower
     palm = _roll(hand @ (at[f"finger2-1.{side}"] - at[f"finger5-1.{side}"]), out, 1.0)
-    hand = turn(out, palm) @ hand
-    given[f"upperarm01.{side}"] = turn(along, -0.5 * rolled) @ upper  # spread the twist over both halves
+    hand = rotation(out, palm) @ hand
+    given[f"upperarm01.{side}"] = rotation(along, -0.5 * rolled) @ upper  # spread the twist over both halves
     given[f"upperarm02.{side}"] = upper
     given[f"lowerarm01.{side}"] = lower
-    given[f"lowerarm02.{side}"] = turn(out, 0.5 * palm) @ lower
+    given[f"lowerarm02.{side}"] = rotation(out, 0.5 * palm) @ lower
     given[f"wrist.{side}"] = hand

@@ -34,12 +34,12 @@ def main(out: Path) -> None:
     anny = source.load(tuple(CHANGES))
     average = {name: np.array([0.5]) for name in anny.phenotypes} | {"age": np.array([0.667])}
     vertices, heads = anny.sample(average)
-    ends = flat.finger_ends(anny, vertices[0], heads[0])
-    points, _ = flat.flat_hand(anny, vertices[0], heads[0], ends)
+    tips = flat.fingertips(anny, vertices[0], heads[0])
+    points, _ = flat.flat_hand(anny, vertices[0], heads[0], tips)
     kept, faces, corners = surface.simplify(anny, points)
     say(f"simplified to {len(kept)} vertices, {len(faces)} faces")
 
-    hands, joints = population(anny, ends, kept)
+    hands, joints = population(anny, tips, kept)
     template, shapedirs, residual = shape_space.components(hands)
     tip = template[:, 0].argmin()
     shapedirs = shapedirs * np.where(
@@ -49,7 +49,7 @@ def main(out: Path) -> None:
     say(f"wrist to middle tip {lengths.mean() * 1e3:.0f} +- {lengths.std() * 1e3:.0f} mm")
     say(f"ten betas leave {residual * 1e3:.2f} mm rms")
 
-    weights = surface.spread(anny.weights[kept] @ flat.grouping(anny), faces)
+    weights = surface.diffuse_weights(anny.weights[kept] @ flat.grouping(anny), faces)
     rest = joints.mean(0)
     rotations = rot.exp(poses.random_poses(correctives.POSES, rest, seed=1))
     posedirs = correctives.regress(template, rest, weights, rotations, PARENTS)
@@ -59,20 +59,20 @@ def main(out: Path) -> None:
     )
 
     bent, bent_joints = skinned(template, rest, weights, posedirs, rotations[:60])
-    seen, wanted = np.concatenate([hands[::8], bent]), np.concatenate([joints[::8], bent_joints])
-    rows = regressors.fit_rows(template, rest, seen, wanted, _NEAREST)
+    seen, targets = np.concatenate([hands[::8], bent]), np.concatenate([joints[::8], bent_joints])
+    rows = regressors.fit_rows(template, rest, seen, targets, _NEAREST)
     rows[rows < 1e-4] = 0
     rows /= rows.sum(1, keepdims=True)
     for label, where, there in (("population", hands, joints), ("bent fingers", bent, bent_joints)):
-        off = np.linalg.norm(np.einsum("jv,nvk->njk", rows, where) - there, axis=-1) * 1e3
+        error = np.linalg.norm(np.einsum("jv,nvk->njk", rows, where) - there, axis=-1) * 1e3
         say(
-            f"joint regressor, {label}: mean error {off.mean():.2f} mm, worst joint {off.mean(0).max():.2f} mm"
+            f"joint regressor, {label}: mean error {error.mean():.2f} mm, worst joint {error.mean(0).max():.2f} mm"
         )
     keypoints = {name: row for name, row in zip(MANO16, rows, strict=True)}
     index = {int(v): k for k, v in enumerate(kept)}
     for finger in poses.FINGERS:
         row = np.zeros(len(kept))
-        row[next(index[int(v)] for v in ends[finger] if int(v) in index)] = 1
+        row[next(index[int(v)] for v in tips[finger] if int(v) in index)] = 1
         keypoints[f"{finger}4"] = keypoints[f"{finger}_tip"] = row
 
     uv, uv_faces = compact(anny.uv, corners)
@@ -107,10 +107,10 @@ def main(out: Path) -> None:
 
 
 def population(
-    anny: source.Source, ends: dict[str, np.ndarray], kept: np.ndarray
+    anny: source.Source, tips: dict[str, np.ndarray], kept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The open body's people, hands varied further -> flat right hands (N, V, 3), joints (N, 16, 3), wrists at 0."""
-    people, count = shape_space.adults(anny.phenotypes), shape_space.PEOPLE
+    people, count = shape_space.sample_phenotypes(anny.phenotypes), shape_space.PEOPLE
     rng = np.random.default_rng(2)
     changes = {name: np.clip(rng.normal(0, sd, count), -2.5 * sd, 2.5 * sd) for name, sd in CHANGES.items()}
     hands, joints = [], []
@@ -118,7 +118,7 @@ def population(
         some = slice(start, start + 50)
         batch = anny.sample({k: v[some] for k, v in people.items()}, {k: v[some] for k, v in changes.items()})
         for body, heads in zip(*batch, strict=True):
-            points, found = flat.flat_hand(anny, body, heads, ends)
+            points, found = flat.flat_hand(anny, body, heads, tips)
             hands.append(points[kept])
             joints.append(found)
     return np.array(hands), np.array(joints)
@@ -128,13 +128,15 @@ def skinned(
     points: np.ndarray, joints: np.ndarray, weights: np.ndarray, posedirs: np.ndarray, rotations: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """rotations (N, 16, 3, 3) -> posed vertices (N, V, 3) and joints (N, 16, 3)."""
-    vertices, places = [], []
+    vertices, posed_joints = [], []
     for pose in rotations:
-        turns, shifts = correctives.world(pose, joints, PARENTS)
+        global_rotations, translations = correctives.forward_kinematics(pose, joints, PARENTS)
         corrected = points + posedirs @ (pose[1:] - np.eye(3)).ravel()
-        vertices.append(correctives.linear(corrected, weights, turns, shifts)[0])
-        places.append(np.einsum("jab,jb->ja", turns, joints) + shifts)
-    return np.array(vertices), np.array(places)
+        vertices.append(
+            correctives.linear_blend_skinning(corrected, weights, global_rotations, translations)[0]
+        )
+        posed_joints.append(np.einsum("jab,jb->ja", global_rotations, joints) + translations)
+    return np.array(vertices), np.array(posed_joints)
 
 
 if __name__ == "__main__":

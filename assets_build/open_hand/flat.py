@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from assets_build.open_body.source import Source
-from assets_build.open_body.tpose import turn
+from assets_build.open_body.tpose import rotation
 from assets_build.open_hand.poses import BENDS_TO, PALM
 from backend.body.joint_sets import MANO16
 
@@ -17,9 +17,9 @@ _LONG = ("index", "middle", "ring", "pinky")
 _METACARPAL = {"index": 1, "middle": 2, "ring": 3, "pinky": 4}
 # slopes of the three phalanges below the palm's plane, rad: straight, as a flat hand on a table
 _SLOPES = (0.02, 0.05, 0.10)
-WRIST = 0.33  # of the way from Anny's wrist, which lies in the forearm, to the roots of the metacarpals
-SINK = 0.065  # of a finger's first phalanx by which Anny's joints lie too near to its back
-KNUCKLE = 0.08  # of a metacarpal's length by which Anny's finger roots lie beyond the knuckles
+WRIST_SHARE = 0.33  # of the way from Anny's wrist, which lies in the forearm, to the roots of the metacarpals
+DEPTH_SHARE = 0.065  # of a finger's first phalanx by which Anny's joints lie too near to its back
+KNUCKLE_SHARE = 0.08  # of a metacarpal's length by which Anny's finger roots lie beyond the knuckles
 
 
 def flat_hand(
@@ -27,10 +27,10 @@ def flat_hand(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One body: vertices (V, 3), bone heads (B, 3), fingers' end vertices -> vertices (V, 3), joints (16, 3)."""
     at = {name: heads[source.bone(f"{name}.R")] for name in _bones()}
-    axes = _frame(at)
+    axes = _hand_axes(at)
     points = (vertices - at["wrist"]) @ axes.T
     at = {name: axes @ (place - at["wrist"]) for name, place in at.items()}
-    turns = {name: np.eye(3) for name in at}
+    rotations = {name: np.eye(3) for name in at}
     for finger in _LONG:
         number = _NUMBER[finger]
         chain = [at[f"finger{number}-{k}"] for k in (1, 2, 3)] + [points[tips[finger]].mean(0)]
@@ -39,24 +39,26 @@ def flat_hand(
         hinge = np.cross(along, [0.0, -1.0, 0.0])  # a positive turn about it bends towards the palm
         for k in (1, 2, 3):
             bone = chain[k] - chain[k - 1]
-            turns[f"finger{number}-{k}"] = turn(hinge, _SLOPES[k - 1] - np.arctan2(-bone[1], bone @ along))
-    placed = dict(at)
-    shifts = {}
+            rotations[f"finger{number}-{k}"] = rotation(
+                hinge, _SLOPES[k - 1] - np.arctan2(-bone[1], bone @ along)
+            )
+    posed_heads = dict(at)
+    translations = {}
     for name in at:  # parents first
         finger, _, joint = name.removeprefix("finger").partition("-")
         if name.startswith("finger") and joint in "23":
             parent = f"finger{finger}-{int(joint) - 1}"
-            placed[name] = placed[parent] + turns[parent] @ (at[name] - at[parent])
-        shifts[name] = placed[name] - turns[name] @ at[name]
+            posed_heads[name] = posed_heads[parent] + rotations[parent] @ (at[name] - at[parent])
+        translations[name] = posed_heads[name] - rotations[name] @ at[name]
     moved = points.copy()
     for name in at:
         share = source.weights[:, source.bone(f"{name}.R")]
-        moved += share[:, None] * (points @ turns[name].T + shifts[name] - points)
-    joints = _joints(placed)
+        moved += share[:, None] * (points @ rotations[name].T + translations[name] - points)
+    joints = _joints(posed_heads)
     return moved - joints[0], joints - joints[0]
 
 
-def finger_ends(
+def fingertips(
     source: Source, vertices: np.ndarray, heads: np.ndarray, count: int = 6
 ) -> dict[str, np.ndarray]:
     """finger -> the source vertices farthest out on it, the outermost first."""
@@ -73,7 +75,7 @@ def _bones() -> list[str]:
     return ["wrist", *(f"metacarpal{k}" for k in _METACARPAL.values()), *fingers]
 
 
-def _frame(at: dict[str, np.ndarray]) -> np.ndarray:
+def _hand_axes(at: dict[str, np.ndarray]) -> np.ndarray:
     """(3, 3) rows: the hand's x, y, z in the body's axes."""
     knuckles = [at[f"finger{_NUMBER[finger]}-1"] for finger in _LONG]
     x = at["wrist"] - np.mean(knuckles, 0)
@@ -87,26 +89,26 @@ def _frame(at: dict[str, np.ndarray]) -> np.ndarray:
 def _joints(at: dict[str, np.ndarray]) -> np.ndarray:
     roots = np.mean([at[f"metacarpal{k}"] for k in _METACARPAL.values()], 0)
     out = np.zeros((16, 3))
-    out[0] = at["wrist"] + WRIST * (roots - at["wrist"])
+    out[0] = at["wrist"] + WRIST_SHARE * (roots - at["wrist"])
     for j, name in enumerate(MANO16[1:], 1):
         finger, k = name[:-1], int(name[-1])
         out[j] = at[f"finger{_NUMBER[finger]}-{k}"]
         if k == 1 and finger in _LONG:
-            out[j] += KNUCKLE * (at[f"metacarpal{_METACARPAL[finger]}"] - out[j])
-    return out + _sunk(out)
+            out[j] += KNUCKLE_SHARE * (at[f"metacarpal{_METACARPAL[finger]}"] - out[j])
+    return out + _depth_offsets(out)
 
 
-def _sunk(joints: np.ndarray) -> np.ndarray:
+def _depth_offsets(joints: np.ndarray) -> np.ndarray:
     """(16, 3) shifts towards the middle of the fingers; the thumb's root lies deep already."""
-    shifts = np.zeros((16, 3))
+    translations = np.zeros((16, 3))
     for finger in _NUMBER:
         j = MANO16.index(f"{finger}1")
         first = joints[j + 2] - joints[j + 1] if finger == "thumb" else joints[j + 1] - joints[j]
         down = np.array(BENDS_TO.get(finger, PALM))
         down = down - first * (down @ first) / (first @ first)
         moved = slice(j + 1, j + 3) if finger == "thumb" else slice(j, j + 3)
-        shifts[moved] = SINK * np.linalg.norm(first) * down / np.linalg.norm(down)
-    return shifts
+        translations[moved] = DEPTH_SHARE * np.linalg.norm(first) * down / np.linalg.norm(down)
+    return translations
 
 
 def grouping(source: Source) -> np.ndarray:

@@ -10,13 +10,13 @@ import torch
 
 from assets_build.open_hand.poses import NAMED, named_pose
 from backend.body.loader import load_body
-from backend.export.overlay import side_view, write_picture
+from backend.export.overlay import side_view, write_image
 
 _SPACING = 0.24  # m between hands
 _LEAN = 0.45  # rad: seen a little from the thumb's side
 
 
-def sheet(width: int = 1600) -> np.ndarray:
+def contact_sheet(width: int = 1600) -> np.ndarray:
     """uint8 RGB: a column per pose; rows right hand from the back, from the palm, left hand from the back."""
     vertices: list[np.ndarray] = []
     faces: list[np.ndarray] = []
@@ -31,7 +31,7 @@ def sheet(width: int = 1600) -> np.ndarray:
             vertices.append(points @ view.T @ _turned(-_LEAN * sign).T)
             vertices[-1] += [column * _SPACING, row * _SPACING, 0]
             faces.append(load_body(name).faces.numpy() + len(points) * len(faces))
-    picture = side_view([np.concatenate(vertices)], np.concatenate(faces), size=width, turn=0.0)
+    picture = side_view([np.concatenate(vertices)], np.concatenate(faces), size=width, yaw=0.0)
     used = np.nonzero((np.ptp(picture.astype(int), axis=1) > 8).any(1))[0]
     return picture[max(used[0] - 30, 0) : used[-1] + 30]
 
@@ -52,4 +52,4 @@ def _turned(angle: float) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    write_picture(Path(sys.argv[1]), sheet())
+    write_image(Path(sys.argv[1]), contact_sheet())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_matrix, diags
 
-from assets_build.open_body.decimate import Decimation, Half, split_quads
+from assets_build.open_body.decimate import Decimation, HalfMesh, split_quads
 from assets_build.open_body.source import Source
 
 VERTICES, BORDER = 778, 16
@@ -40,19 +40,21 @@ def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     importance = np.ones(len(points))
     nothing = np.zeros(len(points), bool)
     decimation = Decimation(
-        Half(points, triangles, corners, source.uv, border, importance, nothing, mirrored=False, even=_EVEN)
+        HalfMesh(
+            points, triangles, corners, source.uv, border, importance, nothing, mirrored=False, even=_EVEN
+        )
     )
-    count = len(decimation.around)
+    count = len(decimation.vertex_faces)
     excess = int(border.sum()) - BORDER
     decimation.run(count, count - excess, border)
     decimation.run(count - excess, VERTICES, ~border)
-    kept = np.array(sorted(decimation.around))
+    kept = np.array(sorted(decimation.vertex_faces))
     index = {int(v): k for k, v in enumerate(kept)}
     faces = np.array([[index[v] for v in corner] for corner in decimation.faces.values()])
     return kept, faces, np.array(list(decimation.face_uv.values()))
 
 
-def spread(weights: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
+def diffuse_weights(weights: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
     """(V, 16) weights diffused a little over the surface, few influences each, rows that sum to 1 in float32."""
     edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
     near = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(weights),) * 2).tocsr()

@@ -19,28 +19,30 @@ def to_common_frame(view: View, skeleton: Skeleton, state: State) -> State:
     back = np.swapaxes(view.rotation, 1, 2)
     rotations = state.rotations.copy()
     rotations[:, 0] = back @ rotations[:, 0]
-    place = (back @ (root + state.trans - view.translation)[..., None])[..., 0]
-    return State(rotations, state.betas, place - root)
+    position = (back @ (root + state.trans - view.translation)[..., None])[..., 0]
+    return State(rotations, state.betas, position - root)
 
 
-def refocus(view: View, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray) -> State:
+def with_intrinsics(
+    view: View, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray
+) -> State:
     """Bodies that look the same through the view's intrinsics as `state` does through `focal` and `center`, (2,) px.
 
     The position in the image and the size stay: the depth grows with the focal length, and the body rotates with the
     ray on which it is seen.
     """
     root = root_joint(skeleton, state.betas)
-    place = root + state.trans
-    depth = np.maximum(place[:, 2:], 1e-3)
-    flat = place[:, :2] / depth
+    position = root + state.trans
+    depth = np.maximum(position[:, 2:], 1e-3)
+    flat = position[:, :2] / depth
     ray = (flat * focal + center - view.center) / view.focal
     deeper = depth * view.focal.mean(1, keepdims=True) / focal.mean()
     rotations = state.rotations.copy()
-    rotations[:, 0] = _toward(ray) @ np.swapaxes(_toward(flat), 1, 2) @ rotations[:, 0]
+    rotations[:, 0] = _rotations_to_rays(ray) @ np.swapaxes(_rotations_to_rays(flat), 1, 2) @ rotations[:, 0]
     return State(rotations, state.betas, np.concatenate([ray * deeper, deeper], 1) - root)
 
 
-def _toward(flat: np.ndarray) -> np.ndarray:
+def _rotations_to_rays(flat: np.ndarray) -> np.ndarray:
     """(T, 2) x / z, y / z -> (T, 3, 3) the shortest rotations from straight ahead to that ray."""
     ray = np.concatenate([flat, np.ones((len(flat), 1))], 1)
     x, y, z = (ray / np.linalg.norm(ray, axis=1, keepdims=True)).T

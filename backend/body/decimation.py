@@ -27,17 +27,17 @@ class HalfEdgeCollapse:
     least_cosine: ClassVar[float] = 0.1
     least_width: ClassVar[float] = 0.0
 
-    def __init__(self, points: np.ndarray, faces: np.ndarray, border: Iterable[int]) -> None:
+    def __init__(self, points: np.ndarray, faces: np.ndarray, boundary: Iterable[int]) -> None:
         """points (V, 3), faces (F, 3).  border: vertices that move along it alone."""
-        self.points, self.border = points, set(border)
+        self.points, self.boundary = points, set(boundary)
         self.faces: dict[int, tuple[int, int, int]] = {
             k: (a, b, c) for k, (a, b, c) in enumerate(faces.tolist())
         }
-        self.around: dict[int, set[int]] = {}
+        self.incident_faces: dict[int, set[int]] = {}
         for k, corners in self.faces.items():
             for v in corners:
-                self.around.setdefault(v, set()).add(k)
-        self._version = dict.fromkeys(self.around, 0)
+                self.incident_faces.setdefault(v, set()).add(k)
+        self._version = dict.fromkeys(self.incident_faces, 0)
         a, b, c = (points[faces[:, k]] for k in range(3))
         normal = np.cross(b - a, c - a)
         area = np.linalg.norm(normal, axis=1, keepdims=True) + 1e-15
@@ -51,7 +51,7 @@ class HalfEdgeCollapse:
 
     def fill(self) -> None:
         """Take every collapse into consideration, also those that were not allowed before."""
-        self._heap = [self._entry(a, b) for a in self.around for b in self.neighbours(a)]
+        self._heap = [self._entry(a, b) for a in self.incident_faces for b in self.neighbours(a)]
         heapq.heapify(self._heap)
 
     def collapse_to(self, target: int, count: int) -> int:
@@ -70,7 +70,7 @@ class HalfEdgeCollapse:
         return count
 
     def neighbours(self, v: int) -> set[int]:
-        return {u for f in self.around[v] for u in self.faces[f]} - {v}
+        return {u for f in self.incident_faces[v] for u in self.faces[f]} - {v}
 
     def removes(self, a: int) -> int:
         """How many vertices are gone when a is."""
@@ -91,19 +91,19 @@ class HalfEdgeCollapse:
     def allowed(self, a: int, b: int) -> bool:
         """Whether a may move onto b: the surface stays one, and no triangle flips or becomes a sliver."""
         near_a, near_b = self.neighbours(a), self.neighbours(b)
-        shared = sum(b in self.faces[f] for f in self.around[a])
+        shared = sum(b in self.faces[f] for f in self.incident_faces[a])
         # along a border an edge has one face; away from it only vertices of the inside move
-        faces_wanted = 1 if a in self.border and b in self.border else 2
-        if (a in self.border and b not in self.border) or shared != faces_wanted:
+        faces_wanted = 1 if a in self.boundary and b in self.boundary else 2
+        if (a in self.boundary and b not in self.boundary) or shared != faces_wanted:
             return False
         if len(near_a & near_b) != shared:
             return False  # the link condition: the surface would pinch
-        if b in self.border and a not in self.border and not (near_a & self.border) <= near_b | {b}:
+        if b in self.boundary and a not in self.boundary and not (near_a & self.boundary) <= near_b | {b}:
             return False  # the border would touch itself
         return self.keeps_shape(a, b)
 
     def keeps_shape(self, a: int, b: int) -> bool:
-        for f in self.around[a]:
+        for f in self.incident_faces[a]:
             corners = self.faces[f]
             if b in corners:
                 continue
@@ -119,16 +119,16 @@ class HalfEdgeCollapse:
         return True
 
     def collapse(self, a: int, b: int) -> None:
-        for f in list(self.around[a]):
+        for f in list(self.incident_faces[a]):
             corners = self.faces[f]
             if b in corners:
                 for v in corners:
-                    self.around[v].discard(f)
+                    self.incident_faces[v].discard(f)
                 del self.faces[f]
             else:
                 p, q, r = (b if v == a else v for v in corners)
                 self.faces[f] = (p, q, r)
-                self.around[b].add(f)
+                self.incident_faces[b].add(f)
         self.quadric[b] += self.quadric[a]
-        del self.around[a], self._version[a]
+        del self.incident_faces[a], self._version[a]
         self._version[b] += 1

@@ -45,10 +45,10 @@ def mesh_hierarchy(vertices: np.ndarray, faces: np.ndarray, levels: tuple[int, .
     digest = hashlib.sha256(
         points.tobytes() + triangles.tobytes() + repr((levels, _VERSION)).encode()
     ).hexdigest()
-    simplified = _recall(digest, len(levels))
+    simplified = _load_cached(digest, len(levels))
     if simplified is None:
         simplified = _simplify(points, triangles, levels)
-        _remember(digest, simplified)
+        _save_cached(digest, simplified)
     return [_level(points, kept, coarse) for kept, coarse in simplified]
 
 
@@ -56,7 +56,7 @@ def _cache_file(digest: str) -> Path:
     return cache_dir() / f"hierarchy-{digest[:20]}.npz"
 
 
-def _recall(digest: str, count: int) -> list[tuple[np.ndarray, np.ndarray]] | None:
+def _load_cached(digest: str, count: int) -> list[tuple[np.ndarray, np.ndarray]] | None:
     try:
         with np.load(_cache_file(digest), allow_pickle=False) as stored:
             return [(stored[f"vertices{k}"], stored[f"faces{k}"]) for k in range(count)]
@@ -64,7 +64,7 @@ def _recall(digest: str, count: int) -> list[tuple[np.ndarray, np.ndarray]] | No
         return None  # absent, out of reach or damaged: it is made again
 
 
-def _remember(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def _save_cached(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> None:
     arrays = {f"vertices{k}": kept for k, (kept, _) in enumerate(simplified)}
     arrays |= {f"faces{k}": faces for k, (_, faces) in enumerate(simplified)}
     # several ranks of a training may come here at once; where nothing can be kept, the answer is right all the same
@@ -74,12 +74,15 @@ def _remember(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> N
 
 def _check_surface(faces: np.ndarray) -> None:
     """Neighbouring faces run along their common edge in opposite directions; borders are loops that never meet."""
-    ways = _ways(faces)
-    if len(np.unique(ways, axis=0)) == len(ways) and (ways[:, 0] != ways[:, 1]).all():
-        border = _border(ways)
-        starts, ends = np.sort(border[:, 0]), np.sort(border[:, 1])
+    directed_edges = _directed_edges(faces)
+    if (
+        len(np.unique(directed_edges, axis=0)) == len(directed_edges)
+        and (directed_edges[:, 0] != directed_edges[:, 1]).all()
+    ):
+        boundary = _boundary_edges(directed_edges)
+        starts, ends = np.sort(boundary[:, 0]), np.sort(boundary[:, 1])
         once = len(np.unique(starts)) == len(starts)
-        if once and np.array_equal(starts, ends) and not _short_loop(border):
+        if once and np.array_equal(starts, ends) and not _has_triangle_loop(boundary):
             return
     raise BadInput(
         "bad_mesh",
@@ -88,20 +91,25 @@ def _check_surface(faces: np.ndarray) -> None:
     )
 
 
-def _ways(faces: np.ndarray) -> np.ndarray:
+def _directed_edges(faces: np.ndarray) -> np.ndarray:
     """(3 F, 2) every edge as each face runs along it."""
     return np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
 
 
-def _border(ways: np.ndarray) -> np.ndarray:
+def _boundary_edges(directed_edges: np.ndarray) -> np.ndarray:
     """(B, 2) those that no face runs along the other way."""
-    base = int(ways.max(initial=0)) + 1
-    return ways[~np.isin(ways[:, 0] * base + ways[:, 1], ways[:, 1] * base + ways[:, 0])]
+    base = int(directed_edges.max(initial=0)) + 1
+    return directed_edges[
+        ~np.isin(
+            directed_edges[:, 0] * base + directed_edges[:, 1],
+            directed_edges[:, 1] * base + directed_edges[:, 0],
+        )
+    ]
 
 
-def _short_loop(border: np.ndarray) -> bool:
+def _has_triangle_loop(boundary: np.ndarray) -> bool:
     """Whether a border has three edges: that is a missing triangle, not a border."""
-    after = dict(border.tolist())
+    after = dict(boundary.tolist())
     return any(after[after[b]] == a for a, b in after.items())
 
 
@@ -121,15 +129,15 @@ class _Mesh(HalfEdgeCollapse):
     """A whole surface; its borders hold their shape."""
 
     def __init__(self, points: np.ndarray, faces: np.ndarray) -> None:
-        border = _border(_ways(faces))
-        super().__init__(points, faces, border[:, 0].tolist())
+        boundary = _boundary_edges(_directed_edges(faces))
+        super().__init__(points, faces, boundary[:, 0].tolist())
         # a plane through each border edge, upright on its face, as Garland and Heckbert do it (section 6)
-        for a, b in border.tolist():
-            (face,) = self.around[a] & self.around[b]
+        for a, b in boundary.tolist():
+            (face,) = self.incident_faces[a] & self.incident_faces[b]
             along = points[b] - points[a]
-            upright = np.cross(along, self.normals[face])
-            length = float(np.linalg.norm(upright)) + 1e-15
-            plane = np.append(upright / length, -(upright / length) @ points[a])
+            boundary_normal = np.cross(along, self.normals[face])
+            length = float(np.linalg.norm(boundary_normal)) + 1e-15
+            plane = np.append(boundary_normal / length, -(boundary_normal / length) @ points[a])
             self.quadric[[a, b]] += np.outer(plane, plane) * length * length / 6
 
     def allowed(self, a: int, b: int) -> bool:
@@ -144,13 +152,13 @@ def _simplify(
     mesh.fill()
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for target in levels:
-        if mesh.collapse_to(target, len(mesh.around)) != target:
+        if mesh.collapse_to(target, len(mesh.incident_faces)) != target:
             raise BadInput(
                 "bad_mesh",
-                f"The mesh cannot be simplified to {target} vertices, only to {len(mesh.around)}.",
+                f"The mesh cannot be simplified to {target} vertices, only to {len(mesh.incident_faces)}.",
                 "Give a triangle mesh with more vertices than that.",
             )
-        kept = np.array(sorted(mesh.around))
+        kept = np.array(sorted(mesh.incident_faces))
         index = {int(v): k for k, v in enumerate(kept)}
         found.append((kept, np.array([[index[v] for v in corners] for corners in mesh.faces.values()])))
     return found

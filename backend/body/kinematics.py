@@ -19,8 +19,8 @@ class State:
     betas: np.ndarray  # (B, S)
     trans: np.ndarray  # (B, 3) m
 
-    def moved(self, step: np.ndarray) -> State:
-        """step: (B, 3 J + S + 3) = joint turns, betas, translation."""
+    def updated(self, step: np.ndarray) -> State:
+        """step: (B, 3 J + S + 3) = joint rotations, betas, translation."""
         count, joints = self.rotations.shape[:2]
         angles, shape = 3 * joints, self.betas.shape[1]
         return State(
@@ -53,15 +53,15 @@ class Skeleton:
         self.height = float(heights[top] - heights[bottom])  # m, of the unposed body at betas 0
         self.height_directions = directions[0] - directions[1]  # (S,) its change with the betas
         self.size = 3 * len(self.parents) + body.num_betas + 3  # parameters per body
-        # moves[k, j]: does turning joint j move landmark k
-        self.moves = np.zeros((len(self.landmarks.joint), len(self.parents)), bool)
+        # influences[k, j]: does turning joint j move landmark k
+        self.influences = np.zeros((len(self.landmarks.joint), len(self.parents)), bool)
         for k, j in enumerate(self.landmarks.joint):
             while j >= 0:
-                self.moves[k, j] = True
+                self.influences[k, j] = True
                 j = self.parents[j]
         self.levels = self._levels()
-        self.pairs = np.nonzero(self.moves)  # (landmarks, joints that turn them), P of them
-        self.active = np.nonzero(self.moves.any(0))[0]  # joints that turn any landmark
+        self.pairs = np.nonzero(self.influences)  # (landmarks, joints that turn them), P of them
+        self.active = np.nonzero(self.influences.any(0))[0]  # joints that turn any landmark
 
     def _levels(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """(joints, their parents) of each depth of the tree below the root: a level is one matrix product."""
@@ -72,54 +72,56 @@ class Skeleton:
         return [(level, self.parents[level]) for level in levels]
 
     def forward(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> turns (B, J, 3, 3), joints (B, J, 3) and landmarks (B, K, 3), camera frame, m."""
+        """-> rotations (B, J, 3, 3), joints (B, J, 3) and landmarks (B, K, 3), camera frame, m."""
         rest = self.joints + np.einsum("jcs,bs->bjc", self.joint_directions, state.betas)
-        turns = np.empty_like(state.rotations)
+        rotations = np.empty_like(state.rotations)
         joints = np.empty_like(rest)
-        turns[:, 0], joints[:, 0] = state.rotations[:, 0], rest[:, 0] + state.trans
+        rotations[:, 0], joints[:, 0] = state.rotations[:, 0], rest[:, 0] + state.trans
         for level, parents in self.levels:
-            turns[:, level] = turns[:, parents] @ state.rotations[:, level]
+            rotations[:, level] = rotations[:, parents] @ state.rotations[:, level]
             offset = (rest[:, level] - rest[:, parents])[..., None]
-            joints[:, level] = joints[:, parents] + (turns[:, parents] @ offset)[..., 0]
+            joints[:, level] = joints[:, parents] + (rotations[:, parents] @ offset)[..., 0]
         on = self.landmarks
         points = on.rest + np.einsum("kcs,bs->bkc", on.directions, state.betas)
-        arms = (turns[:, on.joint] @ (points - rest[:, on.joint])[..., None])[..., 0]
-        return turns, joints, joints[:, on.joint] + arms
+        lever_arms = (rotations[:, on.joint] @ (points - rest[:, on.joint])[..., None])[..., 0]
+        return rotations, joints, joints[:, on.joint] + lever_arms
 
-    def pose_jacobian(self, turns: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """d landmarks / d turns of the `active` joints and place, (B, K, 3, 3 A + 3)."""
-        count, active = len(turns), self.active
+    def pose_jacobian(self, rotations: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """d landmarks / d rotations of the `active` joints and place, (B, K, 3, 3 A + 3)."""
+        count, active = len(rotations), self.active
         out = np.zeros((count, points.shape[1], 3, 3 * len(active) + 3))
-        self._turn(out[..., :-3].reshape(count, points.shape[1], 3, -1, 3), turns, joints, points, active)
+        self._rotation_jacobian(
+            out[..., :-3].reshape(count, points.shape[1], 3, -1, 3), rotations, joints, points, active
+        )
         out[..., -3:] = np.eye(3)
         return out
 
-    def _turn(
-        self, out: np.ndarray, turns: np.ndarray, joints: np.ndarray, points: np.ndarray, of: np.ndarray
+    def _rotation_jacobian(
+        self, out: np.ndarray, rotations: np.ndarray, joints: np.ndarray, points: np.ndarray, of: np.ndarray
     ) -> None:
-        """Write d landmarks / d turns of joints `of` into zeros (B, K, 3, len(of), 3): axis x arm, about own axes."""
+        """Write d landmarks / d rotations of joints `of` into zeros (B, K, 3, len(of), 3): axis x arm."""
         landmark, joint = self.pairs
         x, y, z = np.moveaxis(points[:, landmark] - joints[:, joint], -1, 0)[..., None]  # (B, P, 1)
-        axes = turns[:, joint]  # columns are the joints' own axes in the camera frame
+        axes = rotations[:, joint]  # columns are the joints' own axes in the camera frame
         a, b, c = axes[:, :, 0], axes[:, :, 1], axes[:, :, 2]
         column = np.searchsorted(of, joint)
         out[:, landmark, 0, column] = b * z - c * y
         out[:, landmark, 1, column] = c * x - a * z
         out[:, landmark, 2, column] = a * y - b * x
 
-    def jacobian(self, turns: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
+    def jacobian(self, rotations: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
         """d landmarks / d parameters, (B, K, 3, size)."""
-        count, on = len(turns), self.landmarks
-        by_turns = np.zeros((count, len(on.joint), 3, len(self.parents), 3))
-        self._turn(by_turns, turns, joints, points, np.arange(len(self.parents)))
-        by_turns = by_turns.reshape(count, len(on.joint), 3, -1)
+        count, on = len(rotations), self.landmarks
+        by_rotations = np.zeros((count, len(on.joint), 3, len(self.parents), 3))
+        self._rotation_jacobian(by_rotations, rotations, joints, points, np.arange(len(self.parents)))
+        by_rotations = by_rotations.reshape(count, len(on.joint), 3, -1)
         root = np.broadcast_to(self.joint_directions[0], (count, *self.joint_directions[0].shape))
         by_betas = np.empty((count, *self.joint_directions.shape))
         by_betas[:, 0] = root
         for level, parents in self.levels:
             step = self.joint_directions[level] - self.joint_directions[parents]
-            by_betas[:, level] = by_betas[:, parents] + turns[:, parents] @ step
+            by_betas[:, level] = by_betas[:, parents] + rotations[:, parents] @ step
         local = on.directions - self.joint_directions[on.joint]
-        points_by_betas = by_betas[:, on.joint] + turns[:, on.joint] @ local
+        points_by_betas = by_betas[:, on.joint] + rotations[:, on.joint] @ local
         by_trans = np.broadcast_to(np.eye(3), (count, len(on.joint), 3, 3))
-        return np.concatenate([by_turns, points_by_betas, by_trans], -1)
+        return np.concatenate([by_rotations, points_by_betas, by_trans], -1)

@@ -11,7 +11,7 @@ import numpy as np
 from backend.body.files import read_body
 from backend.body.mirror import mirrored
 from backend.body.model import BodyModel
-from backend.body.registry import REGRESSOR_FILES, RESERVED, BodySpec, find_body, keep_body, right_hand_of
+from backend.body.registry import REGRESSOR_FILES, RESERVED, BodySpec, find_body, right_hand_of, save_body
 from backend.errors import BadInput
 
 
@@ -42,7 +42,7 @@ def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] 
     for path in regressors:
         joint_set, rows = _read_regressor(path, len(body.v_template))
         body.regressors[joint_set] = rows
-    return keep_body(body, name)
+    return save_body(body, name)
 
 
 def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:

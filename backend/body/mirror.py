@@ -30,7 +30,7 @@ def mirrored(body: BodyArrays) -> BodyArrays:
             f"Name it without {LEFT}.",
         )
     entries = np.outer(FLIP, FLIP).ravel()  # of R - I
-    turns = np.array([1.0, -1.0, -1.0])
+    axis_signs = np.array([1.0, -1.0, -1.0])
     components, mean = body.hand_components, body.hand_mean
     return replace(
         body,
@@ -40,6 +40,6 @@ def mirrored(body: BodyArrays) -> BodyArrays:
         shapedirs=body.shapedirs * FLIP[:, None],
         posedirs=body.posedirs * FLIP[:, None] * np.tile(entries, joints - 1),
         uv_faces=None if body.uv_faces is None else np.ascontiguousarray(body.uv_faces[:, ::-1]),
-        hand_components=None if components is None else components * np.tile(turns, joints - 1),
-        hand_mean=None if mean is None else mean * np.tile(turns, joints - 1),
+        hand_components=None if components is None else components * np.tile(axis_signs, joints - 1),
+        hand_mean=None if mean is None else mean * np.tile(axis_signs, joints - 1),
     )

@@ -99,10 +99,10 @@ class BodyModel(torch.nn.Module):
             features = (rotations[:, 1:] - identity).flatten(1)
             vertices = vertices + (self.posedirs.flatten(0, 1) @ features.T).T.reshape(count, -1, 3)
         rest = self.rest_joints(betas)
-        turns, joints = self.chain(rotations, rest)
+        global_rotations, joints = self.chain(rotations, rest)
         # what each joint does to a point: turn about the origin, then shift
-        shifts = joints - (turns @ rest[..., None])[..., 0]
-        transforms = torch.cat([turns, shifts[..., None]], -1).flatten(2)  # (N, J, 12)
+        shifts = joints - (global_rotations @ rest[..., None])[..., 0]
+        transforms = torch.cat([global_rotations, shifts[..., None]], -1).flatten(2)  # (N, J, 12)
         blended = (self.weights @ transforms).unflatten(-1, (3, 4))  # (N, V, 3, 4)
         vertices = (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3]
         if trans is not None:
@@ -111,11 +111,11 @@ class BodyModel(torch.nn.Module):
 
     def chain(self, rotations: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Forward kinematics -> rotations (N, J, 3, 3) and joints (N, J, 3) in the body's frame."""
-        turns: list[torch.Tensor] = [rotations[:, 0]]
+        global_rotations: list[torch.Tensor] = [rotations[:, 0]]
         joints: list[torch.Tensor] = [rest[:, 0]]
         for j in range(1, len(self.parents)):
             p = int(self.parents[j])
             offset = rest[:, j] - rest[:, p]
-            joints.append(joints[p] + (turns[p] @ offset[..., None])[..., 0])
-            turns.append(turns[p] @ rotations[:, j])
-        return torch.stack(turns, 1), torch.stack(joints, 1)
+            joints.append(joints[p] + (global_rotations[p] @ offset[..., None])[..., 0])
+            global_rotations.append(global_rotations[p] @ rotations[:, j])
+        return torch.stack(global_rotations, 1), torch.stack(joints, 1)

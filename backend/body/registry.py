@@ -82,7 +82,7 @@ REGRESSOR_FILES = {
 }
 
 
-def keep_body(body: BodyArrays, name: str) -> BodySpec:
+def save_body(body: BodyArrays, name: str) -> BodySpec:
     """Write a validated body, under `name`, into the user's folder; raises RecoverMeshError `unwritable`."""
     table = np.stack([body.parents, np.arange(len(body.parents))])
     arrays: dict[str, np.ndarray] = {

@@ -28,7 +28,7 @@ _OBJECTS = ("O", "O8", "|O")
 _NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|[SU]\d{1,4})")
 
 
-class _Word:
+class _AllowedCall:
     """A word that a pickle may say.  Its state cannot be set, so that no file changes the reader itself."""
 
     __slots__ = ("_call",)
@@ -43,12 +43,12 @@ class _Word:
         raise pickle.UnpicklingError("it sets the state of a function")
 
 
-class _Inert:
+class _OpaqueObject:
     """An object whose class stays out.  Takes no constructor arguments, and a dict as its state."""
 
     state: dict[Any, Any]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> _Inert:
+    def __new__(cls, *args: Any, **kwargs: Any) -> _OpaqueObject:
         if args or kwargs:
             raise pickle.UnpicklingError("it makes an object with arguments")
         made = object.__new__(cls)
@@ -63,7 +63,7 @@ class _Inert:
         self.state = state
 
 
-class _Chumpy(_Inert):
+class _Chumpy(_OpaqueObject):
     """Any chumpy class."""
 
     def value(self, plain: Callable[[Any], Any]) -> Any:
@@ -78,7 +78,7 @@ class _Chumpy(_Inert):
         return self
 
 
-class _Sparse(_Inert):
+class _Sparse(_OpaqueObject):
     """scipy's compressed sparse matrices by column, whatever module path their version used."""
 
     layout: Any = scipy.sparse.csc_matrix
@@ -95,7 +95,7 @@ class _SparseRows(_Sparse):
     layout: Any = scipy.sparse.csr_matrix
 
 
-class _SparseEntries(_Inert):
+class _SparseEntries(_OpaqueObject):
     """scipy's sparse matrices as a list of entries."""
 
     def value(self, plain: Callable[[Any], Any]) -> Any:
@@ -193,7 +193,7 @@ def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
     raise pickle.UnpicklingError("an object is of a class that is not known")
 
 
-def _nothing(*args: Any) -> Any:
+def _refuse_arguments(*args: Any) -> Any:
     raise pickle.UnpicklingError("it calls what is only a name")
 
 
@@ -201,21 +201,21 @@ def _no_bytes() -> bytes:
     return b""  # how Python 3 writes empty bytes in old protocols; with arguments it could ask for any amount
 
 
-_NDARRAY, _OBJECT = _Word(_nothing), _Word(_nothing)
+_NDARRAY, _OBJECT = _AllowedCall(_refuse_arguments), _AllowedCall(_refuse_arguments)
 _BUILTINS = ("__builtin__", "builtins")
 _NUMPY = ("numpy.core", "numpy._core")  # numpy 1 and 2
-_KNOWN: dict[tuple[str, str], _Word] = {
+_ALLOWED_GLOBALS: dict[tuple[str, str], _AllowedCall] = {
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Word(_Type),
-    ("_codecs", "encode"): _Word(_encode),
-    ("collections", "OrderedDict"): _Word(OrderedDict),
-    **{(f"{m}.multiarray", "_reconstruct"): _Word(_reconstruct) for m in _NUMPY},
-    **{(f"{m}.multiarray", "scalar"): _Word(_scalar) for m in _NUMPY},
-    **{(f"{m}.numeric", "_frombuffer"): _Word(_frombuffer) for m in _NUMPY},  # protocol 5
-    **{(m, "_reconstructor"): _Word(_reconstructor) for m in ("copy_reg", "copyreg")},
+    ("numpy", "dtype"): _AllowedCall(_Type),
+    ("_codecs", "encode"): _AllowedCall(_encode),
+    ("collections", "OrderedDict"): _AllowedCall(OrderedDict),
+    **{(f"{m}.multiarray", "_reconstruct"): _AllowedCall(_reconstruct) for m in _NUMPY},
+    **{(f"{m}.multiarray", "scalar"): _AllowedCall(_scalar) for m in _NUMPY},
+    **{(f"{m}.numeric", "_frombuffer"): _AllowedCall(_frombuffer) for m in _NUMPY},  # protocol 5
+    **{(m, "_reconstructor"): _AllowedCall(_reconstructor) for m in ("copy_reg", "copyreg")},
     **{(m, "object"): _OBJECT for m in _BUILTINS},
-    **{(m, "bytes"): _Word(_no_bytes) for m in _BUILTINS},
-    **{(m, "set"): _Word(set) for m in _BUILTINS},  # every chumpy object keeps one
+    **{(m, "bytes"): _AllowedCall(_no_bytes) for m in _BUILTINS},
+    **{(m, "set"): _AllowedCall(set) for m in _BUILTINS},  # every chumpy object keeps one
 }
 
 
@@ -234,7 +234,7 @@ class _Reader(_Unpickler):
         if module.startswith("scipy.sparse") and name in ("coo_matrix", "coo_array"):
             return _SparseEntries
         try:
-            return _KNOWN[module, name]
+            return _ALLOWED_GLOBALS[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
 
@@ -255,7 +255,7 @@ class _Reader(_Unpickler):
 class _ObjectReader(_Reader):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("numpy", "dtype"):
-            return _Word(_AnyType)
+            return _AllowedCall(_AnyType)
         return super().find_class(module, name)
 
 

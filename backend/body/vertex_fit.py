@@ -15,10 +15,10 @@ from torch import Tensor
 from backend.body.model import BodyModel
 from backend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
-_STEPS_ON = 1723  # vertices that the steps look at; the error is that of all
+_MAX_FIT_VERTICES = 1723  # vertices that the steps look at; the error is that of all
 _ROUNDS = 3  # of the closed-form start
 _CHUNK = 16  # bodies at once
-_MOST_BETA = 10.0  # beyond this nobody is human, and Blender's sliders end
+_MAX_BETA = 10.0  # beyond this nobody is human, and Blender's sliders end
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def fit_vertices(
         return VertexFit(
             empty(0, joints, 3, 3), empty(0, joints, 3), empty(0, body.num_betas), empty(0, 3), empty(0)
         )
-    seen = _Seen(body)
-    parts = [_fit(body, seen, chunk, steps, beta_weight) for chunk in torch.split(vertices, _CHUNK)]
+    subset = _Subset(body)
+    parts = [_fit(body, subset, chunk, steps, beta_weight) for chunk in torch.split(vertices, _CHUNK)]
     rotations, betas, trans = (torch.cat(found) for found in zip(*parts, strict=True))
     error = torch.cat(
         [
@@ -63,24 +63,26 @@ def fit_vertices(
     return VertexFit(rotations, axis_angle_from_matrix(rotations), betas, trans, error)
 
 
-class _Seen:
+class _Subset:
     """The part of a body that the steps look at."""
 
     def __init__(self, body: BodyModel) -> None:
         count = len(body.v_template)
         # evenly over the index, which runs along the surface in every body; all where there are few
-        self.index = torch.linspace(0, count - 1, min(count, _STEPS_ON), device=body.v_template.device)
+        self.index = torch.linspace(
+            0, count - 1, min(count, _MAX_FIT_VERTICES), device=body.v_template.device
+        )
         self.index = self.index.round().long()
         self.template = body.v_template[self.index]
         self.shapedirs = body.shapedirs[self.index]
         self.posedirs = body.posedirs[self.index]
         self.weights = body.weights[self.index]
         joints = len(body.parents)
-        # below[j, k]: joint k moves with joint j
-        below = torch.eye(joints, dtype=torch.bool)
+        # descendants[j, k]: joint k moves with joint j
+        descendants = torch.eye(joints, dtype=torch.bool)
         for k in range(1, joints):
-            below[:, k] |= below[:, int(body.parents[k])]
-        self.below = below.to(self.weights)
+            descendants[:, k] |= descendants[:, int(body.parents[k])]
+        self.descendants = descendants.to(self.weights)
 
 
 class _State(NamedTuple):
@@ -91,40 +93,42 @@ class _State(NamedTuple):
 
 class _Posed(NamedTuple):
     vertices: Tensor  # (N, v, 3)
-    turns: Tensor  # (N, J, 3, 3) of the joints, in the body's frame
+    rotations: Tensor  # (N, J, 3, 3) of the joints, in the body's frame
     joints: Tensor  # (N, J, 3)
     by_joint: Tensor  # (N, v, J, 3) skin weight times where each joint alone takes the vertex
 
 
-def _pose(body: BodyModel, seen: _Seen, state: _State) -> _Posed:
+def _pose(body: BodyModel, subset: _Subset, state: _State) -> _Posed:
     rest = body.rest_joints(state.betas)
-    turns, joints = body.chain(state.rotations, rest)
-    shaped = _shaped(seen, state)
-    moved = torch.einsum("njab,nvb->nvja", turns, shaped)
-    shifts = joints - (turns @ rest[..., None])[..., 0]
-    by_joint = seen.weights[None, :, :, None] * (moved + shifts[:, None])
-    return _Posed(by_joint.sum(2) + state.trans[:, None], turns, joints, by_joint)
+    rotations, joints = body.chain(state.rotations, rest)
+    shaped = _shaped(subset, state)
+    moved = torch.einsum("njab,nvb->nvja", rotations, shaped)
+    shifts = joints - (rotations @ rest[..., None])[..., 0]
+    by_joint = subset.weights[None, :, :, None] * (moved + shifts[:, None])
+    return _Posed(by_joint.sum(2) + state.trans[:, None], rotations, joints, by_joint)
 
 
-def _shaped(seen: _Seen, state: _State) -> Tensor:
+def _shaped(subset: _Subset, state: _State) -> Tensor:
     """The unposed body with its betas and the correctives of its pose, (N, v, 3)."""
     identity = torch.eye(3, device=state.betas.device, dtype=state.betas.dtype)
     features = (state.rotations[:, 1:] - identity).flatten(1)
-    offsets = (seen.posedirs.flatten(0, 1) @ features.T).T + (seen.shapedirs.flatten(0, 1) @ state.betas.T).T
-    return seen.template + offsets.unflatten(1, (-1, 3))
+    offsets = (subset.posedirs.flatten(0, 1) @ features.T).T + (
+        subset.shapedirs.flatten(0, 1) @ state.betas.T
+    ).T
+    return subset.template + offsets.unflatten(1, (-1, 3))
 
 
 def _fit(
-    body: BodyModel, seen: _Seen, vertices: Tensor, steps: int, beta_weight: float
+    body: BodyModel, subset: _Subset, vertices: Tensor, steps: int, beta_weight: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    target = vertices[:, seen.index]
-    state = _start(body, seen, target)
-    posed = _pose(body, seen, state)
+    target = vertices[:, subset.index]
+    state = _start(body, subset, target)
+    posed = _pose(body, subset, state)
     error = (posed.vertices - target).square().sum((1, 2))
     damping = torch.full_like(error, 1e-6)
     for _ in range(steps):
-        trial = _step(body, seen, state, posed, target, damping, beta_weight)
-        trial_posed = _pose(body, seen, trial)
+        trial = _step(body, subset, state, posed, target, damping, beta_weight)
+        trial_posed = _pose(body, subset, trial)
         trial_error = (trial_posed.vertices - target).square().sum((1, 2))
         better = trial_error < error
         state = _State(*(_choose(better, a, b) for a, b in zip(trial, state, strict=True)))
@@ -141,7 +145,7 @@ def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.where(which.reshape(-1, *[1] * (yes.dim() - 1)), yes, no)
 
 
-def _start(body: BodyModel, seen: _Seen, target: Tensor) -> _State:
+def _start(body: BodyModel, subset: _Subset, target: Tensor) -> _State:
     """Each joint's rotation from the vertices that it carries, then betas and place; a few times in turn."""
     count, joints = len(target), len(body.parents)
     identity = torch.eye(3, device=target.device, dtype=target.dtype)
@@ -150,29 +154,29 @@ def _start(body: BodyModel, seen: _Seen, target: Tensor) -> _State:
         target.new_zeros(count, body.num_betas),
         target.new_zeros(count, 3),
     )
-    share = seen.weights.square()  # what two joints carry together says less of either
+    share = subset.weights.square()  # what two joints carry together says less of either
     # a joint that carries next to nothing keeps still: its turn would be anybody's guess
     idle = (share.sum(0) < 1e-3).tolist()
     share = (share + 1e-8) / (share + 1e-8).sum(0)
     for _ in range(_ROUNDS):
-        shaped = _shaped(seen, state)
-        turns = _best_turns(shaped, target, share, body)
-        relative = turns.clone()
+        shaped = _shaped(subset, state)
+        rotations = _kabsch_rotations(shaped, target, share, body)
+        relative = rotations.clone()
         for j in range(1, joints):
-            above = turns[:, int(body.parents[j])]
+            parent_rotation = rotations[:, int(body.parents[j])]
             if idle[j]:
-                turns[:, j] = above
-            relative[:, j] = above.mT @ turns[:, j]
+                rotations[:, j] = parent_rotation
+            relative[:, j] = parent_rotation.mT @ rotations[:, j]
         state = state._replace(rotations=relative)
-        state = _best_shape(body, seen, state, target)
+        state = _solve_shape(body, subset, state, target)
     return state
 
 
-def _best_turns(shaped: Tensor, target: Tensor, share: Tensor, body: BodyModel) -> Tensor:
+def _kabsch_rotations(shaped: Tensor, target: Tensor, share: Tensor, body: BodyModel) -> Tensor:
     """(N, J, 3, 3) Kabsch (1976) for the vertices of every joint, share (v, J) being their weights."""
-    middle, place = (torch.einsum("vj,nva->nja", share, x) for x in (shaped, target))
+    middle, translation = (torch.einsum("vj,nva->nja", share, x) for x in (shaped, target))
     product = torch.einsum("vj,nva,nvb->njab", share, target, shaped)
-    product = product - place[..., :, None] * middle[..., None, :]
+    product = product - translation[..., :, None] * middle[..., None, :]
     moved = product + 1e-9 * torch.eye(3, device=product.device, dtype=product.dtype)
     u, _, vh = torch.linalg.svd(moved.double())
     sign = torch.ones_like(u[..., 0])
@@ -180,40 +184,42 @@ def _best_turns(shaped: Tensor, target: Tensor, share: Tensor, body: BodyModel) 
     return ((u * sign[..., None, :]) @ vh).to(product)
 
 
-def _best_shape(body: BodyModel, seen: _Seen, state: _State, target: Tensor) -> _State:
+def _solve_shape(body: BodyModel, subset: _Subset, state: _State, target: Tensor) -> _State:
     """Betas and place by linear least squares for given rotations."""
     zero = state._replace(betas=torch.zeros_like(state.betas), trans=torch.zeros_like(state.trans))
-    posed = _pose(body, seen, zero)
-    columns = _beta_columns(body, seen, posed)  # (N, v, 3, B)
+    posed = _pose(body, subset, zero)
+    columns = _beta_jacobian(body, subset, posed)  # (N, v, 3, B)
     count, size = columns.shape[0], columns.shape[3]
-    place = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, columns.shape[1], 3, 3)
-    matrix = torch.cat([columns, place], 3).flatten(1, 2)
+    translation = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, columns.shape[1], 3, 3)
+    matrix = torch.cat([columns, translation], 3).flatten(1, 2)
     residual = (target - posed.vertices).flatten(1)
     normal = matrix.mT @ matrix
     # as strong as one centimetre over the whole body: a start must not exaggerate
-    pull = 1e-4 * torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True).expand(-1, size + 3).clone()
-    pull[:, size:] = 0
-    solved = torch.linalg.solve(normal + torch.diag_embed(pull + 1e-9), (matrix.mT @ residual[..., None]))[
-        ..., 0
-    ]
-    return state._replace(betas=solved[:, :size].clamp(-_MOST_BETA, _MOST_BETA), trans=solved[:, size:])
+    regularizer = (
+        1e-4 * torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True).expand(-1, size + 3).clone()
+    )
+    regularizer[:, size:] = 0
+    solved = torch.linalg.solve(
+        normal + torch.diag_embed(regularizer + 1e-9), (matrix.mT @ residual[..., None])
+    )[..., 0]
+    return state._replace(betas=solved[:, :size].clamp(-_MAX_BETA, _MAX_BETA), trans=solved[:, size:])
 
 
-def _beta_columns(body: BodyModel, seen: _Seen, posed: _Posed) -> Tensor:
+def _beta_jacobian(body: BodyModel, subset: _Subset, posed: _Posed) -> Tensor:
     """(N, v, 3, B) how the posed vertices move with the betas, the rotations being held."""
     directions = body.joints_shapedirs  # (J, 3, B)
-    joints = [directions[None, 0].expand(len(posed.turns), -1, -1)]
+    joints = [directions[None, 0].expand(len(posed.rotations), -1, -1)]
     for j in range(1, len(body.parents)):
         p = int(body.parents[j])
-        joints.append(joints[p] + posed.turns[:, p] @ (directions[j] - directions[p]))
-    shifts = torch.stack(joints, 1) - posed.turns @ directions
-    blended = torch.einsum("vj,njab->nvab", seen.weights, posed.turns)
-    return blended @ seen.shapedirs + torch.einsum("vj,njab->nvab", seen.weights, shifts)
+        joints.append(joints[p] + posed.rotations[:, p] @ (directions[j] - directions[p]))
+    shifts = torch.stack(joints, 1) - posed.rotations @ directions
+    blended = torch.einsum("vj,njab->nvab", subset.weights, posed.rotations)
+    return blended @ subset.shapedirs + torch.einsum("vj,njab->nvab", subset.weights, shifts)
 
 
 def _step(
     body: BodyModel,
-    seen: _Seen,
+    subset: _Subset,
     state: _State,
     posed: _Posed,
     target: Tensor,
@@ -227,20 +233,24 @@ def _step(
     (c x)^T (d x) = (c . d) 1 - d c^T.
     """
     count, joints, size = len(target), len(body.parents), body.num_betas
-    carried = torch.einsum("nvka,jk->nvja", posed.by_joint, seen.below)
-    levers = carried - (seen.weights @ seen.below.T)[None, :, :, None] * posed.joints[:, None]
+    carried = torch.einsum("nvka,jk->nvja", posed.by_joint, subset.descendants)
+    lever_arms = carried - (subset.weights @ subset.descendants.T)[None, :, :, None] * posed.joints[:, None]
     residual = target - posed.vertices
-    columns = _beta_columns(body, seen, posed)
-    place = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, levers.shape[1], 3, 3)
+    columns = _beta_jacobian(body, subset, posed)
+    translation = torch.eye(3, device=target.device, dtype=target.dtype).expand(
+        count, lever_arms.shape[1], 3, 3
+    )
     # every column as three numbers per vertex: levers (J), betas (B), place (3), residual (1)
-    table = torch.cat([levers.transpose(2, 3), columns, place, residual[..., None]], 3)  # (N, v, 3, K)
+    table = torch.cat(
+        [lever_arms.transpose(2, 3), columns, translation, residual[..., None]], 3
+    )  # (N, v, 3, K)
     width = table.shape[3]
     flat = table.flatten(2)
     products = (flat.mT @ flat).unflatten(1, (3, width)).unflatten(3, (3, width))  # (N, a, k, b, l)
     dots = products.diagonal(dim1=1, dim2=3).sum(-1)  # (N, k, l)
     between = products[:, :, :joints, :, :joints].permute(0, 2, 4, 1, 3)  # (N, j, k, a, b): sum c_a d_b
     identity = torch.eye(3, device=target.device, dtype=target.dtype)
-    turns = dots[:, :joints, :joints, None, None] * identity - between.mT
+    rotations = dots[:, :joints, :joints, None, None] * identity - between.mT
     # (c x)^T applied to a plain column d is c x d
     cross = products[:, :, :joints, :, joints:]  # (N, a, j, b, l)
     mixed = torch.stack(
@@ -251,7 +261,7 @@ def _step(
     normal = torch.cat(
         [
             torch.cat(
-                [turns.permute(0, 1, 3, 2, 4).reshape(count, 3 * joints, 3 * joints), mixed[:, :, :-1]], 2
+                [rotations.permute(0, 1, 3, 2, 4).reshape(count, 3 * joints, 3 * joints), mixed[:, :, :-1]], 2
             ),
             torch.cat([mixed[:, :, :-1].mT, plain[:, :-1, :-1]], 2),
         ],
@@ -259,24 +269,24 @@ def _step(
     )
     gradient = torch.cat([mixed[:, :, -1], plain[:, :-1, -1]], 1)
     betas = slice(3 * joints, 3 * joints + size)
-    pull = torch.zeros_like(gradient)
+    regularizer = torch.zeros_like(gradient)
     held = torch.diagonal(normal, dim1=1, dim2=2)
-    pull[:, betas] = beta_weight * held[:, betas].mean(1, keepdim=True)
-    gradient[:, betas] -= pull[:, betas] * state.betas
+    regularizer[:, betas] = beta_weight * held[:, betas].mean(1, keepdim=True)
+    gradient[:, betas] -= regularizer[:, betas] * state.betas
     # joints that carry no vertex stay as they are; betas have their own scale, a hand's are a thousand times softer
     floor = torch.zeros_like(held)
     floor[:, : betas.start] = 1e-6 * held[:, : betas.start].mean(1, keepdim=True)
     floor[:, betas] = 1e-9 * held[:, betas].mean(1, keepdim=True)
-    system = normal + torch.diag_embed(pull + damping[:, None] * held + floor)
+    system = normal + torch.diag_embed(regularizer + damping[:, None] * held + floor)
     solved = torch.linalg.solve(system.double(), gradient.double()[..., None])[..., 0].to(gradient)
-    turn = solved[:, : 3 * joints].unflatten(1, (joints, 3))
+    rotation_step = solved[:, : 3 * joints].unflatten(1, (joints, 3))
     # no more than half a radian per step, or the linear model means nothing
-    turn = turn * (0.5 / turn.norm(dim=-1, keepdim=True).clamp(min=0.5))
+    rotation_step = rotation_step * (0.5 / rotation_step.norm(dim=-1, keepdim=True).clamp(min=0.5))
     parents = torch.as_tensor(body.parents, device=target.device).clamp(min=0)
-    frame = posed.turns[:, parents].clone()
+    frame = posed.rotations[:, parents].clone()
     frame[:, 0] = identity
-    local = matrix_from_axis_angle((frame.mT @ turn[..., None])[..., 0])
-    shape = (state.betas + solved[:, betas]).clamp(-_MOST_BETA, _MOST_BETA)
+    local = matrix_from_axis_angle((frame.mT @ rotation_step[..., None])[..., 0])
+    shape = (state.betas + solved[:, betas]).clamp(-_MAX_BETA, _MAX_BETA)
     return _State(_orthonormal(local @ state.rotations), shape, state.trans + solved[:, 3 * joints + size :])
 
 

@@ -190,15 +190,15 @@ def _inputs(names: list[str], sequence: bool) -> tuple[list[Path], list[Path]]:
             clips.append(path)
         elif path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.is_file())
-            pictures = [p for p in inside if p.suffix.lower() in IMAGE_SUFFIXES]
+            images = [p for p in inside if p.suffix.lower() in IMAGE_SUFFIXES]
             videos = [p for p in inside if recover_clip.is_clip(p)]
-            if not pictures and not videos:
+            if not images and not videos:
                 raise BadInput(
                     "no_pictures",
                     f"The folder {path} holds no pictures or videos.",
                     f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES | recover_clip.VIDEO_SUFFIXES))}.",
                 )
-            photos += pictures
+            photos += images
             clips += videos
         else:
             photos.append(path)

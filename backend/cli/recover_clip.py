@@ -156,7 +156,7 @@ def _run_job(
                 f"{label}: {_people_words(run)}, {run.total} frames, {seconds:.1f} s "
                 f"({(run.total - run.resumed) / seconds:.1f} fps)"
             )
-        if run.moving is not None and run.world.scale != 1.0:
+        if run.camera_track is not None and run.world.scale != 1.0:
             console.print(f"  The camera's scene has {run.world.scale:.4g} units per metre.")
         for sentence in run.lost:
             console.print(f"[yellow]{sentence}[/]")

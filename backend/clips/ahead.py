@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_FRAMES = 4  # waiting: decoding is uneven, keyframes take longer
-_LOOK_UP = 0.05  # s between looks whether the wait is given up
+_QUEUE_SIZE = 4  # waiting: decoding is uneven, keyframes take longer
+_POLL_SECONDS = 0.05  # s between looks whether the wait is given up
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class _Item:
     error: BaseException | None = None
 
 
-class Ahead:
+class Prefetcher:
     """Iterates over `frames`; what is given out does not depend on the thread's pace.
 
     lost: texts of what could not be used up to the frame that was given out last.
@@ -29,22 +29,22 @@ class Ahead:
     def __init__(self, frames: Iterator[Any], lost: list[str]) -> None:
         """lost: grows while `frames` are read."""
         self.lost: tuple[str, ...] = ()
-        self._frames, self._losing = frames, lost
-        self._queue: queue.Queue[_Item] = queue.Queue(_FRAMES)
+        self._frames, self._source_lost = frames, lost
+        self._queue: queue.Queue[_Item] = queue.Queue(_QUEUE_SIZE)
         self._stop = threading.Event()
-        self._over = False
+        self._ended = False
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
         self._thread.start()
 
     def next(self, waiting: Callable[[], None]) -> Any:
         """The next frame, None after the last.  waiting: called now and then while there is none; may raise."""
-        while not self._over:
+        while not self._ended:
             try:
-                item = self._queue.get(timeout=_LOOK_UP)
+                item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 waiting()
                 continue
-            self.lost, self._over = item.lost, item.frame is None
+            self.lost, self._ended = item.lost, item.frame is None
             if item.error is not None:
                 raise item.error
             return item.frame
@@ -53,28 +53,28 @@ class Ahead:
     def close(self) -> None:
         """Let go of the file."""
         self._stop.set()
-        self._over = True
+        self._ended = True
         while self._thread.is_alive():
             with contextlib.suppress(queue.Empty):
-                self._queue.get(timeout=_LOOK_UP)
+                self._queue.get(timeout=_POLL_SECONDS)
         self._thread.join()
 
     def _decode(self) -> None:
         error = None
         try:
             for frame in self._frames:
-                if not self._put(_Item(frame, tuple(self._losing))):
+                if not self._put(_Item(frame, tuple(self._source_lost))):
                     break
         except BaseException as raised:  # handed to whoever waits for the frame
             error = raised
         close = getattr(self._frames, "close", None)
         if close is not None:
             close()
-        self._put(_Item(None, tuple(self._losing), error))
+        self._put(_Item(None, tuple(self._source_lost), error))
 
     def _put(self, item: _Item) -> bool:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
-                self._queue.put(item, timeout=_LOOK_UP)
+                self._queue.put(item, timeout=_POLL_SECONDS)
                 return True
         return False

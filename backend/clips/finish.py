@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.body.camera_frames import refocus
+from backend.body.camera_frames import with_intrinsics
 from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
 from backend.clips.job import ClipJobFile
@@ -20,23 +20,23 @@ from backend.motion.camera_track import CameraTrack
 from backend.motion.matchmove import Matchmove
 from backend.motion.pipeline import recover_motions
 from backend.people.limit import people_limit
-from backend.people.track.identities import identify, thumbnails, tracks_from_rows
+from backend.people.track.identities import identify, thumbnails, tracks_from_detections
 from backend.structures import Camera, ClipPeople, Motion, Track, World
 
 _DETECTIONS = ("frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks")
 _BODIES = ("poses", "betas", "trans")
-_MOST_THUMBNAILS = 64
+_MAX_THUMBNAILS = 64
 
 
 @dataclass(frozen=True)
-class Finish:
+class ClipMotions:
     """What a clip's job ends with."""
 
     motions: list[Motion]
     world: World
 
 
-class Readable(Protocol):
+class FrameReader(Protocol):
     """A clip whose frames can be read again."""
 
     def frames(self, start: int = 0) -> Iterator[Any]: ...
@@ -48,57 +48,57 @@ def finish(
     body: BodyModel,
     camera: Camera,
     fps: Fraction,
-    poses_given: bool,
+    network_poses: bool,
     on_progress: Callable[[float], None],
-    moving: CameraTrack | None = None,
-) -> Finish:
-    """camera: that the journal's bodies were found with.  moving: the camera's way, where it is known.
-    poses_given: the journal's bodies are a network's.  on_progress: 0..1; may raise.
+    camera_track: CameraTrack | None = None,
+) -> ClipMotions:
+    """camera: that the journal's bodies were found with.  camera_track: of the camera, where it is known.
+    network_poses: the journal's bodies are a network's.  on_progress: 0..1; may raise.
 
     Raises BadInput `no_person`.
     """
-    rows, person = _identified(job, journal, fps, (*_DETECTIONS, *_BODIES))
-    tracks = _chosen(job, tracks_from_rows(rows, person, job.step))
-    guessed = [_bodies(rows, np.nonzero(person == track.id)[0]) for track in tracks]
-    if moving is not None:
+    detections, person = _detections_with_ids(job, journal, fps, (*_DETECTIONS, *_BODIES))
+    tracks = _selected_tracks(job, tracks_from_detections(detections, person, job.step))
+    per_frame = [_bodies(detections, np.nonzero(person == track.id)[0]) for track in tracks]
+    if camera_track is not None:
         skeleton = Skeleton(body)
-        guessed = [
-            refocused(skeleton, guess, camera, moving, track.frames[track.seen])
-            for guess, track in zip(guessed, tracks, strict=True)
+        per_frame = [
+            with_track_intrinsics(skeleton, bodies, camera, camera_track, track.frames[track.seen])
+            for bodies, track in zip(per_frame, tracks, strict=True)
         ]
     motions, world = recover_motions(
         body,
         tracks,
         camera,
         float(fps / job.step),
-        guessed=guessed,
-        poses_given=poses_given,
+        per_frame=per_frame,
+        network_poses=network_poses,
         smoothing=job.smoothing,
         foot_lock=job.foot_lock,
         height_m=job.height_m,
-        matchmove=None if moving is None else Matchmove(moving, job.scene_scale),
+        matchmove=None if camera_track is None else Matchmove(camera_track, job.scene_scale),
         on_progress=on_progress,
     )
-    return Finish(motions, world)
+    return ClipMotions(motions, world)
 
 
-def refocused(
-    skeleton: Skeleton, state: State, camera: Camera, moving: CameraTrack, frames: np.ndarray
+def with_track_intrinsics(
+    skeleton: Skeleton, state: State, camera: Camera, camera_track: CameraTrack, frames: np.ndarray
 ) -> State:
     """Bodies that were found with `camera`, as the true intrinsics of these frames see them, in camera frames."""
-    view = moving.view(frames)
+    view = camera_track.view(frames)
     focal, center = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
-    return refocus(view, skeleton, state, focal, center)
+    return with_intrinsics(view, skeleton, state, focal, center)
 
 
-def people_of(
-    job: ClipJobFile, journal: Journal, clip: Readable, kept: Sequence[int], fps: Fraction
+def list_people(
+    job: ClipJobFile, journal: Journal, clip: FrameReader, kept: Sequence[int], fps: Fraction
 ) -> ClipPeople:
     """Everybody in the clip, whether the job wants them or not, with a picture of each."""
-    rows, person = _identified(job, journal, fps, _DETECTIONS)
-    tracks = tracks_from_rows(rows, person, job.step)[:_MOST_THUMBNAILS]
+    detections, person = _detections_with_ids(job, journal, fps, _DETECTIONS)
+    tracks = tracks_from_detections(detections, person, job.step)[:_MAX_THUMBNAILS]
 
-    def picture(number: int) -> np.ndarray | None:
+    def read_frame(number: int) -> np.ndarray | None:
         frames = clip.frames(number)
         frame = next(frames, None)
         frames.close()  # type: ignore[attr-defined]  # a generator; it would keep the file open
@@ -110,11 +110,11 @@ def people_of(
         np.array([t.frames[-1] for t in tracks], np.int64),
         np.array([t.seen.sum() for t in tracks], np.int64),
         np.array([t.id in kept for t in tracks], bool),
-        thumbnails(tracks, picture),
+        thumbnails(tracks, read_frame),
     )
 
 
-def _chosen(job: ClipJobFile, tracks: list[Track]) -> list[Track]:
+def _selected_tracks(job: ClipJobFile, tracks: list[Track]) -> list[Track]:
     if not job.keep:
         return tracks[: people_limit(job.people)]
     made = {new for _, _, _, new in job.edits}  # of those nothing may be left
@@ -128,15 +128,17 @@ def _chosen(job: ClipJobFile, tracks: list[Track]) -> list[Track]:
     return [track for track in tracks if track.id in job.keep]
 
 
-def _identified(
+def _detections_with_ids(
     job: ClipJobFile, journal: Journal, fps: Fraction, names: Sequence[str]
 ) -> tuple[Arrays, np.ndarray]:
-    rows = _rows(journal, (*names, "numbers"))
-    read = len(rows.pop("numbers"))
-    return rows, identify(rows, float(fps), merge=job.merge, split=job.split, edits=job.edits, read=read)
+    detections = _read_detections(journal, (*names, "numbers"))
+    read = len(detections.pop("numbers"))
+    return detections, identify(
+        detections, float(fps), merge=job.merge, split=job.split, edits=job.edits, read=read
+    )
 
 
-def _rows(journal: Journal, names: Sequence[str]) -> Arrays:
+def _read_detections(journal: Journal, names: Sequence[str]) -> Arrays:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for chunk in journal:
         for name in names:
@@ -144,5 +146,5 @@ def _rows(journal: Journal, names: Sequence[str]) -> Arrays:
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def _bodies(rows: Arrays, at: np.ndarray) -> State:
-    return State(rot.exp(rows["poses"][at]), rows["betas"][at], rows["trans"][at])
+def _bodies(detections: Arrays, at: np.ndarray) -> State:
+    return State(rot.exp(detections["poses"][at]), detections["betas"][at], detections["trans"][at])

@@ -12,7 +12,7 @@ from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
 from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
-from backend.clips.reading import FirstGuess
+from backend.clips.reading import PreviewModel
 from backend.geometry import rotations_numpy as rot
 from backend.models.keypoint_fit import KeypointFitModel
 from backend.models.pose2mesh_small.lifted import LandmarkLifter
@@ -24,29 +24,29 @@ _ITERATIONS = 6  # the pose of the chunk before is close
 _DIRECTIONS, _PRIOR, _ = STAGES[-1]
 
 
-def guess_for(recoverer: Any, camera: Camera) -> FirstGuess:
+def preview_model(recoverer: Any, camera: Camera) -> PreviewModel:
     """By keypoints for the built-in model, else by the network itself."""
     model = recoverer.model
     if isinstance(model, KeypointFitModel):
         # without the lifter: on rendered clips walks became better by it, runs and dances worse (docs/results.md)
-        return KeypointGuess(model.body, camera)
-    return NetworkGuess(model, camera)
+        return KeypointPreview(model.body, camera)
+    return NetworkPreview(model, camera)
 
 
-class KeypointGuess:
-    """See `FirstGuess`.  With a lifter the 3D landmarks are its own, for what comes after, too: its answer has them."""
+class KeypointPreview:
+    """See `PreviewModel`.  With a lifter, the answer also has its refined 3D landmarks."""
 
-    looks = False
+    needs_pixels = False
 
     def __init__(self, body: BodyModel, camera: Camera, lifter: LandmarkLifter | None = None) -> None:
         self._skeleton = Skeleton(body)
         self._camera, self._lifter = camera, lifter
 
     @one_blas_thread()
-    def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
-        """See `FirstGuess.bodies`."""
+    def bodies(self, detections: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+        """See `PreviewModel.bodies`."""
         joints, betas = len(self._skeleton.parents), self._skeleton.joint_directions.shape[2]
-        if not len(rows["person"]):
+        if not len(detections["person"]):
             return {
                 "poses": np.zeros((0, joints, 3)),
                 "trans": np.zeros((0, 3)),
@@ -54,18 +54,20 @@ class KeypointGuess:
                 "confidence": np.zeros((0, joints), np.float32),
                 "reprojection_px": np.zeros(0, np.float32),
             }
-        better: Arrays = {}
+        refined: Arrays = {}
         if self._lifter is not None:
-            better = {"keypoints3d": self._lifter.landmarks(rows["keypoints2d"], rows["keypoints3d"])}
-            rows = {**rows, **better}
-        observed = observe(rows["keypoints2d"], rows["keypoints3d"], self._camera)
+            refined = {
+                "keypoints3d": self._lifter.landmarks(detections["keypoints2d"], detections["keypoints3d"])
+            }
+            detections = {**detections, **refined}
+        observed = observe(detections["keypoints2d"], detections["keypoints3d"], self._camera)
         problem = Problem(self._skeleton, observed)
-        state = initial_state(self._skeleton, rows["keypoints3d"], observed)
-        known = _last_poses(before)
-        new = [k for k, person in enumerate(rows["person"]) if int(person) not in known]
-        for k, person in enumerate(rows["person"]):
-            if int(person) in known:
-                state.rotations[k, 1:], state.betas[k] = known[int(person)]
+        state = initial_state(self._skeleton, detections["keypoints3d"], observed)
+        previous = _previous_poses(before)
+        new = [k for k, person in enumerate(detections["person"]) if int(person) not in previous]
+        for k, person in enumerate(detections["person"]):
+            if int(person) in previous:
+                state.rotations[k, 1:], state.betas[k] = previous[int(person)]
         state = self._solve(problem, state, 24 if new else _ITERATIONS)
         _, joints_at, points = self._skeleton.forward(state)
         uv = problem.project(points)
@@ -73,7 +75,7 @@ class KeypointGuess:
         everything = np.concatenate([uv, problem.project(joints_at)], 1)
         height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
         counted = (observed.seen > 0.5) + 1e-9
-        return better | {
+        return refined | {
             "poses": rot.log(state.rotations),
             "trans": state.trans,
             "betas": state.betas,
@@ -92,7 +94,7 @@ class KeypointGuess:
         return minimize(problem, state, Weights(_DIRECTIONS, _PRIOR, trust), iterations - half)[0]
 
 
-def _last_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def _previous_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """id -> rotations of all joints but the root, and betas, where the chunk before ended."""
     if "poses" not in before:
         return {}
@@ -102,19 +104,19 @@ def _last_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-class NetworkGuess:
-    """See `FirstGuess`.  A network needs no start, and its answers are what is smoothed at the end."""
+class NetworkPreview:
+    """See `PreviewModel`.  A network needs no start, and its answers are what is smoothed at the end."""
 
-    looks = True
+    needs_pixels = True
 
     def __init__(self, model: Any, camera: Camera) -> None:
         self._model, self._camera = model, camera
 
-    def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
-        """See `FirstGuess.bodies`."""
+    def bodies(self, detections: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+        """See `PreviewModel.bodies`."""
         body = self._model.body
         joints, betas = len(body.parents), body.num_betas
-        count = len(rows["person"])
+        count = len(detections["person"])
         out: Arrays = {
             "poses": np.zeros((count, joints, 3)),
             "trans": np.zeros((count, 3)),
@@ -122,19 +124,19 @@ class NetworkGuess:
             "confidence": np.zeros((count, joints), np.float32),
             "reprojection_px": np.zeros(count, np.float32),
         }
-        for picture in np.unique(rows["picture"]):
-            at = np.nonzero(rows["picture"] == picture)[0]
+        for image_index in np.unique(detections["picture"]):
+            at = np.nonzero(detections["picture"] == image_index)[0]
             people = [
                 DetectedPerson(
-                    rows["boxes"][k],
-                    float(rows["scores"][k]),
-                    rows["keypoints2d"][k],
-                    rows["keypoints3d"][k],
+                    detections["boxes"][k],
+                    float(detections["scores"][k]),
+                    detections["keypoints2d"][k],
+                    detections["keypoints3d"][k],
                     "blazepose33",
                 )
                 for k in at
             ]
-            recovered = self._model.recover(pixels[int(picture)], people, self._camera)
+            recovered = self._model.recover(pixels[int(image_index)], people, self._camera)
             for k, one in zip(at, recovered, strict=True):
                 for name, value in out.items():
                     value[k] = getattr(one, name)

@@ -44,9 +44,9 @@ class Journal:
         header = self._read_header()
         if header != self._about:
             if header is not None or any(self.folder.glob("chunk-*.npz")):
-                self._put_aside(out)
+                self._set_aside(out)
             self._write_header()
-        self.count = self._whole_chunks()
+        self.count = self._count_complete_chunks()
         self.resumed = self.count
 
     def _read_header(self) -> dict[str, Any] | None:
@@ -56,7 +56,7 @@ class Journal:
             return None
         return content if isinstance(content, dict) else None
 
-    def _put_aside(self, out: Path) -> None:
+    def _set_aside(self, out: Path) -> None:
         old = out / "journal-old"
         try:
             shutil.rmtree(old, ignore_errors=True)
@@ -76,7 +76,7 @@ class Journal:
     def _path(self, index: int) -> Path:
         return self.folder / f"chunk-{index:06d}.npz"
 
-    def _whole_chunks(self) -> int:
+    def _count_complete_chunks(self) -> int:
         """How many chunks from the first on are whole.  Only the last can be damaged by a crash: it alone is read."""
         count = 0
         while self._path(count).is_file():

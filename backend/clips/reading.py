@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.clips.ahead import Ahead
-from backend.people.detect.changes import Changes
+from backend.clips.ahead import Prefetcher
+from backend.people.detect.changes import ChangeDetector
 from backend.people.detect.clip_detector import ClipDetector
 from backend.people.detect.mediapipe_detector import WORKING_SIDE
 from backend.people.track.appearance import SIZE
@@ -27,15 +27,15 @@ class FrameSource(Protocol):
     def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[Any]: ...
 
 
-class FirstGuess(Protocol):
+class PreviewModel(Protocol):
     """Bodies of a chunk's rows while the clip is read, warm-started by what the chunk before left.
 
-    looks: whether the pictures are looked at, in full size; else none are kept.
+    needs_pixels: whether the pictures are looked at, in full size; else none are kept.
     """
 
-    looks: bool
+    needs_pixels: bool
 
-    def bodies(self, rows: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+    def bodies(self, detections: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
         """rows: `frame`, `person` (N,) and the detections.  pixels: the chunk's pictures by `picture` (N,).
         before: the same answer of the last chunk.  -> poses (N, J, 3), trans (N, 3), betas (N, B),
         confidence (N, J), reprojection_px (N,); and detections that it corrected, by their names."""
@@ -46,7 +46,7 @@ class ClipReader:
     """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
 
     A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
-    `keypoints3d`, `looks`, the bodies of `FirstGuess`; `tracker.*`, `changes.*`, the state of both after it; `lost`,
+    `keypoints3d`, `looks`, the bodies of `PreviewModel`; `tracker.*`, `changes.*`, the state of both after it; `lost`,
     (L,) texts, all that could not be used so far.
     """
 
@@ -55,7 +55,7 @@ class ClipReader:
         clip: FrameSource,
         camera: Camera,
         detector: ClipDetector,
-        guess: FirstGuess,
+        preview: PreviewModel,
         last: Arrays | None,
         fps: float = 30.0,
         step: int = 1,
@@ -64,14 +64,16 @@ class ClipReader:
         self.lost: tuple[str, ...] = ()  # what could not be used so far
         self._camera = camera
         self._detector = detector
-        self._guess = guess
+        self._preview = preview
         self._last = last or {}
         tracker, changes = self._state("tracker."), self._state("changes.")
         self._tracker = Tracker.from_state(tracker, fps, step) if tracker else Tracker(fps, step)
-        self._changes = Changes.from_state(changes) if changes else Changes()
+        self._changes = ChangeDetector.from_state(changes) if changes else ChangeDetector()
         start = int(self._last["numbers"][-1]) + 1 if last else 0
         # who looks at nothing but what the detector sees needs no larger frames than it does
-        self._frames = Ahead(clip.frames(start, None if guess.looks else WORKING_SIDE), clip.lost)
+        self._frames = Prefetcher(
+            clip.frames(start, None if preview.needs_pixels else WORKING_SIDE), clip.lost
+        )
         self._scanned = bool(last)
 
     def _state(self, prefix: str) -> Arrays:
@@ -85,37 +87,37 @@ class ClipReader:
         """on_frame: called with the frames done in this chunk and the stage that begins; may raise to give up."""
         numbers: list[int] = []
         found: list[tuple[int, int, int, DetectedPerson, np.ndarray]] = []
-        pictures: list[np.ndarray] = []
+        images: list[np.ndarray] = []
         on_frame(0, "decode")
         while len(numbers) < CHUNK_FRAMES:
             frame = self._frames.next(lambda: on_frame(len(numbers), "decode"))
             if frame is None:
                 break
             on_frame(len(numbers), "detect")
-            ids, embeddings, people = self._look(frame)
+            ids, embeddings, people = self._detect(frame)
             found += [
                 (frame.number, k, len(numbers), one, embedding)
                 for k, one, embedding in zip(ids, people, embeddings, strict=True)
             ]
             numbers.append(frame.number)
-            if self._guess.looks:
-                pictures.append(frame.pixels)
+            if self._preview.needs_pixels:
+                images.append(frame.pixels)
             if len(numbers) < CHUNK_FRAMES:
                 on_frame(len(numbers), "decode")
         self.lost = self._frames.lost
         if not numbers:
             return None
         on_frame(len(numbers), "fit")
-        rows = _rows(found)
-        guessed = self._guess.bodies(rows, pictures, self._last)
-        rows.pop("picture")
+        detections = _stack_detections(found)
+        bodies = self._preview.bodies(detections, images, self._last)
+        detections.pop("picture")
         state = {f"tracker.{name}": value for name, value in self._tracker.state().items()}
         state |= {f"changes.{name}": value for name, value in self._changes.state().items()}
         lost = np.array(self.lost, dtype=str)
-        self._last = {"numbers": np.array(numbers, np.int64), **rows, **guessed, **state, "lost": lost}
+        self._last = {"numbers": np.array(numbers, np.int64), **detections, **bodies, **state, "lost": lost}
         return self._last
 
-    def _look(self, frame: Any) -> tuple[list[int], list[np.ndarray], list[DetectedPerson]]:
+    def _detect(self, frame: Any) -> tuple[list[int], list[np.ndarray], list[DetectedPerson]]:
         """Ids, clothes and detections of everybody in a frame."""
         scale = frame.pixels.shape[1] / self._camera.width
         expected = self._tracker.predictions(frame.number)
@@ -133,7 +135,7 @@ class ClipReader:
         return ids, embeddings, people
 
 
-def _rows(found: list[tuple[int, int, int, DetectedPerson, np.ndarray]]) -> Arrays:
+def _stack_detections(found: list[tuple[int, int, int, DetectedPerson, np.ndarray]]) -> Arrays:
     people = [row[3] for row in found]
 
     def stack(name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -56,7 +56,7 @@ def motion_fields(
     return {name: entry.array(values[name]) for name, entry in PERSON_FILE.items() if name in values}
 
 
-def motion_of(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
+def motion_from_fields(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
     """Back from `motion_fields`."""
     view = None
     if "camera_rotation" in fields:
@@ -109,7 +109,7 @@ class Results:
         if not self.done:
             return None
         try:
-            pairs = [motion_of(read_npz(path)) for path in self.files()]
+            pairs = [motion_from_fields(read_npz(path)) for path in self.files()]
         except (RecoverMeshError, KeyError, ValueError):
             return None
         return [motion for motion, _ in pairs], pairs[0][1] if pairs else World()

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.clips.finish import Finish, finish, people_of
-from backend.clips.guess import guess_for
+from backend.clips.finish import ClipMotions, finish, list_people
+from backend.clips.guess import preview_model
 from backend.clips.job import ClipJobFile
 from backend.clips.journal import Arrays, Journal, JournalLock
-from backend.clips.provisional import Provisional
+from backend.clips.provisional import CommonFramePreview
 from backend.clips.reading import ClipReader
 from backend.clips.results import Results
 from backend.errors import BadInput
@@ -65,16 +65,18 @@ class ClipRun:
         width, height = self.info.width, self.info.height
         focal = job.focal_px or DEFAULT_FOCAL_PER_LONG_SIDE * max(width, height)
         # frames are always read with this one, whatever is known of the camera's way: the journal then serves any
-        self._reading = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
-        self.camera = self._reading  # of the results
+        self._reading_camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
+        self.camera = self._reading_camera  # of the results
         end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
-        self.moving: CameraTrack | None = None
+        self.camera_track: CameraTrack | None = None
         if job.camera:
-            self.moving = CameraTrack.load(Path(job.camera)).fitted(
+            self.camera_track = CameraTrack.load(Path(job.camera)).fitted(
                 width, height, job.first, max(end, job.first)
             )
-            self.camera = self.moving.typical(width, height)
-            self._in_common = Provisional(self.body, self._reading, self.moving, job.scene_scale)
+            self.camera = self.camera_track.typical(width, height)
+            self._common_frame = CommonFramePreview(
+                self.body, self._reading_camera, self.camera_track, job.scene_scale
+            )
         self._fingerprint = fingerprint(job.source)
         out = Path(job.out)
         self._lock = JournalLock(out)
@@ -83,16 +85,16 @@ class ClipRun:
         except BaseException:
             self._lock.release()
             raise
-        way = "" if self.moving is None else f" {self.moving.digest}"
-        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}{way}")
+        camera_digest = "" if self.camera_track is None else f" {self.camera_track.digest}"
+        self._results = Results(out, f"{job.clip_key} {job.motion_key} {self._fingerprint}{camera_digest}")
         self.finished_before = self._results.done
         self._recoverer = recoverer
         self._reader: ClipReader | None = None
         self._replayed = 0
-        self._final: Finish | None = None
+        self._final: ClipMotions | None = None
         self._sent = 0  # final frames
-        self._told = 0  # of what was lost
-        self._clock = _Clock()
+        self._lost_reported = 0  # of what was lost
+        self._rate_meter = _RateMeter()
         self.over = False
         last = self._journal.read(self._journal.count - 1) if self._journal.count else None
         self.resumed = _frames_done(last, job)
@@ -136,10 +138,10 @@ class ClipRun:
             return [self._replay(on_progress)]
         if self._reader is None:
             last = self._journal.read(self._journal.count - 1) if self._journal.count else None
-            preview = guess_for(self._recoverer, self._reading)
+            preview = preview_model(self._recoverer, self._reading_camera)
             detector = self._recoverer.clip_detector()
             self._reader = ClipReader(
-                self._clip, self._reading, detector, preview, last, float(self.info.fps), self.job.step
+                self._clip, self._reading_camera, detector, preview, last, float(self.info.fps), self.job.step
             )
         chunk = self._read(on_progress)
         if chunk is not None:
@@ -170,12 +172,12 @@ class ClipRun:
         self._journal.append(chunk)
         self._replayed += 1
         self._frames_done = before + len(chunk["numbers"])
-        self._clock.tick(len(chunk["numbers"]))
+        self._rate_meter.tick(len(chunk["numbers"]))
         self._lost = [str(text) for text in chunk["lost"]]
         return self._provisional([chunk])
 
     def _progress(self, stage: str, done: int) -> ClipProgress:
-        rate = self._clock.rate
+        rate = self._rate_meter.rate
         left = max(self.total - done, 0) / rate / READING_SHARE if rate else 0.0
         fraction = min(READING_SHARE * done / self.total, READING_SHARE)
         return ClipProgress(stage, fraction, min(done, self.total), self.total, rate, left)
@@ -186,8 +188,8 @@ class ClipRun:
 
         person, betas, poses, trans = rows("person"), rows("betas"), rows("poses"), rows("trans")
         world = World()
-        if self.moving is not None:
-            poses, trans, world = self._in_common.rows(rows("frame"), poses, betas, trans)
+        if self.camera_track is not None:
+            poses, trans, world = self._common_frame.transform(rows("frame"), poses, betas, trans)
         ids, index = np.unique(person, return_index=True)
         known = {"frames": rows("frame"), "poses": poses, "trans": trans}
         for name, row in ROWS.items():
@@ -199,13 +201,13 @@ class ClipRun:
             betas=betas[index],
             person=person,
             world=world,
-            lost=self._news(),
+            lost=self._new_losses(),
             **known,
         )
 
-    def _news(self) -> tuple[str, ...]:
+    def _new_losses(self) -> tuple[str, ...]:
         """What was lost since the last chunk that told."""
-        news, self._told = tuple(self._lost[self._told :]), len(self._lost)
+        news, self._lost_reported = tuple(self._lost[self._lost_reported :]), len(self._lost)
         return news
 
     # ---- finishing ---------------------------------------------------------------------------------------
@@ -235,11 +237,11 @@ class ClipRun:
             self.job,
             self._journal,
             self.body,
-            self._reading,
+            self._reading_camera,
             self.info.fps,
             not isinstance(self._recoverer.model, KeypointFitModel),
             refining,
-            self.moving,
+            self.camera_track,
         )
         self._results.write(
             final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost
@@ -253,13 +255,13 @@ class ClipRun:
             self._replayed = 0
             self._results.forget()
             return []
-        self._final = Finish(*found)
+        self._final = ClipMotions(*found)
         return [self._people(), self._next_final()]
 
     def _people(self) -> ClipPeople:
         assert self._final is not None
         kept = [motion.id for motion in self._final.motions]
-        return people_of(self.job, self._journal, self._clip, kept, self.info.fps)
+        return list_people(self.job, self._journal, self._clip, kept, self.info.fps)
 
     def _next_final(self) -> ClipChunk:
         """Frames `_sent` and on of everybody; the last one ends the run."""
@@ -269,7 +271,7 @@ class ClipRun:
         last = max((int(m.frames[-1]) for m in motions), default=-1)
         self._sent += FINAL_FRAMES * self.job.step
         self.over = first + FINAL_FRAMES * self.job.step > last
-        return final_chunk(motions, world, first, first + FINAL_FRAMES * self.job.step, self._news())
+        return final_chunk(motions, world, first, first + FINAL_FRAMES * self.job.step, self._new_losses())
 
 
 def final_chunk(
@@ -299,7 +301,7 @@ def _frames_done(last: Arrays | None, job: ClipJobFile) -> int:
     return 0 if last is None else (int(last["numbers"][-1]) - job.first) // job.step + 1
 
 
-class _Clock:
+class _RateMeter:
     """Frames per second of work, over the last seconds."""
 
     def __init__(self) -> None:

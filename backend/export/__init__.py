@@ -28,7 +28,7 @@ def export(
     from backend.export.files import claim_stem
     from backend.export.npz import write_npz
     from backend.export.obj import write_obj
-    from backend.export.overlay import draw_overlay, write_picture
+    from backend.export.overlay import draw_overlay, write_image
     from backend.export.through_blender import write_through_blender
 
     stem = claim_stem(out_dir, result.source, result.index)
@@ -48,8 +48,8 @@ def export(
             )
     if "overlay" in formats and pixels is not None:
         written.append(out_dir / f"{stem}_overlay.png")
-        picture = draw_overlay(pixels, [p.vertices for p in result.people], each, result.camera)
-        write_picture(written[-1], picture)
+        image = draw_overlay(pixels, [p.vertices for p in result.people], each, result.camera)
+        write_image(written[-1], image)
     scenes = {name: out_dir / f"{stem}.{name}" for name in ("glb", "blend") if name in formats}
     if scenes:
         write_through_blender(result, body, pixels, **scenes)

@@ -70,32 +70,32 @@ def side_view(
     faces: np.ndarray,
     *,
     size: int = 800,
-    turn: float = math.pi / 2,
+    yaw: float = math.pi / 2,
     supersampling: int = 2,
 ) -> np.ndarray:
     """Look at bodies from another side, without perspective, on a plain backdrop; shows leaning and bent knees.
 
-    vertices: P arrays (V, 3), metres in the camera frame.  turn: rad about the camera's vertical axis; pi/2 looks from
+    vertices: P arrays (V, 3), metres in the camera frame.  yaw: rad about the camera's vertical axis; pi/2 looks from
     the camera's right-hand side.  Returns uint8 RGB (size, size, 3).
     """
     if not len(vertices):
         return np.broadcast_to(_BACKDROP.astype(np.uint8), (size, size, 3)).copy()
-    cosine, sine = math.cos(turn), math.sin(turn)
+    cosine, sine = math.cos(yaw), math.sin(yaw)
     rotation = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-    turned = [np.asarray(v, np.float64) @ rotation.T for v in vertices]
-    everything = np.concatenate(turned)
+    rotated = [np.asarray(v, np.float64) @ rotation.T for v in vertices]
+    everything = np.concatenate(rotated)
     low, high = everything.min(0), everything.max(0)
     pixels_per_metre = 0.88 * size / max(high[0] - low[0], high[1] - low[1], 1e-6)
     centre = (low + high) / 2
-    screens = [(v - centre)[:, :2] * pixels_per_metre + (size - 1) / 2 for v in turned]
+    screens = [(v - centre)[:, :2] * pixels_per_metre + (size - 1) / 2 for v in rotated]
     backdrop = np.repeat(np.linspace(1.0, 0.86, size)[:, None], size, axis=1)[..., None] * _BACKDROP
     floor = int(min(size - 1, (high[1] - centre[1]) * pixels_per_metre + (size - 1) / 2))
     backdrop[floor:] *= 0.9
-    depths = [v[:, 2] - low[2] + 10.0 for v in turned]
-    return _compose(np.round(backdrop).astype(np.uint8), screens, depths, turned, faces, 1.0, supersampling)
+    depths = [v[:, 2] - low[2] + 10.0 for v in rotated]
+    return _compose(np.round(backdrop).astype(np.uint8), screens, depths, rotated, faces, 1.0, supersampling)
 
 
-def write_picture(path: Path, pixels: np.ndarray) -> None:
+def write_image(path: Path, pixels: np.ndarray) -> None:
     """Write uint8 RGB (H, W, 3) as PNG or JPEG by the ending.  Raises RecoverMeshError `disk_full` or `unwritable`."""
     ok, encoded = cv2.imencode(path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     if not ok:
@@ -114,10 +114,10 @@ def _compose(
     supersampling: int,
 ) -> np.ndarray:
     """Rasterise all bodies together, shade, average the sub-pixels, and lay them over `pixels`."""
-    picture = pixels.copy()
+    image = pixels.copy()
     region = _region(screens, depths, *pixels.shape[:2])
     if region is None:
-        return picture
+        return image
     x0, y0, x1, y1 = region
     factor = supersampling
     rows, columns = (y1 - y0) * factor, (x1 - x0) * factor
@@ -138,10 +138,10 @@ def _compose(
     layer[raster.rows, raster.columns, :3] = shade(sampled, PALETTE[owner % len(PALETTE)])
     layer[raster.rows, raster.columns, 3] = 1.0
     smooth = cv2.resize(layer, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-    under = picture[y0:y1, x0:x1].astype(np.float32)
+    under = image[y0:y1, x0:x1].astype(np.float32)
     mixed = under * (1 - alpha * smooth[..., 3:]) + alpha * smooth[..., :3]
-    picture[y0:y1, x0:x1] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
-    return picture
+    image[y0:y1, x0:x1] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+    return image
 
 
 def _region(

@@ -61,15 +61,11 @@ def write_overlay_video(
                 ]
                 vertices = [_vertices(body, motion, k) for motion, k in present]
                 lens = _lens(camera, *present[0]) if present else camera  # one camera sees them all
-                picture = draw_overlay(
-                    frame.pixels, vertices, faces, lens, max_side=MAX_SIDE, supersampling=1
-                )
-                picture = picture[
-                    : picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2
-                ]  # yuv420p wants even
+                image = draw_overlay(frame.pixels, vertices, faces, lens, max_side=MAX_SIDE, supersampling=1)
+                image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]  # yuv420p wants even
                 if stream is None:
-                    stream = _add_stream(container, fps, picture.shape[1], picture.shape[0])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+                    stream = _add_stream(container, fps, image.shape[1], image.shape[0])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
             if stream is not None:
                 container.mux(stream.encode())
 

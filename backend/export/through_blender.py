@@ -17,7 +17,7 @@ import numpy as np
 from backend.body.wire import body_message
 from backend.errors import RecoverMeshError
 from backend.export.npz import write_npz
-from backend.export.overlay import write_picture
+from backend.export.overlay import write_image
 from backend.structures import FrameResult
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def write_through_blender(
         _write_body(folder / "body.npz", body)
         image = folder / f"{Path(result.source).stem or 'photo'}.png" if pixels is not None else None
         if image is not None and pixels is not None:
-            write_picture(image, pixels)
+            write_image(image, pixels)
         plan = {
             "results": [str(path) for path in people],
             "body": str(folder / "body.npz"),

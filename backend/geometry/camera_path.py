@@ -27,27 +27,27 @@ class View:
         return View(self.rotation[rows], self.translation[rows], self.focal[rows], self.center[rows])
 
     @property
-    def places(self) -> np.ndarray:
+    def positions(self) -> np.ndarray:
         """(T, 3) where the cameras are, m."""
         return -(np.swapaxes(self.rotation, 1, 2) @ self.translation[..., None])[..., 0]
 
     @property
-    def level(self) -> np.ndarray:
+    def level_rotation(self) -> np.ndarray:
         """(T, 3, 3) common frame -> the camera's axes as they were if it stood level: x right, y down, z ahead."""
-        ahead = self.rotation[:, 2] * [1.0, 0.0, 1.0]
+        forward = self.rotation[:, 2] * [1.0, 0.0, 1.0]
         # who looks straight down has ahead where the picture's top is
-        steep = np.linalg.norm(ahead, axis=1) < 1e-3
-        ahead[steep] = -np.sign(self.rotation[steep, 2, 1:2]) * self.rotation[steep, 1] * [1.0, 0.0, 1.0]
-        ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
-        down = np.broadcast_to([0.0, 1.0, 0.0], ahead.shape)
-        return np.stack([np.cross(down, ahead), down, ahead], 1)
+        steep = np.linalg.norm(forward, axis=1) < 1e-3
+        forward[steep] = -np.sign(self.rotation[steep, 2, 1:2]) * self.rotation[steep, 1] * [1.0, 0.0, 1.0]
+        forward /= np.linalg.norm(forward, axis=1, keepdims=True)
+        down = np.broadcast_to([0.0, 1.0, 0.0], forward.shape)
+        return np.stack([np.cross(down, forward), down, forward], 1)
 
     def points(self, points: np.ndarray) -> np.ndarray:
         """(T, K, 3) common frame -> camera frames."""
         return points @ np.swapaxes(self.rotation, 1, 2) + self.translation[:, None]
 
-    def project(self, points: np.ndarray, least_depth: float = 1e-3) -> np.ndarray:
+    def project(self, points: np.ndarray, min_depth: float = 1e-3) -> np.ndarray:
         """(T, K, 3) common frame, m -> (T, K, 2) px."""
         seen = self.points(points)
-        depth = np.maximum(seen[..., 2:], least_depth)
+        depth = np.maximum(seen[..., 2:], min_depth)
         return seen[..., :2] / depth * self.focal[:, None] + self.center[:, None]

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from backend.errors import BadInput
-from backend.media.image_sequence import is_sequence, pictures_of
+from backend.media.image_sequence import is_sequence, sequence_files
 
 _SAMPLE = 1 << 20  # bytes
 
@@ -20,7 +20,7 @@ def fingerprint(source: str | Path) -> str:
     try:
         if is_sequence(path):
             digest = hashlib.sha256()
-            files = pictures_of(path)
+            files = sequence_files(path)
             for _, file in files:
                 digest.update(f"{file.name} {file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
             for _, file in (files[0], files[-1]):

@@ -23,7 +23,7 @@ def is_sequence(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
-def pictures_of(path: Path) -> list[tuple[int, Path]]:
+def sequence_files(path: Path) -> list[tuple[int, Path]]:
     """(number, file) of the sequence that a folder or one of its pictures stands for, by number.
 
     In a folder of several sequences, or of unnumbered pictures, they count in the order of their names.
@@ -66,7 +66,7 @@ class SequenceClip:
     """See `backend.clip.Clip`.  A picture that is missing or cannot be read is a lost frame, not the end."""
 
     def __init__(self, path: Path, first: int, last: int | None, step: int, fps: Fraction) -> None:
-        files = pictures_of(path)
+        files = sequence_files(path)
         begin = files[0][0]
         self._files = {number - begin: file for number, file in files}
         self._first, self._last, self._step = first, last, step

@@ -27,12 +27,12 @@ Image.MAX_IMAGE_PIXELS = None
 class LoadedImage:
     """pixels: uint8 RGB (H, W, 3), upright.  focal_px: pixels of that image, from EXIF, None where it says nothing.
 
-    differs: a program that ignores orientation, colour model and depth (Blender) would show something else.
+    needs_reencoding: a program that ignores orientation, colour model and depth (Blender) would show something else.
     """
 
     pixels: np.ndarray
     focal_px: float | None
-    differs: bool
+    needs_reencoding: bool
 
 
 def load_image(source: str | Path | bytes) -> LoadedImage:
@@ -108,11 +108,11 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 
 def _convert(image: Image.Image) -> LoadedImage:
     exif = image.getexif()
-    turned = exif.get(ORIENTATION, 1) not in (0, 1)
-    differs = turned or image.mode not in ("RGB", "L")
-    upright = ImageOps.exif_transpose(image) if turned else image
+    rotated = exif.get(ORIENTATION, 1) not in (0, 1)
+    needs_reencoding = rotated or image.mode not in ("RGB", "L")
+    upright = ImageOps.exif_transpose(image) if rotated else image
     pixels = np.asarray(_to_rgb(upright))
-    return LoadedImage(pixels, _focal_px(exif, max(upright.size)), differs)
+    return LoadedImage(pixels, _focal_px(exif, max(upright.size)), needs_reencoding)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

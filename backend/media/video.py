@@ -176,7 +176,7 @@ class VideoClip:
         expected = self.info.frame_count if self._last is None else min(self._last + 1, self.info.frame_count)
         if self.info.exact and number < expected - 1:
             name = f"{self._path.name} ends at frame {number} of {self.info.frame_count}"
-            self._tell(f"{name}: the file is cut off or damaged there.")
+            self._report_lost(f"{name}: the file is cut off or damaged there.")
 
     def _number_at(self, since: Fraction) -> int:
         """The first frame number at which a picture of this time is on the screen."""
@@ -194,15 +194,15 @@ class VideoClip:
             if pixels is None:
                 pixels = _upright(one, long_side)
                 if _size(one) != (self.info.width, self.info.height):
-                    self._tell(f"Frame {n} of {self._path.name} has another size and is left out.")
+                    self._report_lost(f"Frame {n} of {self._path.name} has another size and is left out.")
                     return
             yield ClipFrame(n, float(n / self._fps), pixels)
 
     def _lose(self, first: int, last: int) -> None:
         which = f"Frame {first}" if first == last else f"Frames {first} to {last}"
-        self._tell(f"{which} of {self._path.name} cannot be decoded: the file is damaged there.")
+        self._report_lost(f"{which} of {self._path.name} cannot be decoded: the file is damaged there.")
 
-    def _tell(self, sentence: str) -> None:
+    def _report_lost(self, sentence: str) -> None:
         if sentence not in self.lost:
             self.lost.append(sentence)
 
@@ -256,13 +256,13 @@ def _time(frame: Any) -> Fraction | None:
     return None if frame.pts is None or frame.time_base is None else frame.pts * Fraction(frame.time_base)
 
 
-def _turns(frame: Any) -> int:
+def _quarter_turns(frame: Any) -> int:
     return round((frame.rotation or 0) / 90) % 4
 
 
 def _size(frame: Any) -> tuple[int, int]:
     """Width and height of the upright picture."""
-    return (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
+    return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
 
 
 def _upright(frame: Any, long_side: int | None = None) -> np.ndarray:
@@ -275,5 +275,5 @@ def _upright(frame: Any, long_side: int | None = None) -> np.ndarray:
             "interpolation": "AREA",
         }
     pixels = frame.to_ndarray(format="rgb24", **more)
-    turns = _turns(frame)
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    quarter_turns = _quarter_turns(frame)
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels

@@ -36,10 +36,10 @@ class Crop:
         """(2,) px, pixel centres at integers."""
         return np.array([self.left + self.width / 2, self.top + self.height / 2]) - 0.5
 
-    def to_photo(self, places: np.ndarray) -> np.ndarray:
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) in the crop, whose longer side spans [-1, 1] -> (..., 2) px in the photo."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0])
-        return self.centre + places * flip * max(self.width, self.height) / 2
+        return self.centre + points * flip * max(self.width, self.height) / 2
 
 
 def crop_around(person: DetectedPerson, part: str, aspect: float, mirrored: bool = False) -> Crop:

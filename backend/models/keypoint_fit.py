@@ -62,8 +62,8 @@ class KeypointFitModel(RecoveryModel):
     def _fit(self, people: list[DetectedPerson], camera: Camera) -> list[KeypointFit]:
         if self._guide is None:
             return fit_keypoints(self.body, people, camera)
-        better, state = self._guide(people, camera)
-        return fit_keypoints(self.body, better, camera, guide=state)
+        refined, state = self._guide(people, camera)
+        return fit_keypoints(self.body, refined, camera, guide=state)
 
 
 class Guide:

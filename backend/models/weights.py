@@ -19,7 +19,7 @@ from backend.atomic import atomic_path
 from backend.body.arrays import BodyArrays
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
-from backend.body.registry import OPEN_BODIES, available_bodies, keep_body
+from backend.body.registry import OPEN_BODIES, available_bodies, save_body
 from backend.errors import BadInput
 from backend.models.adapter import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
@@ -90,7 +90,7 @@ def import_weights(
     module = adapter.build(spec, chosen, imported.constants)
     load_tensors(module, imported.tensors, file.name)
     if notes and imported.body is not None:  # everything fits: now the body may be kept
-        keep_body(imported.body, chosen.name)
+        save_body(imported.body, chosen.name)
     card = Card(
         name=name,
         body=chosen.name,

@@ -6,10 +6,10 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 
-def solve_banded(blocks: np.ndarray, gradient: np.ndarray, ties: np.ndarray) -> np.ndarray:
+def solve_banded(blocks: np.ndarray, gradient: np.ndarray, acceleration_weights: np.ndarray) -> np.ndarray:
     """Solve (B + D^T W D) x = g.
 
-    blocks: (T, D, D) symmetric, one per frame.  gradient: (T, D).  ties: (T - 2, D) weights of the second differences
+    blocks: (T, D, D) symmetric, per frame.  gradient: (T, D).  acceleration_weights: (T - 2, D), of second differences
     about each inner frame, squared.  -> (T, D).  The matrix has 2 D diagonals below the main one; Cholesky, O(T D^3).
     """
     count, size = gradient.shape
@@ -19,10 +19,10 @@ def solve_banded(blocks: np.ndarray, gradient: np.ndarray, ties: np.ndarray) -> 
     for j in range(size):
         rows[: size - j, :, j] = blocks[:, j:, j].T
     if count > 2:
-        rows[0, :-2] += ties
-        rows[0, 1:-1] += 4 * ties
-        rows[0, 2:] += ties
-        rows[size, :-2] -= 2 * ties
-        rows[size, 1:-1] -= 2 * ties
-        rows[2 * size, :-2] += ties
+        rows[0, :-2] += acceleration_weights
+        rows[0, 1:-1] += 4 * acceleration_weights
+        rows[0, 2:] += acceleration_weights
+        rows[size, :-2] -= 2 * acceleration_weights
+        rows[size, 1:-1] -= 2 * acceleration_weights
+        rows[2 * size, :-2] += acceleration_weights
     return solveh_banded(band, gradient.ravel(), lower=True, check_finite=False).reshape(count, size)

@@ -29,7 +29,7 @@ from backend.structures import Camera, World
 VERSION = 1
 MAX_BYTES = 256 << 20
 MAX_FRAMES = 1_000_000
-_FARTHEST = 1e7  # scene units
+_MAX_DISTANCE = 1e7  # scene units
 _SQUARE = 2e-3  # how far a rotation may be from one: tools write few digits
 _HELD = 2  # frames behind the last that see as it does: players do not agree on where clips end
 _KNOWN = {"recover_mesh", "version", "frames", "rotation", "position", "intrinsics", "image_size"}
@@ -60,10 +60,10 @@ class CameraTrack:
             ) from None
         except (OSError, ValueError, RecursionError) as error:
             raise _bad(f"it cannot be read ({str(error)[:200]})", path) from None
-        return cls.of_content(content, path)
+        return cls.from_content(content, path)
 
     @classmethod
-    def of_content(cls, content: Any, path: Path | None = None) -> CameraTrack:
+    def from_content(cls, content: Any, path: Path | None = None) -> CameraTrack:
         """From what a file holds.  Raises BadInput `bad_camera`."""
         if not isinstance(content, dict) or content.get("recover_mesh") != "camera":
             raise _bad('it is no map with "recover_mesh": "camera"', path)
@@ -88,8 +88,8 @@ class CameraTrack:
         wrong |= np.linalg.det(rotation) <= 0
         if wrong.any():
             raise _bad(f"the rotation of frame {frames[int(wrong.argmax())]} is no rotation", path)
-        if np.abs(position).max() > _FARTHEST:
-            raise _bad(f"a position is farther than {_FARTHEST:g} units from the origin", path)
+        if np.abs(position).max() > _MAX_DISTANCE:
+            raise _bad(f"a position is farther than {_MAX_DISTANCE:g} units from the origin", path)
         if (intrinsics[:, :2] < 1).any() or np.abs(intrinsics).max() > 1e6:
             raise _bad("fx and fy are not from 1 to 1,000,000 px, or the centre is farther away", path)
         u, _, vt = np.linalg.svd(rotation)

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 _SPEED = (0.35, 0.75)
 _HEIGHT = (0.06, 0.13)
 # the speeds are those of who goes at 0.8 m/s or stands; faster feet are smeared more: times BASE + GAIN * pace, at most
-_BASE, _GAIN, _MOST = 0.6, 0.5, 3.0
+_BASE, _GAIN, _MAX_FACTOR = 0.6, 0.5, 3.0
 _STRIDE = 0.35  # s: the pace is the feet's middle's, smoothed so
 _SHORTEST = 0.10  # s
 _NEARBY = 0.7  # s
@@ -32,13 +32,13 @@ def find_contacts(points: np.ndarray, fps: float, mode: str = "auto") -> np.ndar
     # the floor may be a little wrong where a person is: what counts is the lowest place of either foot nearby
     low = minimum_filter1d(points[..., 2].min(1), max(2 * round(_NEARBY * fps) + 1, 3))
     height = points[..., 2] - low[:, None]
-    faster = np.clip(_BASE + _GAIN * _pace(points, fps), 1.0, _MOST)[:, None]
-    surely = (speed < _SPEED[0] * faster) & (height < _HEIGHT[0])
-    maybe = (speed < _SPEED[1] * faster) & (height < _HEIGHT[1])
-    contacts = np.zeros_like(surely)
+    faster = np.clip(_BASE + _GAIN * _pace(points, fps), 1.0, _MAX_FACTOR)[:, None]
+    strong = (speed < _SPEED[0] * faster) & (height < _HEIGHT[0])
+    weak = (speed < _SPEED[1] * faster) & (height < _HEIGHT[1])
+    contacts = np.zeros_like(strong)
     for p in range(points.shape[1]):
-        for first, end in intervals(maybe[:, p]):
-            if surely[first:end, p].any():
+        for first, end in intervals(weak[:, p]):
+            if strong[first:end, p].any():
                 contacts[first:end, p] = True
     contacts = _fill_gaps(contacts, round(_GAP * fps))
     for p in range(points.shape[1]):

@@ -28,12 +28,12 @@ class FootLock:
     ) -> None:
         """feet: (T, P, 3) foot points as they are, camera frame.  contacts: (T, P).  soles: see `sole_heights`."""
         self._skeleton, self._world, self._soles = skeleton, world, soles
-        places = world.points(feet)
-        self._targets = places.copy()
+        positions = world.points(feet)
+        self._targets = positions.copy()
         self._held = contacts.copy()
         for p in range(contacts.shape[1]):
             for first, end in intervals(contacts[:, p]):
-                middle = np.median(places[first:end, p], axis=0)
+                middle = np.median(positions[first:end, p], axis=0)
                 if abs(middle[2] - soles[p]) < _NOT_THE_GROUND:
                     middle[2] = soles[p]
                 self._targets[first:end, p] = middle
@@ -42,19 +42,19 @@ class FootLock:
         self, first: int, end: int, state: State, derive: bool
     ) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Residuals of frames first <= t < end, and their derivatives as `Skeleton.pose_jacobian`'s."""
-        turns, joints, points = self._skeleton.forward(state)
-        places = self._world.points(points[:, list(POINTS)])
+        rotations, joints, points = self._skeleton.forward(state)
+        positions = self._world.points(points[:, list(POINTS)])
         held = self._held[first:end, :, None] * _LOCK
-        lock = (places - self._targets[first:end]) * held
-        under = np.minimum(places[..., 2] - self._soles, 0.0)
+        lock = (positions - self._targets[first:end]) * held
+        under = np.minimum(positions[..., 2] - self._soles, 0.0)
         floor = under * _FLOOR
         if not derive:
             return [(lock.reshape(len(lock), -1), None), (floor, None)]
-        moved = self._skeleton.pose_jacobian(turns, joints, points)[:, list(POINTS)]
-        moved = self._world.rotation @ moved  # (T, P, 3, parameters)
-        by_lock = moved * held[..., None]
-        by_floor = moved[:, :, 2] * ((under < 0) * _FLOOR)[..., None]
+        point_jacobian = self._skeleton.pose_jacobian(rotations, joints, points)[:, list(POINTS)]
+        point_jacobian = self._world.rotation @ point_jacobian  # (T, P, 3, parameters)
+        by_lock = point_jacobian * held[..., None]
+        by_floor = point_jacobian[:, :, 2] * ((under < 0) * _FLOOR)[..., None]
         return [
-            (lock.reshape(len(lock), -1), by_lock.reshape(len(lock), -1, moved.shape[-1])),
+            (lock.reshape(len(lock), -1), by_lock.reshape(len(lock), -1, point_jacobian.shape[-1])),
             (floor, by_floor),
         ]

@@ -19,7 +19,7 @@ def hidden_rows(seen: np.ndarray, fps: float) -> np.ndarray:
     return hidden
 
 
-def interpolated(known: State, rows: np.ndarray, count: int) -> State:
+def interpolate_state(known: State, rows: np.ndarray, count: int) -> State:
     """States of rows 0 <= t < count from those of `rows` (ascending): between them on the way from one to the next,
     before the first and after the last held."""
     wanted = np.arange(count)
@@ -29,6 +29,6 @@ def interpolated(known: State, rows: np.ndarray, count: int) -> State:
     span = np.maximum(rows[after] - rows[before], 1)
     part = np.where(after == before, 0.0, (wanted - rows[before]) / span)
     a, b = known.rotations[before], known.rotations[after]
-    turn = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
+    rotation_vector = rot.log(np.swapaxes(a, -1, -2) @ b) * part[:, None, None]
     trans = known.trans[before] + (known.trans[after] - known.trans[before]) * part[:, None]
-    return State(a @ rot.exp(turn), known.betas[before].copy(), trans)
+    return State(a @ rot.exp(rotation_vector), known.betas[before].copy(), trans)

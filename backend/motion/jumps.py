@@ -38,111 +38,124 @@ _BONES = tuple(
     for bone in pairwise(limb)
 )
 # sizes of a person (about 0.6 m in the picture), and s
-_FAST = 9.0  # per s: no limb is blamed for what is slower than this,
-_USUAL = 1.3  # times as fast as it is in most frames,
+_MIN_SPEED_LIMIT = 9.0  # per s: no limb is blamed for what is slower than this,
+_SPEED_MARGIN = 1.3  # times as fast as it is in most frames,
 _NOISE = 0.05  # and what a reading trembles
-_MOST = 2.0  # what one jump costs at most: a path may begin anew
-_REACH = 0.7  # s that a path bridges
-_BLINK = 0.24  # s for which left and right change places
-_NEARBY = 11  # rows
+_MAX_JUMP_COST = 2.0  # what one jump costs at most: a path may begin anew
+_MAX_GAP = 0.7  # s that a path bridges
+_MAX_SWAP = 0.24  # s for which left and right change places
+_MEDIAN_ROWS = 11  # rows
 _FAR = (1e9, 1e9, 0.0)
-_EXCHANGED = 1.5  # per s with left and right exchanged
-_LEFT_OUT, _LEFT_OUT_NEAR = 20.0, 4.0  # per s without a reading; where it lies on somebody else's limb
+_SWAP_COST = 1.5  # per s with left and right exchanged
+_SKIP_COST, _SKIP_COST_NEAR = 20.0, 4.0  # per s without a reading; where it lies on somebody else's limb
 _WITHIN = 0.6  # of another's landmarks
 _NEAR = 0.35  # between limbs of two people
 _VISIBLE = (0.1, 0.5)  # below the first is no reading, from the second on a sure one
 
 
-def without_jumps(tracks: Sequence[Track], fps: float) -> list[Track]:
+def suppress_limb_outliers(tracks: Sequence[Track], fps: float) -> list[Track]:
     """The tracks, each seen somewhere, with visibility 0 for limbs off their path.  fps: of the rows."""
     found = []
     for k, track in enumerate(tracks):
-        beside = [_beside(track, other, fps) for m, other in enumerate(tracks) if m != k]
-        found.append(_on_path(track, beside, fps))
+        others = [_landmarks_of_other(track, other, fps) for m, other in enumerate(tracks) if m != k]
+        found.append(_mask_outliers(track, others, fps))
     return found
 
 
-def _exchanged(track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float) -> np.ndarray:
+def _left_right_swaps(
+    track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float
+) -> np.ndarray:
     """(T,) bool: left and right have changed places for a moment.  What lasts longer cannot be told: where legs pass
     each other either way goes on as it went."""
     left, right = leads
-    there, sure = _legible(track, (*left, *right))
-    places = _relative(track, (*left, *right), base)
-    other = np.roll(places, len(left), 1)
-    keep = np.where(there[:, None], [0.0, _EXCHANGED / fps], np.inf)
-    allowed = np.full(len(track), _allowed(places, there, fps)[1])
-    chosen = cheapest_path(np.stack([places, other], 1), keep, _LEFT_OUT / fps * sure, allowed, fps)
-    return _brief(chosen == 1, _BLINK * fps)
+    there, sure = _readable(track, (*left, *right))
+    positions = _relative(track, (*left, *right), base)
+    other = np.roll(positions, len(left), 1)
+    candidate_cost = np.where(there[:, None], [0.0, _SWAP_COST / fps], np.inf)
+    speed_limit = np.full(len(track), _speed_limits(positions, there, fps)[1])
+    chosen = viterbi_path(
+        np.stack([positions, other], 1), candidate_cost, _SKIP_COST / fps * sure, speed_limit, fps
+    )
+    return _short_runs(chosen == 1, _MAX_SWAP * fps)
 
 
-def _on_path(track: Track, beside: Sequence[np.ndarray], fps: float) -> Track:
-    """Nothing seen where a limb is off its path.  beside: of each of the others, see `_beside`."""
+def _mask_outliers(track: Track, others: Sequence[np.ndarray], fps: float) -> Track:
+    """Nothing seen where a limb is off its path.  others: of each of the others, see `_landmarks_of_other`."""
     points = track.keypoints2d.copy()
-    crowded, whole = _crowded(track, beside), _turned_over(track)
+    near_others, whole = _near_others(track, others), _whole_body_swaps(track)
     for sides, leads, base in _LIMBS:
-        exchanged = _exchanged(track, leads, base, fps)
+        swapped = _left_right_swaps(track, leads, base, fps)
         for k, (limb, lead) in enumerate(zip(sides, leads, strict=True)):
-            near, worse = _on_others(track, lead, beside)
-            same = crowded & _on_opposite(track, lead, leads[1 - k])
+            near, worse = _overlaps_others(track, lead, others)
+            same = near_others & _overlaps_opposite(track, lead, leads[1 - k])
             # the readings before and behind such are on their way between two limbs, and no better
-            between = binary_dilation(_brief(same, _REACH * fps) | exchanged)
-            off = between | _brief(worse, _REACH * fps)
-            there, sure = _legible(track, lead)
+            between = binary_dilation(_short_runs(same, _MAX_GAP * fps) | swapped)
+            off = between | _short_runs(worse, _MAX_GAP * fps)
+            there, sure = _readable(track, lead)
             there &= ~off
-            places = _relative(track, lead, base)
-            slow, fast = _allowed(places, there, fps)
-            left_out = np.where(near, _LEFT_OUT_NEAR, _LEFT_OUT) / fps * sure * there
-            keep = np.where(there, 0.0, np.inf)[:, None]
-            chosen = cheapest_path(places[:, None], keep, left_out, np.where(near, slow, fast), fps)
+            positions = _relative(track, lead, base)
+            slow, fast = _speed_limits(positions, there, fps)
+            skip_cost = np.where(near, _SKIP_COST_NEAR, _SKIP_COST) / fps * sure * there
+            candidate_cost = np.where(there, 0.0, np.inf)[:, None]
+            chosen = viterbi_path(
+                positions[:, None], candidate_cost, skip_cost, np.where(near, slow, fast), fps
+            )
             off |= there & (chosen < 0)
             off &= ~whole  # the fit knows such rows by all landmarks together: none may be missing
             points[np.nonzero(off)[0][:, None], limb, 2] = 0.0
     return replace(track, keypoints2d=points)
 
 
-def cheapest_path(
-    places: np.ndarray, keep: np.ndarray, left_out: np.ndarray, allowed: np.ndarray, fps: float
+def viterbi_path(
+    positions: np.ndarray,
+    candidate_cost: np.ndarray,
+    skip_cost: np.ndarray,
+    speed_limit: np.ndarray,
+    fps: float,
 ) -> np.ndarray:
-    """places: (T, S, P, 2), S readings of a limb's P points in each row.  keep: (T, S) what each costs; left_out: (T,)
-    none of them.  allowed: (T,) per s.  -> (T,) the reading on the cheapest path, -1 for none.  Costs in sizes.
+    """positions: (T, S, P, 2), S candidates for P limb points.  candidate_cost: (T, S) of each; skip_cost: (T,)
+    none of them.  speed_limit: (T,) per s.  -> (T,) the candidate on the cheapest path, -1 for none.  Costs in sizes.
     """
-    count, readings = places.shape[:2]
-    reach = max(round(_REACH * fps), 1)
-    skipped = np.concatenate([[0.0], np.cumsum(left_out)])  # of the rows before
-    cost = np.zeros((count, readings))
-    back = np.full((count, readings), -1)  # row * readings + reading before
-    anew, anew_from = -_MOST, -1  # the cheapest path so far, without what is skipped: the empty one
+    count, candidates = positions.shape[:2]
+    reach = max(round(_MAX_GAP * fps), 1)
+    skipped = np.concatenate([[0.0], np.cumsum(skip_cost)])  # of the rows before
+    cost = np.zeros((count, candidates))
+    back = np.full((count, candidates), -1)  # row * readings + reading before
+    restart, restart_from = (
+        -_MAX_JUMP_COST,
+        -1,
+    )  # the cheapest path so far, without what is skipped: the empty one
     for t in range(count):
         first = max(t - reach, 0)
-        cost[t], back[t] = skipped[t] + anew + _MOST, anew_from
+        cost[t], back[t] = skipped[t] + restart + _MAX_JUMP_COST, restart_from
         if first < t:
             steps = np.arange(t - first, 0, -1)
-            pace = np.minimum(allowed[first:t], allowed[t])
-            away = np.linalg.norm(places[t] - places[first:t, :, None], axis=-1).mean(
+            speed = np.minimum(speed_limit[first:t], speed_limit[t])
+            distance = np.linalg.norm(positions[t] - positions[first:t, :, None], axis=-1).mean(
                 -1
             )  # (before, from, to)
-            jump = np.maximum(away - _NOISE - (pace * steps / fps)[:, None, None], 0.0)
-            ways = cost[first:t, :, None] + np.minimum(jump, _MOST)
-            ways += (skipped[t] - skipped[first + 1 : t + 1])[:, None, None]
-            ways = ways.reshape(-1, readings)
-            best = ways.argmin(0)
-            found = ways[best, np.arange(readings)]
+            jump = np.maximum(distance - _NOISE - (speed * steps / fps)[:, None, None], 0.0)
+            path_costs = cost[first:t, :, None] + np.minimum(jump, _MAX_JUMP_COST)
+            path_costs += (skipped[t] - skipped[first + 1 : t + 1])[:, None, None]
+            path_costs = path_costs.reshape(-1, candidates)
+            best = path_costs.argmin(0)
+            found = path_costs[best, np.arange(candidates)]
             better = found < cost[t]
             cost[t] = np.where(better, found, cost[t])
-            back[t] = np.where(better, first * readings + best, back[t])
-        cost[t] += keep[t]
+            back[t] = np.where(better, first * candidates + best, back[t])
+        cost[t] += candidate_cost[t]
         ends = cost[t] - skipped[t + 1]
-        if ends.min() < (np.inf if anew_from < 0 else anew):
-            anew, anew_from = float(ends.min()), int(t * readings + ends.argmin())
+        if ends.min() < (np.inf if restart_from < 0 else restart):
+            restart, restart_from = float(ends.min()), int(t * candidates + ends.argmin())
     chosen = np.full(count, -1)
-    at = anew_from
+    at = restart_from
     while at >= 0:
-        row, reading = divmod(at, readings)
-        chosen[row], at = reading, back[row, reading]
+        row, candidate = divmod(at, candidates)
+        chosen[row], at = candidate, back[row, candidate]
     return chosen
 
 
-def _legible(track: Track, lead: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _readable(track: Track, lead: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) bool rows with a reading; (T,) 0..1 how sure it is."""
     visible = track.keypoints2d[:, lead, 2].min(1)
     there = track.seen & (visible > _VISIBLE[0])
@@ -157,88 +170,88 @@ def _relative(track: Track, lead: Sequence[int], base: Sequence[int]) -> np.ndar
 
 def _sizes(track: Track) -> np.ndarray:
     """(T,) px; see `Candidate.size`."""
-    points = _bridged(track)[..., :2]
+    points = _interpolated(track)[..., :2]
     shoulders, hips = points[:, SHOULDERS], points[:, HIPS]
     spine = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=1)
     size = spine + 0.5 * np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
     return np.maximum(median_filter(size, 15, mode="nearest"), 4.0)
 
 
-def _turned_over(track: Track) -> np.ndarray:
+def _whole_body_swaps(track: Track) -> np.ndarray:
     """(T,) bool: left and right of the whole body, trunk included, have changed places for a moment."""
     left, right = zip(SHOULDERS, HIPS, strict=True)
     across = (track.keypoints3d[:, left] - track.keypoints3d[:, right]).sum(1)
-    return (across * median_filter(across, (_NEARBY, 1), mode="nearest")).sum(1) < 0
+    return (across * median_filter(across, (_MEDIAN_ROWS, 1), mode="nearest")).sum(1) < 0
 
 
-def _allowed(places: np.ndarray, there: np.ndarray, fps: float) -> tuple[float, float]:
+def _speed_limits(positions: np.ndarray, there: np.ndarray, fps: float) -> tuple[float, float]:
     """Sizes per s that are no jump for this limb: where it is in doubt, and else."""
     both = there[1:] & there[:-1]
     if not both.any():
-        return _FAST, _FAST
-    speed = np.linalg.norm(np.diff(places, axis=0), axis=-1).mean(1)[both] * fps
-    usual = _USUAL * float(np.quantile(speed, 0.9))
-    return usual, max(_FAST, usual)
+        return _MIN_SPEED_LIMIT, _MIN_SPEED_LIMIT
+    speed = np.linalg.norm(np.diff(positions, axis=0), axis=-1).mean(1)[both] * fps
+    usual = _SPEED_MARGIN * float(np.quantile(speed, 0.9))
+    return usual, max(_MIN_SPEED_LIMIT, usual)
 
 
-def _beside(track: Track, other: Track, fps: float) -> np.ndarray:
+def _landmarks_of_other(track: Track, other: Track, fps: float) -> np.ndarray:
     """(T, 33, 3) another's landmarks in the rows of `track`, also while out of sight for a moment; else far away."""
     points = np.full((len(track), 33, 3), _FAR)
     _, at, there = np.intersect1d(track.frames, other.frames, return_indices=True)
     shown = ~hidden_rows(other.seen, fps)[there]
-    points[at[shown]] = _bridged(other)[there[shown]]
+    points[at[shown]] = _interpolated(other)[there[shown]]
     return points
 
 
-def _crowded(track: Track, beside: Sequence[np.ndarray]) -> np.ndarray:
+def _near_others(track: Track, others: Sequence[np.ndarray]) -> np.ndarray:
     """(T,) bool: somebody else is within reach."""
     mine, size = track.keypoints2d[..., :2], _sizes(track)[:, None]
     low, high = mine.min(1) - _WITHIN * size, mine.max(1) + _WITHIN * size
-    crowded = np.zeros(len(track), bool)
-    for points in beside:
-        crowded |= ((points[..., :2].max(1) > low) & (points[..., :2].min(1) < high)).all(1)
-    return crowded
+    near_others = np.zeros(len(track), bool)
+    for points in others:
+        near_others |= ((points[..., :2].max(1) > low) & (points[..., :2].min(1) < high)).all(1)
+    return near_others
 
 
-def _on_others(
-    track: Track, lead: Sequence[int], beside: Sequence[np.ndarray]
+def _overlaps_others(
+    track: Track, lead: Sequence[int], others: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T,) bool: the limb's end lies on an arm or a leg of another person; and that is seen better."""
     near, worse = np.zeros((2, len(track)), bool)
     size, visible = _sizes(track), track.keypoints2d[:, lead, 2].min(1)
     end = track.keypoints2d[:, lead[_END], :2].astype(float)
-    for points in beside:
+    for points in others:
         for a, b in _BONES:
-            on = _away(end, points[:, a, :2], points[:, b, :2]) < _NEAR * size
+            on = _segment_distance(end, points[:, a, :2], points[:, b, :2]) < _NEAR * size
             near |= on
             worse |= on & (visible < points[:, [a, b], 2].min(1))
     return near, worse
 
 
-def _on_opposite(track: Track, lead: Sequence[int], other: Sequence[int]) -> np.ndarray:
+def _overlaps_opposite(track: Track, lead: Sequence[int], other: Sequence[int]) -> np.ndarray:
     """(T,) bool: the limb lies on the other side's, which is seen better."""
     points = track.keypoints2d.astype(float)
-    away = np.linalg.norm(points[:, lead, :2] - points[:, other, :2], axis=-1).mean(1)
+    distance = np.linalg.norm(points[:, lead, :2] - points[:, other, :2], axis=-1).mean(1)
     worse = points[:, lead, 2].min(1) < points[:, other, 2].min(1)
-    return worse & (away < _NEAR * _sizes(track))
+    return worse & (distance < _NEAR * _sizes(track))
 
 
-def _brief(flags: np.ndarray, longest: float) -> np.ndarray:
+def _short_runs(flags: np.ndarray, longest: float) -> np.ndarray:
     """Only runs of so many rows."""
-    brief = flags.copy()
+    short = flags.copy()
     for first, end in intervals(flags):
-        brief[first:end] = end - first <= longest
-    return brief
+        short[first:end] = end - first <= longest
+    return short
 
 
-def _away(point: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _segment_distance(point: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(T,) distance of a point (T, 2) from the line between a and b."""
     along = b - a
     part = ((point - a) * along).sum(1) / np.maximum((along**2).sum(1), 1e-9)
     return np.linalg.norm(point - a - along * np.clip(part, 0, 1)[:, None], axis=1)
 
 
-def _bridged(track: Track) -> np.ndarray:
+def _interpolated(track: Track) -> np.ndarray:
     """(T, 33, 3) px and visibility, between sights on the way from one to the next."""
     seen, rows = np.nonzero(track.seen)[0], np.arange(len(track))
     flat = track.keypoints2d.astype(float).reshape(len(track), -1)

@@ -13,11 +13,11 @@ def jitter(joints: np.ndarray, fps: float) -> float:
     return float(np.linalg.norm(third, axis=-1).mean())
 
 
-def acceleration_peak_ratio(found: np.ndarray, truth: np.ndarray, share: float = 0.02) -> float:
-    """Acceleration of `found` over `truth`'s where that is highest (the top `share` of joints and frames)."""
-    if len(truth) < 3:
+def acceleration_peak_ratio(pred: np.ndarray, gt: np.ndarray, share: float = 0.02) -> float:
+    """Acceleration of `pred` over `gt`'s where that is highest (the top `share` of joints and frames)."""
+    if len(gt) < 3:
         return 1.0
-    a, b = (np.linalg.norm(np.diff(x, n=2, axis=0), axis=-1) for x in (found, truth))
+    a, b = (np.linalg.norm(np.diff(x, n=2, axis=0), axis=-1) for x in (pred, gt))
     # a peak may come a frame early or late
     padded = np.pad(a, ((1, 1), (0, 0)), mode="edge")
     a = np.maximum(np.maximum(padded[:-2], padded[2:]), a)
@@ -25,9 +25,9 @@ def acceleration_peak_ratio(found: np.ndarray, truth: np.ndarray, share: float =
     return float(a[peaks].mean() / b[peaks].mean())
 
 
-def mpjpe(found: np.ndarray, truth: np.ndarray, root: int = 0) -> float:
+def mpjpe(pred: np.ndarray, gt: np.ndarray, root: int = 0) -> float:
     """Mean per-joint position error with the root joints (SMPL's pelvis) laid over each other, mm."""
-    gap = (found - found[:, root : root + 1]) - (truth - truth[:, root : root + 1])
+    gap = (pred - pred[:, root : root + 1]) - (gt - gt[:, root : root + 1])
     return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
 
 

@@ -10,8 +10,8 @@ from backend.geometry.camera_path import View
 from backend.motion.track_fit import TrackProblem, start_state
 from backend.structures import Camera, Track
 
-_TURN = 5.0  # per rad: about as firmly as keypoints hold a joint
-_MOVE = (20.0, 20.0, 4.0)  # per metre: depth is known worst
+_ROTATION_WEIGHT = 5.0  # per rad: about as firmly as keypoints hold a joint
+_TRANSLATION_WEIGHT = (20.0, 20.0, 4.0)  # per metre: depth is known worst
 
 
 class PoseProblem(TrackProblem):
@@ -22,13 +22,13 @@ class PoseProblem(TrackProblem):
         skeleton: Skeleton,
         track: Track,
         camera: Camera,
-        given: State,
+        network_state: State,
         hidden: np.ndarray | None = None,
         view: View | None = None,
     ) -> None:
-        """given: the network's answers for the rows that were seen, in order, in their camera frames."""
+        """network_state: the network's answers for the rows that were seen, in order, in their camera frames."""
         super().__init__(skeleton, track, camera, hidden, view=view)
-        self.given = start_state(skeleton, track, camera, given, view)
+        self.network_state = start_state(skeleton, track, camera, network_state, view)
         self._weight = track.seen * 1.0
         self.joints = np.arange(len(skeleton.parents))  # poses say how every joint is turned
         axes = np.eye(3)[None] if view is None else view.rotation
@@ -36,13 +36,19 @@ class PoseProblem(TrackProblem):
 
     def _residuals(self, state: State, first: int, end: int) -> np.ndarray:
         """(T, 3 J + 3)"""
-        given = State(
-            self.given.rotations[first:end], self.given.betas[first:end], self.given.trans[first:end]
+        network_state = State(
+            self.network_state.rotations[first:end],
+            self.network_state.betas[first:end],
+            self.network_state.trans[first:end],
         )
-        turned = rot.log(np.swapaxes(given.rotations, -1, -2) @ state.rotations) * _TURN
-        gap = (self._axes[first:end] @ (state.trans - given.trans)[..., None])[..., 0]
-        moved = gap * np.array(_MOVE)
-        both = np.concatenate([turned.reshape(len(turned), -1), moved], 1)
+        rotation_residual = (
+            rot.log(np.swapaxes(network_state.rotations, -1, -2) @ state.rotations) * _ROTATION_WEIGHT
+        )
+        gap = (self._axes[first:end] @ (state.trans - network_state.trans)[..., None])[..., 0]
+        translation_residual = gap * np.array(_TRANSLATION_WEIGHT)
+        both = np.concatenate(
+            [rotation_residual.reshape(len(rotation_residual), -1), translation_residual], 1
+        )
         return both * self._weight[first:end, None]
 
     def normal(
@@ -50,20 +56,22 @@ class PoseProblem(TrackProblem):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `TrackProblem.normal`."""
         count = len(state.trans)
-        turns = 3 * len(self.skeleton.parents)
+        num_angles = 3 * len(self.skeleton.parents)
         values = self._residuals(state, offset, offset + count)
         weight = self._weight[offset : offset + count]
-        blocks = np.zeros((count, turns + 3, turns + 3))
-        diagonal = np.arange(turns)
-        blocks[:, diagonal, diagonal] = (_TURN * weight[:, None]) ** 2
-        slope = self._axes[offset : offset + count] * (np.array(_MOVE)[:, None] * weight[:, None, None])
-        blocks[:, turns:, turns:] = np.swapaxes(slope, 1, 2) @ slope
-        descent, cost = np.empty((count, turns + 3)), (values**2).sum(1)
-        descent[:, :turns] = -_TURN * weight[:, None] * values[:, :turns]
-        descent[:, turns:] = -(np.swapaxes(slope, 1, 2) @ values[:, turns:, None])[..., 0]
+        blocks = np.zeros((count, num_angles + 3, num_angles + 3))
+        diagonal = np.arange(num_angles)
+        blocks[:, diagonal, diagonal] = (_ROTATION_WEIGHT * weight[:, None]) ** 2
+        slope = self._axes[offset : offset + count] * (
+            np.array(_TRANSLATION_WEIGHT)[:, None] * weight[:, None, None]
+        )
+        blocks[:, num_angles:, num_angles:] = np.swapaxes(slope, 1, 2) @ slope
+        descent, cost = np.empty((count, num_angles + 3)), (values**2).sum(1)
+        descent[:, :num_angles] = -_ROTATION_WEIGHT * weight[:, None] * values[:, :num_angles]
+        descent[:, num_angles:] = -(np.swapaxes(slope, 1, 2) @ values[:, num_angles:, None])[..., 0]
         if self.extra is not None:
             active = self.skeleton.active  # of which the extra residuals speak
-            columns = np.r_[(3 * active[:, None] + np.arange(3)).ravel(), turns : turns + 3]
+            columns = np.r_[(3 * active[:, None] + np.arange(3)).ravel(), num_angles : num_angles + 3]
             for v, j in self.extra(offset, offset + count, state, True):
                 assert j is not None
                 transposed = np.swapaxes(j, 1, 2)

@@ -17,14 +17,14 @@ _RANGE = (1e-4, 1e4)  # units per metre
 
 
 @dataclass(frozen=True)
-class Feet:
+class FootHeights:
     """Of one person, T frames."""
 
     below: np.ndarray  # (T, P) m that the soles are below the camera, by the bodies as they were fitted
     camera: np.ndarray  # (T,) scene units that the camera is above the ground
 
 
-def estimate(people: Sequence[Feet]) -> float | None:
+def estimate_scale(people: Sequence[FootHeights]) -> float | None:
     """Units per metre; None where nothing can be said.
 
     A standing sole is as far below the camera as the ground is: below = camera / scale, linear in 1 / scale.  Robust:

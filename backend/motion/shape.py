@@ -7,9 +7,9 @@ import numpy as np
 from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Observations, Problem, Weights
 from backend.body.kinematics import Skeleton, State
 
-MOST_FRAMES = 32
+MAX_FRAMES = 32
 _ITERATIONS = 12
-_USUAL_WEIGHT = 100.0  # per metre off the mean body: pictures do not tell a tall person from a near one
+_MEAN_HEIGHT_WEIGHT = 100.0  # per metre off the mean body: pictures do not tell a tall person from a near one
 _CONVERGED = 3e-3  # of every beta in one step
 _HEIGHT_WEIGHT = 400.0  # per metre: what the user says is so
 _DIRECTIONS, _PRIOR = 4.5, 0.6
@@ -29,13 +29,13 @@ def fit_shape(
         return np.zeros(skeleton.joint_directions.shape[2])
     betas = np.median(start.betas[rows], axis=0)
     state = State(start.rotations[rows], np.tile(betas, (len(rows), 1)), start.trans[rows])
-    chosen = observed.rows(rows)
+    chosen = observed.select(rows)
     whole = Problem(skeleton, chosen)
-    turns, count = 3 * len(skeleton.parents), len(betas)
-    free = np.r_[0:turns, turns + count : turns + count + 3]
-    shape = np.r_[turns : turns + count]
+    num_angles, count = 3 * len(skeleton.parents), len(betas)
+    free = np.r_[0:num_angles, num_angles + count : num_angles + count + 3]
+    shape = np.r_[num_angles : num_angles + count]
     # the problem says the prior on the shape once per frame; frames err alike, so that few count for themselves
-    too_much = SHAPE_WEIGHT**2 * len(rows) * (1 - _PRIOR_SHARE)
+    excess_prior = SHAPE_WEIGHT**2 * len(rows) * (1 - _PRIOR_SHARE)
     trust = np.ones_like(chosen.seen)
     damping = 1e-2
     for step_number in range(_ITERATIONS):
@@ -49,12 +49,14 @@ def fit_shape(
         own, mixed = hessian[:, free][:, :, free], hessian[:, free][:, :, shape]
         common = hessian[:, shape][:, :, shape].sum(0)
         gradient = descent[:, shape].sum(0)
-        common[np.arange(count), np.arange(count)] -= too_much
-        gradient += too_much * state.betas[0]
+        common[np.arange(count), np.arange(count)] -= excess_prior
+        gradient += excess_prior * state.betas[0]
         height, slope = rest_height(skeleton, state.betas[0])
-        wanted, firmly = (height_m, _HEIGHT_WEIGHT) if height_m else (skeleton.height, _USUAL_WEIGHT)
-        common += firmly**2 * np.outer(slope, slope)
-        gradient += firmly**2 * slope * (wanted - height)
+        target_height, height_weight = (
+            (height_m, _HEIGHT_WEIGHT) if height_m else (skeleton.height, _MEAN_HEIGHT_WEIGHT)
+        )
+        common += height_weight**2 * np.outer(slope, slope)
+        gradient += height_weight**2 * slope * (target_height - height)
         solved = np.linalg.solve(own, np.concatenate([mixed, descent[:, free][..., None]], 2))
         eliminated = np.swapaxes(mixed, 1, 2) @ solved
         step_betas = np.linalg.solve(
@@ -63,8 +65,8 @@ def fit_shape(
         step_free: np.ndarray = solved[..., count] - (solved[..., :count] @ step_betas)
         step = np.zeros((len(rows), hessian.shape[1]))
         step[:, free], step[:, shape] = step_free, step_betas
-        size = np.abs(step[:, :turns]).max()
-        state = state.moved(step * min(1.0, 0.7 / max(size, 1e-9)))
+        size = np.abs(step[:, :num_angles]).max()
+        state = state.updated(step * min(1.0, 0.7 / max(size, 1e-9)))
         if step_number == _ITERATIONS // 2:
             trust = whole.trust(state)
         elif step_number > _ITERATIONS // 2 and np.abs(step_betas).max() < _CONVERGED:
@@ -77,7 +79,7 @@ def _choose(observed: Observations, found: np.ndarray) -> np.ndarray:
     """Rows that show most of the body, one from each stretch of the track."""
     rows = np.nonzero(found)[0]
     quality = observed.seen.mean(1)
-    stretches = np.array_split(rows, min(MOST_FRAMES, len(rows))) if len(rows) else []
+    stretches = np.array_split(rows, min(MAX_FRAMES, len(rows))) if len(rows) else []
     best = np.array([stretch[np.argmax(quality[stretch])] for stretch in stretches], int)
     return best[quality[best] >= 0.6 * quality[best].max()] if len(best) else best
 

@@ -20,9 +20,9 @@ from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
 from backend.motion.banded import solve_banded
 from backend.motion.contacts import intervals
-from backend.motion.gaps import interpolated
+from backend.motion.gaps import interpolate_state
 from backend.motion.shape import fit_shape
-from backend.motion.temporal import Smoothness, accelerations, tie_weights
+from backend.motion.temporal import Smoothness, accelerations, smoothness_weights
 from backend.structures import Camera, Track
 
 WINDOW = 384  # frames solved together
@@ -34,7 +34,7 @@ _UNSEEN = 0.2  # what is not seen is carried by the motion rather than by rest
 _DAMPING = 1e-3
 _FIRST_TRUST = 0.3  # mean over the landmarks of a frame
 _NEARBY = 5  # frames
-_TURNED_OVER = 1.5  # rad
+_FLIP_ANGLE = 1.5  # rad
 
 Extra = Callable[[int, int, State, bool], list[tuple[np.ndarray, np.ndarray | None]]]
 
@@ -50,34 +50,34 @@ class TrackProblem:
         hidden: np.ndarray | None = None,
         up: np.ndarray = LEVEL,
         view: View | None = None,
-        bridged: int = 0,
+        bridged_rows: int = 0,
     ) -> None:
         """hidden: (T,) bool, rows that belong to no motion; what is before and after them is not tied together.
-        bridged: rows; legs that are taken away for no longer (`without_jumps`) are carried by the motion; others stand.
+        bridged_rows: rows; legs hidden for no longer (`suppress_limb_outliers`) follow the motion; others stand.
         up: (3,) unit, camera frame.  view: of every row, where the camera moves; states are then in its common frame,
         and up is known."""
-        self._camera, self._view, self._bridged = camera, view, bridged
+        self._camera, self._view, self._bridged = camera, view, bridged_rows
         self.skeleton = skeleton
         self.track = track
         self.hidden = np.zeros(len(track), bool) if hidden is None else hidden
-        self.observed = _observations(track, camera, up, view, bridged)
-        self._known = self.observed.known
+        self.observed = _observations(track, camera, up, view, bridged_rows)
+        self._bone_confidence = self.observed.bone_confidence
         self.extra: Extra | None = None
         # those that the solver turns: what turns no landmark stays as it is
         self.joints = skeleton.active
 
-    def stand(self, up: np.ndarray) -> None:
+    def set_up_axis(self, up: np.ndarray) -> None:
         """The world's up is known better now."""
         if self._view is not None:  # it was known from the beginning
             return
         fresh = _observations(self.track, self._camera, up, None, self._bridged)
-        doubted = self.observed.known / np.maximum(self._known, 1e-9)
-        self._known = fresh.known
-        self.observed = replace(fresh, known=fresh.known * np.minimum(doubted, 1.0))
+        downweighted = self.observed.bone_confidence / np.maximum(self._bone_confidence, 1e-9)
+        self._bone_confidence = fresh.bone_confidence
+        self.observed = replace(fresh, bone_confidence=fresh.bone_confidence * np.minimum(downweighted, 1.0))
 
     def part(self, first: int, end: int) -> Observations:
         """Observations of frames first <= t < end."""
-        return self.observed.rows(slice(first, end))
+        return self.observed.select(slice(first, end))
 
     def problem(self, first: int, end: int) -> Problem:
         return Problem(self.skeleton, self.part(first, end), unseen=_UNSEEN)
@@ -86,15 +86,15 @@ class TrackProblem:
         """(T, K): see `Problem.trust`."""
         return np.concatenate(
             [
-                self.problem(k, k + _BATCH).trust(cut(state, k, k + _BATCH))
+                self.problem(k, k + _BATCH).trust(slice_state(state, k, k + _BATCH))
                 for k in range(0, len(state.trans), _BATCH)
             ]
         )
 
-    def doubt(self, trust: np.ndarray) -> None:
+    def downweight_bones(self, trust: np.ndarray) -> None:
         """Bones between landmarks that are not believed say nothing: a frame with left and right exchanged."""
-        known = self._known * np.minimum(trust[:, BONE_FROM], trust[:, BONE_TO])
-        self.observed = replace(self.observed, known=known)
+        bone_confidence = self._bone_confidence * np.minimum(trust[:, BONE_FROM], trust[:, BONE_TO])
+        self.observed = replace(self.observed, bone_confidence=bone_confidence)
 
     def normal(
         self, state: State, trust: np.ndarray, offset: int
@@ -106,7 +106,7 @@ class TrackProblem:
         blocks, descent, cost = np.empty((count, size, size)), np.empty((count, size)), np.empty(count)
         for k in range(0, count, _BATCH):
             end = min(k + _BATCH, count)
-            part = cut(state, k, end)
+            part = slice_state(state, k, end)
             weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
             problem = self.problem(offset + k, offset + end)
             blocks[k:end], descent[k:end], cost[k:end] = problem.pose_normal(part, weights)
@@ -124,7 +124,7 @@ class TrackProblem:
         total = 0.0
         for k in range(0, len(state.trans), _BATCH):
             end = min(k + _BATCH, len(state.trans))
-            part = cut(state, k, end)
+            part = slice_state(state, k, end)
             weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
             values, _ = self.problem(offset + k, offset + end).residuals(part, weights, derive=False)
             total += float((values**2).sum())
@@ -134,11 +134,11 @@ class TrackProblem:
         return total
 
 
-def cut(state: State, first: int, end: int) -> State:
+def slice_state(state: State, first: int, end: int) -> State:
     return State(state.rotations[first:end], state.betas[first:end], state.trans[first:end])
 
 
-def joined(parts: list[State]) -> State:
+def concatenate_states(parts: list[State]) -> State:
     return State(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("rotations", "betas", "trans")))
 
 
@@ -152,32 +152,32 @@ def fit_track(
     hidden: np.ndarray | None = None,
     up: np.ndarray = LEVEL,
     view: View | None = None,
-    bridged: int = 0,
+    bridged_rows: int = 0,
     height_m: float = 0.0,
     on_progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[TrackProblem, State]:
-    """start: of every frame, see `start_state`.  hidden, up, view, bridged: see `TrackProblem`.  Returns the problem,
+    """start: see `start_state`.  hidden, up, view, bridged_rows: see `TrackProblem`.  Returns the problem,
     for further terms, and the state."""
-    problem = TrackProblem(skeleton, track, camera, hidden, up, view, bridged)
+    problem = TrackProblem(skeleton, track, camera, hidden, up, view, bridged_rows)
     betas = fit_shape(skeleton, problem.observed, track.seen, start, height_m)
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that do not agree with their neighbours at all must not pull before the motion is known
     trust = problem.trust(state)
-    trust[_mean_of_seen(trust, problem.observed.seen) > _FIRST_TRUST] = 1.0
-    problem.doubt(trust)
+    trust[_mean_over_visible(trust, problem.observed.seen) > _FIRST_TRUST] = 1.0
+    problem.downweight_bones(trust)
     on_progress(0.1)
     state = minimize_windows(
-        problem, state, trust, smooth.steady, 4, lambda part: on_progress(0.1 + 0.4 * part)
+        problem, state, trust, smooth.without_fast_motion, 4, lambda part: on_progress(0.1 + 0.4 * part)
     )
     trust = problem.trust(state)
-    problem.doubt(trust)
+    problem.downweight_bones(trust)
     state = minimize_windows(
         problem, state, trust, smooth, _ITERATIONS, lambda part: on_progress(0.5 + 0.5 * part)
     )
     return problem, state
 
 
-def _mean_of_seen(trust: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _mean_over_visible(trust: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return (trust * seen).sum(1) / np.maximum(seen.sum(1), 1e-9)
 
 
@@ -207,16 +207,20 @@ def minimize_windows(
                 on_progress((first + part * (end - first)) / count)
 
             part = _minimize(
-                problem, cut(state, first, end), trust[first:end], smooth, first, iterations, within
+                problem, slice_state(state, first, end), trust[first:end], smooth, first, iterations, within
             )
             keep_from = 0 if first == begin else OVERLAP // 2
             keep_to = len(part.trans) if end == stop else len(part.trans) - OVERLAP // 2
-            found.append(cut(part, keep_from, keep_to))
+            found.append(slice_state(part, keep_from, keep_to))
             on_progress(end / count)
             if end == stop:
                 break
             first = end - OVERLAP
-    return joined(found) if shown.all() else interpolated(joined(found), np.nonzero(shown)[0], count)
+    return (
+        concatenate_states(found)
+        if shown.all()
+        else interpolate_state(concatenate_states(found), np.nonzero(shown)[0], count)
+    )
 
 
 def _minimize(
@@ -236,9 +240,9 @@ def _minimize(
     for iteration in range(iterations):
         on_progress(iteration / iterations)
         before = accelerations(state, joints) if len(state.trans) > 2 else np.zeros((0, descent.shape[1]))
-        ties = tie_weights(before, smooth)
-        tied = _spread(ties * before, len(state.trans))
-        total = float(cost.sum() + (ties * before**2).sum())
+        acceleration_weights = smoothness_weights(before, smooth)
+        acceleration_gradient = _second_difference_transpose(acceleration_weights * before, len(state.trans))
+        total = float(cost.sum() + (acceleration_weights * before**2).sum())
         better, step = False, np.zeros_like(descent)
         for attempt in range(6):
             if attempt % 2:  # half the way is cheaper than another way
@@ -246,10 +250,10 @@ def _minimize(
             else:
                 damped = blocks.copy()
                 damped[:, diagonal, diagonal] += damping * (blocks[:, diagonal, diagonal] + 1e-6) + 1e-9
-                step = solve_banded(damped, descent - tied, ties)
-            tried = _moved(state, joints, step)
+                step = solve_banded(damped, descent - acceleration_gradient, acceleration_weights)
+            tried = _apply_step(state, joints, step)
             after = accelerations(tried, joints) if len(state.trans) > 2 else before
-            new = problem.cost(tried, trust, offset) + float((ties * after**2).sum())
+            new = problem.cost(tried, trust, offset) + float((acceleration_weights * after**2).sum())
             if new < total:
                 better = True
                 break
@@ -263,7 +267,7 @@ def _minimize(
     return state
 
 
-def _spread(weighted: np.ndarray, count: int) -> np.ndarray:
+def _second_difference_transpose(weighted: np.ndarray, count: int) -> np.ndarray:
     """D^T v: (T - 2, D) -> (T, D)."""
     out = np.zeros((count, weighted.shape[1]))
     if len(weighted):
@@ -273,17 +277,19 @@ def _spread(weighted: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-def _moved(state: State, joints: np.ndarray, step: np.ndarray) -> State:
-    turn = step[:, :-3].reshape(-1, len(joints), 3)
-    size = np.linalg.norm(turn, axis=-1, keepdims=True)
-    turn = turn * np.minimum(1.0, 0.7 / np.maximum(size, 1e-9))  # farther the linear model means nothing
+def _apply_step(state: State, joints: np.ndarray, step: np.ndarray) -> State:
+    rotation_step = step[:, :-3].reshape(-1, len(joints), 3)
+    size = np.linalg.norm(rotation_step, axis=-1, keepdims=True)
+    rotation_step = rotation_step * np.minimum(
+        1.0, 0.7 / np.maximum(size, 1e-9)
+    )  # farther the linear model means nothing
     rotations = state.rotations.copy()
-    rotations[:, joints] = rotations[:, joints] @ rot.exp(turn)
+    rotations[:, joints] = rotations[:, joints] @ rot.exp(rotation_step)
     return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
 def _observations(
-    track: Track, camera: Camera, up: np.ndarray, view: View | None, bridged: int
+    track: Track, camera: Camera, up: np.ndarray, view: View | None, bridged_rows: int
 ) -> Observations:
     """Of every row; rows without a sight say nothing at all."""
     points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
@@ -295,11 +301,11 @@ def _observations(
     unseen = np.stack([points[:, source, 2].max(1) == 0 for source in SOURCES], 1)
     for bone in LEG_BONES:
         for first, end in intervals(unseen[:, BONE_TO[bone]]):
-            if first > 0 and end < len(track) and end - first <= bridged:
-                observed.known[first:end, bone] = 0
+            if first > 0 and end < len(track) and end - first <= bridged_rows:
+                observed.bone_confidence[first:end, bone] = 0
     hidden = ~track.seen
     observed.seen[hidden] = 0
-    observed.known[hidden] = 0
+    observed.bone_confidence[hidden] = 0
     observed.balance[hidden] = 0
     return observed
 
@@ -315,37 +321,37 @@ def start_state(
     skeleton: Skeleton,
     track: Track,
     camera: Camera,
-    guessed: State | None = None,
+    per_frame: State | None = None,
     view: View | None = None,
 ) -> State:
-    """A start for every row: `guessed`, the bodies of the rows that were seen, in order; between them interpolated.
+    """A start for every row: `per_frame`, the bodies of the rows that were seen, in order; between them interpolated.
 
-    guessed is in the camera frame of each row; with the `view` of every row, what comes back is in the common frame.
+    per_frame is in the camera frame of each row; with the `view` of every row, what comes back is in the common frame.
 
     So are those that are turned over for a moment: nobody is, but a detector that exchanges left and right says so.
     """
     seen = np.nonzero(track.seen)[0]
-    if guessed is None:
+    if per_frame is None:
         seeing = None if view is None else view[seen]
         observed = observe(track.keypoints2d[seen], track.keypoints3d[seen], camera, view=seeing)
-        guessed = initial_state(skeleton, track.keypoints3d[seen], observed)
+        per_frame = initial_state(skeleton, track.keypoints3d[seen], observed)
     elif view is not None:
-        guessed = to_common_frame(view[seen], skeleton, guessed)
-    sure = ~turned_over(guessed)
+        per_frame = to_common_frame(view[seen], skeleton, per_frame)
+    sure = ~flipped_frames(per_frame)
     if sure.any():
         seen = seen[sure]
-        guessed = State(guessed.rotations[sure], guessed.betas[sure], guessed.trans[sure])
-    return interpolated(guessed, seen, len(track))
+        per_frame = State(per_frame.rotations[sure], per_frame.betas[sure], per_frame.trans[sure])
+    return interpolate_state(per_frame, seen, len(track))
 
 
-def turned_over(guessed: State) -> np.ndarray:
+def flipped_frames(per_frame: State) -> np.ndarray:
     """(T,) bool: the body looks another way than in most frames nearby."""
-    turns = guessed.rotations[:, 0]
-    count = len(turns)
+    rotations = per_frame.rotations[:, 0]
+    count = len(rotations)
     angles = []
     for shift in range(-_NEARBY, _NEARBY + 1):
         if shift == 0:
             continue
-        other = turns[np.clip(np.arange(count) + shift, 0, count - 1)]
-        angles.append(np.linalg.norm(rot.log(np.swapaxes(turns, -1, -2) @ other), axis=-1))
-    return np.median(angles, axis=0) > _TURNED_OVER
+        other = rotations[np.clip(np.arange(count) + shift, 0, count - 1)]
+        angles.append(np.linalg.norm(rot.log(np.swapaxes(rotations, -1, -2) @ other), axis=-1))
+    return np.median(angles, axis=0) > _FLIP_ANGLE

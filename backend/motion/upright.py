@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.body.joint_sets import HIPS
-from backend.body.keypoint_fit.fit import observe, ray_turns
+from backend.body.keypoint_fit.fit import observe, ray_rotations
 from backend.body.landmarks import FEET, INDEX, SOURCES, TRUNK
 from backend.structures import Camera, Track
 
@@ -23,7 +23,7 @@ _STRAIGHT = (0.6, 0.85)  # cosines between thigh and shin, trunk and leg: bent b
 
 
 @dataclass(frozen=True)
-class Slopes:
+class GroundSlopes:
     """The ground's slopes a, b in y = a x + b z + c, camera frame: mean (2,), and information (2, 2) = 1 / variance."""
 
     mean: np.ndarray
@@ -36,10 +36,10 @@ class Slopes:
         return up / np.linalg.norm(up)
 
 
-def find_slopes(tracks: Sequence[Track], camera: Camera) -> Slopes:
+def estimate_ground_slopes(tracks: Sequence[Track], camera: Camera) -> GroundSlopes:
     """From the 3D keypoints of everybody who stands or walks, and that cameras are mostly held level."""
     information = np.diag(1 / _CAMERA**2)
-    pull = np.zeros(2)
+    information_vector = np.zeros(2)
     for track in tracks:
         axis, across, weight = _axes(track, camera)
         if not weight.sum():
@@ -53,8 +53,8 @@ def find_slopes(tracks: Sequence[Track], camera: Camera) -> Slopes:
         for direction, spread in ((sideways, _SIDEWAYS), (forward, _FORWARD)):
             each = direction[:, :, None] * direction[:, None] * (weight / spread**2)[:, None, None]
             information = information + each.sum(0)
-            pull = pull + (each @ slopes[..., None])[..., 0].sum(0)
-    return Slopes(np.linalg.solve(information, pull), information)
+            information_vector = information_vector + (each @ slopes[..., None])[..., 0].sum(0)
+    return GroundSlopes(np.linalg.solve(information, information_vector), information)
 
 
 def _axes(track: Track, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,15 +65,15 @@ def _axes(track: Track, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndar
     rows = track.seen
     points = track.keypoints2d[rows]
     seen = observe(points, track.keypoints3d[rows], camera).seen
-    places = np.stack([track.keypoints3d[rows][:, source].mean(1) for source in SOURCES], 1).astype(float)
-    places = places @ np.swapaxes(ray_turns(points[:, HIPS, :2].mean(1), camera), -1, -2)
-    axis = _unit(places[:, TRUNK].mean(1) - places[:, FEET].mean(1))
-    across = places[:, INDEX["left_hip"]] - places[:, INDEX["right_hip"]]
-    weight = np.ones(len(places))
+    points3d = np.stack([track.keypoints3d[rows][:, source].mean(1) for source in SOURCES], 1).astype(float)
+    points3d = points3d @ np.swapaxes(ray_rotations(points[:, HIPS, :2].mean(1), camera), -1, -2)
+    axis = _unit(points3d[:, TRUNK].mean(1) - points3d[:, FEET].mean(1))
+    across = points3d[:, INDEX["left_hip"]] - points3d[:, INDEX["right_hip"]]
+    weight = np.ones(len(points3d))
     straight = []
     for side in ("left", "right"):
         shoulder, hip, knee, ankle = (
-            places[:, INDEX[f"{side}_{n}"]] for n in ("shoulder", "hip", "knee", "ankle")
+            points3d[:, INDEX[f"{side}_{n}"]] for n in ("shoulder", "hip", "knee", "ankle")
         )
         thigh = _unit(hip - knee)
         straight.append(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backend.clips.run import ClipRun
 
 Message = tuple[dict[str, Any], dict[str, np.ndarray]]
-_MOST_LOST = 256  # sentences that a message carries
+_MAX_LOST = 256  # sentences that a message carries
 
 
 def clip_message(job: str, run: ClipRun) -> Message:
@@ -40,7 +40,7 @@ def clip_message(job: str, run: ClipRun) -> Message:
         "first": run.job.first,
         "step": run.job.step,
         "resumed": run.resumed,
-        "moving": run.moving is not None,
+        "moving": run.camera_track is not None,
     }, {}
 
 
@@ -55,7 +55,7 @@ def chunk_message(job: str, index: int, chunk: ClipChunk) -> Message:
             "Try another model, and please report this clip.",
         )
     world = [*map(float, chunk.world.rotation.ravel()), *map(float, chunk.world.translation)]
-    lost = [clip_text(text) for text in chunk.lost[:_MOST_LOST]]
+    lost = [clip_text(text) for text in chunk.lost[:_MAX_LOST]]
     fields = {"job": job, "index": index, "final": chunk.final, "lost": lost, "world": world}
     return {**fields, "scene_scale": float(chunk.world.scale)}, arrays
 

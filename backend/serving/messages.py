@@ -97,8 +97,8 @@ def result_message(
         )
     if any(p.mirrored for p in people):
         arrays["mirrored"] = np.array([p.mirrored for p in people], np.uint8)
-    if result.picture is not None:
-        arrays["picture"] = np.frombuffer(result.picture, np.uint8)
+    if result.encoded_image is not None:
+        arrays["picture"] = np.frombuffer(result.encoded_image, np.uint8)
     c = result.camera
     fields = {
         "job": job,

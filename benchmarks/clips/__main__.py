@@ -14,8 +14,8 @@ import av
 import numpy as np
 
 from backend.body.loader import load_body
-from benchmarks.clips.cameras import camera_content
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.cameras import camera_file_content
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.render import Renderer
 from tools.clips.scene import Scene
 
@@ -34,7 +34,7 @@ def write_clip(folder: Path, name: str, scene: Scene, renderer: Renderer) -> Pat
     c = scene.camera
     moving = {}
     if scene.view is not None:
-        content = camera_content(scene.view, size=(c.width, c.height))
+        content = camera_file_content(scene.view, size=(c.width, c.height))
         (folder / f"{name}.camera.json").write_text(json.dumps(content))
         moving = {"camera_rotation": scene.view.rotation, "camera_translation": scene.view.translation}
     np.savez_compressed(
@@ -63,7 +63,7 @@ def main() -> None:
     args = parser.parse_args()
     body = load_body("open")
     size = tuple(int(n) for n in args.size.split("x"))
-    maker = Maker(body, args.fps)
+    maker = MotionMaker(body, args.fps)
     for k, name in enumerate(args.only.split(",")):
         more = {} if args.seconds is None else {"seconds": args.seconds}
         print(write_clip(args.out, name, MOTIONS[name](maker, size, **more), Renderer(body, k)), flush=True)

@@ -9,33 +9,33 @@ import numpy as np
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
 from backend.structures import Camera, World
-from tools.clips.scene import Scene, Truth
+from tools.clips.scene import GroundTruth, Scene
 
 _AXES = World().rotation  # common frame -> world
 
 
-def looking(places: np.ndarray, at: np.ndarray, roll: np.ndarray) -> np.ndarray:
+def look_at_rotations(positions: np.ndarray, at: np.ndarray, roll: np.ndarray) -> np.ndarray:
     """(T, 3) places and targets in the world, (T,) roll, rad -> (T, 3, 3) camera frame (OpenCV) -> world."""
-    ahead = at - places
-    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
-    right = np.cross(ahead, [0.0, 0.0, 1.0])
+    forward = at - positions
+    forward /= np.linalg.norm(forward, axis=1, keepdims=True)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right, axis=1, keepdims=True)
-    upright = np.stack([right, np.cross(ahead, right), ahead], -1)
-    return upright @ rot.exp(roll[:, None] * [0.0, 0.0, 1.0])
+    axes = np.stack([right, np.cross(forward, right), forward], -1)
+    return axes @ rot.exp(roll[:, None] * [0.0, 0.0, 1.0])
 
 
-def handheld(count: int, fps: float, seed: int) -> np.ndarray:
+def handheld_noise(count: int, fps: float, seed: int) -> np.ndarray:
     """(T, 6) of slow, smooth noise about 0, each column with sd 1."""
     rng = np.random.default_rng(seed)
     time = np.arange(count) / fps
     out = np.zeros((count, 6))
     for rate in (0.4, 0.9, 1.7, 3.1):  # Hz
-        turn, size = rng.uniform(0, 2 * np.pi, 6), rng.uniform(0.5, 1.0, 6) / rate**0.5
-        out += size * np.sin(2 * np.pi * rate * time[:, None] + turn)
+        phase, size = rng.uniform(0, 2 * np.pi, 6), rng.uniform(0.5, 1.0, 6) / rate**0.5
+        out += size * np.sin(2 * np.pi * rate * time[:, None] + phase)
     return out / np.sqrt((out**2).mean(0))
 
 
-def dolly_view(
+def dolly_trajectory(
     count: int,
     fps: float,
     camera: Camera,
@@ -47,19 +47,19 @@ def dolly_view(
     """Along a rail and nearer, panning, in a hand, with a little zoom.  aim: x, y in the world, m."""
     part = np.linspace(0, 1, count)
     smooth = part * part * (3 - 2 * part)
-    shake = handheld(count, fps, seed)
-    places = np.stack([-1.6 + 3.0 * smooth, -0.6 + 1.5 * smooth, 1.5 + 0.35 * np.sin(2.5 * part)], 1)
-    places += shake[:, :3] * 0.02
+    shake = handheld_noise(count, fps, seed)
+    positions = np.stack([-1.6 + 3.0 * smooth, -0.6 + 1.5 * smooth, 1.5 + 0.35 * np.sin(2.5 * part)], 1)
+    positions += shake[:, :3] * 0.02
     target = np.stack([aim[0] - 1.1 + 2.0 * part, np.full(count, aim[1]), np.full(count, 0.9)], 1)
     target += shake[:, 3:] * 0.03
-    to_world = looking(places, target, 0.06 * np.sin(3 * part) + 0.008 * shake[:, 0])
+    to_world = look_at_rotations(positions, target, 0.06 * np.sin(3 * part) + 0.008 * shake[:, 0])
     to_camera = np.swapaxes(to_world, 1, 2) @ _AXES
-    translation = -(to_camera @ (places @ _AXES)[..., None])[..., 0]
+    translation = -(to_camera @ (positions @ _AXES)[..., None])[..., 0]
     focal = np.array([camera.fx, camera.fy]) * (1 + zoom * smooth)[:, None]
     return View(to_camera, translation, focal, np.tile([camera.cx, camera.cy], (count, 1)))
 
 
-def camera_content(view: View, scale: float = 1.0, size: tuple[int, int] | None = None) -> dict:
+def camera_file_content(view: View, scale: float = 1.0, size: tuple[int, int] | None = None) -> dict:
     """The content of a camera file (`backend.motion.camera_track`).  scale: units of its scene per metre."""
     rotation = _AXES @ np.swapaxes(view.rotation, 1, 2)
     return {
@@ -67,33 +67,35 @@ def camera_content(view: View, scale: float = 1.0, size: tuple[int, int] | None 
         "version": 1,
         "frames": list(range(len(view))),
         "rotation": rotation.reshape(-1, 9).tolist(),
-        "position": (view.places @ _AXES.T * scale).tolist(),
+        "position": (view.positions @ _AXES.T * scale).tolist(),
         "intrinsics": np.concatenate([view.focal, view.center], 1).tolist(),
         **({} if size is None else {"image_size": list(size)}),
     }
 
 
-def seen_at(scene: Scene, t: int) -> Scene:
+def scene_at_frame(scene: Scene, t: int) -> Scene:
     """One moment of a scene with a moving camera, as a scene of one frame in that camera's own frame."""
     assert scene.view is not None
     view = scene.view[t : t + 1]
-    turn, shift = view.rotation[0], view.translation[0]
+    rotation, translation = view.rotation[0], view.translation[0]
     (fx, fy), (cx, cy) = view.focal[0].tolist(), view.center[0].tolist()
     camera = replace(scene.camera, fx=fx, fy=fy, cx=cx, cy=cy)
-    world = World(_AXES @ turn.T, _AXES @ view.places[0])
+    world = World(_AXES @ rotation.T, _AXES @ view.positions[0])
     return replace(
         scene,
-        people=[_turned(one, t, turn, shift) for one in scene.people],
+        people=[_in_camera_frame(one, t, rotation, translation) for one in scene.people],
         camera=camera,
         world=world,
         view=None,
     )
 
 
-def _turned(truth: Truth, t: int, turn: np.ndarray, shift: np.ndarray) -> Truth:
+def _in_camera_frame(
+    truth: GroundTruth, t: int, rotation: np.ndarray, translation: np.ndarray
+) -> GroundTruth:
     poses = truth.poses[t : t + 1].copy()
-    poses[:, 0] = rot.log(turn @ rot.exp(poses[:, 0]))
-    joints = truth.joints[t : t + 1] @ turn.T + shift
+    poses[:, 0] = rot.log(rotation @ rot.exp(poses[:, 0]))
+    joints = truth.joints[t : t + 1] @ rotation.T + translation
     root = truth.joints[t, 0] - truth.trans[t]  # of the unposed body: skinning turns about it
     return replace(
         truth, poses=poses, trans=joints[:, 0] - root, joints=joints, contacts=truth.contacts[t : t + 1]

@@ -15,8 +15,8 @@ from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Camera, World
-from benchmarks.clips.cameras import dolly_view
-from tools.clips.scene import Scene, Truth
+from benchmarks.clips.cameras import dolly_trajectory
+from tools.clips.scene import GroundTruth, Scene
 
 J = {name: k for k, name in enumerate(SMPL24)}
 
@@ -31,11 +31,11 @@ class _Plan:
     height: np.ndarray
     ankles: np.ndarray
     pitch: np.ndarray
-    turns: dict[str, np.ndarray]
+    rotations: dict[str, np.ndarray]
     contacts: np.ndarray
 
 
-class Maker:
+class MotionMaker:
     """Makes motions of one body."""
 
     def __init__(self, body: BodyModel, fps: float = 30.0) -> None:
@@ -70,7 +70,7 @@ class Maker:
             part = phase - number
             contacts[:, side] = part < stance
 
-            def planted(n: np.ndarray, side: int = side, sign: float = sign) -> np.ndarray:
+            def foot_at(n: np.ndarray, side: int = side, sign: float = sign) -> np.ndarray:
                 """Where the foot stands in its n-th stance: under the body in the middle of it."""
                 middle = (n - 0.5 * side + stance / 2) * cycle
                 at, toward = path(middle)
@@ -80,7 +80,7 @@ class Maker:
 
             s = np.clip((part - stance) / (1 - stance), 0, 1)
             smooth = s * s * s * (10 - 15 * s + 6 * s * s)
-            ankles[:, side] = planted(number) + (planted(number + 1) - planted(number)) * smooth[:, None]
+            ankles[:, side] = foot_at(number) + (foot_at(number + 1) - foot_at(number)) * smooth[:, None]
             ankles[:, side, 1] += lift * np.sin(np.pi * s) ** 2
             pitch[:, side] = 0.3 * np.sin(2 * np.pi * s) * (s > 0) * (lift / 0.10) ** 0.5
         leg = np.linalg.norm(joints[J["left_hip"]] - joints[J["left_knee"]])
@@ -92,15 +92,15 @@ class Maker:
         height = _smooth(limit, max(round(0.12 * self.fps), 1)) + ankle_height - 0.02
         wave = np.sin(2 * np.pi * time / cycle)
         zero = np.zeros(count)
-        turns = {
-            "left_shoulder": _about(zero, zero, zero - 1.2) @ _about(zero, -swing * wave, zero),
-            "right_shoulder": _about(zero, zero, zero + 1.2) @ _about(zero, -swing * wave, zero),
-            "left_elbow": _about(zero, elbow + 0.2 * wave, zero),
-            "right_elbow": _about(zero, -elbow + 0.2 * wave, zero),
-            "spine2": _about(zero + 0.03, -0.12 * wave, zero),
-            "neck": _about(zero, 0.10 * wave, zero),
+        rotations = {
+            "left_shoulder": _rot(zero, zero, zero - 1.2) @ _rot(zero, -swing * wave, zero),
+            "right_shoulder": _rot(zero, zero, zero + 1.2) @ _rot(zero, -swing * wave, zero),
+            "left_elbow": _rot(zero, elbow + 0.2 * wave, zero),
+            "right_elbow": _rot(zero, -elbow + 0.2 * wave, zero),
+            "spine2": _rot(zero + 0.03, -0.12 * wave, zero),
+            "neck": _rot(zero, 0.10 * wave, zero),
         }
-        return _Plan(place, heading, height, ankles, pitch, turns, contacts)
+        return _Plan(place, heading, height, ankles, pitch, rotations, contacts)
 
     def still(self, seconds: float, at: tuple[float, float], heading: float) -> _Plan:
         """Standing, arms down."""
@@ -116,11 +116,11 @@ class Maker:
             ankles[:, side] = [spot[0], ankle_height, spot[1]]
         height = np.full(count, joints[J["left_hip"], 1] - sole - 0.045)
         zero = np.zeros(count)
-        turns = {
-            "left_shoulder": _about(zero, zero, zero - 1.2),
-            "right_shoulder": _about(zero, zero, zero + 1.2),
-            "left_elbow": _about(zero, zero - 0.2, zero),
-            "right_elbow": _about(zero, zero + 0.2, zero),
+        rotations = {
+            "left_shoulder": _rot(zero, zero, zero - 1.2),
+            "right_shoulder": _rot(zero, zero, zero + 1.2),
+            "left_elbow": _rot(zero, zero - 0.2, zero),
+            "right_elbow": _rot(zero, zero + 0.2, zero),
         }
         return _Plan(
             place,
@@ -128,49 +128,49 @@ class Maker:
             height,
             ankles,
             np.zeros((count, 2)),
-            turns,
+            rotations,
             np.ones((count, 2), bool),
         )
 
-    def finish(self, plan: _Plan, betas: np.ndarray, camera_of: World, clothes: int = 0) -> Truth:
+    def finish(self, plan: _Plan, betas: np.ndarray, camera_of: World, clothing: int = 0) -> GroundTruth:
         """Solve the legs, and see it all from the camera."""
         count = len(plan.place)
         betas32 = self.body.joints_shapedirs.double().numpy() @ betas
         joints = self.body.joints_template.double().numpy() + betas32
         names = self.body.joint_names
-        turns = np.broadcast_to(np.eye(3), (count, 24, 3, 3)).copy()
-        for name, value in plan.turns.items():
-            turns[:, names.index(name)] = value
-        root = _about(np.zeros(count), plan.heading, np.zeros(count))
-        turns[:, 0] = root @ turns[:, 0]
+        rotations = np.broadcast_to(np.eye(3), (count, 24, 3, 3)).copy()
+        for name, value in plan.rotations.items():
+            rotations[:, names.index(name)] = value
+        root = _rot(np.zeros(count), plan.heading, np.zeros(count))
+        rotations[:, 0] = root @ rotations[:, 0]
         hips = (joints[J["left_hip"]] + joints[J["right_hip"]]) / 2
         middle = np.stack([plan.place[:, 0], plan.height, plan.place[:, 1]], 1)
-        trans = middle - joints[0] - (turns[:, 0] @ (hips - joints[0]))
+        trans = middle - joints[0] - (rotations[:, 0] @ (hips - joints[0]))
         for side, s in enumerate(("left", "right")):
             hip, knee, ankle = (joints[J[f"{s}_{n}"]] for n in ("hip", "knee", "ankle"))
-            at = joints[0] + trans + (turns[:, 0] @ (hip - joints[0]))
-            foot = root @ _about(plan.pitch[:, side], np.zeros(count), np.zeros(count))
+            at = joints[0] + trans + (rotations[:, 0] @ (hip - joints[0]))
+            foot = root @ _rot(plan.pitch[:, side], np.zeros(count), np.zeros(count))
             solved = _leg(at, plan.ankles[:, side], hip, knee, ankle, root[:, :, 2], root[:, :, 0])
-            turns[:, J[f"{s}_hip"]] = np.swapaxes(turns[:, 0], 1, 2) @ solved[0]
-            turns[:, J[f"{s}_knee"]] = np.swapaxes(solved[0], 1, 2) @ solved[1]
-            turns[:, J[f"{s}_ankle"]] = np.swapaxes(solved[1], 1, 2) @ foot
+            rotations[:, J[f"{s}_hip"]] = np.swapaxes(rotations[:, 0], 1, 2) @ solved[0]
+            rotations[:, J[f"{s}_knee"]] = np.swapaxes(solved[0], 1, 2) @ solved[1]
+            rotations[:, J[f"{s}_ankle"]] = np.swapaxes(solved[1], 1, 2) @ foot
         # world (y up) -> world of `World` (z up) -> camera
         to_z_up = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
         to_camera = camera_of.rotation.T @ to_z_up
         origin = -camera_of.rotation.T @ camera_of.translation
-        turns[:, 0] = to_camera @ turns[:, 0]
+        rotations[:, 0] = to_camera @ rotations[:, 0]
         trans = (to_camera @ (joints[0] + trans).T).T + origin - joints[0]
         rest = joints
-        chain, places = np.empty_like(turns), np.empty((count, 24, 3))
-        chain[:, 0], places[:, 0] = turns[:, 0], rest[0] + trans
+        chain, positions = np.empty_like(rotations), np.empty((count, 24, 3))
+        chain[:, 0], positions[:, 0] = rotations[:, 0], rest[0] + trans
         for k in range(1, 24):
             p = int(self.body.parents[k])
-            chain[:, k] = chain[:, p] @ turns[:, k]
-            places[:, k] = places[:, p] + chain[:, p] @ (rest[k] - rest[p])
-        return Truth(rot.log(turns), betas, trans, places, plan.contacts, clothes)
+            chain[:, k] = chain[:, p] @ rotations[:, k]
+            positions[:, k] = positions[:, p] + chain[:, p] @ (rest[k] - rest[p])
+        return GroundTruth(rot.log(rotations), betas, trans, positions, plan.contacts, clothing)
 
 
-def _about(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+def _rot(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     return rot.exp(np.stack(np.broadcast_arrays(x, y, z), -1).astype(float))
 
 
@@ -184,17 +184,17 @@ def _leg(at, ankle, hip_rest, knee_rest, ankle_rest, forward, left):
     """Two-bone inverse kinematics, the knee bending forward.  -> global rotations of thigh and shin (T, 3, 3)."""
     thigh, shin = knee_rest - hip_rest, ankle_rest - knee_rest
     a, b = np.linalg.norm(thigh), np.linalg.norm(shin)
-    to = ankle - at
-    length = np.clip(np.linalg.norm(to, axis=1), abs(a - b) + 1e-3, (a + b) * 0.9995)
-    along = to / np.linalg.norm(to, axis=1, keepdims=True)
+    to_ankle = ankle - at
+    length = np.clip(np.linalg.norm(to_ankle, axis=1), abs(a - b) + 1e-3, (a + b) * 0.9995)
+    along = to_ankle / np.linalg.norm(to_ankle, axis=1, keepdims=True)
     bend = forward - along * (forward * along).sum(1, keepdims=True)
     bend /= np.linalg.norm(bend, axis=1, keepdims=True)
     cosine = np.clip((a * a + length**2 - b * b) / (2 * a * length), -1, 1)
     knee = at + along * (a * cosine)[:, None] + bend * (a * np.sqrt(1 - cosine**2))[:, None]
-    reached = at + along * length[:, None]
+    foot_target = at + along * length[:, None]
     hinge = np.cross(bend, along)  # to the person's left
     hinge *= np.sign((hinge * left).sum(1, keepdims=True))
-    return _aligned(thigh, knee - at, hinge), _aligned(shin, reached - knee, hinge)
+    return _aligned(thigh, knee - at, hinge), _aligned(shin, foot_target - knee, hinge)
 
 
 def _aligned(rest: np.ndarray, target: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -240,33 +240,33 @@ def camera_world(height: float, pitch: float) -> World:
 
 # The y-up world of plans has z towards the camera's back: ahead of the camera is -z there
 def _scene(
-    maker: Maker, plans: list[tuple[_Plan, np.ndarray]], size, height=1.5, pitch=0.10, **more
+    maker: MotionMaker, plans: list[tuple[_Plan, np.ndarray]], size, height=1.5, pitch=0.10, **more
 ) -> Scene:
     world = camera_world(height, pitch)
-    width, tall = size
+    width, height_px = size
     focal = 1.1 * max(size)
-    camera = Camera(focal, focal, (width - 1) / 2, (tall - 1) / 2, width, tall)
+    camera = Camera(focal, focal, (width - 1) / 2, (height_px - 1) / 2, width, height_px)
     people = [maker.finish(plan, betas, world, k) for k, (plan, betas) in enumerate(plans)]
     return Scene(people, camera, world, maker.fps, **more)
 
 
 SHAPES = (np.array([0.4, 0.3, -0.3, 0.2, 0, 0, 0, 0, 0, 0]), np.array([-0.8, -0.4, 0.4, 0, 0, 0, 0, 0, 0, 0]))
-TOWARD = 0.0  # +z of the plans' world is towards the camera
+TOWARD_CAMERA = 0.0  # +z of the plans' world is towards the camera
 
 
-def walk(maker: Maker, size, seconds: float = 4.0) -> Scene:
+def walk(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
     """Across the picture and a little nearer."""
     plan = maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
-def approach(maker: Maker, size, seconds: float = 4.0) -> Scene:
+def approach(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
     """Straight towards a camera that looks down steeply."""
-    plan = maker.gait(seconds, straight((0.2, -7.5), 0.95, TOWARD))
+    plan = maker.gait(seconds, straight((0.2, -7.5), 0.95, TOWARD_CAMERA))
     return _scene(maker, [(plan, SHAPES[0])], size, height=2.4, pitch=0.28)
 
 
-def run(maker: Maker, size, seconds: float = 2.6) -> Scene:
+def run(maker: MotionMaker, size, seconds: float = 2.6) -> Scene:
     """Running across."""
     plan = maker.gait(
         seconds, straight((-3.4, -6.2), 2.7, np.pi / 2 - 0.1), step=0.36, stance=0.36, lift=0.24, swing=0.8,
@@ -275,13 +275,13 @@ def run(maker: Maker, size, seconds: float = 2.6) -> Scene:
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
-def turn(maker: Maker, size, seconds: float = 6.0) -> Scene:
+def turn(maker: MotionMaker, size, seconds: float = 6.0) -> Scene:
     """Walking round a circle: seen from every side."""
     plan = maker.gait(seconds, circle((0.0, -5.2), 0.9, 0.9), step=0.52)
     return _scene(maker, [(plan, SHAPES[1])], size)
 
 
-def sit(maker: Maker, size, seconds: float = 5.0) -> Scene:
+def sit(maker: MotionMaker, size, seconds: float = 5.0) -> Scene:
     """Sitting down on a box and getting up again, seen half from the side."""
     plan = maker.still(seconds, (0.0, -4.6), 0.7)
     time = np.arange(len(plan.height)) / maker.fps
@@ -292,40 +292,40 @@ def sit(maker: Maker, size, seconds: float = 5.0) -> Scene:
     plan.height = plan.height - 0.42 * down
     zero = np.zeros(len(time))
     lean = 0.45 * np.sin(np.pi * s) + 0.08 * down
-    plan.turns["spine1"] = _about(lean * 0.6, zero, zero)
-    plan.turns["spine2"] = _about(lean * 0.4, zero, zero)
-    plan.turns["left_shoulder"] = _about(zero, zero, zero - 1.2) @ _about(zero, -0.6 * down, zero)
-    plan.turns["right_shoulder"] = _about(zero, zero, zero + 1.2) @ _about(zero, 0.6 * down, zero)
+    plan.rotations["spine1"] = _rot(lean * 0.6, zero, zero)
+    plan.rotations["spine2"] = _rot(lean * 0.4, zero, zero)
+    plan.rotations["left_shoulder"] = _rot(zero, zero, zero - 1.2) @ _rot(zero, -0.6 * down, zero)
+    plan.rotations["right_shoulder"] = _rot(zero, zero, zero + 1.2) @ _rot(zero, 0.6 * down, zero)
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
-def dance(maker: Maker, size, seconds: float = 4.0) -> Scene:
+def dance(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
     """Jumping-jack arms, fast, over standing feet."""
     plan = maker.still(seconds, (0.0, -4.4), 0.1)
     time = np.arange(len(plan.height)) / maker.fps
     beat = 0.5 - 0.5 * np.cos(2 * np.pi * 1.6 * time)
     sharp = beat * beat * (3 - 2 * beat)
     zero = np.zeros(len(time))
-    plan.turns["left_shoulder"] = _about(zero, zero, -1.2 + 2.1 * sharp)
-    plan.turns["right_shoulder"] = _about(zero, zero, 1.2 - 2.1 * sharp)
+    plan.rotations["left_shoulder"] = _rot(zero, zero, -1.2 + 2.1 * sharp)
+    plan.rotations["right_shoulder"] = _rot(zero, zero, 1.2 - 2.1 * sharp)
     plan.height = plan.height - 0.05 * beat
     return _scene(maker, [(plan, SHAPES[1])], size)
 
 
-def cross(maker: Maker, size, seconds: float = 4.0) -> Scene:
+def cross(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
     """Two people walk past each other; the nearer hides the farther one for a moment."""
     one = maker.gait(seconds, straight((-1.9, -5.2), 1.0, np.pi / 2))
     other = maker.gait(seconds, straight((2.0, -6.4), 1.05, -np.pi / 2), step=0.52)
     return _scene(maker, [(one, SHAPES[0]), (other, SHAPES[1])], size)
 
 
-def occlusion(maker: Maker, size, seconds: float = 5.0) -> Scene:
+def occlusion(maker: MotionMaker, size, seconds: float = 5.0) -> Scene:
     """Behind a pillar for about a second."""
     plan = maker.gait(seconds, straight((-2.3, -5.6), 0.95, np.pi / 2))
     return _scene(maker, [(plan, SHAPES[0])], size, pillar=(-0.32, 0.38, 3.4))
 
 
-def leave(maker: Maker, size, seconds: float = 7.0) -> Scene:
+def leave(maker: MotionMaker, size, seconds: float = 7.0) -> Scene:
     """Out of the picture and back."""
 
     def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -339,12 +339,14 @@ def leave(maker: Maker, size, seconds: float = 7.0) -> Scene:
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
-def dolly(maker: Maker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None) -> Scene:
+def dolly(
+    maker: MotionMaker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None
+) -> Scene:
     """The walk before a camera that moves along, pans and is held in a hand."""
     plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     fixed = _scene(maker, [], size)
     truth = maker.finish(plan, SHAPES[0], World())
-    view = dolly_view(len(truth.poses), maker.fps, fixed.camera, zoom=zoom)
+    view = dolly_trajectory(len(truth.poses), maker.fps, fixed.camera, zoom=zoom)
     return Scene([truth], fixed.camera, World(), maker.fps, view=view)
 
 

@@ -6,17 +6,17 @@ import numpy as np
 import torch
 
 from backend.body.joint_sets import BLAZEPOSE33, HIPS, SHOULDERS, mirror_pairs
-from backend.body.keypoint_fit.fit import ray_turns
+from backend.body.keypoint_fit.fit import ray_rotations
 from backend.body.model import BodyModel
 from backend.geometry.camera_path import View
 from backend.structures import Camera, Track
-from tools.clips.scene import Truth
+from tools.clips.scene import GroundTruth
 
 _BELOW_FACE = [pair for pair in mirror_pairs(BLAZEPOSE33) if pair[0] >= SHOULDERS[0]]
 
 
 @torch.inference_mode()
-def landmarks(body: BodyModel, truth: Truth) -> np.ndarray:
+def landmarks(body: BodyModel, truth: GroundTruth) -> np.ndarray:
     """(T, 33, 3) MediaPipe's landmarks on the true body, camera frame, m."""
     count = len(truth.poses)
     betas = torch.as_tensor(np.tile(truth.betas, (count, 1)), dtype=torch.float32)
@@ -27,7 +27,7 @@ def landmarks(body: BodyModel, truth: Truth) -> np.ndarray:
 
 def observed_track(
     body: BodyModel,
-    truth: Truth,
+    truth: GroundTruth,
     camera: Camera,
     rng: np.random.Generator,
     *,
@@ -53,16 +53,16 @@ def observed_track(
     uv = uv + rng.standard_normal(uv.shape) * pixel * height
     hips = points[:, HIPS].mean(1, keepdims=True)
     lens = () if view is None else (view.focal, view.center)
-    turns = ray_turns(uv[:, HIPS].mean(1), camera, *lens)
-    world = (points - hips) @ turns + rng.standard_normal(points.shape) * metres
+    rotations = ray_rotations(uv[:, HIPS].mean(1), camera, *lens)
+    world = (points - hips) @ rotations + rng.standard_normal(points.shape) * metres
     slow = np.cumsum(rng.standard_normal((count, 33)), 0)
     slow = (slow - slow.mean(0)) / max(np.sqrt(count / 6), 1)
     world[..., 2] += depth * (0.5 * slow + 0.5 * rng.standard_normal((count, 33)))
     visible = np.full((count, 33), 0.95)
-    wrong = rng.random(count) < flipped
+    swapped = rng.random(count) < flipped
     for a, b in _BELOW_FACE:
         for array in (uv, world):
-            array[wrong, a], array[wrong, b] = array[wrong, b], array[wrong, a]
+            array[swapped, a], array[swapped, b] = array[swapped, b], array[swapped, a]
     seen = rng.random(count) >= dropped
     seen[[0, -1]] = True
     keypoints2d = np.concatenate([uv, visible[..., None]], -1).astype(np.float32)

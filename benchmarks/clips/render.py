@@ -12,17 +12,17 @@ from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 from backend.export.overlay import shade
 from backend.export.rasterizer import rasterize, vertex_normals
-from benchmarks.clips.cameras import seen_at
-from tools.clips.scene import Scene, Truth
+from benchmarks.clips.cameras import scene_at_frame
+from tools.clips.scene import GroundTruth, Scene
 
 _J = {name: k for k, name in enumerate(SMPL24)}
 HAIR, SKIN, SHIRT, TROUSERS, SHOES, EYES = range(6)
 # sRGB: hair, skin, shirt, trousers, shoes, eyes
-CLOTHES = (
+CLOTHING_COLORS = (
     ((60, 42, 30), (222, 172, 145), (196, 62, 52), (48, 52, 70), (230, 228, 222), (40, 30, 28)),
     ((30, 26, 24), (168, 118, 88), (66, 120, 84), (176, 160, 128), (40, 38, 40), (25, 20, 20)),
 )
-_WALL_AHEAD = 9.0  # m before the camera
+_WALL_DISTANCE = 9.0  # m before the camera
 
 
 class Renderer:
@@ -43,27 +43,27 @@ class Renderer:
         """uint8 RGB (H, W, 3) of every moment."""
         if scene.view is not None:
             for t in range(len(scene.view)):
-                yield from self.frames(seen_at(scene, t))
+                yield from self.frames(scene_at_frame(scene, t))
             return
         backdrop, ground = self._backdrop(scene)
         each = [self._vertices(one) for one in scene.people]
         count = len(scene.people[0].poses)
         for t in range(count):
-            picture = backdrop.copy()
+            image = backdrop.copy()
             vertices = [moving[t] for moving in each]
-            _shadows(picture, ground, scene, vertices)
-            self._people(picture, scene, vertices)
-            noise = self._rng.standard_normal((*picture.shape[:2], 1)).astype(np.float32) * 2.0
-            yield np.clip(picture + noise, 0, 255).astype(np.uint8)
+            _shadows(image, ground, scene, vertices)
+            self._people(image, scene, vertices)
+            noise = self._rng.standard_normal((*image.shape[:2], 1)).astype(np.float32) * 2.0
+            yield np.clip(image + noise, 0, 255).astype(np.uint8)
 
     @torch.inference_mode()
-    def _vertices(self, truth: Truth) -> np.ndarray:
+    def _vertices(self, truth: GroundTruth) -> np.ndarray:
         betas = torch.as_tensor(np.tile(truth.betas, (len(truth.poses), 1)), dtype=torch.float32)
         pose, trans = (torch.as_tensor(x, dtype=torch.float32) for x in (truth.poses, truth.trans))
         return self._body(pose, betas, trans).vertices.numpy()
 
-    def _people(self, picture: np.ndarray, scene: Scene, vertices: list[np.ndarray]) -> None:
-        height, width = picture.shape[:2]
+    def _people(self, image: np.ndarray, scene: Scene, vertices: list[np.ndarray]) -> None:
+        height, width = image.shape[:2]
         factor = 2
         points = np.concatenate(vertices)
         screen = (scene.camera.project(points) + 0.5) * factor - 0.5
@@ -76,16 +76,16 @@ class Renderer:
         colours = np.concatenate([self._colours(one) for one in scene.people])
         corners = faces[raster.triangles]
         weights = raster.weights[..., None]
-        lit = shade((normals[corners] * weights).sum(1), (colours[corners] * weights).sum(1))
+        shaded = shade((normals[corners] * weights).sum(1), (colours[corners] * weights).sum(1))
         layer = np.zeros((height * factor, width * factor, 4), np.float32)
-        layer[raster.rows, raster.columns, :3] = lit
+        layer[raster.rows, raster.columns, :3] = shaded
         layer[raster.rows, raster.columns, 3] = 1
         if scene.pillar is not None:
             left, right, depth = scene.pillar
             edge = scene.camera.project(np.array([[left, 0, depth], [right, 0, depth]]))[:, 0] * factor
             columns = np.arange(width * factor)
             layer[:, (columns > edge[0]) & (columns < edge[1]), 3] = 0
-            column = picture[:, round(edge[0] / factor) : round(edge[1] / factor)]
+            column = image[:, round(edge[0] / factor) : round(edge[1] / factor)]
             column[:] = (
                 np.array([150, 140, 128], np.float32)
                 * np.linspace(1.05, 0.75, column.shape[1])[None, :, None]
@@ -97,11 +97,11 @@ class Renderer:
             if scene.pillar is None
             else cv2.resize(layer[..., :3] * layer[..., 3:], (width, height), interpolation=cv2.INTER_AREA)
         )
-        picture *= 1 - alpha
-        picture += colour
+        image *= 1 - alpha
+        image += colour
 
-    def _colours(self, truth: Truth) -> np.ndarray:
-        palette = np.array(CLOTHES[truth.clothes % len(CLOTHES)], np.float32)
+    def _colours(self, truth: GroundTruth) -> np.ndarray:
+        palette = np.array(CLOTHING_COLORS[truth.clothing % len(CLOTHING_COLORS)], np.float32)
         colours = palette[self._part]
         cloth = np.isin(self._part, (SHIRT, TROUSERS))
         colours[cloth] *= (self._grain * (1 + 0.10 * self._wave))[cloth, None]
@@ -114,17 +114,19 @@ class Renderer:
         rays = np.stack(
             [(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, np.ones_like(x, float)], -1
         )
-        toward = rays @ world.rotation.T
+        directions = rays @ world.rotation.T
         height = world.translation[2]
-        reach = np.where(toward[..., 2] < -1e-3, height / np.maximum(-toward[..., 2], 1e-3), np.inf)
-        ground = toward[..., :2] * np.minimum(reach, 1e3)[..., None] + world.translation[:2]
-        wall = ground[..., 1] > _WALL_AHEAD
+        ray_length = np.where(
+            directions[..., 2] < -1e-3, height / np.maximum(-directions[..., 2], 1e-3), np.inf
+        )
+        ground = directions[..., :2] * np.minimum(ray_length, 1e3)[..., None] + world.translation[:2]
+        wall = ground[..., 1] > _WALL_DISTANCE
         tiles = np.sin(ground[..., 0] * np.pi / 0.9) * np.sin(ground[..., 1] * np.pi / 0.9)
         speckle = self._rng.standard_normal(x.shape)
         floor = 142 + 7 * np.sign(tiles) * np.clip(np.abs(tiles) * 8, 0, 1) + 3 * speckle
-        to_wall = (_WALL_AHEAD - world.translation[1]) / np.maximum(toward[..., 1], 1e-3)
-        up = world.translation[2] + toward[..., 2] * to_wall
-        across = toward[..., 0] * to_wall + world.translation[0]
+        to_wall = (_WALL_DISTANCE - world.translation[1]) / np.maximum(directions[..., 1], 1e-3)
+        up = world.translation[2] + directions[..., 2] * to_wall
+        across = directions[..., 0] * to_wall + world.translation[0]
         bricks = 8 * (np.sin(up * 2 * np.pi / 0.45) > 0.96) + 6 * (np.sin(across * 2 * np.pi / 1.3) > 0.97)
         wall_tone = 196 - 6 * up - bricks + 2 * speckle
         tone = np.where(wall, wall_tone, floor)
@@ -133,11 +135,11 @@ class Renderer:
         return (tone[..., None] * tint).astype(np.float32), ground
 
 
-def _shadows(picture: np.ndarray, ground: np.ndarray, scene: Scene, vertices: list[np.ndarray]) -> None:
+def _shadows(image: np.ndarray, ground: np.ndarray, scene: Scene, vertices: list[np.ndarray]) -> None:
     """Darker where a body is near over the ground, cast a little to the side."""
     for one in vertices:
-        places = scene.world.points(one[::12])
-        spots = places[:, :2] + places[:, 2:] * np.array([0.35, 0.15])
+        positions = scene.world.points(one[::12])
+        spots = positions[:, :2] + positions[:, 2:] * np.array([0.35, 0.15])
         low, high = np.nanmin(spots, 0) - 0.15, np.nanmax(spots, 0) + 0.15
         with np.errstate(invalid="ignore"):
             inside = ((ground > low) & (ground < high)).all(-1)
@@ -146,11 +148,11 @@ def _shadows(picture: np.ndarray, ground: np.ndarray, scene: Scene, vertices: li
         cell = 0.04
         grid: np.ndarray = np.zeros(np.ceil((high - low) / cell).astype(int) + 1, np.float32)
         at = ((spots - low) / cell).astype(int)
-        np.add.at(grid, (at[:, 0], at[:, 1]), np.exp(-places[:, 2] * 1.2))
+        np.add.at(grid, (at[:, 0], at[:, 1]), np.exp(-positions[:, 2] * 1.2))
         grid = cv2.GaussianBlur(grid, (0, 0), 1.6)
         where = ((ground[inside] - low) / cell).astype(int)
         dark = np.clip(grid[where[:, 0], where[:, 1]] * 0.6, 0, 0.5)
-        picture[inside] *= (1 - dark)[:, None]
+        image[inside] *= (1 - dark)[:, None]
 
 
 def _parts(rest: np.ndarray, joints: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ from ..errors import UserError
 from .process import MARKER, clean_environment, environment_python, popen_options, private_environment
 
 TORCH = "torch~=2.13.0"
-PYTHONS = ((3, 12), (3, 11))  # that the backend runs on
-PACKAGES = 60  # about as many as pip collects, to guess how far it is
+PYTHON_VERSIONS = ((3, 12), (3, 11))  # that the backend runs on
+EXPECTED_PACKAGES = 60  # about as many as pip collects, to guess how far it is
 LOG_NAME = "install.log"
 _PROBE = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1], sys.maxsize > 2**32)"
 _VERIFY = "import backend, torch, mediapipe; print(backend.__version__)"
@@ -36,20 +36,20 @@ class _CancelledError(Exception):
     pass
 
 
-def carried_wheel() -> str | None:
+def bundled_wheel() -> str | None:
     """Path of the backend's wheel inside this extension; None in a checkout."""
     folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "backend_wheel")
     return next(iter(sorted(glob.glob(os.path.join(glob.escape(folder), "recover_mesh-*.whl")))), None)
 
 
-def carried_constraints(wheel: str) -> list[str]:
+def bundled_constraints(wheel: str) -> list[str]:
     """pip's arguments for the versions that this release was tested with, which lie beside its wheel."""
     path = os.path.join(os.path.dirname(wheel), "constraints.txt")
     return ["-c", path] if os.path.isfile(path) else []
 
 
-def carried_version() -> str | None:
-    wheel = carried_wheel()
+def bundled_version() -> str | None:
+    wheel = bundled_wheel()
     return None if wheel is None else os.path.basename(wheel).split("-")[1]
 
 
@@ -67,7 +67,7 @@ class Installation:
         self.lines: list[str] = []
         self.error: UserError | None = None
         self.cancelled = False
-        self._wheel = wheel if wheel is not None else carried_wheel()
+        self._wheel = wheel if wheel is not None else bundled_wheel()
         self._requirements = list(requirements)
         self._cancel = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -98,7 +98,7 @@ class Installation:
                 self._install(target)
         except _CancelledError:
             self.cancelled = True
-            self._say("Cancelled", self.fraction)
+            self._set_step("Cancelled", self.fraction)
         except UserError as error:
             self.error = error
         except Exception as error:
@@ -115,14 +115,14 @@ class Installation:
                 "Install the zip that `make extension` builds, or name an environment in the preferences.",
             )
         _remove(target)
-        self._say("Looking for Python 3.11 or 3.12", 0.01)
-        maker = self._find_maker()
-        self._say("Making a private environment", 0.05)
-        self._call([*maker, target], "The private environment could not be made")
+        self._set_step("Looking for Python 3.11 or 3.12", 0.01)
+        venv_command = self._find_venv_command()
+        self._set_step("Making a private environment", 0.05)
+        self._execute([*venv_command, target], "The private environment could not be made")
         python = environment_python(target)
         if python is None:
             raise UserError("The private environment has no Python.", f"The log is {self.log_path}.")
-        self._say("Downloading", 0.08)
+        self._set_step("Downloading", 0.08)
         pip = [
             python,
             "-m",
@@ -133,23 +133,23 @@ class Installation:
             "--progress-bar",
             "off",
         ]
-        self._call(
-            [*pip, *carried_constraints(self._wheel), *self._requirements, self._wheel],
+        self._execute(
+            [*pip, *bundled_constraints(self._wheel), *self._requirements, self._wheel],
             "The backend's packages could not be installed",
         )
-        self._say("Checking", 0.97)
-        said = self._call([python, "-P", "-c", _VERIFY], "The backend was installed but does not start")
+        self._set_step("Checking", 0.97)
+        output = self._execute([python, "-P", "-c", _VERIFY], "The backend was installed but does not start")
         with open(os.path.join(target, MARKER), "w", encoding="utf-8") as file:
-            json.dump({"version": said[-1] if said else ""}, file)
-        self._say("Installed", 1.0)
+            json.dump({"version": output[-1] if output else ""}, file)
+        self._set_step("Installed", 1.0)
 
-    def _find_maker(self) -> list[str]:
+    def _find_venv_command(self) -> list[str]:
         """A command that makes a virtual environment in the folder given as its last argument."""
         for candidate in candidates():
-            answer = self._probe([*candidate, "-c", _PROBE])
-            if answer and answer[2] == "True" and (int(answer[0]), int(answer[1])) in PYTHONS:
+            answer = self._python_info([*candidate, "-c", _PROBE])
+            if answer and answer[2] == "True" and (int(answer[0]), int(answer[1])) in PYTHON_VERSIONS:
                 return [*candidate, "-m", "venv"]
-        self._say("Fetching Python 3.12", 0.02)
+        self._set_step("Fetching Python 3.12", 0.02)
         return [*self._uv(), "venv", "--python", "3.12", "--managed-python", "--seed"]
 
     def _uv(self) -> list[str]:
@@ -160,10 +160,10 @@ class Installation:
         helper = os.path.join(self.folder, "uv")
         _remove(helper)
         try:
-            self._call([sys.executable, "-m", "venv", helper], "A helper environment could not be made")
+            self._execute([sys.executable, "-m", "venv", helper], "A helper environment could not be made")
             python = environment_python(helper) or ""
             pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-q", "uv"]
-            self._call(pip, "uv could not be fetched")
+            self._execute(pip, "uv could not be fetched")
         except UserError as error:
             raise UserError(
                 f"No Python 3.11 or 3.12 was found, and none could be fetched. {error.message}",
@@ -171,7 +171,7 @@ class Installation:
             ) from None
         return [python, "-m", "uv"]
 
-    def _probe(self, command: Sequence[str]) -> list[str]:
+    def _python_info(self, command: Sequence[str]) -> list[str]:
         if self._cancel.is_set():
             raise _CancelledError
         try:
@@ -188,7 +188,7 @@ class Installation:
         self._log.write(f"{' '.join(command[:-2])}: {done.stdout.strip() or done.stderr.strip()[-200:]}\n")
         return done.stdout.split() if done.returncode == 0 else []
 
-    def _call(self, command: Sequence[str], failure: str) -> list[str]:
+    def _execute(self, command: Sequence[str], failure: str) -> list[str]:
         """Run to the end, showing what it says; returns its lines.  Raises UserError or _CancelledError."""
         if self._cancel.is_set():
             raise _CancelledError
@@ -210,45 +210,46 @@ class Installation:
             raise UserError(f"{failure} ({error}).", f"The log is {self.log_path}.") from None
         if self._cancel.is_set():  # cancelled between the check and the start
             _kill_group(self._process)
-        said: list[str] = []
+        output: list[str] = []
         for line in self._process.stdout:
             line = line.rstrip()
             if line:
-                said.append(line)
-                self._show(line)
+                output.append(line)
+                self._log_line(line)
         code = self._process.wait()
         self._process = None
         if self._cancel.is_set():
             raise _CancelledError
         if code:
             reason = next(
-                (s for s in reversed(said) if "error" in s.lower()), said[-1] if said else f"exit code {code}"
+                (s for s in reversed(output) if "error" in s.lower()),
+                output[-1] if output else f"exit code {code}",
             )
             raise UserError(f"{failure}: {reason}", f"The log is {self.log_path}.")
-        return said
+        return output
 
-    def _show(self, line: str) -> None:
+    def _log_line(self, line: str) -> None:
         self.lines.append(line)
         self._log.write(line + "\n")
         self._log.flush()
         # pip: "Collecting numpy<3", "Downloading x-1.0.whl (12.3 MB)", "Installing collected packages: …"
         found = re.match(r"\s*(Collecting|Downloading|Installing)\s+([^\s<>=~!;\[]+)", line)
         if found and found[1] == "Installing":
-            self._say("Unpacking (this takes a minute)", 0.85)
+            self._set_step("Unpacking (this takes a minute)", 0.85)
         elif found:
-            grown = self.fraction + (0.75 / PACKAGES if found[1] == "Collecting" else 0.0)
+            fraction = self.fraction + (0.75 / EXPECTED_PACKAGES if found[1] == "Collecting" else 0.0)
             size = re.search(r"\(([\d.]+ [kMG]B)\)", line)
             name = found[2].rsplit("/", 1)[-1].split("-")[0]
-            self._say(f"Downloading {name}{f' ({size[1]})' if size else ''}", min(grown, 0.84))
+            self._set_step(f"Downloading {name}{f' ({size[1]})' if size else ''}", min(fraction, 0.84))
 
-    def _say(self, step: str, fraction: float) -> None:
+    def _set_step(self, step: str, fraction: float) -> None:
         self.step, self.fraction = step, fraction
 
 
 def candidates() -> Iterator[list[str]]:
     """Commands that may be a Python that fits, the likeliest first."""
     yield [sys.executable]  # Blender's own, 3.11 up to Blender 5.0: only used to make the environment
-    for major, minor in PYTHONS:
+    for major, minor in PYTHON_VERSIONS:
         found = shutil.which(f"python{major}.{minor}")
         if found:
             yield [found]

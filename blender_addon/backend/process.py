@@ -22,7 +22,7 @@ from ..errors import UserError
 
 START_SECONDS = 120.0  # a cold disk and a virus scanner take their time
 STOP_SECONDS = 2.0
-LOG_BYTES = 1_000_000  # an older log is moved aside once
+MAX_LOG_BYTES = 1_000_000  # an older log is moved aside once
 MARKER = "recover-mesh.json"  # in a private environment once it is complete; holds {"version": …}
 INSTALL_HINT = "Click Install Backend in the extension's preferences, or name an environment there."
 
@@ -88,13 +88,15 @@ def popen_options() -> dict[str, object]:
 class BackendProcess:
     """One run of the backend.  `endpoint` and `token` are known once `start` has returned."""
 
-    def __init__(self, python: str, log_path: str, device: str = "auto", extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self, python: str, log_path: str, device: str = "auto", extra_args: Sequence[str] = ()
+    ) -> None:
         self.python = python
         self.log_path = log_path
         self.device = device
         self.endpoint = ""
         self.token = secrets.token_urlsafe(24)
-        self._extra = list(extra)
+        self._extra_args = list(extra_args)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -116,11 +118,11 @@ class BackendProcess:
             "--watch-stdin",
             "--device",
             self.device,
-            *self._extra,
+            *self._extra_args,
         ]
         try:
             os.makedirs(folder, exist_ok=True)
-            if os.path.isfile(self.log_path) and os.path.getsize(self.log_path) > LOG_BYTES:
+            if os.path.isfile(self.log_path) and os.path.getsize(self.log_path) > MAX_LOG_BYTES:
                 os.replace(self.log_path, self.log_path + ".old")
             with open(self.log_path, "ab") as log:
                 log.write(f"\n---- {time.strftime('%Y-%m-%d %H:%M:%S')} {self.python}\n".encode())
@@ -142,7 +144,7 @@ class BackendProcess:
             ) from None
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._drain, args=(lines,), name="backend stdout", daemon=True).start()
-        give_up = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while not self.endpoint:
             if cancelled():
                 self.stop()
@@ -152,9 +154,9 @@ class BackendProcess:
             except queue.Empty:
                 line = b""
             if line is None:
-                raise self._died_at_start(log_start)
+                raise self._startup_error(log_start)
             self._read_ready(line)
-            if not self.endpoint and time.monotonic() > give_up:
+            if not self.endpoint and time.monotonic() > deadline:
                 self.stop()
                 raise UserError(
                     f"The backend did not become ready within {timeout:g} s.", f"Its log is {self.log_path}."
@@ -177,7 +179,7 @@ class BackendProcess:
             except subprocess.TimeoutExpired:
                 continue
 
-    def ending(self) -> str:
+    def exit_reason(self) -> str:
         """How the child ended, in words; empty while it lives."""
         code = None if self._process is None else self._process.poll()
         if code is None:
@@ -207,16 +209,16 @@ class BackendProcess:
         except (ValueError, KeyError, TypeError):
             pass  # a library that prints
 
-    def _died_at_start(self, log_start: int) -> UserError:
+    def _startup_error(self, log_start: int) -> UserError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
-        said = self.last_lines(log_start)
-        if "No module named" in said and "backend" in said.rpartition("No module named")[2]:
+        output = self.last_lines(log_start)
+        if "No module named" in output and "backend" in output.rpartition("No module named")[2]:
             return UserError(f"{self.python} has no Recover Mesh backend in it.", INSTALL_HINT)
-        if "unknown option -P" in said.lower() or "Unknown option: -P" in said:
+        if "unknown option -P" in output.lower() or "Unknown option: -P" in output:
             return UserError(f"{self.python} is too old; Python 3.11 or 3.12 is needed.", INSTALL_HINT)
-        ending = self.ending() or "no reason given"
+        exit_reason = self.exit_reason() or "no reason given"
         return UserError(
-            f"The backend ended at its start ({ending}): {said or 'it said nothing'}",
+            f"The backend ended at its start ({exit_reason}): {output or 'it said nothing'}",
             f"Its log is {self.log_path}.",
         )

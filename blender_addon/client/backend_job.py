@@ -31,7 +31,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnded:
     """The last event.  `error` says why, where the recovery could not go on."""
 
     cancelled: bool = False
@@ -39,7 +39,7 @@ class Ended:
 
 
 class Recovery:
-    """One click on Recover Mesh.  Starts with `start`.  `cancel` never waits; `Ended` comes always, exactly once."""
+    """One click on Recover Mesh.  Starts with `start`.  `cancel` never waits; `JobEnded` comes always, exactly once."""
 
     def __init__(self, session: Session, *, python: str, folder: str, device: str, model: str) -> None:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -67,34 +67,34 @@ class Recovery:
         try:
             ended = self._connect_and_work()
         except UserError as error:
-            ended = Ended(error=error)
+            ended = JobEnded(error=error)
         except wire.ClientError as error:
-            ended = Ended(error=self._session.explain(error.code, error.message, error.hint))
+            ended = JobEnded(error=self._session.to_user_error(error.code, error.message, error.hint))
         except Exception as error:  # whatever it is, the artist must learn that it is over
-            ended = Ended(
+            ended = JobEnded(
                 error=UserError(f"Recover Mesh failed ({type(error).__name__}: {error}).", "Try again.")
             )
         self.events.put(ended)
 
-    def _connect_and_work(self) -> Ended:
+    def _connect_and_work(self) -> JobEnded:
         client = self._session.connect(*self._settings, self._cancel.is_set)
         if client is None or self._cancel.is_set():
-            return Ended(cancelled=True)
+            return JobEnded(cancelled=True)
         # before the first picture: later the backend would be busy with the next one
         if not self._fetch_body(client):
-            return Ended(cancelled=True)
+            return JobEnded(cancelled=True)
         return self._work(client)
 
-    def _work(self, client: wire.Client) -> Ended:
+    def _work(self, client: wire.Client) -> JobEnded:
         """What this recovery is for; ends soon after `cancel`."""
         raise NotImplementedError
 
     def _fetch_body(self, client: wire.Client) -> bool:
         """Have the session hold the model's body.  False when cancelled."""
-        name = self._session.body_of_model(self._model)
+        name = self._session.body_name_for(self._model)
         if name is None:
             return True  # the backend will say what is wrong with this model
-        self._tell(0.0, STAGES["loading"])
+        self._report_progress(0.0, STAGES["loading"])
         answer: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
         def fetch() -> None:
@@ -115,27 +115,27 @@ class Recovery:
             return True
         return False
 
-    def _follow(self, job: wire.JobHandle) -> Ended:
+    def _relay_events(self, job: wire.JobHandle) -> JobEnded:
         """Take what the backend says until the end."""
-        told = False
+        cancel_sent = False
         while True:
-            if self._cancel.is_set() and not told:
-                told = True
+            if self._cancel.is_set() and not cancel_sent:
+                cancel_sent = True
                 job.cancel()
             try:
                 event = job.events.get(timeout=0.05)
             except queue.Empty:
                 continue
             if isinstance(event, wire.Error):
-                return Ended(error=self._session.explain(event.code, event.message, event.hint))
+                return JobEnded(error=self._session.to_user_error(event.code, event.message, event.hint))
             if isinstance(event, wire.FINAL_EVENTS):
-                return Ended(cancelled=isinstance(event, wire.Cancelled))
-            self._take(event)
+                return JobEnded(cancelled=isinstance(event, wire.Cancelled))
+            self._handle_event(event)
 
-    def _take(self, event: Any) -> None:
+    def _handle_event(self, event: Any) -> None:
         """One event that is not the last."""
         raise NotImplementedError
 
-    def _tell(self, fraction: float, text: str) -> None:
+    def _report_progress(self, fraction: float, text: str) -> None:
         self.progress = Progress(fraction, text)
         self.events.put(self.progress)

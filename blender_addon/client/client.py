@@ -38,7 +38,7 @@ from .events import (
     Result,
     SourceFailed,
     Welcome,
-    event_of,
+    parse_event,
 )
 from .link import Link, check_endpoint
 
@@ -72,30 +72,30 @@ class JobHandle:
     def __init__(self, client: Client, sources: Sequence[str | bytes]) -> None:
         self.id = uuid.uuid4().hex
         self.sources = tuple(sources)
-        self.events: EventQueue = EventQueue(self._taken)
+        self.events: EventQueue = EventQueue(self._acknowledge)
         self._client = client
         self._lock = threading.Lock()
-        self._over = False
+        self._ended = False
 
     @property
     def finished(self) -> bool:
         """The final event has arrived (it may still wait in `events`)."""
-        return self._over
+        return self._ended
 
     def cancel(self) -> None:
         """Ask the backend to stop; `Cancelled` follows.  Idempotent, never waits."""
-        if not self._over:
+        if not self._ended:
             self._client._send(protocol.encode("cancel", self.id, job=self.id))
 
-    def _taken(self, event: Event) -> None:
-        if isinstance(event, Result | Chunk) and not self._over:
+    def _acknowledge(self, event: Event) -> None:
+        if isinstance(event, Result | Chunk) and not self._ended:
             self._client._send(protocol.encode("ack", self.id, job=self.id, index=event.index))
 
     def _put(self, event: Event) -> None:
         with self._lock:
-            if self._over:
+            if self._ended:
                 return
-            self._over = isinstance(event, FINAL_EVENTS)
+            self._ended = isinstance(event, FINAL_EVENTS)
             self.events.put(event)
 
 
@@ -111,7 +111,7 @@ class Client:
         self._lock = threading.Lock()
         self._link: Link | None = None
         self._jobs: dict[str, JobHandle] = {}
-        self._waiting: dict[str, queue.SimpleQueue[Any]] = {}  # by request id
+        self._pending_requests: dict[str, queue.SimpleQueue[Any]] = {}  # by request id
         self.welcome: Welcome | None = None
 
     @property
@@ -156,7 +156,7 @@ class Client:
         malformed, not_connected, backend_lost.
         """
         job = JobHandle(self, sources)
-        paths, images = self._sources(sources)
+        paths, images = self._paths_and_images(sources)
         try:
             frames = protocol.encode(
                 "recover",
@@ -177,7 +177,7 @@ class Client:
 
         Events: Clip, Chunk and People as they come.  Raises ClientError: bad_source, not_connected, backend_lost.
         """
-        paths, _ = self._sources([file])
+        paths, _ = self._paths_and_images([file])
         job = JobHandle(self, [file])
         try:
             frames = protocol.encode("recover_clip", job.id, job=job.id, file=paths[0])
@@ -186,15 +186,15 @@ class Client:
         return self._start(job, frames)
 
     def _start(self, job: JobHandle, frames: Sequence[bytes | memoryview]) -> JobHandle:
-        self._checked_link()
+        self._require_link()
         self._jobs[job.id] = job
         self._send(frames)
         link = self._link
         if link is None or link.lost is not None:  # lost in between: nobody else would tell the job
-            self._end_jobs(Error(*(link.lost if link is not None and link.lost else _CLOSED)))
+            self._fail_jobs(Error(*(link.lost if link is not None and link.lost else _CLOSED)))
         return job
 
-    def _sources(self, sources: Sequence[str | bytes]) -> tuple[list[str], dict[str, Any]]:
+    def _paths_and_images(self, sources: Sequence[str | bytes]) -> tuple[list[str], dict[str, Any]]:
         import numpy as np
 
         images = [np.frombuffer(source, np.uint8) for source in sources if not isinstance(source, str)]
@@ -223,7 +223,7 @@ class Client:
 
     def shutdown(self) -> None:
         """Ask the backend to end."""
-        self._checked_link()
+        self._require_link()
         self._send(protocol.encode("shutdown"))
 
     def close(self) -> None:
@@ -238,11 +238,11 @@ class Client:
                 with contextlib.suppress(ClientError):
                     link.send(protocol.encode("cancel", job.id, job=job.id))
         link.close()
-        self._end_jobs(Error(*_CLOSED))
+        self._fail_jobs(Error(*_CLOSED))
 
     # ---- between the threads -----------------------------------------------------------------------------
 
-    def _checked_link(self) -> Link:
+    def _require_link(self) -> Link:
         link = self._link
         if link is None:
             raise ClientError("not_connected", "This client is not connected.", "Call connect() first.")
@@ -258,14 +258,14 @@ class Client:
     def _ask(self, kind: str, timeout: float, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         request = uuid.uuid4().hex
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._waiting[request] = answers
+        self._pending_requests[request] = answers
         try:
             try:
                 frames = protocol.encode(kind, request, None, **fields)
             except protocol.ProtocolError as error:
                 raise ClientError(error.code, f"This cannot be sent: {error}.", "") from None
-            self._checked_link().send(frames)
-            link = self._checked_link()  # lost in between: no answer would come
+            self._require_link().send(frames)
+            link = self._require_link()  # lost in between: no answer would come
             answer = answers.get(timeout=timeout)
         except queue.Empty:
             raise ClientError(
@@ -274,25 +274,25 @@ class Client:
                 "Is it running, and is it a Recover Mesh backend?",
             ) from None
         finally:
-            del self._waiting[request]
+            del self._pending_requests[request]
         if isinstance(answer, ClientError):
             raise answer
         return answer
 
-    def _end_jobs(self, event: Error) -> None:
+    def _fail_jobs(self, event: Error) -> None:
         for job in list(self._jobs.values()):
             job._put(event)
         self._jobs.clear()
-        for answers in list(self._waiting.values()):
+        for answers in list(self._pending_requests.values()):
             answers.put(ClientError(event.code, event.message, event.hint))
 
     def _on_lost(self, code: str, message: str, hint: str) -> None:
         """In the link's thread: the connection is over."""
-        self._end_jobs(Error(code, message, hint))
+        self._fail_jobs(Error(code, message, hint))
 
     def _on_message(self, kind: str, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         """In the link's thread."""
-        answers = self._waiting.get(header["request"])
+        answers = self._pending_requests.get(header["request"])
         if kind == "error" and answers is not None:
             answers.put(ClientError(header["code"], header["message"], header["hint"]))
         elif kind in ("welcome", "body"):
@@ -304,7 +304,7 @@ class Client:
             )
         elif "job" in header:
             job = self._jobs.get(header["job"] or header["request"])
-            event = None if job is None else event_of(kind, header, arrays, len(job.sources))
+            event = None if job is None else parse_event(kind, header, arrays, len(job.sources))
             if job is not None and event is not None:
                 job._put(event)
                 if job.finished:

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..scene.records import Body
 from . import client as wire
-from .backend_job import Ended, Progress, Recovery
+from .backend_job import JobEnded, Progress, Recovery
 from .session import Session
 
-__all__ = ["ClipRecovery", "Ended", "Found", "Progress", "Rows", "Started"]
+__all__ = ["ChunkReady", "ClipRecovery", "ClipStarted", "JobEnded", "PeopleFound", "Progress"]
 
 STAGES = {
     "queued": "Waiting for the backend",
@@ -25,7 +25,7 @@ STAGES = {
 
 
 @dataclass(frozen=True)
-class Started:
+class ClipStarted:
     """What the clip is (the protocol's `clip`), and the body that its people wear."""
 
     header: dict[str, Any]
@@ -33,14 +33,14 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ChunkReady:
     """Some frames are done."""
 
     chunk: wire.Chunk
 
 
 @dataclass(frozen=True)
-class Found:
+class PeopleFound:
     """Who is in the clip (arrays of the protocol's `people`)."""
 
     arrays: dict[str, Any]
@@ -58,32 +58,32 @@ class ClipRecovery(Recovery):
         self._client: wire.Client | None = None
         self.start()
 
-    def _work(self, client: wire.Client) -> Ended:
+    def _work(self, client: wire.Client) -> JobEnded:
         self._client = client
-        return self._follow(client.recover_clip(self._file))
+        return self._relay_events(client.recover_clip(self._file))
 
-    def _take(self, event: Any) -> None:
+    def _handle_event(self, event: Any) -> None:
         if isinstance(event, wire.Progress):
-            self._tell(event.fraction, _words(event))
+            self._report_progress(event.fraction, _progress_text(event))
         elif isinstance(event, wire.Clip):
             self._label = os.path.basename(event.header["source"])
-            self.events.put(Started(event.header, self._session.body(self._client, event.header["body"])))
+            self.events.put(ClipStarted(event.header, self._session.body(self._client, event.header["body"])))
         elif isinstance(event, wire.Chunk):
-            self.events.put(Rows(event))
+            self.events.put(ChunkReady(event))
         elif isinstance(event, wire.People):
-            self.events.put(Found(event.arrays))
+            self.events.put(PeopleFound(event.arrays))
 
 
-def _words(event: wire.Progress) -> str:
-    words = STAGES.get(event.stage, event.stage.capitalize())
+def _progress_text(event: wire.Progress) -> str:
+    text = STAGES.get(event.stage, event.stage.capitalize())
     if event.total:
-        words += f", frame {event.done} of {event.total}"
+        text += f", frame {event.done} of {event.total}"
     if event.rate > 0:
-        words += f", {event.rate:.1f} fps"
-        words += f", {_time(event.left)} left"
-    return words
+        text += f", {event.rate:.1f} fps"
+        text += f", {_format_seconds(event.left)} left"
+    return text
 
 
-def _time(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
+def _format_seconds(seconds: float) -> str:
+    total = round(seconds)
+    return f"{total // 60}:{total % 60:02d}"

@@ -10,10 +10,10 @@ from typing import Any
 from ..errors import UserError
 from ..scene.records import Body, Photo, photo_from_wire
 from . import client as wire
-from .backend_job import STAGES, Ended, Progress, Recovery
+from .backend_job import STAGES, JobEnded, Progress, Recovery
 from .session import Session
 
-__all__ = ["Ended", "Failed", "PhotoRecovery", "Progress", "Recovered", "Source"]
+__all__ = ["Failed", "JobEnded", "PhotoRecovery", "Progress", "Recovered", "Source"]
 
 BATCH = 8  # images that one request may carry
 
@@ -68,24 +68,24 @@ class PhotoRecovery(Recovery):
         self._client: wire.Client | None = None
         self.start()
 
-    def _work(self, client: wire.Client) -> Ended:
+    def _work(self, client: wire.Client) -> JobEnded:
         self._client = client
         inline = any(isinstance(source.content, bytes) for source in self._sources)
         size = BATCH if inline else len(self._sources)
         for first in range(0, len(self._sources), size):
             self._first, self._batch = first, self._sources[first : first + size]
             job = client.recover([source.content for source in self._batch], self._model, self._people)
-            ended = self._follow(job)
+            ended = self._relay_events(job)
             if ended.cancelled or ended.error is not None:
                 return ended
-        return Ended()
+        return JobEnded()
 
-    def _take(self, event: Any) -> None:
+    def _handle_event(self, event: Any) -> None:
         batch = self._batch
         if isinstance(event, wire.Progress):
             done = (self._first + event.fraction * len(batch)) / len(self._sources)
             which = batch[min(event.done, len(batch) - 1)].label
-            self._tell(done, f"{STAGES.get(event.stage, event.stage.capitalize())}: {which}")
+            self._report_progress(done, f"{STAGES.get(event.stage, event.stage.capitalize())}: {which}")
         elif isinstance(event, wire.Result):
             self.events.put(self._recovered(batch[event.index], event))
         elif isinstance(event, wire.SourceFailed):

@@ -105,9 +105,9 @@ class Link:
             socket.connect(self.endpoint)
             self._loop(socket, monitor)
         except ClientError as error:
-            self._lose(error.code, error.message, error.hint)
+            self._connection_lost(error.code, error.message, error.hint)
         except Exception as error:  # whatever it was, those who wait must hear of it
-            self._lose(
+            self._connection_lost(
                 "backend_lost", f"The connection failed with {type(error).__name__}: {error}", LOST_HINT
             )
         finally:
@@ -118,7 +118,7 @@ class Link:
             self._wake_reader.close()
             self._wake_writer.close()
 
-    def _lose(self, code: str, message: str, hint: str) -> None:
+    def _connection_lost(self, code: str, message: str, hint: str) -> None:
         self.lost = (code, message, hint)
         self._on_lost(code, message, hint)
 
@@ -140,9 +140,9 @@ class Link:
         poller = zmq.Poller()
         for source in (socket, monitor, self._wake_reader.fileno()):
             poller.register(source, zmq.POLLIN)
-        waiting: deque[Sequence[bytes | memoryview]] = deque()
+        unsent: deque[Sequence[bytes | memoryview]] = deque()
         now = time.monotonic()
-        heard, pinged, turn, greeted = now, now, now, False
+        last_received, last_ping, loop_time, established = now, now, now, False
         disconnected: float | None = None
         while True:
             poller.poll(POLL_MS)
@@ -156,36 +156,37 @@ class Link:
                     raise ClientError("bad_keys", "The backend refuses this client's keys.", KEYS_HINT)
                 disconnected = time.monotonic() if event == zmq.EVENT_DISCONNECTED else None
             while socket.poll(0):
-                self._take(socket.recv_multipart())
-                heard, disconnected, greeted = time.monotonic(), None, True
-            last_turn, turn = turn, time.monotonic()
-            if turn - last_turn > protocol.LIVENESS_SECONDS / 2:
-                heard = turn  # we slept (Blender held Python up), the server did not: give its answers time
-            self._send_waiting(socket, waiting)
+                self._receive(socket.recv_multipart())
+                last_received, disconnected, established = time.monotonic(), None, True
+            previous_loop, loop_time = loop_time, time.monotonic()
+            if loop_time - previous_loop > protocol.LIVENESS_SECONDS / 2:
+                # we slept (Blender held Python up), the server did not: give its answers time
+                last_received = loop_time
+            self._send_queued(socket, unsent)
             if closing:
                 return
-            if greeted and turn - pinged >= protocol.HEARTBEAT_SECONDS:
-                pinged = turn
+            if established and loop_time - last_ping >= protocol.HEARTBEAT_SECONDS:
+                last_ping = loop_time
                 with contextlib.suppress(zmq.Again):
                     socket.send_multipart(protocol.encode("ping"), zmq.NOBLOCK)
-            if not greeted:
-                heard = turn  # connecting: the caller's timeout decides
-            if disconnected is not None and turn - disconnected > RECONNECT_SECONDS and greeted:
+            if not established:
+                last_received = loop_time  # connecting: the caller's timeout decides
+            if disconnected is not None and loop_time - disconnected > RECONNECT_SECONDS and established:
                 raise ClientError("backend_lost", "The backend has ended or was killed.", LOST_HINT)
-            if turn - heard > protocol.LIVENESS_SECONDS:
-                silence = f"The backend has not answered for {turn - heard:.0f} s."
+            if loop_time - last_received > protocol.LIVENESS_SECONDS:
+                silence = f"The backend has not answered for {loop_time - last_received:.0f} s."
                 raise ClientError("backend_lost", silence, LOST_HINT)
 
-    def _send_waiting(self, socket: zmq.Socket, waiting: deque[Sequence[bytes | memoryview]]) -> None:
+    def _send_queued(self, socket: zmq.Socket, unsent: deque[Sequence[bytes | memoryview]]) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                waiting.append(self._outgoing.get_nowait())
+                unsent.append(self._outgoing.get_nowait())
         with contextlib.suppress(zmq.Again):
-            while waiting:
-                socket.send_multipart(waiting[0], zmq.NOBLOCK, copy=False)
-                waiting.popleft()
+            while unsent:
+                socket.send_multipart(unsent[0], zmq.NOBLOCK, copy=False)
+                unsent.popleft()
 
-    def _take(self, frames: list[bytes]) -> None:
+    def _receive(self, frames: list[bytes]) -> None:
         try:
             kind, header, arrays = protocol.decode(frames)
             if protocol.MESSAGES[kind].sender != "server":

@@ -19,7 +19,7 @@ class Session:
     """Backend process, client, and the bodies fetched so far."""
 
     def __init__(self) -> None:
-        self.extra: Sequence[str] = ()  # more arguments for the backend
+        self.extra_args: Sequence[str] = ()  # more arguments for the backend
         self.models: list[dict] = []  # as the last backend listed them
         self.device = ""
         self._lock = threading.Lock()
@@ -48,7 +48,7 @@ class Session:
             if self.running and (old.python, old.device) == (python, device):
                 return self._client
             self._close()
-            process = BackendProcess(python, os.path.join(folder, LOG_NAME), device, self.extra)
+            process = BackendProcess(python, os.path.join(folder, LOG_NAME), device, self.extra_args)
             self._process = process
             if not process.start(cancelled):
                 self._close()
@@ -71,17 +71,17 @@ class Session:
             self._bodies[name] = body_from_wire(header, got.arrays)
         return self._bodies[name]
 
-    def body_of_model(self, model: str) -> str | None:
+    def body_name_for(self, model: str) -> str | None:
         """Name of the body that a model's answers belong to; None where the backend has no such model ready."""
         return next((m["body"] for m in self.models if m["name"] == model and m["ready"]), None)
 
-    def explain(self, code: str, message: str, hint: str) -> UserError:
+    def to_user_error(self, code: str, message: str, hint: str) -> UserError:
         """A failed job in words, with how the backend ended where it did."""
         process = self._process
-        ending = "" if process is None else process.ending()
-        if code == "backend_lost" and ending:
+        exit_reason = "" if process is None else process.exit_reason()
+        if code == "backend_lost" and exit_reason:
             return UserError(
-                f"The backend ended in the middle of the job ({ending}).",
+                f"The backend ended in the middle of the job ({exit_reason}).",
                 f"Click Recover Mesh again: it is started anew. Its log is {process.log_path}.",
             )
         return UserError(message, hint)

@@ -8,28 +8,28 @@ from typing import Any
 import bpy
 
 from .. import runtime
-from ..client.backend_job import Ended, Progress, Recovery
+from ..client.backend_job import JobEnded, Progress, Recovery
 from ..errors import UserError
 
 TICK_SECONDS = 0.1
 
 
 class BackendOperator:
-    """Mix in before `bpy.types.Operator`.  Fill `make_recovery`, `take`, `build_next` and `conclude`."""
+    """Mix in before `bpy.types.Operator`.  Fill `make_recovery`, `handle_event`, `build_next` and `report_outcome`."""
 
     def make_recovery(self, context: bpy.types.Context) -> Recovery:
         """Start it.  Raises UserError."""
         raise NotImplementedError
 
-    def take(self, event: Any) -> None:
-        """One event of the recovery that is neither Progress nor Ended."""
+    def handle_event(self, event: Any) -> None:
+        """One event of the recovery that is neither Progress nor JobEnded."""
         raise NotImplementedError
 
     def build_next(self) -> bool:
         """Build one thing of what was taken; whether there is more.  One per tick keeps the window alive."""
         raise NotImplementedError
 
-    def conclude(self, ended: Ended) -> set[str]:
+    def report_outcome(self, ended: JobEnded) -> set[str]:
         """Say how it went."""
         raise NotImplementedError
 
@@ -40,12 +40,12 @@ class BackendOperator:
             return {"CANCELLED"}
         try:
             while self._ended is None:
-                self._take(self._recovery.events.get())
+                self._dispatch(self._recovery.events.get())
                 while self.build_next():
                     pass
         finally:
             self._end_recovery()
-        return self.conclude(self._ended)
+        return self.report_outcome(self._ended)
 
     # ---- in a window -------------------------------------------------------------------------------------
 
@@ -73,18 +73,18 @@ class BackendOperator:
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         while self._ended is None and not recovery.events.empty():
-            self._take(recovery.events.get())
+            self._dispatch(recovery.events.get())
         runtime.redraw()
         if self.build_next() or self._ended is None:
             return {"PASS_THROUGH"}
         self._clean_up(context)
         self._end_recovery()
-        return self.conclude(self._ended)
+        return self.report_outcome(self._ended)
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator: another file, or the window is closed."""
         if runtime.state.recovery is self._recovery:
-            runtime.forget()
+            runtime.drop_job()
         self._clean_up(context)
 
     # ---- both --------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class BackendOperator:
     def _start(self, context: bpy.types.Context) -> bool:
         state = runtime.state
         state.error, state.notes = None, []
-        self._ended: Ended | None = None
+        self._ended: JobEnded | None = None
         try:
             state.recovery = self._recovery = self.make_recovery(context)
         except UserError as error:
@@ -101,11 +101,11 @@ class BackendOperator:
             return False
         return True
 
-    def _take(self, event: Any) -> None:
-        if isinstance(event, Ended):
+    def _dispatch(self, event: Any) -> None:
+        if isinstance(event, JobEnded):
             self._ended = event
         elif not isinstance(event, Progress):
-            self.take(event)
+            self.handle_event(event)
         elif bpy.app.background:
             print(f"Recover Mesh: {event.fraction:4.0%} {event.text}", flush=True)
 
@@ -120,23 +120,23 @@ class BackendOperator:
             runtime.state.recovery = None
 
 
-def counted(number: int, one: str, many: str) -> str:
+def pluralize(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def report_ending(operator: Any, ended: Ended, built: int, summary: str) -> set[str]:
+def report_job_outcome(operator: Any, ended: JobEnded, built: int, summary: str) -> set[str]:
     """Say how a recovery went.  What was built stays, also after a cancel, as one undo step."""
     state = runtime.state
     if ended.error is not None:
         state.error = ended.error
         operator.report({"ERROR"}, f"{state.error}{f' Kept: {summary}.' if built else ''}")
     elif ended.cancelled:
-        words = f"Cancelled. Kept: {summary}." if built else "Cancelled."
-        state.notes.append(words)
-        operator.report({"WARNING"}, words)
+        text = f"Cancelled. Kept: {summary}." if built else "Cancelled."
+        state.notes.append(text)
+        operator.report({"WARNING"}, text)
     elif state.notes:
-        words = " ".join(state.notes)
-        operator.report({"WARNING"}, f"{summary}. {words}" if built else words)
+        text = " ".join(state.notes)
+        operator.report({"WARNING"}, f"{summary}. {text}" if built else text)
     else:
         operator.report({"INFO"}, f"Recovered {summary}.")
     return {"FINISHED"} if built else {"CANCELLED"}

@@ -11,7 +11,7 @@ from bpy.props import CollectionProperty, StringProperty
 from bpy.types import Operator, OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper
 
-PICTURES = "*.jpg;*.jpeg;*.png;*.webp;*.tif;*.tiff;*.bmp"
+IMAGE_GLOB = "*.jpg;*.jpeg;*.png;*.webp;*.tif;*.tiff;*.bmp"
 
 
 class RECOVERMESH_OT_choose_photos(Operator, ImportHelper):
@@ -21,7 +21,7 @@ class RECOVERMESH_OT_choose_photos(Operator, ImportHelper):
     bl_label = "Choose Photos"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
-    filter_glob: StringProperty(default=PICTURES, options={"HIDDEN"})
+    filter_glob: StringProperty(default=IMAGE_GLOB, options={"HIDDEN"})
     files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 

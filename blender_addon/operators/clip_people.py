@@ -12,31 +12,31 @@ import numpy as np
 _previews: dict[str, bpy.utils.previews.ImagePreviewCollection] = {}
 
 
-def show(arrays: Mapping[str, np.ndarray]) -> None:
+def load_thumbnails(arrays: Mapping[str, np.ndarray]) -> None:
     """Make icons of the pictures in the protocol's `people`."""
-    release()
-    pictures = _previews["people"] = bpy.utils.previews.new()
-    for identity, picture in zip(arrays["people"].tolist(), arrays["thumbnails"], strict=True):
-        height, width = picture.shape[:2]
+    free_thumbnails()
+    icons = _previews["people"] = bpy.utils.previews.new()
+    for track_id, thumbnail in zip(arrays["people"].tolist(), arrays["thumbnails"], strict=True):
+        height, width = thumbnail.shape[:2]
         rgba = np.ones((height, width, 4), np.float32)
-        rgba[..., :3] = picture[::-1] / 255.0  # Blender's first row is the lowest
-        preview = pictures.new(str(identity))
+        rgba[..., :3] = thumbnail[::-1] / 255.0  # Blender's first row is the lowest
+        preview = icons.new(str(track_id))
         preview.image_size = (width, height)
         preview.image_pixels_float.foreach_set(rgba.ravel())
 
 
-def icon(identity: int) -> int:
+def icon(track_id: int) -> int:
     """Icon of a person's picture, 0 where there is none (in a file that was opened again)."""
-    pictures = _previews.get("people")
-    preview = pictures.get(str(identity)) if pictures is not None else None
+    icons = _previews.get("people")
+    preview = icons.get(str(track_id)) if icons is not None else None
     return 0 if preview is None else preview.icon_id
 
 
-def release() -> None:
+def free_thumbnails() -> None:
     """Free the pictures."""
-    pictures = _previews.pop("people", None)
-    if pictures is not None:
-        bpy.utils.previews.remove(pictures)
+    icons = _previews.pop("people", None)
+    if icons is not None:
+        bpy.utils.previews.remove(icons)
 
 
 classes = ()

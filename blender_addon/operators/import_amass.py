@@ -67,32 +67,34 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
     def import_files(self, paths: list[str], context: bpy.types.Context) -> str:
         scene = context.scene
         sources = [amass.read(path) for path in paths]  # all, before anything is built
-        rigs, record = [], None
+        rigs, body_model = [], None
         if self.onto == "ACTIVE":
             rigs = [self._active(context, len(sources))]
         else:
-            record = self.read_body(sources[0].body or DEFAULT_BODY)
+            body_model = self.read_body(sources[0].body or DEFAULT_BODY)
         if self.rate == "FILE":
             amass.set_rate(scene, sources[0].fps)
-        sources = [amass.at_rate(source, amass.scene_rate(scene)) for source in sources]
+        sources = [amass.resample(source, amass.scene_rate(scene)) for source in sources]
         for source in sources:
-            if record is None:
-                amass.give_to(rigs[0], source, start=self.start, on_ground=self.on_ground)
+            if body_model is None:
+                amass.apply_to(rigs[0], source, start=self.start, on_ground=self.on_ground)
             else:
                 correctives = scene.recover_mesh.correctives
                 options = {"start": self.start, "on_ground": self.on_ground, "with_correctives": correctives}
-                rigs.append(amass.create(scene, source, record, **options))
+                rigs.append(amass.create(scene, source, body_model, **options))
         frames = max(len(source.poses) for source in sources)
         if self.fit_range:
-            amass.set_range(scene, self.start, frames)
+            amass.set_frame_range(scene, self.start, frames)
         for other in context.selected_objects:
             other.select_set(False)
         rigs[-1].select_set(True)
         context.view_layer.objects.active = rigs[-1]
-        words = f"{', '.join(source.title for source in sources)}: {frames} frames at {sources[0].fps:g} fps."
-        if record is not None and any(source.body != record.name for source in sources):
-            words += f" The actor's shape is not used: its betas are SMPL's, not of the body {record.name!r}."
-        return words
+        text = f"{', '.join(source.title for source in sources)}: {frames} frames at {sources[0].fps:g} fps."
+        if body_model is not None and any(source.body != body_model.name for source in sources):
+            text += (
+                f" The actor's shape is not used: its betas are SMPL's, not of the body {body_model.name!r}."
+            )
+        return text
 
     def _active(self, context: bpy.types.Context, count: int) -> bpy.types.Object:
         found = person.parts(context.object)

@@ -29,7 +29,7 @@ class RECOVERMESH_OT_install_backend(Operator):
         if not self._start():
             return {"CANCELLED"}
         self._installation.join()
-        return self._conclude()
+        return self._report_outcome()
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background or context.window is None:
@@ -47,7 +47,7 @@ class RECOVERMESH_OT_install_backend(Operator):
         if self._installation.running:
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)
-        return self._conclude()
+        return self._report_outcome()
 
     def cancel(self, context: bpy.types.Context) -> None:
         self._installation.cancel()
@@ -65,7 +65,7 @@ class RECOVERMESH_OT_install_backend(Operator):
         self._installation = runtime.state.installation = Installation(runtime.user_folder())
         return True
 
-    def _conclude(self) -> set[str]:
+    def _report_outcome(self) -> set[str]:
         runtime.redraw()
         if self._installation.error is not None:
             self.report({"ERROR"}, str(self._installation.error))

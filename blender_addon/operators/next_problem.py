@@ -8,7 +8,7 @@ from bpy.types import Operator
 
 from ..scene import quality
 
-_visited: set[tuple[str, int]] = set()
+_visited_problems: set[tuple[str, int]] = set()
 
 
 class RECOVERMESH_OT_next_problem(Operator):
@@ -20,20 +20,20 @@ class RECOVERMESH_OT_next_problem(Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not quality.marks(context.scene):
+        if not quality.problem_markers(context.scene):
             cls.poll_message_set("There is no problem to show")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        found = quality.marks(scene)
-        left = [marker for marker in found if (marker.name, marker.frame) not in _visited]
-        if not left:  # all seen: once more from the worst
-            _visited.clear()
-            left = found
-        marker = left[0]
-        _visited.add((marker.name, marker.frame))
+        found = quality.problem_markers(scene)
+        remaining = [marker for marker in found if (marker.name, marker.frame) not in _visited_problems]
+        if not remaining:  # all seen: once more from the worst
+            _visited_problems.clear()
+            remaining = found
+        marker = remaining[0]
+        _visited_problems.add((marker.name, marker.frame))
         scene.frame_set(marker.frame)
         rig = scene.objects.get(marker.person)
         if rig is not None and rig.visible_get(view_layer=context.view_layer):
@@ -41,8 +41,8 @@ class RECOVERMESH_OT_next_problem(Operator):
                 other.select_set(False)
             rig.select_set(True)
             context.view_layer.objects.active = rig
-        words = marker.name.removeprefix(f"{quality.MARKER}: ")
-        self.report({"INFO"}, f"{words} ({len(found) - len(left) + 1} of {len(found)})")
+        text = marker.name.removeprefix(f"{quality.MARKER_PREFIX}: ")
+        self.report({"INFO"}, f"{text} ({len(found) - len(remaining) + 1} of {len(found)})")
         return {"FINISHED"}
 
 

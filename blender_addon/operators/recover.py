@@ -9,12 +9,12 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.job import Ended, Failed, PhotoRecovery, Recovered, Source
+from ..client.job import Failed, JobEnded, PhotoRecovery, Recovered, Source
 from ..errors import UserError
 from ..scene import build
 from ..settings import preferences, properties
 from ..settings.image_bytes import image_content
-from .backend_operator import BackendOperator, counted, report_ending
+from .backend_operator import BackendOperator, pluralize, report_job_outcome
 
 
 class RECOVERMESH_OT_recover(BackendOperator, Operator):
@@ -51,7 +51,7 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
             people=properties.people_argument(settings),
         )
 
-    def take(self, event: Recovered | Failed) -> None:
+    def handle_event(self, event: Recovered | Failed) -> None:
         notes = runtime.state.notes
         if isinstance(event, Failed):
             notes.append(f"{event.source.label}: {event.error}")
@@ -83,10 +83,10 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
             if notice and notice not in notes:
                 notes.append(notice)
 
-    def conclude(self, ended: Ended) -> set[str]:
+    def report_outcome(self, ended: JobEnded) -> set[str]:
         built = len(self._built)
-        summary = f"{counted(self._people, 'person', 'people')} in {counted(built, 'photo', 'photos')}"
-        return report_ending(self, ended, built, summary)
+        summary = f"{pluralize(self._people, 'person', 'people')} in {pluralize(built, 'photo', 'photos')}"
+        return report_job_outcome(self, ended, built, summary)
 
 
 def has_source(settings: properties.RecoverMeshSettings) -> bool:

@@ -7,12 +7,12 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.clip_job import ClipRecovery, Ended, Found, Rows, Started
+from ..client.clip_job import ChunkReady, ClipRecovery, ClipStarted, JobEnded, PeopleFound
 from ..errors import UserError
 from ..scene.clip import ClipInfo, ClipScene
 from ..settings import clip_camera, clip_edits, clip_source, preferences, properties
 from . import clip_people
-from .backend_operator import BackendOperator, counted, report_ending
+from .backend_operator import BackendOperator, pluralize, report_job_outcome
 
 
 class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
@@ -44,7 +44,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         self._match_rate = settings.clip.match_rate
         self._correctives = settings.correctives
         self._clip: ClipScene | None = None
-        self._chunks: list[Rows] = []
+        self._chunks: list[ChunkReady] = []
         self._frames: set[int] = set()
         return ClipRecovery(
             runtime.state.session,
@@ -55,17 +55,17 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             model=settings.model or properties.DEFAULT_MODEL[0],
         )
 
-    def take(self, event: Started | Rows | Found) -> None:
-        if isinstance(event, Started):
-            self._begin(event)
-        elif isinstance(event, Rows):
+    def handle_event(self, event: ClipStarted | ChunkReady | PeopleFound) -> None:
+        if isinstance(event, ClipStarted):
+            self._start_scene(event)
+        elif isinstance(event, ChunkReady):
             self._chunks.append(event)
-        elif isinstance(event, Found):
+        elif isinstance(event, PeopleFound):
             settings = self._get_scene().recover_mesh.clip
             clip_edits.store(settings, self._fields, self._start_frame, event.arrays)
-            clip_people.show(event.arrays)
+            clip_people.load_thumbnails(event.arrays)
 
-    def _begin(self, event: Started) -> None:
+    def _start_scene(self, event: ClipStarted) -> None:
         """The clip is open; after a crash of the backend it begins again, with what was done."""
         self._chunks.clear()
         info = ClipInfo.from_wire(event.header, self._start_frame)
@@ -79,16 +79,16 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         notes = runtime.state.notes
         notes += [note for note in (*self._clip.notes, info.notice) if note and note not in notes]
         if event.header["resumed"]:
-            notes.append(f"Resumed: {counted(event.header['resumed'], 'frame was', 'frames were')} done.")
+            notes.append(f"Resumed: {pluralize(event.header['resumed'], 'frame was', 'frames were')} done.")
 
     def build_next(self) -> bool:
         if self._clip is None:
             return False
         try:
-            for rows in self._chunks:
-                chunk = rows.chunk
+            for ready in self._chunks:
+                chunk = ready.chunk
                 self._clip.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
-                self._tell_scale(chunk.final, chunk.scene_scale)
+                self._report_scale(chunk.final, chunk.scene_scale)
                 self._frames.update(chunk.arrays["frames"].tolist())
                 runtime.state.notes += chunk.lost
             self._chunks.clear()
@@ -100,12 +100,12 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             runtime.state.notes.append(str(error))
         return False
 
-    def _tell_scale(self, final: bool, scale: float) -> None:
+    def _report_scale(self, final: bool, scale: float) -> None:
         note = f"Scene scale found: {scale:.3g} units per metre."
         if final and scale != 1.0 and not self._scale_given and note not in runtime.state.notes:
             runtime.state.notes.append(note)
 
-    def conclude(self, ended: Ended) -> set[str]:
+    def report_outcome(self, ended: JobEnded) -> set[str]:
         people = 0
         if self._clip is not None:
             try:
@@ -115,8 +115,10 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
                 runtime.state.notes.append(str(error))
         if not people and ended.error is None and not ended.cancelled:
             runtime.state.notes.append("Nobody found in the clip.")
-        summary = f"{counted(people, 'person', 'people')} in {counted(len(self._frames), 'frame', 'frames')}"
-        return report_ending(self, ended, people, summary)
+        summary = (
+            f"{pluralize(people, 'person', 'people')} in {pluralize(len(self._frames), 'frame', 'frames')}"
+        )
+        return report_job_outcome(self, ended, people, summary)
 
     def _get_scene(self) -> bpy.types.Scene:
         return bpy.data.scenes.get(self._scene) or bpy.context.scene

@@ -31,12 +31,12 @@ class RECOVERMESH_OT_use_strip(Operator):
             clip.path = strip.filepath
         else:
             clip.path = os.path.join(strip.directory, strip.elements[0].filename)
-        shown = int(strip.frame_final_start), int(strip.frame_final_end)  # the end is not shown
-        begins = round(strip.frame_start) - strip.animation_offset_start
+        shown_range = int(strip.frame_final_start), int(strip.frame_final_end)  # the end is not shown
+        strip_start = round(strip.frame_start) - strip.animation_offset_start
         clip.use_range = True
-        clip.first = shown[0] - begins + 1
-        clip.last = shown[1] - begins
-        clip.start = begins
+        clip.first = shown_range[0] - strip_start + 1
+        clip.last = shown_range[1] - strip_start
+        clip.start = strip_start
         return {"FINISHED"}
 
 

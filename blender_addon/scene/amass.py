@@ -17,14 +17,14 @@ import numpy as np
 from ..errors import UserError
 from . import animation, armature, basis, body, clip, motion, person
 from .motion import Motion, World
-from .records import DAMAGED, Body, Person, Photo
+from .records import READ_ERRORS, Body, Person, Photo
 
 KIND = "amass"
 BODY_COLUMNS = 66  # root and 21 joints; what comes after them are fingers, jaw and eyes
-WIDTHS = (66, 72, 156, 165)
-_RATES = ("mocap_framerate", "mocap_frame_rate")
+POSE_WIDTHS = (66, 72, 156, 165)
+_FPS_KEYS = ("mocap_framerate", "mocap_frame_rate")
 _FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
-_LOWEST = 5  # percent of frames that may be lower than the ground: noise, not steps
+_GROUND_PERCENTILE = 5  # percent of frames that may be lower than the ground: noise, not steps
 _WORLD = World(np.eye(3), np.zeros(3))
 
 
@@ -51,85 +51,91 @@ def read(path: str) -> Amass:
         with np.load(path, allow_pickle=False) as file:
             names = set(file.files)
             if "world_rotation" in names or "image_size" in names:
-                raise _bad(path, "it is a result of Recover Mesh", "Use File > Import > Recovered Bodies.")
+                raise _error(path, "it is a result of Recover Mesh", "Use File > Import > Recovered Bodies.")
             missing = [name for name in ("poses", "trans") if name not in names]
-            rate = next((name for name in _RATES if name in names), "")
-            missing += [] if rate else [_RATES[0]]
+            rate = next((name for name in _FPS_KEYS if name in names), "")
+            missing += [] if rate else [_FPS_KEYS[0]]
             if missing:
-                raise _bad(path, f"it lacks {', '.join(missing)}")
+                raise _error(path, f"it lacks {', '.join(missing)}")
             poses, trans = (np.asarray(file[name], np.float64) for name in ("poses", "trans"))
             fps = np.asarray(file[rate], np.float64).ravel()
             own = str(file["body"]) if "body" in names else ""
             betas = np.asarray(file["betas"], np.float64).ravel() if own and "betas" in names else np.zeros(0)
             hands = np.asarray(file["hands"], np.float64) if own and "hands" in names else None
             terms = str(file["license"]) if own and "license" in names else ""
-    except DAMAGED as error:
-        raise _bad(path, f"it cannot be read: {error}") from None
+    except READ_ERRORS as error:
+        raise _error(path, f"it cannot be read: {error}") from None
     count = len(poses) if poses.ndim else 0
-    if poses.ndim != 2 or poses.shape[1] not in WIDTHS or not count:
-        raise _bad(path, f"poses is {poses.shape}, expected is (frames, {' or '.join(map(str, WIDTHS))})")
+    if poses.ndim != 2 or poses.shape[1] not in POSE_WIDTHS or not count:
+        raise _error(
+            path, f"poses is {poses.shape}, expected is (frames, {' or '.join(map(str, POSE_WIDTHS))})"
+        )
     if trans.shape != (count, 3):
-        raise _bad(path, f"trans is {trans.shape}, expected is ({count}, 3)")
+        raise _error(path, f"trans is {trans.shape}, expected is ({count}, 3)")
     if fps.size != 1 or not 0 < fps[0] <= 10000:  # false for what is no number
-        raise _bad(path, f"its frame rate is {fps.tolist()}")
+        raise _error(path, f"its frame rate is {fps.tolist()}")
     if hands is None or hands.shape != (count, 6):
         hands = np.zeros((count, 6))
     poses = np.concatenate([poses[:, :BODY_COLUMNS], hands], 1)
     if not all(np.isfinite(values).all() for values in (poses, trans, betas)):
-        raise _bad(path, "it holds values that are not numbers")
+        raise _error(path, "it holds values that are not numbers")
     return Amass(path, poses.reshape(count, 24, 3), trans, float(fps[0]), betas, own, terms)
 
 
-def at_rate(source: Amass, fps: float) -> Amass:
+def resample(source: Amass, fps: float) -> Amass:
     """The motion at another frame rate, as fast as before."""
     count = len(source.poses)
-    places = np.arange(int(np.floor((count - 1) * fps / source.fps + 1e-6)) + 1) * source.fps / fps
-    places = np.clip(places, 0, count - 1)
-    whole = np.round(places)
-    if np.abs(places - whole).max() < 1e-6:
-        rows = whole.astype(int)
+    positions = np.arange(int(np.floor((count - 1) * fps / source.fps + 1e-6)) + 1) * source.fps / fps
+    positions = np.clip(positions, 0, count - 1)
+    nearest = np.round(positions)
+    if np.abs(positions - nearest).max() < 1e-6:
+        rows = nearest.astype(int)
         return replace(source, poses=source.poses[rows], trans=source.trans[rows], fps=fps)
-    before = np.minimum(places.astype(int), max(count - 2, 0))
+    before = np.minimum(positions.astype(int), max(count - 2, 0))
     after = np.minimum(before + 1, count - 1)
-    share = (places - before)[:, None]
-    turns = basis.continuous(basis.quaternions(basis.rotation_matrices(source.poses)))
-    mixed = (1 - share[..., None]) * turns[before] + share[..., None] * turns[after]
-    trans = (1 - share) * source.trans[before] + share * source.trans[after]
-    return replace(source, poses=basis.axis_angles(mixed), trans=trans, fps=fps)
+    weight = (positions - before)[:, None]
+    rotations = basis.continuous_quaternions(basis.quaternions(basis.rotation_matrices(source.poses)))
+    interpolated = (1 - weight[..., None]) * rotations[before] + weight[..., None] * rotations[after]
+    trans = (1 - weight) * source.trans[before] + weight * source.trans[after]
+    return replace(source, poses=basis.axis_angles(interpolated), trans=trans, fps=fps)
 
 
 def create(
     scene: bpy.types.Scene,
     source: Amass,
-    record: Body,
+    body_model: Body,
     *,
     start: int,
     on_ground: bool,
     with_correctives: bool,
 ) -> bpy.types.Object:
     """A new body in a collection of its own that moves so; returns its rig.  Raises UserError."""
-    _require_joints(record.joint_names, record.name)
-    shared = source.body == record.name and len(source.betas) >= record.shapedirs.shape[2]
-    betas = source.betas[: record.shapedirs.shape[2]] if shared else np.zeros(record.shapedirs.shape[2])
-    terms = source.license or f"{record.license} (the body); the motion has its own"
-    photo = Photo(source.path, (0, 0), (0.0, 0.0, 0.0, 0.0), "AMASS", record.name, terms, [])
+    _require_joints(body_model.joint_names, body_model.name)
+    same_body = source.body == body_model.name and len(source.betas) >= body_model.shapedirs.shape[2]
+    betas = (
+        source.betas[: body_model.shapedirs.shape[2]]
+        if same_body
+        else np.zeros(body_model.shapedirs.shape[2])
+    )
+    terms = source.license or f"{body_model.license} (the body); the motion has its own"
+    photo = Photo(source.path, (0, 0), (0.0, 0.0, 0.0, 0.0), "AMASS", body_model.name, terms, [])
     collection = bpy.data.collections.new(source.title)
     scene.collection.children.link(collection)
-    person.stamp(collection, KIND, photo)
+    person.set_provenance(collection, KIND, photo)
     one = Person(source.poses[0], betas, source.trans[0], np.ones(24))
-    number = sum(c.get(person.KIND) == KIND for c in bpy.data.collections) - 1
+    number = sum(c.get(person.KIND_KEY) == KIND for c in bpy.data.collections) - 1
     rig = person.create_person(
-        record, one, photo, source.title, number, collection, 0.0, with_correctives=with_correctives
+        body_model, one, photo, source.title, number, collection, 0.0, with_correctives=with_correctives
     )
     for part in person.parts(rig) or ():  # nothing was measured in a picture
         del part["reprojection_px"], part["reprojection_relative"]
     for bone in rig.pose.bones:
         del bone["confidence"]
-    _animate(rig, source, record, betas, start, on_ground and not shared)
+    _animate(rig, source, body_model, betas, start, on_ground and not same_body)
     return rig
 
 
-def give_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: bool) -> None:
+def apply_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: bool) -> None:
     """A body that is there already moves so, in its own shape; its old action stays in the file.  Raises UserError."""
     data = rig.data
     names = tuple(data["joint_names"])
@@ -140,7 +146,7 @@ def give_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: bool
     if found is not None:
         betas, sole = body.read_betas(found[1], count), body.lowest_point(found[1], count)
     empty = np.zeros((1, 3, 0))
-    record = Body(  # what a motion needs of it
+    body_model = Body(  # what a motion needs of it
         name=str(rig.get("body", "")), license=str(rig.get("license", "")), joint_names=names,
         v_template=np.array([[0.0, sole - data["floor"], 0.0]]), faces=np.zeros((0, 3), int), shapedirs=empty,
         posedirs=empty, weights=np.zeros((1, len(names))), parents=np.array(data["parents"]).astype(int),
@@ -151,35 +157,35 @@ def give_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: bool
     if old is not None:
         old.use_fake_user = True
         rig.animation_data.action = None
-    shared = source.body == record.name and np.allclose(source.betas[:count], betas)
-    _animate(rig, source, record, betas, start, on_ground and not shared)
+    same_body = source.body == body_model.name and np.allclose(source.betas[:count], betas)
+    _animate(rig, source, body_model, betas, start, on_ground and not same_body)
 
 
 def _animate(
-    rig: bpy.types.Object, source: Amass, record: Body, betas: np.ndarray, start: int, on_ground: bool
+    rig: bpy.types.Object, source: Amass, body_model: Body, betas: np.ndarray, start: int, on_ground: bool
 ) -> None:
     count = len(source.poses)
     nothing = np.zeros(count, bool)
-    moves = Motion(
+    mocap = Motion(
         frames=np.arange(count), poses=source.poses, betas=betas, trans=source.trans,
         confidence=np.ones((count, 24)), filled=nothing, hidden=nothing, contacts=np.zeros((count, 2), bool),
         reprojection_px=np.zeros(count),
     )  # fmt: skip
     if on_ground:
-        moves = replace(moves, trans=moves.trans - [0.0, 0.0, _height_of_ground(record, moves)])
-    action = animation.write_motion(rig, record, moves, _WORLD, start, source.fps, measured=False)
+        mocap = replace(mocap, trans=mocap.trans - [0.0, 0.0, _ground_height(body_model, mocap)])
+    action = animation.write_motion(rig, body_model, mocap, _WORLD, start, source.fps, measured=False)
     action.name = f"{source.title} Motion"
 
 
-def _height_of_ground(record: Body, moves: Motion) -> float:
+def _ground_height(body_model: Body, mocap: Motion) -> float:
     """How high the lowest steps are: an AMASS body has other legs."""
-    feet = [record.joint_names.index(name) for name in _FEET]
-    rest = basis.body_points(record.rest_joints(moves.betas)[feet])[:, 2] + record.floor
-    heights = motion.joints(record, moves, _WORLD)[:, feet, 2] - rest
-    return float(np.percentile(heights.min(1), _LOWEST))
+    feet = [body_model.joint_names.index(name) for name in _FEET]
+    rest = basis.body_points(body_model.rest_joints(mocap.betas)[feet])[:, 2] + body_model.floor
+    heights = motion.joints(body_model, mocap, _WORLD)[:, feet, 2] - rest
+    return float(np.percentile(heights.min(1), _GROUND_PERCENTILE))
 
 
-def set_range(scene: bpy.types.Scene, start: int, count: int) -> None:
+def set_frame_range(scene: bpy.types.Scene, start: int, count: int) -> None:
     scene.frame_start, scene.frame_end = start, start + count - 1
 
 
@@ -193,7 +199,7 @@ def _require_joints(names: tuple[str, ...], what: str) -> None:
         )
 
 
-def _bad(
+def _error(
     path: str, why: str, hint: str = "Choose a motion file of AMASS (*_poses.npz, *_stageii.npz)."
 ) -> UserError:
     return UserError(f"{os.path.basename(path)} is no motion of AMASS: {why}.", hint)

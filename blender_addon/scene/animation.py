@@ -12,10 +12,10 @@ from mathutils import Quaternion
 
 from . import armature, fcurves, person, quality
 from .fcurves import Curve
-from .motion import Motion, World, bone_turns, root_places
+from .motion import Motion, World, bone_quaternions, root_positions
 from .records import Body
 
-LANES = (
+QUALITY_PROPERTIES = (
     "filled", "hidden", "contact_left", "contact_right", "reprojection_px", "jitter", "foot_slide", "problem",
 )  # fmt: skip
 _HIDDEN = ("hide_viewport", "hide_render")
@@ -40,16 +40,16 @@ def write_motion(
     scaled, not its bones.
     """
     axes = armature.rest_axes(rig.data)
-    turns = bone_turns(motion, axes, world)
-    places = root_places(body, motion, world)
-    origin = np.array([places[0, 0], places[0, 1], 0.0])
+    rotations = bone_quaternions(motion, axes, world)
+    positions = root_positions(body, motion, world)
+    origin = np.array([positions[0, 0], positions[0, 1], 0.0])
     rig.location = (origin * world.scale).tolist()
     rig.scale = (world.scale,) * 3
-    root = (places - origin - armature.rest_head(rig.data)) @ axes[0]
+    root = (positions - origin - armature.rest_head(rig.data)) @ axes[0]
     frames = start + motion.frames * scale
-    lanes = quality.lanes(body, motion, world, fps) if measured else {}
+    quality_curves = quality.quality_curves(body, motion, world, fps) if measured else {}
     curves = [
-        Curve(f'pose.bones["{name}"].rotation_quaternion', k, name, turns[:, j, k])
+        Curve(f'pose.bones["{name}"].rotation_quaternion', k, name, rotations[:, j, k])
         for j, name in enumerate(body.joint_names)
         for k in range(4)
     ]
@@ -58,46 +58,46 @@ def write_motion(
     for j, name in enumerate(body.joint_names):
         bone = rig.pose.bones[name]
         # the artist's view of a bone before the first key is its first pose
-        bone.rotation_quaternion = Quaternion(turns[0, j].tolist())
+        bone.rotation_quaternion = Quaternion(rotations[0, j].tolist())
         if measured:
             bone["confidence"] = float(motion.confidence[0, j])
             curves.append(Curve(f'pose.bones["{name}"]["confidence"]', 0, name, motion.confidence[:, j]))
-    for name in LANES if measured else ():
-        values = lanes[name]
+    for name in QUALITY_PROPERTIES if measured else ():
+        values = quality_curves[name]
         rig[name] = float(values[0])
-        steps = values.dtype == bool
-        curves.append(Curve(f'["{name}"]', 0, "Quality", values.astype(float), steps))
-    hiding = _hiding(motion.hidden)
-    action = fcurves.new_action(rig, _forget(rig) or f"{rig.name} Motion")
+        constant = values.dtype == bool
+        curves.append(Curve(f'["{name}"]', 0, "Quality", values.astype(float), constant))
+    visibility = _visibility_curves(motion.hidden)
+    action = fcurves.new_action(rig, _remove_own_action(rig) or f"{rig.name} Motion")
     action["recover_mesh"] = "motion"
-    fcurves.write(action, rig, frames, curves + hiding)
-    _show_or_hide(rig, frames, hiding)
+    fcurves.write(action, rig, frames, curves + visibility)
+    _animate_visibility(rig, frames, visibility)
     return action
 
 
-def _hiding(hidden: np.ndarray) -> list[Curve]:
+def _visibility_curves(hidden: np.ndarray) -> list[Curve]:
     """What keeps an object from being shown; none for who is always there."""
     if not hidden.any():
         return []
-    return [Curve(path, 0, "Visibility", hidden.astype(float), steps=True) for path in _HIDDEN]
+    return [Curve(path, 0, "Visibility", hidden.astype(float), constant=True) for path in _HIDDEN]
 
 
-def _show_or_hide(rig: bpy.types.Object, frames: np.ndarray, hiding: list[Curve]) -> None:
+def _animate_visibility(rig: bpy.types.Object, frames: np.ndarray, visibility: list[Curve]) -> None:
     """The body has an action of its own for it: a hidden rig hides no children."""
     pair = person.parts(rig)
     objects = [rig] if pair is None else list(pair)
     for obj in objects[1:]:
-        name = _forget(obj)
-        if hiding:
+        name = _remove_own_action(obj)
+        if visibility:
             action = fcurves.new_action(obj, name or f"{obj.name} Visibility")
             action["recover_mesh"] = "visibility"
-            fcurves.write(action, obj, frames, hiding)
-    if not hiding:  # an earlier motion may have left them hidden
+            fcurves.write(action, obj, frames, visibility)
+    if not visibility:  # an earlier motion may have left them hidden
         for obj in objects:
             obj.hide_viewport = obj.hide_render = False
 
 
-def _forget(obj: bpy.types.Object) -> str:
+def _remove_own_action(obj: bpy.types.Object) -> str:
     """Remove the action of an object if it is ours; its name, empty where there was none of ours."""
     old = obj.animation_data.action if obj.animation_data is not None else None
     if old is None or not old.get("recover_mesh"):
@@ -109,7 +109,7 @@ def _forget(obj: bpy.types.Object) -> str:
 
 
 @contextmanager
-def everybody_shown(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
+def all_shown(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
     """Nobody is hidden at any frame; afterwards all is as before.  Blender does not evaluate what is hidden."""
     muted, before = [], []
     for obj in [part for rig in rigs for part in person.parts(rig) or (rig,)]:

@@ -81,14 +81,14 @@ def bone_rotations(
     bone_axes: (J, 3, 3) rest axes of the bones as columns, in Blender's axes.  to_world: (3, 3) camera frame to
     Blender's world.  Returns (..., J, 4) quaternions w x y z.
     """
-    turns = rotation_matrices(pose)
-    in_blender = BODY_TO_BLENDER @ turns @ BODY_TO_BLENDER.T
-    in_blender[..., 0, :, :] = to_world @ turns[..., 0, :, :] @ BODY_TO_BLENDER.T
+    rotations = rotation_matrices(pose)
+    in_blender = BODY_TO_BLENDER @ rotations @ BODY_TO_BLENDER.T
+    in_blender[..., 0, :, :] = to_world @ rotations[..., 0, :, :] @ BODY_TO_BLENDER.T
     return quaternions(np.swapaxes(bone_axes, -1, -2) @ in_blender @ bone_axes)
 
 
-def continuous(turns: np.ndarray) -> np.ndarray:
+def continuous_quaternions(rotations: np.ndarray) -> np.ndarray:
     """(T, ..., 4) quaternions with signs such that each is next to the one before: nothing turns the long way round."""
-    flips = np.where((turns[1:] * turns[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
-    signs = np.concatenate([np.ones_like(turns[:1, ..., :1]), np.cumprod(flips, axis=0)])
-    return turns * signs
+    flips = np.where((rotations[1:] * rotations[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    signs = np.concatenate([np.ones_like(rotations[:1, ..., :1]), np.cumprod(flips, axis=0)])
+    return rotations * signs

@@ -16,7 +16,7 @@ from . import camera, person, skinning
 from .records import Body, Photo, check_match
 
 # Everything that building may create; what is new after a failure is removed again
-_KINDS = (
+_TYPES = (
     "objects",
     "meshes",
     "armatures",
@@ -43,26 +43,26 @@ def build_photo(
     UserError for a result that does not fit the body; whatever fails, nothing half-made stays.
     """
     check_match(photo, body)
-    camera.require_size(photo)
+    camera.check_intrinsics(photo)
     scene = scene or bpy.context.scene
     title = os.path.splitext(os.path.basename(photo.source))[0] or "Photo"
-    with _all_or_nothing():
+    with _remove_on_error():
         collection = bpy.data.collections.new(title)
         scene.collection.children.link(collection)
-        person.stamp(collection, "photo", photo)
+        person.set_provenance(collection, "photo", photo)
         collection["image_size"] = list(photo.size)
         collection["pixel_aspect"] = list(camera.pixel_aspect(photo))
-        lift = -min((skinning.lowest_point(body.worn_by(one), one) for one in photo.people), default=0.0)
-        eye = camera.create_camera(photo, f"{title} Camera", collection, lift)
-        person.stamp(eye, "camera", photo)
-        picture = camera.load_picture(photo, image)
-        if picture is not None:
-            camera.set_background(eye.data, picture)
+        height = -min((skinning.lowest_point(body.body_for(one), one) for one in photo.people), default=0.0)
+        cam = camera.create_camera(photo, f"{title} Camera", collection, height)
+        person.set_provenance(cam, "camera", photo)
+        background = camera.load_background(photo, image)
+        if background is not None:
+            camera.set_background(cam.data, background)
         for k, one in enumerate(photo.people):
-            word = body.one_is_called(one)
-            name = f"{title} {word} {k + 1}" if len(photo.people) > 1 else f"{title} {word}"
+            label = body.display_name(one)
+            name = f"{title} {label} {k + 1}" if len(photo.people) > 1 else f"{title} {label}"
             person.create_person(
-                body.worn_by(one), one, photo, name, k, collection, lift, with_correctives=with_correctives
+                body.body_for(one), one, photo, name, k, collection, height, with_correctives=with_correctives
             )
     show_photo(scene, collection)
     return collection
@@ -70,7 +70,7 @@ def build_photo(
 
 def photos(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections that this extension built in a scene, oldest first."""
-    return [c for c in scene.collection.children_recursive if c.get(person.KIND) == "photo"]
+    return [c for c in scene.collection.children_recursive if c.get(person.KIND_KEY) == "photo"]
 
 
 def show_photo(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
@@ -80,9 +80,9 @@ def show_photo(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None
             layer = _find_layer(window_layer.layer_collection, other)
             if layer is not None:
                 layer.exclude = other != collection
-    eye = next((o for o in collection.objects if o.get(person.KIND) == "camera"), None)
-    if eye is not None:
-        camera.use_camera(scene, eye, tuple(collection["image_size"]), tuple(collection["pixel_aspect"]))
+    cam = next((o for o in collection.objects if o.get(person.KIND_KEY) == "camera"), None)
+    if cam is not None:
+        camera.use_camera(scene, cam, tuple(collection["image_size"]), tuple(collection["pixel_aspect"]))
 
 
 def is_shown(view_layer: bpy.types.ViewLayer, collection: bpy.types.Collection) -> bool:
@@ -103,14 +103,14 @@ def _find_layer(
 
 
 @contextmanager
-def _all_or_nothing() -> Iterator[None]:
+def _remove_on_error() -> Iterator[None]:
     # names in pairs with the library, not references: Blender may move data while it is being made
-    before = {kind: {one.session_uid for one in getattr(bpy.data, kind)} for kind in _KINDS}
+    before = {kind: {one.session_uid for one in getattr(bpy.data, kind)} for kind in _TYPES}
     try:
         yield
     except BaseException:
         new = [
-            one for kind in _KINDS for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]
+            one for kind in _TYPES for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]
         ]
         bpy.data.batch_remove(ids=new)
         raise

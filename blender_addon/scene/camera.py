@@ -14,12 +14,14 @@ from .records import Photo
 SENSOR_MM = 36.0
 
 
-def create_camera(photo: Photo, name: str, collection: bpy.types.Collection, lift: float) -> bpy.types.Object:
-    """A camera object `lift` metres above the origin, looking along +y."""
+def create_camera(
+    photo: Photo, name: str, collection: bpy.types.Collection, camera_height: float
+) -> bpy.types.Object:
+    """A camera object `camera_height` metres above the origin, looking along +y."""
     data = bpy.data.cameras.new(name)
     obj = bpy.data.objects.new(name, data)
     collection.objects.link(obj)
-    obj.location = (0.0, 0.0, lift)
+    obj.location = (0.0, 0.0, camera_height)
     obj.rotation_euler = (math.pi / 2, 0.0, 0.0)
     set_intrinsics(data, photo)
     data.clip_start = 0.01
@@ -65,15 +67,15 @@ def set_background(data: bpy.types.Camera, image: bpy.types.Image) -> None:
     data.show_background_images = True
 
 
-def load_picture(photo: Photo, image: bpy.types.Image | None = None) -> bpy.types.Image | None:
+def load_background(photo: Photo, image: bpy.types.Image | None = None) -> bpy.types.Image | None:
     """The picture as the backend saw it: its upright PNG packed, an image in Blender, or the file.
 
     None where the picture can no longer be had: the body is worth keeping without it.
     """
-    if photo.picture is not None:
+    if photo.upright_png is not None:
         packed = bpy.data.images.new(os.path.basename(photo.source) or "Photo", *photo.size)
         packed.source = "FILE"
-        packed.pack(data=photo.picture, data_len=len(photo.picture))
+        packed.pack(data=photo.upright_png, data_len=len(photo.upright_png))
         return packed
     if image is not None:
         return image
@@ -104,7 +106,7 @@ def use_camera(
                 space.region_3d.view_camera_offset = (0.0, 0.0)
 
 
-def require_size(photo: Photo) -> None:
+def check_intrinsics(photo: Photo) -> None:
     """Raises UserError for a camera that no lens can show."""
     fx, fy, cx, cy = photo.camera
     if min(fx, fy) <= 0 or min(photo.size) < 1 or not all(map(math.isfinite, (fx, fy, cx, cy))):

@@ -41,14 +41,14 @@ def sample(
             "Put its collection into the view layer.",
         )
     rotation, position, intrinsics = [], [], []
-    with _frame_kept(scene), _bodies_hidden(scene):
+    with _restore_frame(scene), _bodies_hidden(scene):
         for frame in frames:
             scene.frame_set(start + frame)
-            eye = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
-            matrix = np.array(eye.matrix_world, np.float64)
-            rotation.append(_turn(matrix[:3, :3], obj) @ _TO_OPENCV)
+            cam = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+            matrix = np.array(cam.matrix_world, np.float64)
+            rotation.append(_rotation_of(matrix[:3, :3], obj) @ _TO_OPENCV)
             position.append(matrix[:3, 3])
-            intrinsics.append(lens(scene, eye.data, size))
+            intrinsics.append(camera_intrinsics(scene, cam.data, size))
     values = {"rotation": rotation, "position": position, "intrinsics": intrinsics}
     return {
         "recover_mesh": "camera",
@@ -59,7 +59,7 @@ def sample(
     }
 
 
-def lens(
+def camera_intrinsics(
     scene: bpy.types.Scene, data: bpy.types.Camera, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy in px of a picture of `size`.  Raises UserError for what is no perspective."""
@@ -71,9 +71,9 @@ def lens(
     aspect_x, aspect_y = scene.render.pixel_aspect_x, scene.render.pixel_aspect_y
     wide, high = size[0] * aspect_x, size[1] * aspect_y
     # the sensor's width lies along the longer side, unless the artist has chosen one
-    across = data.sensor_fit == "HORIZONTAL" or (data.sensor_fit == "AUTO" and wide >= high)
+    horizontal = data.sensor_fit == "HORIZONTAL" or (data.sensor_fit == "AUTO" and wide >= high)
     sensor = data.sensor_height if data.sensor_fit == "VERTICAL" else data.sensor_width
-    side = wide if across else high
+    side = wide if horizontal else high
     focal = data.lens / sensor * side
     return (
         focal / aspect_x,
@@ -83,20 +83,20 @@ def lens(
     )
 
 
-def _turn(matrix: np.ndarray, obj: bpy.types.Object) -> np.ndarray:
+def _rotation_of(matrix: np.ndarray, obj: bpy.types.Object) -> np.ndarray:
     """The rotation of a matrix: Blender's cameras know no scale.  Raises UserError where there is none."""
     lengths = np.linalg.norm(matrix, axis=0)
     if not np.isfinite(matrix).all() or lengths.min() < 1e-9:
         raise UserError(f"The camera {obj.name} is scaled to nothing.", "Give it a scale of 1.")
     u, _, vt = np.linalg.svd(matrix / lengths)
-    turn = u @ vt
-    if np.linalg.det(turn) < 0:
+    rotation = u @ vt
+    if np.linalg.det(rotation) < 0:
         raise UserError(f"The camera {obj.name} is mirrored (a negative scale).", "Give it a scale of 1.")
-    return turn
+    return rotation
 
 
 @contextmanager
-def _frame_kept(scene: bpy.types.Scene) -> Iterator[None]:
+def _restore_frame(scene: bpy.types.Scene) -> Iterator[None]:
     frame, part = scene.frame_current, scene.frame_subframe
     try:
         yield
@@ -107,7 +107,7 @@ def _frame_kept(scene: bpy.types.Scene) -> Iterator[None]:
 @contextmanager
 def _bodies_hidden(scene: bpy.types.Scene) -> Iterator[None]:
     """Without the skins of earlier runs: evaluating them in every frame takes most of the time."""
-    skins = [o for o in scene.objects if o.get(person.KIND) == "body" and not o.hide_viewport]
+    skins = [o for o in scene.objects if o.get(person.KIND_KEY) == "body" and not o.hide_viewport]
     for skin in skins:
         skin.hide_viewport = True
     try:

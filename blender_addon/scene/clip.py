@@ -24,7 +24,7 @@ from .records import Body, Person, Photo
 
 KIND = "clip"
 _RATE_TOLERANCE = 1e-3
-_LEAST_PAUSE = 1.0  # s between two writings of growing actions; more where they take long
+_MIN_WRITE_INTERVAL = 1.0  # s between two writings of growing actions; more where they take long
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class ClipScene:
         self._rigs: dict[int, str] = {}
         self._final = False
         self._stale: set[int] = set()
-        self._written = 0.0
-        self._pause = _LEAST_PAUSE
+        self._last_write = 0.0
+        self._write_interval = _MIN_WRITE_INTERVAL
         self._world = World.level(1.6)
         self.notes: list[str] = []
         remove(scene, info.job)
@@ -125,16 +125,16 @@ class ClipScene:
         collection = bpy.data.collections.new(info.title)
         scene.collection.children.link(collection)
         photo = info.as_photo()
-        person.stamp(collection, KIND, photo)
+        person.set_provenance(collection, KIND, photo)
         collection["job"] = info.job
         if info.moving:
             return collection.name
-        eye = camera.create_camera(photo, f"{info.title} Camera", collection, 1.6)
-        person.stamp(eye, "camera", photo)
-        note = set_background(eye.data, info)
+        cam = camera.create_camera(photo, f"{info.title} Camera", collection, 1.6)
+        person.set_provenance(cam, "camera", photo)
+        note = set_background(cam.data, info)
         if note:
             self.notes.append(note)
-        camera.use_camera(scene, eye, info.size, camera.pixel_aspect(photo))
+        camera.use_camera(scene, cam, info.size, camera.pixel_aspect(photo))
         return collection.name
 
     def add(
@@ -148,18 +148,18 @@ class ClipScene:
             self._stale.clear()
             self._remove_people()
         if final or self._info.moving:
-            self._world = World.of_numbers(world, scene_scale)
+            self._world = World.from_wire(world, scene_scale)
         else:
             self._world = self._provisional_world(arrays)
-        for k, identity in enumerate(arrays["people"].tolist()):
-            self._betas.setdefault(identity, arrays["betas"][k].astype(float))
-        for identity in np.unique(arrays["person"]).tolist():
-            mine = arrays["person"] == identity
-            rows = self._rows.setdefault(identity, {})
+        for k, track_id in enumerate(arrays["people"].tolist()):
+            self._betas.setdefault(track_id, arrays["betas"][k].astype(float))
+        for track_id in np.unique(arrays["person"]).tolist():
+            mask = arrays["person"] == track_id
+            rows = self._rows.setdefault(track_id, {})
             for name, row in ROWS.items():
                 kind = bool if row.dtype == "bool" else float
-                rows.setdefault(name, []).append(np.asarray(arrays[name])[mine].astype(kind))
-            self._stale.add(identity)
+                rows.setdefault(name, []).append(np.asarray(arrays[name])[mask].astype(kind))
+            self._stale.add(track_id)
 
     def _provisional_world(self, arrays: Mapping[str, np.ndarray]) -> World:
         """While the ground is not known: as high as the first people's feet say."""
@@ -175,7 +175,7 @@ class ClipScene:
 
     def flush(self, force: bool = False) -> bool:
         """Write the actions of those who have grown; whether any was.  At most once in a while unless forced."""
-        if not self._stale or (not force and time.monotonic() - self._written < self._pause):
+        if not self._stale or (not force and time.monotonic() - self._last_write < self._write_interval):
             return False
         began = time.monotonic()
         scene = self._get_scene()
@@ -183,11 +183,11 @@ class ClipScene:
         if scene is None or collection is None:
             raise UserError("The clip's collection was removed.", "Recover the clip again.")
         self._place_camera(collection)
-        for identity in sorted(self._stale):
-            self._write(identity, collection)
+        for track_id in sorted(self._stale):
+            self._write(track_id, collection)
         self._stale.clear()
-        self._written = time.monotonic()
-        self._pause = max(_LEAST_PAUSE, 10 * (self._written - began))
+        self._last_write = time.monotonic()
+        self._write_interval = max(_MIN_WRITE_INTERVAL, 10 * (self._last_write - began))
         return True
 
     def finish(self) -> None:
@@ -199,21 +199,21 @@ class ClipScene:
         collection = bpy.data.collections.get(self._collection)
         if collection is None:
             return
-        quality.unmark(scene, collection)
+        quality.remove_markers(scene, collection)
         if self._final:
-            for identity, name in self._rigs.items():
-                found = quality.problems(self._body, self._motion(identity), self._world, self._info.fps)
-                quality.mark(scene, collection, name, found, self._info.start)
+            for track_id, name in self._rigs.items():
+                found = quality.problems(self._body, self._motion(track_id), self._world, self._info.fps)
+                quality.add_markers(scene, collection, name, found, self._info.start)
 
-    def _write(self, identity: int, collection: bpy.types.Collection) -> None:
-        motion = self._motion(identity)
-        rig = collection.objects.get(self._rigs.get(identity, ""))
+    def _write(self, track_id: int, collection: bpy.types.Collection) -> None:
+        motion = self._motion(track_id)
+        rig = collection.objects.get(self._rigs.get(track_id, ""))
         if rig is None:
-            rig = self._create(identity, motion, collection)
+            rig = self._create(track_id, motion, collection)
         animation.write_motion(rig, self._body, motion, self._world, self._info.start, self._info.fps)
         rig["reprojection_px"] = float(np.mean(motion.reprojection_px))
 
-    def _create(self, identity: int, motion: Motion, collection: bpy.types.Collection) -> bpy.types.Object:
+    def _create(self, track_id: int, motion: Motion, collection: bpy.types.Collection) -> bpy.types.Object:
         one = Person(
             motion.poses[0].astype(np.float32),
             motion.betas.astype(np.float32),
@@ -221,34 +221,34 @@ class ClipScene:
             motion.confidence[0].astype(np.float32),
             reprojection_px=float(np.mean(motion.reprojection_px)),
         )
-        name = f"{self._info.title} Person {identity}"
+        name = f"{self._info.title} Person {track_id}"
         rig = person.create_person(
-            self._body, one, self._info.as_photo(), name, identity - 1, collection, 0.0,
+            self._body, one, self._info.as_photo(), name, track_id - 1, collection, 0.0,
             with_correctives=self._correctives and self._final,
         )  # fmt: skip
-        rig["person"] = identity
-        self._rigs[identity] = rig.name
+        rig["person"] = track_id
+        self._rigs[track_id] = rig.name
         return rig
 
-    def _motion(self, identity: int) -> Motion:
-        rows = {name: np.concatenate(parts) for name, parts in self._rows[identity].items()}
+    def _motion(self, track_id: int) -> Motion:
+        rows = {name: np.concatenate(parts) for name, parts in self._rows[track_id].items()}
         order = np.argsort(rows["frames"], kind="stable")
-        return Motion(betas=self._betas[identity], **{name: value[order] for name, value in rows.items()})
+        return Motion(betas=self._betas[track_id], **{name: value[order] for name, value in rows.items()})
 
     def _place_camera(self, collection: bpy.types.Collection) -> None:
         if self._info.moving:
             return
-        eye = next((o for o in collection.objects if o.get(person.KIND) == "camera"), None)
-        if eye is None:
+        cam = next((o for o in collection.objects if o.get(person.KIND_KEY) == "camera"), None)
+        if cam is None:
             return
         # Blender's cameras look along -z with y up, OpenCV's along z with y down
         matrix = np.eye(4)
         matrix[:3, :3] = self._world.rotation @ np.diag([1.0, -1.0, -1.0])
         matrix[:3, 3] = self._world.translation
-        eye.matrix_world = Matrix(matrix.tolist())
+        cam.matrix_world = Matrix(matrix.tolist())
         trans = [part for rows in self._rows.values() for part in rows["trans"] if len(part)]
         farthest = max((float(part[:, 2].max()) for part in trans), default=0.0)
-        eye.data.clip_end = max(100.0, 2.0 * farthest + 10.0)
+        cam.data.clip_end = max(100.0, 2.0 * farthest + 10.0)
 
     def _remove_people(self) -> None:
         collection = bpy.data.collections.get(self._collection)
@@ -264,7 +264,7 @@ class ClipScene:
 
 def clips(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections of clips in a scene."""
-    return [c for c in scene.collection.children_recursive if c.get(person.KIND) == KIND]
+    return [c for c in scene.collection.children_recursive if c.get(person.KIND_KEY) == KIND]
 
 
 def remove(scene: bpy.types.Scene, job: str) -> None:
@@ -272,10 +272,10 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
     for collection in clips(scene):
         if collection.get("job") != job:
             continue
-        quality.unmark(scene, collection)
+        quality.remove_markers(scene, collection)
         for name in [obj.name for obj in collection.objects]:
             obj = collection.objects.get(name)  # a body goes with its rig
-            kind = "" if obj is None else obj.get(person.KIND)
+            kind = "" if obj is None else obj.get(person.KIND_KEY)
             if kind == "rig":
                 _remove_person(obj)
             elif kind == "camera":
@@ -284,7 +284,7 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
                 bpy.data.cameras.remove(data)
                 _remove_actions(actions)
         if collection.objects or collection.children:  # the artist has put something of theirs in it
-            collection[person.KIND] = ""
+            collection[person.KIND_KEY] = ""
         else:
             bpy.data.collections.remove(collection)
 
@@ -292,7 +292,7 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
 def _remove_person(rig: bpy.types.Object) -> None:
     actions = [_action_of(rig)]
     for child in list(rig.children):
-        if child.get(person.KIND) == "body":
+        if child.get(person.KIND_KEY) == "body":
             actions.append(_action_of(child))
             mesh = child.data
             bpy.data.objects.remove(child)
@@ -324,7 +324,7 @@ def set_rate(scene: bpy.types.Scene, fps: float) -> None:
     scene.render.fps, scene.render.fps_base = whole, whole / fps
 
 
-def picture_of(path: str) -> str:
+def first_image(path: str) -> str:
     """What Blender has to open for a clip: of a folder of pictures its first."""
     if not os.path.isdir(path):
         return path
@@ -335,7 +335,7 @@ def picture_of(path: str) -> str:
 
 def set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
     """Show the clip behind the scene; returns what the artist must know, or nothing."""
-    path = picture_of(bpy.path.abspath(info.source))
+    path = first_image(bpy.path.abspath(info.source))
     try:
         movie = bpy.data.movieclips.load(path, check_existing=True)
     except RuntimeError as error:

@@ -63,9 +63,9 @@ def build(
     clip = ClipScene(scene, info, body, with_correctives=with_correctives)
     for data in people:
         rows = rows_of_file(data)
-        identity = int(data["person"])
-        rows["person"] = np.full(len(rows["frames"]), identity)
-        rows["people"], rows["betas"] = np.array([identity]), data["betas"][None]
+        track_id = int(data["person"])
+        rows["person"] = np.full(len(rows["frames"]), track_id)
+        rows["people"], rows["betas"] = np.array([track_id]), data["betas"][None]
         clip.add(rows, True, world, scale)
     clip.finish()
     if moving:

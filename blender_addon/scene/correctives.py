@@ -21,19 +21,21 @@ _PARTS = "wxyz"
 _CHANNELS = {"w": "ROT_W", "x": "ROT_X", "y": "ROT_Y", "z": "ROT_Z"}
 
 
-def add_correctives(record: Body, obj: bpy.types.Object, rig: bpy.types.Object) -> int:
+def add_correctives(body_model: Body, obj: bpy.types.Object, rig: bpy.types.Object) -> int:
     """One driven shape key per corrective that does anything.  Returns how many were made."""
-    rest = body.rest_points(record)
+    rest = body.rest_points(body_model)
     axes = armature.rest_axes(rig.data)
-    largest = np.abs(record.posedirs).max(axis=(0, 1)) if record.posedirs.size else np.zeros(0)
+    largest = np.abs(body_model.posedirs).max(axis=(0, 1)) if body_model.posedirs.size else np.zeros(0)
     made = 0
     for k in np.nonzero(largest > NEGLIGIBLE)[0].tolist():
         joint, entry = 1 + k // 9, k % 9
-        if joint >= len(record.joint_names):
+        if joint >= len(body_model.joint_names):
             break
-        key = body.add_key(obj, POSE_KEY.format(k), rest + basis.body_points(record.posedirs[:, :, k]), 2.0)
+        key = body.add_key(
+            obj, POSE_KEY.format(k), rest + basis.body_points(body_model.posedirs[:, :, k]), 2.0
+        )
         form = rotation_entry(axes[joint], entry // 3, entry % 3)
-        _drive(key, form, rig, record.joint_names[joint])
+        _drive(key, form, rig, body_model.joint_names[joint])
         made += 1
     return made
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import person
-from .animation import everybody_shown
+from .animation import all_shown
 
 _PC2_HEADER = "<12siiffi"  # name, version, vertices, start, rate, frames
 
@@ -32,7 +32,7 @@ def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -
     path = os.path.abspath(path)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with everybody_shown(rigs):
+        with all_shown(rigs):
             writer(path, scene, rigs)
     except (RuntimeError, OSError) as error:
         raise UserError(
@@ -40,7 +40,7 @@ def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -
         ) from None
 
 
-def skin_of(rig: bpy.types.Object) -> bpy.types.Object:
+def body_mesh_of(rig: bpy.types.Object) -> bpy.types.Object:
     """The mesh of a person.  Raises UserError where it was removed."""
     found = person.parts(rig)
     if found is None:
@@ -81,12 +81,12 @@ def _operator(path: str, add_on: str = "") -> Callable[..., set[str]]:
     return getattr(getattr(bpy.ops, group), name)
 
 
-def _everything(rigs: Sequence[bpy.types.Object]) -> list[bpy.types.Object]:
-    return [obj for rig in rigs for obj in (rig, skin_of(rig))]
+def _rigs_and_meshes(rigs: Sequence[bpy.types.Object]) -> list[bpy.types.Object]:
+    return [obj for rig in rigs for obj in (rig, body_mesh_of(rig))]
 
 
 def _glb(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _plain_skins(rigs), _selected(_everything(rigs)):
+    with _without_correctives(rigs), _selected(_rigs_and_meshes(rigs)):
         _operator("export_scene.gltf", "io_scene_gltf2")(
             filepath=path,
             export_format="GLB",
@@ -102,7 +102,7 @@ def _glb(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _fbx(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _plain_skins(rigs), _selected(_everything(rigs)):
+    with _without_correctives(rigs), _selected(_rigs_and_meshes(rigs)):
         _operator("export_scene.fbx", "io_scene_fbx")(
             filepath=path,
             use_selection=True,
@@ -129,7 +129,7 @@ def _bvh(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _usd(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _plain_skins(rigs), _selected(_everything(rigs)):
+    with _without_correctives(rigs), _selected(_rigs_and_meshes(rigs)):
         _operator("wm.usd_export")(
             filepath=path,
             selected_objects_only=True,
@@ -140,7 +140,7 @@ def _usd(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _abc(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _selected([skin_of(rig) for rig in rigs]):
+    with _selected([body_mesh_of(rig) for rig in rigs]):
         _operator("wm.alembic_export")(
             filepath=path,
             selected=True,
@@ -154,7 +154,7 @@ def _abc(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 def _pc2(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
     """Vertices of every frame in the object's own space, as the Mesh Cache modifier reads them."""
     current = scene.frame_current
-    skins = [skin_of(rig) for rig in rigs]
+    skins = [body_mesh_of(rig) for rig in rigs]
     frames = range(scene.frame_start, scene.frame_end + 1)
     try:
         files = []
@@ -183,7 +183,7 @@ def _numbered(path: str, number: int) -> str:
 
 
 @contextmanager
-def _plain_skins(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
+def _without_correctives(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
     """For formats without drivers: every skin as its betas make it, without correctives; afterwards all is as before.
 
     The skinned mesh moves by its bones alone there: at strongly bent joints it is thinner than in Blender.
@@ -191,16 +191,16 @@ def _plain_skins(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
     swapped: list[tuple[bpy.types.Object, bpy.types.Mesh]] = []
     try:
         for rig in rigs:
-            skin = skin_of(rig)
-            whole = skin.data
-            skin.data = whole.copy()
-            swapped.append((skin, whole))
+            skin = body_mesh_of(rig)
+            full_mesh = skin.data
+            skin.data = full_mesh.copy()
+            swapped.append((skin, full_mesh))
             _bake_betas(skin)
         yield
     finally:
-        for skin, whole in swapped:
-            plain, skin.data = skin.data, whole
-            bpy.data.meshes.remove(plain)
+        for skin, full_mesh in swapped:
+            plain_mesh, skin.data = skin.data, full_mesh
+            bpy.data.meshes.remove(plain_mesh)
 
 
 def _bake_betas(skin: bpy.types.Object) -> None:

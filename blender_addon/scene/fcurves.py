@@ -15,18 +15,18 @@ import bpy
 import numpy as np
 
 _LINEAR, _CONSTANT = 1, 0  # Keyframe.interpolation as numbers
-_QUICK = "convert_to_samples"  # which not every Blender may have for ever
+_BULK_METHOD = "convert_to_samples"  # which not every Blender may have for ever
 
 
 @dataclass(frozen=True)
 class Curve:
-    """values: (T,), a key at every frame.  steps: they hold until the next (flags)."""
+    """values: (T,), a key at every frame.  constant: they hold until the next (flags)."""
 
     path: str
     index: int
     group: str
     values: np.ndarray
-    steps: bool = False
+    constant: bool = False
 
 
 def new_action(target: bpy.types.ID, name: str) -> bpy.types.Action:
@@ -47,7 +47,7 @@ def write(
     create = _creator(action, target)
     for curve in curves if count else ():
         points[:, 1] = curve.values
-        _fill(create(curve), points, curve.steps)
+        _insert_keys(create(curve), points, curve.constant)
     action.update_tag()  # the bulk ways do not tell the viewport
     animation = target.animation_data
     if (
@@ -59,7 +59,7 @@ def write(
         action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
 
 
-def _fill(fcurve: bpy.types.FCurve, points: np.ndarray, steps: bool) -> None:
+def _insert_keys(fcurve: bpy.types.FCurve, points: np.ndarray, constant: bool) -> None:
     """Keys of an empty curve.  points: (T, 2) float32 of frame and value, T >= 1, in the order of frames.
 
     Samples, turned into keys by Blender, are the quickest: they are written as a block, and come out linear and with
@@ -72,18 +72,18 @@ def _fill(fcurve: bpy.types.FCurve, points: np.ndarray, steps: bool) -> None:
     keys = fcurve.keyframe_points
     count, first = len(points), math.floor(points[0, 0])
     # Blender adds a key before a broken frame, and leaves the handles of a single key at 0
-    if hasattr(fcurve, _QUICK) and first == points[0, 0] and count > 1:
+    if hasattr(fcurve, _BULK_METHOD) and first == points[0, 0] and count > 1:
         keys.add(1)  # a curve without keys cannot be sampled
         fcurve.convert_to_samples(0, count)
         fcurve.sampled_points.foreach_set("co", points.ravel())
         fcurve.convert_to_keyframes(first, first + count)
     if len(keys) != count:
-        _fill_by_key(fcurve, points)
-    if steps:
+        _insert_keyframe_points(fcurve, points)
+    if constant:
         keys.foreach_set("interpolation", np.full(count, _CONSTANT, np.int32))
 
 
-def _fill_by_key(fcurve: bpy.types.FCurve, points: np.ndarray) -> None:
+def _insert_keyframe_points(fcurve: bpy.types.FCurve, points: np.ndarray) -> None:
     """The plain way to the same keys."""
     keys = fcurve.keyframe_points
     keys.clear()

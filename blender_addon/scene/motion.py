@@ -31,12 +31,12 @@ class World:
     scale: float = 1.0
 
     @classmethod
-    def level(cls, lift: float = 0.0) -> World:
-        """A level camera `lift` above the origin."""
-        return cls(basis.CAMERA_TO_BLENDER, np.array([0.0, 0.0, lift]))
+    def level(cls, camera_height: float = 0.0) -> World:
+        """A level camera `camera_height` above the origin."""
+        return cls(basis.CAMERA_TO_BLENDER, np.array([0.0, 0.0, camera_height]))
 
     @classmethod
-    def of_numbers(cls, numbers: list[float], scale: float = 1.0) -> World:
+    def from_wire(cls, numbers: list[float], scale: float = 1.0) -> World:
         """From the wire's 12 numbers."""
         return cls(np.array(numbers[:9], float).reshape(3, 3), np.array(numbers[9:], float), scale)
 
@@ -49,20 +49,20 @@ def joints(body: Body, motion: Motion, world: World) -> np.ndarray:
     """(T, J, 3) joints in the world."""
     rest = body.rest_joints(motion.betas).astype(float)
     local = basis.rotation_matrices(motion.poses)
-    turns, places = np.empty_like(local), np.empty(motion.poses.shape)
-    turns[:, 0], places[:, 0] = local[:, 0], rest[0] + motion.trans
+    rotations, positions = np.empty_like(local), np.empty(motion.poses.shape)
+    rotations[:, 0], positions[:, 0] = local[:, 0], rest[0] + motion.trans
     for j in range(1, len(rest)):
         p = int(body.parents[j])
-        turns[:, j] = turns[:, p] @ local[:, j]
-        places[:, j] = places[:, p] + turns[:, p] @ (rest[j] - rest[p])
-    return world.points(places)
+        rotations[:, j] = rotations[:, p] @ local[:, j]
+        positions[:, j] = positions[:, p] + rotations[:, p] @ (rest[j] - rest[p])
+    return world.points(positions)
 
 
-def root_places(body: Body, motion: Motion, world: World) -> np.ndarray:
+def root_positions(body: Body, motion: Motion, world: World) -> np.ndarray:
     """(T, 3) where the root joint is in the world: skinning turns the body about it."""
     return world.points(body.rest_joints(motion.betas)[0] + motion.trans)
 
 
-def bone_turns(motion: Motion, axes: np.ndarray, world: World) -> np.ndarray:
+def bone_quaternions(motion: Motion, axes: np.ndarray, world: World) -> np.ndarray:
     """(T, J, 4) unit quaternions of the pose bones, continuous in time.  axes: see `basis.bone_rotations`."""
-    return basis.continuous(basis.bone_rotations(motion.poses, axes, world.rotation))
+    return basis.continuous_quaternions(basis.bone_rotations(motion.poses, axes, world.rotation))

@@ -10,12 +10,12 @@ import bpy
 from . import armature, body, correctives, pose
 from .records import Body, Person, Photo
 
-KIND = (
+KIND_KEY = (
     "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
 )
 
 # A mannequin's clay, not skin: it stands over photos of real people.  Told apart at a glance; linear colours
-CLAYS = (
+BODY_COLORS = (
     (0.20, 0.36, 0.62),
     (0.62, 0.30, 0.16),
     (0.25, 0.47, 0.22),
@@ -28,41 +28,41 @@ CLAYS = (
 
 
 def create_person(
-    record: Body,
+    body_model: Body,
     person: Person,
     photo: Photo,
     name: str,
     number: int,
     collection: bpy.types.Collection,
-    lift: float,
+    camera_height: float,
     *,
     with_correctives: bool = True,
 ) -> bpy.types.Object:
     """Build one person into `collection`; returns the armature object.  `number` picks the colour."""
-    rig = armature.create_armature(record, person.betas, name, collection)
-    mesh = body.create_mesh(record, f"{name} Body")
+    rig = armature.create_armature(body_model, person.betas, name, collection)
+    mesh = body.create_mesh(body_model, f"{name} Body")
     skin = bpy.data.objects.new(f"{name} Body", mesh)
     collection.objects.link(skin)
-    body.add_weights(record, skin)
-    body.add_shape_keys(record, skin, person.betas)
+    body.add_weights(body_model, skin)
+    body.add_shape_keys(body_model, skin, person.betas)
     if with_correctives:
-        correctives.add_correctives(record, skin, rig)
+        correctives.add_correctives(body_model, skin, rig)
     skin.parent = rig
     modifier = skin.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig
     mesh.materials.append(_material(number))
-    skin.color = (*CLAYS[number % len(CLAYS)], 1.0)
-    pose.apply_pose(rig, record, person, lift)
+    skin.color = (*BODY_COLORS[number % len(BODY_COLORS)], 1.0)
+    pose.apply_pose(rig, body_model, person, camera_height)
     for obj, kind in ((rig, "rig"), (skin, "body")):
-        stamp(obj, kind, photo)
+        set_provenance(obj, kind, photo)
         obj["reprojection_px"] = person.reprojection_px
         obj["reprojection_relative"] = person.reprojection_relative
     return rig
 
 
-def stamp(target: bpy.types.ID, kind: str, photo: Photo) -> None:
+def set_provenance(target: bpy.types.ID, kind: str, photo: Photo) -> None:
     """What this is, and which model, body, licence and photo it came from."""
-    target[KIND] = kind
+    target[KIND_KEY] = kind
     for key in ("model", "body", "license", "source"):
         target[key] = getattr(photo, key)
 
@@ -71,17 +71,17 @@ def parts(obj: bpy.types.Object | None) -> tuple[bpy.types.Object, bpy.types.Obj
     """(rig, body) of the person that `obj` belongs to, or None."""
     if obj is None:
         return None
-    rig = obj if obj.get(KIND) == "rig" else obj.parent
-    if rig is None or rig.get(KIND) != "rig":
+    rig = obj if obj.get(KIND_KEY) == "rig" else obj.parent
+    if rig is None or rig.get(KIND_KEY) != "rig":
         return None
-    is_skin: Callable[[bpy.types.Object], bool] = lambda o: o.get(KIND) == "body" and o.type == "MESH"  # noqa: E731
+    is_skin: Callable[[bpy.types.Object], bool] = lambda o: o.get(KIND_KEY) == "body" and o.type == "MESH"  # noqa: E731
     skin = next((child for child in rig.children if is_skin(child)), None)
     return None if skin is None else (rig, skin)
 
 
 def _material(number: int) -> bpy.types.Material:
-    color = (*CLAYS[number % len(CLAYS)], 1.0)
-    name = f"Recover Mesh Clay {number % len(CLAYS) + 1}"
+    color = (*BODY_COLORS[number % len(BODY_COLORS)], 1.0)
+    name = f"Recover Mesh Clay {number % len(BODY_COLORS) + 1}"
     found = bpy.data.materials.get(name)
     if found is not None:
         return found

@@ -11,19 +11,19 @@ from . import armature, basis
 from .records import Body, Person
 
 
-def apply_pose(obj: bpy.types.Object, body: Body, person: Person, lift: float) -> None:
+def apply_pose(obj: bpy.types.Object, body: Body, person: Person, camera_height: float) -> None:
     """Pose `obj` and put its origin on the floor under the person.
 
-    lift: metres by which the whole scene is raised above the camera's frame.
+    camera_height: metres by which the whole scene is raised above the camera's frame.
     """
     data = obj.data
     axes = armature.rest_axes(data)
     for name, quaternion in zip(body.joint_names, basis.bone_rotations(person.poses, axes), strict=True):
         obj.pose.bones[name].rotation_quaternion = Quaternion(quaternion.tolist())
     root = body.rest_joints(person.betas)[0] + person.trans  # skinning turns the body about the root joint
-    stands = basis.camera_points(root) + np.array([0.0, 0.0, lift])
-    obj.location = (stands[0], stands[1], 0.0)
-    offset = stands - np.array([stands[0], stands[1], 0.0]) - armature.rest_head(data)
+    root_position = basis.camera_points(root) + np.array([0.0, 0.0, camera_height])
+    obj.location = (root_position[0], root_position[1], 0.0)
+    offset = root_position - np.array([root_position[0], root_position[1], 0.0]) - armature.rest_head(data)
     obj.pose.bones[body.joint_names[0]].location = Vector((axes[0].T @ offset).tolist())
     for name, value in zip(body.joint_names, person.confidence, strict=True):
         obj.pose.bones[name]["confidence"] = float(value)

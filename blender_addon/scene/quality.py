@@ -12,12 +12,12 @@ import numpy as np
 from .motion import Motion, World, joints
 from .records import Body
 
-UNSURE = 0.35  # mean confidence of the limbs below which a frame is a problem
-MISSED = 3.0  # times the median reprojection error, and at least MISSED_PX
-MISSED_PX = 6.0
-SLIDE_MM = 15.0  # per frame, of a foot that stands
-SPIKE = 6.0  # times the median jitter of the clip
-_WORDS = {
+MIN_CONFIDENCE = 0.35  # mean confidence of the limbs below which a frame is a problem
+MAX_ERROR_RATIO = 3.0  # times the median reprojection error, and at least MISSED_PX
+MIN_ERROR_PX = 6.0
+MAX_SLIDE_MM = 15.0  # per frame, of a foot that stands
+MAX_JITTER_RATIO = 6.0  # times the median jitter of the clip
+_LABELS = {
     "filled": "nobody seen, filled in",
     "hidden": "nobody seen, hidden",
     "unsure": "hardly seen",
@@ -27,10 +27,10 @@ _WORDS = {
 }
 # nothing is shown where somebody is hidden, so that nothing there can be wrong
 _WEIGHTS = {"filled": 1.0, "hidden": 0.1, "unsure": 0.8, "missed": 0.7, "slide": 0.5, "spike": 0.6}
-MARKER = "Recover Mesh"  # the beginning of our markers' names: others are never touched
+MARKER_PREFIX = "Recover Mesh"  # the beginning of our markers' names: others are never touched
 STORED = "recover_mesh_problems"
-MOST_MARKS = 12  # of one person
-_CLOSE = 5  # frames between two ranges that are shown as one
+MAX_MARKERS = 12  # of one person
+_MERGE_GAP = 5  # frames between two ranges that are shown as one
 _FEET = (("left_ankle", "left_foot"), ("right_ankle", "right_foot"))
 
 
@@ -45,14 +45,14 @@ class Problem:
     score: float
 
     @property
-    def words(self) -> str:
-        return _WORDS[self.kind]
+    def label(self) -> str:
+        return _LABELS[self.kind]
 
 
-def lanes(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.ndarray]:
+def quality_curves(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.ndarray]:
     """(T,) each: filled, hidden, contact_left, contact_right (bool); reprojection_px; jitter m/s^3, of the worst
     joint; foot_slide mm per frame, of the feet that stand; problem 0..1."""
-    places = joints(body, motion, world)
+    positions = joints(body, motion, world)
     step = float(np.median(np.diff(motion.frames))) if len(motion.frames) > 1 else 1.0
     found: dict[str, np.ndarray] = {
         "filled": motion.filled.astype(bool),
@@ -60,29 +60,29 @@ def lanes(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.
         "contact_left": motion.contacts[:, 0].astype(bool),
         "contact_right": motion.contacts[:, 1].astype(bool),
         "reprojection_px": motion.reprojection_px.astype(float),
-        "jitter": _jitter(places, motion.hidden, fps / step),
-        "foot_slide": _slide(body, places, motion.contacts),
+        "jitter": _jitter(positions, motion.hidden, fps / step),
+        "foot_slide": _slide(body, positions, motion.contacts),
     }
     scores = [_WEIGHTS[kind] * flags for kind, flags in _flags(motion, found).items()]
     found["problem"] = np.max(scores, axis=0)
     return found
 
 
-def _jitter(places: np.ndarray, hidden: np.ndarray, fps: float) -> np.ndarray:
-    out = np.zeros(len(places))
-    if len(places) > 3:
-        out[1:-2] = np.linalg.norm(np.diff(places, n=3, axis=0), axis=-1).max(-1) * fps**3
+def _jitter(positions: np.ndarray, hidden: np.ndarray, fps: float) -> np.ndarray:
+    out = np.zeros(len(positions))
+    if len(positions) > 3:
+        out[1:-2] = np.linalg.norm(np.diff(positions, n=3, axis=0), axis=-1).max(-1) * fps**3
         shown = ~hidden  # who is hidden may turn up anywhere
         out[1:-2] *= shown[:-3] & shown[1:-2] & shown[2:-1] & shown[3:]
     return out
 
 
-def _slide(body: Body, places: np.ndarray, contacts: np.ndarray) -> np.ndarray:
-    out = np.zeros(len(places))
+def _slide(body: Body, positions: np.ndarray, contacts: np.ndarray) -> np.ndarray:
+    out = np.zeros(len(positions))
     for side, names in enumerate(_FEET):
-        if names[0] not in body.joint_names or len(places) < 2:
+        if names[0] not in body.joint_names or len(positions) < 2:
             continue
-        feet = places[:, [body.joint_names.index(name) for name in names]]
+        feet = positions[:, [body.joint_names.index(name) for name in names]]
         moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1).min(-1) * 1000
         both = contacts[1:, side] & contacts[:-1, side]
         out[1:] = np.maximum(out[1:], np.where(both, moved, 0))
@@ -92,19 +92,20 @@ def _slide(body: Body, places: np.ndarray, contacts: np.ndarray) -> np.ndarray:
 def _flags(motion: Motion, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Which problems each frame has, 0..1."""
     error, jitter = found["reprojection_px"], found["jitter"]
-    usual = max(
-        float(np.median(error[~motion.filled])) if (~motion.filled).any() else 0.0, MISSED_PX / MISSED
+    typical_error = max(
+        float(np.median(error[~motion.filled])) if (~motion.filled).any() else 0.0,
+        MIN_ERROR_PX / MAX_ERROR_RATIO,
     )
     shown = ~motion.hidden
-    typical = max(float(np.median(jitter[shown])) if shown.any() else 0.0, 1e-6)
-    sure = np.sort(motion.confidence, axis=1)[:, : max(motion.confidence.shape[1] // 2, 1)].mean(1)
+    typical_jitter = max(float(np.median(jitter[shown])) if shown.any() else 0.0, 1e-6)
+    limb_confidence = np.sort(motion.confidence, axis=1)[:, : max(motion.confidence.shape[1] // 2, 1)].mean(1)
     return {
         "filled": (motion.filled & shown) * 1.0,
         "hidden": motion.hidden * 1.0,
-        "unsure": np.where(motion.filled, 0.0, np.clip(1 - sure / UNSURE, 0, 1)),
-        "missed": np.clip((error / usual - MISSED) / MISSED, 0, 1),
-        "slide": np.clip(found["foot_slide"] / SLIDE_MM - 1, 0, 1),
-        "spike": np.clip((jitter / typical - SPIKE) / SPIKE, 0, 1),
+        "unsure": np.where(motion.filled, 0.0, np.clip(1 - limb_confidence / MIN_CONFIDENCE, 0, 1)),
+        "missed": np.clip((error / typical_error - MAX_ERROR_RATIO) / MAX_ERROR_RATIO, 0, 1),
+        "slide": np.clip(found["foot_slide"] / MAX_SLIDE_MM - 1, 0, 1),
+        "spike": np.clip((jitter / typical_jitter - MAX_JITTER_RATIO) / MAX_JITTER_RATIO, 0, 1),
     }
 
 
@@ -113,11 +114,11 @@ def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Probl
     if not len(motion.frames):
         return []
     found: list[Problem] = []
-    for kind, flags in _flags(motion, lanes(body, motion, world, fps)).items():
+    for kind, flags in _flags(motion, quality_curves(body, motion, world, fps)).items():
         rows = np.nonzero(flags > 0)[0]
         if not len(rows):
             continue
-        for part in np.split(rows, np.nonzero(np.diff(rows) > _CLOSE)[0] + 1):
+        for part in np.split(rows, np.nonzero(np.diff(rows) > _MERGE_GAP)[0] + 1):
             worst = part[np.argmax(flags[part])] if kind not in ("filled", "hidden") else part[len(part) // 2]
             score = _WEIGHTS[kind] * float(flags[part].max()) * min(1.0, 0.5 + 0.1 * len(part))
             frames = motion.frames
@@ -128,7 +129,7 @@ def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Probl
 
 
 @dataclass(frozen=True)
-class Mark:
+class ProblemMarker:
     """A problem on the timeline."""
 
     name: str
@@ -137,21 +138,21 @@ class Mark:
     person: str  # name of the rig
 
 
-def mark(
+def add_markers(
     scene: bpy.types.Scene, collection: bpy.types.Collection, name: str, found: list[Problem], start: float
 ) -> None:
     """A timeline marker at the worst frame of each of the worst problems of one person."""
     kept = _stored(collection)
-    for problem in found[:MOST_MARKS]:
+    for problem in found[:MAX_MARKERS]:
         # Blender cuts names after 63 bytes: without the clip's
         person = f"Person {name.rpartition(' Person ')[2]}"
-        words = f"{MARKER}: {person}: {problem.words} {problem.first + 1}-{problem.last + 1}"
-        marker = scene.timeline_markers.new(words, frame=round(start + problem.worst))
-        kept.append(Mark(marker.name, marker.frame, problem.score, name))
+        label = f"{MARKER_PREFIX}: {person}: {problem.label} {problem.first + 1}-{problem.last + 1}"
+        marker = scene.timeline_markers.new(label, frame=round(start + problem.worst))
+        kept.append(ProblemMarker(marker.name, marker.frame, problem.score, name))
     collection[STORED] = json.dumps([asdict(one) for one in kept])
 
 
-def unmark(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
+def remove_markers(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
     """Remove the markers of one clip."""
     ours = {(one.name, one.frame) for one in _stored(collection)}
     for marker in list(scene.timeline_markers):
@@ -160,13 +161,13 @@ def unmark(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
     collection[STORED] = "[]"
 
 
-def marks(scene: bpy.types.Scene) -> list[Mark]:
+def problem_markers(scene: bpy.types.Scene) -> list[ProblemMarker]:
     """What is marked in a scene, the worst first; markers that the artist has removed are gone here too."""
     there = {(marker.name, marker.frame) for marker in scene.timeline_markers}
     ours = [one for c in scene.collection.children_recursive for one in _stored(c)]
     return sorted((o for o in ours if (o.name, o.frame) in there), key=lambda one: (-one.score, one.frame))
 
 
-def _stored(collection: bpy.types.Collection) -> list[Mark]:
+def _stored(collection: bpy.types.Collection) -> list[ProblemMarker]:
     """From the collection: markers have no properties of their own in every Blender."""
-    return [Mark(**one) for one in json.loads(collection.get(STORED, "[]"))]
+    return [ProblemMarker(**one) for one in json.loads(collection.get(STORED, "[]"))]

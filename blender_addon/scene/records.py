@@ -17,7 +17,7 @@ from ..errors import UserError
 from . import basis
 
 # What numpy may raise on a damaged file, encrypted or of another kind
-DAMAGED = (
+READ_ERRORS = (
     OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError,
     struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
@@ -48,13 +48,13 @@ class Body:
         """How far the body is raised in Blender so that it stands on its object's origin at betas 0, m."""
         return -float(basis.body_points(self.v_template)[:, 2].min())
 
-    def one_is_called(self, person: Person) -> str:
+    def display_name(self, person: Person) -> str:
         """What the artist reads in the outliner."""
         if self.joint_names[0] != "wrist":
             return "Person"
         return "Left Hand" if person.mirrored else "Right Hand"
 
-    def worn_by(self, person: Person) -> Body:
+    def body_for(self, person: Person) -> Body:
         """The body that a person's pose belongs to: this one, or for a left hand its mirror image."""
         return self.mirrored() if person.mirrored else self
 
@@ -106,7 +106,9 @@ class Photo:
     body: str
     license: str
     people: list[Person]
-    picture: bytes | None = field(default=None, repr=False)  # upright PNG where the file would show otherwise
+    upright_png: bytes | None = field(
+        default=None, repr=False
+    )  # upright PNG where the file would show otherwise
     notice: str = ""  # e.g. that the weights are for testing
 
 
@@ -140,7 +142,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         )
         for k in range(len(arrays["poses"]))
     ]
-    picture = arrays.get("picture")
+    upright_png = arrays.get("picture")
     return Photo(
         source=header["source"] or source,
         size=(int(width), int(height)),
@@ -149,7 +151,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         body=header["body"],
         license=header["license"],
         people=people,
-        picture=None if picture is None else picture.tobytes(),
+        upright_png=None if upright_png is None else upright_png.tobytes(),
         notice=header.get("notice", ""),
     )
 
@@ -243,7 +245,7 @@ def load_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except DAMAGED as error:
+    except READ_ERRORS as error:
         raise UserError(
             f"{os.path.basename(path)} cannot be read ({error}).",
             "Choose an .npz file that `recover-mesh` wrote.",

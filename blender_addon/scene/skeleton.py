@@ -42,7 +42,7 @@ def main_children(names: Sequence[str], parents: np.ndarray) -> list[int]:
     return chosen
 
 
-def _part(name: str) -> str:
+def _joint_kind(name: str) -> str:
     """A joint's name without side and number: `left_index2` -> `index`."""
     return name.rpartition("_")[2].rstrip("0123456789")
 
@@ -57,9 +57,9 @@ def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> 
     axes = np.empty((len(names), 3, 3))
     for j, child in enumerate(main_children(names, parents)):
         # the end of a chain goes on in the direction that led to it
-        along = points[child] - points[j] if child >= 0 else points[j] - points[parents[j]]
-        y = along / np.linalg.norm(along)
-        z = np.array(LOCAL_Z.get(_part(names[j]), FORWARD))
+        direction = points[child] - points[j] if child >= 0 else points[j] - points[parents[j]]
+        y = direction / np.linalg.norm(direction)
+        z = np.array(LOCAL_Z.get(_joint_kind(names[j]), FORWARD))
         z = z - y * (z @ y)
         if np.linalg.norm(z) < 1e-3:  # the bone itself points there
             z = np.array([1.0, 0.0, 0.0]) - y * y[0]
@@ -82,6 +82,6 @@ def bone_lengths(
         if child >= 0:
             lengths[j] = (points[child] - points[j]) @ axes[j, :, 1]
         else:
-            share = LEAF_LENGTH.get(_part(names[j]), LEAF_DEFAULT)
+            share = LEAF_LENGTH.get(_joint_kind(names[j]), LEAF_DEFAULT)
             lengths[j] = share * np.linalg.norm(points[j] - points[parents[j]])
     return np.maximum(lengths, 0.01)  # Blender removes bones of no length

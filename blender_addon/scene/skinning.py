@@ -17,14 +17,14 @@ def lowest_point(body: Body, person: Person) -> float:
 
 def skinned_vertices(body: Body, person: Person) -> np.ndarray:
     """(V, 3) camera frame: linear blend skinning with correctives, for results that come without vertices."""
-    turns = basis.rotation_matrices(person.poses)
+    rotations = basis.rotation_matrices(person.poses)
     joints = body.rest_joints(person.betas)
-    features = (turns[1:] - np.eye(3)).reshape(-1)[: body.posedirs.shape[2]]
+    features = (rotations[1:] - np.eye(3)).reshape(-1)[: body.posedirs.shape[2]]
     rest = body.v_template + body.shapedirs @ person.betas + body.posedirs @ features
     world = np.tile(np.eye(4), (len(joints), 1, 1))
     for j, parent in enumerate(body.parents):
         local = np.eye(4)
-        local[:3, :3], local[:3, 3] = turns[j], joints[j] - (joints[parent] if parent >= 0 else 0)
+        local[:3, :3], local[:3, 3] = rotations[j], joints[j] - (joints[parent] if parent >= 0 else 0)
         world[j] = world[parent] @ local if parent >= 0 else local
     world[:, :3, 3] -= np.einsum("jab,jb->ja", world[:, :3, :3], joints)
     skin = np.einsum("vj,jab->vab", body.weights, world[:, :3])

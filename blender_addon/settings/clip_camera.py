@@ -9,14 +9,14 @@ import bpy
 
 from ..errors import UserError
 from ..scene import camera_samples, clip
-from ..scene.person import KIND
+from ..scene.person import KIND_KEY
 from . import json_file
 
 FILE = "camera.json"
-_BEHIND = 2  # frames behind the clip's last: players do not agree on where clips end
+_EXTRA_FRAMES = 2  # frames behind the clip's last: players do not agree on where clips end
 
 
-def chosen(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bpy.types.Object | None:
+def selected_camera(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bpy.types.Object | None:
     """The camera of the clip settings; None where the clip's camera stands still.  Raises UserError."""
     if settings.camera_kind != "SCENE":
         return None
@@ -27,7 +27,7 @@ def chosen(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bpy.typ
         )
     if obj.type != "CAMERA":
         raise UserError(f"{obj.name} is no camera.", "Choose a camera.")
-    if any(c in obj.users_collection for c in clip.clips(scene)) and obj.get(KIND):
+    if any(c in obj.users_collection for c in clip.clips(scene)) and obj.get(KIND_KEY):
         raise UserError(
             f"{obj.name} was made by Recover Mesh and goes with its clip.",
             "Choose the camera that matches the footage.",
@@ -40,14 +40,14 @@ def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, 
 
     path: of the clip.  Raises UserError.
     """
-    obj = chosen(settings, scene)
+    obj = selected_camera(settings, scene)
     if obj is None:
         return ""
-    size, count = _clip(settings, path)
+    size, count = _size_and_count(settings, path)
     if settings.use_range:
         frames = range(settings.first - 1, min(settings.last, count) if count else settings.last)
     else:
-        frames = range(count + _BEHIND)
+        frames = range(count + _EXTRA_FRAMES)
     if not len(frames):
         raise UserError(
             f"The clip has {count} frames, the range begins at {settings.first}.", "Correct the range."
@@ -57,13 +57,13 @@ def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, 
     return FILE
 
 
-def _clip(settings: bpy.types.PropertyGroup, path: str) -> tuple[tuple[int, int], int]:
+def _size_and_count(settings: bpy.types.PropertyGroup, path: str) -> tuple[tuple[int, int], int]:
     """Size in px and number of frames of the clip, as Blender reads it.  Raises UserError."""
     movie, ours = settings.movie_clip, False
     try:
         if movie is None:
             known = set(bpy.data.movieclips)
-            movie = bpy.data.movieclips.load(clip.picture_of(path), check_existing=True)
+            movie = bpy.data.movieclips.load(clip.first_image(path), check_existing=True)
             ours = movie not in known
         size, count = (int(movie.size[0]), int(movie.size[1])), int(movie.frame_duration)
     except RuntimeError as error:

@@ -17,22 +17,22 @@ ClipSettings = properties.RecoverMeshClipSettings
 _FIELDS = ("id", "first", "last", "seen", "use")
 
 
-def frames_read(fields: Mapping[str, Any]) -> str:
+def frame_range_key(fields: Mapping[str, Any]) -> str:
     """Which frames a job reads: in others, other people have those ids.  fields: of the job file."""
     return f"{fields['first']} {fields['last']} {fields['step']}"
 
 
-def fit(clip: ClipSettings, fields: Mapping[str, Any]) -> bool:
+def matches_job(clip: ClipSettings, fields: Mapping[str, Any]) -> bool:
     """Whether the people who are listed are those whom this job would find.  fields: of the job file."""
-    return clip.people_of == fields["source"] and clip.people_in in ("", frames_read(fields))
+    return clip.people_of == fields["source"] and clip.people_in in ("", frame_range_key(fields))
 
 
-def listed(clip: ClipSettings) -> list[list[Any]]:
+def edit_rows(clip: ClipSettings) -> list[list[Any]]:
     """The edits as the job file has them."""
     return [[edit.kind, edit.person, edit.second, edit.new] for edit in clip.edits]
 
 
-def words(clip: ClipSettings) -> list[str]:
+def labels(clip: ClipSettings) -> list[str]:
     """The edits as the artist reads them; frames are those of the scene."""
     return [
         f"{edit.second} merged into {edit.person}"
@@ -42,9 +42,11 @@ def words(clip: ClipSettings) -> list[str]:
     ]
 
 
-def are_pending(clip: ClipSettings) -> bool:
+def has_pending_edits(clip: ClipSettings) -> bool:
     """Whether ticks or edits were changed since the clip was recovered."""
-    return json.loads(clip.applied or "[]") != listed(clip) or any(one.use != one.kept for one in clip.people)
+    return json.loads(clip.applied or "[]") != edit_rows(clip) or any(
+        one.use != one.kept for one in clip.people
+    )
 
 
 def store(clip: ClipSettings, fields: Mapping[str, Any], start: int, arrays: Mapping[str, Any]) -> None:
@@ -53,12 +55,12 @@ def store(clip: ClipSettings, fields: Mapping[str, Any], start: int, arrays: Map
     fields: of the job that found them.
     start: frame of the scene for the clip's first.
     """
-    clip.people_of, clip.people_in, clip.people_start = fields["source"], frames_read(fields), start
+    clip.people_of, clip.people_in, clip.people_start = fields["source"], frame_range_key(fields), start
     rows = []
-    for k, identity in enumerate(arrays["people"].tolist()):
+    for k, track_id in enumerate(arrays["people"].tolist()):
         first, last, seen = (int(arrays[name][k]) for name in ("first", "last", "seen"))
-        rows.append([identity, first, last, seen, bool(arrays["kept"][k])])
-    _list(clip, rows)
+        rows.append([track_id, first, last, seen, bool(arrays["kept"][k])])
+    _set_people(clip, rows)
     for one in clip.people:
         one.kept = one.use
     edits = fields.get("edits", [])
@@ -68,18 +70,18 @@ def store(clip: ClipSettings, fields: Mapping[str, Any], start: int, arrays: Map
         clip.unedited = json.dumps(rows)
 
 
-def chosen(clip: ClipSettings) -> list[properties.RecoverMeshClipPerson]:
+def selected(clip: ClipSettings) -> list[properties.RecoverMeshClipPerson]:
     return [one for one in clip.people if one.select]
 
 
-def merge_is_refused(clip: ClipSettings) -> str:
+def merge_blocked_reason(clip: ClipSettings) -> str:
     """Why nothing can be merged; empty where it can."""
-    return "" if len(chosen(clip)) > 1 else "Select two or more people first, with the arrows at the right"
+    return "" if len(selected(clip)) > 1 else "Select two or more people first, with the arrows at the right"
 
 
 def merge(clip: ClipSettings) -> int:
     """The chosen become one, who has the lowest of their ids.  Returns it."""
-    ids = sorted(one.id for one in chosen(clip))
+    ids = sorted(one.id for one in selected(clip))
     rows = {one.id: one for one in clip.people}
     into = rows[ids[0]]
     for other in (rows[k] for k in ids[1:]):
@@ -87,14 +89,14 @@ def merge(clip: ClipSettings) -> int:
         into.seen = into.seen + other.seen if into.seen and other.seen else 0
         into.use = into.use or other.use
     for k in ids[1:]:
-        _add(clip, "merge", ids[0], k)
+        _add_edit(clip, "merge", ids[0], k)
         clip.people.remove(next(place for place, one in enumerate(clip.people) if one.id == k))
     return ids[0]
 
 
-def split_is_refused(clip: ClipSettings, frame: int) -> str:
+def split_blocked_reason(clip: ClipSettings, frame: int) -> str:
     """Why nobody can be split at a frame of the scene; empty where somebody can."""
-    found = chosen(clip)
+    found = selected(clip)
     if len(found) != 1:
         return "Select one person first, with the arrow at the right"
     first, last = found[0].first + clip.people_start, found[0].last + clip.people_start
@@ -105,17 +107,17 @@ def split_is_refused(clip: ClipSettings, frame: int) -> str:
 
 def split(clip: ClipSettings, frame: int) -> int:
     """The chosen person is another one from a frame of the scene on.  Returns the new id."""
-    (one,) = chosen(clip)
+    (one,) = selected(clip)
     cut = frame - clip.people_start
     used = [person.id for person in clip.people] + [row[0] for row in json.loads(clip.unedited or "[]")]
     used += [edit.new for edit in clip.edits]
     new = max(used) + 1
-    rows = _rows(clip)
+    rows = _people_rows(clip)
     place = next(k for k, row in enumerate(rows) if row[0] == one.id)
-    _add(clip, "split", one.id, cut, new)
+    _add_edit(clip, "split", one.id, cut, new)
     use = one.use
     rows[place : place + 1] = [[one.id, one.first, cut - 1, 0, use], [new, cut, one.last, 0, use]]
-    _list(clip, rows)
+    _set_people(clip, rows)
     return new
 
 
@@ -123,19 +125,19 @@ def reset(clip: ClipSettings) -> None:
     """No edit, everybody as found."""
     clip.edits.clear()
     if clip.unedited:
-        _list(clip, json.loads(clip.unedited))
+        _set_people(clip, json.loads(clip.unedited))
 
 
-def _add(clip: ClipSettings, kind: str, person: int, second: int, new: int = 0) -> None:
+def _add_edit(clip: ClipSettings, kind: str, person: int, second: int, new: int = 0) -> None:
     edit = clip.edits.add()
     edit.kind, edit.person, edit.second, edit.new = kind, person, second, new
 
 
-def _rows(clip: ClipSettings) -> list[list[Any]]:
+def _people_rows(clip: ClipSettings) -> list[list[Any]]:
     return [[getattr(one, name) for name in _FIELDS] for one in clip.people]
 
 
-def _list(clip: ClipSettings, rows: Sequence[Sequence[Any]]) -> None:
+def _set_people(clip: ClipSettings, rows: Sequence[Sequence[Any]]) -> None:
     kept = {one.id: one.kept for one in clip.people}
     clip.people.clear()
     for row in rows:

@@ -49,9 +49,9 @@ def frame_fields(clip: properties.RecoverMeshClipSettings) -> dict[str, Any]:
     }
 
 
-def lists_its_people(clip: properties.RecoverMeshClipSettings) -> bool:
+def people_are_current(clip: properties.RecoverMeshClipSettings) -> bool:
     """Whether the people who are listed were found in what is chosen now."""
-    return clip_edits.fit(clip, {"source": clip_path(clip), **frame_fields(clip)})
+    return clip_edits.matches_job(clip, {"source": clip_path(clip), **frame_fields(clip)})
 
 
 def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene) -> dict[str, Any]:
@@ -80,10 +80,10 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         "height_m": clip.height,
         "scene_scale": clip.scene_scale if clip.camera_kind == "SCENE" else 0.0,
     }
-    clip_camera.chosen(clip, scene)
-    if lists_its_people(clip):
+    clip_camera.selected_camera(clip, scene)
+    if people_are_current(clip):
         if clip.edits:
-            fields["edits"] = clip_edits.listed(clip)
+            fields["edits"] = clip_edits.edit_rows(clip)
         if any(not person.use for person in clip.people):
             fields["keep"] = [person.id for person in clip.people if person.use]
             if not fields["keep"]:

@@ -42,8 +42,8 @@ class RecoverMeshPreferences(AddonPreferences):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        words, icon = status()
-        draw_wrapped(layout, words, icon, context.region.width)
+        text, icon = status()
+        draw_wrapped(layout, text, icon, context.region.width)
         installation = runtime.state.installation
         if installation is not None and installation.running:
             row = layout.row()
@@ -98,10 +98,10 @@ def status() -> tuple[str, str]:
         return str(error), "ERROR"
     if not environment():
         installed = backend_process.installed_version(runtime.user_folder())
-        carried = backend_install.carried_version()
-        if carried and carried != installed:
-            words = f"The backend {installed} is installed, this extension brings {carried}."
-            return f"{words} Click Reinstall Backend.", "ERROR"
+        bundled = backend_install.bundled_version()
+        if bundled and bundled != installed:
+            text = f"The backend {installed} is installed, this extension brings {bundled}."
+            return f"{text} Click Reinstall Backend.", "ERROR"
     return "The backend is ready. It starts with the first photo.", "CHECKMARK"
 
 

@@ -10,14 +10,14 @@ from bpy.types import Panel
 
 from .. import runtime
 from ..operators import clip_people
-from ..operators.backend_operator import counted
+from ..operators.backend_operator import pluralize
 from ..scene import armature, build, clip, person, quality
 from ..scene.body import SHAPE_KEY
 from ..settings import clip_edits, clip_source, preferences
 from ..text import draw_wrapped
 
-SHOWN_PHOTOS = 8
-LANE_WORDS = {
+MAX_LISTED_PHOTOS = 8
+QUALITY_LABELS = {
     "reprojection_px": "Off by px",
     "jitter": "Jitter m/s³",
     "foot_slide": "Foot slide mm",
@@ -25,13 +25,13 @@ LANE_WORDS = {
 }
 
 
-class _Sidebar:
+class _SidebarPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Recover Mesh"
 
 
-class RECOVERMESH_PT_recover(_Sidebar, Panel):
+class RECOVERMESH_PT_recover(_SidebarPanel, Panel):
     bl_idname = "RECOVERMESH_PT_recover"
     bl_label = "Recover Mesh"
 
@@ -62,9 +62,9 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
             row = layout.row(align=True)
             row.progress(factor=recovery.progress.fraction, text=f"{recovery.progress.fraction:.0%}")
             row.operator("recover_mesh.cancel", text="", icon="X")
-            words = "Cancelling" if recovery.cancelling else recovery.progress.text
+            text = "Cancelling" if recovery.cancelling else recovery.progress.text
             lines = layout.column(align=True)
-            for line in words.split(", ", 1):  # what is done, and how far: the sidebar is narrow
+            for line in text.split(", ", 1):  # what is done, and how far: the sidebar is narrow
                 lines.label(text=line)
         else:
             row = layout.row()
@@ -75,18 +75,18 @@ class RECOVERMESH_PT_recover(_Sidebar, Panel):
         if state.error is not None:
             draw_wrapped(layout, str(state.error), "ERROR", width)
         elif not state.busy:
-            words, icon = preferences.status()
+            text, icon = preferences.status()
             if icon == "ERROR":
-                draw_wrapped(layout, words, icon, width)
+                draw_wrapped(layout, text, icon, width)
         if preferences_needed(state):
             layout.operator(
                 "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
             ).module = preferences.addon_package
-        for note in state.notes[:SHOWN_PHOTOS]:
+        for note in state.notes[:MAX_LISTED_PHOTOS]:
             draw_wrapped(layout, note, "INFO", width)
 
 
-class RECOVERMESH_PT_people(_Sidebar, Panel):
+class RECOVERMESH_PT_people(_SidebarPanel, Panel):
     bl_idname = "RECOVERMESH_PT_people"
     bl_label = "People of the Clip"
 
@@ -97,37 +97,37 @@ class RECOVERMESH_PT_people(_Sidebar, Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, clip = self.layout, context.scene.recover_mesh.clip
-        if not clip_source.lists_its_people(clip):
-            words = "Another clip or range is chosen: recover it to see its people."
-            draw_wrapped(layout, words, "INFO", context.region.width)
+        if not clip_source.people_are_current(clip):
+            text = "Another clip or range is chosen: recover it to see its people."
+            draw_wrapped(layout, text, "INFO", context.region.width)
             return
         layout.enabled = not runtime.state.busy
         column = layout.column(align=True)
         for one in clip.people:
             row = column.row()
-            picture = clip_people.icon(one.id)
-            if picture:
-                row.template_icon(icon_value=picture, scale=3.0)
+            icon_value = clip_people.icon(one.id)
+            if icon_value:
+                row.template_icon(icon_value=icon_value, scale=3.0)
             lines = row.column()
-            words = lines.row()
-            words.prop(one, "use", text=f"Person {one.id}")
-            words.prop(one, "select", text="", icon="RESTRICT_SELECT_OFF")
-            lines.label(text=_stretch(one, clip.people_start))
+            row = lines.row()
+            row.prop(one, "use", text=f"Person {one.id}")
+            row.prop(one, "select", text="", icon="RESTRICT_SELECT_OFF")
+            lines.label(text=_frame_range_label(one, clip.people_start))
         row = layout.row(align=True)
         row.operator("recover_mesh.merge_people")
         row.operator("recover_mesh.split_person")
         row.operator("recover_mesh.reset_people", text="", icon="LOOP_BACK")
         edits = layout.column(align=True)
-        for words in clip_edits.words(clip):
-            edits.label(text=words, icon="DOT")
+        for text in clip_edits.labels(clip):
+            edits.label(text=text, icon="DOT")
         apply = layout.column()
-        apply.enabled = clip_edits.are_pending(clip)
+        apply.enabled = clip_edits.has_pending_edits(clip)
         apply.operator("recover_mesh.recover_clip", text="Apply", icon="FILE_REFRESH")
         if apply.enabled:
             draw_wrapped(layout, "Only the last step is done again.", "INFO", context.region.width)
 
 
-class RECOVERMESH_PT_quality(_Sidebar, Panel):
+class RECOVERMESH_PT_quality(_SidebarPanel, Panel):
     bl_idname = "RECOVERMESH_PT_quality"
     bl_label = "Quality"
 
@@ -138,22 +138,22 @@ class RECOVERMESH_PT_quality(_Sidebar, Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene = self.layout, context.scene
         for collection in clip.clips(scene):
-            rigs = [o for o in collection.objects if o.get(person.KIND) == "rig"]
+            rigs = [o for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
             for rig in rigs:
                 layout.label(text=rig.name, icon="ARMATURE_DATA")
                 grid = layout.grid_flow(columns=2, align=True)
                 for name in ("reprojection_px", "jitter", "foot_slide", "problem"):
                     if name in rig:
-                        grid.label(text=f"{LANE_WORDS[name]}: {rig[name]:.1f}")
+                        grid.label(text=f"{QUALITY_LABELS[name]}: {rig[name]:.1f}")
                 if rig.get("hidden"):
                     layout.label(text="Hidden: nobody seen for long", icon="HIDE_ON")
                 elif rig.get("filled"):
                     layout.label(text="Filled in: nobody seen here", icon="GHOST_DISABLED")
         layout.operator("recover_mesh.next_problem", icon="FORWARD")
-        layout.label(text=counted(len(quality.marks(scene)), "problem marked", "problems marked"))
+        layout.label(text=pluralize(len(quality.problem_markers(scene)), "problem marked", "problems marked"))
 
 
-class RECOVERMESH_PT_photos(_Sidebar, Panel):
+class RECOVERMESH_PT_photos(_SidebarPanel, Panel):
     bl_idname = "RECOVERMESH_PT_photos"
     bl_label = "Recovered"
 
@@ -164,19 +164,19 @@ class RECOVERMESH_PT_photos(_Sidebar, Panel):
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column(align=True)
         for collection in build.photos(context.scene):
-            rigs = [o for o in collection.objects if o.get(person.KIND) == "rig"]
+            rigs = [o for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
             shown = build.is_shown(context.view_layer, collection)
             row = column.row(align=True)
             icon = "OUTLINER_OB_CAMERA" if shown else "CAMERA_DATA"
             button = row.operator("recover_mesh.show_photo", text=collection.name, icon=icon, depress=shown)
             button.collection = collection.name
             if shown:
-                column.label(text=counted(len(rigs), "person", "people"), icon="BLANK1")
+                column.label(text=pluralize(len(rigs), "person", "people"), icon="BLANK1")
                 for rig in rigs:
-                    column.label(text=f"{rig.name}: {_error_words(rig)}", icon="BLANK1")
+                    column.label(text=f"{rig.name}: {_error_label(rig)}", icon="BLANK1")
 
 
-class RECOVERMESH_PT_body(_Sidebar, Panel):
+class RECOVERMESH_PT_body(_SidebarPanel, Panel):
     bl_idname = "RECOVERMESH_PT_body"
     bl_label = "Body"
 
@@ -189,7 +189,7 @@ class RECOVERMESH_PT_body(_Sidebar, Panel):
         rig, skin = person.parts(context.object)
         column = layout.column(align=True)
         if "reprojection_px" in rig:
-            column.label(text=f"Reprojection error: {_error_words(rig)}")
+            column.label(text=f"Reprojection error: {_error_label(rig)}")
         column.label(text=f"Model: {rig.get('model', '')}")
         column.label(text=f"Body: {rig.get('body', '')}")
         draw_wrapped(column, f"Licence: {rig.get('license', '')}", "NONE", context.region.width)
@@ -247,21 +247,21 @@ def _draw_photos(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) 
     if not settings.photos:
         return
     box = layout.box().column(align=True)
-    for index, photo in enumerate(settings.photos[:SHOWN_PHOTOS]):
+    for index, photo in enumerate(settings.photos[:MAX_LISTED_PHOTOS]):
         row = box.row()
         row.label(text=os.path.basename(photo.path))
         row.operator("recover_mesh.remove_photo", text="", icon="X", emboss=False).index = index
-    more = len(settings.photos) - SHOWN_PHOTOS
+    more = len(settings.photos) - MAX_LISTED_PHOTOS
     if more > 0:
-        box.label(text=f"and {counted(more, 'photo', 'photos')} more")
+        box.label(text=f"and {pluralize(more, 'photo', 'photos')} more")
 
 
-def _stretch(one: bpy.types.PropertyGroup, start: int) -> str:
-    words = f"{one.first + start}-{one.last + start}"
-    return f"{words}, seen {one.seen} times" if one.seen else f"{words}, not applied yet"
+def _frame_range_label(one: bpy.types.PropertyGroup, start: int) -> str:
+    text = f"{one.first + start}-{one.last + start}"
+    return f"{text}, seen {one.seen} times" if one.seen else f"{text}, not applied yet"
 
 
-def _error_words(rig: bpy.types.Object) -> str:
+def _error_label(rig: bpy.types.Object) -> str:
     return f"{rig.get('reprojection_px', 0.0):.1f} px ({rig.get('reprojection_relative', 0.0):.1%})"
 
 

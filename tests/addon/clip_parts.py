@@ -11,8 +11,8 @@ from blender_addon.scene import clip, exchange
 COUNT = 40  # frames
 
 
-def info_of(scenery, job="/jobs/a", start=11, **more):
-    c = scenery.camera
+def info_of(gt_scene, job="/jobs/a", start=11, **more):
+    c = gt_scene.camera
     fields = {
         "source": "/clips/cross.mp4", "job": job, "size": (c.width, c.height), "camera": (c.fx, c.fy, c.cx, c.cy),
         "fps": 25.0, "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": start,
@@ -20,17 +20,17 @@ def info_of(scenery, job="/jobs/a", start=11, **more):
     return clip.ClipInfo(**{**fields, **more})
 
 
-def chunk(scenery, first, end, people=(1, 2), filled=(), hidden=()):
+def chunk(gt_scene, first, end, people=(1, 2), filled=(), hidden=()):
     """Rows as the wire carries them."""
     rows = [(p, t) for t in range(first, end) for p in people]
-    truth = {p: scenery.people[p - 1] for p in people}
+    gt = {p: gt_scene.people[p - 1] for p in people}
 
     def of(name):
-        return np.array([getattr(truth[p], name)[t] for p, t in rows], np.float32)
+        return np.array([getattr(gt[p], name)[t] for p, t in rows], np.float32)
 
     return {
         "people": np.array(people, np.int32),
-        "betas": np.array([truth[p].betas for p in people], np.float32),
+        "betas": np.array([gt[p].betas for p in people], np.float32),
         "frames": np.array([t for _, t in rows], np.int32),
         "person": np.array([p for p, _ in rows], np.int32),
         "poses": of("poses"),
@@ -43,8 +43,8 @@ def chunk(scenery, first, end, people=(1, 2), filled=(), hidden=()):
     }
 
 
-def world_of(scenery):
-    return [*scenery.world.rotation.ravel().tolist(), *scenery.world.translation.tolist()]
+def world_of(gt_scene):
+    return [*gt_scene.world.rotation.ravel().tolist(), *gt_scene.world.translation.tolist()]
 
 
 def rigs(scene):
@@ -52,7 +52,7 @@ def rigs(scene):
 
 
 def skin_vertices(rig):
-    skin = exchange.skin_of(rig)
+    skin = exchange.body_mesh_of(rig)
     evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
     points = np.empty(3 * len(evaluated.data.vertices), np.float32)
     evaluated.data.vertices.foreach_get("co", points)
@@ -60,11 +60,11 @@ def skin_vertices(rig):
     return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def true_vertices(model, scenery, person, t):
-    one = scenery.people[person - 1]
+def gt_vertices(model, gt_scene, person, t):
+    one = gt_scene.people[person - 1]
     with torch.inference_mode():
         tensors = (
             torch.as_tensor(np.asarray(x), dtype=torch.float32)[None]
             for x in (one.poses[t], one.betas, one.trans[t])
         )
-        return scenery.world.points(model(*tensors).vertices[0].double().numpy())
+        return gt_scene.world.points(model(*tensors).vertices[0].double().numpy())

@@ -61,7 +61,7 @@ def scene(addon):
 
     from blender_addon import runtime
 
-    runtime.forget()
+    runtime.drop_job()
     bpy.ops.wm.read_homefile(use_empty=True)
     return bpy.context.scene
 
@@ -87,21 +87,23 @@ def backend_of(environment: str, *arguments: str) -> Iterator[None]:
     from blender_addon.settings import preferences
 
     session = runtime.state.session
-    if tuple(session.extra) != arguments:
+    if tuple(session.extra_args) != arguments:
         session.close()
-        session.extra = arguments
+        session.extra_args = arguments
     preferences.get_preferences().environment = environment
     yield
     preferences.get_preferences().environment = ""
-    runtime.forget()
+    runtime.drop_job()
 
 
 @pytest.fixture
-def stand_in(addon, scene, environment):
+def fake_backend(addon, scene, environment):
     """The real server as the add-on's child, with the stand-in for the recovery in its worker."""
     from blender_addon import runtime
 
-    with backend_of(environment, "--factory", "stand_in:StandIn", "--body-source", "stand_in:body_message"):
+    with backend_of(
+        environment, "--factory", "fake_backend:FakeRecoverer", "--body-source", "fake_backend:body_message"
+    ):
         yield runtime.state.session
 
 
@@ -129,7 +131,7 @@ def model():
 
 
 @pytest.fixture(scope="session")
-def record(model):
+def addon_body(model):
     from backend.body.wire import body_message
     from blender_addon.scene import records
 
@@ -137,23 +139,23 @@ def record(model):
 
 
 @pytest.fixture(scope="session")
-def scenery(model):
-    """Two people who cross before a fixed camera; see `clip_parts`."""
-    from clip_parts import COUNT
+def gt_scene(model):
+    """Two people who cross before a fixed camera; see `clip_helpers`."""
+    from clip_helpers import COUNT
 
-    from benchmarks.clips.motions import MOTIONS, Maker
+    from benchmarks.clips.motions import MOTIONS, MotionMaker
 
-    return MOTIONS["cross"](Maker(model, 25.0), (640, 360), seconds=COUNT / 25)
+    return MOTIONS["cross"](MotionMaker(model, 25.0), (640, 360), seconds=COUNT / 25)
 
 
 @pytest.fixture
-def built(scene, record, scenery):
+def built_clip(scene, addon_body, gt_scene):
     """That clip in the scene, five frames of it filled in."""
-    from clip_parts import COUNT, chunk, info_of, world_of
+    from clip_helpers import COUNT, chunk, info_of, world_of
 
     from blender_addon.scene import clip
 
-    made = clip.ClipScene(scene, info_of(scenery), record)
-    made.add(chunk(scenery, 0, COUNT, filled=range(20, 25)), True, world_of(scenery))
-    made.finish()
-    return made
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    clip_scene.add(chunk(gt_scene, 0, COUNT, filled=range(20, 25)), True, world_of(gt_scene))
+    clip_scene.finish()
+    return clip_scene

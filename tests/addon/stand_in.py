@@ -114,7 +114,7 @@ class StandInModel(RecoveryModel):
         raise NotImplementedError
 
 
-class StandIn:
+class FakeRecoverer:
     """Fills the place of backend.recovery.Recoverer."""
 
     def __init__(self, model: str, device: str) -> None:

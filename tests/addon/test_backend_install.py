@@ -20,7 +20,7 @@ from blender_addon.backend import process as backend_process
 from blender_addon.backend.install import Installation
 from blender_addon.errors import UserError
 
-PATIENCE = 240.0  # seconds; the machine may be slow
+TIMEOUT = 240.0  # seconds; the machine may be slow
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def quick(request, monkeypatch) -> None:
 
 
 def finish(installation: Installation) -> Installation:
-    installation.join(PATIENCE)
+    installation.join(TIMEOUT)
     assert not installation.running
     return installation
 
@@ -89,7 +89,7 @@ def test_install(wheel, tmp_path):
     assert "recover_mesh-9.8.7" in Path(done.log_path).read_text(encoding="utf-8")
 
 
-def test_tested_versions_are_asked_for(quick, wheel, tmp_path):
+def test_constraints_are_passed_to_pip(quick, wheel, tmp_path):
     """constraints.txt beside the wheel binds what pip may choose."""
     Path(wheel).with_name("constraints.txt").write_text("recover-mesh==1.0.0\n")
     done = finish(Installation(str(tmp_path / "folder"), wheel, ()))
@@ -133,7 +133,7 @@ def test_cancel_kills_everything(quick, wheel, tmp_path, monkeypatch):
         monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "3600")
         monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
         installation = Installation(str(tmp_path), wheel, ("no-such-package~=1.0",))
-        silent.settimeout(PATIENCE)
+        silent.settimeout(TIMEOUT)
         connection, _ = silent.accept()  # pip is at work
         child = installation._process
         installation.cancel()
@@ -144,7 +144,7 @@ def test_cancel_kills_everything(quick, wheel, tmp_path, monkeypatch):
     assert not made(tmp_path)
 
 
-def test_checkout_carries_no_wheel(tmp_path):
+def test_checkout_has_no_bundled_wheel(tmp_path):
     done = finish(Installation(str(tmp_path)))
     assert "carries no backend" in str(done.error) and not made(tmp_path)
 
@@ -160,7 +160,7 @@ def test_no_python_anywhere(quick, wheel, tmp_path, monkeypatch):
     assert not made(tmp_path)
 
 
-def test_python_that_does_not_fit_is_passed_over(quick, wheel, tmp_path, monkeypatch):
+def test_unsupported_python_is_skipped(quick, wheel, tmp_path, monkeypatch):
     """An interpreter of another version is asked, and the next one taken."""
     other = tmp_path / "python3.13"
     other.write_text("#!/bin/sh\necho 3 13 True\n")

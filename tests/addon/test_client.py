@@ -19,7 +19,7 @@ import zmq
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "backend" / "serving"))
 
-from server_process import PATIENCE, TOKEN, Gate, ServerProcess, wait_for  # noqa: E402
+from server_process import TIMEOUT, TOKEN, Gate, ServerProcess, wait_for  # noqa: E402
 
 
 def load_client():
@@ -43,7 +43,7 @@ def server():
 @pytest.fixture
 def client(server):
     client = c.Client("test client")
-    client.connect(server.endpoint, TOKEN, timeout=PATIENCE)
+    client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)
     yield client
     client.close()
 
@@ -59,7 +59,7 @@ def drain(job):
     """Every event of a job but progress, to the final one."""
     found = []
     while not found or not isinstance(found[-1], c.FINAL_EVENTS):
-        event = job.events.get(timeout=PATIENCE)
+        event = job.events.get(timeout=TIMEOUT)
         if not isinstance(event, c.Progress):
             found.append(event)
     assert job.finished
@@ -77,7 +77,7 @@ def error_of(call, *args, **kwargs):
     return caught.value
 
 
-def test_it_needs_neither_blender_nor_the_backend():
+def test_client_imports_without_bpy_and_backend():
     code = (
         "import sys, types, importlib\n"
         f"p = types.ModuleType('p'); p.__path__ = [{str(ROOT / 'blender_addon')!r}]; sys.modules['p'] = p\n"
@@ -115,7 +115,7 @@ def test_progress_begins_with_queued_and_names_stages(client):
     job = client.recover(["stages:600"], "keypoint-fit")
     stages = []
     while not {"detect", "fit"} & set(stages):
-        event = job.events.get(timeout=PATIENCE)
+        event = job.events.get(timeout=TIMEOUT)
         assert isinstance(event, c.Progress)
         assert 0 <= event.fraction <= 1
         assert event.total == 1
@@ -158,7 +158,7 @@ def test_several_jobs_of_several_threads(client):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert [types_of(found[k]) for k in range(5)] == [["Result"] * 6 + ["Done"]] * 5
 
 
@@ -199,7 +199,7 @@ def test_bad_sources(client):
 def test_close_is_quick_and_idempotent(server, gate):
     client = c.Client()
     client.close()
-    client.connect(server.endpoint, TOKEN, timeout=PATIENCE)
+    client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)
     job = client.recover([gate.source], "keypoint-fit")
     gate.wait_started()
     client.close()
@@ -210,7 +210,7 @@ def test_close_is_quick_and_idempotent(server, gate):
     assert error_of(client.get_body, "open_body").code == "not_connected"
     assert not [t for t in threading.enumerate() if t.name == "recover-mesh client" and t.is_alive()]
     gate.path.touch()
-    client.connect(server.endpoint, TOKEN, timeout=PATIENCE)  # and it can be used again
+    client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)  # and it can be used again
     assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
     client.close()
 
@@ -232,20 +232,20 @@ def test_close_is_quick_and_idempotent(server, gate):
         ("", "bad_endpoint"),
     ],
 )
-def test_other_machines_and_nonsense_are_refused(endpoint, code):
+def test_remote_and_invalid_endpoints_are_refused(endpoint, code):
     assert error_of(c.Client().connect, endpoint, TOKEN).code == code
 
 
 def test_a_wrong_token(server):
     client = c.Client()
-    assert error_of(client.connect, server.endpoint, "wrong", timeout=PATIENCE).code == "bad_token"
+    assert error_of(client.connect, server.endpoint, "wrong", timeout=TIMEOUT).code == "bad_token"
     assert not client.connected
 
 
-def test_nobody_answers(tmp_path):
+def test_connect_times_out(tmp_path):
     started = time.monotonic()
     assert error_of(c.Client().connect, "tcp://127.0.0.1:9", TOKEN, timeout=0.3).code == "no_answer"
-    assert time.monotonic() - started < PATIENCE
+    assert time.monotonic() - started < TIMEOUT
 
 
 class FakeServer:
@@ -293,12 +293,12 @@ def test_another_protocol_version():
         yield [msgpack.packb({"v": 2, "type": "welcome", "request": header["request"], "arrays": []})]
 
     with FakeServer(newer) as fake:
-        error = error_of(c.Client().connect, fake.endpoint, TOKEN, timeout=PATIENCE)
+        error = error_of(c.Client().connect, fake.endpoint, TOKEN, timeout=TIMEOUT)
     assert error.code == "version"
     assert "same release" in error.hint
 
 
-def test_a_server_that_talks_nonsense_ends_the_jobs():
+def test_malformed_server_message_ends_the_jobs():
     def nonsense(frames):
         yield from welcome(frames)
         if protocol.decode(frames)[0] == "recover":
@@ -306,7 +306,7 @@ def test_a_server_that_talks_nonsense_ends_the_jobs():
 
     client = c.Client()
     with FakeServer(nonsense) as fake:
-        client.connect(fake.endpoint, TOKEN, timeout=PATIENCE)
+        client.connect(fake.endpoint, TOKEN, timeout=TIMEOUT)
         assert drain(client.recover(["ok"], "m"))[-1].code == "malformed"
         assert error_of(client.recover, ["ok"], "m").code == "malformed"
         assert not client.connected
@@ -316,7 +316,7 @@ def test_a_server_that_talks_nonsense_ends_the_jobs():
 def test_a_silent_server_is_lost(monkeypatch):
     client = c.Client()
     with FakeServer(welcome) as fake:  # answers hello and never again
-        client.connect(fake.endpoint, TOKEN, timeout=PATIENCE)
+        client.connect(fake.endpoint, TOKEN, timeout=TIMEOUT)
         job = client.recover(["ok"], "m")
         monkeypatch.setattr(protocol, "LIVENESS_SECONDS", 1.0)
         error = drain(job)[-1]
@@ -327,16 +327,16 @@ def test_a_silent_server_is_lost(monkeypatch):
 def test_a_killed_backend_is_noticed():
     client = c.Client()
     with ServerProcess() as server:
-        client.connect(server.endpoint, TOKEN, timeout=PATIENCE)
+        client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)
         job = client.recover(["stages:600"], "keypoint-fit")
-        job.events.get(timeout=PATIENCE)
+        job.events.get(timeout=TIMEOUT)
         os.kill(server.process.pid, signal.SIGKILL)
         error = drain(job)[-1]
         assert (error.code, type(error)) == ("backend_lost", c.Error)
         assert error_of(client.recover, ["ok"], "keypoint-fit").code == "backend_lost"
         client.close()
     with ServerProcess() as server:  # a fresh one, and the same client object
-        client.connect(server.endpoint, TOKEN, timeout=PATIENCE)
+        client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)
         assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
         client.close()
 
@@ -350,10 +350,10 @@ def test_keys(tmp_path):
     stranger = c.CurveKeys(keys.server_public, public, private)
     with ServerProcess("--curve-keys", str(tmp_path)) as server:
         client = c.Client()
-        error = error_of(client.connect, server.endpoint, TOKEN, timeout=PATIENCE, curve=stranger)
+        error = error_of(client.connect, server.endpoint, TOKEN, timeout=TIMEOUT, curve=stranger)
         assert error.code == "bad_keys"
         assert error_of(client.connect, server.endpoint, TOKEN, timeout=1).code in ("bad_keys", "no_answer")
-        client.connect(server.endpoint, TOKEN, timeout=PATIENCE, curve=keys)
+        client.connect(server.endpoint, TOKEN, timeout=TIMEOUT, curve=keys)
         assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
         client.close()
     assert error_of(c.CurveKeys.load, str(tmp_path / "server.key"), str(tmp_path / "none")).code == "bad_keys"

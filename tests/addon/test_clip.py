@@ -4,11 +4,11 @@ import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
-from clip_parts import COUNT, chunk, info_of, rigs, skin_vertices, true_vertices, world_of
+from clip_helpers import COUNT, chunk, gt_vertices, info_of, rigs, skin_vertices, world_of
 from mathutils import Vector
 
 from backend.geometry import rotations_numpy as rot
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.errors import UserError
 from blender_addon.scene import clip, fcurves
 
@@ -16,47 +16,47 @@ MM = 1e-3
 
 
 @pytest.mark.parametrize("t", [0, 7, 23, COUNT - 1])
-def test_every_frame_shows_the_backends_bodies(scene, model, scenery, built, t):
+def test_vertices_match_the_backend_in_every_frame(scene, model, gt_scene, built_clip, t):
     scene.frame_set(11 + t)
     for person, rig in rigs(scene).items():
-        gap = np.linalg.norm(skin_vertices(rig) - true_vertices(model, scenery, person, t), axis=1)
+        gap = np.linalg.norm(skin_vertices(rig) - gt_vertices(model, gt_scene, person, t), axis=1)
         assert gap.max() < 0.05 * MM
 
 
-def test_the_camera_sees_what_the_footage_saw(scene, model, scenery, built):
+def test_projection_matches_the_footage(scene, model, gt_scene, built_clip):
     scene.frame_set(11 + 9)
-    points = true_vertices(model, scenery, 1, 9)[::500]
-    in_camera = (points - scenery.world.translation) @ scenery.world.rotation
-    expected = scenery.camera.project(in_camera)
+    points = gt_vertices(model, gt_scene, 1, 9)[::500]
+    in_camera = (points - gt_scene.world.translation) @ gt_scene.world.rotation
+    expected = gt_scene.camera.project(in_camera)
     for point, pixel in zip(points, expected, strict=True):
         seen = world_to_camera_view(scene, scene.camera, Vector(point.tolist()))
         found = (seen.x * 640 - 0.5, (1 - seen.y) * 360 - 0.5)
         assert np.abs(np.array(found) - pixel).max() < 0.02
 
 
-def test_the_scene_has_the_clips_rate_and_range(scene, built):
+def test_the_scene_has_the_clips_rate_and_range(scene, built_clip):
     assert scene.render.fps / scene.render.fps_base == pytest.approx(25)
     assert (scene.frame_start, scene.frame_end) == (11, 50)
 
 
-def test_ntsc_rates_are_exact(scene, record, scenery):
-    clip.ClipScene(scene, info_of(scenery, fps=30000 / 1001), record)
+def test_ntsc_rates_are_exact(scene, addon_body, gt_scene):
+    clip.ClipScene(scene, info_of(gt_scene, fps=30000 / 1001), addon_body)
     assert scene.render.fps / scene.render.fps_base == pytest.approx(30000 / 1001, rel=1e-6)
 
 
-def test_a_rate_that_is_kept_is_told(scene, record, scenery):
+def test_kept_frame_rate_is_reported(scene, addon_body, gt_scene):
     scene.render.fps, scene.render.fps_base = 24, 1.0
-    made = clip.ClipScene(scene, info_of(scenery), record, match_rate=False)
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body, match_rate=False)
     assert (scene.render.fps, scene.render.fps_base) == (24, 1.0)
-    assert any("24 fps" in note and "25" in note for note in made.notes)
+    assert any("24 fps" in note and "25" in note for note in clip_scene.notes)
 
 
-def test_quaternions_never_turn_the_long_way_round(scene, model, record):
-    scenery = MOTIONS["turn"](Maker(model, 25.0), (640, 360), seconds=8.0)
-    count = len(scenery.people[0].poses)
-    made = clip.ClipScene(scene, info_of(scenery, frames=count), record)
-    made.add(chunk(scenery, 0, count, people=(1,)), True, world_of(scenery))
-    made.finish()
+def test_quaternions_are_continuous(scene, model, addon_body):
+    gt_scene = MOTIONS["turn"](MotionMaker(model, 25.0), (640, 360), seconds=8.0)
+    count = len(gt_scene.people[0].poses)
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene, frames=count), addon_body)
+    clip_scene.add(chunk(gt_scene, 0, count, people=(1,)), True, world_of(gt_scene))
+    clip_scene.finish()
     (rig,) = rigs(scene).values()
     action = rig.animation_data.action
     curves = {(c.data_path, c.array_index): c for c in fcurves.curves_of(action)}
@@ -67,13 +67,13 @@ def test_quaternions_never_turn_the_long_way_round(scene, model, record):
         assert ((keys[1:] * keys[:-1]).sum(1) > 0.9).all()
 
 
-def test_chunks_as_they_come_give_what_all_at_once_gives(scene, record, scenery):
-    made = clip.ClipScene(scene, info_of(scenery), record)
+def test_chunked_equals_whole_clip(scene, addon_body, gt_scene):
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
     for first in range(0, COUNT, 8):
-        made.add(chunk(scenery, first, min(first + 8, COUNT)), True, world_of(scenery))
-        assert made.flush(force=True)
-    assert not made.flush(force=True)
-    made.finish()
+        clip_scene.add(chunk(gt_scene, first, min(first + 8, COUNT)), True, world_of(gt_scene))
+        assert clip_scene.flush(force=True)
+    assert not clip_scene.flush(force=True)
+    clip_scene.finish()
     keys = {
         p: len(fcurves.curves_of(r.animation_data.action)[0].keyframe_points) for p, r in rigs(scene).items()
     }
@@ -81,22 +81,22 @@ def test_chunks_as_they_come_give_what_all_at_once_gives(scene, record, scenery)
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 2
 
 
-def test_final_motions_replace_the_provisional_ones(scene, record, scenery):
-    made = clip.ClipScene(scene, info_of(scenery), record)
-    made.add(chunk(scenery, 0, 16, people=(1, 2)), False, world_of(scenery))
-    made.flush(force=True)
+def test_final_motions_replace_the_provisional_ones(scene, addon_body, gt_scene):
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    clip_scene.add(chunk(gt_scene, 0, 16, people=(1, 2)), False, world_of(gt_scene))
+    clip_scene.flush(force=True)
     assert set(rigs(scene)) == {1, 2}
-    assert scene.camera.location.z != pytest.approx(scenery.world.translation[2], abs=1e-4)
-    made.add(chunk(scenery, 0, COUNT, people=(2,)), True, world_of(scenery))
-    made.finish()
+    assert scene.camera.location.z != pytest.approx(gt_scene.world.translation[2], abs=1e-4)
+    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(2,)), True, world_of(gt_scene))
+    clip_scene.finish()
     assert set(rigs(scene)) == {2}
     assert len(bpy.data.armatures) == 1
-    assert scene.camera.location.z == pytest.approx(scenery.world.translation[2], abs=1e-4)
+    assert scene.camera.location.z == pytest.approx(gt_scene.world.translation[2], abs=1e-4)
 
 
-def test_a_re_run_replaces_its_own_and_nothing_else(scene, record, scenery, built):
-    other = clip.ClipScene(scene, info_of(scenery, job="/jobs/b"), record)
-    other.add(chunk(scenery, 0, 10, people=(1,)), True, world_of(scenery))
+def test_rerun_replaces_only_its_own_objects(scene, addon_body, gt_scene, built_clip):
+    other = clip.ClipScene(scene, info_of(gt_scene, job="/jobs/b"), addon_body)
+    other.add(chunk(gt_scene, 0, 10, people=(1,)), True, world_of(gt_scene))
     other.finish()
     cube = bpy.data.objects.new("Cube of mine", None)
     clip.clips(scene)[0].objects.link(cube)
@@ -104,9 +104,9 @@ def test_a_re_run_replaces_its_own_and_nothing_else(scene, record, scenery, buil
     action.use_fake_user = True
     scene.timeline_markers.new("Marker of mine", frame=5)
     kept = {o.name for o in clip.clips(scene)[1].objects}
-    again = clip.ClipScene(scene, info_of(scenery), record)
-    again.add(chunk(scenery, 0, COUNT, people=(1,)), True, world_of(scenery))
-    again.finish()
+    rerun = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    rerun.add(chunk(gt_scene, 0, COUNT, people=(1,)), True, world_of(gt_scene))
+    rerun.finish()
     assert len(clip.clips(scene)) == 2
     assert cube.name in scene.objects
     assert "Action of mine" in bpy.data.actions
@@ -115,25 +115,25 @@ def test_a_re_run_replaces_its_own_and_nothing_else(scene, record, scenery, buil
     assert len([o for o in scene.objects if o.get("recover_mesh") == "rig"]) == 2
 
 
-def test_a_removed_collection_is_told(scene, record, scenery):
-    made = clip.ClipScene(scene, info_of(scenery), record)
-    made.add(chunk(scenery, 0, 5), True, world_of(scenery))
+def test_removed_collection_is_an_error(scene, addon_body, gt_scene):
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    clip_scene.add(chunk(gt_scene, 0, 5), True, world_of(gt_scene))
     bpy.data.collections.remove(clip.clips(scene)[0])
     with pytest.raises(UserError):
-        made.flush(force=True)
+        clip_scene.flush(force=True)
 
 
-def test_a_person_the_artist_removed_comes_back_with_the_next_keys(scene, record, scenery):
-    made = clip.ClipScene(scene, info_of(scenery), record)
-    made.add(chunk(scenery, 0, 5, people=(1,)), True, world_of(scenery))
-    made.flush(force=True)
+def test_removed_person_is_rebuilt_with_the_next_chunk(scene, addon_body, gt_scene):
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    clip_scene.add(chunk(gt_scene, 0, 5, people=(1,)), True, world_of(gt_scene))
+    clip_scene.flush(force=True)
     bpy.data.objects.remove(rigs(scene)[1])
-    made.add(chunk(scenery, 5, 9, people=(1,)), True, world_of(scenery))
-    made.finish()
+    clip_scene.add(chunk(gt_scene, 5, 9, people=(1,)), True, world_of(gt_scene))
+    clip_scene.finish()
     assert len(rigs(scene)) == 1
 
 
-def test_rotations_written_are_those_read(record):
+def test_axis_angle_conversion_matches_the_backend(addon_body):
     from blender_addon.scene import basis
 
     angles = np.random.default_rng(0).standard_normal((6, 24, 3))

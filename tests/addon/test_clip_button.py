@@ -6,10 +6,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from clip_parts import rigs
+from clip_helpers import rigs
 
 from backend.body.loader import load_body
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.scene import clip, fcurves
 
 
@@ -18,8 +18,8 @@ def footage(model, tmp_path_factory):
     from benchmarks.clips.__main__ import write_clip
     from benchmarks.clips.render import Renderer
 
-    scenery = MOTIONS["walk"](Maker(model, 15.0), (640, 360), seconds=2.2)
-    return str(write_clip(tmp_path_factory.mktemp("footage"), "walk", scenery, Renderer(model)))
+    gt_scene = MOTIONS["walk"](MotionMaker(model, 15.0), (640, 360), seconds=2.2)
+    return str(write_clip(tmp_path_factory.mktemp("footage"), "walk", gt_scene, Renderer(model)))
 
 
 def test_the_button_recovers_a_clip_and_a_second_click_is_quick(real_backend, scene, footage, tmp_path):
@@ -75,14 +75,14 @@ def test_people_who_are_not_ticked_are_left_out(real_backend, scene, footage):
         bpy.ops.recover_mesh.recover_clip()
 
 
-def test_a_clip_that_is_gone_is_told(real_backend, scene, tmp_path):
+def test_missing_clip_is_an_error(real_backend, scene, tmp_path):
     settings = scene.recover_mesh
     settings.source, settings.clip.path = "CLIP", str(tmp_path / "none.mp4")
     with pytest.raises(RuntimeError, match="There is no file"):
         bpy.ops.recover_mesh.recover_clip()
 
 
-def test_the_result_of_the_command_line_can_be_imported(real_backend, scene, footage, tmp_path, record):
+def test_the_result_of_the_command_line_can_be_imported(real_backend, scene, footage, tmp_path, addon_body):
     from backend.export.through_blender import _write_body
 
     scene.recover_mesh.source, scene.recover_mesh.clip.path = "CLIP", footage

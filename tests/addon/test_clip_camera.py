@@ -10,8 +10,8 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 
 from backend.motion.camera_track import CameraTrack
-from benchmarks.clips.cameras import camera_content
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.cameras import camera_file_content
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.errors import UserError
 from blender_addon.scene import camera_samples, clip, clip_npz, exchange
 from blender_addon.settings import clip_camera
@@ -22,24 +22,24 @@ START = 101
 
 
 @pytest.fixture(scope="module")
-def scenery(model):
-    return MOTIONS["dolly"](Maker(model, 6.0), SIZE, seconds=COUNT / 6)
+def gt_scene(model):
+    return MOTIONS["dolly"](MotionMaker(model, 6.0), SIZE, seconds=COUNT / 6)
 
 
-def artists_camera(scene, content, fit="HORIZONTAL"):
+def animated_camera(scene, content, fit="HORIZONTAL"):
     """Keyed as a tracker leaves it: an empty that carries a camera, an animated lens."""
     data = bpy.data.cameras.new("Solved")
-    eye = bpy.data.objects.new("Solved", data)
+    cam = bpy.data.objects.new("Solved", data)
     carrier = bpy.data.objects.new("Carrier", None)
-    for obj in (eye, carrier):
+    for obj in (cam, carrier):
         scene.collection.objects.link(obj)
-    eye.parent = carrier
+    cam.parent = carrier
     carrier.location = (3.0, -1.0, 0.5)
     carrier.rotation_mode, carrier.rotation_euler = "XYZ", (0.1, 0.2, 0.7)
     carrier.scale = (1.3, 1.3, 1.3)
     bpy.context.view_layer.update()
     data.sensor_fit, data.sensor_width, data.sensor_height = fit, 30.0, 20.0
-    eye.rotation_mode = "QUATERNION"
+    cam.rotation_mode = "QUATERNION"
     flip = np.diag([1.0, -1.0, -1.0])
     carried = np.array(carrier.matrix_world)
     for k, frame in enumerate(content["frames"]):
@@ -47,22 +47,22 @@ def artists_camera(scene, content, fit="HORIZONTAL"):
         matrix[:3, :3] = np.reshape(content["rotation"][k], (3, 3)) @ flip
         matrix[:3, 3] = content["position"][k]
         local = Matrix((np.linalg.inv(carried) @ matrix).tolist())
-        eye.location, eye.rotation_quaternion = local.to_translation(), local.to_quaternion()
+        cam.location, cam.rotation_quaternion = local.to_translation(), local.to_quaternion()
         side, sensor = (SIZE[1], 20.0) if fit == "VERTICAL" else (SIZE[0], 30.0)
         fx, _, cx, cy = content["intrinsics"][k]
         data.lens = fx * sensor / side
         data.shift_x = (SIZE[0] / 2 - 0.5 - cx) / side
         data.shift_y = (cy + 0.5 - SIZE[1] / 2) / side
         for path in ("location", "rotation_quaternion"):
-            eye.keyframe_insert(path, frame=START + frame)
+            cam.keyframe_insert(path, frame=START + frame)
         for path in ("lens", "shift_x", "shift_y"):
             data.keyframe_insert(path, frame=START + frame)
-    scene.camera = eye
-    return eye
+    scene.camera = cam
+    return cam
 
 
-def info_of(scenery, job="/jobs/a", **more):
-    c = scenery.camera
+def info_of(gt_scene, job="/jobs/a", **more):
+    c = gt_scene.camera
     fields = {
         "source": "/clips/dolly.mp4", "job": job, "size": SIZE, "camera": (c.fx, c.fy, c.cx, c.cy), "fps": 6.0,
         "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": START, "moving": True,
@@ -70,8 +70,8 @@ def info_of(scenery, job="/jobs/a", **more):
     return clip.ClipInfo(**{**fields, **more})
 
 
-def rows_of(scenery):
-    one = scenery.people[0]
+def chunk_arrays(gt_scene):
+    one = gt_scene.people[0]
     return {
         "people": np.array([1], np.int32),
         "betas": one.betas[None].astype(np.float32),
@@ -87,8 +87,8 @@ def rows_of(scenery):
     }
 
 
-def world_numbers(scenery):
-    return [*scenery.world.rotation.ravel().tolist(), *scenery.world.translation.tolist()]
+def world_of(gt_scene):
+    return [*gt_scene.world.rotation.ravel().tolist(), *gt_scene.world.translation.tolist()]
 
 
 def the_rig(scene):
@@ -96,42 +96,42 @@ def the_rig(scene):
     return rig
 
 
-def seen_vertices(scene, rig):
+def projected_vertices(scene, rig):
     """Of the evaluated mesh, in px of the clip, through the scene's camera."""
-    skin = exchange.skin_of(rig)
+    skin = exchange.body_mesh_of(rig)
     evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
     mesh = evaluated.data
-    places = [evaluated.matrix_world @ mesh.vertices[k].co for k in range(0, len(mesh.vertices), 300)]
-    views = [world_to_camera_view(scene, scene.camera, Vector(place)) for place in places]
+    positions = [evaluated.matrix_world @ mesh.vertices[k].co for k in range(0, len(mesh.vertices), 300)]
+    views = [world_to_camera_view(scene, scene.camera, Vector(place)) for place in positions]
     return np.array([(v.x * SIZE[0] - 0.5, (1 - v.y) * SIZE[1] - 0.5) for v in views])
 
 
-def true_pixels(model, scenery, t):
-    one = scenery.people[0]
+def gt_pixels(model, gt_scene, t):
+    one = gt_scene.people[0]
     with torch.inference_mode():
         tensors = (
             torch.as_tensor(np.asarray(x), dtype=torch.float32)[None]
             for x in (one.poses[t], one.betas, one.trans[t])
         )
         vertices = model(*tensors).vertices[0].double().numpy()[::300]
-    return scenery.view[t : t + 1].project(vertices[None])[0]
+    return gt_scene.view[t : t + 1].project(vertices[None])[0]
 
 
 @pytest.mark.parametrize("fit", ["HORIZONTAL", "VERTICAL", "AUTO"])
-def test_samples_are_what_the_camera_does(scene, scenery, fit):
-    content = camera_content(scenery.view, 1.7, SIZE)
+def test_sampled_camera_matches_the_animation(scene, gt_scene, fit):
+    content = camera_file_content(gt_scene.view, 1.7, SIZE)
     content["intrinsics"] = [[fx, fy, cx + 7, cy - 4] for fx, fy, cx, cy in content["intrinsics"]]
-    eye = artists_camera(scene, content, fit)
+    cam = animated_camera(scene, content, fit)
     scene.render.resolution_x, scene.render.resolution_y = (
         1920,
         800,
     )  # the clip's size counts, not the render's
     scene.frame_set(7, subframe=0.25)
-    found = camera_samples.sample(scene, eye, range(COUNT), START, SIZE)
+    found = camera_samples.sample(scene, cam, range(COUNT), START, SIZE)
     assert (scene.frame_current, scene.frame_subframe) == (7, 0.25)
     for name in ("frames", "rotation", "position", "intrinsics"):
         np.testing.assert_allclose(found[name], content[name], atol=2e-4 if name != "intrinsics" else 0.02)
-    CameraTrack.of_content(json.loads(json.dumps(found)))
+    CameraTrack.from_content(json.loads(json.dumps(found)))
 
 
 def test_upright_clips_and_wide_pixels(scene):
@@ -143,92 +143,96 @@ def test_upright_clips_and_wide_pixels(scene):
         data.sensor_fit = fit
         scene.render.resolution_x, scene.render.resolution_y = size
         scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = aspect
-        eye = bpy.data.objects.new("c", data)
-        scene.collection.objects.link(eye)
+        cam = bpy.data.objects.new("c", data)
+        scene.collection.objects.link(cam)
         bpy.context.view_layer.update()
-        fx, fy, cx, cy = camera_samples.lens(scene, data, size)
+        fx, fy, cx, cy = camera_samples.camera_intrinsics(scene, data, size)
         for x, y, z in ((0.3, -0.2, -2.0), (-0.4, 0.5, -3.0)):  # the camera is at the origin and looks down
-            seen = world_to_camera_view(scene, eye, Vector((x, y, z)))
+            seen = world_to_camera_view(scene, cam, Vector((x, y, z)))
             pixel = (seen.x * size[0] - 0.5, (1 - seen.y) * size[1] - 0.5)
             np.testing.assert_allclose((fx * x / -z + cx, fy * -y / -z + cy), pixel, atol=1e-3)
 
 
-def test_constraints_count(scene):
-    eye = bpy.data.objects.new("c", bpy.data.cameras.new("c"))
+def test_constraints_are_evaluated(scene):
+    cam = bpy.data.objects.new("c", bpy.data.cameras.new("c"))
     target = bpy.data.objects.new("t", None)
-    for obj in (eye, target):
+    for obj in (cam, target):
         scene.collection.objects.link(obj)
     target.location = (1, 2, 3)
     target.keyframe_insert("location", frame=1)
     target.location = (5, 2, 3)
     target.keyframe_insert("location", frame=5)
-    eye.constraints.new("COPY_LOCATION").target = target
-    scene.camera = eye
-    found = camera_samples.sample(scene, eye, [0, 4], 1, SIZE)
+    cam.constraints.new("COPY_LOCATION").target = target
+    scene.camera = cam
+    found = camera_samples.sample(scene, cam, [0, 4], 1, SIZE)
     np.testing.assert_allclose(found["position"], [[1, 2, 3], [5, 2, 3]], atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.4, 3.0])
-def test_the_artists_camera_sees_the_bodies_where_they_were(scene, model, record, scenery, scale):
-    eye = artists_camera(scene, camera_content(scenery.view, scale))
+def test_matchmove_camera_projects_the_ground_truth(scene, model, addon_body, gt_scene, scale):
+    cam = animated_camera(scene, camera_file_content(gt_scene.view, scale))
     scene.render.resolution_x, scene.render.resolution_y = SIZE
-    before = (scene.frame_start, scene.frame_end, np.array(eye.matrix_world), len(bpy.data.cameras))
-    made = clip.ClipScene(scene, info_of(scenery), record)
-    made.add(rows_of(scenery), True, world_numbers(scenery), scale)
-    made.finish()
-    assert scene.camera == eye
-    assert len(eye.data.background_images) == 0
+    before = (scene.frame_start, scene.frame_end, np.array(cam.matrix_world), len(bpy.data.cameras))
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    clip_scene.add(chunk_arrays(gt_scene), True, world_of(gt_scene), scale)
+    clip_scene.finish()
+    assert scene.camera == cam
+    assert len(cam.data.background_images) == 0
     assert (scene.frame_start, scene.frame_end) == before[:2]
     assert len(bpy.data.cameras) == before[3]
     for t in (0, 5, COUNT - 1):
         scene.frame_set(START + t)
-        gap = np.linalg.norm(seen_vertices(scene, the_rig(scene)) - true_pixels(model, scenery, t), axis=1)
+        gap = np.linalg.norm(
+            projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1
+        )
         assert gap.max() < 0.1
     assert the_rig(scene).scale.x == pytest.approx(scale)
-    again = clip.ClipScene(scene, info_of(scenery), record)
-    again.add(rows_of(scenery), True, world_numbers(scenery), scale)
-    again.finish()
-    assert scene.camera == eye
+    rerun = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    rerun.add(chunk_arrays(gt_scene), True, world_of(gt_scene), scale)
+    rerun.finish()
+    assert scene.camera == cam
     assert len(clip.clips(scene)) == 1
     the_rig(scene)
 
 
-def test_results_bring_their_camera_where_there_is_none(scene, model, record, scenery, tmp_path):
-    rows, view, scale = rows_of(scenery), scenery.view, 2.5
+def test_imported_result_creates_its_camera(scene, model, addon_body, gt_scene, tmp_path):
+    rows, view, scale = chunk_arrays(gt_scene), gt_scene.view, 2.5
     for name in ("people", "person"):
         rows.pop(name)
     rows["betas"] = rows["betas"][0]
-    c = scenery.camera
+    c = gt_scene.camera
     np.savez(
         tmp_path / "person1.npz", **rows, camera=np.array([c.fx, c.fy, c.cx, c.cy]), image_size=np.array(SIZE),
-        world_rotation=scenery.world.rotation, world_translation=scenery.world.translation, person=np.array(1),
-        mocap_framerate=np.array(6.0), model=np.array("m"), body=np.array(record.name), license=np.array("CC0-1.0"),
+        world_rotation=gt_scene.world.rotation, world_translation=gt_scene.world.translation, person=np.array(1),
+        mocap_framerate=np.array(6.0), model=np.array("m"), body=np.array(addon_body.name), license=np.array("CC0-1.0"),
         camera_rotation=view.rotation, camera_translation=view.translation,
         camera_intrinsics=np.concatenate([view.focal, view.center], 1), scene_scale=np.array(scale),
     )  # fmt: skip
     for _ in range(2):  # a second import replaces the first
-        clip_npz.build(scene, [str(tmp_path / "person1.npz")], record, start=START)
+        clip_npz.build(scene, [str(tmp_path / "person1.npz")], addon_body, start=START)
     assert len(bpy.data.cameras) == 1
     assert (scene.frame_start, scene.frame_end) == (START, START + COUNT - 1)
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 3
     for t in (0, 5, COUNT - 1):
         scene.frame_set(START + t)
-        gap = np.linalg.norm(seen_vertices(scene, the_rig(scene)) - true_pixels(model, scenery, t), axis=1)
+        gap = np.linalg.norm(
+            projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1
+        )
         assert gap.max() < 0.1
 
 
-def test_without_a_camera_it_is_told(scene, record, scenery):
+def test_missing_camera_is_an_error(scene, addon_body, gt_scene):
     settings = scene.recover_mesh.clip
-    assert clip_camera.chosen(settings, scene) is None  # fixed, as ever
+    assert clip_camera.selected_camera(settings, scene) is None  # fixed, as ever
     settings.camera_kind = "SCENE"
     with pytest.raises(UserError, match="no camera"):
-        clip_camera.chosen(settings, scene)
-    clip.ClipScene(scene, info_of(scenery, moving=False), record)
+        clip_camera.selected_camera(settings, scene)
+    clip.ClipScene(scene, info_of(gt_scene, moving=False), addon_body)
     with pytest.raises(UserError, match="made by Recover Mesh"):
-        clip_camera.chosen(settings, scene)
+        clip_camera.selected_camera(settings, scene)
     mine = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
     settings.camera = mine
-    assert clip_camera.chosen(settings, scene) == mine
+    assert clip_camera.selected_camera(settings, scene) == mine
     with pytest.raises(UserError, match="view layer"):
         camera_samples.sample(scene, mine, [0], 1, SIZE)
     scene.collection.objects.link(mine)
@@ -245,42 +249,44 @@ def footage(model, tmp_path_factory):
     from benchmarks.clips.__main__ import write_clip
     from benchmarks.clips.render import Renderer
 
-    scenery = MOTIONS["dolly"](Maker(model, 15.0), SIZE, seconds=1.6)
-    return str(write_clip(tmp_path_factory.mktemp("footage"), "dolly", scenery, Renderer(model))), scenery
+    gt_scene = MOTIONS["dolly"](MotionMaker(model, 15.0), SIZE, seconds=1.6)
+    return str(write_clip(tmp_path_factory.mktemp("footage"), "dolly", gt_scene, Renderer(model))), gt_scene
 
 
-def test_the_button_puts_people_before_the_artists_camera(real_backend, scene, footage):
-    path, filmed = footage
+def test_recover_clip_with_the_scene_camera(real_backend, scene, footage):
+    path, gt_scene = footage
     settings = scene.recover_mesh
     settings.source, settings.clip.path, settings.clip.start = "CLIP", path, START
     settings.clip.camera_kind = "SCENE"
     with pytest.raises(RuntimeError, match="no camera"):
         bpy.ops.recover_mesh.recover_clip()
-    eye = artists_camera(scene, camera_content(filmed.view, 4.0))
-    image = eye.data.background_images.new()
+    cam = animated_camera(scene, camera_file_content(gt_scene.view, 4.0))
+    image = cam.data.background_images.new()
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     scene.frame_set(3)
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
     assert real_backend.state.error is None
-    assert scene.camera == eye
-    assert [*eye.data.background_images] == [image]
+    assert scene.camera == cam
+    assert [*cam.data.background_images] == [image]
     assert scene.frame_current == 3
-    assert [o for o in scene.objects if o.type == "CAMERA"] == [eye]
+    assert [o for o in scene.objects if o.type == "CAMERA"] == [cam]
     rig = the_rig(scene)
     assert rig.scale.x == pytest.approx(4.0, rel=0.1)
     assert any("Scene scale found" in note for note in real_backend.state.notes)
-    truth = filmed.world.points(filmed.people[0].joints[:, 0]) * 4.0
+    gt = gt_scene.world.points(gt_scene.people[0].joints[:, 0]) * 4.0
     gaps, pixels = [], []
     for t in range(24):
         scene.frame_set(START + t)
         place = rig.matrix_world @ rig.pose.bones["pelvis"].head
-        gaps.append(np.linalg.norm(np.array(place) - truth[t]))
-        seen = world_to_camera_view(scene, eye, place)
-        true = filmed.view[t : t + 1].project(filmed.people[0].joints[t : t + 1, :1])[0, 0]
-        pixels.append(np.hypot(seen.x * SIZE[0] - 0.5 - true[0], (1 - seen.y) * SIZE[1] - 0.5 - true[1]))
+        gaps.append(np.linalg.norm(np.array(place) - gt[t]))
+        seen = world_to_camera_view(scene, cam, place)
+        gt_pixel = gt_scene.view[t : t + 1].project(gt_scene.people[0].joints[t : t + 1, :1])[0, 0]
+        pixels.append(
+            np.hypot(seen.x * SIZE[0] - 0.5 - gt_pixel[0], (1 - seen.y) * SIZE[1] - 0.5 - gt_pixel[1])
+        )
     assert np.mean(gaps) < 0.25 * 4.0
     assert np.mean(pixels) < 8
     settings.clip.scene_scale = 4.0
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
     assert the_rig(scene).scale.x == pytest.approx(4.0)
-    assert scene.camera == eye
+    assert scene.camera == cam

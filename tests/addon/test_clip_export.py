@@ -5,14 +5,14 @@ import struct
 import bpy
 import numpy as np
 import pytest
-from clip_parts import COUNT, rigs, skin_vertices, true_vertices
+from clip_helpers import COUNT, gt_vertices, rigs, skin_vertices
 
 from blender_addon.errors import UserError
 from blender_addon.scene import exchange
 
 
 @pytest.mark.parametrize("ending", ["glb", "fbx", "bvh", "usd", "abc"])
-def test_other_tools_get_the_motion(scene, built, tmp_path, ending):
+def test_every_export_format(scene, built_clip, tmp_path, ending):
     path = tmp_path / f"out.{ending}"
     before = {o.name: o.data for o in scene.objects if o.type == "MESH"}
     exchange.write(str(path), scene, list(rigs(scene).values()))
@@ -24,7 +24,7 @@ def test_other_tools_get_the_motion(scene, built, tmp_path, ending):
         assert int(frames.split()[1]) == COUNT
 
 
-def test_a_glb_moves_when_it_comes_back(scene, built, model, scenery, tmp_path):
+def test_glb_round_trip_keeps_the_motion(scene, built_clip, model, gt_scene, tmp_path):
     path = str(tmp_path / "out.glb")
     exchange.write(path, scene, [rigs(scene)[1]])
     bpy.ops.wm.read_homefile(use_empty=True)
@@ -37,11 +37,11 @@ def test_a_glb_moves_when_it_comes_back(scene, built, model, scenery, tmp_path):
         evaluated = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
         middles.append(np.mean([evaluated.matrix_world @ v.co for v in evaluated.data.vertices], axis=0))
     moved = middles[1] - middles[0]
-    truth = np.diff([true_vertices(model, scenery, 1, t).mean(0) for t in (0, COUNT - 3)], axis=0)[0]
-    assert np.linalg.norm(moved - truth) < 0.1
+    gt = np.diff([gt_vertices(model, gt_scene, 1, t).mean(0) for t in (0, COUNT - 3)], axis=0)[0]
+    assert np.linalg.norm(moved - gt) < 0.1
 
 
-def test_a_vertex_cache_holds_what_is_shown(scene, built, tmp_path):
+def test_pc2_holds_the_evaluated_mesh(scene, built_clip, tmp_path):
     path = tmp_path / "out.pc2"
     rig = rigs(scene)[1]
     exchange.write(str(path), scene, [rig])
@@ -50,11 +50,11 @@ def test_a_vertex_cache_holds_what_is_shown(scene, built, tmp_path):
     assert (vertices, frames) == (6890, COUNT)
     points = np.frombuffer(data[32:], np.float32).reshape(frames, vertices, 3)
     scene.frame_set(11 + 17)
-    shown = skin_vertices(rig) - np.array(exchange.skin_of(rig).matrix_world)[:3, 3]
+    shown = skin_vertices(rig) - np.array(exchange.body_mesh_of(rig).matrix_world)[:3, 3]
     assert np.abs(points[17] - shown).max() < 1e-5
 
 
-def test_exports_that_cannot_be_are_refused(scene, built, tmp_path):
+def test_invalid_exports_are_refused(scene, built_clip, tmp_path):
     with pytest.raises(UserError):
         exchange.write(str(tmp_path / "a.xyz"), scene, list(rigs(scene).values()))
     with pytest.raises(UserError):

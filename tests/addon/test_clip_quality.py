@@ -3,19 +3,19 @@
 import bpy
 import numpy as np
 import pytest
-from clip_parts import COUNT, chunk, info_of, rigs, world_of
+from clip_helpers import COUNT, chunk, info_of, rigs, world_of
 
 from blender_addon.scene import clip, exchange, fcurves, quality
 
 
-def test_lanes_and_markers_show_where_to_look(scene, built):
+def test_quality_properties_and_markers(scene, built_clip):
     rig = rigs(scene)[1]
     scene.frame_set(11 + 22)
     assert rig["filled"] == 1
     assert rig["problem"] == pytest.approx(1.0)
     scene.frame_set(11 + 5)
     assert rig["filled"] == 0
-    found = quality.marks(scene)
+    found = quality.problem_markers(scene)
     assert found
     assert any("filled in 21-25" in marker.name for marker in found)
     bpy.ops.recover_mesh.next_problem()
@@ -23,22 +23,22 @@ def test_lanes_and_markers_show_where_to_look(scene, built):
     assert bpy.context.view_layer.objects.active == scene.objects[found[0].person]
 
 
-def test_who_is_hidden_is_not_shown_and_is_no_great_problem(scene, record, scenery, tmp_path):
-    made = clip.ClipScene(scene, info_of(scenery), record)
+def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene, tmp_path):
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
     gone = range(12, 30)
-    made.add(chunk(scenery, 0, COUNT, people=(1,), filled=gone, hidden=gone), True, world_of(scenery))
-    made.add(chunk(scenery, 0, COUNT, people=(2,), filled=range(20, 25)), True, world_of(scenery))
-    made.finish()
+    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(1,), filled=gone, hidden=gone), True, world_of(gt_scene))
+    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(2,), filled=range(20, 25)), True, world_of(gt_scene))
+    clip_scene.finish()
     rig, other = rigs(scene)[1], rigs(scene)[2]
     for t, away in ((11, False), (12, True), (29, True), (30, False)):
         scene.frame_set(11 + t)
-        for obj in (rig, exchange.skin_of(rig)):
+        for obj in (rig, exchange.body_mesh_of(rig)):
             assert (obj.hide_viewport, obj.hide_render, rig["hidden"]) == (away, away, away), t
         assert not other.hide_viewport
-        assert not exchange.skin_of(other).hide_render
-    hiding = [c for c in fcurves.curves_of(rig.animation_data.action) if c.data_path.startswith("hide_")]
-    assert {key.interpolation for curve in hiding for key in curve.keyframe_points} == {"CONSTANT"}
-    found = quality.marks(scene)
+        assert not exchange.body_mesh_of(other).hide_render
+    visibility = [c for c in fcurves.curves_of(rig.animation_data.action) if c.data_path.startswith("hide_")]
+    assert {key.interpolation for curve in visibility for key in curve.keyframe_points} == {"CONSTANT"}
+    found = quality.problem_markers(scene)
     assert found[0].person == other.name  # what is made up and shown
     assert any("hidden 13-30" in one.name and one.score < 0.2 for one in found)
     assert not any(
@@ -52,26 +52,28 @@ def test_who_is_hidden_is_not_shown_and_is_no_great_problem(scene, record, scene
     assert np.abs(np.diff(points, axis=0)).max(axis=(1, 2)).min() > 1e-4
 
 
-def test_who_comes_back_into_sight_is_shown_again(scene, record, scenery):
-    made = clip.ClipScene(scene, info_of(scenery), record)
-    made.add(
-        chunk(scenery, 0, 10, people=(1,), filled=range(5, 10), hidden=range(5, 10)), False, world_of(scenery)
+def test_visible_again_after_hidden_frames(scene, addon_body, gt_scene):
+    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
+    clip_scene.add(
+        chunk(gt_scene, 0, 10, people=(1,), filled=range(5, 10), hidden=range(5, 10)),
+        False,
+        world_of(gt_scene),
     )
-    made.flush(force=True)
+    clip_scene.flush(force=True)
     scene.frame_set(11 + 7)
     assert rigs(scene)[1].hide_render
     actions = len(bpy.data.actions)
-    made.add(chunk(scenery, 0, 10, people=(1,)), True, world_of(scenery))
-    made.finish()
+    clip_scene.add(chunk(gt_scene, 0, 10, people=(1,)), True, world_of(gt_scene))
+    clip_scene.finish()
     rig = rigs(scene)[1]
     scene.frame_set(11 + 7)
     assert not rig.hide_render
-    assert not exchange.skin_of(rig).hide_render
+    assert not exchange.body_mesh_of(rig).hide_render
     assert len(bpy.data.actions) < actions
 
 
-def test_next_problem_goes_from_the_worst_to_the_next(scene, built):
-    found = quality.marks(scene)
+def test_next_problem_goes_by_score(scene, built_clip):
+    found = quality.problem_markers(scene)
     visited = []
     for _ in found:
         bpy.ops.recover_mesh.next_problem()

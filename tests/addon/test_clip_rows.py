@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from stand_in import BODY, CAMERA, make_body
+from fake_backend import BODY, CAMERA, make_body
 
 from backend import protocol as backend_protocol
 from backend.clips.results import motion_fields, motion_of

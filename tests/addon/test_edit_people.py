@@ -53,9 +53,9 @@ def job(scene):
     return clip_source.job_fields(scene.recover_mesh, scene)
 
 
-def test_as_found_there_is_nothing_to_apply(scene, clip):
+def test_unedited_people_have_nothing_pending(scene, clip):
     assert people(clip) == {1: (0, 60), 2: (0, 50), 3: (85, 140)}
-    assert not clip_edits.are_pending(clip)
+    assert not clip_edits.has_pending_edits(clip)
     assert not {"edits", "keep"} & set(job(scene))
 
 
@@ -64,7 +64,7 @@ def test_the_selected_become_one(scene, clip):
     assert bpy.ops.recover_mesh.merge_people() == {"FINISHED"}
     assert people(clip) == {1: (0, 140), 2: (0, 50)}
     assert job(scene)["edits"] == [["merge", 1, 3, 0]]
-    assert clip_edits.are_pending(clip)
+    assert clip_edits.has_pending_edits(clip)
 
 
 def test_three_become_one(scene, clip):
@@ -108,7 +108,7 @@ def test_where_somebody_can_be_split(scene, clip, ids, frame, can):
     select(clip, *ids)
     scene.frame_set(frame)
     assert bpy.ops.recover_mesh.split_person.poll() == can
-    assert bool(clip_edits.split_is_refused(clip, frame)) != can
+    assert bool(clip_edits.split_blocked_reason(clip, frame)) != can
 
 
 def test_one_edit_follows_the_other(scene, clip):
@@ -124,7 +124,7 @@ def test_one_edit_follows_the_other(scene, clip):
     assert people(clip) == {1: (0, 99), 2: (0, 119), 5: (120, 140)}
     edits = [["merge", 1, 3, 0], ["split", 1, 100, 4], ["merge", 2, 4, 0], ["split", 2, 120, 5]]
     assert job(scene)["edits"] == edits
-    assert clip_edits.words(clip) == [
+    assert clip_edits.labels(clip) == [
         "3 merged into 1",
         "1 split at 111: 4",
         "4 merged into 2",
@@ -132,7 +132,7 @@ def test_one_edit_follows_the_other(scene, clip):
     ]
 
 
-def test_the_backend_does_what_the_list_says(scene, clip):
+def test_backend_applies_the_same_edits(scene, clip):
     """The ids and ranges that the artist sees are those that the backend makes of the job file."""
     identities = pytest.importorskip("backend.people.track.identities")
     test_one_edit_follows_the_other(scene, clip)
@@ -149,11 +149,11 @@ def test_applied_edits_stay_and_more_can_follow(scene, clip):
     select(clip, 1, 3)
     bpy.ops.recover_mesh.merge_people()
     recovered(clip, {1: (0, 140, 117), 2: (0, 50, 40)}, edits=job(scene)["edits"])
-    assert not clip_edits.are_pending(clip)
+    assert not clip_edits.has_pending_edits(clip)
     select(clip, 1)
     scene.frame_set(START + 90)
     bpy.ops.recover_mesh.split_person()
-    assert clip_edits.are_pending(clip)
+    assert clip_edits.has_pending_edits(clip)
     assert job(scene)["edits"] == [["merge", 1, 3, 0], ["split", 1, 90, 4]]
 
 
@@ -163,12 +163,12 @@ def test_reset_is_as_found(scene, clip):
     assert bpy.ops.recover_mesh.reset_people() == {"FINISHED"}
     assert people(clip) == {1: (0, 60), 2: (0, 50), 3: (85, 140)}
     assert "edits" not in job(scene)
-    assert clip_edits.are_pending(clip)  # the bodies are still those of the merge
+    assert clip_edits.has_pending_edits(clip)  # the bodies are still those of the merge
 
 
-def test_ticks_live_with_edits(scene, clip):
+def test_ticks_and_edits_combine(scene, clip):
     clip.people[1].use = False  # Person 2
-    assert clip_edits.are_pending(clip)
+    assert clip_edits.has_pending_edits(clip)
     select(clip, 1)
     scene.frame_set(START + 30)
     bpy.ops.recover_mesh.split_person()

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from stand_in import write_png
+from fake_backend import write_png
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -105,7 +105,7 @@ def test_only_relative_imports():
 
 
 def test_installed_in_a_fresh_profile(archive, environment, tmp_path):
-    """Install, enable, recover, disable; and the process ends by itself, with nothing left running."""
+    """Install, enable, recover, disable; and the process ends by itself, with nothing leftovers running."""
     photo = write_png(tmp_path / "two.png")
     profile = tmp_path / "profile"
     profile.mkdir()
@@ -120,7 +120,7 @@ def test_installed_in_a_fresh_profile(archive, environment, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     report = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("REPORT"))[7:])
-    assert report["finished"] and report["ended"] and report["people"] == 2 and report["left"] == []
+    assert report["finished"] and report["ended"] and report["people"] == 2 and report["leftovers"] == []
     assert abs(report["lowest_mm"]) < 1000 and report["simple_drivers"]
-    assert report["carried"] == build_extension.manifest()["version"]
+    assert report["bundled"] == build_extension.manifest()["version"]
     assert Path(report["folder"]).is_relative_to(profile)

@@ -3,7 +3,7 @@
 import bpy
 import numpy as np
 import pytest
-from stand_in import make_body, random_person
+from fake_backend import make_body, random_person
 
 from blender_addon.scene import animation, fcurves, person, records
 from blender_addon.scene.motion import Motion, World
@@ -23,9 +23,9 @@ def cube(scene):
     return obj
 
 
-def write(obj, frames, values, steps=False):
+def write(obj, frames, values, constant=False):
     action = fcurves.new_action(obj, "Test")
-    curve = fcurves.Curve("location", 0, "Place", values, steps)
+    curve = fcurves.Curve("location", 0, "Place", values, constant)
     fcurves.write(action, obj, np.asarray(frames, float), [curve])
     (found,) = fcurves.curves_of(action)
     return found
@@ -60,37 +60,37 @@ SPACINGS = {
 }
 
 
-@pytest.mark.parametrize("steps", [False, True])
+@pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("spacing", SPACINGS)
-def test_the_quick_way_makes_the_keys_of_the_plain_way(cube, monkeypatch, spacing, steps):
+def test_bulk_keys_equal_keyframe_points(cube, monkeypatch, spacing, constant):
     frames = SPACINGS[spacing]
     values = np.random.default_rng(0).standard_normal(len(frames))
-    quick = keys_of(write(cube, frames, values, steps))
-    np.testing.assert_array_equal(quick["co"], np.stack([frames, values], 1).astype(np.float32))
-    assert set(quick["interpolation"].ravel()) == {0 if steps else 1}
+    bulk = keys_of(write(cube, frames, values, constant))
+    np.testing.assert_array_equal(bulk["co"], np.stack([frames, values], 1).astype(np.float32))
+    assert set(bulk["interpolation"].ravel()) == {0 if constant else 1}
 
-    def plainly(fcurve, points, steps):
+    def keyframe_points(fcurve, points, constant):
         fcurve.auto_smoothing = "NONE"
-        fcurves._fill_by_key(fcurve, points)
-        if steps:
+        fcurves._insert_keyframe_points(fcurve, points)
+        if constant:
             fcurve.keyframe_points.foreach_set("interpolation", np.zeros(len(points), np.int32))
 
-    monkeypatch.setattr(fcurves, "_fill", plainly)
-    assert_same(quick, keys_of(write(cube, frames, values, steps)))
+    monkeypatch.setattr(fcurves, "_insert_keys", keyframe_points)
+    assert_same(bulk, keys_of(write(cube, frames, values, constant)))
 
 
-def test_blender_has_nothing_to_correct(cube):
+def test_keys_are_valid_before_update(cube):
     fcurve = write(cube, range(1, 41), np.random.default_rng(0).standard_normal(40))
     before = keys_of(fcurve)
     fcurve.update()
     assert_same(before, keys_of(fcurve))
 
 
-def test_a_blender_without_samples_gets_the_same(cube, monkeypatch):
+def test_fallback_without_convert_to_samples(cube, monkeypatch):
     values = np.random.default_rng(0).standard_normal(40)
-    quick = keys_of(write(cube, range(1, 41), values))
-    monkeypatch.setattr(fcurves, "_QUICK", "not_in_this_blender")
-    assert_same(quick, keys_of(write(cube, range(1, 41), values)))
+    bulk = keys_of(write(cube, range(1, 41), values))
+    monkeypatch.setattr(fcurves, "_BULK_METHOD", "not_in_this_blender")
+    assert_same(bulk, keys_of(write(cube, range(1, 41), values)))
 
 
 def test_nothing_to_write_is_no_curve(cube):
@@ -99,16 +99,16 @@ def test_nothing_to_write_is_no_curve(cube):
     assert fcurves.curves_of(action) == []
 
 
-def test_between_keys_is_a_straight_line_and_flags_hold(cube):
+def test_interpolation_is_linear_or_constant(cube):
     values = np.array([0.0, 2.0, 1.0])
     line = write(cube, [1, 11, 21], values)
     assert [line.evaluate(f) for f in (-5, 1, 6, 11, 16, 21, 99)] == pytest.approx([0, 0, 1, 2, 1.5, 1, 1])
-    flags = write(cube, [1, 11, 21], values, steps=True)
+    flags = write(cube, [1, 11, 21], values, constant=True)
     assert [flags.evaluate(f) for f in (1, 10.9, 11, 20.9, 21)] == pytest.approx([0, 0, 2, 2, 1])
 
 
 def test_curves_have_their_groups(scene):
-    _, action = moving(scene)
+    _, action = animated_person(scene)
     groups = {curve.data_path: curve.group.name for curve in fcurves.curves_of(action)}
     assert groups['pose.bones["left_knee"].rotation_quaternion'] == "left_knee"
     assert groups['pose.bones["pelvis"].location'] == "pelvis"
@@ -118,7 +118,7 @@ def test_curves_have_their_groups(scene):
 # ---- what an artist does with them -----------------------------------------------------------------------------
 
 
-def moving(scene):
+def animated_person(scene):
     """(rig, action): somebody who turns and walks through 30 frames."""
     body = make_body()
     one = random_person(3)
@@ -138,7 +138,7 @@ def moving(scene):
     return rig, action
 
 
-def shown(rig):
+def bone_matrices(rig):
     """(24, 4, 4) bones in the world, as evaluated."""
     rig = rig.evaluated_get(bpy.context.evaluated_depsgraph_get())
     names = rig.data["joint_names"]
@@ -149,20 +149,20 @@ def path_of(scene, rig, frames=(START, START + 7, START + 29)):
     found = []
     for frame in frames:
         scene.frame_set(frame)
-        found.append(shown(rig))
+        found.append(bone_matrices(rig))
     return np.array(found)
 
 
 def test_new_keys_are_seen_without_a_change_of_frame(scene):
     scene.frame_set(START + 20)
-    rig, _ = moving(scene)
+    rig, _ = animated_person(scene)
     bpy.context.view_layer.update()
-    at_once = shown(rig)
+    at_once = bone_matrices(rig)
     np.testing.assert_allclose(at_once, path_of(scene, rig, [START, START + 20])[1], atol=1e-6)
 
 
 def test_they_are_the_same_after_saving(scene, tmp_path):
-    rig, action = moving(scene)
+    rig, action = animated_person(scene)
     before, keys = path_of(scene, rig), [keys_of(c) for c in fcurves.curves_of(action)]
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
@@ -172,8 +172,8 @@ def test_they_are_the_same_after_saving(scene, tmp_path):
     np.testing.assert_array_equal(path_of(bpy.context.scene, rig), before)
 
 
-def test_a_key_more_is_a_key_more(scene):
-    rig, action = moving(scene)
+def test_inserted_key_replaces_one_key(scene):
+    rig, action = animated_person(scene)
     before = path_of(scene, rig)
     knee = rig.pose.bones["left_knee"]
     scene.frame_set(START + 7)
@@ -188,7 +188,7 @@ def test_a_key_more_is_a_key_more(scene):
 
 
 def test_undo_takes_back_an_edit_of_the_action(scene):
-    rig, action = moving(scene)
+    rig, action = animated_person(scene)
     name = action.name
     before = path_of(scene, rig)
     scene.frame_set(START + 7)
@@ -225,7 +225,7 @@ def test_a_key_that_was_moved_takes_its_handles_with_it(cube):
 
 
 def test_pushed_down_into_the_nla_it_moves_the_same(scene):
-    rig, action = moving(scene)
+    rig, action = animated_person(scene)
     before = path_of(scene, rig)
     animation_data = rig.animation_data
     slot = getattr(animation_data, "action_slot", None)
@@ -242,7 +242,7 @@ def test_pushed_down_into_the_nla_it_moves_the_same(scene):
 
 
 def test_a_duplicated_person_moves_the_same(scene):
-    rig, _ = moving(scene)
+    rig, _ = animated_person(scene)
     before = path_of(scene, rig)
     rig.select_set(True)
     skin = person.parts(rig)[1]

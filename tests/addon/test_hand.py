@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mathutils import Quaternion
-from test_scene import evaluated_vertices, lifted, people_of
+from test_scene import evaluated_vertices, expected_in_blender, people_of
 
 from assets_build.open_hand.poses import hinges, named_pose, random_poses
 from backend.body.joint_sets import MANO16, MANO16_PARENTS
@@ -25,7 +25,7 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def record(models) -> records.Body:
+def addon_body(models) -> records.Body:
     """The wire carries the right hand only; the add-on mirrors it."""
     return records.body_from_wire(*body_message(models[False]))
 
@@ -57,14 +57,14 @@ def backend_vertices(models, one: records.Person) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.slow)])
-def test_vertices_are_the_backends(models, record, scene, count):
-    poses = random_poses(count, record.joints_template, seed=5)
+def test_vertices_are_the_backends(models, addon_body, scene, count):
+    poses = random_poses(count, addon_body.joints_template, seed=5)
     worst = 0.0
     for first in range(0, count, 4):
         hands = [hand_at(poses[k], bool(k % 2), k) for k in range(first, first + 4)]
-        collection = build.build_photo(photo_of(hands), record)
+        collection = build.build_photo(photo_of(hands), addon_body)
         for (_, skin), one in zip(people_of(collection), hands, strict=True):
-            expected = lifted(backend_vertices(models, one), collection)
+            expected = expected_in_blender(backend_vertices(models, one), collection)
             worst = max(worst, np.linalg.norm(evaluated_vertices(skin) - expected, axis=1).max())
         bpy.data.batch_remove(list(collection.objects))
         bpy.data.collections.remove(collection)
@@ -73,8 +73,8 @@ def test_vertices_are_the_backends(models, record, scene, count):
 
 
 @SIDES
-def test_what_an_artist_gets(models, record, scene, mirrored):
-    collection = build.build_photo(photo_of([hand_at(np.zeros((16, 3)), mirrored, shape=0.0)]), record)
+def test_hand_mesh_bones_weights_and_shape_keys(models, addon_body, scene, mirrored):
+    collection = build.build_photo(photo_of([hand_at(np.zeros((16, 3)), mirrored, shape=0.0)]), addon_body)
     ((rig, skin),) = people_of(collection)
     assert [bone.name for bone in rig.data.bones] == list(MANO16)
     parents = [bone.parent.name if bone.parent else None for bone in rig.data.bones]
@@ -85,18 +85,18 @@ def test_what_an_artist_gets(models, record, scene, mirrored):
     for vertex in skin.data.vertices:
         for entry in vertex.groups:
             weights[vertex.index, entry.group] = entry.weight
-    np.testing.assert_allclose(weights, record.weights, atol=1e-6)
+    np.testing.assert_allclose(weights, addon_body.weights, atol=1e-6)
     keys = [key.name for key in skin.data.shape_keys.key_blocks]
     assert [key for key in keys if key.startswith("Shape")] == [body.SHAPE_KEY.format(k) for k in range(10)]
     drivers = skin.data.shape_keys.animation_data.drivers
-    assert len(drivers) == int((np.abs(record.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
+    assert len(drivers) == int((np.abs(addon_body.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
     assert all(d.driver.is_simple_expression and d.driver.is_valid for d in drivers)
     # faces look outward: away from the bone that holds them
     rest = np.array([v.co for v in skin.data.vertices])
     normals = np.array([v.normal for v in skin.data.vertices])
     heads = np.array([bone.head_local for bone in rig.data.bones])
     tails = np.array([bone.tail_local for bone in rig.data.bones])
-    owner = record.weights.argmax(1)
+    owner = addon_body.weights.argmax(1)
     share = np.clip(
         ((rest - heads[owner]) * (tails - heads)[owner]).sum(1) / ((tails - heads) ** 2).sum(1)[owner], 0, 1
     )
@@ -106,16 +106,16 @@ def test_what_an_artist_gets(models, record, scene, mirrored):
 
 
 @SIDES
-def test_bones_lie_in_the_fingers_and_bend_them(models, record, scene, mirrored):
+def test_finger_bones_and_bending_axes(models, addon_body, scene, mirrored):
     """Tails stay inside; a turn about local X alone curls every finger to the palm, alike on both sides."""
-    collection = build.build_photo(photo_of([hand_at(np.zeros((16, 3)), mirrored, shape=0.0)]), record)
+    collection = build.build_photo(photo_of([hand_at(np.zeros((16, 3)), mirrored, shape=0.0)]), addon_body)
     ((rig, skin),) = people_of(collection)
     for bone in rig.pose.bones:
         bone.rotation_quaternion = Quaternion()
     rig.location = (0, 0, 0)
     rig.pose.bones[0].location = (0, 0, 0)
     rest = evaluated_vertices(skin)
-    axes = hinges(record.joints_template)
+    axes = hinges(addon_body.joints_template)
     flip = np.array([-1.0, 1, 1]) if mirrored else np.ones(3)
     tips = {name[:-1]: row for name, row in zip(MANO16, range(16), strict=True) if name.endswith("3")}
     for name, bone in zip(MANO16, rig.data.bones, strict=True):
@@ -129,25 +129,25 @@ def test_bones_lie_in_the_fingers_and_bend_them(models, record, scene, mirrored)
             nearest = rig.data.bones[MANO16.index(name) + 1].head_local
             assert (bone.tail_local - nearest).length < 1e-5  # beta 0: it ends where the next one begins
         else:
-            tip = rest[record.weights[:, MANO16.index(name)] > 0.9]
+            tip = rest[addon_body.weights[:, MANO16.index(name)] > 0.9]
             reach = (tip - np.array(bone.head_local)) @ local[:, 1]
             assert 0.6 * reach.max() < bone.length < reach.max(), name
     for finger, joint in tips.items():
         for k in range(joint - 2, joint + 1):
             rig.pose.bones[MANO16[k]].rotation_quaternion = Quaternion((1, 0, 0), 1.0)
-        own = record.weights[:, joint] > 0.9
+        own = addon_body.weights[:, joint] > 0.9
         moved = (evaluated_vertices(skin) - rest)[own].mean(0)
         towards = np.array([0, 1, 0]) if finger == "thumb" else np.array([0, 0, -1])
         assert moved @ towards > 0.02, finger
         assert moved @ (basis.body_points([1.0, 0, 0]) * flip) > 0 or finger == "thumb", finger  # and back
-    others = record.weights[:, 0] > 0.999
+    others = addon_body.weights[:, 0] > 0.999
     assert np.abs((evaluated_vertices(skin) - rest)[others]).max() < 1e-6
 
 
-def test_left_and_right_are_mirror_images(record, scene):
+def test_left_and_right_are_mirror_images(addon_body, scene):
     """The same grasp on both sides gives the same local rotations up to Blender's own mirroring (y and z flip)."""
-    grasp = named_pose("fist", record.joints_template)
-    collection = build.build_photo(photo_of([hand_at(grasp, False), hand_at(grasp, True)]), record)
+    grasp = named_pose("fist", addon_body.joints_template)
+    collection = build.build_photo(photo_of([hand_at(grasp, False), hand_at(grasp, True)]), addon_body)
     (right, _), (left, _) = people_of(collection)
     for name in MANO16[1:]:
         w, x, y, z = right.pose.bones[name].rotation_quaternion

@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from stand_in import BODY, CAMERA, make_body, random_person, write_png
+from fake_backend import BODY, CAMERA, make_body, random_person, write_png
 
 from backend.export.npz import write_npz
 from backend.structures import FrameResult, RecoveredPerson
@@ -75,7 +75,7 @@ def expected_world(seeds: tuple[int, ...]) -> list[np.ndarray]:
 
 def test_blend_holds_the_people(job, scene):
     bpy.ops.wm.open_mainfile(filepath=job["blend"])
-    skins = sorted((o for o in bpy.data.objects if o.get(person.KIND) == "body"), key=lambda o: o.name)
+    skins = sorted((o for o in bpy.data.objects if o.get(person.KIND_KEY) == "body"), key=lambda o: o.name)
     for skin, expected in zip(skins, expected_world((1, 2)), strict=True):
         evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
         got = np.array([evaluated.matrix_world @ v.co for v in evaluated.data.vertices])
@@ -114,12 +114,12 @@ def test_import_result(job, scene):
     folder = str(Path(job["results"][0]).parent)
     done = bpy.ops.recover_mesh.import_result(files=files, directory=folder, body=job["body"])
     assert done == {"FINISHED"}
-    assert sum(o.get(person.KIND) == "rig" for o in bpy.data.objects) == 2
+    assert sum(o.get(person.KIND_KEY) == "rig" for o in bpy.data.objects) == 2
 
 
-def test_import_asks_the_backend_for_the_body(job, stand_in, scene):
+def test_import_asks_the_backend_for_the_body(job, fake_backend, scene):
     assert bpy.ops.recover_mesh.import_result(filepath=job["results"][0]) == {"FINISHED"}
-    assert sum(o.get(person.KIND) == "rig" for o in bpy.data.objects) == 1
+    assert sum(o.get(person.KIND_KEY) == "rig" for o in bpy.data.objects) == 1
 
 
 def test_import_of_something_else(job, scene, tmp_path):

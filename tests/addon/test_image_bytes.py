@@ -7,8 +7,8 @@ import io
 import bpy
 import numpy as np
 import pytest
+from fake_backend import write_png
 from PIL import Image
-from stand_in import write_png
 
 from blender_addon.errors import UserError
 from blender_addon.operators.choose_photos import natural_order
@@ -61,7 +61,7 @@ def test_linear_pixels_become_srgb(scene):
     assert decode(image_content(image))[0, 0].tolist() == [188, 188, 188]
 
 
-def test_what_is_no_picture_is_refused(scene):
+def test_image_without_pixels_is_refused(scene):
     image = bpy.data.images.new("movie", 2, 2)
     image.source = "MOVIE"
     with pytest.raises(UserError, match="is no single picture"):

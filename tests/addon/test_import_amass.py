@@ -3,8 +3,8 @@
 import bpy
 import numpy as np
 import pytest
-from clip_parts import skin_vertices as shown
-from stand_in import BODY, make_body, random_person
+from clip_helpers import skin_vertices as body_vertices
+from fake_backend import BODY, make_body, random_person
 
 from blender_addon.errors import UserError
 from blender_addon.protocol_rows import ROWS
@@ -25,7 +25,7 @@ def body_file(tmp_path_factory):
     return str(path)
 
 
-def rows(hands=True):
+def clip_arrays(hands=True):
     """A clip's rows in the protocol's arrays: somebody who bends and goes, in the camera frame."""
     one = random_person(5)
     rng = np.random.default_rng(1)
@@ -42,7 +42,7 @@ def rows(hands=True):
     }  # fmt: skip
 
 
-def tilted():
+def tilted_world():
     """(rotation, translation) of a world whose camera looks down."""
     turn = basis.rotation_matrices(np.array([-1.4, 0.1, 0.05]))
     return turn, np.array([0.0, 0.0, 1.5])
@@ -71,17 +71,17 @@ def the_rig():
 
 
 @pytest.mark.parametrize("hands", [True, False])
-def test_what_was_exported_comes_back_as_it_was(scene, tmp_path, body_file, hands):
+def test_export_import_round_trip(scene, tmp_path, body_file, hands):
     export = pytest.importorskip("backend.export.amass")
     clips = pytest.importorskip("backend.structures")
-    body, arrays, (turn, place) = make_body(), rows(hands), tilted()
+    body, arrays, (turn, place) = make_body(), clip_arrays(hands), tilted_world()
     info = clip.ClipInfo(
         "/clips/a.mp4", "/jobs/a", (640, 480), (600.0, 600.0, 319.5, 239.5), RATE, COUNT, "m", BODY, "CC0-1.0"
     )
-    made = clip.ClipScene(scene, info, body)
-    made.add(arrays, True, [*turn.ravel().tolist(), *place.tolist()])
-    made.finish()
-    original = next(o for o in scene.objects if o.get(person.KIND) == "rig")
+    clip_scene = clip.ClipScene(scene, info, body)
+    clip_scene.add(arrays, True, [*turn.ravel().tolist(), *place.tolist()])
+    clip_scene.finish()
+    original = next(o for o in scene.objects if o.get(person.KIND_KEY) == "rig")
     moved = clips.Motion(
         id=1, betas=arrays["betas"][0], joints=np.zeros((COUNT, 24, 3)), keypoints2d=np.zeros((COUNT, 33, 3)),
         **{name: arrays[name] for name in ROWS},
@@ -94,12 +94,12 @@ def test_what_was_exported_comes_back_as_it_was(scene, tmp_path, body_file, hand
     assert imported != original
     for frame in (1, 9, COUNT):
         scene.frame_set(frame)
-        gap = np.linalg.norm(shown(imported) - shown(original), axis=1)
+        gap = np.linalg.norm(body_vertices(imported) - body_vertices(original), axis=1)
         assert gap.max() < 0.1 * MM, gap.max()
-        assert np.ptp(shown(original), axis=0).min() > 0.1
+        assert np.ptp(body_vertices(original), axis=0).min() > 0.1
 
 
-def test_the_mesh_is_what_the_numbers_say(scene, tmp_path, body_file):
+def test_mesh_matches_numpy_skinning(scene, tmp_path, body_file):
     """World z up, hands at rest, no shape: against our own skinning."""
     scene.render.fps, scene.render.fps_base = 120, 1.0
     path = write(tmp_path / "walk.npz")
@@ -110,18 +110,18 @@ def test_the_mesh_is_what_the_numbers_say(scene, tmp_path, body_file):
     for row in (0, 10, COUNT - 1):
         scene.frame_set(1 + row)
         one = records.Person(source.poses[row], np.zeros(10), source.trans[row], np.ones(24))
-        assert np.abs(shown(the_rig()) - skinned_vertices(body, one)).max() < 0.05 * MM
+        assert np.abs(body_vertices(the_rig()) - skinned_vertices(body, one)).max() < 0.05 * MM
 
 
-def test_the_actors_other_legs_still_stand_on_the_ground(scene, tmp_path, body_file):
+def test_motion_is_moved_onto_the_ground(scene, tmp_path, body_file):
     load(write(tmp_path / "walk.npz"), body_file)
     heights = []
     for frame in range(scene.frame_start, scene.frame_end + 1):
         scene.frame_set(frame)
-        heights.append(shown(the_rig())[:, 2].min())
+        heights.append(body_vertices(the_rig())[:, 2].min())
     assert abs(np.median(heights)) < 0.02
     scene.frame_set(1)
-    points = shown(the_rig())
+    points = body_vertices(the_rig())
     assert 1.4 < np.ptp(points[:, 2]) < 2.2  # upright
     x_of_ankles = [
         (the_rig().matrix_world @ the_rig().pose.bones[f"{s}_ankle"].head).x for s in ("left", "right")
@@ -129,14 +129,14 @@ def test_the_actors_other_legs_still_stand_on_the_ground(scene, tmp_path, body_f
     assert x_of_ankles[0] > x_of_ankles[1]  # it faces -y, as bodies in Blender do
 
 
-@pytest.mark.parametrize("width", amass.WIDTHS)
+@pytest.mark.parametrize("width", amass.POSE_WIDTHS)
 @pytest.mark.parametrize("name", ["mocap_framerate", "mocap_frame_rate"])
 def test_every_kind_of_file_is_read(scene, tmp_path, body_file, width, name):
     load(write(tmp_path / "walk.npz", width=width, rate_name=name), body_file)
     assert the_rig()["source"].endswith("walk.npz")
 
 
-def test_pickles_beside_the_motion_are_never_opened(scene, tmp_path, body_file):
+def test_pickles_are_never_loaded(scene, tmp_path, body_file):
     class Trap:
         def __reduce__(self):
             return (open, (str(tmp_path / "sprung"), "w"))
@@ -155,7 +155,7 @@ def test_pickles_beside_the_motion_are_never_opened(scene, tmp_path, body_file):
     ("fps", "keys"),
     [(120.0, 24), (60.0, 12), (24.0, 5), (30000 / 1001, 6), (240.0, 47)],
 )
-def test_the_motion_is_as_fast_as_it_was(scene, tmp_path, body_file, fps, keys):
+def test_resampling_keeps_the_speed(scene, tmp_path, body_file, fps, keys):
     clip.set_rate(scene, fps)
     load(write(tmp_path / "walk.npz"), body_file, start=11, on_ground=False)
     action = the_rig().animation_data.action
@@ -173,13 +173,13 @@ def test_the_motion_is_as_fast_as_it_was(scene, tmp_path, body_file, fps, keys):
         assert bend == pytest.approx(seconds * 120 / (COUNT - 1), abs=1e-3)
 
 
-def test_or_the_scene_takes_the_files_rate(scene, tmp_path, body_file):
+def test_scene_takes_the_frame_rate_of_the_file(scene, tmp_path, body_file):
     load(write(tmp_path / "walk.npz"), body_file, rate="FILE")
     assert clip.scene_rate(scene) == pytest.approx(120)
     assert len(fcurves.curves_of(the_rig().animation_data.action)[0].keyframe_points) == COUNT
 
 
-def test_one_collection_with_the_stamps_and_no_claims(scene, tmp_path, body_file):
+def test_collection_has_provenance_and_no_quality_properties(scene, tmp_path, body_file):
     load(write(tmp_path / "walk.npz"), body_file)
     rig = the_rig()
     (collection,) = scene.collection.children
@@ -201,7 +201,7 @@ def test_several_files_are_several_people(scene, tmp_path, body_file):
     assert {c.name for c in scene.collection.children} == {"a", "b"}
 
 
-def test_a_body_that_is_there_takes_the_motion(scene, tmp_path, body_file):
+def test_motion_on_the_active_body(scene, tmp_path, body_file):
     load(write(tmp_path / "first.npz"), body_file)
     rig = the_rig()
     skin = person.parts(rig)[1]
@@ -216,17 +216,17 @@ def test_a_body_that_is_there_takes_the_motion(scene, tmp_path, body_file):
     lows = []
     for frame in range(1, 9):
         scene.frame_set(frame)
-        lows.append(shown(rig)[:, 2].min())
+        lows.append(body_vertices(rig)[:, 2].min())
     assert abs(np.median(lows)) < 0.03
 
 
-def test_without_a_file_the_body_comes_from_the_backend(stand_in, tmp_path):
+def test_without_a_file_the_body_comes_from_the_backend(fake_backend, tmp_path):
     assert load(write(tmp_path / "walk.npz"), "") == {"FINISHED"}
     assert the_rig()["body"] == BODY
-    assert len(exchange.skin_of(the_rig()).data.vertices) == len(make_body().v_template)
+    assert len(exchange.body_mesh_of(the_rig()).data.vertices) == len(make_body().v_template)
 
 
-def test_nobody_active_is_told(scene, tmp_path):
+def test_no_active_body_is_an_error(scene, tmp_path):
     with pytest.raises(RuntimeError, match="No body is active"):
         load(write(tmp_path / "walk.npz"), "", onto="ACTIVE")
 
@@ -249,14 +249,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_wrong_files_are_told_and_leave_nothing(scene, tmp_path, body_file, what):
+def test_invalid_files_are_refused_and_leave_nothing(scene, tmp_path, body_file, what):
     path = write(tmp_path / "wrong.npz", **WRONG[what])
     with pytest.raises(RuntimeError, match=r"wrong\.npz is no motion of AMASS"):
         load(path, body_file)
     assert len(bpy.data.objects) == len(scene.collection.children) == 0
 
 
-def test_damaged_files_are_told(tmp_path):
+def test_damaged_files_are_refused(tmp_path):
     np.savez_compressed(tmp_path / "c.npz", **dict(np.load(write(tmp_path / "walk.npz"))))
     whole = (tmp_path / "c.npz").read_bytes()
     rng = np.random.default_rng(0)
@@ -282,7 +282,7 @@ def test_damaged_files_are_told(tmp_path):
         amass.read(str(tmp_path / "missing.npz"))
 
 
-def test_a_hand_cannot_walk(scene, tmp_path):
+def test_hand_is_refused(scene, tmp_path):
     names = tuple(f"joint{k}" for k in range(16))
     with pytest.raises(UserError, match="24 joints"):
         amass._require_joints(names, "hand")

@@ -26,7 +26,7 @@ def backend(addon, scene, environment, name, tmp_path, monkeypatch):
     make_test_weights(name)
     session = runtime.state.session
     session.close()  # one that runs looks for weights elsewhere
-    session.extra = ()
+    session.extra_args = ()
     settings = preferences.get_preferences()
     settings.environment, settings.device = environment, "cpu"
     session.connect(preferences.backend_python(), str(tmp_path), "cpu")
@@ -37,7 +37,7 @@ def backend(addon, scene, environment, name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_is_a_click_away(backend, scene, photo, name):
+def test_every_network_through_the_button(backend, scene, photo, name):
     offered = {m["name"]: m for m in backend.models}
     assert offered[name]["ready"]
     assert "test weights" in offered[name]["label"]

@@ -12,14 +12,14 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from stand_in import BODY, CAMERA, make_body, random_person, write_png
+from fake_backend import BODY, CAMERA, make_body, random_person, write_png
 
 from blender_addon import runtime
-from blender_addon.client.job import Ended, PhotoRecovery, Source
+from blender_addon.client.job import JobEnded, PhotoRecovery, Source
 from blender_addon.scene import basis, build, person, skinning
 from blender_addon.settings import preferences
 
-PATIENCE = 120.0  # seconds; the machine may be slow
+TIMEOUT = 120.0  # seconds; the machine may be slow
 
 
 def choose(scene: bpy.types.Scene, folder: Path, *names: str) -> None:
@@ -31,7 +31,7 @@ def choose(scene: bpy.types.Scene, folder: Path, *names: str) -> None:
 
 
 def rigs() -> list[bpy.types.Object]:
-    return [o for o in bpy.data.objects if o.get(person.KIND) == "rig"]
+    return [o for o in bpy.data.objects if o.get(person.KIND_KEY) == "rig"]
 
 
 def datablocks() -> dict[str, int]:
@@ -49,13 +49,13 @@ def evaluated_vertices(obj: bpy.types.Object) -> np.ndarray:
 
 
 def wait_until(condition, what: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        assert time.monotonic() < end, f"waited {TIMEOUT} s for {what}"
         time.sleep(0.02)
 
 
-def test_one_photo(stand_in, scene, tmp_path):
+def test_one_photo(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "someone's photo äöü.png")
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
     collection = build.photos(scene)[0]
@@ -75,7 +75,7 @@ def test_one_photo(stand_in, scene, tmp_path):
     assert runtime.state.error is None and not runtime.state.busy
 
 
-def test_several_photos(stand_in, scene, tmp_path):
+def test_several_photos(fake_backend, scene, tmp_path):
     """People of different photos would stand in the same place: one photo shows at a time."""
     choose(scene, tmp_path, "one.png", "nobody.png", "two.png", "bad.png")
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
@@ -93,7 +93,7 @@ def test_several_photos(stand_in, scene, tmp_path):
     assert scene.camera.name in first.objects
 
 
-def test_nobody_leaves_nothing(stand_in, scene, tmp_path):
+def test_nobody_leaves_nothing(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "nobody.png")
     before = datablocks()
     assert bpy.ops.recover_mesh.recover() == {"CANCELLED"}
@@ -101,7 +101,7 @@ def test_nobody_leaves_nothing(stand_in, scene, tmp_path):
     assert runtime.state.notes == ["nobody.png: nobody found."]
 
 
-def test_undo_is_one_step(stand_in, scene, tmp_path):
+def test_undo_is_one_step(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "two.png", "one.png")
     bpy.ops.ed.undo_push(message="before")
     before = datablocks()
@@ -113,7 +113,7 @@ def test_undo_is_one_step(stand_in, scene, tmp_path):
     assert len(rigs()) == 3
 
 
-def test_generated_image_goes_inline(stand_in, scene):
+def test_generated_image_goes_inline(fake_backend, scene):
     image = bpy.data.images.new("Painted", 12, 8)
     scene.recover_mesh.source, scene.recover_mesh.image = "IMAGE", image
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
@@ -129,7 +129,7 @@ def test_backend_missing(scene, tmp_path):
     assert datablocks() == before and not runtime.state.busy
 
 
-def test_environment_without_backend(stand_in, scene, tmp_path):
+def test_environment_without_backend(fake_backend, scene, tmp_path):
     """Some Python, but not one with recover-mesh in it."""
     import venv
 
@@ -143,43 +143,43 @@ def test_environment_without_backend(stand_in, scene, tmp_path):
         bpy.ops.recover_mesh.recover()
 
 
-def test_backend_that_dies_at_its_start(stand_in, scene, tmp_path):
-    stand_in.close()
-    stand_in.extra = ("--model", "no-such-model")
+def test_backend_that_exits_at_startup(fake_backend, scene, tmp_path):
+    fake_backend.close()
+    fake_backend.extra_args = ("--model", "no-such-model")
     choose(scene, tmp_path, "one.png")
     with pytest.raises(RuntimeError, match=r"ended at its start \(exit code 2\).*no-such-model"):
         bpy.ops.recover_mesh.recover()
 
 
-def test_killed_backend_is_started_anew(stand_in, scene, tmp_path):
+def test_killed_backend_is_restarted(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "one.png", "die.png")
     with pytest.raises(RuntimeError, match=r"ended in the middle of the job \(killed by signal 9\)"):
         bpy.ops.recover_mesh.recover()
     assert len(rigs()) == 1  # what was finished stays
     scene.recover_mesh.photos.remove(1)
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
-    assert stand_in.running and len(rigs()) == 2
+    assert fake_backend.running and len(rigs()) == 2
 
 
-def test_idle_backend_that_was_killed_is_started_anew(stand_in, scene, tmp_path):
+def test_idle_killed_backend_is_restarted(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "one.png")
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
-    first = stand_in.process.pid
+    first = fake_backend.process.pid
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: not stand_in.running, "the end of the backend")
+    wait_until(lambda: not fake_backend.running, "the end of the backend")
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
-    assert stand_in.process.pid != first
+    assert fake_backend.process.pid != first
 
 
-def test_backend_is_kept_between_jobs(stand_in, scene, tmp_path):
+def test_backend_is_kept_between_jobs(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "one.png")
     bpy.ops.recover_mesh.recover()
-    first = stand_in.process.pid
+    first = fake_backend.process.pid
     bpy.ops.recover_mesh.recover()
-    assert stand_in.process.pid == first
+    assert fake_backend.process.pid == first
 
 
-def test_cancel(stand_in, scene, tmp_path):
+def test_cancel(fake_backend, scene, tmp_path):
     """From another thread, as nothing else runs while a script waits for the operator."""
     choose(scene, tmp_path, "one.png", "wait.png")
 
@@ -199,9 +199,9 @@ def test_cancel(stand_in, scene, tmp_path):
     assert not runtime.state.busy
 
 
-def test_opening_a_file_ends_the_job(stand_in, scene, tmp_path):
+def test_opening_a_file_ends_the_job(fake_backend, scene, tmp_path):
     runtime.state.recovery = job = PhotoRecovery(
-        stand_in,
+        fake_backend,
         [Source("wait.png", str(tmp_path / "wait.png"))],
         python=preferences.backend_python(),
         folder=runtime.user_folder(),
@@ -209,18 +209,18 @@ def test_opening_a_file_ends_the_job(stand_in, scene, tmp_path):
     wait_until(lambda: "Finding" in job.progress.text, "the job")
     bpy.ops.wm.read_homefile(use_empty=True)
     assert not runtime.state.busy
-    job.join(PATIENCE)
-    while not isinstance(event := job.events.get(timeout=PATIENCE), Ended):
+    job.join(TIMEOUT)
+    while not isinstance(event := job.events.get(timeout=TIMEOUT), JobEnded):
         pass
-    assert event == Ended(cancelled=True)
+    assert event == JobEnded(cancelled=True)
 
 
-def test_disable_leaves_nothing(stand_in, addon, scene, tmp_path):
+def test_disable_leaves_nothing(fake_backend, addon, scene, tmp_path):
     import addon_utils
 
     choose(scene, tmp_path, "one.png")
     bpy.ops.recover_mesh.recover()
-    process = stand_in.process
+    process = fake_backend.process
     addon_utils.disable("blender_addon")
     try:
         assert not process.alive
@@ -233,16 +233,16 @@ def test_disable_leaves_nothing(stand_in, addon, scene, tmp_path):
         addon_utils.enable("blender_addon")
 
 
-def test_state_is_not_in_the_file(stand_in, scene, tmp_path):
+def test_state_is_not_in_the_file(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "one.png")
     bpy.ops.recover_mesh.recover()
     stored = {p.identifier for p in scene.recover_mesh.bl_rna.properties} - {"rna_type", "name"}
     assert stored == {"source", "photos", "image", "model", "people", "max_people", "correctives", "clip"}
 
 
-def test_log_names_the_python(stand_in, scene, tmp_path, environment):
+def test_log_names_the_python(fake_backend, scene, tmp_path, environment):
     choose(scene, tmp_path, "one.png")
     bpy.ops.recover_mesh.recover()
     log = Path(runtime.user_folder(), "backend.log").read_text()
     assert environment in log and "listening" in log
-    assert stand_in.process.token not in log and json.dumps(stand_in.process.token) not in log
+    assert fake_backend.process.token not in log and json.dumps(fake_backend.process.token) not in log

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from bpy_extras.object_utils import world_to_camera_view
+from fake_backend import random_person, write_png
 from mathutils import Quaternion, Vector
-from stand_in import random_person, write_png
 
 from backend.body.files import read_body
 from backend.body.model import BodyModel
@@ -33,16 +33,16 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def record(model) -> records.Body:
+def addon_body(model) -> records.Body:
     return records.body_from_wire(*body_message(model))
 
 
 def photo_of(
-    people: list[records.Person], record: records.Body, camera: Camera | None = None
+    people: list[records.Person], addon_body: records.Body, camera: Camera | None = None
 ) -> records.Photo:
     c = camera or Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
     return records.Photo(
-        "photo.jpg", (c.width, c.height), (c.fx, c.fy, c.cx, c.cy), "m", record.name, "CC0-1.0", people
+        "photo.jpg", (c.width, c.height), (c.fx, c.fy, c.cx, c.cy), "m", addon_body.name, "CC0-1.0", people
     )
 
 
@@ -64,20 +64,20 @@ def evaluated_vertices(obj: bpy.types.Object) -> np.ndarray:
 
 def people_of(collection: bpy.types.Collection) -> list[tuple[bpy.types.Object, bpy.types.Object]]:
     """(rig, skin) in the order of the result."""
-    return [person.parts(o) for o in collection.objects if o.get(person.KIND) == "rig"]
+    return [person.parts(o) for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
 
 
-def lift_of(collection: bpy.types.Collection) -> float:
+def camera_height_of(collection: bpy.types.Collection) -> float:
     return next(o for o in collection.objects if o.type == "CAMERA").location.z
 
 
-def lifted(vertices: np.ndarray, collection: bpy.types.Collection) -> np.ndarray:
+def expected_in_blender(vertices: np.ndarray, collection: bpy.types.Collection) -> np.ndarray:
     """Camera frame -> where Blender should have them."""
-    return basis.camera_points(vertices) + np.array([0.0, 0.0, lift_of(collection)])
+    return basis.camera_points(vertices) + np.array([0.0, 0.0, camera_height_of(collection)])
 
 
 @PEOPLE
-def test_vertices_are_the_backends(model, record, scene, count):
+def test_vertices_are_the_backends(model, addon_body, scene, count):
     """Poses and shapes at random, each person built anew:
 
     correctives, armature and sliders together are exact.
@@ -85,11 +85,13 @@ def test_vertices_are_the_backends(model, record, scene, count):
     worst = 0.0
     for first in range(0, count, 4):
         crowd = [random_person(seed, bend=0.5) for seed in range(first, first + 4)]
-        collection = build.build_photo(photo_of(crowd, record), record)
+        collection = build.build_photo(photo_of(crowd, addon_body), addon_body)
         lowest = np.inf
         for (_, skin), one in zip(people_of(collection), crowd, strict=True):
             got = evaluated_vertices(skin)
-            worst = max(worst, np.abs(got - lifted(camera_vertices(model, one), collection)).max())
+            worst = max(
+                worst, np.abs(got - expected_in_blender(camera_vertices(model, one), collection)).max()
+            )
             lowest = min(lowest, got[:, 2].min())
         assert abs(lowest) < MM  # the lowest of them stands on the floor
         bpy.data.batch_remove(list(collection.objects))
@@ -99,9 +101,9 @@ def test_vertices_are_the_backends(model, record, scene, count):
 
 
 @PEOPLE
-def test_vertices_after_update_joints(model, record, scene, count):
+def test_vertices_after_update_joints(model, addon_body, scene, count):
     """Sliders moved, Update Joints clicked, another pose set: still the backend's vertices."""
-    collection = build.build_photo(photo_of([random_person(0)], record), record)
+    collection = build.build_photo(photo_of([random_person(0)], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
     bpy.context.view_layer.objects.active = skin
     keys = skin.data.shape_keys.key_blocks
@@ -115,26 +117,26 @@ def test_vertices_after_update_joints(model, record, scene, count):
         assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
         bpy.context.view_layer.update()
         assert ((rig.matrix_world @ rig.pose.bones[0].matrix).translation - stood).length < MM
-        pose.apply_pose(rig, record, one, lift_of(collection))
-        expected = lifted(camera_vertices(model, one), collection)
+        pose.apply_pose(rig, addon_body, one, camera_height_of(collection))
+        expected = expected_in_blender(camera_vertices(model, one), collection)
         worst = max(worst, np.abs(evaluated_vertices(skin) - expected).max())
     print(f"\nworst of {count}: {worst / MM:.4f} mm")
     assert worst < MM
 
 
-def test_update_joints_alone_keeps_the_pose(model, record, scene):
+def test_update_joints_alone_keeps_the_pose(model, addon_body, scene):
     """New betas under the same pose: what the backend gives for these, with the pelvis where it was."""
     one = random_person(5)
-    collection = build.build_photo(photo_of([one], record), record)
+    collection = build.build_photo(photo_of([one], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
     betas = random_person(6).betas
     for k, value in enumerate(betas):
         skin.data.shape_keys.key_blocks[body.SHAPE_KEY.format(k)].value = value
     bpy.context.view_layer.objects.active = rig
     assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
-    trans = one.trans + record.rest_joints(one.betas)[0] - record.rest_joints(betas)[0]
+    trans = one.trans + addon_body.rest_joints(one.betas)[0] - addon_body.rest_joints(betas)[0]
     changed = records.Person(one.poses, betas, trans, one.confidence)
-    expected = lifted(camera_vertices(model, changed), collection)
+    expected = expected_in_blender(camera_vertices(model, changed), collection)
     assert np.abs(evaluated_vertices(skin) - expected).max() < MM
 
 
@@ -159,9 +161,9 @@ def test_update_joints_alone_keeps_the_pose(model, record, scene):
         "shorter than 1 mm",
     ],
 )
-def test_projection_is_the_backends(model, record, scene, camera):
+def test_projection_is_the_backends(model, addon_body, scene, camera):
     one = random_person(3)
-    collection = build.build_photo(photo_of([one], record, camera), record)
+    collection = build.build_photo(photo_of([one], addon_body, camera), addon_body)
     ((_, skin),) = people_of(collection)
     expected = camera.project(camera_vertices(model, one))[::37]
     seen = [
@@ -174,12 +176,12 @@ def test_projection_is_the_backends(model, record, scene, camera):
     assert np.abs(pixels - expected).max() < 0.02
 
 
-def test_correctives_need_no_python(record, scene):
+def test_correctives_need_no_python(addon_body, scene):
     """Simple expressions are evaluated with auto-run off, and follow a pose that is not stored in quaternions."""
-    collection = build.build_photo(photo_of([random_person(1)], record), record)
+    collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
     drivers = skin.data.shape_keys.animation_data.drivers
-    assert len(drivers) == int((np.abs(record.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
+    assert len(drivers) == int((np.abs(addon_body.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
     assert all(d.driver.is_simple_expression and d.driver.is_valid for d in drivers)
     assert max(len(d.driver.expression) for d in drivers) <= 256
     before = evaluated_vertices(skin)
@@ -189,80 +191,80 @@ def test_correctives_need_no_python(record, scene):
     assert np.abs(evaluated_vertices(skin) - before).max() < MM
 
 
-def test_negligible_correctives_are_left_out(record, scene):
-    few = np.zeros_like(record.posedirs)
+def test_negligible_correctives_are_left_out(addon_body, scene):
+    few = np.zeros_like(addon_body.posedirs)
     few[:, :, 17] = 0.01
-    one = records.Body(**{**vars(record), "posedirs": few})
+    one = records.Body(**{**vars(addon_body), "posedirs": few})
     collection = build.build_photo(photo_of([random_person(1)], one), one)
     ((_, skin),) = people_of(collection)
     assert [k.name for k in skin.data.shape_keys.key_blocks if k.name.startswith("Pose")] == ["Pose017"]
 
 
-def test_mesh_has_what_an_artist_needs(record, scene):
-    collection = build.build_photo(photo_of([random_person(1)], record), record)
+def test_mesh_topology_weights_and_shape_keys(addon_body, scene):
+    collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
     ((_, skin),) = people_of(collection)
     mesh = skin.data
-    assert (len(mesh.vertices), len(mesh.polygons)) == (len(record.v_template), len(record.faces))
+    assert (len(mesh.vertices), len(mesh.polygons)) == (len(addon_body.v_template), len(addon_body.faces))
     corners = np.empty(len(mesh.loops), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
-    assert np.array_equal(corners.reshape(-1, 3), record.faces)
+    assert np.array_equal(corners.reshape(-1, 3), addon_body.faces)
     assert all(p.use_smooth for p in mesh.polygons)
     assert not mesh.validate()
-    weights = np.zeros_like(record.weights)
+    weights = np.zeros_like(addon_body.weights)
     for vertex in mesh.vertices:
         for group in vertex.groups:
             weights[vertex.index, group.group] = group.weight
-    assert np.abs(weights - record.weights).max() < 1e-6
-    assert [g.name for g in skin.vertex_groups] == list(record.joint_names)
+    assert np.abs(weights - addon_body.weights).max() < 1e-6
+    assert [g.name for g in skin.vertex_groups] == list(addon_body.joint_names)
     assert [k.name for k in mesh.shape_keys.key_blocks[1:11]] == [f"Shape{k:03d}" for k in range(10)]
     assert all((k.slider_min, k.slider_max) == (-5, 5) for k in mesh.shape_keys.key_blocks[1:11])
 
 
-def test_rest_pose_stands_on_the_origin(record, scene):
-    collection = build.build_photo(photo_of([random_person(1)], record), record)
+def test_rest_pose_stands_on_the_origin(addon_body, scene):
+    collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
     lowest = min(v.co.z for v in skin.data.shape_keys.key_blocks["Basis"].data)
     assert abs(lowest) < 1e-6
     assert 0.0 < rig.data.bones["left_foot"].head_local.z < 0.15 < rig.data.bones["pelvis"].head_local.z
 
 
-def test_uvs(record, scene):
+def test_uvs(addon_body, scene):
     rng = np.random.default_rng(0)
-    uv = rng.random((3 * len(record.faces), 2)).astype(np.float32)
-    one = records.Body(**{**vars(record), "uv": uv})
+    uv = rng.random((3 * len(addon_body.faces), 2)).astype(np.float32)
+    one = records.Body(**{**vars(addon_body), "uv": uv})
     mesh = body.create_mesh(one, "with UVs")
     got = np.empty(uv.size, np.float32)
     mesh.uv_layers.active.data.foreach_get("uv", got)
     assert np.array_equal(got.reshape(-1, 2), uv)
 
 
-def test_large_betas_fit_their_sliders(record, scene):
+def test_large_betas_fit_their_sliders(addon_body, scene):
     one = random_person(1)
     one.betas[0] = -7.25
-    collection = build.build_photo(photo_of([one], record), record)
+    collection = build.build_photo(photo_of([one], addon_body), addon_body)
     ((_, skin),) = people_of(collection)
     assert skin.data.shape_keys.key_blocks["Shape000"].value == pytest.approx(-7.25)
 
 
-def test_bones(record, scene):
-    collection = build.build_photo(photo_of([random_person(2)], record), record)
+def test_bones(addon_body, scene):
+    collection = build.build_photo(photo_of([random_person(2)], addon_body), addon_body)
     ((rig, _),) = people_of(collection)
     bones = rig.data.bones
-    assert list(rig.data["joint_names"]) == list(record.joint_names)
-    assert sorted(b.name for b in bones) == sorted(record.joint_names)
-    for name, parent in zip(record.joint_names, record.parents, strict=True):
+    assert list(rig.data["joint_names"]) == list(addon_body.joint_names)
+    assert sorted(b.name for b in bones) == sorted(addon_body.joint_names)
+    for name, parent in zip(addon_body.joint_names, addon_body.parents, strict=True):
         found = bones[name].parent
-        assert (record.joint_names.index(found.name) if found else -1) == parent
-    assert [rig.pose.bones[n]["confidence"] for n in record.joint_names] == pytest.approx(
+        assert (addon_body.joint_names.index(found.name) if found else -1) == parent
+    assert [rig.pose.bones[n]["confidence"] for n in addon_body.joint_names] == pytest.approx(
         random_person(2).confidence.tolist()
     )
 
 
-def test_hinges_bend_about_local_x(record, scene):
+def test_hinges_bend_about_local_x(addon_body, scene):
     """A positive turn about local X takes shins back, forearms forward, hands down, the trunk forward."""
     still = records.Person(np.zeros((24, 3)), np.zeros(10), np.array([0, 0, 4.0]), np.ones(24))
     still.poses[0] = [np.pi, 0, 0]
-    collection = build.build_photo(photo_of([still], record), record)
+    collection = build.build_photo(photo_of([still], addon_body), addon_body)
     ((rig, _),) = people_of(collection)
     forward, up = Vector((0, -1, 0)), Vector((0, 0, 1))
     expected = {
@@ -285,9 +287,9 @@ def test_hinges_bend_about_local_x(record, scene):
         bone.rotation_quaternion = Quaternion()
 
 
-def test_left_and_right_mirror(model, record, scene):
+def test_left_and_right_mirror(model, addon_body, scene):
     """Paste Flipped works: mirrored rest axes, up to the small asymmetry of the body itself."""
-    collection = build.build_photo(photo_of([random_person(2)], record), record)
+    collection = build.build_photo(photo_of([random_person(2)], addon_body), addon_body)
     ((rig, _),) = people_of(collection)
     for bone in rig.data.bones:
         if not bone.name.startswith("left_"):
@@ -298,16 +300,16 @@ def test_left_and_right_mirror(model, record, scene):
         assert np.abs(mirror @ mine @ np.diag([-1.0, 1.0, 1.0]) - its).max() < 0.02, bone.name
 
 
-def test_rest_axes_are_the_same_for_everybody(record, scene):
+def test_rest_axes_are_the_same_for_everybody(addon_body, scene):
     """So a pose copied from one person means the same on another."""
-    collection = build.build_photo(photo_of([random_person(1), random_person(2)], record), record)
+    collection = build.build_photo(photo_of([random_person(1), random_person(2)], addon_body), addon_body)
     (first, _), (second, _) = people_of(collection)
     assert np.abs(armature.rest_axes(first.data) - armature.rest_axes(second.data)).max() < 1e-4
     heads = [np.array([b.head_local for b in rig.data.bones]) for rig in (first, second)]
     assert np.abs(heads[0] - heads[1]).max() > 0.005
 
 
-def test_failure_leaves_nothing(record, scene, monkeypatch):
+def test_failure_leaves_nothing(addon_body, scene, monkeypatch):
     kinds = ("objects", "meshes", "armatures", "cameras", "collections", "materials", "shape_keys", "images")
     before = {kind: len(getattr(bpy.data, kind)) for kind in kinds}
 
@@ -316,36 +318,36 @@ def test_failure_leaves_nothing(record, scene, monkeypatch):
 
     monkeypatch.setattr(person.pose, "apply_pose", fail)
     with pytest.raises(MemoryError):
-        build.build_photo(photo_of([random_person(1), random_person(2)], record), record)
+        build.build_photo(photo_of([random_person(1), random_person(2)], addon_body), addon_body)
     assert {kind: len(getattr(bpy.data, kind)) for kind in kinds} == before
 
 
-def test_results_that_do_not_fit(record, scene):
+def test_results_of_another_body_are_refused(addon_body, scene):
     one = random_person(1)
-    other = records.Body(**{**vars(record), "name": "another"})
+    other = records.Body(**{**vars(addon_body), "name": "another"})
     with pytest.raises(UserError, match=r"made for the body .*another"):
-        build.build_photo(photo_of([one], record), other)
+        build.build_photo(photo_of([one], addon_body), other)
     short = records.Person(one.poses[:16], one.betas, one.trans, one.confidence)
     with pytest.raises(UserError, match="16 joints"):
-        build.build_photo(photo_of([short], record), record)
+        build.build_photo(photo_of([short], addon_body), addon_body)
     nan = records.Person(one.poses * np.nan, one.betas, one.trans, one.confidence)
     with pytest.raises(UserError, match="not numbers"):
-        build.build_photo(photo_of([nan], record), record)
+        build.build_photo(photo_of([nan], addon_body), addon_body)
     with pytest.raises(UserError, match="makes no sense"):
-        build.build_photo(photo_of([one], record, Camera(0.0, 0.0, 0.0, 0.0, 10, 10)), record)
+        build.build_photo(photo_of([one], addon_body, Camera(0.0, 0.0, 0.0, 0.0, 10, 10)), addon_body)
 
 
-def test_picture_is_packed(record, scene, tmp_path):
+def test_upright_image_is_packed(addon_body, scene, tmp_path):
     """An EXIF-turned photo shows as the backend saw it, wherever the file goes."""
     upright = write_png(tmp_path / "upright.png", 40, 30).read_bytes()
-    shown = photo_of([random_person(1)], record, Camera(50.0, 50.0, 19.5, 14.5, 40, 30))
-    build.build_photo(records.Photo(**{**vars(shown), "picture": upright}), record)
+    shown = photo_of([random_person(1)], addon_body, Camera(50.0, 50.0, 19.5, 14.5, 40, 30))
+    build.build_photo(records.Photo(**{**vars(shown), "upright_png": upright}), addon_body)
     image = scene.camera.data.background_images[0].image
     assert bytes(image.packed_file.data) == upright
     assert tuple(image.size) == (40, 30)
 
 
-def test_mode_and_selection_are_kept(record, scene):
+def test_mode_and_selection_are_kept(addon_body, scene):
     mesh = bpy.data.meshes.new("mine")
     mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
     mine = bpy.data.objects.new("mine", mesh)
@@ -353,7 +355,7 @@ def test_mode_and_selection_are_kept(record, scene):
     bpy.context.view_layer.objects.active = mine
     mine.select_set(True)
     bpy.ops.object.mode_set(mode="EDIT")
-    build.build_photo(photo_of([random_person(1)], record), record)
+    build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
     assert (mine.mode, bpy.context.view_layer.objects.active) == ("EDIT", mine)
     bpy.ops.object.mode_set(mode="OBJECT")
     assert [o.name for o in bpy.context.view_layer.objects if o.select_get()] == ["mine"]

@@ -28,9 +28,9 @@ def main(archive: str, environment: str, photo: str) -> dict:
     install = importlib.import_module(f"{MODULE}.backend.install")
     preferences = bpy.context.preferences.addons[MODULE].preferences
     if not os.environ.get("RECOVER_MESH_REAL"):
-        runtime.state.session.extra = (
-            *("--factory", "stand_in:StandIn"),
-            *("--body-source", "stand_in:body_message"),
+        runtime.state.session.extra_args = (
+            *("--factory", "fake_backend:FakeRecoverer"),
+            *("--body-source", "fake_backend:body_message"),
         )
     preferences.environment = environment
     bpy.context.scene.recover_mesh.photos.add().path = photo
@@ -50,13 +50,13 @@ def main(archive: str, environment: str, photo: str) -> dict:
         "people": sum(o.get("recover_mesh") == "rig" for o in bpy.data.objects),
         "lowest_mm": lowest * 1e3,
         "simple_drivers": len(drivers) > 0 and all(d.driver.is_simple_expression for d in drivers),
-        "carried": install.carried_version(),
+        "bundled": install.bundled_version(),
         "folder": runtime.user_folder(),
     }
     addon_utils.disable(MODULE, default_set=True)
     report["ended"] = not process.alive
-    report["left"] = [name for name in dir(bpy.types) if name.startswith("RECOVERMESH")]
-    report["left"] += [name for name in ("recover_mesh",) if hasattr(bpy.types.Scene, name)]
+    report["leftovers"] = [name for name in dir(bpy.types) if name.startswith("RECOVERMESH")]
+    report["leftovers"] += [name for name in ("recover_mesh",) if hasattr(bpy.types.Scene, name)]
     return report
 
 

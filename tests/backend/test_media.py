@@ -34,7 +34,7 @@ def test_exif_orientation_comes_out_upright(tmp_path, orientation):
     exif[ExifTags.Base.Orientation] = orientation
     loaded = load_image(save(tmp_path / "photo.png", stored, exif=exif))
     np.testing.assert_array_equal(loaded.pixels, RAMP)
-    assert loaded.differs == (orientation != 1)
+    assert loaded.needs_reencoding == (orientation != 1)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA", "1"])
@@ -53,14 +53,14 @@ def test_transparent_pixels_are_white(tmp_path):
 def test_cmyk_looks_like_its_rgb(tmp_path):
     path = save(tmp_path / "photo.jpg", Image.fromarray(RAMP).convert("CMYK"), quality=98)
     loaded = load_image(path)
-    assert loaded.differs
+    assert loaded.needs_reencoding
     assert np.abs(loaded.pixels.astype(int) - RAMP).mean() < 6
 
 
 def test_sixteen_bits_keep_their_brightness(tmp_path):
     grey = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
     loaded = load_image(save(tmp_path / "photo.png", Image.fromarray(grey)))
-    assert loaded.differs
+    assert loaded.needs_reencoding
     np.testing.assert_allclose(loaded.pixels[..., 1], grey / 257.0, atol=1)
 
 

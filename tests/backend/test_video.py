@@ -15,7 +15,7 @@ SIZE = (64, 48)
 BITS = 8
 
 
-def picture(number, size=SIZE):
+def image(number, size=SIZE):
     """Eight vertical bars, one per bit, white or black; brighter on top, to tell up from down."""
     width, height = size
     columns = np.arange(width) * BITS // width
@@ -42,7 +42,7 @@ def write(
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 600)
         for k in range(count):
-            frame = av.VideoFrame.from_ndarray(picture(k, size))
+            frame = av.VideoFrame.from_ndarray(image(k, size))
             if times is not None:
                 frame.pts, frame.time_base = round(times[k] * 600), Fraction(1, 600)
             container.mux(stream.encode(frame))
@@ -152,7 +152,7 @@ def test_damage_in_the_middle_loses_only_its_frames(tmp_path):
 def sequence(folder, names, size=SIZE):
     folder.mkdir()
     for k, name in enumerate(names):
-        Image.fromarray(picture(k, size)).save(folder / name)
+        Image.fromarray(image(k, size)).save(folder / name)
     return folder
 
 
@@ -166,7 +166,7 @@ def test_numbered_pictures_are_a_clip(tmp_path):
 
 def test_holes_and_odd_ones_in_a_sequence_are_named(tmp_path):
     folder = sequence(tmp_path / "s", ["a1.png", "a2.png", "a4.png", "a10.png"])
-    Image.fromarray(picture(9, (32, 40))).save(folder / "a4.png")
+    Image.fromarray(image(9, (32, 40))).save(folder / "a4.png")
     (folder / "a10.png").write_bytes(b"nothing")
     clip = open_clip(folder)
     assert [frame.number for frame in clip.frames()] == [0, 1]
@@ -211,7 +211,7 @@ def test_the_fingerprint_is_of_the_content(tmp_path):
     assert fingerprint(tmp_path / "c.mp4") != known
     folder = sequence(tmp_path / "s", ["a1.png", "a2.png"])
     first = fingerprint(folder)
-    Image.fromarray(picture(7)).save(folder / "a2.png")
+    Image.fromarray(image(7)).save(folder / "a2.png")
     assert fingerprint(folder) != first
 
 
@@ -221,9 +221,9 @@ def test_frames_come_no_larger_than_wanted(tmp_path):
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 640, 320, "yuv420p"
         for _ in range(3):
-            picture = np.zeros((320, 640, 3), np.uint8)
-            picture[:, :320] = 200
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            image = np.zeros((320, 640, 3), np.uint8)
+            image[:, :320] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode())
     clip = open_clip(path)
     small = [frame.pixels for frame in clip.frames(0, 160)]

@@ -104,7 +104,7 @@ def _fastmetro(about: Meta, entries, files: Path) -> Path:
         rows[key] = np.empty(len(matrices), object)
         rows[key][:] = matrices
     np.savez(files / f"{'mano' if part == 'hand' else 'mesh'}_downsampling.npz", **rows)
-    keep_body(part, files)
+    save_body(part, files)
     return files / "state_dict.bin"
 
 
@@ -129,7 +129,7 @@ def _smpler(about: Meta, entries, files: Path) -> Path:
 
 
 def _pose2mesh(about: Meta, entries, files: Path) -> Path:
-    keep_body("hand" if about.variant == "mano" else "body", files)
+    save_body("hand" if about.variant == "mano" else "body", files)
     tensors = _tensors(fill_state_dict(entries, about.weights_seed))
     content = {
         "epoch": 15,
@@ -140,7 +140,7 @@ def _pose2mesh(about: Meta, entries, files: Path) -> Path:
     return files / "final.pth.tar"
 
 
-def keep_body(part: str, files: Path) -> None:
+def save_body(part: str, files: Path) -> None:
     """A stand-in of SMPL or MANO, imported as the user's own file is."""
     vertices, faces = build_mesh(part)
     parents = HAND_PARENTS if part == "hand" else PARENTS

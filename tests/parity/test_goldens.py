@@ -54,14 +54,14 @@ def test_variants_without_goldens_have_the_published_size(name):
 
 def test_the_body_in_a_smpler_file_is_kept_once(request, home):
     """With another 24-joint body at hand, the file's own is taken; imported again, it is recognised."""
-    from networks import goldens, keep_body, meta
+    from networks import goldens, meta, save_body
 
     from backend.body.registry import available_bodies
     from backend.models.weights import import_weights
 
     golden = next(path for path in goldens(request.config) if meta(path).variant == "backbone_w32")
     (home / "other").mkdir()
-    keep_body("body", home / "other")  # called smpl, with other faces
+    save_body("body", home / "other")  # called smpl, with other faces
     loaded = load_golden(golden, home)
     assert loaded.body.name == "smpl2"
     assert loaded.card.notes

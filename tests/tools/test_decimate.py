@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from assets_build.open_body.decimate import Decimation, Half
+from assets_build.open_body.decimate import Decimation, HalfMesh
 from backend.body.registry import OPEN_BODY
 
 FEWER = 1200
@@ -12,7 +12,7 @@ FEWER = 1200
 DIGEST = "df81dc6be078ae539185dca251c2d61a"
 
 
-def half_body() -> Half:
+def half_body() -> HalfMesh:
     with np.load(OPEN_BODY) as file:
         asset = {name: file[name] for name in ("v_template", "f", "uv", "uv_faces", "mirror", "part_ids")}
     points = asset["v_template"].astype(np.float64)
@@ -20,7 +20,7 @@ def half_body() -> Half:
     left = ((points[:, 0] > 0) | middle)[asset["f"]].all(1)
     faces, corners = asset["f"][left].astype(np.int64), asset["uv_faces"][left].astype(np.int64)
     importance = np.where(asset["part_ids"] == 15, 0.35, 1.0)
-    return Half(points, faces, corners, asset["uv"], middle, importance, np.zeros(len(points), bool))
+    return HalfMesh(points, faces, corners, asset["uv"], middle, importance, np.zeros(len(points), bool))
 
 
 def test_half_a_body_loses_vertices_in_pairs_and_keeps_its_seams():

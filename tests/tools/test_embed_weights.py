@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from assets_build.embed_weights import LICENSE, card, keep, narrow
+from assets_build.embed_weights import LICENSE, archive_run, card, to_half_precision
 from backend.models.store import Card, card_text, read_card
 from training.run.spec import load_run, run_names
 
@@ -17,7 +17,7 @@ def test_half_precision_and_licence(tmp_path):
     tensors = {"net.a": torch.rand(3, 4), "net.n": torch.tensor([2]), "const.up": torch.rand(5)}
     card = Card("smpler-small", "open_body", "hash", "somebody's", "training run x, 7 steps", notes="Seed 1.")
     save_file(tensors, full, metadata={"card": card_text(card)})
-    narrow(full, small)
+    to_half_precision(full, small)
     found, made = load_file(small), read_card(small)
     assert {name: value.dtype for name, value in found.items()} == {
         "net.a": torch.float16, "net.n": torch.int64, "const.up": torch.float32,
@@ -32,10 +32,10 @@ def test_numbers_beyond_half_precision_are_refused(tmp_path):
     card = Card("smpler-small", "open_body", "hash", "", "")
     save_file({"net.a": torch.tensor([1e5])}, full, metadata={"card": card_text(card)})
     with pytest.raises(AssertionError, match=r"net\.a"):
-        narrow(full, tmp_path / "x.safetensors")
+        to_half_precision(full, tmp_path / "x.safetensors")
 
 
-def test_what_is_kept_of_a_run(tmp_path):
+def test_archived_files_of_a_run(tmp_path):
     folder, data, tree = tmp_path / "run", tmp_path / "data", tmp_path / "tree"
     folder.mkdir()
     manifest = {
@@ -46,9 +46,9 @@ def test_what_is_kept_of_a_run(tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "results.json").write_text(json.dumps({"weights": f"{folder}/weights/x.safetensors"}))
     (folder / "log.jsonl").write_text('{"step": 1}\n')
-    keep(folder, tmp_path / "kept", folder / "results.json", data)
+    archive_run(folder, tmp_path / "kept", folder / "results.json", data)
     first = (tmp_path / "kept" / "log.jsonl.gz").read_bytes()
-    keep(folder, tmp_path / "kept", folder / "results.json", data)
+    archive_run(folder, tmp_path / "kept", folder / "results.json", data)
     assert (tmp_path / "kept" / "log.jsonl.gz").read_bytes() == first
     assert json.loads((tmp_path / "kept" / "manifest.json").read_text()) == {
         "config": {"file": "training/runs/x.yaml"},
@@ -60,18 +60,18 @@ def test_what_is_kept_of_a_run(tmp_path):
     }
 
 
-def test_a_relative_folder_is_no_word_to_replace(tmp_path, monkeypatch):
+def test_relative_folder_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifest = {"config": {"file": "training/runs/x.yaml"}, "data_sha256": {}, "command": "fit x --data data"}
     for name in ("manifest.json", "results.json"):
         Path(name).write_text(json.dumps(manifest))
     Path("log.jsonl").touch()
-    keep(Path(), Path("kept"), Path("results.json"), Path("data"))
+    archive_run(Path(), Path("kept"), Path("results.json"), Path("data"))
     assert json.loads(Path("kept/manifest.json").read_text()) == manifest
 
 
 @pytest.mark.parametrize("name", [name for name in run_names() if name.endswith("-small")])
-def test_a_card_says_what_was_done(name, tmp_path):
+def test_card_states_training_and_metrics(name, tmp_path):
     run = load_run(name, ["data.validate.0.path=synthetic/test.yaml"])
     path = tmp_path / f"{run.network}.safetensors"
     path.write_bytes(bytes(3_500_000))

@@ -41,7 +41,7 @@ def test_restrictions_are_caught(text):
     assert licences.restrictions(text)
 
 
-def test_ordinary_texts_are_not_suspected():
+def test_unrestricted_text_passes():
     assert not licences.restrictions(
         "commercial and non-commercial redistribution is allowed without limits of any kind"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assets_build.open_body import posed_rows
-from assets_build.open_body.regressors import SETS, definition
+from assets_build.open_body.regressors import SETS, joint_combination
 from backend.body.files import read_body
 from backend.body.joint_sets import SMPL24
 from backend.body.loader import load_body
@@ -33,17 +33,17 @@ def _content(path) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}
 
 
-def test_keypoints_that_are_joints_are_known():
-    knee = definition("blazepose33", "left_knee")
+def test_keypoints_defined_by_joints():
+    knee = joint_combination("blazepose33", "left_knee")
     assert knee[SMPL24.index("left_knee")] == 1 and knee.sum() == 1
-    assert definition("h36m17", "neck")[SMPL24.index("left_shoulder")] == 0.25
-    assert definition("lsp14", "neck")[SMPL24.index("neck")] == 1  # another neck
-    assert definition("h36m17", "torso").sum() == pytest.approx(1)
+    assert joint_combination("h36m17", "neck")[SMPL24.index("left_shoulder")] == 0.25
+    assert joint_combination("lsp14", "neck")[SMPL24.index("neck")] == 1  # another neck
+    assert joint_combination("h36m17", "torso").sum() == pytest.approx(1)
     for label, name in (("h36m17", "head"), ("coco17", "nose"), ("blazepose33", "left_foot_index")):
-        assert definition(label, name) is None
+        assert joint_combination(label, name) is None
 
 
-def test_rows_find_the_skeletons_joints_in_bent_poses(body, rows):
+def test_regressor_rows_hold_in_bent_poses(body, rows):
     """Poses and betas that neither the fit nor the card has seen; the rows before were 30 to 70 mm off on average."""
     found = posed_rows.errors(rows, posed_rows.bodies(body, 100, seed=77))
     assert len(found) == 12 + 15 + 13 + 12
@@ -54,17 +54,18 @@ def test_rows_find_the_skeletons_joints_in_bent_poses(body, rows):
             assert error.mean() < 4, (label, name)
 
 
-def test_the_unposed_body_has_its_joints_where_it_had_them(body, rows):
+def test_regressor_rows_hold_in_the_rest_pose(body, rows):
     for key, error in posed_rows.errors(rows, posed_rows.average(body)).items():
         assert error.item() < 1, key
     for key, error in posed_rows.errors(rows, posed_rows.bodies(body, 50, 78, posed=False)).items():
         assert error.mean() < 7, key
 
 
-def test_the_bodys_own_regressor_is_no_row_for_posed_bodies(body):
+def test_smpl_regressor_fails_on_posed_bodies(body):
     """Why the rows exist: SMPL's is exact for the unposed body, and far off at a bent elbow."""
     own = {
-        "lsp14": np.stack([definition("lsp14", n) for n in SETS["lsp14"][:13]]) @ body.joint_regressor.numpy()
+        "lsp14": np.stack([joint_combination("lsp14", n) for n in SETS["lsp14"][:13]])
+        @ body.joint_regressor.numpy()
     }
     own["lsp14"] = np.concatenate([own["lsp14"], body.regressors["lsp14"][13:].numpy()])
     others = {label: body.regressors[label].numpy() for label in SETS} | own
@@ -77,7 +78,7 @@ def test_the_bodys_own_regressor_is_no_row_for_posed_bodies(body):
 def test_rows_are_rounded_to_a_sum_of_one():
     row = posed_rows.rounded(np.array([0.0, 1 / 3, 1 / 3, 0.5, 1e-6]))
     assert row.sum() == 1 and row[0] == row[4] == 0
-    assert (row * posed_rows.STEPS % 1 == 0).all()
+    assert (row * posed_rows.WEIGHT_STEPS % 1 == 0).all()
     np.testing.assert_array_equal(row.astype(np.float32).astype(np.float64), row)
 
 
@@ -89,20 +90,20 @@ def test_the_step_changes_keypoint_rows_only_and_gives_the_same_bytes(tmp_path, 
     files = [tmp_path / "one.npz", tmp_path / "two.npz"]
     for path in files:
         path.write_bytes(source.read_bytes())
-        said = posed_rows.rewrite(path)
+        said = posed_rows.refit_file(path)
     assert files[0].read_bytes() == files[1].read_bytes() and sorted(tmp_path.iterdir()) == files
     after = _content(files[0])
     assert list(after) == list(before)
     changed = {name for name in after if not np.array_equal(after[name], before[name])}
     assert changed == {f"J_regressor_{label}" for label in SETS}
     for label, names in SETS.items():  # points of the surface stay
-        kept = [k for k, name in enumerate(names) if definition(label, name) is None]
+        kept = [k for k, name in enumerate(names) if joint_combination(label, name) is None]
         np.testing.assert_array_equal(
             after[f"J_regressor_{label}"][kept], before[f"J_regressor_{label}"][kept]
         )
     assert posed_rows.arrays_hash(after) in said and "coco17 left_elbow" in said
     once = files[0].read_bytes()
-    posed_rows.rewrite(files[0])  # what it starts from is not what it changes
+    posed_rows.refit_file(files[0])  # what it starts from is not what it changes
     assert files[0].read_bytes() == once
     assert read_body(files[0]).name == "open_body"
 

@@ -34,14 +34,14 @@ DRY = {
 
 
 @pytest.mark.parametrize("name", run_names())
-def test_every_network_is_learned_by_some_run(name):
+def test_every_network_has_an_overfit_run(name):
     run = load_run(name)
-    other = load_run(overfit_runs.same_network(run))
+    other = load_run(overfit_runs.representative_run(run))
     assert other.network == run.network and other.settings.get("stage") == run.settings.get("stage")
 
 
-def test_no_network_is_learned_twice():
-    by = {overfit_runs.same_network(load_run(name)) for name in run_names()}
+def test_no_network_is_overfit_twice():
+    by = {overfit_runs.representative_run(load_run(name)) for name in run_names()}
     assert by == set(overfit_runs.SECONDS)
 
 
@@ -52,13 +52,13 @@ def test_steps_follow_the_minutes():
     assert overfit_runs.steps_for("smpler-mixed", 0, 600) == 5
 
 
-def test_what_is_there_is_skipped_and_what_fails_is_said(tmp_path, monkeypatch, capsys):
+def test_finished_runs_are_skipped_and_failures_reported(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(overfit_runs, "call", lambda words, log: asked.append(words) or 2)
-    assert not overfit_runs.try_one("smpler-mixed", "overfit", ["--overfit", "3"], tmp_path)
+    assert not overfit_runs.run_one("smpler-mixed", "overfit", ["--overfit", "3"], tmp_path)
     assert asked[0][:3] == ["smpler-mixed", "--overfit", "3"] and "failed" in capsys.readouterr().out
     (tmp_path / "overfit" / "smpler-mixed" / "overfit.json").write_text("{}")
-    assert overfit_runs.try_one("smpler-mixed", "overfit", ["--overfit", "3"], tmp_path)
+    assert overfit_runs.run_one("smpler-mixed", "overfit", ["--overfit", "3"], tmp_path)
     assert len(asked) == 1
 
 

@@ -28,23 +28,23 @@ from training.run.spec import load_run
 def test_two_steps_of(name, tmp_path, monkeypatch):
     torch.set_num_threads(1)
     run = load_run(name)
-    found = dry_run(run, tmp_path)
-    assert len(found.losses) == 2 and all(map(math.isfinite, found.losses))
-    assert bool(found.metrics) != ("freihand" in name)  # whose evaluation images have no public truth
-    assert all(math.isfinite(v) for v in found.metrics.values())
-    assert found.seconds > 0 and found.loading > 0
-    card = read_card(found.weights)
+    result = dry_run(run, tmp_path)
+    assert len(result.losses) == 2 and all(map(math.isfinite, result.losses))
+    assert bool(result.metrics) != ("freihand" in name)  # whose evaluation images have no public truth
+    assert all(math.isfinite(v) for v in result.metrics.values())
+    assert result.seconds > 0 and result.loading > 0
+    card = read_card(result.weights)
     assert card.testing and card.name == run.network
     assert card.body in ("open_body", "open_hand")
     if (
-        found.weights.stem == run.network
+        result.weights.stem == run.network
     ):  # a whole network: `recover-mesh recover --model` can take it at once
         monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
         kept = weights_path(run.network)
         kept.parent.mkdir(parents=True)
-        found.weights.rename(kept)
+        result.weights.rename(kept)
         assert load_network(run.network).card.source == f"dry run of {name}"
-    text = str(found)
+    text = str(result)
     published = run.training.samples_published
     samples = f"{published:,} samples as published" if published else "per 100,000 samples"
     assert samples in text and f"{run.training.epochs} epochs" in text
@@ -60,7 +60,7 @@ def test_two_steps_of(name, tmp_path, monkeypatch):
 )
 def test_the_estimate_knows_how_long_the_set_is(here, published, samples, said):
     run = load_run("smpler-mixed", [f"training.samples_published={published}"])
-    found = DryRun(run, run.network, 1, (1.0,), {}, 3.0, run.training.batch, 0.1, "cpu", here, Path("w"))
+    result = DryRun(run, run.network, 1, (1.0,), {}, 3.0, run.training.batch, 0.1, "cpu", here, Path("w"))
     steps = run.training.epochs * (samples // (run.training.batch * run.training.devices))
-    text = str(found)
+    text = str(result)
     assert said in text and f"{steps:,} steps of" in text and f"; {steps * 3 / 3600:,.1f} h on" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.evaluation.protocols import PROTOCOLS, Evaluator, about
+from training.evaluation.protocols import PROTOCOLS, Evaluator, root_relative
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -26,29 +26,29 @@ def test_every_protocol_says_what_it_is(name):
 
 def test_origins_and_joints():
     rng = torch.Generator().manual_seed(0)
-    true = torch.randn(2, 17, 3, generator=rng)
-    found = true.clone()
+    gt = torch.randn(2, 17, 3, generator=rng)
+    found = gt.clone()
     found[:, 9] += 5  # Human3.6M's nose is not evaluated
     found[:, 1:] += 0.01  # all but the root: 17.3 mm
     evaluator = Evaluator(PROTOCOLS["human36m-pose2mesh"])
-    evaluator.update(found + 7, true)
+    evaluator.update(found + 7, gt)
     assert evaluator.compute()["MPJPE"] == pytest.approx(10 * 3**0.5, rel=1e-4)
 
     evaluator = Evaluator(PROTOCOLS["3dpw-fastmetro"])
-    found = true[:, :14].clone()
+    found = gt[:, :14].clone()
     found[:, 2, 0] += 0.02  # one hip moves the origin by half as much
-    evaluator.update(found, true[:, :14])
+    evaluator.update(found, gt[:, :14])
     assert evaluator.compute()["MPJPE"] == pytest.approx(10, rel=1e-4)
 
 
 def test_quirks_are_a_switch():
     rng = torch.Generator().manual_seed(0)
-    found, true = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
+    found, gt = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
     valid = torch.tensor([True, False, True, True])
     values = []
     for quirks in (True, False):
         evaluator = Evaluator(PROTOCOLS["3dpw-smpler"], upstream_quirks=quirks)
-        evaluator.update(found, true, valid)
+        evaluator.update(found, gt, valid)
         values.append(evaluator.compute())
         assert torch.isnan(values[-1]["MPVPE"])  # no mesh was given
         evaluator.reset()
@@ -60,7 +60,9 @@ def test_quirks_are_a_switch():
 def test_about_a_regressed_joint():
     vertices = torch.randn(2, 5, 3)
     row = torch.tensor([0.5, 0.5, 0, 0, 0])
-    torch.testing.assert_close((row @ about(vertices, row)).abs().max(), torch.tensor(0.0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        (row @ root_relative(vertices, row)).abs().max(), torch.tensor(0.0), atol=1e-6, rtol=0
+    )
 
 
 def test_means_of_batches_are_a_quirk_of_pose2mesh():

@@ -20,7 +20,7 @@ from backend.models.fastmetro import network as fastmetro
 from backend.models.pose2mesh import network as pose2mesh
 from backend.models.smpler import network as smpler
 from training.engine import overfit
-from training.engine.dry_run import dry_run, on_generated
+from training.engine.dry_run import dry_run, with_generated_data
 from training.run.spec import load_run, run_names
 
 _CHANNELS = {
@@ -85,15 +85,15 @@ def named():
 def test_two_steps_of(name, tmp_path):
     run = load_run(name)
     before = signal.getsignal(signal.SIGTERM)
-    found = dry_run(run, tmp_path)
+    result = dry_run(run, tmp_path)
     assert (
         signal.getsignal(signal.SIGTERM) == before
     )  # else the trainer stays in memory, and nobody can end it
-    assert len(found.losses) == 2 and all(map(math.isfinite, found.losses)) and min(found.losses) > 0
+    assert len(result.losses) == 2 and all(map(math.isfinite, result.losses)) and min(result.losses) > 0
     expected = {f"{run.data.validate[0].protocol}/MPJPE"} if "freihand" not in name else set()
-    assert expected <= set(found.metrics)
-    assert all(math.isfinite(value) and value > 0 for value in found.metrics.values())
-    assert found.weights.is_file() and (tmp_path / "dry-run.json").is_file()
+    assert expected <= set(result.metrics)
+    assert all(math.isfinite(value) and value > 0 for value in result.metrics.values())
+    assert result.weights.is_file() and (tmp_path / "dry-run.json").is_file()
 
 
 # a run of every module, and every network that ends in another way
@@ -110,7 +110,9 @@ ENDS = (
 
 def _on_one_batch(name, folder):
     """-> module in evaluation mode, batch."""
-    module, _, batch = overfit.on_one_batch(on_generated(load_run(name), folder, batch=2), folder, 2)
+    module, _, batch = overfit.build_one_batch(
+        with_generated_data(load_run(name), folder, batch=2), folder, 2
+    )
     return module.eval(), batch
 
 
@@ -122,13 +124,13 @@ def test_bfloat16_trains_as_float32_does(name, tmp_path):
     for value in weights:
         if not value.any():  # layers that begin with zeros would hide what comes before them
             nn.init.normal_(value, std=0.02)
-    found = {}
+    result = {}
     for kind in (torch.float32, torch.bfloat16):
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
             loss = module.training_step(batch, 0)
         slopes = torch.autograd.grad(loss, weights, allow_unused=True)
-        found[kind] = float(loss), torch.cat([x.flatten().double() for x in slopes if x is not None])
-    (whole, slope), (half, other) = found.values()
+        result[kind] = float(loss), torch.cat([x.flatten().double() for x in slopes if x is not None])
+    (whole, slope), (half, other) = result.values()
     assert half != whole and half == pytest.approx(whole, rel=0.01)
     assert slope @ other > 0.95 * slope.norm() * other.norm()
 
@@ -141,7 +143,7 @@ def test_metrics_are_exact_whatever_the_precision(name, tmp_path):
     with torch.no_grad():
         answer = network(batch["image"] if "image" in batch else batch["pose2d"])
     network.forward = lambda *_: answer
-    exact = overfit.measured(module, batch)
+    exact = overfit.evaluate_batch(module, batch)
     with torch.autocast("cpu", torch.bfloat16):
-        found = overfit.measured(module, batch)
-    assert exact and found == exact
+        result = overfit.evaluate_batch(module, batch)
+    assert exact and result == exact

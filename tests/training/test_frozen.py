@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from backend.errors import BadInput
-from training.run.build import build_module, frozen, start
-from training.run.requirements import missing_start
+from training.run.build import build_module, frozen_modules, load_initial_weights
+from training.run.requirements import missing_initial_weights
 from training.run.spec import load_run
 
 EARLY = ["start.freeze=early", "settings.backbone_rate=1e-5"]
@@ -36,7 +36,7 @@ def test_a_backbone_without_early_layers_is_refused():
     with pytest.raises(
         BadInput, match=r"smpler-backbone\.yaml: start\.freeze is early, which the backbone of"
     ):
-        frozen(run, torch.nn.Linear(1, 1))
+        frozen_modules(run, torch.nn.Linear(1, 1))
 
 
 def test_a_whole_backbone_is_frozen():
@@ -49,30 +49,30 @@ def test_a_whole_backbone_is_frozen():
 def test_a_run_takes_the_backbone_of_another(stage1, tmp_path, monkeypatch):
     monkeypatch.setenv("RECOVER_MESH_RUNS", str(tmp_path))
     run = load_run("fastmetro-small", ["start={backbone_of: smpler-backbone-small, freeze: backbone}"])
-    assert missing_start(run, tmp_path) == [
+    assert missing_initial_weights(run, tmp_path) == [
         "start: the weights of smpler-backbone-small (run it first, or give a file with --from)"
     ]
     built = build_module(run)
     with pytest.raises(BadInput, match="starts from the weights of smpler-backbone-small"):
-        start(built, run, tmp_path)
+        load_initial_weights(built, run, tmp_path)
     folder = tmp_path / "smpler-backbone-small" / "seed-88" / "weights"
     folder.mkdir(parents=True)
     taught = stage1.module.model
     torch.save(taught.state_dict(), folder / "x.pth")
     (folder / "x.pth").rename(folder / "x.safetensors")
     with pytest.raises(BadInput):  # a name that lies is found out
-        start(built, run, tmp_path)
+        load_initial_weights(built, run, tmp_path)
     from safetensors.torch import save_file
 
     save_file({k: v.contiguous() for k, v in taught.state_dict().items()}, folder / "x.safetensors")
-    assert missing_start(run, tmp_path) == []
+    assert missing_initial_weights(run, tmp_path) == []
     before = built.module.model.xyz_regressor.weight.clone()
-    start(built, run, tmp_path)
+    load_initial_weights(built, run, tmp_path)
     found = built.module.model.backbone.state_dict()
     for name, value in taught.backbone.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=0, msg=name)
     assert torch.equal(before, built.module.model.xyz_regressor.weight)
-    assert "backbone" in next(iter(built.started.values()))
+    assert "backbone" in next(iter(built.initial_weights.values()))
 
 
 @pytest.mark.parametrize("second", ["run=smpler-mixed", "weights=x.pth", "backbone_of=smpler-backbone-small"])

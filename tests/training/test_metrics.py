@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.procrustes import aligned
+from backend.body.procrustes import procrustes_align
 from training.evaluation.metrics import (
     MPJPE,
     MPVPE,
@@ -15,16 +15,16 @@ from training.evaluation.metrics import (
     acceleration_error,
     distances,
 )
-from training.losses.terms import on_hips
+from training.losses.terms import hip_relative
 
 
 def test_fastmetro_numbers(tensors):
     g = tensors("fastmetro", "golden_losses_metrics")
     has = g["has_3d"].bool()
-    found, true = on_hips(g["pred_joints"]), on_hips(g["gt_joints3"])[..., :3]
-    torch.testing.assert_close(distances(found, true)[has], g["mpjpe"], atol=2e-6, rtol=2e-6)
+    pred, gt = hip_relative(g["pred_joints"]), hip_relative(g["gt_joints3"])[..., :3]
+    torch.testing.assert_close(distances(pred, gt)[has], g["mpjpe"], atol=2e-6, rtol=2e-6)
     metric = MPJPE("test")
-    metric.update(found, true, has)
+    metric.update(pred, gt, has)
     np.testing.assert_allclose(metric.compute(), 1000 * g["mpjpe"].double().mean(), rtol=1e-6)
     rng = np.random.RandomState(11)
     meshes = [torch.as_tensor(rng.standard_normal((4, 1723, 3)).astype(np.float32)) for _ in range(2)]
@@ -35,33 +35,33 @@ def test_fastmetro_numbers(tensors):
 
 def test_alignment_equals_both_originals(tensors):
     g = tensors("fastmetro", "golden_losses_metrics")
-    moved = aligned(g["pa_S1"], g["pa_S2"])
+    moved = procrustes_align(g["pa_S1"], g["pa_S2"])
     torch.testing.assert_close(moved[2], g["pa_aligned0"], atol=2e-6, rtol=0)
     torch.testing.assert_close(
         distances(moved, g["pa_S2"].double()), g["pa_error"].double(), atol=2e-6, rtol=0
     )
     g = tensors("smpler", "golden_extras")
-    true = g["gt_joints3d"][..., :3]
-    moved = aligned(g["pred_joints3d"], true)
+    gt = g["gt_joints3d"][..., :3]
+    moved = procrustes_align(g["pred_joints3d"], gt)
     torch.testing.assert_close(moved.float(), g["pa_aligned"], atol=2e-6, rtol=0)
-    torch.testing.assert_close(distances(moved, true).float(), g["pa_mpjpe"], atol=2e-6, rtol=0)
+    torch.testing.assert_close(distances(moved, gt).float(), g["pa_mpjpe"], atol=2e-6, rtol=0)
     g = tensors("pose2mesh", "golden_extras")
-    torch.testing.assert_close(aligned(g["pa_src"][None], g["pa_dst"][None])[0], g["pa_out"])
+    torch.testing.assert_close(procrustes_align(g["pa_src"][None], g["pa_dst"][None])[0], g["pa_out"])
 
 
 def test_a_reflection_is_not_aligned_away(tensors):
     g = tensors("smpler", "golden_extras")
-    true = g["pred_joints3d"]
-    reflected = true * torch.tensor([-1.0, 1, 1])
-    gap = distances(aligned(reflected, true), true.double())
+    gt = g["pred_joints3d"]
+    reflected = gt * torch.tensor([-1.0, 1, 1])
+    gap = distances(procrustes_align(reflected, gt), gt.double())
     torch.testing.assert_close(gap.float(), g["pa_mpjpe_reflected"], atol=2e-6, rtol=0)
 
 
 def test_smpler_numbers(tensors):
     g = tensors("smpler", "golden_extras")
     has = g["has"].bool()
-    found, true = on_hips(g["pred_joints3d"]), on_hips(g["gt_joints3d"])[..., :3]
-    torch.testing.assert_close(distances(found, true)[has], g["mpjpe"], atol=2e-6, rtol=0)
+    pred, gt = hip_relative(g["pred_joints3d"]), hip_relative(g["gt_joints3d"])[..., :3]
+    torch.testing.assert_close(distances(pred, gt)[has], g["mpjpe"], atol=2e-6, rtol=0)
     vertices = distances(g["pred_vertices_10th"], g["gt_vertices_10th"])
     torch.testing.assert_close(vertices[has], g["mpve"], atol=2e-6, rtol=0)
 
@@ -73,16 +73,16 @@ def test_acceleration_equals_pose2mesh(tensors):
 
 def test_means_do_not_depend_on_batches_and_processes():
     rng = torch.Generator().manual_seed(0)
-    found, true = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
+    pred, gt = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
     valid = torch.tensor([1, 1, 0, 1, 0, 1, 1])
     for make in (MPJPE, PAMPJPE):
         whole, parts, shares = make(), make(), [make(), make()]
-        whole.update(found, true, valid)
+        whole.update(pred, gt, valid)
         for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
-            parts.update(found[rows], true[rows], valid[rows])
+            parts.update(pred[rows], gt[rows], valid[rows])
         torch.testing.assert_close(parts.compute(), whole.compute())
         for k, metric in enumerate(shares):
-            metric.update(found[k::2], true[k::2], valid[k::2])
+            metric.update(pred[k::2], gt[k::2], valid[k::2])
         # what torchmetrics does between processes: states are added
         total = sum(m.total for m in shares) / sum(m.count for m in shares)
         torch.testing.assert_close(total, whole.compute())
@@ -92,16 +92,16 @@ def test_means_do_not_depend_on_batches_and_processes():
 
 def test_unlabelled_samples_as_the_originals_count_them():
     rng = torch.Generator().manual_seed(0)
-    found, true = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
+    pred, gt = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
     valid = torch.tensor([1, 0, 1, 1])
-    errors = 1000 * distances(aligned(found, true), true)
+    errors = 1000 * distances(procrustes_align(pred, gt), gt)
     expected = {"valid": errors[valid.bool()].mean(), "metro": errors.mean(), "smpler": errors.sum() / 3}
     for unlabelled, value in expected.items():
         metric = PAMPJPE(unlabelled=unlabelled)
-        metric.update(found, true, valid)
+        metric.update(pred, gt, valid)
         torch.testing.assert_close(metric.compute(), value)
         metric.reset()
-        metric.update(found, true, 0 * valid)
+        metric.update(pred, gt, 0 * valid)
         assert torch.isnan(metric.compute())
 
 
@@ -115,7 +115,7 @@ def test_means_of_batches_weigh_the_last_one_more():
 def test_f_score():
     rng = torch.Generator().manual_seed(0)
     points = torch.randn(1, 50, 3, generator=rng)
-    metric = FScore(within=0.005)
+    metric = FScore(threshold=0.005)
     metric.update(3 * points + 1, points)
     assert metric.compute() == pytest.approx(1)
     metric.reset()

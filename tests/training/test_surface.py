@@ -14,7 +14,7 @@ TETRAHEDRON_OPEN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # its base (1, 2
 def test_edges_come_once():
     surface = Surface(TETRAHEDRON_OPEN)
     assert surface.edges.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
-    assert surface.corner_edges.shape == (9, 2)
+    assert surface.face_edges.shape == (9, 2)
 
 
 def test_three_cycles_hold_triangles_that_are_no_faces():
@@ -24,6 +24,6 @@ def test_three_cycles_hold_triangles_that_are_no_faces():
 
 
 def test_neighbour_means():
-    means = Surface(TETRAHEDRON_OPEN).neighbour_means(4).to_dense()
+    means = Surface(TETRAHEDRON_OPEN).normalised_adjacency(4).to_dense()
     torch.testing.assert_close(means.sum(1), torch.ones(4))
     torch.testing.assert_close(means[0], torch.tensor([0, 1, 1, 1]) / 3)

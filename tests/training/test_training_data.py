@@ -6,12 +6,12 @@ import pytest
 from backend.errors import BadInput
 from training.datasets import tiny
 from training.datasets.datamodule import RecordData
-from training.datasets.kinds import build_set
-from training.run.data import try_first
+from training.datasets.kinds import build_dataset
+from training.run.data import check_first_rows
 
 
 def data_of(tmp_path, prepare):
-    records = build_set(tiny.write("tsv", tmp_path, count=2))
+    records = build_dataset(tiny.write("tsv", tmp_path, count=2))
     data = RecordData(prepare, train=records, check_rows=0)
     data.setup("fit")
     return data
@@ -22,10 +22,10 @@ def test_what_a_preparer_finds_wrong_is_said_as_it_says_it(tmp_path):
         raise BadInput("bad_label", f"{record.dataset} has no box.", "Take another.")
 
     with pytest.raises(BadInput, match="has no box") as caught:
-        try_first(data_of(tmp_path, prepare))
+        check_first_rows(data_of(tmp_path, prepare))
     assert (caught.value.code, caught.value.hint) == ("bad_label", "Take another.")
 
 
 def test_values_that_are_no_numbers_are_named(tmp_path):
     with pytest.raises(BadInput, match="row 0: x holds values that are not numbers"):
-        try_first(data_of(tmp_path, lambda record, rng=None: {"x": np.array([1.0, np.nan])}))
+        check_first_rows(data_of(tmp_path, lambda record, rng=None: {"x": np.array([1.0, np.nan])}))

@@ -8,7 +8,7 @@ from backend.errors import BadInput
 from backend.models.spec import network
 from training.evaluation.protocols import PROTOCOLS
 from training.run.registry import MODULES, PREPARERS
-from training.run.requirements import files_of
+from training.run.requirements import required_files
 from training.run.spec import METRICS, RUNS, load_run, run_names
 
 # Numbers of the papers and of the READMEs that the weights were released with, mm (F-scores in 0..1)
@@ -67,7 +67,7 @@ def test_a_run_is_complete(name):
     assert network(run.network).name == run.network
     assert run.module in MODULES
     assert run.data.prepare["kind"] in PREPARERS
-    assert all(files_of(spec, run.data.prepare) for spec in run.data.train + run.data.validate)
+    assert all(required_files(spec, run.data.prepare) for spec in run.data.train + run.data.validate)
     assert all(spec.protocol in PROTOCOLS for spec in run.data.validate)
     assert run.upstream_quirks != name.endswith("-small")  # ours repeat no original
     assert run.published.source

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from backend.errors import BadInput
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.record import Record
-from training.run.data import try_first
+from training.run.data import check_first_rows
 
 
-class Rows(BaseSet):
+class Rows(BaseDataset):
     name = "rows"
 
     def __len__(self) -> int:
@@ -34,16 +34,16 @@ def test_what_a_preparer_refuses_keeps_its_words():
         raise BadInput("bad_label", f"{record.key} has no 2D pose.", "Take another data set.")
 
     with pytest.raises(BadInput) as refused:
-        try_first(data(refuse))
+        check_first_rows(data(refuse))
     assert (refused.value.code, refused.value.message) == ("bad_label", "0 has no 2D pose.")
     assert refused.value.hint == "Take another data set."
 
 
 def test_values_that_are_no_numbers_are_named():
     with pytest.raises(BadInput) as refused:
-        try_first(data(lambda record, rng: {"pose": np.array([0, np.nan])}))
+        check_first_rows(data(lambda record, rng: {"pose": np.array([0, np.nan])}))
     assert refused.value.code == "not_a_number" and "rows, row 0: pose" in refused.value.message
 
 
 def test_good_rows_pass():
-    try_first(data(lambda record, rng: {"pose": np.zeros(2)}))
+    check_first_rows(data(lambda record, rng: {"pose": np.zeros(2)}))

@@ -11,7 +11,7 @@ from backend.structures import Camera, World
 
 
 @dataclass
-class Truth:
+class GroundTruth:
     """One person in the camera frame (OpenCV); in the common one where the camera moves."""
 
     poses: np.ndarray  # (T, 24, 3)
@@ -19,14 +19,14 @@ class Truth:
     trans: np.ndarray  # (T, 3)
     joints: np.ndarray  # (T, 24, 3)
     contacts: np.ndarray  # (T, 2) left, right
-    clothes: int = 0
+    clothing: int = 0
 
 
 @dataclass
 class Scene:
     """A clip's people, camera and world; pillar: x in metres and depth of what hides people, or None."""
 
-    people: list[Truth]
+    people: list[GroundTruth]
     camera: Camera
     world: World
     fps: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from training.commands.common import add_run_arguments, run_of
+from training.commands.common import add_run_arguments, load_run_from
 from training.run.requirements import data_root, missing_data
 
 
@@ -16,15 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    entry = run_of(args)
+    entry = load_run_from(args)
     root = data_root(args.data)
     problems = [f"missing {line}" for line in missing_data(entry, root)]
     if not problems:
         from training.run.check import check_run
-        from training.run.data import check_sets
+        from training.run.data import check_datasets
 
         check_run(entry)
-        problems = check_sets(entry, root, args.most or None)
+        problems = check_datasets(entry, root, args.most or None)
     for line in problems:
         print(line)
     serious = [line for line in problems if not line.startswith("note: ")]

@@ -29,7 +29,7 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_of(args: argparse.Namespace) -> Run:
+def load_run_from(args: argparse.Namespace) -> Run:
     """The run with its overrides and seed."""
     overrides = list(args.overrides)
     if args.seed is not None:
@@ -37,7 +37,7 @@ def run_of(args: argparse.Namespace) -> Run:
     return load_run(args.name, overrides)
 
 
-def refuse_if_missing(run: Run, lacking: list[str]) -> None:
+def require_ready(run: Run, lacking: list[str]) -> None:
     """Raises BadInput `run_not_ready` with everything that is missing; `bad_run` first, where the file is wrong, too:
     nobody should fetch data for weeks and be told then."""
     if lacking:

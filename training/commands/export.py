@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from training.commands.common import add_run_arguments, run_of
+from training.commands.common import add_run_arguments, load_run_from
 from training.run.requirements import data_root
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from backend.models.store import weights_path
     from training.engine.results import export_checkpoint
 
-    entry = run_of(args)
+    entry = load_run_from(args)
     path = export_checkpoint(entry, data_root(args.data), args.out, args.checkpoint)
     print(f"weights: {path}")
     if args.install:

@@ -6,8 +6,14 @@ import argparse
 from pathlib import Path
 
 from backend.errors import BadInput
-from training.commands.common import add_machine_arguments, add_run_arguments, refuse_if_missing, run_of
-from training.run.requirements import data_root, missing_body, missing_data, missing_start, out_of
+from training.commands.common import add_machine_arguments, add_run_arguments, load_run_from, require_ready
+from training.run.requirements import (
+    data_root,
+    missing_body,
+    missing_data,
+    missing_initial_weights,
+    run_folder,
+)
 from training.run.spec import Run
 
 
@@ -19,17 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the latest checkpoint of the run's folder (or from FILE); begins where there is none",
     )  # fmt: skip
     parser.add_argument(
-        "--from", dest="start", type=Path, metavar="FILE", help="start weights in place of the run's own"
+        "--from", dest="start", type=Path, metavar="FILE", help="initial weights in place of the run's own"
     )
     parser.add_argument(
         "--dry-run", action="store_true",
         help="no data needed: two steps on generated files, and how long the real run would take",
     )  # fmt: skip
     parser.add_argument(
-        "--overfit", type=positive, metavar="N",
+        "--overfit", type=positive_steps, metavar="N",
         help="N steps on one fixed batch of two samples (PoseNet alone: eight): can the run's network, whole, learn it "
         "by heart?  No data needed: generated files and the open body, or your own data with --data.  Everything is "
-        "the run's but: initial weights, no augmentation, no dropout, a rate that rises for 10 steps and falls in the "
+        "the run's but: random weights, no augmentation, no dropout, a rate that rises for 10 steps and falls in the "
         "last half.  Writes overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
     )  # fmt: skip
     parser.add_argument(
@@ -40,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    entry = run_of(args)
+    entry = load_run_from(args)
     if args.rate_factor is not None and args.overfit is None:
         raise BadInput("bad_usage", "--rate-factor goes with --overfit alone.", "Set settings.learning_rate.")
     if args.dry_run and args.overfit is None:
@@ -49,18 +55,18 @@ def run(args: argparse.Namespace) -> int:
         print(dry_run(entry, args.out))
         return 0
     if args.overfit is not None:
-        return learn_by_heart(args, entry)
+        return overfit_one_batch(args, entry)
     root = data_root(args.data)
     lacking = missing_data(entry, root) + missing_body(entry)
     if args.start is None and args.resume == "no":
-        lacking += missing_start(entry, root)
-    refuse_if_missing(entry, lacking)
+        lacking += missing_initial_weights(entry, root)
+    require_ready(entry, lacking)
 
     from training.engine.checkpoints import PREEMPTED, find_checkpoint
     from training.engine.fitting import fit
     from training.engine.trainer import find_machines
 
-    out = args.out or out_of(entry)
+    out = args.out or run_folder(entry)
     done = fit(
         entry,
         root,
@@ -74,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if done else PREEMPTED
 
 
-def learn_by_heart(args: argparse.Namespace, entry: Run) -> int:
+def overfit_one_batch(args: argparse.Namespace, entry: Run) -> int:
     """`--overfit`.  Raises BadInput `bad_usage` with options that do not go with it."""
     others = {"--resume": args.resume != "no", "--from": args.start, "--dry-run": args.dry_run}
     others |= {"--devices": args.devices, "--nodes": args.nodes}
@@ -82,20 +88,20 @@ def learn_by_heart(args: argparse.Namespace, entry: Run) -> int:
     if wrong:
         raise BadInput(
             "bad_usage",
-            f"--overfit and {wrong[0]} exclude each other: it starts from initial weights, in one process.",
+            f"--overfit and {wrong[0]} exclude each other: it starts from random weights, in one process.",
             f"Leave {wrong[0]} out.",
         )
     if args.data is not None:
-        refuse_if_missing(entry, missing_data(entry, args.data) + missing_body(entry))
+        require_ready(entry, missing_data(entry, args.data) + missing_body(entry))
     from training.engine.overfit import overfit
 
-    out = args.out or out_of(entry) / "overfit"
+    out = args.out or run_folder(entry) / "overfit"
     print(overfit(entry, args.overfit, out, root=args.data, factor=args.rate_factor))
     print(f"  written: {out / 'overfit.json'}")
     return 0
 
 
-def positive(text: str) -> int:
+def positive_steps(text: str) -> int:
     """A number of steps."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of steps")

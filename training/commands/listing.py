@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     for name in args.runs or run_names():
         entry = load_run(name)
         print(f"{entry.name}\n  {entry.title}")
-        print(f"  published: {numbers(entry)}")
+        print(f"  published: {published_results(entry)}")
         lacking = missing(entry, root)
         if not lacking:
             print("  ready")
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def numbers(entry: Run) -> str:
+def published_results(entry: Run) -> str:
     """The published numbers in one line."""
     rows = []
     for row in entry.published.results:

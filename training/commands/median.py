@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from training.engine.seeds import median_of
+    from training.engine.seeds import seed_medians
 
     folder = Path(args.name)
-    rows = median_of(folder if folder.is_dir() else runs_root() / args.name)
+    rows = seed_medians(folder if folder.is_dir() else runs_root() / args.name)
     for row in rows:
         each = ", ".join(f"{seed} {value:.2f}" for seed, value in row.values.items())
         print(f"{row.metric}: median {row.median:.2f}, spread {row.spread:.2f} ({each})")

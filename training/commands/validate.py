@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training.commands.common import add_machine_arguments, add_run_arguments, refuse_if_missing, run_of
-from training.run.requirements import data_root, missing_body, missing_data, out_of
+from training.commands.common import add_machine_arguments, add_run_arguments, load_run_from, require_ready
+from training.run.requirements import data_root, missing_body, missing_data, run_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from training.commands.listing import numbers
+    from training.commands.listing import published_results
 
-    entry = run_of(args)
+    entry = load_run_from(args)
     root = data_root(args.data)
     lacking = missing_data(entry, root, train=False) + missing_body(entry)
-    refuse_if_missing(entry, lacking)
+    require_ready(entry, lacking)
 
-    from training.engine.results import measure, write_results
+    from training.engine.results import evaluate_run, write_results
     from training.engine.trainer import find_machines
 
-    out = args.out or out_of(entry)
-    measured = measure(
+    out = args.out or run_folder(entry)
+    measured = evaluate_run(
         entry,
         root,
         out,
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for name, value in measured.metrics.items():
         print(f"{name}: {value:.2f}")
-    print(f"published: {numbers(entry)}")
+    print(f"published: {published_results(entry)}")
     if args.command == "test":
         print(f"written: {write_results(out, entry, measured)}")
     return 0

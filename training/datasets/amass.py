@@ -1,4 +1,4 @@
-"""AMASS: motion without pictures, seen by four virtual cameras, as Pose2Mesh trains on it.
+"""AMASS: motion without images, seen by four virtual cameras, as Pose2Mesh trains on it.
 
     SUBSET/SUBJECT/*_poses.npz   poses (T, 156) of SMPL-H, trans (T, 3), betas (16,), gender, mocap_framerate; z is up
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import Problems, bad_file, numbers, require
+from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
+from training.datasets.faults import ErrorCollector, bad_file, numbers, require
 from training.datasets.geometry import project, root_to_camera, with_column
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
@@ -29,11 +29,11 @@ ROTATIONS = np.array([
     [-0.91415495, -0.40277803, -0.04572295, -0.04562341, 0.2143085, -0.97569996, 0.4027893, -0.8898549, -0.21428728],
     [0.91415626, -0.40060705, 0.06190599, -0.05641001, -0.2769532, -0.9592262, 0.40141782, 0.8733905, -0.27577674],
 ]).reshape(4, 3, 3)  # fmt: skip
-SHIFT = np.array([0.0, 0.0, 10.0], np.float32)  # m
+TRANSLATION = np.array([0.0, 0.0, 10.0], np.float32)  # m
 CAMERA = np.array([1500.0, 1500.0, 500.0, 500.0], np.float32)
 
 
-class Amass(ColumnSet):
+class Amass(ColumnDataset):
     """path: the folder of the subsets.  subsets: those whose name contains one of these, in any case.
 
     body: gives the joints, of `joint_set`; without it a record has pose, shape and place only.
@@ -45,12 +45,12 @@ class Amass(ColumnSet):
         upstream_quirks: bool = False, cache: str | None = None,
     ) -> None:  # fmt: skip
         self.path, self.body, self.joint_set = require(Path(path)), body, joint_set
-        self.quirks = upstream_quirks
+        self.upstream_quirks = upstream_quirks
         chosen = [p for p in sorted(self.path.iterdir()) if any(s.lower() in p.name.lower() for s in subsets)]
         files = [file for folder in chosen for file in sorted(folder.glob("*/*_poses.npz"))]
         if not files:
             raise bad_file(self.path, f"has no SUBSET/SUBJECT/*_poses.npz of {', '.join(subsets)}")
-        columns = cached(cache, files, ("amass", upstream_quirks), lambda: self._columns(files))
+        columns = load_or_build(cache, files, ("amass", upstream_quirks), lambda: self._columns(files))
         super().__init__("amass", self.path, columns)
 
     @classmethod
@@ -73,22 +73,22 @@ class Amass(ColumnSet):
         betas = self.columns["betas"][frame]
         joints = None
         if self.body is not None:
-            joints = posed_joints(self.body).joints(self.joint_set, pose, betas, SHIFT)
+            joints = posed_joints(self.body).joints(self.joint_set, pose, betas, TRANSLATION)
         return Record(
             key=f"{self.columns['key'][frame]}@{view}", dataset="amass", joint_set=self.joint_set,
             joints2d=None if joints is None else with_column(project(joints, CAMERA)),
             joints3d=None if joints is None else with_column(joints), image_size=(1001, 1001), pose=pose, betas=betas,
-            trans=SHIFT.copy(), camera=CAMERA.copy(), subject=self.subject(row),
+            trans=TRANSLATION.copy(), camera=CAMERA.copy(), subject=self.subject(row),
         )  # fmt: skip
 
     def _columns(self, files: Sequence[Path]) -> Columns:
         rows: list[dict[str, Any]] = []
-        problems = Problems()
+        problems = ErrorCollector()
         for file in files:
             with problems:
                 rows += self._motion(file)
-        problems.tell()
-        return gather(rows, None, self.path)
+        problems.raise_if_any()
+        return stack_columns(rows, None, self.path)
 
     def _motion(self, file: Path) -> list[dict[str, Any]]:
         name = file.relative_to(self.path).as_posix()
@@ -102,7 +102,7 @@ class Amass(ColumnSet):
         step = STEPS.get(name.split("/")[0].lower(), 5)
         content["poses"] = content["poses"][::step] if "poses" in content else None
         poses = numbers(content, "poses", (-1, -1), file, f"every {step}th")[:, :72]
-        if not self.quirks:
+        if not self.upstream_quirks:
             poses = np.concatenate([poses[:, :66], np.zeros((len(poses), 6))], 1)
         betas = numbers(content, "betas", (-1,), file, "-")[:10]
         keys = [f"{name}#{k * step}" for k in range(len(poses))]

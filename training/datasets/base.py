@@ -13,7 +13,7 @@ from training.datasets import faults
 from training.datasets.geometry import project, project_weak
 from training.datasets.joint_sets import JOINT_SETS, index_map
 from training.datasets.posed_joints import PosedJoints, posed_joints
-from training.datasets.record import Record, RecordSet
+from training.datasets.record import Record, RecordDataset
 
 Body = str | Path | Mapping[str, str] | None
 # Real fits are within 20 to 50 mm; another body's betas or another frame give several hundred
@@ -22,7 +22,7 @@ _REGRESSED = ("smpl24", "h36m17", "coco17", "coco19", "hand21")
 _PROJECTION_LIMIT = 0.15  # of the person's size
 
 
-class BaseSet:
+class BaseDataset:
     """A record set.  Subclasses give `name`, `__len__` and `read(row)`, and what `files` says.
 
     official, official_fits: rows of the published split, and those of them with pose and betas, where known.
@@ -42,7 +42,7 @@ class BaseSet:
         """
         return ["."]
 
-    def body_of(self, gender: str) -> PosedJoints | None:
+    def body_for_gender(self, gender: str) -> PosedJoints | None:
         """The body of a person; the neutral one where the table has none of that gender."""
         if isinstance(self.body, Mapping):
             name = self.body.get(gender, self.body.get("neutral"))
@@ -71,67 +71,68 @@ class BaseSet:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} rows, not {index}")
         row = int(index) % len(self)
-        return faults.validated(self.read(row), *self.source(row))
+        return faults.validate_record(self.read(row), *self.source(row))
 
-    def check(self, most: int | None = None) -> list[str]:
-        """Problems in words, [] where all is well; looks at `most` rows, evenly spread.
+    def check(self, max_rows: int | None = None) -> list[str]:
+        """Problems in words, [] where all is well; looks at `max_rows` rows, evenly spread.
 
         `note: ` starts what is no error.
         """
-        found = [*self.problems(), *faults.count_note(len(self), self.official, self.name)]
+        problems = [*self.problems(), *faults.count_note(len(self), self.official, self.name)]
         if not len(self):
-            return [*found, f"{self.name} has no rows."]
-        count = len(self) if most is None else min(most, len(self))
+            return [*problems, f"{self.name} has no rows."]
+        count = len(self) if max_rows is None else min(max_rows, len(self))
         records = []
         for row in np.unique(np.linspace(0, len(self) - 1, count).astype(int)):
             try:
                 record = self[row]
-                if record.image is not None and (most is not None or not _is_there(record)):
+                if record.image is not None and (max_rows is not None or not _image_exists(record)):
                     record.image.read()
                 records.append(record)
             except BadInput as error:
-                found.append(str(error))
+                problems.append(str(error))
         if count == len(self) and self.official_fits is not None:
             fits = sum(record.pose is not None for record in records)
-            found += faults.count_note(fits, self.official_fits, f"{self.name} (rows with a fit)")
-        return [*found, *_mismatches(records, self)]
+            problems += faults.count_note(fits, self.official_fits, f"{self.name} (rows with a fit)")
+        return [*problems, *_consistency_problems(records, self)]
 
 
-def _is_there(record: Record) -> bool:
-    """Whether a picture exists; decoding every one of a whole set would take hours."""
+def _image_exists(record: Record) -> bool:
+    """Whether an image exists; decoding every one of a whole set would take hours."""
     exists = getattr(record.image, "exists", None)
     return exists is None or exists()
 
 
-def _mismatches(records: Sequence[Record], data: BaseSet) -> Iterator[str]:
+def _consistency_problems(records: Sequence[Record], data: BaseDataset) -> Iterator[str]:
     """Whether 3D, 2D, camera and body belong together, as medians over the rows looked at."""
-    apart: list[float] = []
-    off: list[float] = []
+    errors_2d: list[float] = []
+    fit_mm: list[float] = []
     for record in records:
         if record.joints2d is not None and record.joints3d is not None and record.camera is not None:
-            seen = (record.joints2d[:, 2] > 0) & (record.joints3d[:, 3] > 0)
-            if seen.any():
-                points = project(record.joints3d[seen, :3], record.camera)
-                gap = np.linalg.norm(points - record.joints2d[seen, :2], axis=-1)
-                apart.append(
-                    float(np.median(gap)) / max(float(np.ptp(record.joints2d[seen, :2], axis=0).max()), 1.0)
+            visible = (record.joints2d[:, 2] > 0) & (record.joints3d[:, 3] > 0)
+            if visible.any():
+                points = project(record.joints3d[visible, :3], record.camera)
+                gap = np.linalg.norm(points - record.joints2d[visible, :2], axis=-1)
+                errors_2d.append(
+                    float(np.median(gap))
+                    / max(float(np.ptp(record.joints2d[visible, :2], axis=0).max()), 1.0)
                 )
-        body = data.body_of(record.gender)
+        body = data.body_for_gender(record.gender)
         if body is not None and record.pose is not None and record.betas is not None:
             try:
-                off.extend(_body_error(record, body))
+                fit_mm.extend(_body_error(record, body))
             except BadInput as error:  # the same for every row
                 note = "note: fits are not compared with a body: " if error.code == "no_regressor" else ""
                 yield f"{note}{data.name}: {error}"
                 return
-    if apart and np.median(apart) > _PROJECTION_LIMIT:
+    if errors_2d and np.median(errors_2d) > _PROJECTION_LIMIT:
         yield (
-            f"{data.name}: 3D joints do not project to the 2D ones (median {np.median(apart):.0%} of the person's "
+            f"{data.name}: 3D joints do not project to the 2D ones (median {np.median(errors_2d):.0%} of the person's "
             "size): cameras and annotations are of different releases, or units are mixed up."
         )
-    if off and np.median(off) > _BODY_LIMIT_MM:
+    if fit_mm and np.median(fit_mm) > _BODY_LIMIT_MM:
         yield (
-            f"{data.name}: pose and betas on the body {data.body!r} are {np.median(off):.0f} mm from the annotated "
+            f"{data.name}: pose and betas on the body {data.body!r} are {np.median(fit_mm):.0f} mm from the annotated "
             "joints (median): the fits belong to another body model. Name the right one in the run's file."
         )
 
@@ -144,25 +145,25 @@ def _body_error(record: Record, body: PosedJoints) -> Iterator[float]:
         posed, both = body.joints(record.joint_set, record.pose, record.betas), np.ones(len(kind), bool)
     else:
         # official bodies have regressors of few sets: compare what this one shares with Human3.6M's, whose nose is low
-        places = index_map("h36m17", record.joint_set)
-        both = (places >= 0) & (np.array(kind.names) != "nose")
-        posed = body.joints("h36m17", record.pose, record.betas)[places]
+        source_index = index_map("h36m17", record.joint_set)
+        both = (source_index >= 0) & (np.array(kind.names) != "nose")
+        posed = body.joints("h36m17", record.pose, record.betas)[source_index]
     if record.joints3d is not None:
         known = (record.joints3d[:, 3] > 0) & both
         if known[kind.root] and known.sum() > 4:
             gap = (record.joints3d[:, :3] - record.joints3d[kind.root, :3]) - (posed - posed[kind.root])
             yield float(np.linalg.norm(gap[known], axis=-1).mean() * 1000)
     elif record.weak_camera is not None and record.joints2d is not None:
-        seen = (record.joints2d[:, 2] > 0) & both
-        if seen.any():
+        visible = (record.joints2d[:, 2] > 0) & both
+        if visible.any():
             gap2d = project_weak(posed, record.weak_camera) - record.joints2d[:, :2]
-            yield float(np.linalg.norm(gap2d[seen], axis=-1).mean() / record.weak_camera[0] * 1000)
+            yield float(np.linalg.norm(gap2d[visible], axis=-1).mean() / record.weak_camera[0] * 1000)
 
 
-class Subset(BaseSet):
+class Subset(BaseDataset):
     """Some rows of a set, in the given order."""
 
-    def __init__(self, data: BaseSet, rows: Sequence[int] | np.ndarray) -> None:
+    def __init__(self, data: BaseDataset, rows: Sequence[int] | np.ndarray) -> None:
         self.data, self.rows = data, np.asarray(rows, np.int64)
         self.name, self.body = data.name, data.body
 
@@ -182,7 +183,9 @@ class Subset(BaseSet):
         return self.data.problems()
 
 
-def take(data: BaseSet, first: int | None = None, every: int = 1, subjects: Sequence[str] = ()) -> BaseSet:
+def make_subset(
+    data: BaseDataset, first: int | None = None, every: int = 1, subjects: Sequence[str] = ()
+) -> BaseDataset:
     """A smaller set: of these subjects, of those every n-th row, of those the first n."""
     if every < 1 or (first is not None and first < 1):
         raise BadInput("bad_subset", f"first={first}, every={every}: both must be at least 1.")
@@ -201,4 +204,4 @@ def take(data: BaseSet, first: int | None = None, every: int = 1, subjects: Sequ
     return data if len(rows) == len(data) else Subset(data, rows)
 
 
-__all__ = ["BaseSet", "RecordSet", "Subset", "take"]
+__all__ = ["BaseDataset", "RecordDataset", "Subset", "make_subset"]

@@ -15,9 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.columns import Columns, ColumnSet, cached, coco_style, gather, image_of, mild_betas
-from training.datasets.faults import Problems, field, numbers, read_json
-from training.datasets.geometry import box_of_xywh, fit_error_2d, project_weak, square
+from training.datasets.columns import (
+    ColumnDataset,
+    Columns,
+    image_entry,
+    load_or_build,
+    plausible_betas,
+    read_coco,
+    stack_columns,
+)
+from training.datasets.faults import ErrorCollector, field, numbers, read_json
+from training.datasets.geometry import fit_error_2d, project_weak, square_box, xywh_to_xyxy
 from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
@@ -25,7 +33,7 @@ from training.datasets.record import Record
 FILES = ("annotations/person_keypoints_train2017.json", "annotations/coco_smplify_train.json")
 
 
-class Coco(ColumnSet):
+class Coco(ColumnDataset):
     """path: the folder that has `annotations` and `images`.
 
     body: gives fit errors (px in a 64 x 64 crop; Pose2Mesh's limit is 3) and the check of the fits.
@@ -34,7 +42,9 @@ class Coco(ColumnSet):
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body
         files = [self.path / name for name in FILES]
-        super().__init__("coco/train2017", files[0], cached(cache, files, "coco", lambda: _columns(*files)))
+        super().__init__(
+            "coco/train2017", files[0], load_or_build(cache, files, "coco", lambda: _columns(*files))
+        )
 
     @classmethod
     def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
@@ -49,7 +59,7 @@ class Coco(ColumnSet):
             posed = posed_joints(self.body).joints("coco19", at["pose"], at["betas"])
             fitted = project_weak(posed, at["weak"])
             error = fit_error_2d(joints[:, :2], joints[:, 2] > 0, fitted[:17], fitted)
-        center, side = square(at["box"])
+        center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="coco", joint_set="coco17",
             image=ImageFile(self.path / "images" / "train2017" / str(at["picture"])),
@@ -62,18 +72,18 @@ class Coco(ColumnSet):
 
 
 def _columns(file: Path, fit_file: Path) -> Columns:
-    images, annotations = coco_style(file)
+    images, annotations = read_coco(file)
     fits = read_json(fit_file)
     rows = []
-    problems = Problems()
+    problems = ErrorCollector()
     for annotation in annotations:
         with problems:
             where = field(annotation, "id", file, "?")
             fit = fits.get(str(where))
             if annotation.get("iscrowd") or not annotation.get("num_keypoints") or fit is None:
                 continue
-            image = image_of(annotation, images, file, where)
-            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            image = image_entry(annotation, images, file, where)
+            box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), file, where, np.float64))
             if box is None:
                 continue
             model, camera = (field(fit, key, fit_file, where) for key in ("smpl_param", "cam_param"))
@@ -83,7 +93,7 @@ def _columns(file: Path, fit_file: Path) -> Columns:
                 "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
                 "keypoints": numbers(annotation, "keypoints", (17, 3), file, where),
                 "pose": numbers(model, "pose", (72,), fit_file, where),
-                "betas": mild_betas(numbers(model, "shape", (10,), fit_file, where)), "weak": np.concatenate(weak),
+                "betas": plausible_betas(numbers(model, "shape", (10,), fit_file, where)), "weak": np.concatenate(weak),
             })  # fmt: skip
-    problems.tell()
-    return gather(rows, None, file)
+    problems.raise_if_any()
+    return stack_columns(rows, None, file)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from backend.atomic import atomic_path
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.faults import bad_file, field, read_json, require
 
 Columns = dict[str, np.ndarray]
 _VERSION = 1  # of the columns' meaning; raise it when a reader changes what it keeps
 
 
-class ColumnSet(BaseSet):
+class ColumnDataset(BaseDataset):
     """Rows held as columns of equal length; `key` names them.  file: what messages say."""
 
     def __init__(self, name: str, file: Path, columns: Columns) -> None:
@@ -30,7 +30,7 @@ class ColumnSet(BaseSet):
         return self.file, str(self.columns["key"][row])
 
 
-def gather(
+def stack_columns(
     rows: Sequence[dict[str, Any]], order: Callable[[dict[str, Any]], Any] | None, file: Path
 ) -> Columns:
     """Rows of numbers and texts -> columns, sorted by `order`.  Numbers become float32 unless they are integers."""
@@ -47,7 +47,7 @@ def gather(
     return columns
 
 
-def cached(
+def load_or_build(
     cache: str | Path | None, files: Sequence[Path], options: Any, make: Callable[[], Columns]
 ) -> Columns:
     """The columns out of a cache folder, or made and kept there; made each time where no folder is given.
@@ -71,7 +71,7 @@ def cached(
     return columns
 
 
-def coco_style(path: Path) -> tuple[dict[Any, dict], list[dict]]:
+def read_coco(path: Path) -> tuple[dict[Any, dict], list[dict]]:
     """COCO's layout -> images by id, annotations in the file's order."""
     content = read_json(path)
     images = field(content, "images", path, "-")
@@ -79,20 +79,20 @@ def coco_style(path: Path) -> tuple[dict[Any, dict], list[dict]]:
     return {field(image, "id", path, k): image for k, image in enumerate(images)}, annotations
 
 
-def image_of(annotation: dict, images: dict[Any, dict], file: Path, where: object) -> dict:
+def image_entry(annotation: dict, images: dict[Any, dict], file: Path, where: object) -> dict:
     """The image of an annotation, or BadInput."""
     return field(images, field(annotation, "image_id", file, where), file, f"{where} (image)")
 
 
-def detections(path: Path, key: str, joints: int) -> dict[Any, np.ndarray]:
+def read_detections(path: Path, key: str, joints: int) -> dict[Any, np.ndarray]:
     """A list of {key, keypoints} -> key: (joints, 3) float32; a missing confidence is 1."""
-    found = {}
+    by_key = {}
     for k, item in enumerate(read_json(path)):
-        found[field(item, key, path, k)] = as_detection(field(item, "keypoints", path, k), joints, path, k)
-    return found
+        by_key[field(item, key, path, k)] = keypoint_array(field(item, "keypoints", path, k), joints, path, k)
+    return by_key
 
 
-def as_detection(value: Any, joints: int, file: Path, where: object) -> np.ndarray:
+def keypoint_array(value: Any, joints: int, file: Path, where: object) -> np.ndarray:
     """Numbers by joint, x y and perhaps more -> (joints, 3) float32."""
     try:
         points = np.asarray(value, np.float32).reshape(joints, -1)
@@ -104,6 +104,6 @@ def as_detection(value: Any, joints: int, file: Path, where: object) -> np.ndarr
     return np.concatenate([points[:, :2], confidence], 1)
 
 
-def mild_betas(betas: np.ndarray) -> np.ndarray:
+def plausible_betas(betas: np.ndarray) -> np.ndarray:
     """Betas of which any is beyond 3 are given up for the mean shape, as Pose2Mesh does."""
     return np.zeros_like(betas) if (np.abs(betas) > 3).any() else betas

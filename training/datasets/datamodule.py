@@ -11,30 +11,30 @@ import torch
 from torch.utils.data import DataLoader
 
 from backend.errors import BadInput
-from training.datasets.base import BaseSet
-from training.datasets.kinds import build_set
-from training.datasets.loader import PreparedSet, Preparer, ResumableLoader
+from training.datasets.base import BaseDataset
+from training.datasets.kinds import build_dataset
+from training.datasets.loader import PreparedDataset, Preparer, ResumableLoader
 from training.datasets.sampler import GlobalBatches
 
-Table = Mapping[str, Any]
+DatasetConfig = Mapping[str, Any]
 
 
 class RecordData(lightning.LightningDataModule):
-    """train, validation, test: tables for `kinds.build_set` (validation and test: one or several), or sets ready-made.
+    """train, validation, test: tables for `kinds.build_dataset` (validation and test: one or several), or data sets.
 
     prepare: of training; prepare_evaluation: of the others, called without a generator (the same one by default).
     batch_size, evaluation_batch_size: rows per process.  root: where relative paths of tables start.
     drop_last: as the originals: SMPLer True; FastMETRO, Pose2Mesh False.
-    check_rows: rows of each set that are looked at before the first step; 0 for none.  same: see `PreparedSet`.
+    check_rows: rows of each set read before the first step; 0 for none.  fixed_augmentation: see `PreparedDataset`.
     Give the Trainer `use_distributed_sampler=False`: these batches are of each process already.
     """
 
     def __init__(
         self,
         prepare: Preparer,
-        train: Table | BaseSet | None = None,
-        validation: Table | BaseSet | Sequence[Table | BaseSet] = (),
-        test: Table | BaseSet | Sequence[Table | BaseSet] = (),
+        train: DatasetConfig | BaseDataset | None = None,
+        validation: DatasetConfig | BaseDataset | Sequence[DatasetConfig | BaseDataset] = (),
+        test: DatasetConfig | BaseDataset | Sequence[DatasetConfig | BaseDataset] = (),
         batch_size: int = 16,
         evaluation_batch_size: int | None = None,
         prepare_evaluation: Preparer | None = None,
@@ -43,16 +43,16 @@ class RecordData(lightning.LightningDataModule):
         root: str | Path = "",
         drop_last: bool = False,
         check_rows: int = 8,
-        same: bool = False,
+        fixed_augmentation: bool = False,
     ) -> None:
         super().__init__()
-        self.same = same
+        self.fixed_augmentation = fixed_augmentation
         self.prepare, self.prepare_evaluation = prepare, prepare_evaluation or prepare
-        self._tables = {"train": _several(train), "validation": _several(validation), "test": _several(test)}
+        self._tables = {"train": _as_list(train), "validation": _as_list(validation), "test": _as_list(test)}
         self.batch_size, self.evaluation_batch_size = batch_size, evaluation_batch_size or batch_size
         self.workers, self.seed, self.root = workers, seed, root
         self.drop_last, self.check_rows = drop_last, check_rows
-        self.sets: dict[str, list[BaseSet]] = {}
+        self.sets: dict[str, list[BaseDataset]] = {}
         self._train: ResumableLoader | None = None
         self._resumed: dict[str, Any] | None = None
 
@@ -62,11 +62,12 @@ class RecordData(lightning.LightningDataModule):
         for part in wanted.get(stage or "", ("train", "validation", "test")):
             if part not in self.sets:
                 self.sets[part] = [
-                    t if isinstance(t, BaseSet) else build_set(t, self.root) for t in self._tables[part]
+                    t if isinstance(t, BaseDataset) else build_dataset(t, self.root)
+                    for t in self._tables[part]
                 ]
                 self._check(self.sets[part])
 
-    def _check(self, sets: Sequence[BaseSet]) -> None:
+    def _check(self, sets: Sequence[BaseDataset]) -> None:
         if not self.check_rows:
             return
         wrong = [p for data in sets for p in data.check(self.check_rows) if not p.startswith("note")]
@@ -79,7 +80,7 @@ class RecordData(lightning.LightningDataModule):
         if self._resumed is not None:
             self._train.load_state_dict(self._resumed)
             if self.trainer is not None and self.trainer.current_epoch > self._resumed["epoch"]:
-                self._train.progress.turn_to(self.trainer.current_epoch)
+                self._train.progress.set_epoch(self.trainer.current_epoch)
             self._resumed = None
         return self._train
 
@@ -101,24 +102,26 @@ class RecordData(lightning.LightningDataModule):
             self._loader(records, self.evaluation_batch_size, train=False) for records in self.sets["test"]
         ]
 
-    def _loader(self, records: BaseSet, batch: int, train: bool) -> ResumableLoader:
-        rank, world, gathered = self._place()
+    def _loader(self, records: BaseDataset, batch: int, train: bool) -> ResumableLoader:
+        rank, world_size, accumulation_steps = self._distributed_state()
         batches = GlobalBatches(
             len(records),
             batch,
             rank,
-            world,
+            world_size,
             self.seed,
             shuffle=train,
             drop_last=train and self.drop_last,
             pad=train,
-            gathered=gathered if train else 1,
+            accumulation_steps=accumulation_steps if train else 1,
         )
         prepare = self.prepare if train else self.prepare_evaluation
-        data = PreparedSet(records, prepare, self.seed, augment=train, same=train and self.same)
+        data = PreparedDataset(
+            records, prepare, self.seed, augment=train, fixed_augmentation=train and self.fixed_augmentation
+        )
         return ResumableLoader(data, batches, self.workers, pin_memory=torch.cuda.is_available())
 
-    def _place(self) -> tuple[int, int, int]:
+    def _distributed_state(self) -> tuple[int, int, int]:
         """-> rank, number of processes, batches per step of the optimiser."""
         trainer = self.trainer
         if trainer is None:
@@ -132,7 +135,7 @@ class RecordData(lightning.LightningDataModule):
         return trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches
 
 
-def _several(tables: Any) -> list[Any]:
+def _as_list(tables: Any) -> list[Any]:
     if tables is None:
         return []
-    return [tables] if isinstance(tables, Mapping | BaseSet) else list(tables)
+    return [tables] if isinstance(tables, Mapping | BaseDataset) else list(tables)

@@ -1,4 +1,4 @@
-"""EFT fits (Joo et al. 2021) to COCO, MPII and LSP-extended pictures.
+"""EFT fits (Joo et al. 2021) to COCO, MPII and LSP-extended images.
 
     COCO2014-All-ver01.json, MPII_ver01.json, ...   {ver, data: [row]}
 
@@ -15,20 +15,20 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import Problems, bad_row, field, numbers, read_json
+from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
+from training.datasets.faults import ErrorCollector, bad_row, field, numbers, read_json
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
 
-class Eft(ColumnSet):
-    """path: a file of fits.  images: folder of its pictures.  body: for the check of the fits."""
+class Eft(ColumnDataset):
+    """path: a file of fits.  images: folder of its images.  body: for the check of the fits."""
 
     def __init__(
         self, path: str | Path, images: str | Path, body: str | None = None, cache: str | None = None
     ) -> None:
         self.path, self.images, self.body = Path(path), Path(images), body
-        columns = cached(cache, [self.path], "eft", lambda: _columns(self.path))
+        columns = load_or_build(cache, [self.path], "eft", lambda: _columns(self.path))
         super().__init__(f"eft/{self.path.stem}", self.path, columns)
 
     def subject(self, row: int) -> str:
@@ -50,7 +50,7 @@ def _columns(file: Path) -> Columns:
     data = field(read_json(file), "data", file, "-")
     rows = []
     labelled = all("gt_keypoint_2d" in row for row in data)
-    problems = Problems()
+    problems = ErrorCollector()
     for k, row in enumerate(data):
         with problems:
             matrices = numbers(row, "parm_pose", (24, 3, 3), file, k, np.float64)
@@ -67,5 +67,5 @@ def _columns(file: Path) -> Columns:
             if labelled:
                 made["joints"] = numbers(row, "gt_keypoint_2d", (49, 3), file, k)
             rows.append(made)
-    problems.tell()
-    return gather(rows, None, file)
+    problems.raise_if_any()
+    return stack_columns(rows, None, file)

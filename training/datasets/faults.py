@@ -12,29 +12,29 @@ import numpy as np
 from backend.errors import BadInput
 from training.datasets.record import Record
 
-DOWNLOAD = (
+DOWNLOAD_HINT = (
     "Get the file again from where you had it, or run `python -m training check-data` for all that is wrong."
 )
 
 
-def bad_row(file: str | Path, row: object, what: str, hint: str = DOWNLOAD) -> BadInput:
+def bad_row(file: str | Path, row: object, what: str, hint: str = DOWNLOAD_HINT) -> BadInput:
     """A row that cannot be used.  row: a number, a key or an id, as the file's users would look for it."""
     return BadInput("bad_data_row", f"{file}, row {row}: {what}.", hint)
 
 
-def bad_file(file: str | Path, what: str, hint: str = DOWNLOAD) -> BadInput:
+def bad_file(file: str | Path, what: str, hint: str = DOWNLOAD_HINT) -> BadInput:
     return BadInput("bad_data_file", f"{file} {what}.", hint)
 
 
-class Problems:
+class ErrorCollector:
     """`with problems:` around the reading of each row; then `problems.tell()` raises what came of all of them.
 
     A copy with several bad rows is so described at once, not one by one.
     """
 
-    def __init__(self, most: int = 20) -> None:
-        self.most = most
-        self.found: list[BadInput] = []
+    def __init__(self, limit: int = 20) -> None:
+        self.limit = limit
+        self.errors: list[BadInput] = []
 
     def __enter__(self) -> None:
         return None
@@ -42,18 +42,18 @@ class Problems:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, BadInput) or error.code == "refused_pickle":  # that one is no damage
             return False
-        self.found.append(error)
-        if len(self.found) >= self.most:
-            self.tell()
+        self.errors.append(error)
+        if len(self.errors) >= self.limit:
+            self.raise_if_any()
         return True
 
-    def tell(self) -> None:
-        if len(self.found) > 1:
-            more = " ..." if len(self.found) >= self.most else ""
-            lines = "\n  ".join(error.message for error in self.found)
-            raise BadInput(self.found[0].code, f"{lines}{more}", self.found[0].hint)
-        if self.found:
-            raise self.found[0]
+    def raise_if_any(self) -> None:
+        if len(self.errors) > 1:
+            more = " ..." if len(self.errors) >= self.limit else ""
+            lines = "\n  ".join(error.message for error in self.errors)
+            raise BadInput(self.errors[0].code, f"{lines}{more}", self.errors[0].hint)
+        if self.errors:
+            raise self.errors[0]
 
 
 def require(path: Path, hint: str = "") -> Path:
@@ -84,7 +84,7 @@ def field(row: Any, key: str, file: str | Path, where: object) -> Any:
         raise bad_row(file, where, f"lacks {key!r}") from None
 
 
-def _longer(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _without_unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
@@ -98,7 +98,7 @@ def numbers(
     value = field(row, key, file, where)
     try:
         array = np.asarray(value, np.float64)
-        flat = array.ndim <= 1 or _longer(array.shape) == _longer(shape)
+        flat = array.ndim <= 1 or _without_unit_axes(array.shape) == _without_unit_axes(shape)
         array = array.reshape(shape) if flat and array.size == np.prod(shape) else array
     except (TypeError, ValueError):
         raise bad_row(file, where, f"{key!r} does not hold numbers of shape {shape}") from None
@@ -115,7 +115,7 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
 }  # fmt: skip
 
 
-def validated(record: Record, file: str | Path, row: object) -> Record:
+def validate_record(record: Record, file: str | Path, row: object) -> Record:
     """The record, if its shapes are right and every number is one."""
     from training.datasets.joint_sets import JOINT_SETS
 
@@ -125,9 +125,9 @@ def validated(record: Record, file: str | Path, row: object) -> Record:
         value = getattr(record, name)
         if value is None:
             continue
-        wanted = (joints[name],) if name in joints else _SHAPES.get(name)
-        if wanted is not None and value.shape not in wanted:
-            raise bad_row(file, row, f"{name} has shape {value.shape}, expected {wanted[0]}")
+        shapes = (joints[name],) if name in joints else _SHAPES.get(name)
+        if shapes is not None and value.shape not in shapes:
+            raise bad_row(file, row, f"{name} has shape {value.shape}, expected {shapes[0]}")
         if not np.isfinite(value).all():
             raise bad_row(file, row, f"{name} holds values that are not numbers (NaN or infinite)")
     if record.center is not None and not 0 < record.side < 1e5:
@@ -135,7 +135,7 @@ def validated(record: Record, file: str | Path, row: object) -> Record:
     return record
 
 
-def count_note(found: int, official: int | None, what: str) -> Iterable[str]:
+def count_note(count: int, official: int | None, what: str) -> Iterable[str]:
     """A note, not an error: a subset or another release is a user's right."""
-    if official is not None and found != official:
-        yield f"note: {what} has {found:,} rows; the official one has {official:,}."
+    if official is not None and count != official:
+        yield f"note: {what} has {count:,} rows; the official one has {official:,}."

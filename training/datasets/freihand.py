@@ -2,8 +2,8 @@
 
     training_{K,mano,xyz}.json      32,560 annotations: K (3, 3), xyz (21, 3) m
                                     and mano (61: pose 48, shape 10, uv_root 2, scale 1)
-    training/rgb/%08d.jpg           130,240 pictures: each annotation under four backgrounds, picture mod 32,560
-    evaluation_K.json, evaluation/rgb/%08d.jpg   3,960 pictures without labels
+    training/rgb/%08d.jpg           130,240 images: each annotation under four backgrounds, image mod 32,560
+    evaluation_K.json, evaluation/rgb/%08d.jpg   3,960 images without labels
 
 224 x 224, right hands, camera frame.  Joints in the order of fingers from the palm to the tip.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import Problems, bad_file, numbers, read_json
+from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
+from training.datasets.faults import ErrorCollector, bad_file, numbers, read_json
 from training.datasets.geometry import project, with_column
 from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
@@ -26,8 +26,8 @@ PICTURES = {"training": 130_240, "evaluation": 3_960}
 CENTER, SIDE = 112.0, 180.0  # px: METRO's box, scale 0.9
 
 
-class FreiHand(ColumnSet):
-    """path: the published folder.  split: training or evaluation.  backgrounds: of the training pictures, 1 to 4.
+class FreiHand(ColumnDataset):
+    """path: the published folder.  split: training or evaluation.  backgrounds: of the training images, 1 to 4.
 
     body: gives trans and the check of the fits.
     """
@@ -46,7 +46,7 @@ class FreiHand(ColumnSet):
         parts = ("K", "mano", "xyz") if split == "training" else ("K",)
         files = [self.path / f"{split}_{part}.json" for part in parts]
         super().__init__(
-            f"freihand/{split}", files[0], cached(cache, files, "freihand", lambda: _columns(files))
+            f"freihand/{split}", files[0], load_or_build(cache, files, "freihand", lambda: _columns(files))
         )
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ def _columns(files: list[Path]) -> Columns:
     if len(set(counts.values())) > 1:
         raise bad_file(files[0].parent, f"has files of different lengths: {counts}")
     rows = []
-    problems = Problems()
+    problems = ErrorCollector()
     for k in range(len(content[files[0]])):
         with problems:
             row = {"key": f"{k}", "K": numbers(content[files[0]], k, (3, 3), files[0], k)}  # type: ignore[arg-type]
@@ -90,5 +90,5 @@ def _columns(files: list[Path]) -> Columns:
                 row |= {"pose": mano[:48], "betas": mano[48:58]}
                 row["xyz"] = numbers(content[files[2]], k, (21, 3), files[2], k)  # type: ignore[arg-type]
             rows.append(row)
-    problems.tell()
-    return gather(rows, None, files[0])
+    problems.raise_if_any()
+    return stack_columns(rows, None, files[0])

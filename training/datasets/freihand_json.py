@@ -17,9 +17,17 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather, image_of
-from training.datasets.faults import Problems, bad_file, field, numbers, read_json
-from training.datasets.geometry import box_of_xywh, project, root_to_camera, with_column
+from training.datasets.columns import (
+    ColumnDataset,
+    Columns,
+    image_entry,
+    load_or_build,
+    read_coco,
+    read_detections,
+    stack_columns,
+)
+from training.datasets.faults import ErrorCollector, bad_file, field, numbers, read_json
+from training.datasets.geometry import project, root_to_camera, with_column, xywh_to_xyxy
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
@@ -27,7 +35,7 @@ _DETECTED = {"train": "train", "eval": "test"}
 _METRES_END = 20.0  # no hand is so far away: such joints are in millimetres
 
 
-class FreiHandJson(ColumnSet):
+class FreiHandJson(ColumnDataset):
     """path: the folder that has `data`.  split: train or eval.  body: for the check of the fits."""
 
     def __init__(
@@ -36,13 +44,15 @@ class FreiHandJson(ColumnSet):
         if split not in _DETECTED:
             raise BadInput("unknown_split", f"FreiHAND has no split {split!r}.", "Choose train or eval.")
         self.path, self.body = Path(path), body
-        coco, data, found = (self.path / name for name in self.files({"split": split}, detected=True))
-        given = found if found.is_file() else None
-        columns = cached(
+        coco, data, detection_file = (
+            self.path / name for name in self.files({"split": split}, detected=True)
+        )
+        existing_file = detection_file if detection_file.is_file() else None
+        columns = load_or_build(
             cache,
-            [coco, data, *([given] if given else [])],
+            [coco, data, *([existing_file] if existing_file else [])],
             split,
-            lambda: _columns(coco, data, split, given),
+            lambda: _columns(coco, data, split, existing_file),
         )
         super().__init__(f"freihand_json/{split}", coco, columns)
 
@@ -73,16 +83,16 @@ class FreiHandJson(ColumnSet):
         )  # fmt: skip
 
 
-def _columns(file: Path, data_file: Path, split: str, found: Path | None) -> Columns:
-    images, annotations = coco_style(file)
+def _columns(file: Path, data_file: Path, split: str, detection_file: Path | None) -> Columns:
+    images, annotations = read_coco(file)
     data = read_json(data_file)
-    poses2d = None if found is None else detections(found, "image_id", 21)
+    poses2d = None if detection_file is None else read_detections(detection_file, "image_id", 21)
     rows = []
-    problems = Problems()
+    problems = ErrorCollector()
     for annotation in annotations:
         with problems:
             where = field(annotation, "id", file, "?")
-            image = image_of(annotation, images, file, where)
+            image = image_entry(annotation, images, file, where)
             number = str(field(image, "db_idx", file, where))
             own = field(data, number, data_file, "-")
             camera = field(own, "cam_param", data_file, number)
@@ -92,7 +102,7 @@ def _columns(file: Path, data_file: Path, split: str, found: Path | None) -> Col
                 "camera": np.concatenate([numbers(camera, k, (2,), data_file, number) for k in ("focal", "princpt")]),
             }  # fmt: skip
             if split == "train":
-                if box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64)) is None:
+                if xywh_to_xyxy(numbers(annotation, "bbox", (4,), file, where, np.float64)) is None:
                     continue
                 model = field(own, "mano_param", data_file, number)
                 joints = numbers(own, "joint_3d", (21, 3), data_file, number)
@@ -105,8 +115,10 @@ def _columns(file: Path, data_file: Path, split: str, found: Path | None) -> Col
                 }  # fmt: skip
             if poses2d is not None:
                 if row["key"] not in poses2d:
-                    raise bad_file(found or file, f"has no detection of image {row['key']} of {file.name}")
+                    raise bad_file(
+                        detection_file or file, f"has no detection of image {row['key']} of {file.name}"
+                    )
                 row["detected"] = poses2d[row["key"]]
             rows.append(row)
-    problems.tell()
-    return gather(rows, lambda r: r["key"], file)
+    problems.raise_if_any()
+    return stack_columns(rows, lambda r: r["key"], file)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 
-def matrix_of(vector: np.ndarray) -> np.ndarray:
-    """(3,) axis-angle -> (3, 3) float64.  For one rotation this and `vector_of` are ten times faster than scipy's."""
+def axis_angle_to_matrix(vector: np.ndarray) -> np.ndarray:
+    """(3,) axis-angle -> (3, 3) float64.  Ten times faster than scipy's for one rotation."""
     x, y, z = (float(v) for v in vector)
     angle = math.sqrt(x * x + y * y + z * z)
     a = math.sin(angle) / angle if angle > 1e-8 else 1.0
@@ -18,7 +18,7 @@ def matrix_of(vector: np.ndarray) -> np.ndarray:
     return np.eye(3) + a * cross + b * (cross @ cross)
 
 
-def vector_of(matrix: np.ndarray) -> np.ndarray:
+def matrix_to_axis_angle(matrix: np.ndarray) -> np.ndarray:
     """(3, 3) rotation -> (3,) axis-angle, angle in [0, pi]; through the quaternion's largest component."""
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = matrix.tolist()
     # each row is (w, x, y, z) times four of one of them
@@ -39,13 +39,13 @@ def root_to_camera(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
     rotation: (3, 3), world to camera.  (The originals divide by the angle here and give NaN for a root of zeros.)
     """
-    turned = np.array(pose, np.float64)
-    turned[:3] = vector_of(np.asarray(rotation, np.float64) @ matrix_of(turned[:3]))
-    return turned.astype(np.float32)
+    rotated = np.array(pose, np.float64)
+    rotated[:3] = matrix_to_axis_angle(np.asarray(rotation, np.float64) @ axis_angle_to_matrix(rotated[:3]))
+    return rotated.astype(np.float32)
 
 
 def trans_to_camera(
-    trans: np.ndarray, rotation: np.ndarray, shift: np.ndarray, root: np.ndarray
+    trans: np.ndarray, rotation: np.ndarray, translation: np.ndarray, root: np.ndarray
 ) -> np.ndarray:
     """trans (3,) m of the body in the world -> in the camera frame (3,) float32.
 
@@ -53,7 +53,7 @@ def trans_to_camera(
     where it is: t' = R t + T - J0 + R J0.
     """
     trans, root = np.asarray(trans, np.float64), np.asarray(root, np.float64)
-    return (rotation @ trans + shift - root + rotation @ root).astype(np.float32)
+    return (rotation @ trans + translation - root + rotation @ root).astype(np.float32)
 
 
 def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ def tight_box(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points.min(0), points.max(0)]).astype(np.float32)
 
 
-def box_of_xywh(xywh: np.ndarray) -> np.ndarray | None:
+def xywh_to_xyxy(xywh: np.ndarray) -> np.ndarray | None:
     """COCO's x y w h -> x0 y0 x1 y1, or None where it is empty: such a row is skipped.
 
     One pixel smaller than w and h say, as in Moon's and Choi's loaders.
@@ -90,7 +90,7 @@ def box_of_xywh(xywh: np.ndarray) -> np.ndarray | None:
     return np.array([x, y, x + w - 1, y + h - 1], np.float32)
 
 
-def square(box: np.ndarray, grow: float = 1.2) -> tuple[np.ndarray, float]:
+def square_box(box: np.ndarray, grow: float = 1.2) -> tuple[np.ndarray, float]:
     """(4,) x0 y0 x1 y1 -> centre (2,) px and side px of the square around it.
 
     METRO's `scale` is 1.2 of the longer side, over 200.
@@ -99,13 +99,13 @@ def square(box: np.ndarray, grow: float = 1.2) -> tuple[np.ndarray, float]:
     return (box[:2] + size / 2).astype(np.float32), grow * float(size.max())
 
 
-def fit_error_3d(truth: np.ndarray, fitted: np.ndarray) -> float:
+def fit_error_3d(gt: np.ndarray, fitted: np.ndarray) -> float:
     """Both (K, 3) in m -> mean distance in mm after moving the means together (Pose2Mesh's Human3.6M and MuCo)."""
-    gap = (truth - truth.mean(0)) - (fitted - fitted.mean(0))
+    gap = (gt - gt.mean(0)) - (fitted - fitted.mean(0))
     return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
 
 
-def fit_error_2d(truth: np.ndarray, visible: np.ndarray, fitted: np.ndarray, box_points: np.ndarray) -> float:
+def fit_error_2d(gt: np.ndarray, visible: np.ndarray, fitted: np.ndarray, box_points: np.ndarray) -> float:
     """truth, fitted (K, 2) px, visible (K,) -> mean distance on visible joints in a 64 x 64 crop (Pose2Mesh's COCO).
 
     box_points: (N, 2) px, what the square box is tight around.
@@ -114,4 +114,4 @@ def fit_error_2d(truth: np.ndarray, visible: np.ndarray, fitted: np.ndarray, box
     side = max(float(box[2] - box[0]), float(box[3] - box[1])) - 1
     if side <= 0 or not visible.any():
         return float("nan")
-    return float(np.linalg.norm(truth - fitted, axis=-1)[visible].mean() * 64 / side)
+    return float(np.linalg.norm(gt - fitted, axis=-1)[visible].mean() * 64 / side)

@@ -20,24 +20,24 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.columns import (
+    ColumnDataset,
     Columns,
-    ColumnSet,
-    as_detection,
-    cached,
-    coco_style,
-    gather,
-    image_of,
-    mild_betas,
+    image_entry,
+    keypoint_array,
+    load_or_build,
+    plausible_betas,
+    read_coco,
+    stack_columns,
 )  # fmt: skip
-from training.datasets.faults import Problems, bad_file, bad_row, field, numbers, read_json
+from training.datasets.faults import ErrorCollector, bad_file, bad_row, field, numbers, read_json
 from training.datasets.geometry import (
-    box_of_xywh,
     fit_error_3d,
     project,
     root_to_camera,
-    square,
+    square_box,
     trans_to_camera,
     with_column,
+    xywh_to_xyxy,
 )  # fmt: skip
 from training.datasets.images import ImageFile
 from training.datasets.posed_joints import posed_joints
@@ -49,7 +49,7 @@ DETECTED = "absnet_output_on_testset.json"
 EVERY = {"train": 5, "test": 50}  # frames of 50 Hz that are used: those whose number it divides
 
 
-class Human36M(ColumnSet):
+class Human36M(ColumnDataset):
     """One split of protocol 2.  path: the folder with `annotations` and `images`.
 
     subjects, every: others than the split's.  body: gives trans, fit errors (mm, against motion capture; 25 is the
@@ -68,7 +68,7 @@ class Human36M(ColumnSet):
         files = [self._file(s, part) for s in chosen for part in PARTS]
         detected = self.path / DETECTED
         detected_file = detected if split == "test" and detected.is_file() else None
-        made = cached(
+        made = load_or_build(
             cache, [*files, *([detected_file] if detected_file else [])], ("human36m", chosen, every),
             lambda: self._columns(chosen, every, detected_file),
         )  # fmt: skip
@@ -85,7 +85,7 @@ class Human36M(ColumnSet):
 
     def _columns(self, subjects: Sequence[int], every: int, detected: Path | None) -> Columns:
         rows = [row for subject in subjects for row in self._subject_rows(subject, every)]
-        columns = gather(rows, lambda row: row["key"], self.path / "annotations")
+        columns = stack_columns(rows, lambda row: row["key"], self.path / "annotations")
         if detected is not None:
             by_name = {str(name).split("/")[-1]: value for name, value in read_json(detected).items()}
             missing = [key for key in columns["key"] if key not in by_name]
@@ -95,23 +95,23 @@ class Human36M(ColumnSet):
                     "It belongs to other frames: use the one published with these annotations.",
                 )  # fmt: skip
             columns["detected"] = np.stack(
-                [as_detection(by_name[k], 17, detected, k) for k in columns["key"]]
+                [keypoint_array(by_name[k], 17, detected, k) for k in columns["key"]]
             )
         return columns
 
     def _subject_rows(self, subject: int, every: int) -> list[dict[str, Any]]:
-        images, annotations = coco_style(self._file(subject, "data"))
+        images, annotations = read_coco(self._file(subject, "data"))
         cameras, joints, fits = (
             read_json(self._file(subject, p)) for p in ("camera", "joint_3d", "smpl_param")
         )
         data = self._file(subject, "data")
         ready = {key: _camera(value, self._file(subject, "camera"), key) for key, value in cameras.items()}
         rows = []
-        problems = Problems()
+        problems = ErrorCollector()
         for annotation in annotations:
             with problems:
                 where = annotation.get("id", "?")
-                image = image_of(annotation, images, data, where)
+                image = image_entry(annotation, images, data, where)
                 frame = field(image, "frame_idx", data, where)
                 if frame % every:
                     continue
@@ -119,7 +119,7 @@ class Human36M(ColumnSet):
                     str(frame)
                 ]
                 fit = _at(fits, steps)
-                box = box_of_xywh(numbers(annotation, "bbox", (4,), data, where, np.float64))
+                box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), data, where, np.float64))
                 if fit is None or box is None:  # frames without a fit are left out, as the original does
                     continue
                 name = field(image, "file_name", data, where)
@@ -136,11 +136,11 @@ class Human36M(ColumnSet):
                     "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
                     "world": numbers({"joints": world}, "joints", (17, 3), self._file(subject, "joint_3d"), place),
                     "pose": numbers(fit, "pose", (72,), fit_file, place),
-                    "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, place)),
+                    "betas": plausible_betas(numbers(fit, "shape", (10,), fit_file, place)),
                     "trans": numbers(fit, "trans", (3,), fit_file, place),
                     "camera": camera,
                 })  # fmt: skip
-        problems.tell()
+        problems.raise_if_any()
         return rows
 
     def subject(self, row: int) -> str:
@@ -148,15 +148,19 @@ class Human36M(ColumnSet):
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
-        rotation, shift, camera = at["camera"][:9].reshape(3, 3), at["camera"][9:12] / 1000, at["camera"][12:]
-        joints = (rotation @ at["world"].T).T / 1000 + shift
+        rotation, translation, camera = (
+            at["camera"][:9].reshape(3, 3),
+            at["camera"][9:12] / 1000,
+            at["camera"][12:],
+        )
+        joints = (rotation @ at["world"].T).T / 1000 + translation
         pose = root_to_camera(at["pose"], rotation)
         trans = error = None
         if self.body is not None:
             body = posed_joints(self.body)
-            trans = trans_to_camera(at["trans"], rotation, shift, body.rest_root(at["betas"]))
+            trans = trans_to_camera(at["trans"], rotation, translation, body.rest_root(at["betas"]))
             error = fit_error_3d(joints, body.joints("h36m17", pose, at["betas"]))
-        center, side = square(at["box"])
+        center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="human36m", joint_set="h36m17",
             image=ImageFile(self.path / "images" / str(at["picture"])),

@@ -1,4 +1,4 @@
-"""Where pictures lie: files on disk, rows of a TSV, frames of a video.  Read by OpenCV, as the originals do."""
+"""Where images lie: files on disk, rows of a TSV, frames of a video.  Read by OpenCV, as the originals do."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def decode(data: bytes, file: str | Path, row: object) -> np.ndarray:
     """A JPEG or PNG -> uint8 RGB (H, W, 3)."""
     import cv2  # here: which files a set needs is told without it
 
-    # imdecode would turn a picture by its EXIF; the annotations are of the stored one
+    # imdecode would turn an image by its EXIF; the annotations are of the stored one
     as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored) if data else None
     if pixels is None:
-        raise bad_row(file, row, "the picture cannot be decoded (empty, cut off or not a JPEG or PNG)")
+        raise bad_row(file, row, "the image cannot be decoded (empty, cut off or not a JPEG or PNG)")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A picture of its own."""
+    """An image of its own."""
 
     path: Path
 
     def read(self) -> np.ndarray:
         """uint8 RGB (H, W, 3)."""
         try:
-            data = require(self.path, "Check the picture folder in the run's file.").read_bytes()
+            data = require(self.path, "Check the image folder in the run's file.").read_bytes()
         except OSError as error:
             raise BadInput("data_missing", f"{self.path} cannot be read ({error.strerror}).") from None
         return decode(data, self.path, "-")

@@ -109,14 +109,14 @@ MANO_TIPS = (745, 317, 445, 556, 673)
 
 def index_map(source: str, target: str) -> np.ndarray:
     """(K target,) int64: where each target joint is in the source set, by its name, -1 where it is not."""
-    return _places(JOINT_SETS[source].names, JOINT_SETS[target].names)
+    return _indices(JOINT_SETS[source].names, JOINT_SETS[target].names)
 
 
-def _places(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
+def _indices(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
     return np.array([source.index(name) if name in source else -1 for name in target])
 
 
-def to_set(joints: np.ndarray, source: str, target: str) -> np.ndarray:
+def convert_joints(joints: np.ndarray, source: str, target: str) -> np.ndarray:
     """(K source, C) with a confidence in the last column -> (K target, C); what the source lacks is 0 throughout."""
-    places = index_map(source, target)
-    return np.where((places >= 0)[:, None], joints[places], 0).astype(joints.dtype)
+    indices = index_map(source, target)
+    return np.where((indices >= 0)[:, None], joints[indices], 0).astype(joints.dtype)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import BadInput
-from training.datasets.base import BaseSet, take
+from training.datasets.base import BaseDataset, make_subset
 from training.typed import read_arguments, read_value
 
-KINDS = {
-    "tsv": "tsv:TsvSet",
-    "synthetic": "tsv:TsvSet",
+DATASETS = {
+    "tsv": "tsv:TsvDataset",
+    "synthetic": "tsv:TsvDataset",
     "human36m": "human36m:Human36M",
     "muco": "muco:MuCo",
     "coco": "coco:Coco",
@@ -35,23 +35,23 @@ KINDS = {
     "mix": "mixture:RandomMix",
     "concatenation": "mixture:Concatenation",
 }
-_PATHS = ("path", "images", "cache")
-_SUBSET = ("first", "every", "subjects")
+_PATH_OPTIONS = ("path", "images", "cache")
+_SUBSET_OPTIONS = ("first", "every", "subjects")
 
 
-def class_of(kind: str) -> type[BaseSet]:
+def dataset_class(kind: str) -> type[BaseDataset]:
     """Raises BadInput `unknown_dataset`."""
-    if kind not in KINDS:
+    if kind not in DATASETS:
         raise BadInput(
             "unknown_dataset",
             f"There is no kind of data set {kind!r}.",
-            f"Choose one of: {', '.join(KINDS)}.",
+            f"Choose one of: {', '.join(DATASETS)}.",
         )
-    module, name = KINDS[kind].split(":")
+    module, name = DATASETS[kind].split(":")
     return getattr(importlib.import_module(f"training.datasets.{module}"), name)
 
 
-def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
+def build_dataset(config: Mapping[str, Any], root: str | Path = "") -> BaseDataset:
     """A table from a run's file -> the record set.  root: folder that relative paths start from.
 
     `first`, `every` and `subjects` make a subset of any kind; `sets` of a mixture are tables again.
@@ -59,37 +59,39 @@ def build_set(config: Mapping[str, Any], root: str | Path = "") -> BaseSet:
     """
     options = dict(config)
     kind = str(options.pop("kind", ""))
-    made = class_of(kind)
+    factory = dataset_class(kind)
     if "sets" in options:
-        options["sets"] = [build_set(table, root) for table in options["sets"]]
-    for key in _PATHS:
+        options["sets"] = [build_dataset(table, root) for table in options["sets"]]
+    for key in _PATH_OPTIONS:
         if options.get(key) is not None:
             options[key] = Path(root) / options[key]
-    known = inspect.signature(made).parameters
-    subset = {key: options.pop(key) for key in _SUBSET if key in options and key not in known}
+    known = inspect.signature(factory).parameters
+    subset = {key: options.pop(key) for key in _SUBSET_OPTIONS if key in options and key not in known}
     wrong = [key for key in options if key not in known]
     if wrong:
         raise BadInput(
             "unknown_option",
             f"{kind} does not know {', '.join(wrong)}.",
-            f"It knows: {', '.join([*known, *_SUBSET])}.",
+            f"It knows: {', '.join([*known, *_SUBSET_OPTIONS])}.",
         )
-    return take(made(**options), **subset)
+    return make_subset(factory(**options), **subset)
 
 
-def check_table(options: Mapping[str, Any], kind: str, file: str, key: str) -> None:
-    """Whether `build_set` could take these: names and types alone, nothing is opened.
+def check_dataset_config(options: Mapping[str, Any], kind: str, file: str, key: str) -> None:
+    """Whether `build_dataset` could take these: names and types alone, nothing is opened.
 
     Raises BadInput `bad_run`, `unknown_dataset`.
     """
-    made = class_of(kind)
-    known = inspect.signature(made).parameters
-    of_take = {name: value for name, value in options.items() if name in _SUBSET and name not in known}
-    read_arguments(take, of_take, file, key, given=("data",))
-    own = {name: value for name, value in options.items() if name not in of_take}
+    factory = dataset_class(kind)
+    known = inspect.signature(factory).parameters
+    subset_options = {
+        name: value for name, value in options.items() if name in _SUBSET_OPTIONS and name not in known
+    }
+    read_arguments(make_subset, subset_options, file, key, given=("data",))
+    own = {name: value for name, value in options.items() if name not in subset_options}
     if "sets" in known:
         tables = read_value(list[dict[str, Any]], own.pop("sets", []), file, f"{key}.sets")
         for k, table in enumerate(tables):
             inner = {name: value for name, value in table.items() if name != "kind"}
-            check_table(inner, str(table.get("kind", "")), file, f"{key}.sets[{k}]")
-    read_arguments(made, own, file, key, given=("sets",))
+            check_dataset_config(inner, str(table.get("kind", "")), file, f"{key}.sets[{k}]")
+    read_arguments(factory, own, file, key, given=("sets",))

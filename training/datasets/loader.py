@@ -11,15 +11,15 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from backend.errors import BadInput
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.mixture import RandomMix
 from training.datasets.record import Record
-from training.datasets.sampler import Draw, GlobalBatches, Progress
+from training.datasets.sampler import GlobalBatches, Progress, SampleRequest
 
 Preparer = Callable[[Record, np.random.Generator | None], dict[str, np.ndarray]]
 
 
-class Damage(NamedTuple):
+class SampleError(NamedTuple):
     """A BadInput on its way out of a worker."""
 
     code: str
@@ -27,43 +27,54 @@ class Damage(NamedTuple):
     hint: str
 
 
-class PreparedSet(Dataset):
+class PreparedDataset(Dataset):
     """Network inputs by row.  Randomness is of (seed, epoch, row): workers and interruptions change nothing.
 
-    augment False: the preparer gets no generator.  same: every epoch is as the first, and what is given has its `row`.
+    augment False: the preparer gets no generator.  fixed_augmentation: epoch 0's in all; items have their `row`.
     """
 
     def __init__(
-        self, records: BaseSet, prepare: Preparer, seed: int = 0, augment: bool = True, same: bool = False
+        self,
+        records: BaseDataset,
+        prepare: Preparer,
+        seed: int = 0,
+        augment: bool = True,
+        fixed_augmentation: bool = False,
     ) -> None:
-        self.records, self.prepare, self.seed, self.augment, self.same = records, prepare, seed, augment, same
+        self.records, self.prepare, self.seed, self.augment, self.fixed_augmentation = (
+            records,
+            prepare,
+            seed,
+            augment,
+            fixed_augmentation,
+        )
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, draw: Draw | int) -> dict[str, np.ndarray] | Damage:
+    def __getitem__(self, request: SampleRequest | int) -> dict[str, np.ndarray] | SampleError:
         """What a person can act on is returned, not raised: torch would make a RuntimeError full of traces of it."""
-        epoch, index = draw if isinstance(draw, tuple) else (0, draw)
-        rng = np.random.default_rng([self.seed, 0 if self.same else epoch, index])
+        epoch, index = request if isinstance(request, tuple) else (0, request)
+        rng = np.random.default_rng([self.seed, 0 if self.fixed_augmentation else epoch, index])
         try:
             records = self.records
             record = records.draw(index, rng) if isinstance(records, RandomMix) else records[index]
             item = self.prepare(record, rng if self.augment else None)
-            return item | {"row": np.asarray(index, np.int64)} if self.same else item
+            return item | {"row": np.asarray(index, np.int64)} if self.fixed_augmentation else item
         except BadInput as error:
-            return Damage(error.code, error.message, error.hint)
+            return SampleError(error.code, error.message, error.hint)
 
 
 def _collate(items: list[Any]) -> Any:
-    return next((item for item in items if isinstance(item, Damage)), None) or default_collate(items)
+    return next((item for item in items if isinstance(item, SampleError)), None) or default_collate(items)
 
 
-def _start_worker(_: int) -> None:
+def _init_worker(_: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # each worker is one core's
 
 
-class _Feed:
+class _ResumableSampler:
     """The batch sampler that torch sees; the loader says where it starts."""
 
     def __init__(self, progress: Progress) -> None:
@@ -72,7 +83,7 @@ class _Feed:
     def __len__(self) -> int:
         return len(self.progress.batches)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleRequest]]:
         return self.progress.stream()
 
 
@@ -84,18 +95,18 @@ class ResumableLoader(DataLoader):
     """
 
     def __init__(
-        self, data: PreparedSet, batches: GlobalBatches, workers: int = 0, pin_memory: bool = False
+        self, data: PreparedDataset, batches: GlobalBatches, workers: int = 0, pin_memory: bool = False
     ) -> None:
         self.progress = Progress(batches)
         super().__init__(
-            data, batch_sampler=cast(Any, _Feed(self.progress)), num_workers=workers, collate_fn=_collate,
-            pin_memory=pin_memory, persistent_workers=workers > 0, worker_init_fn=_start_worker if workers else None,
+            data, batch_sampler=cast(Any, _ResumableSampler(self.progress)), num_workers=workers, collate_fn=_collate,
+            pin_memory=pin_memory, persistent_workers=workers > 0, worker_init_fn=_init_worker if workers else None,
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         self.progress.begin()  # here and not in the feed, which torch starts more often than once an epoch
         for batch in super().__iter__():
-            if isinstance(batch, Damage):
+            if isinstance(batch, SampleError):
                 raise BadInput(*batch)
             self.progress.done += 1  # batches handed over, not those that workers have ahead
             yield batch

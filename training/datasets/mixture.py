@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.record import Record
 
 
-class _Several(BaseSet):
-    def __init__(self, sets: Sequence[BaseSet]) -> None:
+class _MultiDataset(BaseDataset):
+    def __init__(self, sets: Sequence[BaseDataset]) -> None:
         if not sets or any(not len(s) for s in sets):
             empty = [s.name for s in sets if not len(s)]
             raise BadInput(
@@ -22,51 +22,51 @@ class _Several(BaseSet):
         self.sets = list(sets)
         self.name = " + ".join(s.name for s in sets)
 
-    def check(self, most: int | None = None) -> list[str]:
-        """Problems of each set; `most` rows of each."""
-        return [problem for data in self.sets for problem in data.check(most)]
+    def check(self, max_rows: int | None = None) -> list[str]:
+        """Problems of each set; `max_rows` rows of each."""
+        return [problem for data in self.sets for problem in data.check(max_rows)]
 
     def problems(self) -> Iterator[str]:
         for data in self.sets:
             yield from data.problems()
 
 
-class Concatenation(_Several):
+class Concatenation(_MultiDataset):
     """One set behind the other."""
 
-    def __init__(self, sets: Sequence[BaseSet]) -> None:
+    def __init__(self, sets: Sequence[BaseDataset]) -> None:
         super().__init__(sets)
         self._ends = np.cumsum([len(s) for s in sets])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def place(self, row: int) -> tuple[int, int]:
+    def locate(self, row: int) -> tuple[int, int]:
         """-> set, row in it."""
-        which = int(np.searchsorted(self._ends, row, side="right"))
-        return which, row - (int(self._ends[which - 1]) if which else 0)
+        index_of_set = int(np.searchsorted(self._ends, row, side="right"))
+        return index_of_set, row - (int(self._ends[index_of_set - 1]) if index_of_set else 0)
 
     def read(self, row: int) -> Record:
-        which, inner = self.place(row)
-        return self.sets[which].read(inner)
+        index_of_set, inner = self.locate(row)
+        return self.sets[index_of_set].read(inner)
 
     def subject(self, row: int) -> str:
-        which, inner = self.place(row)
-        return self.sets[which].subject(inner)
+        index_of_set, inner = self.locate(row)
+        return self.sets[index_of_set].subject(inner)
 
     def source(self, row: int) -> tuple[str | Path, object]:
-        which, inner = self.place(row)
-        return self.sets[which].source(inner)
+        index_of_set, inner = self.locate(row)
+        return self.sets[index_of_set].source(inner)
 
 
-class RandomMix(_Several):
+class RandomMix(_MultiDataset):
     """Pose2Mesh's mix (its release, commit 202ce98): n times the longest set long; each item picks its set at random.
 
     Item i picks a set uniformly (or by `weights`), and its row i modulo the longest set's length modulo its own; what
     of that length is not a whole multiple of the picked set's picks a row at random instead.
     """
 
-    def __init__(self, sets: Sequence[BaseSet], weights: Sequence[float] | None = None) -> None:
+    def __init__(self, sets: Sequence[BaseDataset], weights: Sequence[float] | None = None) -> None:
         super().__init__(sets)
         self.longest = max(len(s) for s in sets)
         if weights is not None and (len(weights) != len(sets) or min(weights) < 0 or sum(weights) <= 0):
@@ -76,21 +76,21 @@ class RandomMix(_Several):
     def __len__(self) -> int:
         return self.longest * len(self.sets)
 
-    def place(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
+    def locate(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
         """-> set, row in it; draws from rng."""
         if self.weights is None:
-            which = int(rng.integers(len(self.sets)))
+            index_of_set = int(rng.integers(len(self.sets)))
         else:
-            which = int(rng.choice(len(self.sets), p=self.weights))
-        own, row = len(self.sets[which]), index % self.longest
+            index_of_set = int(rng.choice(len(self.sets), p=self.weights))
+        own, row = len(self.sets[index_of_set]), index % self.longest
         if row >= own * (self.longest // own):
-            return which, int(rng.integers(own))
-        return which, row % own
+            return index_of_set, int(rng.integers(own))
+        return index_of_set, row % own
 
     def draw(self, index: int, rng: np.random.Generator) -> Record:
         """The item of this index in the epoch that rng is of."""
-        which, row = self.place(index, rng)
-        return self.sets[which][row]
+        index_of_set, row = self.locate(index, rng)
+        return self.sets[index_of_set][row]
 
     def read(self, row: int) -> Record:
         """Without a generator: always the same draw, for looking at a mix."""

@@ -11,29 +11,31 @@ from typing import Any
 import h5py
 import numpy as np
 
-from training.datasets.columns import Columns, ColumnSet, cached, gather
+from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
 from training.datasets.faults import bad_file, numbers, require
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
 
-class Mpii(ColumnSet):
-    """path: the h5 file.  images: folder of the pictures."""
+class Mpii(ColumnDataset):
+    """path: the h5 file.  images: folder of the images."""
 
     def __init__(self, path: str | Path, images: str | Path, cache: str | None = None) -> None:
         self.path, self.images = Path(path), Path(images)
-        super().__init__("mpii", self.path, cached(cache, [self.path], "mpii", lambda: _columns(self.path)))
+        super().__init__(
+            "mpii", self.path, load_or_build(cache, [self.path], "mpii", lambda: _columns(self.path))
+        )
 
     def subject(self, row: int) -> str:
         return ""
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
-        seen = (at["part"] > 0).all(1)
+        visible = (at["part"] > 0).all(1)
         return Record(
             key=str(at["key"]), dataset="mpii", joint_set="mpii16", image=ImageFile(self.images / str(at["picture"])),
             center=at["center"], side=200 * float(at["scale"]),
-            joints2d=np.concatenate([at["part"], seen[:, None]], 1, dtype=np.float32),
+            joints2d=np.concatenate([at["part"], visible[:, None]], 1, dtype=np.float32),
         )  # fmt: skip
 
 
@@ -60,7 +62,7 @@ def _columns(file: Path) -> Columns:
         for k in range(count)
         if (part[k] > 0).sum() >= 4
     ]
-    return gather(rows, None, file)
+    return stack_columns(rows, None, file)
 
 
 def _name(value: Any) -> str:

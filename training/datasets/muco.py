@@ -4,7 +4,7 @@
                            annotations: keypoints_cam (21, 3) mm, keypoints_img (21, 2), bbox
     data/smpl_param.json   {annotation id: pose (72), shape (10), trans (3) m, camera frame}
 
-Of each picture the person whose root is nearest to the camera; without a fit, or with NaN in it, none.
+Of each image the person whose root is nearest to the camera; without a fit, or with NaN in it, none.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.columns import Columns, ColumnSet, cached, coco_style, gather, image_of, mild_betas
-from training.datasets.faults import Problems, bad_row, field, numbers, read_json
-from training.datasets.geometry import box_of_xywh, fit_error_3d, square, with_column
+from training.datasets.columns import (
+    ColumnDataset,
+    Columns,
+    image_entry,
+    load_or_build,
+    plausible_betas,
+    read_coco,
+    stack_columns,
+)
+from training.datasets.faults import ErrorCollector, bad_row, field, numbers, read_json
+from training.datasets.geometry import fit_error_3d, square_box, with_column, xywh_to_xyxy
 from training.datasets.images import ImageFile
 from training.datasets.joint_sets import JOINT_SETS, index_map
 from training.datasets.posed_joints import posed_joints
@@ -27,13 +35,13 @@ FILES = ("data/MuCo-3DHP.json", "data/smpl_param.json")
 _ROOT = JOINT_SETS["muco21"].root
 
 
-class MuCo(ColumnSet):
+class MuCo(ColumnDataset):
     """path: the folder that has `data`.  body: gives fit errors (mm; the limit is 45) and the check of the fits."""
 
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body
         files = [self.path / name for name in FILES]
-        columns = cached(cache, files, "muco", lambda: _columns(*files))
+        columns = load_or_build(cache, files, "muco", lambda: _columns(*files))
         super().__init__("muco", files[0], columns)
 
     @classmethod
@@ -46,10 +54,10 @@ class MuCo(ColumnSet):
         error = None
         if self.body is not None:
             # only the joints that both sets have by name
-            places = index_map("muco21", "h36m17")
+            source_index = index_map("muco21", "h36m17")
             fitted = posed_joints(self.body).joints("h36m17", at["pose"], at["betas"])
-            error = fit_error_3d(joints[places[places >= 0]], fitted[places >= 0])
-        center, side = square(at["box"])
+            error = fit_error_3d(joints[source_index[source_index >= 0]], fitted[source_index >= 0])
+        center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="muco", joint_set="muco21",
             image=ImageFile(self.path / "data" / str(at["picture"])),
@@ -67,12 +75,12 @@ def _subject(file: str) -> str:
 
 
 def _columns(file: Path, fit_file: Path) -> Columns:
-    images, annotations = coco_style(file)
+    images, annotations = read_coco(file)
     fits = read_json(fit_file)
     nearest: dict[Any, tuple[float, dict]] = {}
     for annotation in annotations:
         where = field(annotation, "id", file, "?")
-        image_of(annotation, images, file, where)
+        image_entry(annotation, images, file, where)
         points = field(annotation, "keypoints_cam", file, where)
         try:
             depth = float(points[_ROOT][2])
@@ -81,7 +89,7 @@ def _columns(file: Path, fit_file: Path) -> Columns:
         if annotation["image_id"] not in nearest or depth < nearest[annotation["image_id"]][0]:
             nearest[annotation["image_id"]] = (depth, annotation)
     rows = []
-    problems = Problems()
+    problems = ErrorCollector()
     for image_id, image in images.items():
         with problems:
             if image_id not in nearest:
@@ -89,7 +97,7 @@ def _columns(file: Path, fit_file: Path) -> Columns:
             annotation = nearest[image_id][1]
             where = annotation["id"]
             fit = fits.get(str(where))
-            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), file, where, np.float64))
             if fit is None or box is None or _has_nan(fit, fit_file, where):
                 continue
             camera = [numbers(image, key, (2,), file, f"image {image_id}") for key in ("f", "c")]
@@ -99,11 +107,11 @@ def _columns(file: Path, fit_file: Path) -> Columns:
                 "joints3d": numbers(annotation, "keypoints_cam", (21, 3), file, where),
                 "joints2d": numbers(annotation, "keypoints_img", (21, 2), file, where),
                 "pose": numbers(fit, "pose", (72,), fit_file, where),
-                "betas": mild_betas(numbers(fit, "shape", (10,), fit_file, where)),
+                "betas": plausible_betas(numbers(fit, "shape", (10,), fit_file, where)),
                 "trans": numbers(fit, "trans", (3,), fit_file, where), "camera": np.concatenate(camera),
             })  # fmt: skip
-    problems.tell()
-    return gather(rows, None, file)
+    problems.raise_if_any()
+    return stack_columns(rows, None, file)
 
 
 def _has_nan(fit: Any, file: Path, where: object) -> bool:

@@ -1,7 +1,7 @@
 """Joints of a posed body in numpy, fast: only the vertices that a regressor looks at are skinned.
 
 Readers need it for what the benchmarks derive from the mesh: where the root rests (world to camera), how well a fit
-meets the annotated joints, 2D of sets that have no pictures.  Equal to `BodyModel` and its regressors up to rounding.
+meets the annotated joints, 2D of sets that have no images.  Equal to `BodyModel` and its regressors up to rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.datasets.joint_sets import JOINT_SETS, MANO21_TO_HAND21, MANO_TIPS
 
 _BODY_SOURCES = ("h36m17", "coco17", "lsp14", "smpl24")
 # What a name means in the sets that are made of others: Human3.6M's `nose` is low, where METRO has its jaw
-_MEANS = {
+_JOINT_ALIASES = {
     "nose": ("coco17", "nose"), "jaw": ("h36m17", "nose"), "spine": ("h36m17", "torso"), "thorax": ("h36m17", "neck"),
     "right_toe": ("smpl24", "right_foot"), "left_toe": ("smpl24", "left_foot"),
     **{f"{s}_{t}": ("smpl24", f"{s}_foot") for s in ("left", "right") for t in ("big_toe", "small_toe")},
@@ -31,18 +31,18 @@ _MEANS = {
 
 
 @dataclass
-class _State:
-    """A posed body: turns (J, 9), shifts (J, 3), betas (B,), feature (9 (J - 1),) of the correctives; joints by set."""
+class _PosedState:
+    """A posed body: global_rotations (J, 9), translations (J, 3), pose_feature (9 (J - 1),); joints by set."""
 
     key: tuple[bytes, bytes]
-    turns: np.ndarray
-    shifts: np.ndarray
+    global_rotations: np.ndarray
+    translations: np.ndarray
     betas: np.ndarray
-    feature: np.ndarray
+    pose_feature: np.ndarray
     joints: dict[str, np.ndarray]
 
 
-class _Part:
+class _SparseRegressor:
     """The rows of one regressor and the vertices they look at."""
 
     def __init__(self, body: BodyArrays, rows: np.ndarray) -> None:
@@ -53,12 +53,12 @@ class _Part:
         # half the memory to go through for what is most of the work; good to 1e-8 m
         self.posedirs = body.posedirs[used].reshape(len(used) * 3, -1).astype(np.float32)
 
-    def joints(self, state: _State) -> np.ndarray:
+    def joints(self, state: _PosedState) -> np.ndarray:
         """-> (K, 3) m."""
-        offsets = self.shapedirs @ state.betas + self.posedirs @ state.feature.astype(np.float32)
+        offsets = self.shapedirs @ state.betas + self.posedirs @ state.pose_feature.astype(np.float32)
         vertices = self.template + offsets.reshape(-1, 3)
-        blended = (self.weights @ state.turns).reshape(-1, 3, 3)
-        return self.rows @ ((blended @ vertices[..., None])[..., 0] + self.weights @ state.shifts)
+        blended = (self.weights @ state.global_rotations).reshape(-1, 3, 3)
+        return self.rows @ ((blended @ vertices[..., None])[..., 0] + self.weights @ state.translations)
 
 
 class PosedJoints:
@@ -66,32 +66,32 @@ class PosedJoints:
 
     def __init__(self, body: BodyArrays) -> None:
         self.body, self.name = body, body.name
-        self._parts: dict[str, _Part] = {}
-        self._last: _State | None = None
+        self._regressors: dict[str, _SparseRegressor] = {}
+        self._last_state: _PosedState | None = None
         self._rest = body.joint_regressor @ body.v_template
-        self._rest_shape = np.einsum("jv,vkb->jkb", body.joint_regressor, body.shapedirs)
+        self._rest_shapedirs = np.einsum("jv,vkb->jkb", body.joint_regressor, body.shapedirs)
 
     def rest_root(self, betas: np.ndarray) -> np.ndarray:
         """(B,) -> (3,) m: the root joint of the unposed body."""
-        return self._rest[0] + self._rest_shape[0] @ self._betas(betas)
+        return self._rest[0] + self._rest_shapedirs[0] @ self._betas(betas)
 
     def joints(
         self, joint_set: str, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray | None = None
     ) -> np.ndarray:
         """pose (3 J,), betas (<= B,), trans (3,) -> (K, 3) float64 m, in the frame that the root's pose leads to."""
         state = self._state(np.asarray(pose, np.float64), self._betas(betas))
-        found = self._of_set(joint_set, state)
-        return found.copy() if trans is None else found + np.asarray(trans, np.float64)
+        positions = self._joints_of_set(joint_set, state)
+        return positions.copy() if trans is None else positions + np.asarray(trans, np.float64)
 
-    def _state(self, pose: np.ndarray, betas: np.ndarray) -> _State:
+    def _state(self, pose: np.ndarray, betas: np.ndarray) -> _PosedState:
         """Of this pose; the last one is kept, as reader and preparer ask for the same one after the other."""
         key = (pose.tobytes(), betas.tobytes())
-        state = self._last
+        state = self._last_state
         if state is None or state.key != key:
-            self._last = state = self._posed(key, pose, betas)
+            self._last_state = state = self._posed(key, pose, betas)
         return state
 
-    def _posed(self, key: tuple[bytes, bytes], pose: np.ndarray, betas: np.ndarray) -> _State:
+    def _posed(self, key: tuple[bytes, bytes], pose: np.ndarray, betas: np.ndarray) -> _PosedState:
         vectors = pose.reshape(-1, 3).copy()
         if len(vectors) != len(self.body.parents):
             raise BadInput(
@@ -102,15 +102,17 @@ class PosedJoints:
         if self.body.part == "hand" and self.body.hand_mean is not None:
             vectors[1:] += self.body.hand_mean.reshape(-1, 3)
         rotations = Rotation.from_rotvec(vectors).as_matrix()
-        rest = self._rest + self._rest_shape @ betas
-        turns, places = rotations.copy(), rest.copy()
+        rest = self._rest + self._rest_shapedirs @ betas
+        global_rotations, positions = rotations.copy(), rest.copy()
         for j in range(1, len(rest)):
             p = self.body.parents[j]
-            places[j] = places[p] + turns[p] @ (rest[j] - rest[p])
-            turns[j] = turns[p] @ rotations[j]
-        shifts = places - np.einsum("jab,jb->ja", turns, rest)
-        feature = (rotations[1:] - np.eye(3)).ravel()
-        return _State(key, turns.reshape(-1, 9), shifts, betas, feature, {"smpl24": places})
+            positions[j] = positions[p] + global_rotations[p] @ (rest[j] - rest[p])
+            global_rotations[j] = global_rotations[p] @ rotations[j]
+        translations = positions - np.einsum("jab,jb->ja", global_rotations, rest)
+        pose_feature = (rotations[1:] - np.eye(3)).ravel()
+        return _PosedState(
+            key, global_rotations.reshape(-1, 9), translations, betas, pose_feature, {"smpl24": positions}
+        )
 
     def _betas(self, betas: np.ndarray) -> np.ndarray:
         known = self.body.shapedirs.shape[2]
@@ -118,38 +120,38 @@ class PosedJoints:
         given[: len(betas)] = betas[:known]
         return given
 
-    def _of_set(self, joint_set: str, state: _State) -> np.ndarray:
+    def _joints_of_set(self, joint_set: str, state: _PosedState) -> np.ndarray:
         if joint_set not in state.joints:
-            state.joints[joint_set] = self._made(joint_set, state)
+            state.joints[joint_set] = self._compute_joints(joint_set, state)
         return state.joints[joint_set]
 
-    def _made(self, joint_set: str, state: _State) -> np.ndarray:
+    def _compute_joints(self, joint_set: str, state: _PosedState) -> np.ndarray:
         if joint_set == "hand21":
             return self._regressed("freihand21", state)
         if joint_set in self.body.regressors or joint_set in _BODY_SOURCES:
             return self._regressed(joint_set, state)
         if joint_set == "coco19":
-            coco = self._of_set("coco17", state)
-            middles = [
+            coco = self._joints_of_set("coco17", state)
+            midpoints = [
                 coco[list(pair)].mean(0, keepdims=True) for pair in left_right(COCO17, "hip", "shoulder")
             ]
-            return np.concatenate([coco, *middles])
+            return np.concatenate([coco, *midpoints])
         sources = [self._source(name.removeprefix("op_")) for name in JOINT_SETS[joint_set].names]
-        return np.stack([self._of_set(source, state)[index] for source, index in sources])
+        return np.stack([self._joints_of_set(source, state)[index] for source, index in sources])
 
     def _source(self, name: str) -> tuple[str, int]:
-        if name in _MEANS:
-            source, name = _MEANS[name]
+        if name in _JOINT_ALIASES:
+            source, name = _JOINT_ALIASES[name]
             return source, JOINT_SETS[source].names.index(name)
         source = next((s for s in _BODY_SOURCES if name in JOINT_SETS[s].names), "")
         if not source:
             raise BadInput("no_regressor", f"The body {self.name!r} has no joint {name!r}.")
         return source, JOINT_SETS[source].names.index(name)
 
-    def _regressed(self, name: str, state: _State) -> np.ndarray:
-        if name not in self._parts:
-            self._parts[name] = _Part(self.body, self._rows(name))
-        return self._parts[name].joints(state)
+    def _regressed(self, name: str, state: _PosedState) -> np.ndarray:
+        if name not in self._regressors:
+            self._regressors[name] = _SparseRegressor(self.body, self._rows(name))
+        return self._regressors[name].joints(state)
 
     def _rows(self, name: str) -> np.ndarray:
         if name in self.body.regressors:

@@ -20,12 +20,12 @@ import numpy as np
 from backend.body.unpickle import unpickle
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import Columns, ColumnSet, cached, gather
-from training.datasets.faults import Problems, bad_file, numbers, require
+from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
+from training.datasets.faults import ErrorCollector, bad_file, numbers, require
 from training.datasets.geometry import (
     project,
     root_to_camera,
-    square,
+    square_box,
     tight_box,
     trans_to_camera,
     with_column,
@@ -37,7 +37,7 @@ SPLITS = ("train", "validation", "test")
 GENDERS = {"m": "male", "f": "female"}
 
 
-class Pw3d(ColumnSet):
+class Pw3d(ColumnDataset):
     """One split.  path: the folder that has `sequenceFiles` and `imageFiles`.
 
     sequences: only these.  body: a body, or {male: ..., female: ...}; gives trans.  joints: SMPL's 24, 2D their
@@ -57,7 +57,7 @@ class Pw3d(ColumnSet):
         files = sorted(p for p in folder.glob("*.pkl") if not sequences or p.stem in sequences)
         if not files:
             raise bad_file(folder, f"has no sequence{'s of that name' if sequences else ''} (*.pkl)")
-        columns = cached(cache, files, "pw3d", lambda: _columns(files, folder))
+        columns = load_or_build(cache, files, "pw3d", lambda: _columns(files, folder))
         super().__init__(f"3dpw/{split}", folder, columns)
 
     def subject(self, row: int) -> str:
@@ -73,9 +73,9 @@ class Pw3d(ColumnSet):
         rotation, shift = extrinsic[:3, :3], extrinsic[:3, 3]
         joints = at["joints"] @ rotation.T + shift
         gender = str(at["gender"])
-        body = self.body_of(gender)
+        body = self.body_for_gender(gender)
         root = None if body is None else body.rest_root(at["betas"])
-        center, side = square(at["box"])
+        center, side = square_box(at["box"])
         image = self.path / "imageFiles" / str(at["sequence"]) / f"image_{at['frame']:05d}.jpg"
         return Record(
             key=str(at["key"]), dataset="3dpw", joint_set="smpl24", image=ImageFile(image), center=center, side=side,
@@ -88,12 +88,12 @@ class Pw3d(ColumnSet):
 
 def _columns(files: Sequence[Path], folder: Path) -> Columns:
     rows: list[dict[str, Any]] = []
-    problems = Problems()
+    problems = ErrorCollector()
     for file in files:
         with problems:
             rows += _sequence(file)
-    problems.tell()
-    return gather(rows, None, folder)
+    problems.raise_if_any()
+    return stack_columns(rows, None, folder)
 
 
 def _sequence(file: Path) -> list[dict[str, Any]]:
@@ -123,21 +123,21 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
             "poses": (count, 72), "trans": (count, 3), "poses2d": (count, 3, 18), "jointPositions": (count, 72),
             "campose_valid": (count,), "betas": (-1,),
         }  # fmt: skip
-        found = {key: numbers(own, key, shape, file, f"person {person}") for key, shape in shapes.items()}
+        arrays = {key: numbers(own, key, shape, file, f"person {person}") for key, shape in shapes.items()}
         genders = content.get("genders") or []
         gender = (
             GENDERS.get(str(genders[person]).lower()[:1], "neutral") if len(genders) > person else "neutral"
         )
-        for frame in np.flatnonzero(found["campose_valid"]):
-            joints = found["jointPositions"][frame].reshape(24, 3)
-            points = found["poses2d"][frame].T
+        for frame in np.flatnonzero(arrays["campose_valid"]):
+            joints = arrays["jointPositions"][frame].reshape(24, 3)
+            points = arrays["poses2d"][frame].T
             box = _box(points, joints, extrinsics[frame], camera)
             if box is None:
                 continue
             rows.append({
                 "key": f"{sequence}/{person}/{frame:05d}", "sequence": sequence, "person": person, "frame": int(frame),
                 "gender": gender, "extrinsic": extrinsics[frame], "camera": camera, "joints": joints,
-                "pose": found["poses"][frame], "trans": found["trans"][frame], "betas": found["betas"][:10],
+                "pose": arrays["poses"][frame], "trans": arrays["trans"][frame], "betas": arrays["betas"][:10],
                 "poses2d": points, "box": box,
             })  # fmt: skip
     return rows
@@ -146,9 +146,9 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
 def _box(
     points: np.ndarray, joints: np.ndarray, extrinsic: np.ndarray, camera: np.ndarray
 ) -> np.ndarray | None:
-    """Around the detected joints; where there are none, around the true ones that are in the picture."""
-    seen = points[points[:, 2] > 0, :2]
-    if len(seen) < 2:
+    """Around the detected joints; where there are none, around the true ones that are in the image."""
+    visible = points[points[:, 2] > 0, :2]
+    if len(visible) < 2:
         placed = project(joints @ extrinsic[:3, :3].T + extrinsic[:3, 3], camera)
-        seen = placed[((placed >= 0) & (placed < 2 * camera[2:])).all(1)]
-    return tight_box(seen) if len(seen) > 1 and (np.ptp(seen, axis=0) > 0).all() else None
+        visible = placed[((placed >= 0) & (placed < 2 * camera[2:])).all(1)]
+    return tight_box(visible) if len(visible) > 1 and (np.ptp(visible, axis=0) > 0).all() else None

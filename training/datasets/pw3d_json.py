@@ -6,7 +6,7 @@
     data/darkpose_3dpw_{split}set_output.json       [{annotation_id, keypoints (17, 3)}]: detected 2D poses
     imageFiles/SEQUENCE/
 
-In the order of (person, picture), as the original goes through them.
+In the order of (person, image), as the original goes through them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,24 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather, image_of
-from training.datasets.faults import Problems, bad_file, field, numbers
-from training.datasets.geometry import box_of_xywh, project, square, with_column
+from training.datasets.columns import (
+    ColumnDataset,
+    Columns,
+    image_entry,
+    load_or_build,
+    read_coco,
+    read_detections,
+    stack_columns,
+)
+from training.datasets.faults import ErrorCollector, bad_file, field, numbers
+from training.datasets.geometry import project, square_box, with_column, xywh_to_xyxy
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
 SPLITS = ("train", "validation", "test")
 
 
-class Pw3dJson(ColumnSet):
+class Pw3dJson(ColumnDataset):
     """One split.  path: the folder that has `data` and `imageFiles`.  body: a body, or {male: ..., female: ...}.
 
     detected2d (COCO's 17) where the file of detections is there.
@@ -42,25 +50,28 @@ class Pw3dJson(ColumnSet):
                 "unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}."
             )
         self.path, self.body = Path(path), body
-        file, found = (self.path / name for name in self.files({"split": split}, detected=True))
-        given = found if found.is_file() else None
-        columns = cached(
-            cache, [file, *([given] if given else [])], "pw3d_json", lambda: _columns(file, given)
+        file, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
+        existing_file = detection_file if detection_file.is_file() else None
+        columns = load_or_build(
+            cache,
+            [file, *([existing_file] if existing_file else [])],
+            "pw3d_json",
+            lambda: _columns(file, existing_file),
         )
         super().__init__(f"3dpw_json/{split}", file, columns)
 
     @classmethod
     def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
         split = options.get("split", "test")
-        found = f"data/darkpose_3dpw_{split}set_output.json"
-        return [f"data/3DPW_latest_{split}.json"] + [found] * detected
+        detection_file = f"data/darkpose_3dpw_{split}set_output.json"
+        return [f"data/3DPW_latest_{split}.json"] + [detection_file] * detected
 
     def subject(self, row: int) -> str:
         return str(self.columns["sequence"][row])
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
-        center, side = square(at["box"])
+        center, side = square_box(at["box"])
         has_joints = "joints" in at
         joints2d = with_column(project(at["joints"], at["camera"])) if has_joints else None
         return Record(
@@ -74,17 +85,17 @@ class Pw3dJson(ColumnSet):
         )  # fmt: skip
 
 
-def _columns(file: Path, found: Path | None) -> Columns:
-    images, annotations = coco_style(file)
-    poses2d = None if found is None else detections(found, "annotation_id", 17)
+def _columns(file: Path, detection_file: Path | None) -> Columns:
+    images, annotations = read_coco(file)
+    poses2d = None if detection_file is None else read_detections(detection_file, "annotation_id", 17)
     joined = any("joint_cam" in annotation for annotation in annotations)
     rows = []
-    problems = Problems()
+    problems = ErrorCollector()
     for annotation in annotations:
         with problems:
             where = field(annotation, "id", file, "?")
-            image = image_of(annotation, images, file, where)
-            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            image = image_entry(annotation, images, file, where)
+            box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), file, where, np.float64))
             if box is None:
                 continue
             camera, fit = field(image, "cam_param", file, where), field(annotation, "smpl_param", file, where)
@@ -103,9 +114,9 @@ def _columns(file: Path, found: Path | None) -> Columns:
                 if where not in poses2d:
                     hint = "Both files must be of one release: users report changed 3DPW files (Pose2Mesh, issue 63)."
                     raise bad_file(
-                        found or file, f"has no detection of annotation {where} of {file.name}", hint
+                        detection_file or file, f"has no detection of annotation {where} of {file.name}", hint
                     )
                 row["detected"] = poses2d[where]
             rows.append(row)
-    problems.tell()
-    return gather(rows, lambda r: (r["person"], r["sequence"], r["picture"]), file)
+    problems.raise_if_any()
+    return stack_columns(rows, lambda r: (r["person"], r["sequence"], r["picture"]), file)

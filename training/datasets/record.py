@@ -10,7 +10,7 @@ import numpy as np
 
 
 class ImageSource(Protocol):
-    """Where a picture lies: a file, a row of a TSV, an entry of an archive.  Can be pickled; holds no open file."""
+    """Where an image lies: a file, a row of a TSV, an entry of an archive.  Can be pickled; holds no open file."""
 
     def read(self) -> np.ndarray:
         """uint8 RGB (H, W, 3), as stored (no EXIF rotation).  Raises BadInput, naming file and row."""
@@ -19,7 +19,7 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """One person or hand in one picture, or one pose without a picture.
+    """One person or hand in one image, or one pose without an image.
 
     Lengths in metres and pixels (pixel centres at integers), angles in radians, 3D in the camera frame (x right, y
     down, z forward).  Where the benchmark gives no camera (METRO's files), 3D has the same axes and an origin of the
@@ -55,7 +55,7 @@ class Record:
     subject: str = ""  # what splits and groups are made by: subject, sequence
 
 
-class RecordSet(Protocol):
+class RecordDataset(Protocol):
     """A benchmark split.  Cheap to build (indices only), can be pickled into loader workers."""
 
     name: str
@@ -66,6 +66,6 @@ class RecordSet(Protocol):
         """Raises BadInput, naming file and row, where the row is damaged."""
         ...
 
-    def check(self, most: int | None = None) -> Sequence[str]:
-        """Problems of the user's copy in words, file and row named, [] where all is well; looks at `most` rows."""
+    def check(self, max_rows: int | None = None) -> Sequence[str]:
+        """Problems of the user's copy in words, file and row named, [] where all is well; looks at `max_rows` rows."""
         ...

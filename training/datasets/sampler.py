@@ -1,7 +1,7 @@
 """The order of training: a function of seed and epoch alone, the same for any number of processes.
 
 A *global batch* is what all processes see in one step of the optimiser.  Process r of w takes the r-th part of it, so
-two processes with batch b walk through the same global batches as one with 2 b, and as one that gathers gradients over
+two processes with batch b walk through the same global batches as one with 2 b, and one that accumulates gradients over
 two batches of b: also through the last one of an epoch, which may not be full.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from backend.errors import BadInput
 
 
-class Draw(NamedTuple):
+class SampleRequest(NamedTuple):
     """What a loader worker is asked for: the row, and the epoch that its randomness is of."""
 
     epoch: int
@@ -23,7 +23,7 @@ class Draw(NamedTuple):
 
 
 class GlobalBatches:
-    """Batches of one process.  length: rows; batch: rows per process and batch; gathered: batches per step.
+    """Batches of one process.  length: rows; batch: rows per process and batch; accumulation_steps: batches per step.
 
     drop_last: leave out rows that do not fill a global batch (they differ from epoch to epoch when shuffled).  Else the
     last one is smaller; `pad` then repeats the first rows, as DistributedSampler does, until every process has equally
@@ -31,38 +31,45 @@ class GlobalBatches:
     """
 
     def __init__(
-        self, length: int, batch: int, rank: int = 0, world: int = 1, seed: int = 0, shuffle: bool = True,
-        drop_last: bool = True, pad: bool = True, gathered: int = 1,
+        self, length: int, batch: int, rank: int = 0, world_size: int = 1, seed: int = 0, shuffle: bool = True,
+        drop_last: bool = True, pad: bool = True, accumulation_steps: int = 1,
     ) -> None:  # fmt: skip
-        self.length, self.batch, self.rank, self.world, self.seed = length, batch, rank, world, seed
-        self.shuffle, self.drop_last, self.pad, self.gathered = shuffle, drop_last, pad, gathered
-        if not 0 <= rank < world or batch < 1 or gathered < 1:
-            raise ValueError(f"rank {rank} of {world}, batch {batch}, {gathered} gathered")
-        if gathered > 1 and not (pad or drop_last):
+        self.length, self.batch, self.rank, self.world_size, self.seed = length, batch, rank, world_size, seed
+        self.shuffle, self.drop_last, self.pad, self.accumulation_steps = (
+            shuffle,
+            drop_last,
+            pad,
+            accumulation_steps,
+        )
+        if not 0 <= rank < world_size or batch < 1 or accumulation_steps < 1:
+            raise ValueError(f"rank {rank} of {world_size}, batch {batch}, {accumulation_steps} gathered")
+        if accumulation_steps > 1 and not (pad or drop_last):
             raise ValueError("without pad, a step may have fewer batches than are gathered")
         if not len(self) and (drop_last or not length):
             raise BadInput(
                 "too_few_rows",
-                f"The set has {length} rows, fewer than one batch of {batch} x {world} processes"
-                f"{f' x {gathered} gathered' if gathered > 1 else ''}.",
+                f"The set has {length} rows, fewer than one batch of {batch} x {world_size} processes"
+                f"{f' x {accumulation_steps} gathered' if accumulation_steps > 1 else ''}.",
                 "Use a smaller batch, or a larger subset.",
             )
 
     @property
     def global_batch(self) -> int:
-        return self.batch * self._shares
+        return self.batch * self._shards
 
     @property
-    def _shares(self) -> int:
+    def _shards(self) -> int:
         """Parts that a global batch is cut into."""
-        return self.world * self.gathered
+        return self.world_size * self.accumulation_steps
 
     def __len__(self) -> int:
         """Batches of this process in an epoch."""
-        whole, rest = divmod(self.length, self.global_batch)
+        full_batches, rest = divmod(self.length, self.global_batch)
         if self.drop_last or not rest:
-            return whole * self.gathered
-        return (whole + int(self.pad or len(self._share(np.arange(rest), 0)) > 0)) * self.gathered
+            return full_batches * self.accumulation_steps
+        return (
+            full_batches + int(self.pad or len(self._shard(np.arange(rest), 0)) > 0)
+        ) * self.accumulation_steps
 
     def order(self, epoch: int) -> np.ndarray:
         """(length,) rows in the order of that epoch; the same in every process."""
@@ -72,19 +79,19 @@ class GlobalBatches:
         bits = np.random.MT19937(np.random.SeedSequence([self.seed, epoch]))
         return np.random.RandomState(bits).permutation(self.length)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[list[Draw]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[list[SampleRequest]]:
         """Batches of this process from the start-th on."""
         order = self.order(epoch)
         for number in range(start, len(self)):
-            step, part = divmod(number, self.gathered)
+            step, part = divmod(number, self.accumulation_steps)
             rows = order[step * self.global_batch : (step + 1) * self.global_batch]
-            if len(rows) < self.global_batch and self.pad and len(rows) % self._shares:
-                rows = np.concatenate([rows, np.resize(order, self._shares - len(rows) % self._shares)])
-            yield [Draw(epoch, int(row)) for row in self._share(rows, part)]
+            if len(rows) < self.global_batch and self.pad and len(rows) % self._shards:
+                rows = np.concatenate([rows, np.resize(order, self._shards - len(rows) % self._shards)])
+            yield [SampleRequest(epoch, int(row)) for row in self._shard(rows, part)]
 
-    def _share(self, rows: np.ndarray, part: int) -> np.ndarray:
+    def _shard(self, rows: np.ndarray, part: int) -> np.ndarray:
         """This process's part of a global batch, or that part of it which it takes first, second, ..."""
-        return np.array_split(rows, self._shares)[self.rank * self.gathered + part]
+        return np.array_split(rows, self._shards)[self.rank * self.accumulation_steps + part]
 
 
 class Progress:
@@ -92,19 +99,19 @@ class Progress:
 
     def __init__(self, batches: GlobalBatches) -> None:
         self.batches, self.epoch, self.done = batches, 0, 0
-        self._fresh = True  # the epoch has not been started, or is to be gone on with
+        self._not_started = True  # the epoch has not been started, or is to be gone on with
 
     def begin(self) -> None:
         """Turn to the epoch that comes next: the rest of a resumed one, else a new one."""
-        if not self._fresh or self.done >= len(self.batches):
+        if not self._not_started or self.done >= len(self.batches):
             self.epoch, self.done = self.epoch + 1, 0
-        self._fresh = False
+        self._not_started = False
 
-    def turn_to(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int) -> None:
         """Make that epoch the next one, from its start: the trainer has closed the one before early."""
-        self.epoch, self.done, self._fresh = epoch, 0, True
+        self.epoch, self.done, self._not_started = epoch, 0, True
 
-    def stream(self) -> Iterator[list[Draw]]:
+    def stream(self) -> Iterator[list[SampleRequest]]:
         """Batches of this epoch that are not done yet."""
         return self.batches.batches(self.epoch, self.done)
 
@@ -112,7 +119,7 @@ class Progress:
         b = self.batches
         return {
             "epoch": self.epoch, "done": self.done, "seed": b.seed, "length": b.length, "global_batch": b.global_batch,
-            "gathered": b.gathered, "shuffle": b.shuffle, "drop_last": b.drop_last,
+            "gathered": b.accumulation_steps, "shuffle": b.shuffle, "drop_last": b.drop_last,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -128,4 +135,4 @@ class Progress:
                 + ": it cannot go on in the middle of an epoch.",
                 "Resume with the same data, seed and batch x processes, or start a new run from its weights.",
             )
-        self.epoch, self.done, self._fresh = int(state["epoch"]), int(state["done"]), True
+        self.epoch, self.done, self._not_started = int(state["epoch"]), int(state["done"]), True

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets.columns import Columns, ColumnSet
+from training.datasets.columns import ColumnDataset, Columns
 from training.datasets.faults import bad_file, numbers, require
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
@@ -26,7 +26,7 @@ _NEEDED = ("imgname", "center", "scale")
 _GENDERS = {"m": "male", "f": "female"}
 
 
-class SpinNpz(ColumnSet):
+class SpinNpz(ColumnDataset):
     """path: the npz.  images: folder that `imgname` starts from.  body: for the check of the fits."""
 
     def __init__(self, path: str | Path, images: str | Path, body: str | None = None) -> None:
@@ -74,7 +74,7 @@ def _columns(file: Path) -> Columns:
     for key, shape in _SHAPES.items():
         if key in content:
             if len(content[key]) != count:
-                raise bad_file(file, f"has {len(content[key])} rows of {key!r} for {count} pictures")
+                raise bad_file(file, f"has {len(content[key])} rows of {key!r} for {count} images")
             # values are checked row by row, so that one bad row is named
             if content[key].size != count * int(np.prod(shape, dtype=int)):
                 numbers(content, key, (count, *shape), file, "-")

@@ -8,7 +8,7 @@ joints2D (2, 24, T) px, joints3D (3, 24, T) m in Blender's world, pose (72, T), 
 
 A clip of one frame has lost its last axis.  The pose's root is of motion capture with z up; it is turned by zrot, then
 to the world's up, -y.  The camera looks along -x, f 600, c (160, 120), and MIRRORS: its published matrix has
-determinant -1, so left limbs are seen right, which is known as SURREAL's flipped names.  A record says what the picture
+determinant -1, so left limbs are seen right, which is known as SURREAL's flipped names.  A record says what the image
 shows: joints with left and right swapped, and the mirror image of the pose.  (SURREAL's 3Dto2D and smpl_relations.)
 """
 
@@ -25,9 +25,9 @@ from scipy.spatial.transform import Rotation
 
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import Columns, ColumnSet, cached, gather
+from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
 from training.datasets.faults import bad_file, bad_row, numbers, require
-from training.datasets.geometry import square, tight_box, with_column
+from training.datasets.geometry import square_box, tight_box, with_column
 from training.datasets.images import VideoFrame
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
@@ -38,11 +38,11 @@ SIZE = (320, 240)
 WORLD_TO_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 CAPTURE_TO_WORLD = Rotation.from_euler("x", 90, degrees=True).as_matrix()
 _MIRROR = JOINT_SETS["smpl24"].mirror
-_ACROSS = np.diag([-1.0, 1.0, 1.0])  # mirrors the body frame, whose left is +x
+_REFLECT_X = np.diag([-1.0, 1.0, 1.0])  # mirrors the body frame, whose left is +x
 _FIELDS = ("joints2D", "joints3D", "pose", "shape", "camLoc", "zrot", "gender")
 
 
-class Surreal(ColumnSet):
+class Surreal(ColumnDataset):
     """One split.  path: the folder that has `cmu`.  runs: of 0, 1, 2.  every_frame: take every n-th frame of a clip.
 
     body: a body, or {male: ..., female: ...}; gives trans.
@@ -59,7 +59,7 @@ class Surreal(ColumnSet):
         files = [file for run in runs for file in sorted((self.path / f"run{run}").glob("*/*_info.mat"))]
         if not files:
             raise bad_file(self.path, "has no run*/SEQUENCE/*_info.mat")
-        columns = cached(
+        columns = load_or_build(
             cache, files, ("surreal", every_frame), lambda: _columns(files, self.path, every_frame)
         )
         super().__init__(f"surreal/{split}", self.path, columns)
@@ -80,9 +80,9 @@ class Surreal(ColumnSet):
         pose = mirrored_to_camera(at["pose"], float(at["zrot"]))
         joints = ((at["joints3D"].T - clip["camLoc"]) @ WORLD_TO_CAMERA.T)[_MIRROR]
         betas = at["shape"].astype(np.float32)
-        body = self.body_of(clip["gender"])
+        body = self.body_for_gender(clip["gender"])
         points = at["joints2D"].T[_MIRROR]
-        center, side = square(tight_box(points))
+        center, side = square_box(tight_box(points))
         return Record(
             key=str(self.columns["key"][row]), dataset="surreal", joint_set="smpl24",
             image=VideoFrame(file.with_name(file.name.replace("_info.mat", ".mp4")), frame), image_size=SIZE,
@@ -94,16 +94,16 @@ class Surreal(ColumnSet):
 
 
 def mirrored_to_camera(pose: np.ndarray, zrot: float) -> np.ndarray:
-    """pose (72,) of the file -> (72,) float32 of the person that the picture shows, root into the camera frame."""
+    """pose (72,) of the file -> (72,) float32 of the person that the image shows, root into the camera frame."""
     vectors = np.asarray(pose, np.float64).reshape(24, 3)
-    turned = (
+    rotated = (
         CAPTURE_TO_WORLD
         @ Rotation.from_euler("z", zrot).as_matrix()
         @ Rotation.from_rotvec(vectors[0]).as_matrix()
     )
-    seen = vectors[_MIRROR] * [1, -1, -1]
-    seen[0] = Rotation.from_matrix(WORLD_TO_CAMERA @ turned @ _ACROSS).as_rotvec()
-    return seen.ravel().astype(np.float32)
+    mirrored = vectors[_MIRROR] * [1, -1, -1]
+    mirrored[0] = Rotation.from_matrix(WORLD_TO_CAMERA @ rotated @ _REFLECT_X).as_rotvec()
+    return mirrored.ravel().astype(np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -135,12 +135,12 @@ def _columns(files: Sequence[Path], folder: Path, every: int) -> Columns:
     rows = []
     for file in files:
         name = file.relative_to(folder).as_posix()
-        for frame in range(0, _frames(file), every):
+        for frame in range(0, _frame_count(file), every):
             rows.append({"key": f"{name.removesuffix('_info.mat')}#{frame}", "clip": name, "frame": frame})
-    return gather(rows, None, folder)
+    return stack_columns(rows, None, folder)
 
 
-def _frames(file: Path) -> int:
+def _frame_count(file: Path) -> int:
     """Frames of a clip, from the header of its file."""
     try:
         shapes = {name: shape for name, shape, _ in scipy.io.whosmat(str(file))}

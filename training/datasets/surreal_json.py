@@ -18,16 +18,23 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import Columns, ColumnSet, cached, coco_style, detections, gather
-from training.datasets.faults import Problems, bad_file, field, numbers
-from training.datasets.geometry import box_of_xywh, project, square, with_column
+from training.datasets.columns import (
+    ColumnDataset,
+    Columns,
+    load_or_build,
+    read_coco,
+    read_detections,
+    stack_columns,
+)
+from training.datasets.faults import ErrorCollector, bad_file, field, numbers
+from training.datasets.geometry import project, square_box, with_column, xywh_to_xyxy
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
 _METRES_END = 100.0
 
 
-class SurrealJson(ColumnSet):
+class SurrealJson(ColumnDataset):
     """path: the folder that has `data` and `images`.  split: train or val.
 
     body: a body, or {male: ..., female: ...}, for the check of the fits.
@@ -41,10 +48,13 @@ class SurrealJson(ColumnSet):
         if split not in ("train", "val"):
             raise BadInput("unknown_split", f"SURREAL has no split {split!r} here.", "Choose train or val.")
         self.path, self.split, self.body = Path(path), split, body
-        file, found = (self.path / name for name in self.files({"split": split}, detected=True))
-        given = found if found.is_file() else None
-        columns = cached(
-            cache, [file, *([given] if given else [])], "surreal_json", lambda: _columns(file, given)
+        file, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
+        existing_file = detection_file if detection_file.is_file() else None
+        columns = load_or_build(
+            cache,
+            [file, *([existing_file] if existing_file else [])],
+            "surreal_json",
+            lambda: _columns(file, existing_file),
         )
         if upstream_quirks and split == "train":
             columns = {key: np.concatenate([column, column[:1]]) for key, column in columns.items()}
@@ -60,7 +70,7 @@ class SurrealJson(ColumnSet):
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
-        center, side = square(at["box"])
+        center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="surreal", joint_set="smpl24",
             image=ImageFile(self.path / "images" / self.split / str(at["picture"])),
@@ -71,21 +81,21 @@ class SurrealJson(ColumnSet):
         )  # fmt: skip
 
 
-def _columns(file: Path, found: Path | None) -> Columns:
-    images, annotations = coco_style(file)
-    poses2d = None if found is None else detections(found, "image_id", 24)
+def _columns(file: Path, detection_file: Path | None) -> Columns:
+    images, annotations = read_coco(file)
+    poses2d = None if detection_file is None else read_detections(detection_file, "image_id", 24)
     first: dict[Any, dict] = {}
     for annotation in annotations:
         first.setdefault(field(annotation, "image_id", file, annotation.get("id", "?")), annotation)
     rows = []
-    problems = Problems()
+    problems = ErrorCollector()
     for identity, image in images.items():
         with problems:
             if identity not in first:
                 raise bad_file(file, f"has no annotation of image {identity}")
             annotation = first[identity]
             where = f"image {identity}"
-            box = box_of_xywh(numbers(annotation, "bbox", (4,), file, where, np.float64))
+            box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), file, where, np.float64))
             if box is None:
                 continue
             fit, camera = field(annotation, "smpl_param", file, where), field(image, "cam_param", file, where)
@@ -100,8 +110,10 @@ def _columns(file: Path, found: Path | None) -> Columns:
             }  # fmt: skip
             if poses2d is not None:
                 if identity not in poses2d:
-                    raise bad_file(found or file, f"has no detection of image {identity} of {file.name}")
+                    raise bad_file(
+                        detection_file or file, f"has no detection of image {identity} of {file.name}"
+                    )
                 row["detected"] = poses2d[identity]
             rows.append(row)
-    problems.tell()
-    return gather(rows, lambda r: r["key"], file)
+    problems.raise_if_any()
+    return stack_columns(rows, lambda r: r["key"], file)

@@ -25,12 +25,19 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.faults import bad_file, bad_row, field, numbers, require
 from training.datasets.record import Record
-from training.datasets.tsv_file import TsvFile, TsvImage, lineidx_of, other_key, text_of, write_lineidx
+from training.datasets.tsv_file import (
+    TsvFile,
+    TsvImage,
+    decode_text,
+    key_mismatch,
+    lineidx_path,
+    write_lineidx,
+)
 
-__all__ = ["TsvFile", "TsvSet", "lineidx_of", "subject_of", "write_lineidx"]
+__all__ = ["TsvDataset", "TsvFile", "lineidx_path", "subject_of", "write_lineidx"]
 
 # rows with a fit in METRO's Human3.6M training labels (human3.6m/train): those within 50 mm of the mocap joints
 H36M_FITS = 305_476
@@ -46,7 +53,7 @@ class _Source:
     dataset: str
 
 
-class TsvSet(BaseSet):
+class TsvDataset(BaseDataset):
     """A plain or composite yaml of METRO's.
 
     name: for lists; the yaml's folder and stem by default.  hand: 21 joints instead of 24.  body: for `check`.
@@ -62,7 +69,7 @@ class TsvSet(BaseSet):
     ) -> None:
         self.path = Path(path)
         self.name = name or f"{self.path.parent.name}/{self.path.stem}"
-        self.body, self.quirks = body, upstream_quirks
+        self.body, self.upstream_quirks = body, upstream_quirks
         if self.path.parent.name == "human3.6m" and self.path.stem.startswith("train"):
             self.official_fits = H36M_FITS
         config = _yaml(self.path)
@@ -121,21 +128,21 @@ class TsvSet(BaseSet):
         return len(self.rows)
 
     def source(self, row: int) -> tuple[Path, int]:
-        which, line = (int(n) for n in self.rows[row])
-        return self.sources[which].label.path, line
+        source_index, line = (int(n) for n in self.rows[row])
+        return self.sources[source_index].label.path, line
 
     def subject(self, row: int) -> str:
-        which, line = (int(n) for n in self.rows[row])
-        return subject_of(text_of(self.sources[which].label.row(line)[0]))
+        source_index, line = (int(n) for n in self.rows[row])
+        return subject_of(decode_text(self.sources[source_index].label.row(line)[0]))
 
     def read(self, row: int) -> Record:
-        which, line = (int(n) for n in self.rows[row])
-        source = self.sources[which]
+        source_index, line = (int(n) for n in self.rows[row])
+        source = self.sources[source_index]
         path = source.label.path
         columns = source.label.row(line)
         if len(columns) < 2:
             raise bad_row(path, line, f"has {len(columns)} column(s), expected key and label")
-        key = text_of(columns[0])
+        key = decode_text(columns[0])
         label = _label(columns[1], path, line)
         pose, betas = self._fit(label, path, line)
         joints2d, joints3d = self._joints(label, path, line)
@@ -145,7 +152,7 @@ class TsvSet(BaseSet):
             dataset=source.dataset,
             joint_set="hand21" if count == 21 else "metro24",
             image=None if source.img is None else TsvImage(source.img, line, key),
-            image_size=None if source.hw is None else _size(source.hw, line, key),
+            image_size=None if source.hw is None else _image_size(source.hw, line, key),
             center=numbers(label, "center", (2,), path, line, np.float64),
             side=200.0 * float(numbers(label, "scale", (), path, line, np.float64)),
             joints2d=joints2d,
@@ -170,7 +177,7 @@ class TsvSet(BaseSet):
 
     def _joints(self, label: dict, path: Path, line: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         joints2d = joints3d = None
-        if _flag(label, "has_2d_joints", path, line) or (self.quirks and label.get("2d_joints")):
+        if _flag(label, "has_2d_joints", path, line) or (self.upstream_quirks and label.get("2d_joints")):
             joints2d = _points(label, "2d_joints", 3, path, line)
         if _flag(label, "has_3d_joints", path, line):
             joints3d = _points(label, "3d_joints", 4, path, line)
@@ -220,8 +227,8 @@ def _points(label: dict, key: str, columns: int, path: Path, line: int) -> np.nd
     """(24 or 21, columns) float32; some packs have a leading axis of 1."""
     value = field(label, key, path, line)
     leading = isinstance(value, list) and len(value) == 1  # no person has one joint
-    found = numbers(label, key, (*([1] if leading else []), -1, columns), path, line)
-    points = found.reshape(-1, columns)
+    values = numbers(label, key, (*([1] if leading else []), -1, columns), path, line)
+    points = values.reshape(-1, columns)
     if len(points) not in (24, 21):
         raise bad_row(path, line, f"{key!r} has {len(points)} joints, expected 24 (body) or 21 (hand)")
     return points
@@ -235,13 +242,13 @@ def _is_hand(pose: np.ndarray | None) -> bool:
     return pose is not None and len(pose) == 48
 
 
-def _size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
+def _image_size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
     """-> width, height px."""
     columns = file.row(line)
-    if text_of(columns[0]) != key:
-        raise other_key(file.path, line, text_of(columns[0]), key)
+    if decode_text(columns[0]) != key:
+        raise key_mismatch(file.path, line, decode_text(columns[0]), key)
     try:
-        text = text_of(columns[1])
+        text = decode_text(columns[1])
         if text.lstrip().startswith(("[", "{")):
             content = json.loads(text)
             size = content[0] if isinstance(content, list) else content

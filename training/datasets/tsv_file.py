@@ -1,4 +1,4 @@
-"""The container under METRO's sets: rows of a TSV by byte offset, and pictures in them."""
+"""The container under METRO's sets: rows of a TSV by byte offset, and images in them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.faults import DOWNLOAD, bad_file, bad_row, require
+from training.datasets.faults import DOWNLOAD_HINT, bad_file, bad_row, require
 from training.datasets.images import decode
 
 _HEAD = 1 << 24  # bytes of a TSV whose rows are all compared with the offsets
-_REINDEX = "Write it anew: training.datasets.tsv.write_lineidx(path)."
+_REINDEX = "Write it again: training.datasets.tsv.write_lineidx(path)."
 
 
-def lineidx_of(tsv: Path) -> Path:
+def lineidx_path(tsv: Path) -> Path:
     return tsv.with_suffix(".lineidx")
 
 
 def write_lineidx(tsv: Path) -> Path:
     """Byte offset of every row -> the file beside it."""
-    offsets, place = [], 0
+    offsets, position = [], 0
     with tsv.open("rb") as file:
         for line in file:
-            offsets.append(place)
-            place += len(line)
-    lineidx_of(tsv).write_text("".join(f"{offset}\n" for offset in offsets), "ascii")
-    return lineidx_of(tsv)
+            offsets.append(position)
+            position += len(line)
+    lineidx_path(tsv).write_text("".join(f"{offset}\n" for offset in offsets), "ascii")
+    return lineidx_path(tsv)
 
 
 class TsvFile:
@@ -40,7 +40,7 @@ class TsvFile:
 
     def __init__(self, path: Path) -> None:
         self.path = require(path)
-        index = require(lineidx_of(path), f"Every TSV needs one. {_REINDEX}")
+        index = require(lineidx_path(path), f"Every TSV needs one. {_REINDEX}")
         try:
             self.offsets = np.array(index.read_bytes().split(), np.int64)
         except ValueError:
@@ -51,7 +51,7 @@ class TsvFile:
                 path,
                 f"is cut off or does not belong to {index.name}: its last row would start at byte "
                 f"{self.offsets.max():,} of {self.size:,}",
-                f"{DOWNLOAD} If the TSV is whole: {_REINDEX}",
+                f"{DOWNLOAD_HINT} If the TSV is whole: {_REINDEX}",
             )
         self._handle: tuple[int, int] | None = None
 
@@ -96,13 +96,13 @@ class TsvFile:
     def problems(self) -> Iterator[str]:
         """Whether the offsets are those of the rows."""
         if not len(self.offsets):
-            yield f"{lineidx_of(self.path)} is empty."
+            yield f"{lineidx_path(self.path)} is empty."
             return
         if self.offsets[0] != 0:
-            yield f"{lineidx_of(self.path)} starts at byte {self.offsets[0]:,}, expected 0. {_REINDEX}"
+            yield f"{lineidx_path(self.path)} starts at byte {self.offsets[0]:,}, expected 0. {_REINDEX}"
         wrong = self._wrong_offset()
         if wrong is not None:
-            yield f"{lineidx_of(self.path)}, row {wrong}: not the offset of a row of {self.path.name}. {_REINDEX}"
+            yield f"{lineidx_path(self.path)}, row {wrong}: not the offset of a row of {self.path.name}. {_REINDEX}"
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             whole = file.read(1) == b"\n"
@@ -116,14 +116,14 @@ class TsvFile:
         starts = np.concatenate([[0], np.flatnonzero(np.frombuffer(head, np.uint8) == 10) + 1])
         starts = starts[starts < min(len(head), self.size)]
         listed = self.offsets[self.offsets < len(head)]
-        same = min(len(starts), len(listed))
-        if (starts[:same] != listed[:same]).any():
-            return int(np.argmax(starts[:same] != listed[:same]))
+        common = min(len(starts), len(listed))
+        if (starts[:common] != listed[:common]).any():
+            return int(np.argmax(starts[:common] != listed[:common]))
         if len(starts) != len(listed):
-            return same
+            return common
         some = (
-            np.unique(np.linspace(same, len(self.offsets) - 1, 50).astype(int))
-            if same < len(self.offsets)
+            np.unique(np.linspace(common, len(self.offsets) - 1, 50).astype(int))
+            if common < len(self.offsets)
             else []
         )
         return next((int(k) for k in some if self._read(int(self.offsets[k]) - 1, 1) != b"\n"), None)
@@ -131,7 +131,7 @@ class TsvFile:
 
 @dataclass(frozen=True)
 class TsvImage:
-    """The picture in the last column of a row."""
+    """The image in the last column of a row."""
 
     file: TsvFile
     row: int
@@ -140,20 +140,20 @@ class TsvImage:
     def read(self) -> np.ndarray:
         """uint8 RGB (H, W, 3)."""
         columns = self.file.row(self.row)
-        if text_of(columns[0]) != self.key:
-            raise other_key(self.file.path, self.row, text_of(columns[0]), self.key)
+        if decode_text(columns[0]) != self.key:
+            raise key_mismatch(self.file.path, self.row, decode_text(columns[0]), self.key)
         try:
             data = base64.b64decode(columns[-1], validate=False)
         except (binascii.Error, ValueError):
-            raise bad_row(self.file.path, self.row, "the picture is no base64") from None
+            raise bad_row(self.file.path, self.row, "the image is no base64") from None
         return decode(data, self.file.path, self.row)
 
 
-def other_key(path: Path, row: int, found: str, wanted: str) -> BadInput:
-    return bad_row(path, row, f"it is of {found!r}, but the label of the same row is of {wanted!r}")
+def key_mismatch(path: Path, row: int, actual: str, expected: str) -> BadInput:
+    return bad_row(path, row, f"it is of {actual!r}, but the label of the same row is of {expected!r}")
 
 
-def text_of(data: bytes) -> str:
+def decode_text(data: bytes) -> str:
     """Keys and labels are UTF-8; old packs have single Latin-1 names."""
     try:
         return data.decode("utf-8")

@@ -1,7 +1,7 @@
 """UP-3D (Lassner et al. 2017).
 
     {trainval,test}.txt          one `/NNNNN_image.png` per line
-    NNNNN_image.png              the picture
+    NNNNN_image.png              the image
     NNNNN_joints.npy             (3, 14): x, y px and visibility, LSP's order
     NNNNN_body.pkl               Python pickle: pose (72), betas (10), trans, rt, t (3,) and f of SMPLify's camera
     NNNNN_render_light.png       the fit on white, whose extent is the person's box
@@ -18,16 +18,16 @@ import numpy as np
 
 from backend.body.unpickle import read_pickle
 from backend.errors import BadInput
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.faults import bad_file, bad_row, numbers, require
-from training.datasets.geometry import square
+from training.datasets.geometry import square_box
 from training.datasets.images import ImageFile
 from training.datasets.record import Record
 
 _GROW = 0.9  # SPIN's box of UP-3D: 0.9 of the longer side of the render
 
 
-class Up3d(BaseSet):
+class Up3d(BaseDataset):
     """One split, trainval or test.  path: the folder of all files.  body: gives trans and the check of the fits."""
 
     def __init__(self, path: str | Path, split: str = "trainval", body: str | None = None) -> None:
@@ -38,7 +38,7 @@ class Up3d(BaseSet):
         lines = self.list.read_text("ascii", "replace").split()
         self.numbers = [line.strip().lstrip("/").split("_")[0] for line in lines]
         if not self.numbers:
-            raise bad_file(self.list, "lists no picture")
+            raise bad_file(self.list, "lists no image")
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -64,7 +64,7 @@ class Up3d(BaseSet):
             numbers(fit, key, shape, body_file, "-") for key, shape in (("pose", (72,)), ("betas", (10,)))
         )
         box, size = self._box(row)
-        center, side = square(box, _GROW)
+        center, side = square_box(box, _GROW)
         camera, trans = self._camera(fit, size, betas, body_file)
         return Record(
             key=self.numbers[row], dataset="up3d", joint_set="lsp14", image=ImageFile(self._file(row, "image.png")),
@@ -73,7 +73,7 @@ class Up3d(BaseSet):
         )  # fmt: skip
 
     def _box(self, row: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """Extent of what is not white in the render, and the picture's width and height."""
+        """Extent of what is not white in the render, and the image's width and height."""
         file = require(self._file(row, "render_light.png"))
         pixels = cv2.imread(str(file))
         if pixels is None:
@@ -87,7 +87,7 @@ class Up3d(BaseSet):
     def _camera(
         self, fit: dict, size: tuple[int, int], betas: np.ndarray, file: Path
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """SMPLify's camera looks at the middle of the picture; its turn `rt` is zero in the release."""
+        """SMPLify's camera looks at the middle of the image; its turn `rt` is zero in the release."""
         if any(key not in fit for key in ("t", "f", "rt")) or np.any(np.asarray(fit["rt"])):
             return None, None
         focal = np.broadcast_to(np.ravel(np.asarray(fit["f"], np.float32))[:1], 2)

@@ -1,1 +1,1 @@
-"""Lightning set-up of a run: devices, checkpoints and exact resume, the manifest, pictures, and weights in and out."""
+"""Lightning set-up of a run: devices, checkpoints and exact resume, the manifest, images, and weights in and out."""

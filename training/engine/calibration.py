@@ -1,4 +1,4 @@
-"""The scale of a trunk's last map, measured on the training pictures before the first step."""
+"""The scale of a backbone's last map, measured on the training images before the first step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 from backend.models.backbones.blazepose import BlazePose
 from training.datasets.datamodule import RecordData
 
-_PICTURES, _BATCH = 256, 16
+_IMAGES, _BATCH = 256, 16
 
 
 def calibrate(backbone: BlazePose, data: RecordData) -> None:
-    """By the set's first pictures, unchanged: the same in every process, and in runs on more or fewer rows."""
+    """By the set's first images, unchanged: the same in every process, and in runs on more or fewer rows."""
     (records,) = data.sets["train"]
-    rows = range(min(_PICTURES, len(records)))
+    rows = range(min(_IMAGES, len(records)))
 
     def images() -> Iterator[Tensor]:
         for begin in rows[::_BATCH]:

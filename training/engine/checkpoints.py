@@ -18,7 +18,7 @@ from backend.errors import BadInput
 
 PREEMPTED = 75  # exit code: stopped for preemption with a checkpoint; start again with --resume
 _NAME = re.compile(r"step-(\d+)\.ckpt")
-_AGREE_EVERY = 10  # steps between looks at whether any process was told to stop
+_SYNC_EVERY = 10  # steps between looks at whether any process was told to stop
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -57,7 +57,7 @@ class Checkpoints(Callback):
         self.keep = keep
         self.select = select
         self.best = math.inf
-        self._told = False
+        self._stop_requested = False
         self._old_handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Checkpoints(Callback):
         if trainer.is_global_zero:
             remove_unfinished(self.folder)
         for number in _signals():
-            self._old_handlers[number] = signal.signal(number, self._be_told)
+            self._old_handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # not later: Lightning would have put back what was there before it, and its own would stay for good, with the
@@ -80,18 +80,18 @@ class Checkpoints(Callback):
             number, handler = self._old_handlers.popitem()
             signal.signal(number, handler)
 
-    def _be_told(self, number: int, frame: object) -> None:
-        self._told = True
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._stop_requested = True
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.fit_loop.epoch_loop._should_accumulate() or batch_idx + 1 >= trainer.num_training_batches:
             return  # the end of the epoch writes its own, after validation
-        leave = self._must_leave(trainer, trainer.global_step % _AGREE_EVERY == 0)
-        if leave or trainer.global_step % self.every == 0:
+        stop = self._must_stop(trainer, trainer.global_step % _SYNC_EVERY == 0)
+        if stop or trainer.global_step % self.every == 0:
             self.write(trainer)
-        if leave:
+        if stop:
             raise Preempted
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -103,14 +103,14 @@ class Checkpoints(Callback):
         if better and trainer.is_global_zero:
             with atomic_path(self.folder / "best.ckpt") as temporary:
                 shutil.copyfile(path, temporary)
-        if self._must_leave(trainer, True) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+        if self._must_stop(trainer, True) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             raise Preempted
 
-    def _must_leave(self, trainer: Trainer, ask: bool) -> bool:
+    def _must_stop(self, trainer: Trainer, ask: bool) -> bool:
         """Whether any process was told to stop: all must leave after the same step.  ask: whether to ask the others."""
         if trainer.world_size == 1:
-            return self._told
-        return ask and bool(trainer.strategy.reduce_boolean_decision(self._told, all=False))
+            return self._stop_requested
+        return ask and bool(trainer.strategy.reduce_boolean_decision(self._stop_requested, all=False))
 
     def write(self, trainer: Trainer) -> Path:
         """All processes must call it."""

@@ -19,12 +19,12 @@ from backend.body.registry import OPEN_BODIES
 from backend.errors import BadInput
 from backend.models.spec import network
 from training.datasets import tiny
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.engine.export import export_weights
 from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import find_machines, make_trainer
 from training.run.build import build_module
-from training.run.data import make_data, training_table, try_first
+from training.run.data import build_datamodule, check_first_rows, training_dataset_config
 from training.run.requirements import FILES, data_root, missing_data
 from training.run.spec import Run, SetSpec
 
@@ -61,9 +61,9 @@ class DryRun:
                 f"  {self.parameters / 1e6:.1f} M parameters; loss {losses}; metrics computed: {metrics}",
                 f"  measured on {self.device}: {self.seconds:.2f} s {clock}per step at batch {self.batch}, so at most "
                 f"{step:.2f} s at the run's {training.batch}; loader {self.loading * 1e3:.0f} ms a sample",
-                f"  {self._whole(step)}",
+                f"  {self._estimate(step)}",
                 f"  weights written as a finished run would: {self.weights}",
-                "  not tried: the start weights, and your data (python -m training check-data)",
+                "  not tried: the initial weights, and your data (python -m training check-data)",
             ]
         )
 
@@ -84,14 +84,14 @@ class DryRun:
             "run": self.run.name,
             **{name: getattr(self, name) for name in names},
             "samples_per_second": self.batch / self.seconds,
-            "estimate": self._whole(self.seconds * self.run.training.batch / self.batch),
+            "estimate": self._estimate(self.seconds * self.run.training.batch / self.batch),
             "seed": self.run.seed,
             "git": git_state(),
             "versions": versions(),
             "hardware": hardware(),
         }
 
-    def _whole(self, step: float) -> str:
+    def _estimate(self, step: float) -> str:
         """The length of the real run."""
         training = self.run.training
         known = self.samples or training.samples_published
@@ -111,23 +111,23 @@ class DryRun:
         )
 
 
-class _Watch(Callback):
+class _StepTimer(Callback):
     """Times steps, and keeps the losses.  On the CPU by processor time: it may have other work, too."""
 
     def __init__(self, on_cpu: bool) -> None:
         self.clock = time.process_time if on_cpu else time.perf_counter
         self.seconds: list[float] = []
         self.losses: list[float] = []
-        self._began = 0.0
+        self._started = 0.0
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        self._began = self.clock()
+        self._started = self.clock()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         self.losses.append(float(outputs["loss"]))  # waits for the device
-        self.seconds.append(self.clock() - self._began)
+        self.seconds.append(self.clock() - self._started)
 
 
 def dry_run(run: Run, out: Path | None = None) -> DryRun:
@@ -141,49 +141,51 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
     # most CPUs only imitate bfloat16, many times slower
     precision = "32" if on_cpu else run.training.precision
-    small = on_generated(run, folder, batch)
-    training = replace(small.training, devices=machines.world, epochs=1, log_every=1, precision=precision)
-    small = replace(small, training=training)
-    built = build_module(small)
-    data = make_data(small, folder, built.body)
+    tiny_run = with_generated_data(run, folder, batch)
+    training = replace(
+        tiny_run.training, devices=machines.world_size, epochs=1, log_every=1, precision=precision
+    )
+    tiny_run = replace(tiny_run, training=training)
+    built = build_module(tiny_run)
+    data = build_datamodule(tiny_run, folder, built.body)
     data.setup("fit")
-    try_first(data)
-    watch = _Watch(on_cpu)
-    began = watch.clock()
+    check_first_rows(data)
+    timer = _StepTimer(on_cpu)
+    began = timer.clock()
     records = data.sets["train"][0]
     for index in range(_ROWS):
         data.prepare(records[index], None)
-    loading = (watch.clock() - began) / _ROWS
+    loading = (timer.clock() - began) / _ROWS
     trainer = make_trainer(
-        small, folder, machines, callbacks=[watch], max_steps=STEPS, quiet=True, limit_validation=1
+        tiny_run, folder, machines, callbacks=[timer], max_steps=STEPS, quiet=True, limit_validation=1
     )
     trainer.fit(built.module, datamodule=data)
     trainer.validate(built.module, datamodule=data, verbose=False)
-    if not all(map(math.isfinite, watch.losses)):
-        raise BadInput("diverged", f"A loss is no number: {watch.losses}.", "Lower the rate; check the data.")
+    if not all(map(math.isfinite, timer.losses)):
+        raise BadInput("diverged", f"A loss is no number: {timer.losses}.", "Lower the rate; check the data.")
     model = built.module.model
     assert isinstance(model, torch.nn.Module)
     weights = export_weights(
-        model, built.body, small, folder / "weights", source=f"dry run of {run.name}", testing=True
+        model, built.body, tiny_run, folder / "weights", source=f"dry run of {run.name}", testing=True
     )
-    found = DryRun(
-        run=replace(small, training=run.training),
+    result = DryRun(
+        run=replace(tiny_run, training=run.training),
         network=run.network,
         parameters=sum(p.numel() for p in model.parameters()),
-        losses=tuple(watch.losses),
+        losses=tuple(timer.losses),
         metrics={n: float(v) for n, v in trainer.callback_metrics.items() if not n.startswith("train/")},
-        seconds=min(watch.seconds),
+        seconds=min(timer.seconds),
         batch=batch,
         loading=loading,
         device=str(trainer.strategy.root_device),
         samples=_real_samples(run),
         weights=weights,
     )
-    (folder / "dry-run.json").write_text(json.dumps(found.facts(), indent=1), encoding="utf-8")
-    return found
+    (folder / "dry-run.json").write_text(json.dumps(result.facts(), indent=1), encoding="utf-8")
+    return result
 
 
-def on_generated(run: Run, folder: Path, batch: int) -> Run:
+def with_generated_data(run: Run, folder: Path, batch: int) -> Run:
     """The run on the open body or hand and on generated files below `folder`, in the formats that it reads."""
     part = network(run.network).part
     rows = max(_ROWS, batch)
@@ -193,8 +195,8 @@ def on_generated(run: Run, folder: Path, batch: int) -> Run:
         settings={name: value for name, value in run.settings.items() if name not in FILES},
         data=replace(
             run.data,
-            train=generated(run.data.train, folder / "train", part, rows),
-            validate=generated(run.data.validate, folder / "validate", part, rows),
+            train=write_tiny_datasets(run.data.train, folder / "train", part, rows),
+            validate=write_tiny_datasets(run.data.validate, folder / "validate", part, rows),
             prepare={name: value for name, value in run.data.prepare.items() if name != "bodies"},
             workers=0,
         ),
@@ -202,7 +204,7 @@ def on_generated(run: Run, folder: Path, batch: int) -> Run:
     )
 
 
-def generated(specs: Sequence[SetSpec], folder: Path, part: str, rows: int) -> list[SetSpec]:
+def write_tiny_datasets(specs: Sequence[SetSpec], folder: Path, part: str, rows: int) -> list[SetSpec]:
     """The same splits of tiny sets in the same formats, written below `folder`."""
     made = []
     for k, spec in enumerate(specs):
@@ -229,6 +231,6 @@ def _real_samples(run: Run) -> int | None:
     if missing_data(run, root):
         return None
     try:
-        return len(build_set(training_table(run), root))
+        return len(build_dataset(training_dataset_config(run), root))
     except BadInput:
         return None

@@ -16,12 +16,12 @@ from backend.models.backbones.blazepose import BlazePose
 from training.datasets.datamodule import RecordData
 from training.engine.calibration import calibrate
 from training.engine.checkpoints import Preempted, latest_checkpoint
-from training.engine.manifest import hashes_of, write_manifest
-from training.engine.pictures import PictureCallback
+from training.engine.manifest import file_hashes, write_manifest
+from training.engine.pictures import MeshImageCallback
 from training.engine.trainer import Machines, make_trainer
-from training.run.build import Built, build_module, frozen, start
-from training.run.data import make_data, try_first
-from training.run.requirements import WHEEL, files_of
+from training.run.build import Built, build_module, frozen_modules, load_initial_weights
+from training.run.data import build_datamodule, check_first_rows
+from training.run.requirements import WHEEL, required_files
 from training.run.spec import Run
 
 
@@ -39,7 +39,7 @@ def fit(
     """Train to the end and export -> True; False where it was preempted after a checkpoint.
 
     checkpoint: to go on from.  begin: refuse a folder that holds checkpoints already.  Raises BadInput before the
-    first step for everything that is wrong with run, data, body or start weights.
+    first step for everything that is wrong with run, data, body or initial weights.
     """
     if begin and checkpoint is None and latest_checkpoint(out / "checkpoints") is not None:
         raise BadInput(
@@ -53,27 +53,29 @@ def fit(
             f"training.keep_maps keeps files that processes of one machine share; these are {machines.nodes} machines.",
             "Train on one machine, or add --set training.keep_maps=false.",
         )
-    rank = rank_of(machines)
+    rank = process_rank(machines)
     built = build_module(run, root)
-    data = make_data(run, root, built.body)
+    data = build_datamodule(run, root, built.body)
     data.setup("fit")
-    try_first(data)
+    check_first_rows(data)
     if checkpoint is None:
-        start(built, run, root, start_file)
+        load_initial_weights(built, run, root, start_file)
         if run.start.backbone == WHEEL and start_file is None:
-            trunk = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
-            calibrate(cast(BlazePose, trunk), data)  # no other takes the wheel's weights
+            backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
+            calibrate(cast(BlazePose, backbone), data)  # no other takes the wheel's weights
     if rank == 0:
-        write_manifest(out / "manifest.json", run, facts_of(run, root, data, machines, built, checkpoint))
+        write_manifest(
+            out / "manifest.json", run, manifest_facts(run, root, data, machines, built, checkpoint)
+        )
     callbacks: list[Callback] = []
     if run.training.keep_maps:
-        from training.engine.kept_maps import KeptMaps, folder_of
+        from training.engine.kept_maps import FeatureCache, cache_folder
 
         backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
-        folder = partial(folder_of, run, root, frozen(run, backbone))
+        folder = partial(cache_folder, run, root, frozen_modules(run, backbone))
         name = "early" if run.start.freeze == "early" else "features"
-        callbacks.append(KeptMaps(backbone, folder, len(data.sets["train"][0]), name))
-    done = run_module(
+        callbacks.append(FeatureCache(backbone, folder, len(data.sets["train"][0]), name))
+    done = run_training_loop(
         run, built.module, data, out, machines, checkpoint=checkpoint, callbacks=callbacks, quiet=quiet
     )
     if not done:
@@ -85,9 +87,9 @@ def fit(
     return True
 
 
-def rank_of(machines: Machines) -> int:
+def process_rank(machines: Machines) -> int:
     """Of this process, before Lightning knows: torchrun, Slurm and its own launcher put it into the environment."""
-    if machines.world == 1:
+    if machines.world_size == 1:
         return 0
     env = os.environ
     for name in ("RANK", "SLURM_PROCID"):
@@ -96,7 +98,7 @@ def rank_of(machines: Machines) -> int:
     return int(env.get("NODE_RANK", "0")) * machines.devices + int(env.get("LOCAL_RANK", "0"))
 
 
-def run_module(
+def run_training_loop(
     run: Run,
     module: LightningModule,
     data: Any,
@@ -109,8 +111,8 @@ def run_module(
 ) -> bool:
     """The loop itself -> True; False where it was preempted.  data: a LightningDataModule that keeps its place."""
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
-    pictures = PictureCallback(out / "pictures")
-    trainer = make_trainer(run, out, machines, callbacks=[pictures, *callbacks], quiet=quiet)
+    mesh_images = MeshImageCallback(out / "pictures")
+    trainer = make_trainer(run, out, machines, callbacks=[mesh_images, *callbacks], quiet=quiet)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     except Preempted:
@@ -118,14 +120,14 @@ def run_module(
     return True
 
 
-def facts_of(
+def manifest_facts(
     run: Run, root: Path, data: RecordData, machines: Machines, built: Built, checkpoint: Path | None
 ) -> dict[str, Any]:
     """What the manifest says beyond the configuration."""
-    accumulate = run.accumulate_for(machines.world)
+    accumulate = run.accumulate_for(machines.world_size)
     specs = [*run.data.train, *run.data.validate]
-    files = [root / file for spec in specs for file in files_of(spec, run.data.prepare)]
-    started = [Path(name) for name in built.started]
+    files = [root / file for spec in specs for file in required_files(spec, run.data.prepare)]
+    weight_files = [Path(name) for name in built.initial_weights]
     return {
         "machines": {
             "devices": machines.devices,
@@ -133,14 +135,14 @@ def facts_of(
             "accelerator": machines.accelerator,
         },
         "global_batch": {
-            "here": run.training.batch * machines.world * accumulate,
+            "here": run.training.batch * machines.world_size * accumulate,
             "published": run.training.batch * run.training.devices,
             "accumulated": accumulate,
         },
         "samples": {part: [len(records) for records in sets] for part, sets in data.sets.items()},
-        "data_sha256": hashes_of(files, root),
-        "start": built.started,
-        "start_sha256": hashes_of(started, root),
+        "data_sha256": file_hashes(files, root),
+        "start": built.initial_weights,
+        "start_sha256": file_hashes(weight_files, root),
         "body": {"name": built.body.name, "license": built.body.license},
         "resumed_from": str(checkpoint) if checkpoint else None,
     }

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from training.run.spec import Run
 
 
-def folder_of(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
+def cache_folder(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
     """Below the data, by everything that the maps of a row depend on.  layers: the frozen ones."""
     sets = [dataclasses.asdict(spec) for spec in run.data.train]
     for one in sets:
@@ -39,7 +39,7 @@ def folder_of(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
     return root / "kept-maps" / digest.hexdigest()[:16]
 
 
-class KeptMaps(Callback):
+class FeatureCache(Callback):
     """While it trains, `backbone.features` (or another method `name`) answers from `folder` where it can.
 
     folder: asked before the first step, when the backbone has its weights, also those of a checkpoint.  rows: of the
@@ -52,12 +52,12 @@ class KeptMaps(Callback):
         self.backbone, self.folder, self.count, self.name = backbone, folder, rows, name
         self.compute: Any = getattr(backbone, name)
         self.rows: np.ndarray | None = None
-        self.maps: list[np.ndarray] = []
-        self.done: np.ndarray | None = None
+        self.arrays: list[np.ndarray] = []
+        self.filled: np.ndarray | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # an attribute of the instance: names in checkpoints stay the backbone's own
-        object.__setattr__(self.backbone, self.name, self.answer)
+        object.__setattr__(self.backbone, self.name, self.cached_forward)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         object.__delattr__(self.backbone, self.name)
@@ -65,12 +65,12 @@ class KeptMaps(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self.done is None:
-            shapes = [tuple(made.shape[1:]) for made in self.answer(batch["image"][:1])]
+        if self.filled is None:
+            shapes = [tuple(made.shape[1:]) for made in self.cached_forward(batch["image"][:1])]
             # one makes the files, then the others find them
             if trainer.is_global_zero:
                 self._open(shapes)
-            trainer.strategy.barrier("kept maps")
+            trainer.strategy.barrier("cached features")
             if not trainer.is_global_zero:
                 self._open(shapes)
         self.rows = batch["row"].cpu().numpy()
@@ -81,26 +81,26 @@ class KeptMaps(Callback):
         self.rows = None
 
     @torch.no_grad()
-    def answer(self, x: Tensor) -> list[Tensor]:
+    def cached_forward(self, x: Tensor) -> list[Tensor]:
         """As the backbone's own, in half precision between."""
         if self.rows is None:
             return self.compute(x)
-        assert self.done is not None
-        new = self.done[self.rows] == 0
-        if new.any():
-            for kept, made in zip(self.maps, self.compute(x[torch.from_numpy(new)]), strict=True):
-                kept[self.rows[new]] = made.float().cpu().numpy()  # numpy has no bfloat16
-            self.done[self.rows[new]] = 1
-        return [torch.from_numpy(kept[self.rows].astype(np.float32)).to(x.device) for kept in self.maps]
+        assert self.filled is not None
+        uncached = self.filled[self.rows] == 0
+        if uncached.any():
+            for cached, made in zip(self.arrays, self.compute(x[torch.from_numpy(uncached)]), strict=True):
+                cached[self.rows[uncached]] = made.float().cpu().numpy()  # numpy has no bfloat16
+            self.filled[self.rows[uncached]] = 1
+        return [torch.from_numpy(cached[self.rows].astype(np.float32)).to(x.device) for cached in self.arrays]
 
     def _open(self, shapes: list[tuple[int, ...]]) -> None:
         folder = self.folder()
         folder.mkdir(parents=True, exist_ok=True)
-        self.maps = [
+        self.arrays = [
             self._file(folder / f"map{k}.npy", (self.count, *shape), np.float16)
             for k, shape in enumerate(shapes)
         ]
-        self.done = self._file(folder / "done.npy", (self.count,), np.uint8)
+        self.filled = self._file(folder / "done.npy", (self.count,), np.uint8)
 
     def _file(self, path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray:
         if path.is_file() and np.load(path, mmap_mode="r").shape[0] < self.count:

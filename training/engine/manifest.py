@@ -21,7 +21,9 @@ from training.run.spec import Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("torch", "lightning", "numpy", "scipy", "opencv-contrib-python", "torchmetrics", "h5py", "av")
-_WHOLE = 64 << 20  # files up to here are hashed whole, larger ones by size, both ends and samples between
+_FULL_HASH_LIMIT = (
+    64 << 20
+)  # files up to here are hashed whole, larger ones by size, both ends and samples between
 
 
 def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
@@ -64,13 +66,13 @@ def git_state() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Python and the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
+    hashes = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            hashes[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return hashes
 
 
 def hardware() -> dict[str, Any]:
@@ -96,20 +98,20 @@ def _processor() -> str:
         return platform.processor()
 
 
-def hashes_of(paths: Iterable[Path], root: Path) -> dict[str, str]:
+def file_hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
     """SHA-256 of files, relative to `root` where below it; `~` before those of which only parts were read."""
-    found = {}
+    hashes = {}
     for path in sorted(set(paths)):
         if path.is_file():
             name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-            found[name] = _hash(path)
-    return found
+            hashes[name] = _hash(path)
+    return hashes
 
 
 def _hash(path: Path) -> str:
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size <= _WHOLE:
+        if size <= _FULL_HASH_LIMIT:
             return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256(str(size).encode())
         for k in range(17):  # both ends and 15 places between, 1 MiB each

@@ -1,8 +1,8 @@
-"""A run's whole network on one small batch, learned by heart: the cheapest proof that it can learn at all.
+"""A run's whole network on one small batch, overfit: the cheapest proof that it can learn at all.
 
 Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping, batch norm
-over the batch.  What differs is said in the result: no augmentation, no dropout, initial weights, float32, the rate,
-all losses at once.  A trunk that the run keeps as MediaPipe's is that trunk here, too: a frozen one of random numbers
+over the batch.  What differs is said in the result: no augmentation, no dropout, random weights, float32, the rate,
+all losses at once.  A backbone that the run takes from MediaPipe is the same here: a frozen one of random numbers
 tells nobody apart.
 The metrics are those of the network in evaluation mode.  Batch norm holds the statistics of this very batch then, so
 that what is measured is what was trained: running means of a few steps over two samples would say nothing.
@@ -31,25 +31,25 @@ from backend.errors import BadInput
 from backend.models.backbones.blazepose import BlazePose
 from training.engine.calibration import calibrate
 from training.engine.manifest import git_state, hardware, versions
-from training.engine.trainer import quieten
-from training.modules.evaluating import EvaluatingModule
+from training.engine.trainer import filter_lightning_warnings
+from training.modules.evaluating import EvaluationModule
 from training.run.build import build_module
-from training.run.data import make_data
+from training.run.data import build_datamodule
 from training.run.spec import Run
-from training.weights.mediapipe_weights import load_trunk
+from training.weights.mediapipe_weights import load_mediapipe_backbone
 
 SAMPLES = 2
 # of PoseNet alone: its batch norm sees one number per sample, and of two it would keep nothing but the sign
 _POSENET_SAMPLES = 8
 WARMUP = 10  # steps in which the rate rises in a straight line
-FALLING = 0.5  # of the steps, the last ones, in which the rate falls to nothing
+DECAY_FRACTION = 0.5  # of the steps, the last ones, in which the rate falls to nothing
 # what the rates of a family's runs are multiplied by: tried, so that the batch is learned in few steps.  The published
 # rates are those of large batches and trained backbones (and RMSprop's first steps are ten times as long as its later)
-_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.2, "pose2mesh": 0.3}
+_LEARNING_RATE_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.2, "pose2mesh": 0.3}
 STOP = "stop"  # a file of this name in the folder ends the run after its step, with all results
-_LOOKED_AT = 64  # rows of the training set, of which the first with all labels are taken
+_MAX_ROWS = 64  # rows of the training set, of which the first with all labels are taken
 # benchmarks whose truth only a server has -> the same measures, here
-_LOCAL = {"freihand": "synthetic-hand"}
+_LOCAL_PROTOCOLS = {"freihand": "synthetic-hand"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Overfit:
         )
 
 
-class _Course(Callback):
+class _OverfitMonitor(Callback):
     """Rates, losses, and a line of the log per step."""
 
     def __init__(self, factor: float, steps: int, file: Path) -> None:
@@ -120,7 +120,7 @@ class _Course(Callback):
         self.rates = [float(group.get("initial_lr", group["lr"])) * self.factor for group in groups]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        share = share_of_rate(trainer.global_step, self.steps)
+        share = learning_rate_factor(trainer.global_step, self.steps)
         for group, rate in zip(trainer.optimizers[0].param_groups, self.rates, strict=True):
             group["lr"] = rate * share  # whatever the run's own schedule says
 
@@ -129,7 +129,7 @@ class _Course(Callback):
     ) -> None:
         parts = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.losses.append(float(outputs["loss"]))
-        rate = self.rates[0] * share_of_rate(len(self.losses) - 1, self.steps)
+        rate = self.rates[0] * learning_rate_factor(len(self.losses) - 1, self.steps)
         if (self.file.parent / STOP).exists():
             trainer.should_stop = True
         line = {"step": len(self.losses), "rate": rate, "loss": self.losses[-1], **parts}
@@ -137,10 +137,10 @@ class _Course(Callback):
             out.write(json.dumps(line) + "\n")
 
 
-def share_of_rate(step: int, steps: int) -> float:
+def learning_rate_factor(step: int, steps: int) -> float:
     """step from 0: up in a straight line, the whole rate, then in a straight line towards nothing."""
     left = (steps - step) / steps
-    return min(1.0, (step + 1) / WARMUP, left / FALLING)
+    return min(1.0, (step + 1) / WARMUP, left / DECAY_FRACTION)
 
 
 def overfit(
@@ -155,40 +155,49 @@ def overfit(
     """root: of the user's data; None: generated files in the real formats, with the open body, as `dry_run`.
 
     out: gets `overfit.json`, `overfit.jsonl`; a file `stop` there ends it after the current step.
-    factor: what the run's rates are multiplied by; None: `factor_of`.
+    factor: what the run's rates are multiplied by; None: `default_learning_rate_factor`.
     samples: None: 2, of PoseNet alone 8.
     Raises BadInput as `fit` does, and `diverged` where a loss is no number.
     """
-    from training.engine.dry_run import on_generated
+    from training.engine.dry_run import with_generated_data
 
     out.mkdir(parents=True, exist_ok=True)
     samples = samples or (_POSENET_SAMPLES if run.settings.get("stage") == "posenet" else SAMPLES)
-    small = run if root is not None else on_generated(run, out / "files", batch=samples)
-    small = replace(small, training=replace(small.training, precision="32"), settings=_at_once(small))
-    module, rows, batch = on_one_batch(small, root or out / "files", samples)
-    return learn(
-        module, batch, steps, out, small, rows, factor, "generated files" if root is None else str(root)
+    overfit_run = run if root is not None else with_generated_data(run, out / "files", batch=samples)
+    overfit_run = replace(
+        overfit_run,
+        training=replace(overfit_run.training, precision="32"),
+        settings=_all_losses_settings(overfit_run),
+    )
+    module, rows, batch = build_one_batch(overfit_run, root or out / "files", samples)
+    return fit_one_batch(
+        module, batch, steps, out, overfit_run, rows, factor, "generated files" if root is None else str(root)
     )
 
 
-def on_one_batch(run: Run, root: Path, samples: int) -> tuple[EvaluatingModule, list[int], dict[str, Tensor]]:
+def build_one_batch(
+    run: Run, root: Path, samples: int
+) -> tuple[EvaluationModule, list[int], dict[str, Tensor]]:
     """-> module with metrics that need no server, rows of the training set, their batch.  root: of all files."""
-    local = [replace(spec, protocol=_LOCAL.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
+    local = [
+        replace(spec, protocol=_LOCAL_PROTOCOLS.get(spec.protocol, spec.protocol))
+        for spec in run.data.validate
+    ]
     run = replace(run, data=replace(run.data, validate=local, workers=0))
     built = build_module(run, root)
     module = built.module
-    assert isinstance(module, EvaluatingModule)
-    data = make_data(run, root, built.body)
+    assert isinstance(module, EvaluationModule)
+    data = build_datamodule(run, root, built.body)
     data.setup("fit")
-    trunk = getattr(module.model, "backbone", None)
-    if isinstance(trunk, BlazePose):
-        load_trunk(trunk)
-        calibrate(trunk, data)
+    backbone = getattr(module.model, "backbone", None)
+    if isinstance(backbone, BlazePose):
+        load_mediapipe_backbone(backbone)
+        calibrate(backbone, data)
     return module, *fixed_batch(data.sets["train"][0], data.prepare, samples)
 
 
-def learn(
-    module: EvaluatingModule,
+def fit_one_batch(
+    module: EvaluationModule,
     batch: dict[str, Tensor],
     steps: int,
     out: Path,
@@ -199,15 +208,15 @@ def learn(
 ) -> Overfit:
     """The steps themselves, of any module and batch."""
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    quieten()
+    filter_lightning_warnings()
     git = git_state()  # of the code that is running, whatever is committed meanwhile
     clock = time.process_time if accelerator == "cpu" else time.perf_counter
-    without_dropout(module)
-    before = measured(module, batch)
-    factor = factor_of(run) if factor is None else factor
-    course = _Course(factor, steps, out / "overfit.jsonl")
+    disable_dropout(module)
+    before = evaluate_batch(module, batch)
+    factor = default_learning_rate_factor(run) if factor is None else factor
+    monitor = _OverfitMonitor(factor, steps, out / "overfit.jsonl")
     trainer = Trainer(
-        accelerator=accelerator, devices=1, max_steps=steps, max_epochs=1, logger=False, callbacks=[course],
+        accelerator=accelerator, devices=1, max_steps=steps, max_epochs=1, logger=False, callbacks=[monitor],
         gradient_clip_val=run.training.clip or None, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, default_root_dir=out, num_sanity_val_steps=0, limit_val_batches=0,
     )  # fmt: skip
@@ -215,11 +224,11 @@ def learn(
     torch.manual_seed(run.seed)
     trainer.fit(module, DataLoader(cast(Dataset, [batch] * steps), batch_size=None))
     spent, wall = clock() - began, time.perf_counter() - wall
-    if not course.losses or not all(map(math.isfinite, course.losses)):
-        raise BadInput("diverged", f"A loss is no number: {course.losses[-3:]}.", "Lower the rate.")
+    if not monitor.losses or not all(map(math.isfinite, monitor.losses)):
+        raise BadInput("diverged", f"A loss is no number: {monitor.losses[-3:]}.", "Lower the rate.")
     model = module.model
     assert isinstance(model, nn.Module)
-    found = Overfit(
+    result = Overfit(
         run=run.name,
         network=run.network,
         title=run.title,
@@ -227,21 +236,21 @@ def learn(
         data=data,
         stage=str(run.settings.get("stage", "")),
         parameters=sum(p.numel() for p in model.parameters()),
-        steps=len(course.losses),
+        steps=len(monitor.losses),
         planned=steps,
         samples=len(next(iter(batch.values()))),
         rows=list(rows),
-        rates=course.rates,
+        rates=monitor.rates,
         warmup=WARMUP,
-        falling=FALLING,
+        falling=DECAY_FRACTION,
         optimizer=type(trainer.optimizers[0]).__name__,
         clip=run.training.clip,
         seed=run.seed,
         device=str(trainer.strategy.root_device),
-        first_loss=course.losses[0],
-        last_loss=course.losses[-1],
+        first_loss=monitor.losses[0],
+        last_loss=monitor.losses[-1],
         metrics_before=before,
-        metrics_after=measured(module, batch),
+        metrics_after=evaluate_batch(module, batch),
         batch_norm="over this batch, as the run trains; measured with the statistics of the same batch",
         dropout="off",
         seconds=spent,
@@ -251,24 +260,24 @@ def learn(
         git=git,
         versions=versions(),
         hardware=hardware(),
-        losses=course.losses,
+        losses=monitor.losses,
     )
-    (out / "overfit.json").write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
-    return found
+    (out / "overfit.json").write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
+    return result
 
 
-def factor_of(run: Run) -> float:
+def default_learning_rate_factor(run: Run) -> float:
     """What the run's rates are multiplied by; those of our own small networks are for few steps anyway."""
-    return 1.0 if run.published.source == "ours" else _FACTORS.get(run.module, 1.0)
+    return 1.0 if run.published.source == "ours" else _LEARNING_RATE_FACTORS.get(run.module, 1.0)
 
 
 def fixed_batch(records: Any, prepare: Any, samples: int) -> tuple[list[int], dict[str, Tensor]]:
     """The first rows that have the most labels, nothing changed at random -> their rows, the batch."""
-    seen = []
-    for row in range(min(len(records), _LOOKED_AT)):
+    candidates = []
+    for row in range(min(len(records), _MAX_ROWS)):
         item = prepare(records[row], None)
-        seen.append((sum(_labelled(item)), row, item))
-    best = sorted(seen, key=lambda s: (-s[0], s[1]))[:samples]
+        candidates.append((sum(_labelled(item)), row, item))
+    best = sorted(candidates, key=lambda s: (-s[0], s[1]))[:samples]
     if len(best) < samples:
         raise BadInput(
             "too_few_rows", f"{len(best)} samples are there, {samples} are needed.", "Give more data."
@@ -282,7 +291,7 @@ def _labelled(item: dict[str, Any]) -> list[float]:
     return [float(item[name].mean()) for name in names if name in item]
 
 
-def without_dropout(module: nn.Module) -> None:
+def disable_dropout(module: nn.Module) -> None:
     """Sets every share to 0, also those that attention (`dropout`) and residual paths (`drop`) keep as a number."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
@@ -293,11 +302,11 @@ def without_dropout(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def settle(module: EvaluatingModule, batch: dict[str, Tensor]) -> None:
+def set_batch_norm_statistics(module: EvaluationModule, batch: dict[str, Tensor]) -> None:
     """Batch norm's running statistics become exactly those of this batch: evaluation then equals training."""
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
     kept = [norm.momentum for norm in norms]
-    watched = [norm.register_forward_pre_hook(_unbias) for norm in norms]
+    hooks = [norm.register_forward_pre_hook(_record_count) for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
     module.train()
@@ -305,7 +314,7 @@ def settle(module: EvaluatingModule, batch: dict[str, Tensor]) -> None:
     if getattr(module, "stage", "") == "posenet":
         network = network.pose_lifter
     network(batch["image"] if "image" in batch else batch["pose2d"])
-    for norm, momentum, hook in zip(norms, kept, watched, strict=True):
+    for norm, momentum, hook in zip(norms, kept, hooks, strict=True):
         hook.remove()
         norm.momentum = momentum
     for norm in norms:
@@ -315,15 +324,15 @@ def settle(module: EvaluatingModule, batch: dict[str, Tensor]) -> None:
             norm.running_var *= (count - 1) / count
 
 
-def _unbias(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _record_count(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     norm.__dict__["_seen"] = inputs[0].numel() // inputs[0].shape[1]
 
 
 @torch.no_grad()
-def measured(module: EvaluatingModule, batch: dict[str, Tensor]) -> dict[str, float]:
+def evaluate_batch(module: EvaluationModule, batch: dict[str, Tensor]) -> dict[str, float]:
     """Of the first protocol, by the module's own validation step in evaluation mode; mm."""
     moved = {name: value.to(module.device) for name, value in batch.items()}
-    settle(module, moved)
+    set_batch_norm_statistics(module, moved)
     module.eval()
     module.evaluator(0).reset()
     module.validation_step(moved, 0, 0)
@@ -332,11 +341,11 @@ def measured(module: EvaluatingModule, batch: dict[str, Tensor]) -> dict[str, fl
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def _at_once(run: Run) -> dict[str, Any]:
+def _all_losses_settings(run: Run) -> dict[str, Any]:
     """Settings with all losses from the first step on.
 
     Also the mesh's in the SMPL regressor's runs: those start from a trained mesh, which they hardly move.  Here it is
-    that of initial weights, the same for everybody, and nothing could be told from it.
+    that of random weights, the same for everybody, and nothing could be told from it.
     """
     changed = {"edge_from_epoch": 1, "mesh_weight": 1.0}
     return {name: changed.get(name, value) for name, value in run.settings.items()}

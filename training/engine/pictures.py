@@ -1,4 +1,4 @@
-"""Pictures of predicted meshes over their input, in TensorBoard and as files: what a metric does not show."""
+"""Images of predicted meshes over their input, in TensorBoard and as files: what a metric does not show."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from backend.export.overlay import draw_overlay, side_view, write_picture
+from backend.export.overlay import draw_overlay, side_view, write_image
 from backend.structures import Camera
 
 _MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 _FAR = 50.0  # m: so far that perspective is none
 
 
-class PictureCallback(Callback):
+class MeshImageCallback(Callback):
     """After every epoch: the first samples of the first validation set: mesh over crop, and from the side.
 
-    A module takes part by `pictured(batch) -> None or (images or None, vertices, camera or None, faces)`: images
+    A module takes part by `visualised(batch) -> None or (images or None, vertices, camera or None, faces)`: images
     (N, 3, H, W) as the network takes them, vertices (N, V, 3) m about any root, camera (N, 3) s, tx, ty of the crop,
     faces (F, 3).
     """
 
-    def __init__(self, folder: Path, most: int = 4, every: int = 1) -> None:
-        self.folder, self.most, self.every = folder, most, every
+    def __init__(self, folder: Path, max_samples: int = 4, every: int = 1) -> None:
+        self.folder, self.max_samples, self.every = folder, max_samples, every
 
     def on_validation_batch_start(
         self,
@@ -38,19 +38,19 @@ class PictureCallback(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         due = trainer.is_global_zero and batch_idx == 0 and dataloader_idx == 0
-        if not due or trainer.current_epoch % self.every or not hasattr(pl_module, "pictured"):
+        if not due or trainer.current_epoch % self.every or not hasattr(pl_module, "visualised"):
             return
-        few = {name: value[: self.most] for name, value in batch.items()}
+        first_samples = {name: value[: self.max_samples] for name, value in batch.items()}
         with torch.no_grad():
-            shown = pl_module.pictured(few)  # type: ignore[operator]
-        if shown is None:
+            visualisation = pl_module.visualised(first_samples)  # type: ignore[operator]
+        if visualisation is None:
             return
-        sheet = draw_sheet(*shown)
+        sheet = draw_sheet(*visualisation)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("meshes", sheet, trainer.global_step, dataformats="HWC")
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_picture(self.folder / f"step-{trainer.global_step:08d}.jpg", sheet)
+        write_image(self.folder / f"step-{trainer.global_step:08d}.jpg", sheet)
 
 
 def draw_sheet(
@@ -63,15 +63,15 @@ def draw_sheet(
         views = []
         size = 224
         if images is not None:
-            picture = images[k].float().cpu().numpy().transpose(1, 2, 0) * _STD + _MEAN
-            pixels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+            image = images[k].float().cpu().numpy().transpose(1, 2, 0) * _STD + _MEAN
+            pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
             views.append(pixels)
             size = len(pixels)
             if camera is not None and np.isfinite(points).all():
-                views.append(_over(pixels, points, camera[k].float().cpu().numpy(), mesh_faces))
+                views.append(_overlay_mesh(pixels, points, camera[k].float().cpu().numpy(), mesh_faces))
         if np.isfinite(points).all():
-            turns = (np.pi / 2,) if images is not None else (0.0, np.pi / 2)
-            views += [side_view([points], mesh_faces, size=size, turn=turn) for turn in turns]
+            angles = (np.pi / 2,) if images is not None else (0.0, np.pi / 2)
+            views += [side_view([points], mesh_faces, size=size, yaw=turn) for turn in angles]
         else:
             views.append(np.zeros((size, size, 3), np.uint8))
         rows.append(np.concatenate(views, 1))
@@ -79,7 +79,9 @@ def draw_sheet(
     return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
-def _over(pixels: np.ndarray, points: np.ndarray, camera: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def _overlay_mesh(
+    pixels: np.ndarray, points: np.ndarray, camera: np.ndarray, faces: np.ndarray
+) -> np.ndarray:
     """The mesh by its weak perspective over the crop, whose longer side spans [-1, 1]."""
     height, width = pixels.shape[:2]
     scale, shift = float(camera[0]), camera[1:]

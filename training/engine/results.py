@@ -18,14 +18,14 @@ from training.engine.export import export_weights
 from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import Machines, make_trainer
 from training.run.build import Built, build_module
-from training.run.data import make_data
-from training.run.requirements import out_of
+from training.run.data import build_datamodule
+from training.run.requirements import run_folder
 from training.run.spec import Run
 from training.weights.start_weights import load_network
 
 
 @dataclass(frozen=True)
-class Measured:
+class EvaluationResult:
     """metrics: by `protocol/name`, mm.  weights: what was measured.  limited: batches, where not all were looked at."""
 
     metrics: dict[str, float]
@@ -33,7 +33,7 @@ class Measured:
     limited: int | None = None
 
 
-def checkpoint_of(out: Path) -> Path:
+def chosen_checkpoint(out: Path) -> Path:
     """The best epoch where the run selects one, else the latest.  Raises BadInput `no_checkpoint`."""
     best = out / "checkpoints" / "best.ckpt"
     path = best if best.is_file() else latest_checkpoint(out / "checkpoints")
@@ -57,8 +57,8 @@ def load_weights(built: Built, path: Path) -> None:
 
 def export_checkpoint(run: Run, root: Path, out: Path | None = None, checkpoint: Path | None = None) -> Path:
     """Write `weights/*.safetensors` into the run's folder; see `export_weights`."""
-    folder = out or out_of(run)
-    path = checkpoint or checkpoint_of(folder)
+    folder = out or run_folder(run)
+    path = checkpoint or chosen_checkpoint(folder)
     built = build_module(run, root)
     load_weights(built, path)
     steps = torch.load(path, map_location="cpu", weights_only=True).get("global_step", "?")
@@ -73,7 +73,7 @@ def export_checkpoint(run: Run, root: Path, out: Path | None = None, checkpoint:
     return export_weights(model, built.body, run, folder / "weights", source=source, notes=notes)
 
 
-def measure(
+def evaluate_run(
     run: Run,
     root: Path,
     out: Path,
@@ -82,21 +82,21 @@ def measure(
     *,
     limit: int | None = None,
     quiet: bool = False,
-) -> Measured:
+) -> EvaluationResult:
     """The metrics of every validation set.  weights: else the run's own."""
-    path = weights or checkpoint_of(out)
+    path = weights or chosen_checkpoint(out)
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", "Give a checkpoint or weights.")
     built = build_module(run, root)
     load_weights(built, path)
-    data = make_data(run, root, built.body)
+    data = build_datamodule(run, root, built.body)
     trainer = make_trainer(run, out, machines, quiet=quiet, logs=False, limit_validation=limit)
     trainer.validate(built.module, datamodule=data, verbose=False)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    return Measured(metrics, path, limit)
+    return EvaluationResult(metrics, path, limit)
 
 
-def write_results(out: Path, run: Run, measured: Measured) -> Path:
+def write_results(out: Path, run: Run, measured: EvaluationResult) -> Path:
     """`results.json`: metrics and what they belong to.  Of a part of a set: `results-part.json`."""
     content: dict[str, Any] = {
         "run": run.name,

@@ -24,18 +24,18 @@ class Median:
         return max(self.values.values()) - min(self.values.values())
 
 
-def median_of(folder: Path) -> list[Median]:
+def seed_medians(folder: Path) -> list[Median]:
     """folder: of a run, with one `seed-*` folder per seed, each with the `results.json` that `test` writes.
 
     With an even number of seeds the lower of the two middle values is meant: a number that some run has reached.
     Raises BadInput `no_results`.
     """
-    found: dict[str, dict[str, float]] = {}
+    values_by_metric: dict[str, dict[str, float]] = {}
     for path in sorted(folder.glob("seed-*/results.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         for metric, value in content["metrics"].items():
-            found.setdefault(metric, {})[path.parent.name] = float(value)
-    if not found:
+            values_by_metric.setdefault(metric, {})[path.parent.name] = float(value)
+    if not values_by_metric:
         raise BadInput(
             "no_results",
             f"There are no results below {folder}.",
@@ -43,5 +43,5 @@ def median_of(folder: Path) -> list[Median]:
         )
     return [
         Median(metric, statistics.median_low(values.values()), values)
-        for metric, values in sorted(found.items())
+        for metric, values in sorted(values_by_metric.items())
     ]

@@ -33,7 +33,7 @@ class Machines:
     accelerator: Literal["cpu", "gpu"] = "cpu"
 
     @property
-    def world(self) -> int:
+    def world_size(self) -> int:
         return self.devices * self.nodes
 
 
@@ -45,8 +45,8 @@ def find_machines(devices: int | None = None, nodes: int | None = None) -> Machi
     accelerator: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
     env = os.environ
     if "LOCAL_WORLD_SIZE" in env:  # torchrun
-        local, world = int(env["LOCAL_WORLD_SIZE"]), int(env["WORLD_SIZE"])
-        launched = Machines(local, world // local, accelerator)
+        local, world_size = int(env["LOCAL_WORLD_SIZE"]), int(env["WORLD_SIZE"])
+        launched = Machines(local, world_size // local, accelerator)
         by = "torchrun"
     elif "SLURM_NTASKS" in env and SLURMEnvironment.detect():
         count = int(env.get("SLURM_NNODES", "1"))
@@ -77,7 +77,7 @@ def make_trainer(
     limit_validation: int | None = None,
 ) -> Trainer:
     """out: folder of the run: `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: batches; None for all."""
-    quieten()
+    filter_lightning_warnings()
     training = run.training
     loggers = [TensorBoardLogger(out / "logs", name="", version=""), LogFile(out / "log.jsonl")]
     checkpoints = Checkpoints(out / "checkpoints", training.checkpoint_every, select=training.select)
@@ -89,14 +89,14 @@ def make_trainer(
         accelerator=machines.accelerator,
         devices=machines.devices,
         num_nodes=machines.nodes,
-        strategy=strategy_of(run, machines),
+        strategy=make_strategy(run, machines),
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_epochs=training.epochs,
         max_steps=max_steps,
         gradient_clip_val=training.clip or None,
-        accumulate_grad_batches=run.accumulate_for(machines.world),
+        accumulate_grad_batches=run.accumulate_for(machines.world_size),
         # PyTorch synchronises batch norms on GPUs alone
-        sync_batchnorm=training.sync_batchnorm and machines.world > 1 and machines.accelerator == "gpu",
+        sync_batchnorm=training.sync_batchnorm and machines.world_size > 1 and machines.accelerator == "gpu",
         use_distributed_sampler=False,  # ours shards, and remembers its place
         num_sanity_val_steps=0,
         logger=loggers if logs else False,
@@ -111,7 +111,7 @@ def make_trainer(
     )
 
 
-def quieten() -> None:
+def filter_lightning_warnings() -> None:
     """Lightning's advice that does not fit what we do."""
     for text in (
         "does not have many workers",
@@ -123,9 +123,9 @@ def quieten() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
-def strategy_of(run: Run, machines: Machines) -> Any:
+def make_strategy(run: Run, machines: Machines) -> Any:
     """DDP where there is more than one process.  Some networks leave weights without gradient by design."""
-    if machines.world == 1:
+    if machines.world_size == 1:
         return "auto"
     return DDPStrategy(
         process_group_backend="nccl" if machines.accelerator == "gpu" else "gloo",

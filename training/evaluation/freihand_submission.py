@@ -35,20 +35,20 @@ class FreiHANDSubmission:
         Raises BadInput `bad_submission`.
         """
         if joints.shape[1:] != (JOINTS, 3) or vertices.shape[1:] != (VERTICES, 3):
-            raise _wrong(
+            raise _bad_submission(
                 f"Predictions of {joints.shape[1:]} joints and {vertices.shape[1:]} vertices",
                 f"({JOINTS}, 3) and ({VERTICES}, 3)",
                 "Predict FreiHAND's 21 joints and MANO's mesh.",
             )
         for k, j, v in zip(index, joints, vertices, strict=True):
             if not 0 <= int(k) < self.images:
-                raise _wrong(
+                raise _bad_submission(
                     f"An image of number {int(k)}",
                     f"0 to {self.images - 1}",
                     "Run on the evaluation set alone, one image each.",
                 )
             if not (np.isfinite(j).all() and np.isfinite(v).all()):
-                raise _wrong(
+                raise _bad_submission(
                     f"A prediction of image {int(k)} with values that are not numbers",
                     "finite ones",
                     "Check the weights.",
@@ -64,7 +64,7 @@ class FreiHANDSubmission:
                 self.rows = {**rows, **self.rows}
 
     def finish(self, folder: Callable[[], Path], first: bool) -> None:
-        """At the end of a pass, in every process: the first one writes if every image came; then all begin anew.
+        """At the end of a pass, in every process: the first one writes if every image came; then all begin again.
         folder: asked for only then."""
         self.gather()
         if len(self.rows) == self.images and first:
@@ -76,7 +76,7 @@ class FreiHANDSubmission:
         missing = [k for k in range(self.images) if k not in self.rows]
         if missing:
             some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
-            raise _wrong(
+            raise _bad_submission(
                 f"{len(self.rows)} images have a prediction, not {some}: that",
                 f"all {self.images}",
                 "Run the whole evaluation set, without dropping the last batch.",
@@ -91,5 +91,5 @@ class FreiHANDSubmission:
         return path
 
 
-def _wrong(found: str, expected: str, hint: str) -> BadInput:
-    return BadInput("bad_submission", f"{found} cannot be submitted to FreiHAND, expected {expected}.", hint)
+def _bad_submission(what: str, expected: str, hint: str) -> BadInput:
+    return BadInput("bad_submission", f"{what} cannot be submitted to FreiHAND, expected {expected}.", hint)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from backend.body.procrustes import aligned
+from backend.body.procrustes import procrustes_align
 
 # How samples without labels enter the aligned error, which the originals compute for all samples:
 # `valid`: not at all; `metro`: in the batch's mean, which counts as often as there are labelled ones (FastMETRO);
@@ -21,14 +21,14 @@ from backend.body.procrustes import aligned
 Unlabelled = Literal["valid", "metro", "smpler"]
 
 
-def distances(found: Tensor, true: Tensor) -> Tensor:
+def distances(pred: Tensor, gt: Tensor) -> Tensor:
     """(N, K, 3) each -> (N,) mean distance, in their unit."""
-    return (found - true).norm(dim=-1).mean(-1)
+    return (pred - gt).norm(dim=-1).mean(-1)
 
 
-def acceleration_error(found: Tensor, true: Tensor) -> Tensor:
+def acceleration_error(pred: Tensor, gt: Tensor) -> Tensor:
     """Clips (T, K, 3) -> (T - 2,) mean distance of the joints' second differences, per frame squared."""
-    gap = found - true
+    gap = pred - gt
     return (gap[2:] - 2 * gap[1:-1] + gap[:-2]).norm(dim=-1).mean(-1)
 
 
@@ -71,10 +71,10 @@ class SampleMean(Metric):
 class MPJPE(SampleMean):
     """Joints (N, K, 3) m, both about the same origin -> mm."""
 
-    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+    def update(self, pred: Tensor, gt: Tensor, valid: Tensor | None = None) -> None:
         if valid is not None:
-            found, true = found[valid.bool()], true[valid.bool()]
-        self.add(1000 * distances(found.double(), true.double()))
+            pred, gt = pred[valid.bool()], gt[valid.bool()]
+        self.add(1000 * distances(pred.double(), gt.double()))
 
 
 class MPVPE(MPJPE):
@@ -88,12 +88,12 @@ class PAMPJPE(SampleMean):
         super().__init__(protocol, per_batch)
         self.unlabelled = unlabelled
 
-    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+    def update(self, pred: Tensor, gt: Tensor, valid: Tensor | None = None) -> None:
         if valid is not None and self.unlabelled == "valid":
-            found, true, valid = found[valid.bool()], true[valid.bool()], None
-        if not len(found):
+            pred, gt, valid = pred[valid.bool()], gt[valid.bool()], None
+        if not len(pred):
             return
-        errors = 1000 * distances(aligned(found, true), true.double())
+        errors = 1000 * distances(procrustes_align(pred, gt), gt.double())
         if valid is None:
             return self.add(errors)
         labelled = valid.bool().sum()
@@ -103,18 +103,18 @@ class PAMPJPE(SampleMean):
 
 
 class FScore(SampleMean):
-    """Vertices (N, V, 3) m, aligned -> 0..1: how much of each lies within `within` m of the other (FreiHAND)."""
+    """Vertices (N, V, 3) m, aligned -> 0..1: how much of each lies within `threshold` m of the other (FreiHAND)."""
 
     higher_is_better = True
 
-    def __init__(self, protocol: str = "", within: float = 0.005) -> None:
+    def __init__(self, protocol: str = "", threshold: float = 0.005) -> None:
         super().__init__(protocol)
-        self.within = within
+        self.threshold = threshold
 
-    def update(self, found: Tensor, true: Tensor, valid: Tensor | None = None) -> None:
+    def update(self, pred: Tensor, gt: Tensor, valid: Tensor | None = None) -> None:
         if valid is not None:
-            found, true = found[valid.bool()], true[valid.bool()]
-        gaps = torch.cdist(aligned(found, true), true.double())
-        precision = (gaps.amin(2) <= self.within).double().mean(1)
-        recall = (gaps.amin(1) <= self.within).double().mean(1)
+            pred, gt = pred[valid.bool()], gt[valid.bool()]
+        gaps = torch.cdist(procrustes_align(pred, gt), gt.double())
+        precision = (gaps.amin(2) <= self.threshold).double().mean(1)
+        recall = (gaps.amin(1) <= self.threshold).double().mean(1)
         self.add(2 * precision * recall / (precision + recall).clamp(min=1e-12))

@@ -25,7 +25,7 @@ class EvaluationProtocol:
     """joints: indices, of the set that the module hands over, that count; origin: of the set, the joints whose middle
     both sides are moved to for MPJPE.  mesh_root: what both meshes are moved to for MPVPE, "" where meshes are not
     compared.  unlabelled: of PA-MPJPE, when `upstream_quirks` is on.  per_batch: numbers are means of batches' means,
-    when it is on.  locally: False where only the benchmark's server has the truth.
+    when it is on.  has_public_gt: False where only the benchmark's server has the truth.
     """
 
     name: str
@@ -39,10 +39,10 @@ class EvaluationProtocol:
     measures: tuple[str, ...] = ("MPJPE", "PA-MPJPE", "MPVPE")
     unlabelled: Unlabelled = "valid"
     per_batch: bool = False
-    locally: bool = True
+    has_public_gt: bool = True
     note: str = ""
 
-    def says(self, measure: str) -> str:
+    def description(self, measure: str) -> str:
         """One line: the measure with everything that it depends on."""
         where = {
             "MPVPE": f"all vertices, {self.mesh_root} at the origin, samples with a mesh",
@@ -50,12 +50,15 @@ class EvaluationProtocol:
             "F@5": "all vertices after similarity alignment, within 5 mm",
             "F@15": "all vertices after similarity alignment, within 15 mm",
             "PA-MPJPE": f"{len(self.joints)} joints of {self.joint_set} after similarity alignment",
-        }.get(measure, f"{len(self.joints)} joints of {self.joint_set}, {self.origin_says()} at the origin")
+        }.get(
+            measure,
+            f"{len(self.joints)} joints of {self.joint_set}, {self.origin_description()} at the origin",
+        )
         mean = "mean of batch means" if self.per_batch else "mean over samples"
         unit = "0..1" if measure.startswith("F@") else "mm"
         return f"{measure}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
 
-    def origin_says(self) -> str:
+    def origin_description(self) -> str:
         return f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the middle of joints {self.origin}"
 
 
@@ -108,7 +111,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "wrist",
             "right hand",
             ("PA-MPJPE", "PA-MPVPE", "F@5", "F@15"),
-            locally=False,
+            has_public_gt=False,
             note="scored by the benchmark's server or its eval.py from pred.json (see freihand_submission.py)",
         ),
         EvaluationProtocol(
@@ -210,33 +213,35 @@ class Evaluator(nn.Module):
         per_batch = protocol.per_batch and upstream_quirks
         unlabelled: Unlabelled = protocol.unlabelled if upstream_quirks else "valid"
         makers = {
-            "MPJPE": lambda says: MPJPE(says, per_batch),
-            "MPVPE": lambda says: MPVPE(says, per_batch),
-            "PA-MPJPE": lambda says: PAMPJPE(says, per_batch, unlabelled),
-            "PA-MPVPE": lambda says: PAMPJPE(says, per_batch),
-            "F@5": lambda says: FScore(says, 0.005),
-            "F@15": lambda says: FScore(says, 0.015),
+            "MPJPE": lambda description: MPJPE(description, per_batch),
+            "MPVPE": lambda description: MPVPE(description, per_batch),
+            "PA-MPJPE": lambda description: PAMPJPE(description, per_batch, unlabelled),
+            "PA-MPVPE": lambda description: PAMPJPE(description, per_batch),
+            "F@5": lambda description: FScore(description, 0.005),
+            "F@15": lambda description: FScore(description, 0.015),
         }
-        self.measures = nn.ModuleDict({name: makers[name](protocol.says(name)) for name in protocol.measures})
+        self.measures = nn.ModuleDict(
+            {name: makers[name](protocol.description(name)) for name in protocol.measures}
+        )
 
     def update(
         self,
         joints: Tensor,
-        true_joints: Tensor,
+        gt_joints: Tensor,
         has_joints: Tensor | None = None,
         vertices: Tensor | None = None,
-        true_vertices: Tensor | None = None,
+        gt_vertices: Tensor | None = None,
         has_mesh: Tensor | None = None,
     ) -> None:
         """joints (N, K, 3) m, of the protocol's set, about any origin; vertices (N, V, 3) m about its `mesh_root`;
         has_joints, has_mesh (N,) bool, None where all have them."""
         chosen, origin = list(self.protocol.joints), list(self.protocol.origin)
-        joints, true_joints = (x - x[:, origin].mean(1, keepdim=True) for x in (joints, true_joints[..., :3]))
+        joints, gt_joints = (x - x[:, origin].mean(1, keepdim=True) for x in (joints, gt_joints[..., :3]))
         for name, metric in self.metrics().items():
             if name.endswith("MPJPE"):
-                metric.update(joints[:, chosen], true_joints[:, chosen], has_joints)
-            elif vertices is not None and true_vertices is not None:
-                metric.update(vertices, true_vertices, has_mesh)
+                metric.update(joints[:, chosen], gt_joints[:, chosen], has_joints)
+            elif vertices is not None and gt_vertices is not None:
+                metric.update(vertices, gt_vertices, has_mesh)
 
     def compute(self) -> dict[str, Tensor]:
         """Measure -> mm (F-scores: 0..1), over all processes; nan where nothing was labelled."""
@@ -253,10 +258,13 @@ class Evaluator(nn.Module):
 
     def report(self) -> str:
         """One line per measure: the number and its protocol."""
-        lines = [f"{value.item():8.3f}  {self.protocol.says(name)}" for name, value in self.compute().items()]
+        lines = [
+            f"{value.item():8.3f}  {self.protocol.description(name)}"
+            for name, value in self.compute().items()
+        ]
         return "\n".join(lines)
 
 
-def about(vertices: Tensor, row: Tensor) -> Tensor:
+def root_relative(vertices: Tensor, row: Tensor) -> Tensor:
     """vertices (N, V, 3), row (V,) of a joint regressor -> the same with that joint at the origin."""
     return vertices - torch.einsum("v,nvc->nc", row.to(vertices), vertices)[:, None]

@@ -59,13 +59,13 @@ class BodyTargets(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> MeshTargets:
         rotations = matrix_from_axis_angle(batch["pose"].unflatten(1, (-1, 3)))
         betas = batch["betas"]
-        vertices = posed_by_gender(self.body, self.gendered, rotations, batch)
+        vertices = pose_by_gender(self.body, self.gendered, rotations, batch)
         vertices = vertices - (self.regressor[:1] @ vertices)
-        evaluated = list(METRO24_TO_J14)
+        j14 = list(METRO24_TO_J14)
         return MeshTargets(
-            joints3d=batch["joints3d"][:, evaluated],
-            joints2d=batch["joints2d"][:, evaluated],
-            meshes=meshes_of(vertices, self.downs),
+            joints3d=batch["joints3d"][:, j14],
+            joints2d=batch["joints2d"][:, j14],
+            meshes=mesh_pyramid(vertices, self.downs),
             rotations=rotations,
             betas=betas,
             has_3d=batch["has_3d"].bool(),
@@ -94,7 +94,7 @@ class HandTargets(nn.Module):
         self.body = hand
         self.register_buffer("regressor", regressor.detach().float(), persistent=False)
         self.downs = nn.ModuleList(SparseMatrix(down) for down in downs)
-        self.register_buffer("mean", hand_mean_of(hand), persistent=False)
+        self.register_buffer("mean", hand_pose_mean(hand), persistent=False)
 
     @torch.no_grad()
     def forward(self, batch: Mapping[str, Tensor]) -> MeshTargets:
@@ -106,7 +106,7 @@ class HandTargets(nn.Module):
         return MeshTargets(
             joints3d=torch.cat([joints, torch.ones_like(joints[..., :1])], -1),
             joints2d=batch["joints2d"],
-            meshes=meshes_of(vertices, self.downs),
+            meshes=mesh_pyramid(vertices, self.downs),
             rotations=rotations,
             betas=batch["betas"],
             has_3d=has,
@@ -120,7 +120,7 @@ class HandTargets(nn.Module):
         return joints, joints[:, :1]
 
 
-def meshes_of(vertices: Tensor, downs: nn.ModuleList) -> dict[int, Tensor]:
+def mesh_pyramid(vertices: Tensor, downs: nn.ModuleList) -> dict[int, Tensor]:
     """vertices (N, V, 3) -> vertex count -> the mesh, the full one first."""
     meshes = {vertices.shape[1]: vertices}
     for down in downs:
@@ -143,13 +143,13 @@ class Pose2MeshTargets(nn.Module):
         self.body = body
         self.gendered = nn.ModuleDict(dict(gendered or {}))
         self.register_buffer("regressor", regressor.detach().float(), persistent=False)
-        self.register_buffer("mean", hand_mean_of(body), persistent=False)
+        self.register_buffer("mean", hand_pose_mean(body), persistent=False)
 
     @torch.no_grad()
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """-> vertices (N, V, 3) m about the target's root, joints (N, K, 3) mm."""
         rotations = matrix_from_axis_angle((batch["pose"] + self.mean).unflatten(1, (-1, 3)))
-        vertices = posed_by_gender(self.body, self.gendered, rotations, batch)
+        vertices = pose_by_gender(self.body, self.gendered, rotations, batch)
         vertices = vertices + batch["trans"][:, None]
         regressed = 1000 * (self.regressor @ vertices)
         given = batch["joints_given"].bool()[:, None, None]
@@ -164,21 +164,21 @@ def hand_regressor(hand: BodyModel) -> Tensor:
     return torch.cat([hand.joint_regressor.float(), tips])[list(MANO21_TO_HAND21)]
 
 
-def hand_mean_of(body: BodyModel) -> Tensor:
+def hand_pose_mean(body: BodyModel) -> Tensor:
     """(3 J,) what is added to a file's pose: MANO's finger poses are written relative to a half-closed hand."""
     if body.hand_mean is None:
         return torch.zeros(3 * len(body.parents))
     return torch.cat([torch.zeros(3), torch.as_tensor(body.hand_mean).float().flatten()])
 
 
-def posed_by_gender(
+def pose_by_gender(
     body: BodyModel, gendered: nn.ModuleDict, rotations: Tensor, batch: Mapping[str, Tensor]
 ) -> Tensor:
     """-> vertices (N, V, 3), each sample of the body of its gender where there is one."""
     vertices = body(None, batch["betas"], rotations=rotations).vertices
     for index, gender in enumerate(GENDERS):
         if gender in gendered:
-            chosen = batch["gender"] == index
-            posed = gendered[gender](None, batch["betas"][chosen], rotations=rotations[chosen])
-            vertices[chosen] = posed.vertices
+            mask = batch["gender"] == index
+            posed = gendered[gender](None, batch["betas"][mask], rotations=rotations[mask])
+            vertices[mask] = posed.vertices
     return vertices

@@ -15,7 +15,7 @@ from backend.models.smpler.network import project
 from training.losses import terms
 from training.losses.surface import Surface
 from training.losses.targets import MeshTargets
-from training.losses.terms import over
+from training.losses.terms import masked_mean
 
 _EPS = 1e-8
 _JOINTS = 14
@@ -48,61 +48,61 @@ class DeFormerLoss(nn.Module):
         super().__init__()
         self.surface, self.surface_size, self.weights = surface, surface_size, weights
         if weights.laplacian:
-            means = surface.neighbour_means(surface_size)
+            means = surface.normalised_adjacency(surface_size)
             self.register_buffer("neighbour_index", means.indices(), persistent=False)
             self.register_buffer("neighbour_values", means.values(), persistent=False)
 
     def forward(
-        self, coordinates: list[Tensor], measured: list[dict[str, Tensor]], targets: MeshTargets
+        self, coordinates: list[Tensor], outputs: list[dict[str, Tensor]], targets: MeshTargets
     ) -> dict[str, Tensor]:
-        """coordinates: the estimates X^t (N, T, 3) that are compared, in the crop's units; measured: what
+        """coordinates: the estimates X^t (N, T, 3) that are compared, in the crop's units; outputs: what
         `DeFormer.measure` makes of each."""
         total: dict[str, Tensor] = {}
-        for x, found in zip(coordinates, measured, strict=True):
-            for name, value in self._parts(x, found, targets).items():
+        for x, pred in zip(coordinates, outputs, strict=True):
+            for name, value in self._parts(x, pred, targets).items():
                 total[name] = total[name] + value if name in total else value
         return {"loss": terms.total(total.values()), **total}
 
-    def _parts(self, x: Tensor, found: dict[str, Tensor], targets: MeshTargets) -> dict[str, Tensor]:
+    def _parts(self, x: Tensor, pred: dict[str, Tensor], targets: MeshTargets) -> dict[str, Tensor]:
         w, has_mesh, surface = self.weights, targets.has_mesh, self.surface
-        wanted = terms.on_hips(targets.joints3d)
+        gt_joints3d = terms.hip_relative(targets.joints3d)
         joints3d = terms.total(
-            over(targets.has_3d, terms.weighted_l1, terms.on_hips(found[name]), wanted)
+            masked_mean(targets.has_3d, terms.weighted_l1, terms.hip_relative(pred[name]), gt_joints3d)
             for name in ("joints", "mesh_joints")
         )
         # coordinates are the image's own: no camera comes between the tokens and the 2D labels
         joints2d = terms.total(
-            over(targets.has_2d, terms.weighted_l1, places, targets.joints2d)
-            for places in (x[:, :_JOINTS, :2], project(found["mesh_joints"], found["camera"]))
+            masked_mean(targets.has_2d, terms.weighted_l1, points2d, targets.joints2d)
+            for points2d in (x[:, :_JOINTS, :2], project(pred["mesh_joints"], pred["camera"]))
         )
         vertices = terms.total(
-            share * over(has_mesh, terms.l1, mesh_of(found, size), targets.meshes[size])
+            share * masked_mean(has_mesh, terms.l1, mesh_of(pred, size), targets.meshes[size])
             for size, share in w.meshes.items()
         )
-        mesh, true = mesh_of(found, self.surface_size), targets.meshes[self.surface_size]
+        mesh, gt_mesh = mesh_of(pred, self.surface_size), targets.meshes[self.surface_size]
         parts = {
             "joints3d": w.joints3d * joints3d,
             "joints2d": w.joints2d * joints2d,
             "vertices": w.vertices * vertices,
             "edge": w.edge
-            * over(has_mesh, lambda p, t: terms.edge_error(p, t, surface.edges, _EPS), mesh, true),
+            * masked_mean(has_mesh, lambda p, t: terms.edge_error(p, t, surface.edges, _EPS), mesh, gt_mesh),
             "edge_self": w.edge_self
-            * over(has_mesh, lambda p: terms.lengths(p, surface.edges, _EPS).mean(), mesh),
+            * masked_mean(has_mesh, lambda p: terms.edge_lengths(p, surface.edges, _EPS).mean(), mesh),
             "normal": w.normal
-            * over(has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, true),
+            * masked_mean(has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, gt_mesh),
         }
         if w.laplacian:
             size = (self.surface_size, self.surface_size)
             means = torch.sparse_coo_tensor(
                 self.neighbour_index, self.neighbour_values, size, check_invariants=False
             )
-            parts["laplacian"] = w.laplacian * over(
-                has_mesh, lambda p, t: terms.laplacian_error(p, t, means), mesh, true
+            parts["laplacian"] = w.laplacian * masked_mean(
+                has_mesh, lambda p, t: terms.laplacian_error(p, t, means), mesh, gt_mesh
             )
         return parts
 
 
-def mesh_of(found: dict[str, Tensor], size: int) -> Tensor:
+def mesh_of(pred: dict[str, Tensor], size: int) -> Tensor:
     """The mesh of so many vertices among what `DeFormer.measure` answers."""
     name = f"vertices_{size}"
-    return found[name] if name in found else found["vertices"]
+    return pred[name] if name in pred else pred["vertices"]

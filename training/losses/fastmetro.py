@@ -10,7 +10,7 @@ from backend.models.smpler.network import project
 from training.losses import terms
 from training.losses.surface import Surface
 from training.losses.targets import MeshTargets
-from training.losses.terms import over
+from training.losses.terms import masked_mean
 
 _EPS = 1e-8  # under the root of an edge's length
 WRIST = 0
@@ -60,44 +60,46 @@ class FastMETROLoss(nn.Module):
         w, surface = self.weights, self.surface
         hand = self.part == "hand"
         mesh = meshes[-1] if hand else meshes[-2]
-        true_mesh = targets.meshes[mesh.shape[1]]
-        with_2d = None if self.upstream_quirks else targets.has_2d
-        wanted3d = self.origin(targets.joints3d)
-        kp3d = terms.total(
-            over(targets.has_3d, terms.weighted_l1, self.origin(found), wanted3d)
-            for found in (joints, mesh_joints)
+        gt_mesh = targets.meshes[mesh.shape[1]]
+        mask_2d = None if self.upstream_quirks else targets.has_2d
+        gt_joints3d = self.origin(targets.joints3d)
+        joints3d = terms.total(
+            masked_mean(targets.has_3d, terms.weighted_l1, self.origin(pred), gt_joints3d)
+            for pred in (joints, mesh_joints)
         )
-        kp2d = terms.total(
-            over(with_2d, terms.weighted_l1, project(found, camera), targets.joints2d)
-            for found in (joints, mesh_joints)
+        joints2d = terms.total(
+            masked_mean(mask_2d, terms.weighted_l1, project(pred, camera), targets.joints2d)
+            for pred in (joints, mesh_joints)
         )
         vertices = terms.total(
-            share * over(targets.has_mesh, terms.l1, found, targets.meshes[found.shape[1]])
-            for share, found in zip(w.meshes, meshes, strict=True)
+            share * masked_mean(targets.has_mesh, terms.l1, pred, targets.meshes[pred.shape[1]])
+            for share, pred in zip(w.meshes, meshes, strict=True)
         )
-        edges = surface.corner_edges if hand else surface.edges
-        edge = over(targets.has_mesh, lambda p, t: terms.edge_error(p, t, edges, _EPS), mesh, true_mesh)
-        normal = over(targets.has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, true_mesh)
+        edges = surface.face_edges if hand else surface.edges
+        edge = masked_mean(targets.has_mesh, lambda p, t: terms.edge_error(p, t, edges, _EPS), mesh, gt_mesh)
+        normal = masked_mean(
+            targets.has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, gt_mesh
+        )
         parts = {
-            "joints3d": w.joints3d * kp3d,
-            "joints2d": w.joints2d * kp2d,
+            "joints3d": w.joints3d * joints3d,
+            "joints2d": w.joints2d * joints2d,
             "vertices": w.vertices * vertices,
             "edge": w.surface * w.edge * edge,
             "normal": w.surface * w.normal * normal,
         }
         if w.edge_self:
-            length = over(targets.has_mesh, lambda p: terms.lengths(p, edges, _EPS).mean(), mesh)
+            length = masked_mean(targets.has_mesh, lambda p: terms.edge_lengths(p, edges, _EPS).mean(), mesh)
             parts["edge_self"] = w.surface * w.edge_self * length
         return {"loss": terms.total(parts.values()), **parts}
 
     def origin(self, joints: Tensor) -> Tensor:
-        return terms.on_joint(joints, WRIST) if self.part == "hand" else terms.on_hips(joints)
+        return terms.joint_relative(joints, WRIST) if self.part == "hand" else terms.hip_relative(joints)
 
 
 def parameter_loss(rotations: Tensor, betas: Tensor, targets: MeshTargets) -> Tensor:
     """Mean squared error of the rotations' entries, and a tenth of that of the betas."""
-    turns = over(targets.has_mesh, terms.l2, rotations, targets.rotations)
-    return turns + 0.1 * over(targets.has_mesh, terms.l2, betas, targets.betas)
+    rotation_loss = masked_mean(targets.has_mesh, terms.l2, rotations, targets.rotations)
+    return rotation_loss + 0.1 * masked_mean(targets.has_mesh, terms.l2, betas, targets.betas)
 
 
 class SMPLRegressorLoss(nn.Module):
@@ -121,16 +123,21 @@ class SMPLRegressorLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """rotations (N, 24, 3, 3), betas (N, 10); vertices (N, V, 3), joints (N, 14, 3) of that body about its pelvis;
         camera (N, 3): the mesh's, which this loss does not move."""
-        with_2d = None if self.upstream_quirks else targets.has_2d
+        mask_2d = None if self.upstream_quirks else targets.has_2d
         parts = {
             "smpl_parameters": parameter_loss(rotations, betas, targets),
-            "smpl_joints3d": over(
-                targets.has_3d, terms.weighted_l1, terms.on_hips(joints), terms.on_hips(targets.joints3d)
+            "smpl_joints3d": masked_mean(
+                targets.has_3d,
+                terms.weighted_l1,
+                terms.hip_relative(joints),
+                terms.hip_relative(targets.joints3d),
             ),
-            "smpl_joints2d": over(
-                with_2d, terms.weighted_l1, project(joints, camera.detach()), targets.joints2d
+            "smpl_joints2d": masked_mean(
+                mask_2d, terms.weighted_l1, project(joints, camera.detach()), targets.joints2d
             ),
-            "smpl_vertices": over(targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]),
+            "smpl_vertices": masked_mean(
+                targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]
+            ),
         }
         parts = {name: self.weight * value for name, value in parts.items()}
         return {"loss": terms.total(parts.values()), **parts}

@@ -10,13 +10,13 @@ from training.losses import terms
 from training.losses.surface import Surface
 
 
-def masked_l1(predicted: Tensor, target: Tensor, valid: Tensor, upstream_quirks: bool = True) -> Tensor:
-    """predicted and target (N, K, D), valid (N, K or 1) 0 or 1 -> mean absolute difference.
+def masked_l1(pred: Tensor, target: Tensor, valid: Tensor, upstream_quirks: bool = True) -> Tensor:
+    """pred and target (N, K, D), valid (N, K or 1) 0 or 1 -> mean absolute difference.
 
     upstream_quirks: the mean counts the masked entries, too; else it is that of the valid ones (0 where none is).
     """
-    valid = valid.to(predicted.dtype)[..., None]
-    error = (predicted * valid - target * valid).abs()
+    valid = valid.to(pred.dtype)[..., None]
+    error = (pred * valid - target * valid).abs()
     if upstream_quirks:
         return error.mean()
     share = valid.expand_as(error).mean()
@@ -81,18 +81,20 @@ class Pose2MeshLoss(nn.Module):
         (N, K), lift_valid (N, J): 0 or 1.  with_edges: from the epoch on that the recipe names."""
         w, quirks = self.weights, self.upstream_quirks
         regressed = self.regressor @ (vertices * 1000)
-        chosen = None if quirks else mesh_valid.bool()
+        mask = None if quirks else mesh_valid.bool()
         parts = {
             "vertices": w.vertices * masked_l1(vertices, target, mesh_valid[:, None], quirks),
             "normal": w.normal
-            * terms.over(chosen, lambda p, t: terms.normal_error(p, t, self.surface.faces), vertices, target),
+            * terms.masked_mean(
+                mask, lambda p, t: terms.normal_error(p, t, self.surface.faces), vertices, target
+            ),
             "joints": w.joints * masked_l1(regressed, target_joints, joints_valid, quirks),
         }
         if lifted is not None and target_lifted is not None and lift_valid is not None:
             parts["lifted"] = w.joints * masked_l1(lifted, target_lifted, lift_valid, quirks)
         if with_edges:
-            edges = self.surface.corner_edges
-            parts["edge"] = w.edge * terms.over(
-                chosen, lambda p, t: terms.edge_error(p, t, edges), vertices, target
+            edges = self.surface.face_edges
+            parts["edge"] = w.edge * terms.masked_mean(
+                mask, lambda p, t: terms.edge_error(p, t, edges), vertices, target
             )
         return {"loss": terms.total(parts.values()), **parts}

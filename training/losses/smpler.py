@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from training.losses import terms
 from training.losses.targets import MeshTargets
-from training.losses.terms import over
+from training.losses.terms import masked_mean
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,17 @@ class SMPLerLoss(nn.Module):
 
     def forward(self, stage: dict[str, Tensor], targets: MeshTargets) -> dict[str, Tensor]:
         w = self.weights
-        of_joints = terms.weighted_l1 if self.absolute else terms.weighted_l2
-        with_2d = None if self.upstream_quirks else targets.has_2d
+        joint_term = terms.weighted_l1 if self.absolute else terms.weighted_l2
+        mask_2d = None if self.upstream_quirks else targets.has_2d
         vertices = stage["vertices_minus_pelvis"]
-        joints3d = terms.on_hips(stage["joints_minus_pelvis"])
+        joints3d = terms.hip_relative(stage["joints_minus_pelvis"])
         parts = {
             "vertices": w.vertices
-            * over(targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]),
-            "joints2d": w.joints2d * over(with_2d, of_joints, stage["joints2d"], targets.joints2d),
+            * masked_mean(targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]),
+            "joints2d": w.joints2d * masked_mean(mask_2d, joint_term, stage["joints2d"], targets.joints2d),
             "joints3d": w.joints3d
-            * over(targets.has_3d, of_joints, joints3d, terms.on_hips(targets.joints3d)),
-            "rotations": w.rotations * over(targets.has_mesh, terms.l1, stage["theta"], targets.rotations),
+            * masked_mean(targets.has_3d, joint_term, joints3d, terms.hip_relative(targets.joints3d)),
+            "rotations": w.rotations
+            * masked_mean(targets.has_mesh, terms.l1, stage["theta"], targets.rotations),
         }
         return {"loss": terms.total(parts.values()), **parts}

@@ -9,21 +9,21 @@ from torch import Tensor, nn
 
 
 class Surface(nn.Module):
-    """faces (F, 3), edges (E, 2), every edge once, and corner_edges (3 F, 2), every face's three; int64 buffers."""
+    """faces (F, 3), edges (E, 2), every edge once, and face_edges (3 F, 2), every face's three; int64 buffers."""
 
     faces: Tensor
     edges: Tensor
-    corner_edges: Tensor
+    face_edges: Tensor
 
     def __init__(self, faces: np.ndarray) -> None:
         super().__init__()
         faces = np.asarray(faces, np.int64)
         corners = np.concatenate([faces[:, [0, 1]], faces[:, [0, 2]], faces[:, [1, 2]]])
         edges = np.unique(np.sort(corners, 1), axis=0)
-        for name, value in (("faces", faces), ("edges", edges), ("corner_edges", corners)):
+        for name, value in (("faces", faces), ("edges", edges), ("face_edges", corners)):
             self.register_buffer(name, torch.as_tensor(value.copy()), persistent=False)
 
-    def neighbour_means(self, count: int) -> Tensor:
+    def normalised_adjacency(self, count: int) -> Tensor:
         """Sparse (V, V): each vertex's neighbours, rows summing to 1."""
         edges = self.edges.cpu().numpy()
         rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
@@ -43,10 +43,15 @@ def three_cycles(adjacency: sp.spmatrix) -> np.ndarray:
     nothing about which side is out.
     """
     graph = sp.csr_matrix(adjacency)
-    touches = [
+    neighbours = [
         set(graph.indices[graph.indptr[k] : graph.indptr[k + 1]].tolist()) for k in range(graph.shape[0])
     ]
     found = [
-        (a, b, c) for a, near in enumerate(touches) for b in near if b > a for c in near & touches[b] if c > b
+        (a, b, c)
+        for a, near in enumerate(neighbours)
+        for b in near
+        if b > a
+        for c in near & neighbours[b]
+        if c > b
     ]
     return np.array(sorted(found), np.int64).reshape(-1, 3)

@@ -12,28 +12,28 @@ from torch.nn import functional
 HIPS = (2, 3)
 
 
-def on_hips(joints: Tensor) -> Tensor:
+def hip_relative(joints: Tensor) -> Tensor:
     """(N, 14, C) -> the same with the middle of the hips at the origin; of C, the first three are coordinates."""
     middle = joints[:, list(HIPS), :3].mean(1, keepdim=True)
     return torch.cat([joints[..., :3] - middle, joints[..., 3:]], -1)
 
 
-def on_joint(joints: Tensor, index: int) -> Tensor:
+def joint_relative(joints: Tensor, index: int) -> Tensor:
     """(N, K, C) -> the same with one joint at the origin."""
     return torch.cat([joints[..., :3] - joints[:, [index], :3], joints[..., 3:]], -1)
 
 
-def over(chosen: Tensor | None, term: Callable[..., Tensor], predicted: Tensor, *others: Tensor) -> Tensor:
-    """`term` of the chosen samples alone; 0, with a gradient of zeros, where none is.
+def masked_mean(mask: Tensor | None, term: Callable[..., Tensor], pred: Tensor, *others: Tensor) -> Tensor:
+    """`term` of the samples that the mask chooses; 0, with a gradient of zeros, where none is.
 
-    chosen: (N,) bool, None for all.  Samples that are not chosen may hold anything, even values that are no numbers.
+    mask: (N,) bool, None for all.  Samples that are not chosen may hold anything, even values that are no numbers.
     """
-    if chosen is None:
-        return term(predicted, *others)
-    chosen = chosen.bool()
-    if not bool(chosen.any()):
-        return predicted[:0].sum()  # keeps the graph, so that DDP finds every parameter
-    return term(predicted[chosen], *(other[chosen] for other in others))
+    if mask is None:
+        return term(pred, *others)
+    mask = mask.bool()
+    if not bool(mask.any()):
+        return pred[:0].sum()  # keeps the graph, so that DDP finds every parameter
+    return term(pred[mask], *(other[mask] for other in others))
 
 
 def total(parts: Iterable[Tensor]) -> Tensor:
@@ -42,39 +42,39 @@ def total(parts: Iterable[Tensor]) -> Tensor:
     return sum(others, first)
 
 
-def l1(predicted: Tensor, target: Tensor) -> Tensor:
+def l1(pred: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference."""
-    return (predicted - target).abs().mean()
+    return (pred - target).abs().mean()
 
 
-def l2(predicted: Tensor, target: Tensor) -> Tensor:
+def l2(pred: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference."""
-    return (predicted - target).square().mean()
+    return (pred - target).square().mean()
 
 
-def weighted_l1(predicted: Tensor, target: Tensor) -> Tensor:
-    """predicted (N, K, D), target (N, K, D + 1), its last column the weights: the mean counts zeros, too."""
-    return (target[..., -1:] * (predicted - target[..., :-1]).abs()).mean()
+def weighted_l1(pred: Tensor, target: Tensor) -> Tensor:
+    """pred (N, K, D), target (N, K, D + 1), its last column the weights: the mean counts zeros, too."""
+    return (target[..., -1:] * (pred - target[..., :-1]).abs()).mean()
 
 
-def weighted_l2(predicted: Tensor, target: Tensor) -> Tensor:
+def weighted_l2(pred: Tensor, target: Tensor) -> Tensor:
     """As `weighted_l1`, squared."""
-    return (target[..., -1:] * (predicted - target[..., :-1]).square()).mean()
+    return (target[..., -1:] * (pred - target[..., :-1]).square()).mean()
 
 
-def lengths(vertices: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
+def edge_lengths(vertices: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
     """vertices (N, V, 3), edges (E, 2) -> (N, E).  eps: under the root; without one, the gradient of an edge of no
     length is no number."""
-    gap = vertices[:, edges[:, 0]] - vertices[:, edges[:, 1]]
-    return (gap.square().sum(-1) + eps).sqrt()
+    difference = vertices[:, edges[:, 0]] - vertices[:, edges[:, 1]]
+    return (difference.square().sum(-1) + eps).sqrt()
 
 
-def edge_error(predicted: Tensor, target: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
+def edge_error(pred: Tensor, target: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
     """Mean absolute difference of edge lengths."""
-    return (lengths(predicted, edges, eps) - lengths(target, edges, eps)).abs().mean()
+    return (edge_lengths(pred, edges, eps) - edge_lengths(target, edges, eps)).abs().mean()
 
 
-def normal_error(predicted: Tensor, target: Tensor, faces: Tensor) -> Tensor:
+def normal_error(pred: Tensor, target: Tensor, faces: Tensor) -> Tensor:
     """Mean |cos| between the three predicted edges of a face and the face's true normal."""
     a, b, c = faces.unbind(1)
 
@@ -83,16 +83,16 @@ def normal_error(predicted: Tensor, target: Tensor, faces: Tensor) -> Tensor:
 
     normal = torch.linalg.cross(direction(target, a, b), direction(target, a, c), dim=-1)
     normal = functional.normalize(normal, dim=-1)
-    edges = torch.stack([direction(predicted, *ends) for ends in ((a, b), (a, c), (b, c))])
+    edges = torch.stack([direction(pred, *ends) for ends in ((a, b), (a, c), (b, c))])
     return (edges * normal).sum(-1).abs().mean()
 
 
-def laplacian_error(predicted: Tensor, target: Tensor, neighbours: Tensor) -> Tensor:
+def laplacian_error(pred: Tensor, target: Tensor, neighbours: Tensor) -> Tensor:
     """Mean absolute difference of what each vertex stands out from the middle of its neighbours.
 
     neighbours: (V, V) sparse, rows of neighbours' weights that sum to 1.
     """
-    gap = predicted - target
-    columns = gap.transpose(0, 1).flatten(1)
-    middle = (neighbours @ columns).unflatten(1, gap.shape[::2]).transpose(0, 1)
-    return (gap - middle).abs().mean()
+    difference = pred - target
+    columns = difference.transpose(0, 1).flatten(1)
+    middle = (neighbours @ columns).unflatten(1, difference.shape[::2]).transpose(0, 1)
+    return (difference - middle).abs().mean()

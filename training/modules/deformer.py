@@ -17,12 +17,12 @@ from backend.models.deformer.network import DeFormer
 from training.losses.body_targets import BodyTargets
 from training.losses.deformer import DeFormerLoss, DeFormerWeights
 from training.losses.surface import Surface
-from training.modules.evaluating import EvaluatingModule, falling
+from training.modules.evaluating import EvaluationModule, step_decay_schedule
 
-_SLOW = ("backbone.", "sampling_offsets.")
+_SLOW_MODULES = ("backbone.", "sampling_offsets.")
 
 
-class DeFormerModule(EvaluatingModule):
+class DeFormerModule(EvaluationModule):
     """Batches of `training.preprocessing.metro_style`.
 
     slow_rate: of the backbone and of the sampling offsets, as
@@ -58,39 +58,44 @@ class DeFormerModule(EvaluatingModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         out = self.model(batch["image"])
-        with self.exactly():
+        with self.full_precision():
             targets = self.targets(batch)
             scale = out["scale"].float()
             # the first estimate is the template, which nothing can change
             estimates = [x.float() for x in out["estimates"][:, 1:].unbind(1)]
-            measured = [self.model.measure(x, scale) for x in estimates]
-            parts = self.loss(estimates, measured, targets)
+            outputs = [self.model.measure(x, scale) for x in estimates]
+            parts = self.loss(estimates, outputs, targets)
         return self.log_parts(parts)
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         out = self.model(batch["image"])
-        with self.exactly():
+        with self.full_precision():
             targets = self.targets(batch)
-            true = targets.meshes[out["vertices"].shape[1]]
+            gt_mesh = targets.meshes[out["vertices"].shape[1]]
             self.evaluator(dataloader_idx).update(
                 out["mesh_joints"].float(),
                 targets.joints3d,
                 targets.has_3d,
                 out["vertices"].float(),
-                true,
+                gt_mesh,
                 targets.has_mesh,
             )
 
-    def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         out = self.model(batch["image"])
         return batch["image"], out["vertices"], out["camera"], self.body.faces
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        slow: list[nn.Parameter] = []
-        usual: list[nn.Parameter] = []
+        slow_parameters: list[nn.Parameter] = []
+        other_parameters: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
-            (slow if any(part in name for part in _SLOW) else usual).append(parameter)
-        groups: list[dict[str, Any]] = [{"params": usual}, {"params": slow, "lr": self.slow_rate}]
+            (slow_parameters if any(part in name for part in _SLOW_MODULES) else other_parameters).append(
+                parameter
+            )
+        groups: list[dict[str, Any]] = [
+            {"params": other_parameters},
+            {"params": slow_parameters, "lr": self.slow_rate},
+        ]
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
-        schedule = falling(optimizer, self, self.step, self.gamma, self.warmup)
+        schedule = step_decay_schedule(optimizer, self, self.step, self.gamma, self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": schedule}

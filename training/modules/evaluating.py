@@ -15,7 +15,7 @@ from backend.errors import BadInput
 from training.evaluation.protocols import PROTOCOLS, Evaluator
 
 
-class EvaluatingModule(LightningModule):
+class EvaluationModule(LightningModule):
     """One `Evaluator` per validation set, in their order; logs `PROTOCOL/MEASURE` in mm."""
 
     def __init__(self, protocols: Sequence[str], upstream_quirks: bool) -> None:
@@ -31,14 +31,14 @@ class EvaluatingModule(LightningModule):
         self.protocols = tuple(protocols)
         self.evaluators = nn.ModuleList(Evaluator(PROTOCOLS[name], upstream_quirks) for name in protocols)
 
-    def exactly(self) -> torch.autocast:
+    def full_precision(self) -> torch.autocast:
         """Float32 inside, whatever the run's precision: bodies, losses and metrics are measured in millimetres."""
         return torch.autocast(self.device.type, enabled=False)
 
     def evaluator(self, loader: int) -> Evaluator:
-        found = self.evaluators[loader]
-        assert isinstance(found, Evaluator)
-        return found
+        evaluator = self.evaluators[loader]
+        assert isinstance(evaluator, Evaluator)
+        return evaluator
 
     def on_validation_epoch_end(self) -> None:
         for k, name in enumerate(self.protocols):
@@ -56,7 +56,7 @@ class EvaluatingModule(LightningModule):
         return parts["loss"]
 
 
-def falling(
+def step_decay_schedule(
     optimizer: Optimizer, module: LightningModule, step: float, gamma: float, warmup: int = 0
 ) -> LRSchedulerConfigType:
     """The rates times gamma after every `step` epochs, counted in optimiser steps, and a linear start of `warmup`."""

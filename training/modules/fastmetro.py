@@ -24,10 +24,10 @@ from training.losses import terms
 from training.losses.body_targets import BodyTargets, HandTargets, hand_regressor
 from training.losses.fastmetro import WRIST, FastMETROLoss, FastMETROWeights, SMPLRegressorLoss
 from training.losses.surface import Surface, three_cycles
-from training.modules.evaluating import EvaluatingModule, falling, in_float32
+from training.modules.evaluating import EvaluationModule, in_float32, step_decay_schedule
 
 
-class FastMETROModule(EvaluatingModule):
+class FastMETROModule(EvaluationModule):
     """Batches of `training.preprocessing.metro_style`.
 
     With the SMPL regressor: regressor_weight, of its loss; mesh_weight, what all other
@@ -69,10 +69,12 @@ class FastMETROModule(EvaluatingModule):
         )
         self.mesh_weight, self.token_rate = mesh_weight, token_rate
         self.hand = model.config.part == "hand"
-        meshes = _Meshes(model, body, mesh_sampler, upstream_quirks)
+        meshes = _MeshLevels(model, body, mesh_sampler, upstream_quirks)
         if start_from_mesh and not self.hand:
             with torch.no_grad():
-                model.coarse2intermediate_upsample.weight.copy_(torch.as_tensor(meshes.first_up.toarray()))
+                model.coarse2intermediate_upsample.weight.copy_(
+                    torch.as_tensor(meshes.coarse_upsampling.toarray())
+                )
                 model.coarse2intermediate_upsample.bias.zero_()
         self.targets: BodyTargets | HandTargets
         if self.hand:
@@ -84,19 +86,19 @@ class FastMETROModule(EvaluatingModule):
         self.submission = FreiHANDSubmission()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        found = self._predict(batch["image"])
-        with self.exactly():
+        pred = self._predict(batch["image"])
+        with self.full_precision():
             targets = self.targets(batch)
             parts = self.loss(
-                found["joints"], found["mesh_joints"], self._meshes(found), found["pred_cam"], targets
+                pred["joints"], pred["mesh_joints"], self._meshes(pred), pred["pred_cam"], targets
             )
-            if "pred_betas" in found:
+            if "pred_betas" in pred:
                 more = self.regressor_loss(
-                    found["pred_rotmat"],
-                    found["pred_betas"],
-                    found["smpl_vertices"],
-                    found["smpl_joints"],
-                    found["pred_cam"],
+                    pred["pred_rotmat"],
+                    pred["pred_betas"],
+                    pred["smpl_vertices"],
+                    pred["smpl_joints"],
+                    pred["pred_cam"],
                     targets,
                 )
                 parts = {name: self.mesh_weight * value for name, value in parts.items()}
@@ -106,34 +108,34 @@ class FastMETROModule(EvaluatingModule):
     def _predict(self, images: Tensor) -> dict[str, Tensor]:
         """The network's answer in float32, all of it about the full mesh's root, joints of tokens about their own."""
         out = self.model(images)
-        with self.exactly():
+        with self.full_precision():
             out = in_float32(out)
             joints, root = self.targets.mesh_joints(out["pred_3d_vertices_fine"])
-            found = {
+            pred = {
                 name: value - root if "vertices" in name else value
                 for name, value in out.items()
                 if name != "pred_3d_joints"
             }
             tokens = out["pred_3d_joints"]
-            found["joints"] = terms.on_joint(tokens, WRIST) if self.hand else terms.on_hips(tokens)
-            found["mesh_joints"] = joints - root
+            pred["joints"] = terms.joint_relative(tokens, WRIST) if self.hand else terms.hip_relative(tokens)
+            pred["mesh_joints"] = joints - root
             if "pred_betas" in out:
                 posed = self.body(None, out["pred_betas"], rotations=out["pred_rotmat"]).vertices
                 joints, pelvis = self.targets.mesh_joints(posed)
-                found["smpl_vertices"], found["smpl_joints"] = posed - pelvis, joints - pelvis
-        return found
+                pred["smpl_vertices"], pred["smpl_joints"] = posed - pelvis, joints - pelvis
+        return pred
 
-    def _meshes(self, found: Mapping[str, Tensor]) -> list[Tensor]:
+    def _meshes(self, pred: Mapping[str, Tensor]) -> list[Tensor]:
         """Coarse to fine."""
         levels = ("coarse", "intermediate", "fine")
-        return [found[f"pred_3d_vertices_{k}"] for k in levels if f"pred_3d_vertices_{k}" in found]
+        return [pred[f"pred_3d_vertices_{k}"] for k in levels if f"pred_3d_vertices_{k}" in pred]
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
-        found = self._predict(batch["image"])
-        vertices, joints = found["pred_3d_vertices_fine"], found["mesh_joints"]
-        if "smpl_vertices" in found:
-            vertices, joints = found["smpl_vertices"], found["smpl_joints"]
-        with self.exactly():
+        pred = self._predict(batch["image"])
+        vertices, joints = pred["pred_3d_vertices_fine"], pred["mesh_joints"]
+        if "smpl_vertices" in pred:
+            vertices, joints = pred["smpl_vertices"], pred["smpl_joints"]
+        with self.full_precision():
             targets = self.targets(batch)
             self.evaluator(dataloader_idx).update(
                 joints,
@@ -143,7 +145,7 @@ class FastMETROModule(EvaluatingModule):
                 targets.meshes[vertices.shape[1]],
                 targets.has_mesh,
             )
-        if not PROTOCOLS[self.protocols[dataloader_idx]].locally:
+        if not PROTOCOLS[self.protocols[dataloader_idx]].has_public_gt:
             self.submission.add(*(x.cpu().numpy() for x in (batch["index"], joints, vertices)))
 
     def on_validation_epoch_end(self) -> None:
@@ -152,24 +154,27 @@ class FastMETROModule(EvaluatingModule):
             lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0
         )
 
-    def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        found = self._predict(batch["image"])
-        vertices = found.get("smpl_vertices", found["pred_3d_vertices_fine"])
-        return batch["image"], vertices, found["pred_cam"], self.body.faces
+    def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        pred = self._predict(batch["image"])
+        vertices = pred.get("smpl_vertices", pred["pred_3d_vertices_fine"])
+        return batch["image"], vertices, pred["pred_cam"], self.body.faces
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
         if self.token_rate is not None:
             tokens = [self.model.joint_token_embed.weight, self.model.vertex_token_embed.weight]
-            apart = set(tokens)  # a list would compare them number by number
-            groups[0]["params"] = [p for p in groups[0]["params"] if p not in apart]
+            token_set = set(tokens)  # a list would compare them number by number
+            groups[0]["params"] = [p for p in groups[0]["params"] if p not in token_set]
             groups.append({"params": tokens, "lr": self.token_rate})
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
-        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma),
+        }
 
 
-class _Meshes:
-    """downs: from the full mesh to the coarser ones; first_up: from the coarsest to the next finer one;
+class _MeshLevels:
+    """downs: from the full mesh to the coarser ones; coarse_upsampling: from the coarsest to the next finer one;
     surface: of the mesh that edges and normals are compared on."""
 
     def __init__(self, model: FastMETRO, body: BodyModel, sampler: str | None, quirks: bool) -> None:
@@ -179,12 +184,12 @@ class _Meshes:
         vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
         if sampler is None:
             levels = body_levels(vertices, faces, counts)
-            adjacency, self.downs, self.first_up = levels.adjacency, list(levels.down), levels.up[-1]
+            adjacency, self.downs, self.coarse_upsampling = levels.adjacency, list(levels.down), levels.up[-1]
         else:
             read = read_mesh_sampler(Path(sampler))
             adjacency, self.downs = tuple(read.adjacency), read.down[: len(counts)]
-            self.first_up = read.up[len(counts) - 1]
-            _use(model, read.adjacency, read.up[0], counts, len(vertices), sampler)
+            self.coarse_upsampling = read.up[len(counts) - 1]
+            _use_mesh_sampler(model, read.adjacency, read.up[0], counts, len(vertices), sampler)
         if hand:
             triangles = faces
         elif quirks or sampler is not None:
@@ -195,7 +200,7 @@ class _Meshes:
         self.surface = Surface(triangles)
 
 
-def _use(
+def _use_mesh_sampler(
     model: FastMETRO,
     adjacency: Sequence[sp.spmatrix],
     up: sp.spmatrix,

@@ -15,17 +15,17 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.pose2mesh.network import Pose2Mesh
 from training.evaluation.freihand_submission import FreiHANDSubmission
-from training.evaluation.protocols import about
+from training.evaluation.protocols import root_relative
 from training.losses.body_targets import Pose2MeshTargets, hand_regressor
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
 from training.losses.surface import Surface
-from training.modules.evaluating import EvaluatingModule, falling
+from training.modules.evaluating import EvaluationModule, step_decay_schedule
 from training.preprocessing.pose2mesh_style import Target
 
 Stage = Literal["posenet", "full"]
 
 
-class Pose2MeshModule(EvaluatingModule):
+class Pose2MeshModule(EvaluationModule):
     """Batches of `training.preprocessing.pose2mesh_style`.
 
     stage: `posenet`, which trains the lifter alone, or `full`, which trains everything; the mesh's losses do not reach
@@ -71,11 +71,11 @@ class Pose2MeshModule(EvaluatingModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         if self.stage == "posenet":
             lifted = self.model.pose_lifter(batch["pose2d"])
-            with self.exactly():
+            with self.full_precision():
                 parts = self.lift_loss(lifted.float(), batch["lifted"], batch["lift_valid"])
             return self.log_parts(parts)
         out = self.model(batch["pose2d"])
-        with self.exactly():
+        with self.full_precision():
             mesh, joints = self.targets(batch)
             parts = self.loss(
                 out["vertices"].float(),
@@ -96,23 +96,23 @@ class Pose2MeshModule(EvaluatingModule):
         known = batch["pose"].abs().sum(1) > 0
         if self.stage == "posenet":
             lifted = self.model.pose_lifter(batch["pose2d"]).float()
-            with self.exactly():
+            with self.full_precision():
                 evaluator.update(lifted / 1000, batch["lifted"] / 1000, known)
             return
         vertices = self.model(batch["pose2d"])["vertices"].float()
-        with self.exactly():
+        with self.full_precision():
             mesh, joints = self.targets(batch)
-            found = self.targets.regressor @ vertices
+            joints_of_mesh = self.targets.regressor @ vertices
             evaluator.update(
-                found,
+                joints_of_mesh,
                 joints / 1000,
                 known | batch["joints_given"].bool(),
-                about(vertices, self.root),
-                about(mesh, self.root),
+                root_relative(vertices, self.root),
+                root_relative(mesh, self.root),
                 known,
             )
-        if not evaluator.protocol.locally:
-            self.submission.add(*(x.cpu().numpy() for x in (batch["index"], found, vertices)))
+        if not evaluator.protocol.has_public_gt:
+            self.submission.add(*(x.cpu().numpy() for x in (batch["index"], joints_of_mesh, vertices)))
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
@@ -120,7 +120,7 @@ class Pose2MeshModule(EvaluatingModule):
             lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0
         )
 
-    def pictured(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
+    def visualised(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
         """PoseNet alone has no mesh."""
         if self.stage == "posenet":
             return None
@@ -129,7 +129,10 @@ class Pose2MeshModule(EvaluatingModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         chosen = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.RMSprop(chosen, self.learning_rate)
-        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, self.step, self.gamma)}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma),
+        }
 
 
 def target_regressor(body: BodyModel, target: Target) -> Tensor:

@@ -17,13 +17,13 @@ from backend.models.adapter import evaluation_regressor
 from backend.models.smpler.network import SMPLer
 from training.losses.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
-from training.modules.evaluating import EvaluatingModule, falling, in_float32
+from training.modules.evaluating import EvaluationModule, in_float32, step_decay_schedule
 
 # pelvis turned by half a turn about x: a body in the camera frame, whose y is down, that stands upright
 _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 
 
-class SMPLerModule(EvaluatingModule):
+class SMPLerModule(EvaluationModule):
     """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
 
     Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs after a linear start of `warmup`
@@ -59,21 +59,21 @@ class SMPLerModule(EvaluatingModule):
         self.step, self.gamma, self.warmup, self.backbone_rate = step, gamma, warmup, backbone_rate
         self.targets = BodyTargets(body, model.joint_regressor)
         self.loss = SMPLerLoss(weights, upstream_quirks=upstream_quirks)
-        pose, shape = _mean(mean_parameters)
+        pose, shape = _mean_parameters(mean_parameters)
         start = model.SMPL_predictor
         start.init_pose.copy_(pose[None])
         start.init_shape.copy_(shape[None])
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         stage = self.model(batch["image"])[-1]
-        with self.exactly():
+        with self.full_precision():
             parts = self.loss(in_float32(stage), self.targets(batch))
         return self.log_parts(parts)
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         stage = in_float32(self.model(batch["image"])[-1])
         vertices = stage["vertices_minus_pelvis"]
-        with self.exactly():
+        with self.full_precision():
             targets = self.targets(batch)
             self.evaluator(dataloader_idx).update(
                 stage["joints_minus_pelvis"],
@@ -84,23 +84,27 @@ class SMPLerModule(EvaluatingModule):
                 targets.has_mesh,
             )
 
-    def pictured(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         stage = self.model(batch["image"])[-1]
         return batch["image"], stage["vertices"], stage["cam"], self.body.faces
 
     def configure_optimizers(self) -> Any:
-        slow = set(self.model.backbone.parameters()) if self.backbone_rate is not None else set()
-        groups: list[dict[str, Any]] = [{"params": [p for p in self.model.parameters() if p not in slow]}]
-        if slow:
+        backbone_parameters = (
+            set(self.model.backbone.parameters()) if self.backbone_rate is not None else set()
+        )
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.model.parameters() if p not in backbone_parameters]}
+        ]
+        if backbone_parameters:
             groups.append({"params": list(self.model.backbone.parameters()), "lr": self.backbone_rate})
         optimizer = torch.optim.Adam(groups, self.learning_rate, weight_decay=self.weight_decay)
         if not self.step:
             return optimizer
-        schedule = falling(optimizer, self, self.step, self.gamma, self.warmup)
+        schedule = step_decay_schedule(optimizer, self, self.step, self.gamma, self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def _mean(path: str | None) -> tuple[Tensor, Tensor]:
+def _mean_parameters(path: str | None) -> tuple[Tensor, Tensor]:
     """-> pose (144,), shape (10,).  Raises BadInput `file_missing`, `bad_mean_parameters`."""
     if path is None:
         pose = torch.tensor((1.0, 0.0, 0.0, 1.0, 0.0, 0.0)).repeat(24)
@@ -111,13 +115,13 @@ def _mean(path: str | None) -> tuple[Tensor, Tensor]:
         raise BadInput("file_missing", f"There is no file {path}.", hint)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            found = [np.asarray(stored[name], np.float32).ravel() for name in ("pose", "shape")]
+            arrays = [np.asarray(stored[name], np.float32).ravel() for name in ("pose", "shape")]
     except Exception as error:  # a damaged archive fails in any way
         raise BadInput("bad_mean_parameters", f"{Path(path).name} cannot be read ({error}).", hint) from None
-    if [len(values) for values in found] != [144, 10] or not all(np.isfinite(v).all() for v in found):
+    if [len(values) for values in arrays] != [144, 10] or not all(np.isfinite(v).all() for v in arrays):
         raise BadInput(
             "bad_mean_parameters",
-            f"{Path(path).name} holds pose and shape of {[len(v) for v in found]} numbers, expected [144, 10].",
+            f"{Path(path).name} holds pose and shape of {[len(v) for v in arrays]} numbers, expected [144, 10].",
             hint,
         )
-    return torch.as_tensor(found[0]), torch.as_tensor(found[1])
+    return torch.as_tensor(arrays[0]), torch.as_tensor(arrays[1])

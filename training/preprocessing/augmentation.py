@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 # a generator of numpy, old or new: the goldens are the old one's stream
-Random = np.random.Generator | np.random.RandomState
+RandomGenerator = np.random.Generator | np.random.RandomState
 
 
 @dataclass(frozen=True)
-class Change:
-    """flip: left to right.  gains: per colour channel.  rotation: degrees, the picture's content turns with it
+class AugmentationParams:
+    """flip: left to right.  gains: per colour channel.  rotation: degrees, the image's content turns with it
     counter-clockwise.  scale: of the box."""
 
     flip: bool = False
@@ -36,14 +36,16 @@ class MetroAugmentation:
     rotation_off: float = 0.6
     scale: float = 0.25
 
-    def draw(self, rng: Random) -> Change:
+    def draw(self, rng: RandomGenerator) -> AugmentationParams:
         flip = bool(rng.uniform() <= self.flip) and self.flip > 0
         red, green, blue = rng.uniform(1 - self.gain, 1 + self.gain, 3)
-        turn = np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation)
+        rotation = np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation)
         scale = np.clip(rng.standard_normal() * self.scale + 1, 1 - self.scale, 1 + self.scale)
         if rng.uniform() <= self.rotation_off:
-            turn = 0.0
-        return Change(flip, (float(red), float(green), float(blue)), float(turn), float(scale))
+            rotation = 0.0
+        return AugmentationParams(
+            flip, (float(red), float(green), float(blue)), float(rotation), float(scale)
+        )
 
 
 BODY = MetroAugmentation()

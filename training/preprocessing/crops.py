@@ -1,4 +1,4 @@
-"""METRO's crops: the picture in a square about a person, turned, and where points of the picture come to lie.
+"""METRO's crops: the image in a square about a person, turned, and where points of the image come to lie.
 
 Written from the facts of ../../tests/parity: integer corners, no anti-aliasing, rotation of a padded crop.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.errors import BadInput
 
-_MOST = 20_000  # px: a box larger than that is a damaged label
+_MAX_SIDE = 20_000  # px: a box larger than that is a damaged label
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CropWindow:
 
     @property
     def matrix(self) -> np.ndarray:
-        """(3, 3): place in the picture, counted from 0 at the first pixel -> place in the crop, before truncation."""
+        """(3, 3): place in the image, counted from 0 at the first pixel -> place in the crop, before truncation."""
         height, width = self.size
         longer = max(height, width)
         box = np.array([width, height]) * self.side / longer
@@ -36,22 +36,22 @@ class CropWindow:
         out[:2, 2] = self.size[::-1] * (-np.asarray(self.center, np.float64) / box + 0.5)
         if self.rotation:
             angle = -np.deg2rad(self.rotation)
-            turn = np.eye(3)
-            turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-            there, back = np.eye(3), np.eye(3)
-            there[:2, 2], back[:2, 2] = (-width / 2, -height / 2), (width / 2, height / 2)
-            out = back @ turn @ there @ out
+            rotation_matrix = np.eye(3)
+            rotation_matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+            to_origin, from_origin = np.eye(3), np.eye(3)
+            to_origin[:2, 2], from_origin[:2, 2] = (-width / 2, -height / 2), (width / 2, height / 2)
+            out = from_origin @ rotation_matrix @ to_origin @ out
         return out
 
     @property
     def corners(self) -> np.ndarray:
         """(2, 2) int: first pixel and the one past the last, x y, of the box before rotation; truncated toward 0."""
         upright = CropWindow(self.center, self.side, self.size)
-        way = np.linalg.inv(upright.matrix)
+        inverse = np.linalg.inv(upright.matrix)
         height, width = self.size
-        ends = [(way @ [0.0, 0.0, 1.0])[:2], (way @ [width, height, 1.0])[:2]]
+        ends = [(inverse @ [0.0, 0.0, 1.0])[:2], (inverse @ [width, height, 1.0])[:2]]
         corners = np.array(ends).astype(int)
-        if (corners[1] - corners[0] < 1).any() or (corners[1] - corners[0] > _MOST).any():
+        if (corners[1] - corners[0] < 1).any() or (corners[1] - corners[0] > _MAX_SIDE).any():
             raise BadInput(
                 "bad_label",
                 f"A box of {self.side:.3g} px at {np.round(self.center, 1)} cannot be cut out.",
@@ -59,28 +59,28 @@ class CropWindow:
             )
         return corners
 
-    def cut(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) -> float64 (size, 3), 0..255; black where there is no picture."""
+    def crop(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) -> float64 (size, 3), 0..255; black where there is no image."""
         low, high = self.corners
         pad = 0
         if self.rotation:
             # a turned box fills its corners from outside
             extent = high - low
             pad = int(np.linalg.norm(extent) / 2 - float(extent.min()) / 2)
-        crop = _window(pixels, low - pad, high + pad)
+        crop = _padded_window(pixels, low - pad, high + pad)
         if self.rotation:
             height, width = crop.shape[:2]
-            turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.rotation, 1.0)
-            crop = cv2.warpAffine(crop, turn, (width, height))
+            rotation_matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.rotation, 1.0)
+            crop = cv2.warpAffine(crop, rotation_matrix, (width, height))
             if pad:
                 crop = crop[pad:-pad, pad:-pad]
         return cv2.resize(crop, self.size[::-1], interpolation=cv2.INTER_LINEAR)
 
-    def place(self, points: np.ndarray, truncate: bool = True) -> np.ndarray:
+    def transform(self, points: np.ndarray, truncate: bool = True) -> np.ndarray:
         """(K, 2) px, pixel centres at integers -> (K, 2) in the crop's units: its longer side spans [-1, 1].
 
-        truncate: as the originals, to whole pixels and one pixel up and left of the picture's content; else exactly
-        where `cut` moves the content.
+        truncate: as the originals, to whole pixels and one pixel up and left of the image's content; else exactly
+        where `crop` moves the content.
         """
         height, width = self.size
         points = np.asarray(points, np.float64)
@@ -92,14 +92,14 @@ class CropWindow:
             middle = (low + high) / 2
             angle = np.deg2rad(self.rotation)
             # y is down: a turn that looks counter-clockwise
-            turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-            moved = (points + 0.5 - middle) @ turn.T + middle
+            rotation_matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+            moved = (points + 0.5 - middle) @ rotation_matrix.T + middle
             moved = (moved - low) * np.array([width, height]) / (high - low)
         return (2 * moved - [width, height]) / max(height, width)
 
 
-def _window(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The pixels from low to high (x y), float64, zeros outside the picture."""
+def _padded_window(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The pixels from low to high (x y), float64, zeros outside the image."""
     height, width = pixels.shape[:2]
     out = np.zeros((high[1] - low[1], high[0] - low[0], 3))
     first = np.clip(low, 0, [width, height])

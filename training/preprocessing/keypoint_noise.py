@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.preprocessing.augmentation import Random
+from training.preprocessing.augmentation import RandomGenerator
 
 # Human3.6M's 17 joints: mean x y, spread x y, share of poses that have the error; px of a 256 px crop
-_HUMAN36 = np.array([
+_HUMAN36_ERRORS = np.array([
     [-0.06, -2.37, 1.33, 2.13, 1.00], [-0.83, -2.07, 3.41, 2.69, 1.00], [-0.04, -1.01, 1.74, 2.20, 0.95],
     [0.52, -3.40, 1.39, 2.14, 0.93], [0.78, -2.79, 3.26, 2.28, 1.00], [0.42, -0.15, 1.53, 1.99, 0.94],
     [-0.15, -3.78, 1.39, 2.39, 0.93], [-0.05, 0.10, 1.36, 1.74, 0.99], [0.14, -2.56, 1.18, 1.15, 0.99],
@@ -33,15 +33,15 @@ _INVERSION = np.array([0] * 5 + [1] * 6 + [2] * 6)
 _KINDS = 5  # jitter, miss, inversion, swap with another person (never), good
 
 
-def human36_errors(rng: Random) -> np.ndarray:
+def human36_errors(rng: RandomGenerator) -> np.ndarray:
     """-> (17, 2) px of a 256 px crop, to be added to the joints."""
-    found = np.array([[rng.normal(mx, sx), rng.normal(my, sy)] for mx, my, sx, sy, _ in _HUMAN36])
-    kept = _HUMAN36[:, 4] > rng.uniform(size=len(found))
-    return found * kept[:, None]
+    candidates = np.array([[rng.normal(mx, sx), rng.normal(my, sy)] for mx, my, sx, sy, _ in _HUMAN36_ERRORS])
+    kept = _HUMAN36_ERRORS[:, 4] > rng.uniform(size=len(candidates))
+    return candidates * kept[:, None]
 
 
 def coco_errors(
-    joints: np.ndarray, area: float, rng: Random, pick: Callable[[int], int] | None = None
+    joints: np.ndarray, area: float, rng: RandomGenerator, pick: Callable[[int], int] | None = None
 ) -> np.ndarray:
     """joints (17, 3) px and visibility -> the same with errors of a detector.
 
@@ -50,7 +50,7 @@ def coco_errors(
     choose = pick or (lambda n: int(rng.integers(n)))  # type: ignore[union-attr]
     out = np.array(joints, np.float64)
     visible = out[:, 2] > 0
-    chances = _chances(int(visible.sum()))
+    probabilities = _error_probabilities(int(visible.sum()))
     # distances at which the similarity of keypoints is .1, .5, .85
     far, middle, near = (np.sqrt(-2 * area * (2 * _SIGMAS) ** 2 * np.log(k)) for k in (0.10, 0.50, 0.85))
     for j in np.flatnonzero(visible):
@@ -58,11 +58,11 @@ def coco_errors(
         partner = _PARTNER[j]
         # a partner that has been replaced is where its error put it
         others = [out[partner, :2].copy()] if partner is not None and visible[partner] else []
-        found: list[np.ndarray | None] = [None] * _KINDS
+        candidates: list[np.ndarray | None] = [None] * _KINDS
 
-        def keep(points: np.ndarray, kind: int, found: list[np.ndarray | None] = found) -> None:
+        def keep(points: np.ndarray, kind: int, candidates: list[np.ndarray | None] = candidates) -> None:
             if len(points):
-                found[kind] = points[choose(len(points))]
+                candidates[kind] = points[choose(len(points))]
 
         keep(_nearest_to_own(*_ring(rng, own, 500, near[j], middle[j]), others), 0)
         missed = []
@@ -79,15 +79,15 @@ def coco_errors(
             keep(points[_distance(points, own) > radius], 2)
         keep(_nearest_to_own(*_ring(rng, own, 125, 0, near[j]), others), 4)
 
-        share = np.where([point is not None for point in found], chances[j], 0)
-        if share.sum() == 0:
+        chosen_probabilities = np.where([point is not None for point in candidates], probabilities[j], 0)
+        if chosen_probabilities.sum() == 0:
             out[j, :2] = 0
             continue
-        out[j, :2] = found[rng.choice(_KINDS, p=share / share.sum())]
+        out[j, :2] = candidates[rng.choice(_KINDS, p=chosen_probabilities / chosen_probabilities.sum())]
     return out
 
 
-def _chances(visible: int) -> np.ndarray:
+def _error_probabilities(visible: int) -> np.ndarray:
     """(17, 5) probabilities of the kinds of error, for a pose with so many visible joints."""
     jitter, miss = (0.10, 0.15, 0.20), (0.02, 0.05, 0.10)
     if visible <= 10:
@@ -98,7 +98,7 @@ def _chances(visible: int) -> np.ndarray:
 
 
 def _ring(
-    rng: Random, centre: np.ndarray, count: int, low: float, high: float
+    rng: RandomGenerator, centre: np.ndarray, count: int, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points (count, 2) about a centre and their distances from it."""
     angle, radius = rng.uniform(0, 2 * np.pi, count), rng.uniform(low, high, count)

@@ -10,10 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from backend.body.joint_sets import SMPL24, mirror_indices
 from backend.errors import BadInput
-from training.datasets.joint_sets import JOINT_SETS, to_set
+from training.datasets.joint_sets import JOINT_SETS, convert_joints
 from training.datasets.record import Record
 from training.losses.body_targets import GENDERS
-from training.preprocessing.augmentation import Change, MetroAugmentation, Random
+from training.preprocessing.augmentation import AugmentationParams, MetroAugmentation, RandomGenerator
 from training.preprocessing.crops import CropWindow
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet's
@@ -35,7 +35,7 @@ class MetroPreparer:
 
     K: METRO's 24 joints, or FreiHAND's 21 for hands.  Joints of other sets are taken by their names, those that a set
     lacks have confidence 0.
-    upstream_quirks: 2D labels are whole pixels, one pixel off (see `CropWindow.place`).  train False: as rng None.
+    upstream_quirks: 2D labels are whole pixels, one pixel off (see `CropWindow.transform`).  train False: as rng None.
     Raises BadInput: `bad_label`, and what the image's source raises.
     """
 
@@ -56,43 +56,43 @@ class MetroPreparer:
             self.flip, self.gain, self.rotation, self.rotation_off, self.scale
         )
 
-    def __call__(self, record: Record, rng: Random | None = None) -> dict[str, np.ndarray]:
-        change = Change() if rng is None or not self.train else self.augmentation.draw(rng)
-        return self.apply(record, change)
+    def __call__(self, record: Record, rng: RandomGenerator | None = None) -> dict[str, np.ndarray]:
+        params = AugmentationParams() if rng is None or not self.train else self.augmentation.draw(rng)
+        return self.apply(record, params)
 
-    def apply(self, record: Record, change: Change) -> dict[str, np.ndarray]:
+    def apply(self, record: Record, params: AugmentationParams) -> dict[str, np.ndarray]:
         """The same with a given change."""
         if record.image is None or record.center is None or not record.side > 0:
             raise BadInput(
                 "bad_label",
-                f"{record.key} has no picture or no box; a network of images needs both.",
-                "Take a data set with pictures for this run.",
+                f"{record.key} has no image or no box; a network of images needs both.",
+                "Take a data set with images for this run.",
             )
         hand = self.is_hand(record)
         joint_set = JOINT_SETS["hand21" if hand else "metro24"]
         window = CropWindow(
-            np.asarray(record.center, np.float64), record.side * change.scale, self.size, change.rotation
+            np.asarray(record.center, np.float64), record.side * params.scale, self.size, params.rotation
         )
         out: dict[str, Any] = {  # arrays, and numpy's scalars
-            "image": normalised(colours(window.cut(record.image.read()), change)),
+            "image": normalise_image(apply_colour_gains(window.crop(record.image.read()), params)),
             "betas": np.zeros(10, np.float32),
             "pose": np.zeros(48 if hand else 72, np.float32),
             "joints2d": np.zeros((len(joint_set), 3), np.float32),
             "joints3d": np.zeros((len(joint_set), 4), np.float32),
             "gender": np.int64(GENDERS.index(record.gender) if record.gender in GENDERS else 0),
-            "index": np.int64(number_of(record.key)),
+            "index": np.int64(index_from_key(record.key)),
         }
         mirror = joint_set.mirror
         if record.joints2d is not None:
-            joints = to_set(record.joints2d, record.joint_set, joint_set.name)
-            out["joints2d"] = self.joints2d(joints, window, change, mirror)
+            joints = convert_joints(record.joints2d, record.joint_set, joint_set.name)
+            out["joints2d"] = self.joints2d(joints, window, params, mirror)
         if record.joints3d is not None:
-            joints = to_set(record.joints3d, record.joint_set, joint_set.name)
-            out["joints3d"] = joints3d(joints, change, mirror, joint_set.root)
+            joints = convert_joints(record.joints3d, record.joint_set, joint_set.name)
+            out["joints3d"] = joints3d(joints, params, mirror, joint_set.root)
         has_mesh = False
         if record.pose is not None and record.betas is not None:
             has_mesh = True
-            out["pose"] = turned_pose(record.pose, change)
+            out["pose"] = rotated_pose(record.pose, params)
             betas = np.asarray(record.betas, np.float32)[:10]
             out["betas"][: len(betas)] = betas
         out["has_2d"] = np.float32(record.joints2d is not None)
@@ -104,47 +104,47 @@ class MetroPreparer:
         return self.part == "hand" or record.joint_set in ("hand21", "mano21")
 
     def joints2d(
-        self, joints: np.ndarray, window: CropWindow, change: Change, mirror: np.ndarray
+        self, joints: np.ndarray, window: CropWindow, params: AugmentationParams, mirror: np.ndarray
     ) -> np.ndarray:
         """(K, 3) px and visibility -> the same in the crop."""
-        placed = window.place(joints[:, :2], truncate=self.upstream_quirks)
-        out = np.concatenate([placed, joints[:, 2:]], 1)
-        if change.flip:
+        transformed = window.transform(joints[:, :2], truncate=self.upstream_quirks)
+        out = np.concatenate([transformed, joints[:, 2:]], 1)
+        if params.flip:
             out = out[mirror] * [-1, 1, 1]
         if not self.upstream_quirks:
             out[out[:, 2] == 0, :2] = 0  # where nobody saw anything
         return out.astype(np.float32)
 
 
-def colours(crop: np.ndarray, change: Change) -> np.ndarray:
+def apply_colour_gains(crop: np.ndarray, params: AugmentationParams) -> np.ndarray:
     """(H, W, 3) 0..255 -> (3, H, W) float32 0..1, mirrored and with the channels' gains."""
-    if change.flip:
+    if params.flip:
         crop = crop[:, ::-1]
-    return (np.clip(crop * change.gains, 0, 255).transpose(2, 0, 1) / 255).astype(np.float32)
+    return (np.clip(crop * params.gains, 0, 255).transpose(2, 0, 1) / 255).astype(np.float32)
 
 
-def normalised(image: np.ndarray) -> np.ndarray:
+def normalise_image(image: np.ndarray) -> np.ndarray:
     """(3, H, W) 0..1 -> by ImageNet's mean and spread."""
     return np.ascontiguousarray((image - MEAN[:, None, None]) / STD[:, None, None])
 
 
-def joints3d(joints: np.ndarray, change: Change, mirror: np.ndarray, root: int) -> np.ndarray:
+def joints3d(joints: np.ndarray, params: AugmentationParams, mirror: np.ndarray, root: int) -> np.ndarray:
     """(K, 4) m and confidence -> about the root, turned in the image plane, mirrored."""
     out = np.array(joints, np.float64)
     out[:, :3] -= out[root, :3]
-    out[:, :3] = out[:, :3] @ in_plane(change).T
-    if change.flip:
+    out[:, :3] = out[:, :3] @ in_plane_rotation(params).T
+    if params.flip:
         out = out[mirror] * [-1, 1, 1, 1]
     return out.astype(np.float32)
 
 
-def turned_pose(pose: np.ndarray, change: Change) -> np.ndarray:
+def rotated_pose(pose: np.ndarray, params: AugmentationParams) -> np.ndarray:
     """(P,) axis-angle -> the root turned in the image plane, left and right exchanged where mirrored."""
     vectors = np.array(pose, np.float64).reshape(-1, 3)
-    if change.rotation:
-        root = in_plane(change) @ Rotation.from_rotvec(vectors[0]).as_matrix()
+    if params.rotation:
+        root = in_plane_rotation(params) @ Rotation.from_rotvec(vectors[0]).as_matrix()
         vectors[0] = Rotation.from_matrix(root).as_rotvec()
-    if change.flip:
+    if params.flip:
         if len(vectors) != len(_POSE_MIRROR):
             raise BadInput(
                 "bad_run", "A hand cannot be flipped: its mirror image is the other one.", "Set flip: 0."
@@ -153,12 +153,12 @@ def turned_pose(pose: np.ndarray, change: Change) -> np.ndarray:
     return vectors.ravel().astype(np.float32)
 
 
-def in_plane(change: Change) -> np.ndarray:
+def in_plane_rotation(params: AugmentationParams) -> np.ndarray:
     """(3, 3) of the content's turn about the viewing axis (y down)."""
-    return Rotation.from_euler("z", -change.rotation, degrees=True).as_matrix()
+    return Rotation.from_euler("z", -params.rotation, degrees=True).as_matrix()
 
 
-def number_of(key: str) -> int:
+def index_from_key(key: str) -> int:
     """The last run of digits in a key; -1 where it has none."""
     digits = "".join(c if c.isdigit() else " " for c in key.rsplit(".", 1)[0]).split()
     return int(digits[-1]) if digits else -1

@@ -14,15 +14,15 @@ from training.datasets.geometry import project, project_weak
 from training.datasets.posed_joints import PosedJoints, posed_joints
 from training.datasets.record import Record
 from training.losses.body_targets import GENDERS
-from training.preprocessing.augmentation import Random
+from training.preprocessing.augmentation import RandomGenerator
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
-from training.preprocessing.metro_style import number_of
+from training.preprocessing.metro_style import index_from_key
 from training.preprocessing.pose_window import (
     SIZE,
     PoseWindow,
     mirrored2d,
     pose_box,
-    turned3d,
+    rotated3d,
     window_box,
 )
 
@@ -34,7 +34,7 @@ FIT_LIMITS = {"human36m": 25.0, "coco": 3.0, "muco": 45.0}
 
 
 @dataclass(frozen=True)
-class PoseChange:
+class PoseAugmentationParams:
     flip: bool = False
     rotation: float = 0.0  # degrees
 
@@ -85,60 +85,66 @@ class Pose2MeshPreparer:
             self.body = self.body.name  # a name is cheap to send to a worker
         posed_joints(self.body)  # an unknown body is found now, and read once for all forked workers
 
-    def __call__(self, record: Record, rng: Random | None = None) -> dict[str, np.ndarray]:
+    def __call__(self, record: Record, rng: RandomGenerator | None = None) -> dict[str, np.ndarray]:
         if rng is None or not self.train:
-            return self.apply(record, PoseChange(), None)
+            return self.apply(record, PoseAugmentationParams(), None)
         return self.apply(record, self.draw(rng), rng)
 
-    def draw(self, rng: Random) -> PoseChange:
-        turn = float(np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation))
+    def draw(self, rng: RandomGenerator) -> PoseAugmentationParams:
+        rotation = float(
+            np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation)
+        )
         flip = self.flip > 0 and bool(rng.uniform() <= self.flip)
-        return PoseChange(flip, 0.0 if rng.uniform() <= 0.5 else turn)
+        return PoseAugmentationParams(flip, 0.0 if rng.uniform() <= 0.5 else rotation)
 
-    def apply(self, record: Record, change: PoseChange, rng: Random | None) -> dict[str, np.ndarray]:
-        out = self.labels(record, change)
+    def apply(
+        self, record: Record, params: PoseAugmentationParams, rng: RandomGenerator | None
+    ) -> dict[str, np.ndarray]:
+        out = self.labels(record, params)
         detected = self.input == "detected" and (not self.train or self.noise == "none")
         if not self.train and record.pose is None and record.joints2d is None:
             detected = True  # FreiHAND's evaluation images have no public truth
         if detected:
             pose2d = self.detection(record)
-            pose2d = self.moved(pose2d, change, record, None)
+            pose2d = self.transform_pose2d(pose2d, params, record, None)
         else:
             noisy = rng if self.noise != "none" and self.input == "detected" else None
-            pose2d = self.moved(self.true_pose2d(record), change, record, noisy)
+            pose2d = self.transform_pose2d(self.gt_pose2d(record), params, record, noisy)
         try:
             out["pose2d"] = normalise_pose(pose2d)
         except BadInput as error:
             raise BadInput(error.code, f"{record.key}: {error.message}", error.hint) from None
         return out
 
-    def moved(self, pose2d: np.ndarray, change: PoseChange, record: Record, rng: Random | None) -> np.ndarray:
-        """(J, 2) px of the picture -> (J, 2) px of the window, with errors, turned and mirrored."""
+    def transform_pose2d(
+        self, pose2d: np.ndarray, params: PoseAugmentationParams, record: Record, rng: RandomGenerator | None
+    ) -> np.ndarray:
+        """(J, 2) px of the image -> (J, 2) px of the window, with errors, turned and mirrored."""
         try:
             tight = pose_box(pose2d)
-            window = PoseWindow(window_box(tight), change.rotation)
+            window = PoseWindow(window_box(tight), params.rotation)
         except BadInput as error:
             raise BadInput(error.code, f"{record.key}: {error.message}", error.hint) from None
-        points = window.place(pose2d)
+        points = window.transform(pose2d)
         pairs = POSE_SETS[self.pose_set].mirrored
-        late = self.upstream_quirks and record.dataset == "muco"
-        if rng is not None and not late:
-            points = self.with_errors(points, window.area(tight), rng)
-        if change.flip:
+        noise_after_flip = self.upstream_quirks and record.dataset == "muco"
+        if rng is not None and not noise_after_flip:
+            points = self.add_noise(points, window.area(tight), rng)
+        if params.flip:
             points = mirrored2d(points, pairs)
-        if rng is not None and late:
-            points = self.with_errors(points, window.area(window.box), rng)
+        if rng is not None and noise_after_flip:
+            points = self.add_noise(points, window.area(window.box), rng)
         return points
 
-    def with_errors(self, points: np.ndarray, area: float, rng: Random) -> np.ndarray:
+    def add_noise(self, points: np.ndarray, area: float, rng: RandomGenerator) -> np.ndarray:
         if self.noise == "human36":
             return (points + human36_errors(rng) / 256 * SIZE).astype(np.float32)
-        seen = np.concatenate([points[:17], np.ones((17, 1))], 1)
+        coco_joints = np.concatenate([points[:17], np.ones((17, 1))], 1)
         out = points.copy()
-        out[:17] = coco_errors(seen, area, rng)[:, :2]  # pelvis and neck stay where they are
+        out[:17] = coco_errors(coco_joints, area, rng)[:, :2]  # pelvis and neck stay where they are
         return out
 
-    def labels(self, record: Record, change: PoseChange) -> dict[str, np.ndarray]:
+    def labels(self, record: Record, params: PoseAugmentationParams) -> dict[str, np.ndarray]:
         count, targets = len(POSE_SETS[self.pose_set].joints), len(POSE_SETS[self.target].joints)
         size = 48 if self.target == "mano" else 72
         out: dict[str, Any] = {  # arrays, and numpy's scalars
@@ -152,7 +158,7 @@ class Pose2MeshPreparer:
             "betas": np.zeros(10, np.float32),
             "trans": np.zeros(3, np.float32),
             "gender": np.int64(GENDERS.index(record.gender) if record.gender in GENDERS else 0),
-            "index": np.int64(number_of(record.key)),
+            "index": np.int64(index_from_key(record.key)),
         }
         if record.pose is None or record.betas is None:
             return out
@@ -174,12 +180,12 @@ class Pose2MeshPreparer:
         lifted = self.joints_of(record, body, self.pose_set)
         root = POSE_SETS[self.pose_set].root
         pairs = POSE_SETS[self.pose_set].mirrored
-        out["lifted"] = turned3d(1000 * (lifted - lifted[root]), change.rotation, change.flip, pairs)
-        captured = self.captured(record, self.target)
+        out["lifted"] = rotated3d(1000 * (lifted - lifted[root]), params.rotation, params.flip, pairs)
+        mocap_joints = self.mocap_joints(record, self.target)
         origin = POSE_SETS[self.target].root
-        if captured is not None and record.trans is not None:
-            out["trans"] = (record.trans - captured[origin]).astype(np.float32)
-            out["joints"] = (1000 * (captured - captured[origin])).astype(np.float32)
+        if mocap_joints is not None and record.trans is not None:
+            out["trans"] = (record.trans - mocap_joints[origin]).astype(np.float32)
+            out["joints"] = (1000 * (mocap_joints - mocap_joints[origin])).astype(np.float32)
             out["joints_given"] = np.float32(1)
         else:
             joints = body.joints(_SETS[self.target], record.pose, record.betas)
@@ -204,30 +210,30 @@ class Pose2MeshPreparer:
         return posed_joints(self.bodies.get(record.gender, self.body))  # type: ignore[arg-type]
 
     @staticmethod
-    def captured(record: Record, pose_set: str) -> np.ndarray | None:
+    def mocap_joints(record: Record, pose_set: str) -> np.ndarray | None:
         """(K, 3) m: measured joints of exactly that set: Human3.6M's alone; None elsewhere."""
         if record.joints3d is None or record.dataset != "human36m" or record.joint_set != _SETS[pose_set]:
             return None
         return np.asarray(record.joints3d, np.float64)[:, :3]
 
     def joints_of(self, record: Record, body: PosedJoints, pose_set: str) -> np.ndarray:
-        captured = self.captured(record, pose_set)
-        if captured is not None:
-            return captured
+        mocap_joints = self.mocap_joints(record, pose_set)
+        if mocap_joints is not None:
+            return mocap_joints
         return body.joints(_SETS[pose_set], record.pose, record.betas, record.trans)  # type: ignore[arg-type]
 
-    def true_pose2d(self, record: Record) -> np.ndarray:
+    def gt_pose2d(self, record: Record) -> np.ndarray:
         """(J, 2) px, float32: measured, or of the mesh by the record's camera."""
         if record.joints2d is not None and record.joint_set == _SETS[self.pose_set]:
             return np.asarray(record.joints2d[:, :2], np.float32)
         if record.pose is None or record.betas is None:
-            raise self._no(record, "no true 2D pose of its joints and no mesh to take it from")
+            raise self._missing_label(record, "no true 2D pose of its joints and no mesh to take it from")
         body = self.posed(record)
         if record.weak_camera is not None:
             joints = body.joints(_SETS[self.pose_set], record.pose, record.betas)
             return project_weak(joints, record.weak_camera).astype(np.float32)
         if record.camera is None or record.trans is None:
-            raise self._no(record, "no camera to project its mesh with")
+            raise self._missing_label(record, "no camera to project its mesh with")
         joints = body.joints(_SETS[self.pose_set], record.pose, record.betas, record.trans)
         return project(joints, record.camera).astype(np.float32)
 
@@ -239,15 +245,15 @@ class Pose2MeshPreparer:
                 f"{record.key} has no detected 2D pose.",
                 "Give the benchmark's detection file, or take a run of true 2D input.",
             )
-        found = np.asarray(record.detected2d, np.float32)
+        detected = np.asarray(record.detected2d, np.float32)
         count = len(POSE_SETS[self.pose_set].joints)
-        if self.pose_set == "coco" and len(found) == 17:
-            found = with_pelvis_and_neck(found).astype(np.float32)
-        if len(found) != count:
-            raise self._no(record, f"a detection of {len(found)} joints; {count} are needed")
-        return found[:, :2]
+        if self.pose_set == "coco" and len(detected) == 17:
+            detected = with_pelvis_and_neck(detected).astype(np.float32)
+        if len(detected) != count:
+            raise self._missing_label(record, f"a detection of {len(detected)} joints; {count} are needed")
+        return detected[:, :2]
 
-    def _no(self, record: Record, what: str) -> BadInput:
+    def _missing_label(self, record: Record, what: str) -> BadInput:
         return BadInput(
             "bad_label",
             f"{record.key} of {record.dataset} has {what} (pose set {self.pose_set}).",

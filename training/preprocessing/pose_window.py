@@ -44,22 +44,24 @@ class PoseWindow:
 
     @property
     def matrix(self) -> np.ndarray:
-        """(2, 3) float64: picture -> window."""
+        """(2, 3) float64: image -> window."""
         box = np.asarray(self.box, np.float64)
         angle, factor = np.deg2rad(self.rotation), SIZE[0] / box[2]
-        turn = factor * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        rotation_matrix = factor * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         middle = box[:2] + box[2:] / 2
-        return np.concatenate([turn, (SIZE / 2 - turn @ middle)[:, None]], 1)
+        return np.concatenate([rotation_matrix, (SIZE / 2 - rotation_matrix @ middle)[:, None]], 1)
 
-    def place(self, points: np.ndarray) -> np.ndarray:
+    def transform(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) px -> in the window, float32."""
         matrix = self.matrix
         return (np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
     def area(self, box: np.ndarray) -> float:
-        """px^2 in the window of a box of the picture."""
+        """px^2 in the window of a box of the image."""
         x, y, width, height = np.asarray(box, np.float64)
-        corners = self.place(np.array([[x, y], [x + width, y], [x + width, y + height]])).astype(np.float64)
+        corners = self.transform(np.array([[x, y], [x + width, y], [x + width, y + height]])).astype(
+            np.float64
+        )
         return float(np.prod(np.linalg.norm(np.diff(corners, axis=0), axis=1)))
 
 
@@ -67,22 +69,24 @@ def mirrored2d(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.nda
     """(K, 2) in the window -> left to right, with the joints exchanged."""
     out = np.array(points)
     out[:, 0] = SIZE[0] - 1 - out[:, 0]
-    return _exchanged(out, pairs)
+    return _swap_sides(out, pairs)
 
 
-def turned3d(
+def rotated3d(
     joints: np.ndarray, rotation: float, flip: bool, pairs: tuple[tuple[int, int], ...]
 ) -> np.ndarray:
     """(K, 3) about the root -> turned with the window, and mirrored."""
     angle = np.deg2rad(-rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    out = np.asarray(joints, np.float64) @ turn.T
+    rotation_matrix = np.array(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+    )
+    out = np.asarray(joints, np.float64) @ rotation_matrix.T
     if flip:
-        out = _exchanged(out * [-1, 1, 1], pairs)
+        out = _swap_sides(out * [-1, 1, 1], pairs)
     return out.astype(np.float32)
 
 
-def _exchanged(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+def _swap_sides(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
     out = points.copy()
     for a, b in pairs:
         out[[a, b]] = points[[b, a]]

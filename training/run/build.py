@@ -15,22 +15,22 @@ from backend.errors import BadInput
 from backend.models.adapter import adapter_of
 from backend.models.backbones.blazepose import BlazePose
 from backend.models.spec import network
-from training.run.check import check_run, given_to_module
-from training.run.registry import MODULES, look_up, make_with
-from training.run.requirements import FILES, WHEEL, weights_of
+from training.run.check import check_run, module_arguments_of
+from training.run.registry import MODULES, instantiate, resolve
+from training.run.requirements import FILES, WHEEL, exported_weights
 from training.run.spec import Run
 from training.typed import bad_run
-from training.weights.mediapipe_weights import load_trunk
+from training.weights.mediapipe_weights import load_mediapipe_backbone
 from training.weights.start_weights import load_backbone, load_network
 
 
 @dataclass(frozen=True)
 class Built:
-    """module: a LightningModule with `model`, the network; started: what it starts from, for the manifest."""
+    """module: a LightningModule with `model`, the network; initial_weights: what it starts from, for the manifest."""
 
     module: LightningModule
     body: BodyModel
-    started: dict[str, str]
+    initial_weights: dict[str, str]
 
 
 def build_module(run: Run, root: Path | None = None) -> Built:
@@ -40,7 +40,7 @@ def build_module(run: Run, root: Path | None = None) -> Built:
     """
     check_run(run)
     file = Path(run.file).name
-    make = look_up(MODULES, run.module, file, "module")
+    make = resolve(MODULES, run.module, file, "module")
     spec = network(run.network)
     adapter = adapter_of(spec)
     body = load_body(run.body)
@@ -55,16 +55,16 @@ def build_module(run: Run, root: Path | None = None) -> Built:
     torch.manual_seed(run.seed)
     model = adapter.build(spec, body, adapter.constants(spec, body))
     if run.start.freeze != "nothing":
-        for module in frozen(run, model.get_submodule("backbone")):
+        for module in frozen_modules(run, model.get_submodule("backbone")):
             module.requires_grad_(False)
     settings = {
         k: str((root or Path()) / v) if k in FILES and v is not None else v for k, v in run.settings.items()
     }
-    given = given_to_module(run, make) | {"model": model, "body": body}
-    return Built(make_with(make, settings, file, "settings", **given), body, {})
+    given = module_arguments_of(run, make) | {"model": model, "body": body}
+    return Built(instantiate(make, settings, file, "settings", **given), body, {})
 
 
-def frozen(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]:
+def frozen_modules(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]:
     """What of the backbone keeps its values, where `start.freeze` says so.
 
     Raises BadInput `bad_run` for a backbone that does not know what is early.
@@ -82,7 +82,7 @@ def frozen(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]:
     return early()
 
 
-def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None:
+def load_initial_weights(built: Built, run: Run, root: Path, given: Path | None = None) -> None:
     """Fill the network with what the run starts from.  given: a file of a whole network in place of the run's own."""
     model = built.module.model
     assert isinstance(model, torch.nn.Module)
@@ -90,26 +90,26 @@ def start(built: Built, run: Run, root: Path, given: Path | None = None) -> None
     if path is None and run.start.weights:
         path = root / run.start.weights
     if path is None and run.start.run:
-        path = _result_of(run.start.run, run)
+        path = _weights_of_run(run.start.run, run)
     if path is not None:
-        built.started[str(path)] = str(load_network(model, path))
+        built.initial_weights[str(path)] = str(load_network(model, path))
     elif run.start.backbone_of:
-        path = _result_of(run.start.backbone_of, run)
+        path = _weights_of_run(run.start.backbone_of, run)
         backbone = model.get_submodule("backbone")
-        built.started[str(path)] = f"its backbone, {load_backbone(backbone, path)}"
+        built.initial_weights[str(path)] = f"its backbone, {load_backbone(backbone, path)}"
     elif run.start.backbone:
         backbone = model.get_submodule("backbone")
         if run.start.backbone == WHEEL:
-            path = load_trunk(cast(BlazePose, backbone))  # no other takes the wheel's weights
-            built.started[str(path)] = "the trunk of MediaPipe's pose network"
+            path = load_mediapipe_backbone(cast(BlazePose, backbone))  # no other takes the wheel's weights
+            built.initial_weights[str(path)] = "the backbone of MediaPipe's pose network"
         else:
             path = root / run.start.backbone
-            built.started[str(path)] = str(load_backbone(backbone, path))
+            built.initial_weights[str(path)] = str(load_backbone(backbone, path))
 
 
-def _result_of(earlier: str, run: Run) -> Path:
+def _weights_of_run(earlier: str, run: Run) -> Path:
     """The weights of the run that this one starts from.  Raises BadInput `start_missing`."""
-    path = weights_of(earlier, run.seed)
+    path = exported_weights(earlier, run.seed)
     if path is None:
         raise BadInput(
             "start_missing",

@@ -9,31 +9,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.datasets.kinds import check_table
+from training.datasets.kinds import check_dataset_config
 from training.evaluation.protocols import PROTOCOLS
-from training.run.registry import MODULES, PREPARERS, look_up, takes
+from training.run.registry import MODULES, PREPARERS, has_parameter, resolve
 from training.run.spec import Run
 from training.typed import bad_run, read_arguments
 
-_AT_LEAST_ONE = ("epochs", "batch", "devices", "log_every", "checkpoint_every")
+_POSITIVE_KEYS = ("epochs", "batch", "devices", "log_every", "checkpoint_every")
 
 
 def check_run(run: Run) -> None:
     """Raises BadInput `bad_run`, `unknown_dataset`: file, key, what was expected."""
     file = Path(run.file).name
     _check_training(run, file)
-    module = look_up(MODULES, run.module, file, "module")
-    read_arguments(module, run.settings, file, "settings", given_to_module(run, module))
+    module = resolve(MODULES, run.module, file, "module")
+    read_arguments(module, run.settings, file, "settings", module_arguments_of(run, module))
     prepare = dict(run.data.prepare)
-    preparer = look_up(PREPARERS, str(prepare.pop("kind", "")), file, "data.prepare.kind")
-    given = [name for name in ("body", "upstream_quirks", "train") if takes(preparer, name)]
+    preparer = resolve(PREPARERS, str(prepare.pop("kind", "")), file, "data.prepare.kind")
+    given = [name for name in ("body", "upstream_quirks", "train") if has_parameter(preparer, name)]
     read_arguments(preparer, prepare, file, "data.prepare", given)
     for part, specs in (("train", run.data.train), ("validate", run.data.validate)):
         for k, spec in enumerate(specs):
-            check_table(spec.options, spec.kind, file, f"data.{part}[{k}]")
+            check_dataset_config(spec.options, spec.kind, file, f"data.{part}[{k}]")
 
 
-def given_to_module(run: Run, module: Callable[..., Any]) -> dict[str, Any]:
+def module_arguments_of(run: Run, module: Callable[..., Any]) -> dict[str, Any]:
     """What a run's module gets from elsewhere than `settings`; model and body are None as yet."""
     given = {
         "model": None,
@@ -43,25 +43,25 @@ def given_to_module(run: Run, module: Callable[..., Any]) -> dict[str, Any]:
     }
     # what preparer and module must agree on is said once
     shared = ("target", "bodies")
-    return given | {k: v for k, v in run.data.prepare.items() if k in shared and takes(module, k)}
+    return given | {k: v for k, v in run.data.prepare.items() if k in shared and has_parameter(module, k)}
 
 
 def _check_training(run: Run, file: str) -> None:
-    for name in _AT_LEAST_ONE:
+    for name in _POSITIVE_KEYS:
         value = getattr(run.training, name)
         if value < 1:
             raise bad_run(file, f"training.{name}", f"is {value}, expected 1 or more", "Correct it.")
     if run.training.samples_published < 0:
         raise bad_run(file, "training.samples_published", "is negative", "Write 0 where it is not known.")
-    measures: list[str] = []
+    metric_names: list[str] = []
     for k, spec in enumerate(run.data.validate):
         if spec.protocol not in PROTOCOLS:
             hint = f"Choose one of: {', '.join(PROTOCOLS)}."
             raise bad_run(
                 file, f"data.validate[{k}].protocol", f"is {spec.protocol!r}, which is not known", hint
             )
-        measures += PROTOCOLS[spec.protocol].measures
+        metric_names += PROTOCOLS[spec.protocol].measures
     select = run.training.select
-    if select and select not in measures:
-        hint = f"Measured are: {', '.join(dict.fromkeys(measures)) or 'none'}; '' takes the last epoch."
+    if select and select not in metric_names:
+        hint = f"Measured are: {', '.join(dict.fromkeys(metric_names)) or 'none'}; '' takes the last epoch."
         raise bad_run(file, "training.select", f"is {select!r}, which no validation set measures", hint)

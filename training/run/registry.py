@@ -22,7 +22,7 @@ PREPARERS = {
 }
 
 
-def look_up(table: Mapping[str, str], name: str, file: str, key: str) -> Callable[..., Any]:
+def resolve(table: Mapping[str, str], name: str, file: str, key: str) -> Callable[..., Any]:
     """The class behind a name; raises BadInput `bad_run` with the known names."""
     if name not in table:
         raise BadInput(
@@ -32,21 +32,21 @@ def look_up(table: Mapping[str, str], name: str, file: str, key: str) -> Callabl
     return getattr(importlib.import_module(module), attribute)
 
 
-def takes(maker: Callable[..., Any], name: str) -> bool:
-    """Whether `maker` has that parameter."""
-    return name in inspect.signature(maker).parameters
+def has_parameter(factory: Callable[..., Any], name: str) -> bool:
+    """Whether `factory` has that parameter."""
+    return name in inspect.signature(factory).parameters
 
 
-def make_with(
-    maker: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str, **given: Any
+def instantiate(
+    factory: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str, **given: Any
 ) -> Any:
-    """`maker` of the file's settings, read as its signature says, and of what the program gives itself.
+    """`factory` of the file's settings, read as its signature says, and of what the program gives itself.
 
     Raises BadInput `bad_run`, also for what is wrong further inside.
     """
-    values = read_arguments(maker, settings, file, key, given)
+    values = read_arguments(factory, settings, file, key, given)
     try:
-        return maker(**values, **given)
+        return factory(**values, **given)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise BadInput(
             "bad_run",

@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.body.registry import OPEN_NAMES, REGRESSOR_FILES, available_bodies
 from backend.models.spec import network
-from training.datasets.kinds import class_of
+from training.datasets.kinds import dataset_class
 from training.run.spec import Run, SetSpec
 
 WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here
@@ -31,11 +31,11 @@ def runs_root() -> Path:
     return Path(os.environ.get(RUNS_VARIABLE) or Path("out") / "training")
 
 
-def out_of(run: Run) -> Path:
+def run_folder(run: Run) -> Path:
     return runs_root() / run.name / f"seed-{run.seed}"
 
 
-def weights_of(name: str, seed: int | None = None) -> Path | None:
+def exported_weights(name: str, seed: int | None = None) -> Path | None:
     """The weights that an earlier run here has exported; of that seed if there is one, else the newest."""
     found = list((runs_root() / name).glob("seed-*/weights/*.safetensors"))
     same = [path for path in found if path.parts[-3] == f"seed-{seed}"]
@@ -44,21 +44,21 @@ def weights_of(name: str, seed: int | None = None) -> Path | None:
 
 def missing(run: Run, root: Path) -> list[str]:
     """What stands between this machine and the run's first step, in words; [] where nothing does."""
-    return [*missing_data(run, root), *missing_start(run, root), *missing_body(run)]
+    return [*missing_data(run, root), *missing_initial_weights(run, root), *missing_body(run)]
 
 
 def missing_data(run: Run, root: Path, train: bool = True) -> list[str]:
     wanted: dict[str, None] = {}
     for spec in [*run.data.train * train, *run.data.validate]:
-        wanted |= dict.fromkeys(files_of(spec, run.data.prepare))
+        wanted |= dict.fromkeys(required_files(spec, run.data.prepare))
     wanted |= dict.fromkeys(str(run.settings[name]) for name in FILES if run.settings.get(name))
-    return [f"data: {root / file}" for file in wanted if not _there(root, file)]
+    return [f"data: {root / file}" for file in wanted if not _data_exists(root, file)]
 
 
-def missing_start(run: Run, root: Path) -> list[str]:
+def missing_initial_weights(run: Run, root: Path) -> list[str]:
     start = run.start
     earlier = start.run or start.backbone_of
-    if earlier and weights_of(earlier, run.seed) is None:
+    if earlier and exported_weights(earlier, run.seed) is None:
         return [f"start: the weights of {earlier} (run it first, or give a file with --from)"]
     file = start.weights or start.backbone
     if file and file != WHEEL and not (root / file).is_file():
@@ -69,10 +69,10 @@ def missing_start(run: Run, root: Path) -> list[str]:
 def missing_body(run: Run) -> list[str]:
     """The body, and the joint regressors that the run's metrics and losses take from it."""
     bodies = {spec.name: spec.path for spec in available_bodies()}
-    every = [run.body, *run.data.prepare.get("bodies", {}).values()]
+    body_names = [run.body, *run.data.prepare.get("bodies", {}).values()]
     return [
         line
-        for name in every
+        for name in body_names
         for line in _missing_body(name, bodies.get(name, Path(name)), regressors_of(run))
     ]
 
@@ -85,8 +85,10 @@ def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
     if path.suffix != ".npz":
         return []
     with np.load(path, allow_pickle=False) as archive:
-        lacking = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
-    return [f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in lacking]
+        missing_regressors = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
+    return [
+        f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in missing_regressors
+    ]
 
 
 def regressors_of(run: Run) -> list[str]:
@@ -95,20 +97,20 @@ def regressors_of(run: Run) -> list[str]:
         return []
     pose_set = run.data.prepare.get("pose_set")
     needs = {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
-    own = run.settings.get("joint_regressor", "h36m17")
+    regressor = run.settings.get("joint_regressor", "h36m17")
     # the open body's only one takes its place
-    return needs if own in needs or run.body in OPEN_NAMES else [*needs, own]
+    return needs if regressor in needs or run.body in OPEN_NAMES else [*needs, regressor]
 
 
-def _there(root: Path, pattern: str) -> bool:
+def _data_exists(root: Path, pattern: str) -> bool:
     return any(root.glob(pattern)) if "*" in pattern else (root / pattern).exists()
 
 
-def files_of(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
-    """Paths and patterns, relative to the data root, that a set of a run needs; see `BaseSet.files`.
+def required_files(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
+    """Paths and patterns, relative to the data root, that a set of a run needs; see `BaseDataset.files`.
 
     prepare: of the run.  Raises BadInput `unknown_dataset`.
     """
     folder = PurePosixPath(str(spec.options.get("path", "")))
     detected = prepare.get("input") == "detected"
-    return [str(folder / name) for name in class_of(spec.kind).files(spec.options, detected)]
+    return [str(folder / name) for name in dataset_class(spec.kind).files(spec.options, detected)]

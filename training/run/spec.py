@@ -20,7 +20,7 @@ _YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a key that 
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One benchmark split, as `training.datasets.kinds.build_set` takes it, its path below the data root."""
+    """One benchmark split, as `training.datasets.kinds.build_dataset` takes it, its path below the data root."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -155,27 +155,27 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
 
 def _set(content: dict[str, Any], override: str) -> None:
     """Change one key in place."""
-    key, found, text = override.partition("=")
-    if not found or not key:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
         raise BadInput("bad_usage", f"--set {override} sets nothing.", "Write --set key=value.")
-    *way, last = key.split(".")
-    place: Any = content
-    for step in way:
-        place = _step(place, step, key)
+    *parents, last = key.split(".")
+    node: Any = content
+    for step in parents:
+        node = _child(node, step, key)
     value = _YAML.load(text)
-    if isinstance(place, list):
-        _step(place, last, key)
-        place[int(last)] = value
+    if isinstance(node, list):
+        _child(node, last, key)
+        node[int(last)] = value
     else:
-        place[last] = value
+        node[last] = value
 
 
-def _step(place: Any, step: str, key: str) -> Any:
-    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
-        return place[int(step)]
-    if isinstance(place, dict) and isinstance(place.get(step), (dict, list)):
-        return place[step]
-    known = ", ".join(map(str, place if isinstance(place, dict) else range(len(place))))
+def _child(node: Any, step: str, key: str) -> Any:
+    if isinstance(node, list) and step.isdigit() and int(step) < len(node):
+        return node[int(step)]
+    if isinstance(node, dict) and isinstance(node.get(step), (dict, list)):
+        return node[step]
+    known = ", ".join(map(str, node if isinstance(node, dict) else range(len(node))))
     raise BadInput("bad_usage", f"--set {key}: there is no {step!r} there.", f"There is: {known}.")
 
 

@@ -13,13 +13,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder; a run that was killed goes on there")
     parser.add_argument("--hands", action="store_true", help="right hands instead of bodies")
     parser.add_argument(
-        "--count", type=int, default=20000, help="pictures in all (90 %% train, 5 %% val, 5 %% test)"
+        "--count", type=int, default=20000, help="images in all (90 %% train, 5 %% val, 5 %% test)"
     )
     parser.add_argument("--size", type=int, default=224, help="px of a side")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes; the bytes do not depend on it")
     parser.add_argument("--renderer", choices=("auto", "gl", "numpy"), default="auto")
-    parser.add_argument("--backgrounds", type=Path, help="folder of pictures to put behind people, too")
+    parser.add_argument("--backgrounds", type=Path, help="folder of images to put behind people, too")
     options = parser.parse_args(arguments)
     # before numpy and torch start their threads: a worker keeps to its core
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):

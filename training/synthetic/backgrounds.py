@@ -1,4 +1,4 @@
-"""What is behind people: rooms, open country, blurred nothing, clutter, or the user's own pictures."""
+"""What is behind people: rooms, open country, blurred nothing, clutter, or the user's own images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.synthetic.cameras import View
-from training.synthetic.looks import any_colour
+from training.synthetic.looks import random_colour
 
 KINDS = ("room", "outdoors", "noise", "clutter")
 _PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}
@@ -33,21 +33,21 @@ def _pixels(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def list_photos(folder: Path | None) -> tuple[Path, ...]:
-    """The pictures of a folder, sorted.  Raises BadInput `no_pictures`."""
+    """The images of a folder, sorted.  Raises BadInput `no_pictures`."""
     if folder is None:
         return ()
-    found = (
+    photos = (
         tuple(sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _PHOTOS))
         if folder.is_dir()
         else ()
     )
-    if not found:
+    if not photos:
         raise BadInput(
             "no_pictures",
-            f"There is no picture in {folder}.",
+            f"There is no image in {folder}.",
             "Give a folder of .jpg or .png files, or leave --backgrounds out.",
         )
-    return found
+    return photos
 
 
 def background(rng: np.random.Generator, view: View, size: int, photos: tuple[Path, ...] = ()) -> np.ndarray:
@@ -57,20 +57,20 @@ def background(rng: np.random.Generator, view: View, size: int, photos: tuple[Pa
     half = (size + 1) // 2
     fx, fy, cx, cy = (float(v) for v in view.camera)
     smaller = View(view.rotation, view.translation, np.array([fx / 2, fy / 2, cx / 2 - 0.25, cy / 2 - 0.25]))
-    painted = _painted(rng, smaller, half)
+    painted = _paint_background(rng, smaller, half)
     return np.clip(
         cv2.resize(painted, (2 * half, 2 * half), interpolation=cv2.INTER_LINEAR)[:size, :size], 0, 255
     )
 
 
-def _painted(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
+def _paint_background(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
     kind = KINDS[rng.choice(4, p=[0.45, 0.25, 0.15, 0.15])]
     if kind in ("room", "outdoors") and view.height > 0.1:
-        return _place(rng, view, size, kind)
+        return _paint_scene(rng, view, size, kind)
     x, y = _pixels(size)
     angle = rng.uniform(0, 2 * np.pi)
     ramp = ((x * np.cos(angle) + y * np.sin(angle)) / size + 1) / 2
-    out = any_colour(rng) + (any_colour(rng) - any_colour(rng)) * ramp[..., None].astype(np.float32)
+    out = random_colour(rng) + (random_colour(rng) - random_colour(rng)) * ramp[..., None].astype(np.float32)
     out = out + noise(rng, size)[..., None] * (rng.normal(0, 16) + rng.normal(0, 9, 3)).astype(np.float32)
     if kind == "clutter":
         _clutter(rng, out, rng.integers(4, 16))
@@ -81,7 +81,7 @@ def _photo(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise BadInput(
-            "not_a_picture", f"{path} cannot be read as a picture.", "Take it out of the backgrounds' folder."
+            "not_a_picture", f"{path} cannot be read as an image.", "Take it out of the backgrounds' folder."
         )
     height, width = image.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 1.0))
@@ -93,7 +93,7 @@ def _photo(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
     return shrunk[..., ::-1].astype(np.float32)
 
 
-def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.ndarray:
+def _paint_scene(rng: np.random.Generator, view: View, size: int, kind: str) -> np.ndarray:
     """A floor under the person, and behind it walls or a horizon, all where the camera sees them."""
     x, y = _pixels(size)
     fx, fy, cx, cy = (np.float32(v) for v in view.camera)
@@ -110,17 +110,17 @@ def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.nda
     distance = np.minimum(np.minimum(to_floor, to_wall), 1e4)
     across, along = eye[0] + ray[0] * distance, eye[2] + ray[2] * distance
     up = eye[1] + ray[1] * distance
-    floor = _paint(rng, across, along, noise(rng, size))
+    floor = _paint_surface(rng, across, along, noise(rng, size))
     if kind == "room":
-        back = _paint(rng, across, up * 1.5, noise(rng, size), calm=True)
+        back = _paint_surface(rng, across, up * 1.5, noise(rng, size), calm=True)
         if rng.random() < 0.5:
             base = rng.uniform(0.06, 0.2)
-            back[up < base] = any_colour(rng)
-        for _ in range(rng.integers(0, 4)):  # windows, doors, pictures, cupboards
+            back[up < base] = random_colour(rng)
+        for _ in range(rng.integers(0, 4)):  # windows, doors, images, cupboards
             left, low = rng.uniform(-3, 2.5), rng.choice([0.0, 0.6, 1.1])
             wide, tall = rng.uniform(0.3, 1.6, 2)
             inside = (across > left) & (across < left + wide) & (up > low) & (up < low + tall)
-            back[inside] = any_colour(rng) + 10 * noise(rng, 8)[0, 0]
+            back[inside] = random_colour(rng) + 10 * noise(rng, 8)[0, 0]
     else:
         sky = np.clip(ray[1] * 1.6, 0, 1)[..., None]
         day = np.array([200, 215, 235], np.float32) * rng.uniform(0.5, 1.1) + rng.normal(0, 14, 3).astype(
@@ -129,21 +129,21 @@ def _place(rng: np.random.Generator, view: View, size: int, kind: str) -> np.nda
         back = day * (1 - sky) + (day * np.array([0.6, 0.75, 1.0], np.float32)) * sky
         back += 12 * np.clip(noise(rng, size), 0, 2)[..., None]
         skyline = np.interp(across[size // 2], *_skyline(rng)).astype(np.float32)
-        back[(up < skyline[None]) & (up > -5)] = any_colour(rng) * 0.8
+        back[(up < skyline[None]) & (up > -5)] = random_colour(rng) * 0.8
     out = np.where(on_floor[..., None], floor, back)
     if rng.random() < 0.35:
         far = np.clip(distance / 25, 0, 1)[..., None] * rng.uniform(0, 0.8)
-        out = out * (1 - far) + any_colour(rng) * far
+        out = out * (1 - far) + random_colour(rng) * far
     if rng.random() < 0.5:  # out of focus
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.6, 2.5) * size / 224)
     return out
 
 
-def _paint(
+def _paint_surface(
     rng: np.random.Generator, u: np.ndarray, v: np.ndarray, grain: np.ndarray, calm: bool = False
 ) -> np.ndarray:
     """Tiles, planks or plain, coordinates in m -> (H, W, 3)."""
-    base = any_colour(rng)
+    base = random_colour(rng)
     change = rng.normal(0, 10 if calm else 22, 3).astype(np.float32)
     kind = rng.integers(4)
     scale = rng.uniform(1.5, 9)
@@ -170,7 +170,7 @@ def _clutter(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
     for _ in range(count):
         center = tuple(int(v) for v in rng.uniform(0, size, 2))
         axes = tuple(int(v) for v in rng.uniform(0.03, 0.35, 2) * size)
-        colour = tuple(float(v) for v in any_colour(rng))
+        colour = tuple(float(v) for v in random_colour(rng))
         if rng.random() < 0.5:
             cv2.ellipse(canvas, center, axes, rng.uniform(0, 180), 0, 360, colour, -1)
         else:
@@ -189,9 +189,9 @@ def cast_shadow(
     light = (view.rotation.T @ toward_light).astype(np.float32)
     spots = world - light * (np.maximum(world[:, 1:2], 0) / max(light[1], 0.25))
     near = np.exp(-1.5 * np.maximum(world[:, 1], 0))
-    seen = view.seen(spots)
+    seen = view.to_camera(spots)
     front = seen[:, 2] > 0.1
-    uv = view.pixels(seen[front])
+    uv = view.project(seen[front])
     cells = 56
     at = np.floor((uv + 0.5) * (cells / size)).astype(int)
     inside = ((at >= 0) & (at < cells)).all(1)
@@ -232,14 +232,14 @@ def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.
         else:  # a post
             half = max(int(min(rng.uniform(0.02, 0.07) * size, 0.15 * wide)), 1)
             one[:, max(int(center[0]) - half, 0) : int(center[0]) + half] = 1
-        shade = any_colour(rng) + noise(rng, size, 4, 3)[..., None] * rng.uniform(3, 18)
+        shade = random_colour(rng) + noise(rng, size, 4, 3)[..., None] * rng.uniform(3, 18)
         where = one.astype(bool)
         image[where] = np.clip(shade[where], 0, 255)
         mask |= one
     return mask.astype(bool)
 
 
-def photographed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+def apply_camera_effects(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Exposure, white balance, blur and noise of a camera; float32 -> uint8."""
     gain = np.clip(rng.normal(1, 0.12), 0.6, 1.4) * np.clip(1 + rng.normal(0, 0.04, 3), 0.85, 1.15)
     out = image * gain.astype(np.float32)
@@ -253,7 +253,7 @@ def photographed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     if rng.random() < 0.03:
         out = np.repeat(out.mean(2, keepdims=True), 3, 2)
     sigma = abs(rng.normal(0, 3.5))
-    # coloured noise costs three times as much as grey: fewer pictures get it
+    # coloured noise costs three times as much as grey: fewer images get it
     shape = out.shape if rng.random() < 0.3 else (*out.shape[:2], 1)
     grain = rng.standard_normal(shape, np.float32)
     grain *= np.float32(sigma)

@@ -18,11 +18,11 @@ class View:
     translation: np.ndarray  # (3,) m
     camera: np.ndarray  # (4,)
 
-    def seen(self, world: np.ndarray) -> np.ndarray:
+    def to_camera(self, world: np.ndarray) -> np.ndarray:
         """(n, 3) world -> camera frame."""
         return world @ self.rotation.T + self.translation
 
-    def pixels(self, points: np.ndarray) -> np.ndarray:
+    def project(self, points: np.ndarray) -> np.ndarray:
         """(n, 3) camera frame -> (n, 2) px."""
         fx, fy, cx, cy = self.camera
         z = np.maximum(points[:, 2], 1e-3)
@@ -43,14 +43,14 @@ def camera_rotation(pitch: float, roll: float) -> np.ndarray:
     """Looking along the world's -z, down by `pitch` and turned about the view by `roll`, rad."""
     (c, s), (k, m) = (np.cos(pitch), np.sin(pitch)), (np.cos(roll), np.sin(roll))
     tilt = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-    turn = np.array([[k, -m, 0], [m, k, 0], [0, 0, 1]])
-    return turn @ tilt @ np.diag([1.0, -1.0, -1.0])
+    roll_rotation = np.array([[k, -m, 0], [m, k, 0], [0, 0, 1]])
+    return roll_rotation @ tilt @ np.diag([1.0, -1.0, -1.0])
 
 
-def choose_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
-    """A camera that sees a person whose surface has the points (n, 3), in a square picture of `size` px.
+def sample_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
+    """A camera that sees a person whose surface has the points (n, 3), in a square image of `size` px.
 
-    Four of five are wholly in the picture; the others are cut off by its border, as by a photographer close by.
+    Four of five are wholly in the image; the others are cut off by its border, as by a photographer close by.
     """
     focal = size * 0.8 * (2.5 / 0.8) ** rng.random()
     pitch = np.clip(rng.normal(0.12, 0.2), -0.3, 0.9)
@@ -70,13 +70,13 @@ def choose_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
     lowest = (0.15 - middle[1]) / max(distance, 0.5)
     if pitch < np.arcsin(np.clip(lowest, -1, 1)):
         rotation = camera_rotation(float(np.arcsin(np.clip(lowest, -1, 1))), roll)
-    turned = (world - middle) @ rotation.T
+    rotated = (world - middle) @ rotation.T
     center = (size - 1) / 2
     shift = np.zeros(2)
     for _ in range(4):
         distance = max(distance, reach + 0.25)
-        z = turned[:, 2] + distance
-        uv = focal * (turned[:, :2] + shift) / z[:, None]
+        z = rotated[:, 2] + distance
+        uv = focal * (rotated[:, :2] + shift) / z[:, None]
         low, high = uv.min(0), uv.max(0)
         distance *= max(float((high - low).max()) / (size * share), 0.3)
         shift -= (low + high) / 2 * distance / focal - (jitter + toward) * distance / focal

@@ -18,7 +18,7 @@ _RIDGE = 1e-5  # m^2, towards the plain interpolation
 _SUM = 3.0  # m, how firmly the weights of a vertex sum to one
 
 
-class CoarseSkin:
+class CoarseSkinning:
     """Vertices `index` (C,) of a body by linear blend skinning with its correctives, batched and fast."""
 
     def __init__(self, body: BodyModel, index: np.ndarray) -> None:
@@ -26,25 +26,25 @@ class CoarseSkin:
         self.shapedirs = body.shapedirs[index].float()
         self.posedirs = body.posedirs[index].float()
         self.weights = body.weights[index].float()
-        self.joints, self.joint_directions = body.joints_template.float(), body.joints_shapedirs.float()
+        self.joints, self.joint_shapedirs = body.joints_template.float(), body.joints_shapedirs.float()
         self.parents = [int(p) for p in body.parents]
 
     @torch.inference_mode()
     def __call__(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """rotations (N, J, 3, 3), betas (N, B) -> (N, C, 3) m, relative to the root joint."""
         count = len(betas)
-        rest = self.joints + torch.einsum("jcs,ns->njc", self.joint_directions, betas)
-        turns, places = [rotations[:, 0]], [torch.zeros(count, 3)]
+        rest = self.joints + torch.einsum("jcs,ns->njc", self.joint_shapedirs, betas)
+        matrices, positions = [rotations[:, 0]], [torch.zeros(count, 3)]
         for j in range(1, len(self.parents)):
             p = self.parents[j]
-            turns.append(turns[p] @ rotations[:, j])
-            places.append(places[p] + (turns[p] @ (rest[:, j] - rest[:, p])[..., None])[..., 0])
-        turn, place = torch.stack(turns, 1), torch.stack(places, 1)
+            matrices.append(matrices[p] @ rotations[:, j])
+            positions.append(positions[p] + (matrices[p] @ (rest[:, j] - rest[:, p])[..., None])[..., 0])
+        matrix, position = torch.stack(matrices, 1), torch.stack(positions, 1)
         shape = self.template + (self.shapedirs.flatten(0, 1) @ betas.T).T.reshape(count, -1, 3)
-        bends = (rotations[:, 1:] - torch.eye(3)).flatten(1)
-        shape = shape + (self.posedirs.flatten(0, 1) @ bends.T).T.reshape(count, -1, 3)
-        offset = place - (turn @ rest[..., None])[..., 0]
-        blend = torch.einsum("vj,njk->nvk", self.weights, torch.cat([turn.flatten(2), offset], 2))
+        pose_feature = (rotations[:, 1:] - torch.eye(3)).flatten(1)
+        shape = shape + (self.posedirs.flatten(0, 1) @ pose_feature.T).T.reshape(count, -1, 3)
+        offset = position - (matrix @ rest[..., None])[..., 0]
+        blend = torch.einsum("vj,njk->nvk", self.weights, torch.cat([matrix.flatten(2), offset], 2))
         return (blend[..., :9].unflatten(2, (3, 3)) @ shape[..., None])[..., 0] + blend[..., 9:]
 
 
@@ -55,7 +55,7 @@ def coarse_mesh(body: BodyModel) -> tuple[np.ndarray, sp.csr_matrix, sp.csr_matr
     return down.indices.copy(), levels.adjacency[2], sp.csr_matrix(levels.up[0] @ levels.up[1])
 
 
-def fitted_way_up(
+def fit_upsampling(
     body: BodyModel, poses: PoseSampler, index: np.ndarray, plain: sp.csr_matrix, rng: np.random.Generator
 ) -> sp.csr_matrix:
     """(V, C): each vertex from the nearest coarse ones, by least squares on posed bodies."""
@@ -64,8 +64,8 @@ def fitted_way_up(
     with torch.inference_mode():
         for start in range(0, _BODIES, 32):
             rows = slice(start, start + 32)
-            turns = torch.from_numpy(np.ascontiguousarray(drawn.rotations.transpose(3, 0, 1, 2)[rows]))
-            posed = body(None, torch.from_numpy(drawn.betas[rows]), rotations=turns)
+            matrices = torch.from_numpy(np.ascontiguousarray(drawn.rotations.transpose(3, 0, 1, 2)[rows]))
+            posed = body(None, torch.from_numpy(drawn.betas[rows]), rotations=matrices)
             vertices.append((posed.vertices - posed.joints[:, :1]).numpy())
     # (3 n, V): how every coordinate of every vertex goes with the bodies
     seen = np.concatenate(vertices).transpose(0, 2, 1).reshape(3 * _BODIES, -1).astype(np.float32)

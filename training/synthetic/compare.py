@@ -26,17 +26,17 @@ KINDS = {
 METHODS = ("plain fit", "small Pose2Mesh", "guided fit", "fit given the lifter")
 
 
-def kinds_of(names: Sequence[str]) -> np.ndarray:
+def pose_categories(names: Sequence[str]) -> np.ndarray:
     """Names of archetypes -> what kind of pose each is; deep ones are a kind of their own."""
     from training.synthetic.deep_poses import deep_poses
-    from training.synthetic.pose_library import everything
+    from training.synthetic.pose_library import all_archetypes
 
-    table = {a.name: KINDS[a.support] for a in everything()}
+    table = {a.name: KINDS[a.support] for a in all_archetypes()}
     table |= {a.name: "deep" for a in deep_poses()} | {"deep squat": "deep", "squat": "deep", "lunge": "deep"}
     return np.array([table[str(name)] for name in names])
 
 
-def recoverers(body: Any) -> dict[str, Callable]:
+def recovery_methods(body: Any) -> dict[str, Callable]:
     """Each: people and camera -> bodies with poses, betas, trans."""
     from backend.body.keypoint_fit import fit_keypoints
     from backend.models.keypoint_fit import GUIDE, Guide
@@ -63,17 +63,17 @@ def measure(
     recover: Callable,
     keypoints: np.ndarray,
     world: np.ndarray,
-    truth: tuple[np.ndarray, np.ndarray],
+    gt: tuple[np.ndarray, np.ndarray],
     size: int,
 ) -> dict[str, np.ndarray]:
-    """truth: joints (n, 24, 3) and vertices (n, V, 3), camera axes -> each error (n,), mm."""
+    """gt: joints (n, 24, 3) and vertices (n, V, 3), camera axes -> each error (n,), mm."""
     import torch
 
     from backend.structures import Camera, DetectedPerson
 
     focal, middle = 1.2 * size, (size - 1) / 2
     camera = Camera(focal, focal, middle, middle, size, size)
-    found: dict[str, list[np.ndarray]] = {"MPJPE": [], "PA-MPJPE": [], "MPVPE": []}
+    errors: dict[str, list[np.ndarray]] = {"MPJPE": [], "PA-MPJPE": [], "MPVPE": []}
     for start in range(0, len(keypoints), 16):
         rows = slice(start, start + 16)
         people = [
@@ -94,23 +94,23 @@ def measure(
             ))  # fmt: skip
         joints, vertices = (posed.joints.numpy(), posed.vertices.numpy())
         joints, vertices = joints - joints[:, :1], vertices - joints[:, :1]
-        true_joints, true_vertices = (t[rows] for t in truth)
-        true_joints, true_vertices = true_joints - true_joints[:, :1], true_vertices - true_joints[:, :1]
-        found["MPJPE"].append(1e3 * np.linalg.norm(joints - true_joints, axis=-1).mean(1))
-        found["PA-MPJPE"].append(pa_mpjpe(joints, true_joints))
-        found["MPVPE"].append(1e3 * np.linalg.norm(vertices - true_vertices, axis=-1).mean(1))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+        gt_joints, gt_vertices = (t[rows] for t in gt)
+        gt_joints, gt_vertices = gt_joints - gt_joints[:, :1], gt_vertices - gt_joints[:, :1]
+        errors["MPJPE"].append(1e3 * np.linalg.norm(joints - gt_joints, axis=-1).mean(1))
+        errors["PA-MPJPE"].append(pa_mpjpe(joints, gt_joints))
+        errors["MPVPE"].append(1e3 * np.linalg.norm(vertices - gt_vertices, axis=-1).mean(1))
+    return {name: np.concatenate(parts) for name, parts in errors.items()}
 
 
-def posed_truth(body: Any, turns: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def posed_gt(body: Any, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """rotations (n, 24, 3, 3) -> joints and vertices, camera axes."""
     import torch
 
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(turns), 64):
+        for start in range(0, len(rotations), 64):
             rows = slice(start, start + 64)
-            posed = body(None, torch.as_tensor(betas[rows]), rotations=torch.as_tensor(turns[rows]))
+            posed = body(None, torch.as_tensor(betas[rows]), rotations=torch.as_tensor(rotations[rows]))
             parts.append((posed.joints.numpy(), posed.vertices.numpy()))
     return np.concatenate([j for j, _ in parts]), np.concatenate([v for _, v in parts])
 
@@ -149,27 +149,24 @@ def main() -> int:
 
     torch.set_num_threads(1)
     body = load_body("open")
-    methods = recoverers(body)
+    methods = recovery_methods(body)
     result: dict[str, Any] = {}
     if options.count:
         sampler = KeypointSampler(body, views=1)
-        held = sampler.batch(np.random.default_rng([options.seed, 0]), options.count)
-        truth = posed_truth(body, held.rotations, held.betas)
-        kinds = kinds_of([sampler.poses.archetypes[k].name for k in held.archetype])
+        batch = sampler.batch(np.random.default_rng([options.seed, 0]), options.count)
+        gt = posed_gt(body, batch.rotations, batch.betas)
+        kinds = pose_categories([sampler.poses.archetypes[k].name for k in batch.archetype])
         result["made-up faults"] = summary(
-            {
-                n: measure(body, m, held.keypoints, held.world, truth, sampler.size)
-                for n, m in methods.items()
-            },
+            {n: measure(body, m, batch.keypoints, batch.world, gt, sampler.size) for n, m in methods.items()},
             kinds,
         )
     if options.detected:
-        seen = load_detected([options.detected], body)
-        turns = matrix_from_axis_angle(torch.from_numpy(seen.pose)).numpy()
-        truth = posed_truth(body, turns, seen.betas)
+        detected = load_detected([options.detected], body)
+        rotations = matrix_from_axis_angle(torch.from_numpy(detected.pose)).numpy()
+        gt = posed_gt(body, rotations, detected.betas)
         result["rendered, detected"] = summary(
-            {n: measure(body, m, seen.keypoints, seen.world, truth, SIZE) for n, m in methods.items()},
-            kinds_of(seen.archetype.tolist()),
+            {n: measure(body, m, detected.keypoints, detected.world, gt, SIZE) for n, m in methods.items()},
+            pose_categories(detected.archetype.tolist()),
         )
     text = json.dumps(result, indent=2)
     print(text)

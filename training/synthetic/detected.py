@@ -1,7 +1,7 @@
 """`python -m training.synthetic.detected OUT.npz --count 1500 --seed 501`: rendered people as MediaPipe sees them.
 
-Made-up noise is a guess; MediaPipe's faults on pictures of known bodies are not.  The file holds its keypoints and the
-truth, no pictures.  Poses, looks and cameras are those of the synthetic data set, deep poses included.
+Made-up noise is a guess; MediaPipe's faults on images of known bodies are not.  The file holds its keypoints and the
+truth, no images.  Poses, looks and cameras are those of the synthetic data set, deep poses included.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 
 from backend.body.joint_sets import BLAZEPOSE33, HIPS, SMPL24, mirror_indices
-from backend.body.keypoint_fit.fit import _shortest_turns
+from backend.body.keypoint_fit.fit import _minimal_rotations
 from backend.body.model import BodyModel
 from backend.geometry.rotations_numpy import exp
 from training.synthetic.skeleton import Skeleton, blazepose_points
 
 SIZE = 320  # px
 _SHARD = 32
-_MISSED = 0.06  # median 2D error over the person's height beyond which somebody else was detected
+_WRONG_PERSON_ERROR = 0.06  # median 2D error over the person's height beyond which somebody else was detected
 _MIRRORED, _SMPL_MIRRORED = mirror_indices(BLAZEPOSE33), mirror_indices(SMPL24)
 
 
 @dataclass(frozen=True)
-class Detected:
+class DetectedKeypoints:
     """n people.  Points float32, axes of the ray to the person, m; truth relative to hips (landmarks) or pelvis."""
 
     keypoints: np.ndarray  # (n, 33, 3) px and visibility
@@ -44,58 +44,69 @@ class Detected:
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def drawn(
+    def sample(
         self, rng: np.random.Generator, count: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """`count` of them, some mirrored, rolled and jittered -> keypoints, world, landmarks, joints."""
         rows = rng.integers(len(self), size=count)
         keypoints = self.keypoints[rows].copy()
-        three = [a[rows].copy() for a in (self.world, self.landmarks, self.joints)]
+        points3d = [a[rows].copy() for a in (self.world, self.landmarks, self.joints)]
         flip = rng.random(count) < 0.5
         keypoints[flip] = keypoints[flip][:, _MIRRORED] * np.array([-1, 1, 1], np.float32)
-        for values, order in zip(three, (_MIRRORED, _MIRRORED, _SMPL_MIRRORED), strict=True):
+        for values, order in zip(points3d, (_MIRRORED, _MIRRORED, _SMPL_MIRRORED), strict=True):
             values[flip] = values[flip][:, order] * np.array([-1, 1, 1], np.float32)
         c, s = (f(rng.normal(0, 0.12, count)).astype(np.float32) for f in (np.cos, np.sin))
         o, i = np.zeros_like(c), np.ones_like(c)
-        turn = np.stack([np.stack(r, -1) for r in ((c, s, o), (-s, c, o), (o, o, i))], -2)  # of row vectors
-        keypoints[..., :2] = keypoints[..., :2] @ turn[:, :2, :2]
+        view_rotation = np.stack(
+            [np.stack(r, -1) for r in ((c, s, o), (-s, c, o), (o, o, i))], -2
+        )  # of row vectors
+        keypoints[..., :2] = keypoints[..., :2] @ view_rotation[:, :2, :2]
         keypoints[..., :2] += rng.normal(0, 0.004, keypoints[..., :2].shape) * SIZE
-        three[0] += rng.normal(0, 0.015, three[0].shape).astype(np.float32)
-        return keypoints, three[0] @ turn, three[1] @ turn, three[2] @ turn
+        points3d[0] += rng.normal(0, 0.015, points3d[0].shape).astype(np.float32)
+        return (
+            keypoints,
+            points3d[0] @ view_rotation,
+            points3d[1] @ view_rotation,
+            points3d[2] @ view_rotation,
+        )
 
 
-def load_detected(paths: Sequence[Path], body: BodyModel) -> Detected:
+def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
     """What `main` wrote into all these files, without those whom the detector took for somebody else."""
     files = [dict(np.load(path)) for path in paths]
     data = {key: np.concatenate([file[key] for file in files]) for key in files[0]}
     skeleton = Skeleton(body)
-    turns = np.moveaxis(exp(data["pose"].astype(float)), 0, -1).astype(np.float32)
+    rotations = np.moveaxis(exp(data["pose"].astype(float)), 0, -1).astype(np.float32)
     rest = skeleton.rest(data["betas"])
-    turned, joints = skeleton.forward(np.ascontiguousarray(turns), rest)
+    global_rotations, joints = skeleton.forward(np.ascontiguousarray(rotations), rest)
     # the landmarks that the fit and the sampler know, rigid to the joints
-    landmarks = skeleton.points(blazepose_points(body, skeleton), data["betas"], rest, turned, joints)
+    landmarks = skeleton.points(
+        blazepose_points(body, skeleton), data["betas"], rest, global_rotations, joints
+    )
     # the body turns about its root joint, which `forward` leaves where the rest pose has it
     seen, bones = (np.moveaxis(p + data["trans"].T, -1, 0).astype(float) for p in (landmarks, joints))
     camera = data["camera"]
     uv = seen[..., :2] / seen[..., 2:] * camera[:, None, :2] + camera[:, None, 2:]
     error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
-    found = np.median(error, 1) < _MISSED
+    matched = np.median(error, 1) < _WRONG_PERSON_ERROR
     hips = seen[:, HIPS].mean(1)
-    turn = _shortest_turns(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
-    places = ((seen - hips[:, None]) @ turn, (bones - bones[:, :1]) @ turn)
-    values = (data["k2"], data["k3"], *places, camera)
+    view_rotation = _minimal_rotations(
+        np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True)
+    )
+    gt_points = ((seen - hips[:, None]) @ view_rotation, (bones - bones[:, :1]) @ view_rotation)
+    values = (data["k2"], data["k3"], *gt_points, camera)
     first, last = (
-        [v[found].astype(np.float32) for v in some]
+        [v[matched].astype(np.float32) for v in some]
         for some in (values, (data["pose"], data["betas"], data["trans"]))
     )
-    archetype = np.asarray(data["name"][found])
-    return Detected(first[0], first[1], first[2], first[3], first[4], archetype, *last)
+    archetype = np.asarray(data["name"][matched])
+    return DetectedKeypoints(first[0], first[1], first[2], first[3], first[4], archetype, *last)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic.detected", description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--count", type=int, default=1500, help="pictures; nobody is found in some")
+    parser.add_argument("--count", type=int, default=1500, help="images; nobody is found in some")
     parser.add_argument("--seed", type=int, default=501)
     options = parser.parse_args()
 
@@ -104,21 +115,21 @@ def main() -> int:
 
     from backend.people.detect.mediapipe_detector import MediaPipeDetector
     from training.synthetic.deep_poses import deep_poses
-    from training.synthetic.pose_library import everything
+    from training.synthetic.pose_library import all_archetypes
     from training.synthetic.poses import PoseSampler
     from training.synthetic.studio import Studio
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     studio = Studio(SIZE)
-    studio.sampler = PoseSampler(studio.body, everything() + deep_poses(), even=True, give=0.02)
+    studio.sampler = PoseSampler(studio.body, all_archetypes() + deep_poses(), even=True, tolerance=0.02)
     detector = MediaPipeDetector()
     names = ("pose", "betas", "trans", "camera")
     rows: list[dict] = []
     for shard in range(-(-options.count // _SHARD)):
         for sample in studio.shard(options.seed, 0, shard, _SHARD):
-            picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()
-            for person in detector.detect(picture, 1):
+            image = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()
+            for person in detector.detect(image, 1):
                 row: dict[str, Any] = {name: sample.arrays[name] for name in names}
                 row |= {
                     "k2": person.keypoints2d,
@@ -128,7 +139,7 @@ def main() -> int:
                 rows.append(row)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         np.savez(options.out, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
-        print(f"{(shard + 1) * _SHARD} pictures, {len(rows)} people", flush=True)
+        print(f"{(shard + 1) * _SHARD} images, {len(rows)} people", flush=True)
     return 0
 
 

@@ -102,9 +102,9 @@ class Capsules:
         names = skeleton.names
         joints = np.array([names.index(end[0]) for a, b, _ in table.values() for end in (a, b)])
         offsets = np.array([end[1] or (0.0, 0.0, 0.0) for a, b, _ in table.values() for end in (a, b)])
-        self.ends = RigidPoints(skeleton.joints[joints] + offsets, skeleton.joint_directions[joints], joints)
+        self.ends = RigidPoints(skeleton.joints[joints] + offsets, skeleton.joint_shapedirs[joints], joints)
         self.radius = np.array([radius for _, _, radius in table.values()], np.float32)
-        self.radius_directions = self._thickening(body)
+        self.radius_shapedirs = self._radius_shapedirs(body)
         pairs = _pairs()
         self.first = np.array([self.index[one] for one, _, _ in pairs])
         self.second = np.array([self.index[other] for _, other, _ in pairs])
@@ -114,7 +114,7 @@ class Capsules:
         )
         self._mass /= self._mass.sum()
 
-    def _thickening(self, body: BodyModel) -> np.ndarray:
+    def _radius_shapedirs(self, body: BodyModel) -> np.ndarray:
         """(C, B): how the skin round each capsule moves away from it with the betas."""
         rest = body.v_template.double().cpu().numpy()
         moves = body.shapedirs.double().cpu().numpy()
@@ -137,12 +137,12 @@ class Capsules:
             found[k] = np.einsum("vc,vcb->vb", unit, moves[near] - carried).mean(0)
         return found
 
-    def place(
-        self, betas: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
+    def pose(
+        self, betas: np.ndarray, rest: np.ndarray, global_rotations: np.ndarray, joints: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """-> ends (C, 2, 3, n) and radii (C, n), m."""
-        ends = self.skeleton.points(self.ends, betas, rest, turns, joints)
-        radius = self.radius[:, None] + self.radius_directions @ np.ascontiguousarray(betas.T, np.float32)
+        ends = self.skeleton.points(self.ends, betas, rest, global_rotations, joints)
+        radius = self.radius[:, None] + self.radius_shapedirs @ np.ascontiguousarray(betas.T, np.float32)
         return ends.reshape(-1, 2, *ends.shape[1:]), np.maximum(radius, 0.015)
 
     def center_of_mass(self, ends: np.ndarray) -> np.ndarray:

@@ -19,5 +19,5 @@ def stool(rng: np.random.Generator, bottom: np.ndarray, yaw: float) -> np.ndarra
     middle = (bottom.min(0) + bottom.max(0)) / 2 * [1, 0, 1]
     back = 0.5 * size[2] - rng.uniform(0.14, 0.2)  # its front edge is under the thighs
     c, s = np.cos(yaw), np.sin(yaw)
-    turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    return (_UNIT * size) @ turn.T + middle - back * forward
+    yaw_rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    return (_UNIT * size) @ yaw_rotation.T + middle - back * forward

@@ -1,4 +1,4 @@
-"""Hands in pictures: as `studio`, for the open hand."""
+"""Hands in images: as `studio`, for the open hand."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from backend.geometry.rotations_numpy import exp, log
 from training.synthetic import backgrounds
 from training.synthetic.cameras import View
 from training.synthetic.hands import HandSampler
-from training.synthetic.looks import Light, hand_colours
-from training.synthetic.renderer import laid_over
+from training.synthetic.looks import Lighting, hand_colours
+from training.synthetic.renderer import alpha_composite
 from training.synthetic.studio import BATCH, Sample, Studio, common_fields
 
 
 class HandStudio(Studio):
-    """Hands in pictures, in MANO's format (a right hand; 21 joints in FreiHAND's order)."""
+    """Hands in images, in MANO's format (a right hand; 21 joints in FreiHAND's order)."""
 
     part = "hand"
 
@@ -62,17 +62,17 @@ class HandStudio(Studio):
         axis = rng.normal(size=4)
         rotation = _from_quaternion(axis / np.linalg.norm(axis))
         view = _hand_view(rng, vertices, rotation, self.size)
-        seen = view.seen(vertices).astype(np.float32)
+        seen = view.to_camera(vertices).astype(np.float32)
         up = _from_quaternion(np.array([4.0, *rng.normal(0, 0.8, 3)])) @ [0, -1, 0]
-        light = Light(rng, up)
+        light = Lighting(rng, up)
         flat = View(
             np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0]), view.camera
         )  # no floor under a hand
         image = backgrounds.background(rng, flat, self.size, self.photos)
         lit = light.shade(hand_colours(rng, self._rest, self._grain), self.normals(seen), seen)
-        image = laid_over(image, self.renderer.draw(seen, lit, view.camera))
+        image = alpha_composite(image, self.renderer.draw(seen, lit, view.camera))
         joints = self.regressor @ seen.astype(np.float64)
-        joints2d, box, jpeg = self._finish(rng, image, view, joints, view.pixels(seen))
+        joints2d, box, jpeg = self._finish(rng, image, view, joints, view.project(seen))
         pose = hands.pose[row].astype(np.float64)
         pose[0] = log(view.rotation @ exp(pose[0]))
         betas = hands.betas[row]
@@ -87,7 +87,7 @@ class HandStudio(Studio):
             "3d_joints": np.concatenate([joints, np.ones((21, 1))], 1).round(5).tolist(), "has_3d_joints": 1,
             "hrnet_2d_joints": detected.round(3).tolist(), "pose": pose.ravel().round(6).tolist(),
             "betas": betas.round(5).tolist(), "has_smpl": 1, "action": name,
-            # what FreiHAND's TSV has everywhere: the middle four fifths of the picture
+            # what FreiHAND's TSV has everywhere: the middle four fifths of the image
             **common_fields(box, view, trans), "center": [half + 0.5, half + 0.5], "scale": 0.9 * self.size / 224,
         }  # fmt: skip
         arrays = {
@@ -104,16 +104,16 @@ def _from_quaternion(q: np.ndarray) -> np.ndarray:
 
 
 def _hand_view(rng, vertices: np.ndarray, rotation: np.ndarray, size: int) -> View:
-    """A hand turned anyhow, filling about 45 to 85 % of the picture."""
+    """A hand turned anyhow, filling about 45 to 85 % of the image."""
     focal = size * 1.2 * (3.5 / 1.2) ** rng.random()
     middle = (vertices.min(0) + vertices.max(0)) / 2
-    turned = (vertices - middle) @ rotation.T
+    rotated = (vertices - middle) @ rotation.T
     share = rng.uniform(0.45, 0.84)
-    distance = focal * np.ptp(turned[:, :2], axis=0).max() / (size * share) + 0.05
+    distance = focal * np.ptp(rotated[:, :2], axis=0).max() / (size * share) + 0.05
     shift = np.zeros(2)
     for _ in range(3):
-        z = turned[:, 2] + distance
-        uv = focal * (turned[:, :2] + shift) / z[:, None]
+        z = rotated[:, 2] + distance
+        uv = focal * (rotated[:, :2] + shift) / z[:, None]
         low, high = uv.min(0), uv.max(0)
         distance = max(distance * float((high - low).max()) / (size * share), 0.18)
         shift -= (low + high) / 2 * distance / focal

@@ -81,7 +81,7 @@ def _named() -> dict[str, _Hand]:
 NAMED = _named()
 
 
-def hinges(joints: np.ndarray) -> np.ndarray:
+def joint_axes(joints: np.ndarray) -> np.ndarray:
     """joints (16, 3) at rest -> (16, 2, 3): axes of bending to the palm and of spreading to the thumb's side."""
     axes = np.zeros((16, 2, 3))
     for j in range(1, 16):
@@ -111,11 +111,11 @@ class HandSampler:
 
     def __init__(self, body: BodyModel) -> None:
         self._body = body
-        self._axes = hinges(body.joints_template.double().cpu().numpy())
-        self._bank = np.zeros((len(NAMED), 5, 4), np.float32)
+        self._axes = joint_axes(body.joints_template.double().cpu().numpy())
+        self._archetypes = np.zeros((len(NAMED), 5, 4), np.float32)
         for k, hand in enumerate(NAMED.values()):
             for finger, angles in hand.items():
-                self._bank[k, FINGERS.index(finger)] = angles
+                self._archetypes[k, FINGERS.index(finger)] = angles
         self.num_betas = body.num_betas
 
     def pose(self, angles: np.ndarray) -> np.ndarray:
@@ -131,12 +131,12 @@ class HandSampler:
     def sample(self, rng: np.random.Generator, count: int) -> HandPoses:
         """`count` poses within LIMITS whose fingers do not go through each other."""
         kept: list[HandPoses] = []
-        found = 0
-        while found < count:
+        count_kept = 0
+        while count_kept < count:
             some = self._candidates(rng, 512)
             good = ~self.collides(some.pose, some.betas)
             kept.append(HandPoses(*(getattr(some, n)[good] for n in ("angles", "pose", "betas", "name"))))
-            found += int(good.sum())
+            count_kept += int(good.sum())
         return HandPoses(
             *(
                 np.concatenate([getattr(k, n) for k in kept])[:count]
@@ -145,13 +145,13 @@ class HandSampler:
         )
 
     def _candidates(self, rng: np.random.Generator, count: int) -> HandPoses:
-        name = rng.integers(len(self._bank), size=count)
-        angles = self._bank[name].copy()
-        other = self._bank[rng.integers(len(self._bank), size=count)]
-        way = rng.random((count, 1, 1)).astype(np.float32) * (rng.random((count, 1, 1)) < 0.4)
-        angles += (other - angles) * way
+        name = rng.integers(len(self._archetypes), size=count)
+        angles = self._archetypes[name].copy()
+        other = self._archetypes[rng.integers(len(self._archetypes), size=count)]
+        blend = rng.random((count, 1, 1)).astype(np.float32) * (rng.random((count, 1, 1)) < 0.4)
+        angles += (other - angles) * blend
         swap = (rng.random((count, 5)) < 0.5) & (rng.random((count, 1)) < 0.25)
-        angles[swap] = self._bank[rng.integers(len(self._bank), size=count)][swap]
+        angles[swap] = self._archetypes[rng.integers(len(self._archetypes), size=count)][swap]
         scale = np.array([0.3, 1.0, 1.6], np.float32)[rng.integers(3, size=count)][:, None, None]
         sd = np.array([0.15, 0.15, 0.12, 0.06], np.float32)
         angles += rng.standard_normal(angles.shape, np.float32) * sd * scale
@@ -171,14 +171,14 @@ class HandSampler:
 
             rotations = matrix_from_axis_angle(torch.as_tensor(pose, dtype=torch.float32))
             at_rest = self._body.rest_joints(torch.as_tensor(betas, dtype=torch.float32))
-            turns, joints = (t.numpy() for t in self._body.chain(rotations, at_rest))
+            global_rotations, joints = (t.numpy() for t in self._body.chain(rotations, at_rest))
         rest = at_rest.numpy()
         points = []
         for finger in FINGERS:
             j = MANO16.index(f"{finger}1")
             # the last bone is about four fifths as long as the one before
             bone = (rest[:, j + 2] - rest[:, j + 1]) * 0.8
-            tip = joints[:, j + 2] + np.einsum("nab,nb->na", turns[:, j + 2], bone)
+            tip = joints[:, j + 2] + np.einsum("nab,nb->na", global_rotations[:, j + 2], bone)
             points.append(np.stack([joints[:, j], joints[:, j + 1], joints[:, j + 2], tip]))
         size = np.linalg.norm(rest[:, 4], axis=-1) / 0.0915  # of the palm, 1 for the mean hand
         bad = np.zeros(len(pose), bool)

@@ -1,4 +1,4 @@
-"""Endless batches of poses seen by an imperfect detector, straight from the sampler: no vertices, no pictures.
+"""Endless batches of poses seen by an imperfect detector, straight from the sampler: no vertices, no images.
 
 For lifting: keypoints as MediaPipe's 33 landmarks (or COCO's 19 of Pose2Mesh), with a detector's faults, and the truth.
 """
@@ -24,10 +24,10 @@ from backend.body.joint_sets import (
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from training.synthetic.deep_poses import deep_poses
-from training.synthetic.pose_library import everything
+from training.synthetic.pose_library import all_archetypes
 from training.synthetic.poses import PoseSampler
 from training.synthetic.reaching import rotation_between
-from training.synthetic.skeleton import blazepose_points, product, transposed, turned
+from training.synthetic.skeleton import blazepose_points, inverse_rotation, matmul, rotate
 
 _COCO = indices(BLAZEPOSE33, *COCO17)
 _LIMBS = [list(limb) for limb in (*ARMS, *LEGS)]
@@ -50,12 +50,12 @@ _SPREAD = np.array(
 
 
 @dataclass(frozen=True)
-class Noise:
+class DetectorNoise:
     """A detector's faults.  The sizes are about those of MediaPipe on rendered people (`training.synthetic.detected`):
     of 137 whole ones the 3D landmarks' depth was 0.5 to 0.8 of the truth, its sign wrong in 7 to 21 % of limbs that
     reach far in depth, the whole person turned by 0.16 rad about x and 0.21 about y (robust sd).
 
-    pixel: sd of 2D jitter over the person's height in the picture.  metres: sd of the 3D landmarks (x, y); depth: of z,
+    pixel: sd of 2D jitter over the person's height in the image.  metres: sd of the 3D landmarks (x, y); depth: of z,
     four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
     swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
     guessed (low visibility, three times the error); as many in whole limbs, and in whole lower halves.  tilt: sd in
@@ -73,7 +73,7 @@ class Noise:
     flat: float = 0.6
     reversed: float = 0.06
 
-    def scaled(self, factor: float) -> Noise:
+    def scaled(self, factor: float) -> DetectorNoise:
         """The same detector with `factor` times the jitter."""
         names = ("pixel", "metres", "depth", "tilt")
         return replace(self, **{name: factor * getattr(self, name) for name in names})
@@ -86,7 +86,7 @@ class KeypointBatch:
     Everything is float32 and has the samples first.
     """
 
-    keypoints: np.ndarray  # (n, 33, 3) px and visibility as detected, in a picture of `size` px
+    keypoints: np.ndarray  # (n, 33, 3) px and visibility as detected, in an image of `size` px
     world: (
         np.ndarray
     )  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips, axes of the ray
@@ -96,18 +96,20 @@ class KeypointBatch:
     betas: np.ndarray  # (n, B)
     trans: np.ndarray  # (n, 3) m, as `BodyModel` takes it
     camera: np.ndarray  # (n, 4) fx fy cx cy px
-    turn: np.ndarray  # (n, 3, 3) from the axes of the ray to the person (what a crop shows) into the camera's
+    view_rotation: (
+        np.ndarray
+    )  # (n, 3, 3) from the axes of the ray to the person (what a crop shows) into the camera's
     archetype: np.ndarray  # (n,) index into the sampler's archetypes
 
     @property
     def ray_landmarks(self) -> np.ndarray:
         """(n, 33, 3) m: the true landmarks in the axes of `world`."""
-        return self.landmarks @ self.turn
+        return self.landmarks @ self.view_rotation
 
     @property
     def ray_joints(self) -> np.ndarray:
         """(n, 24, 3) m: the true joints in the axes of `world`."""
-        return self.joints @ self.turn
+        return self.joints @ self.view_rotation
 
     @property
     def coco19(self) -> np.ndarray:
@@ -139,16 +141,18 @@ class KeypointSampler:
         body: BodyModel | None = None,
         *,
         views: int = 4,
-        noise: Noise | None = None,
+        noise: DetectorNoise | None = None,
         size: int = 224,
         poses: PoseSampler | None = None,
     ) -> None:
         self.body = body or load_body("open")
         # keypoints do not show whether an arm sinks into a thigh by the width of a finger
-        self.poses = poses or PoseSampler(self.body, everything() + deep_poses(), even=True, give=0.03)
+        self.poses = poses or PoseSampler(
+            self.body, all_archetypes() + deep_poses(), even=True, tolerance=0.03
+        )
         self.skeleton = self.poses.skeleton
         self.points = blazepose_points(self.body, self.skeleton)
-        self.views, self.noise, self.size = views, noise or Noise(), size
+        self.views, self.noise, self.size = views, noise or DetectorNoise(), size
 
     def batches(self, seed: int, count: int) -> Iterator[KeypointBatch]:
         """Endless batches of `count`; the same seed gives the same ones."""
@@ -167,10 +171,10 @@ class KeypointSampler:
         yaw = rng.uniform(-np.pi, np.pi, count).astype(np.float32)
         pitch = np.clip(rng.normal(0.12, 0.2, count), -0.35, 1.0).astype(np.float32)
         roll = rng.normal(0, 0.07, count).astype(np.float32)
-        rotations[0] = product(_camera_turn(yaw, pitch, roll), rotations[0])
+        rotations[0] = matmul(_camera_rotation(yaw, pitch, roll), rotations[0])
         rest = self.skeleton.rest(betas)
-        turns, joints = self.skeleton.forward(rotations, rest)
-        landmarks = self.skeleton.points(self.points, betas, rest, turns, joints)
+        global_rotations, joints = self.skeleton.forward(rotations, rest)
+        landmarks = self.skeleton.points(self.points, betas, rest, global_rotations, joints)
         size = np.float32(self.size)
         focal = (size * 0.8 * (2.5 / 0.8) ** rng.random(count)).astype(np.float32)
         low, high = landmarks.min(0), landmarks.max(0)
@@ -184,44 +188,46 @@ class KeypointSampler:
         uv = focal * seen[:, :2] / seen[:, 2:] + (size - 1) / 2
         hips = landmarks[list(HIPS)].mean(0)
         ray = hips + trans
-        turn = rotation_between(np.array([[0.0], [0.0], [1.0]], np.float32) + np.zeros_like(ray), ray)
-        turn = turn.astype(np.float32)
-        keypoints, world = self._detected(rng, uv, turned(transposed(turn), landmarks - hips))
+        view_rotation = rotation_between(
+            np.array([[0.0], [0.0], [1.0]], np.float32) + np.zeros_like(ray), ray
+        )
+        view_rotation = view_rotation.astype(np.float32)
+        keypoints, world = self._detected(rng, uv, rotate(inverse_rotation(view_rotation), landmarks - hips))
         return KeypointBatch(
-            keypoints, world, _first(landmarks - hips), _first(joints - joints[0]),
+            keypoints, world, _samples_first(landmarks - hips), _samples_first(joints - joints[0]),
             np.ascontiguousarray(rotations.transpose(3, 0, 1, 2)), betas, np.ascontiguousarray(trans.T), camera,
-            _first(turn), poses.archetype[which],
+            _samples_first(view_rotation), poses.archetype[which],
         )  # fmt: skip
 
     def _detected(
-        self, rng: np.random.Generator, uv: np.ndarray, places: np.ndarray
+        self, rng: np.random.Generator, uv: np.ndarray, points3d: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """uv (33, 2, n) px, places (33, 3, n) m -> keypoints and world (n, 33, 3) with a detector's faults."""
+        """uv (33, 2, n) px, points3d (33, 3, n) m -> keypoints and world (n, 33, 3) with a detector's faults."""
         noise, count = self.noise, uv.shape[-1]
-        gone = rng.random((33, count), np.float32) < noise.missing / 2
+        missing = rng.random((33, count), np.float32) < noise.missing / 2
         for limb in _LIMBS:
-            gone[limb] |= rng.random(count) < noise.missing / 2
-        gone[23:] |= rng.random(count) < noise.missing / 2  # half a person, cut off by the picture's border
-        worse = np.where(gone, np.float32(3), np.float32(1)) * _SPREAD[:, None]
+            missing[limb] |= rng.random(count) < noise.missing / 2
+        missing[23:] |= rng.random(count) < noise.missing / 2  # half a person, cut off by the image's border
+        error_scale = np.where(missing, np.float32(3), np.float32(1)) * _SPREAD[:, None]
         height = np.maximum(np.ptp(uv, axis=0).max(0), 8.0)
-        uv = uv + rng.standard_normal(uv.shape, np.float32) * (worse * noise.pixel * height)[:, None]
+        uv = uv + rng.standard_normal(uv.shape, np.float32) * (error_scale * noise.pixel * height)[:, None]
         far = rng.random((33, count), np.float32) < noise.far
         uv += np.where(far, 0.1 * height, np.float32(0))[:, None] * rng.standard_normal(uv.shape, np.float32)
-        error = rng.standard_normal(places.shape, np.float32) * (worse * noise.metres)[:, None]
+        error = rng.standard_normal(points3d.shape, np.float32) * (error_scale * noise.metres)[:, None]
         common = np.empty((33, count), np.float32)
         for group in ([*_FACE, *SHOULDERS, *HIPS], *_LIMBS):
             common[group] = rng.standard_normal(count, np.float32)
         deep = noise.depth * (0.45 * rng.standard_normal((33, count), np.float32) + 0.9 * common)
-        error[:, 2] += deep * np.where(gone, np.float32(1.7), np.float32(1))
+        error[:, 2] += deep * np.where(missing, np.float32(1.7), np.float32(1))
         tilt = rng.standard_normal((3, count), np.float32) * np.float32(noise.tilt)
-        places = turned(_tilt(*tilt * [[1.0], [1.0], [0.5]]), places)
-        places[:, 2] *= 1 - rng.uniform(0, noise.flat, count).astype(np.float32)
+        points3d = rotate(_tilt(*tilt * [[1.0], [1.0], [0.5]]), points3d)
+        points3d[:, 2] *= 1 - rng.uniform(0, noise.flat, count).astype(np.float32)
         for limb in _LIMBS:
-            root = places[limb[0] - 2, 2]  # the shoulder or the hip
+            root = points3d[limb[0] - 2, 2]  # the shoulder or the hip
             wrong = rng.random(count) < noise.reversed
-            places[limb, 2] = np.where(wrong, 2 * root - places[limb, 2], places[limb, 2])
-        world = places + error
-        visible = np.where(gone, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
+            points3d[limb, 2] = np.where(wrong, 2 * root - points3d[limb, 2], points3d[limb, 2])
+        world = points3d + error
+        visible = np.where(missing, rng.uniform(0.02, 0.5, (33, count)), rng.uniform(0.7, 1.0, (33, count)))
         for limbs in (ARMS, LEGS, _ALL):
             swapped = np.nonzero(rng.random(count) < noise.swapped / 3)[0]
             left, right = np.array(limbs[0]), np.array(limbs[1])
@@ -229,16 +235,16 @@ class KeypointSampler:
                 held = values[left][..., swapped].copy()
                 values[left[:, None], ..., swapped] = np.moveaxis(values[right][..., swapped], -1, 1)
                 values[right[:, None], ..., swapped] = np.moveaxis(held, -1, 1)
-        return _first(np.concatenate([uv, visible[:, None]], 1)), _first(world)
+        return _samples_first(np.concatenate([uv, visible[:, None]], 1)), _samples_first(world)
 
 
-def _camera_turn(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
+def _camera_rotation(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
     """(3, 3, n): yaw about the body's vertical, then into a camera that looks down by pitch and is rolled."""
     (a, b), (c, d), (e, f) = ((np.cos(x), np.sin(x)) for x in (yaw, pitch, roll))
     o, i = np.zeros_like(a), np.ones_like(a)
-    turn = np.array([[a, o, b], [o, i, o], [-b, o, a]])
+    view_rotation = np.array([[a, o, b], [o, i, o], [-b, o, a]])
     tilt = np.array([[i, o, o], [o, -c, d], [o, -d, -c]])  # with y and z turned round, into the camera's axes
-    return product(np.array([[e, -f, o], [f, e, o], [o, o, i]]), product(tilt, turn))
+    return matmul(np.array([[e, -f, o], [f, e, o], [o, o, i]]), matmul(tilt, view_rotation))
 
 
 def _tilt(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -248,8 +254,8 @@ def _tilt(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     about_x = np.array([[i, o, o], [o, a, -b], [o, b, a]])
     about_y = np.array([[c, o, d], [o, i, o], [-d, o, c]])
     about_z = np.array([[e, -f, o], [f, e, o], [o, o, i]])
-    return product(about_z, product(about_y, about_x)).astype(np.float32)
+    return matmul(about_z, matmul(about_y, about_x)).astype(np.float32)
 
 
-def _first(values: np.ndarray) -> np.ndarray:
+def _samples_first(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(values, -1, 0), np.float32)

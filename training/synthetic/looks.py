@@ -48,7 +48,7 @@ class Normals:
         return total / np.maximum(np.sqrt((total * total).sum(1, keepdims=True)), 1e-12)
 
 
-def any_colour(rng: np.random.Generator) -> np.ndarray:
+def random_colour(rng: np.random.Generator) -> np.ndarray:
     """(3,) sRGB 0..255: cloth and paint are often grey, sometimes loud."""
     value = rng.uniform(20, 245)
     grey = np.full(3, value) + rng.normal(0, 6, 3)
@@ -58,7 +58,7 @@ def any_colour(rng: np.random.Generator) -> np.ndarray:
 
 def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> np.ndarray:
     """Cloth: colours (n, 3) at places (n, 3) m of the unposed surface."""
-    base, second = any_colour(rng), any_colour(rng)
+    base, second = random_colour(rng), random_colour(rng)
     kind = rng.integers(8)
     x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(
         2 * np.pi / (size * rng.uniform(0.05, 0.14))
@@ -80,7 +80,7 @@ def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> n
     return colours * (1 + 0.03 * grain)
 
 
-class Wardrobe:
+class Clothing:
     """Dresses one body."""
 
     def __init__(self, body: BodyModel) -> None:
@@ -140,18 +140,18 @@ class Wardrobe:
                     & (np.abs(rest[:, 0]) < rng.uniform(0.05, 0.12))
                     & (np.abs(y - 0.1) < rng.uniform(0.03, 0.1))
                 )
-                colours[spot & (z > 0)] = any_colour(rng)
+                colours[spot & (z > 0)] = random_colour(rng)
             if rng.random() < 0.12:  # an open jacket
                 jacket = upper & (np.abs(rest[:, 0]) > rng.uniform(0.04, 0.09)) | (upper & (z < 0.02))
-                colours[jacket] = any_colour(rng)
+                colours[jacket] = random_colour(rng)
         if bare or not dress:
             colours[lower] = pattern(rng, rest[lower])
         if rng.random() < 0.3:
-            colours[(np.abs(y - waist) < 0.018) & (x < 0.35)] = any_colour(rng) * 0.5
+            colours[(np.abs(y - waist) < 0.018) & (x < 0.35)] = random_colour(rng) * 0.5
         if rng.random() < 0.85:
             top = ankle + rng.choice([0.0, 0.02, 0.06, 0.3], p=[0.3, 0.4, 0.2, 0.1])
             shoes = (y < top) & (x < 0.35) & ~((y > hem) & (hem < ankle + 0.1))
-            colours[shoes] = any_colour(rng)
+            colours[shoes] = random_colour(rng)
             colours[shoes & (y < self._bottom + 0.02)] *= rng.uniform(0.3, 1.0)
         self._hair(rng, colours)
         colours[self._eyes] = rng.uniform(15, 70)
@@ -162,7 +162,7 @@ class Wardrobe:
                 & (z > self._joints[_J["head"], 2] + 0.02)
             )
             mask = self._head & (y < self._nose[1] + 0.01) & (y > self._nose[1] - 0.08) & (z > 0.06)
-            colours[band if rng.random() < 0.6 else mask] = any_colour(rng)
+            colours[band if rng.random() < 0.6 else mask] = random_colour(rng)
         return np.clip(colours, 0, 255).astype(np.float32)
 
     def _hair(self, rng: np.random.Generator, colours: np.ndarray) -> None:
@@ -174,11 +174,11 @@ class Wardrobe:
         line = self._top - rng.uniform(0.05, 0.085)
         short = self._head & ((y > line) | ((y > nose[1] - 0.03) & (z < head[2] + 0.035)))
         if style == "hat":
-            colours[self._head & (y > line - 0.01)] = any_colour(rng)
+            colours[self._head & (y > line - 0.01)] = random_colour(rng)
             colours[short & (y <= line - 0.01)] = colour
         elif style == "veil":
             face = (np.hypot(x, y - nose[1] - 0.01) < 0.075) & (z > 0.05)
-            colours[(y > head[1] - 0.16) & (x < 0.16) & ~face] = any_colour(rng)
+            colours[(y > head[1] - 0.16) & (x < 0.16) & ~face] = random_colour(rng)
         elif style != "bald":
             colours[short] = colour
             if style == "long":
@@ -211,7 +211,7 @@ def hand_colours(rng: np.random.Generator, rest: np.ndarray, uv_noise: np.ndarra
     return np.clip(colours, 0, 255).astype(np.float32)
 
 
-class Light:
+class Lighting:
     """A sun or lamp, its shadow side filled by light from above and bounced from below."""
 
     def __init__(self, rng: np.random.Generator, up: np.ndarray) -> None:

@@ -8,6 +8,6 @@ from training.synthetic.low_poses import low_poses
 from training.synthetic.upright_poses import upright_poses
 
 
-def everything() -> list[Archetype]:
+def all_archetypes() -> list[Archetype]:
     """All archetypes, cycles first; the order is part of what a seed means."""
     return cycles() + upright_poses() + low_poses()

@@ -14,8 +14,8 @@ from training.synthetic import anatomy, reaching
 from training.synthetic.anatomy import INDEX
 from training.synthetic.archetypes import Archetype
 from training.synthetic.filters import Capsules, balanced, collisions, supported
-from training.synthetic.pose_library import everything
-from training.synthetic.skeleton import Skeleton, product
+from training.synthetic.pose_library import all_archetypes
+from training.synthetic.skeleton import Skeleton, matmul
 
 CHUNK = 1024  # candidates worked on at once; part of what a seed means
 _MOST_CHUNKS = 10_000
@@ -61,7 +61,7 @@ class Poses:
     betas: np.ndarray  # (n, B)
     rotations: np.ndarray  # parent-relative; the root's with yaw
     joints: np.ndarray  # m, floor at y = 0
-    lift: (
+    height_offset: (
         np.ndarray
     )  # (n,) m: what was added to the body's height so that it stands on the floor, jumps included
     archetype: np.ndarray  # (n,) index into the sampler's archetypes
@@ -88,7 +88,7 @@ class PoseSampler:
     """Draws poses of one body.  All randomness comes from the generator given: the same one gives the same poses.
 
     even: poses come as often as their weights say, also those of which few pass the filters (at most `_MOST_OFTEN`
-    times as many candidates).  give: m by which parts may pass into each other, beyond what flesh gives.
+    times as many candidates).  tolerance: m by which parts may pass into each other, beyond what flesh gives.
     """
 
     def __init__(
@@ -97,18 +97,18 @@ class PoseSampler:
         archetypes: list[Archetype] | None = None,
         *,
         even: bool = False,
-        give: float = 0.0,
+        tolerance: float = 0.0,
     ) -> None:
-        self.give = give
+        self.tolerance = tolerance
         self.skeleton = Skeleton(body)
         self.capsules = Capsules(body, self.skeleton)
         self.num_betas = body.num_betas
-        self.archetypes = archetypes or everything()
+        self.archetypes = archetypes or all_archetypes()
         lengths = np.array([len(a.frames) for a in self.archetypes])
         self._frames = np.concatenate([a.frames for a in self.archetypes])
         self._starts, self._lengths = np.cumsum(lengths) - lengths, lengths
         self._weights = np.array([a.weight for a in self.archetypes])
-        self._drawn = self._weights  # of candidates
+        self._proposal_weights = self._weights  # of candidates
         self._noise = np.array([a.noise for a in self.archetypes], np.float32)
         self.supports = sorted({a.support for a in self.archetypes})
         self._support = np.array([self.supports.index(a.support) for a in self.archetypes])
@@ -118,9 +118,9 @@ class PoseSampler:
             )
         )
         if even:
-            self._even()
+            self._equalise_acceptance()
 
-    def _even(self) -> None:
+    def _equalise_acceptance(self) -> None:
         """Draw candidates by weight over the share that passes, measured with a generator of its own."""
         rng, tried, passed = (
             np.random.default_rng(0),
@@ -132,7 +132,7 @@ class PoseSampler:
             tried += np.bincount(poses.archetype, minlength=len(tried))
             passed += np.bincount(poses.archetype[good], minlength=len(tried))
         share = (passed + 1) / (tried + 1)
-        self._drawn = self._weights / np.maximum(share, 1 / _MOST_OFTEN)
+        self._proposal_weights = self._weights / np.maximum(share, 1 / _MOST_OFTEN)
 
     def sample(self, rng: np.random.Generator, count: int) -> Poses:
         """`count` poses that passed every filter."""
@@ -148,11 +148,11 @@ class PoseSampler:
 
     def candidates(self, rng: np.random.Generator, count: int) -> tuple[Poses, np.ndarray]:
         """Poses before the filters, and which of them (bool) pass."""
-        chosen = self._choose(rng, self._drawn, count)
-        angles = self._varied(rng, chosen)
+        chosen = self._choose(rng, self._proposal_weights, count)
+        angles = self._sample_angles(rng, chosen)
         betas = np.clip(rng.standard_normal((count, self.num_betas), np.float32), -2.5, 2.5)
         rest = self.skeleton.rest(betas)
-        angles = self._on_the_floor(rng, self._reaching(rng, angles, chosen, rest), chosen, betas, rest)
+        angles = self._place_on_floor(rng, self._reaching(rng, angles, chosen, rest), chosen, betas, rest)
         yaw = rng.uniform(-np.pi, np.pi, count).astype(np.float32)
         return self.build(angles, yaw, betas, chosen, rng.exponential(0.18, count).astype(np.float32))
 
@@ -162,9 +162,11 @@ class PoseSampler:
         """Angles -> bodies on the floor (`jump` m above it where the archetype jumps), and (n,) bool: they are good."""
         rest = self.skeleton.rest(betas)
         rotations = anatomy.rotations(angles)
-        turns, joints = self.skeleton.forward(rotations, rest)
-        ends, radius = self.capsules.place(betas, rest, turns, joints)
-        good = (collisions(self.capsules, ends, radius) <= self.give).all(0) & anatomy.within_limits(angles)
+        global_rotations, joints = self.skeleton.forward(rotations, rest)
+        ends, radius = self.capsules.pose(betas, rest, global_rotations, joints)
+        good = (collisions(self.capsules, ends, radius) <= self.tolerance).all(0) & anatomy.within_limits(
+            angles
+        )
         kinds = self._support[chosen]
         for kind in np.unique(kinds):
             name = self.supports[kind]
@@ -174,15 +176,15 @@ class PoseSampler:
             if name in _BALANCED:
                 fine &= balanced(self.capsules, part)
             good[which] &= fine
-        lift = -self.capsules.lowest(ends, radius, self.capsules.names)
+        height_offset = -self.capsules.lowest(ends, radius, self.capsules.names)
         in_air = kinds == self.supports.index("air") if "air" in self.supports else np.zeros(len(kinds), bool)
-        lift = (lift + np.where(in_air, 0.03 + np.minimum(jump, 0.7), 0)).astype(np.float32)
-        turn = _about_y(yaw)
-        rotations[0] = product(turn, rotations[0])
+        height_offset = (height_offset + np.where(in_air, 0.03 + np.minimum(jump, 0.7), 0)).astype(np.float32)
+        yaw_rotation = _about_y(yaw)
+        rotations[0] = matmul(yaw_rotation, rotations[0])
         # the root joint stays where the rest pose has it: everything turns about it
-        placed = rest[0] + np.einsum("abn,jbn->jan", turn, joints - rest[0])
-        placed[:, 1] += lift
-        return Poses(angles, yaw, betas, rotations, placed, lift, chosen), good
+        placed = rest[0] + np.einsum("abn,jbn->jan", yaw_rotation, joints - rest[0])
+        placed[:, 1] += height_offset
+        return Poses(angles, yaw, betas, rotations, placed, height_offset, chosen), good
 
     def walk(self, rng: np.random.Generator, stops: int, frames: int) -> Poses:
         """A random walk of one person: from pose to pose (of any support), `frames` steps each, in anatomical angles.
@@ -217,11 +219,14 @@ class PoseSampler:
         low, start, length = low % self._lengths[chosen], self._starts[chosen], self._lengths[chosen]
         return self._frames[start + low] * (1 - share) + self._frames[start + (low + 1) % length] * share
 
-    def _varied(self, rng: np.random.Generator, chosen: np.ndarray) -> np.ndarray:
+    def _sample_angles(self, rng: np.random.Generator, chosen: np.ndarray) -> np.ndarray:
         count = len(chosen)
         angles = self._look_up(chosen, rng.random(count))
         # part of the way to another pose that is carried alike
-        partner, way = np.empty(count, int), rng.random(count).astype(np.float32) * (rng.random(count) < 0.35)
+        partner, blend = (
+            np.empty(count, int),
+            rng.random(count).astype(np.float32) * (rng.random(count) < 0.35),
+        )
         draw = rng.random(count)
         kinds = self._support[chosen]
         for kind in np.unique(kinds):
@@ -229,7 +234,7 @@ class PoseSampler:
             share = np.cumsum(self._weights[among] / self._weights[among].sum())
             which = kinds == kind
             partner[which] = among[np.searchsorted(share, draw[which]).clip(max=len(among) - 1)]
-        angles += (self._look_up(partner, rng.random(count)) - angles) * way[:, None]
+        angles += (self._look_up(partner, rng.random(count)) - angles) * blend[:, None]
         # another one's arms and neck
         upright = np.isin(kinds, [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
         giver = self._choose(rng, self._weights, count)
@@ -254,7 +259,7 @@ class PoseSampler:
         allowed = np.isin(
             self._support[chosen], [self.supports.index(s) for s in _REACHES if s in self.supports]
         ) & (self._noise[chosen] > 0.55)
-        turns, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
+        global_rotations, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
         names = self.skeleton.names
         for side, sign in (("left", 1.0), ("right", -1.0)):
             goes = rng.random(count)
@@ -264,7 +269,7 @@ class PoseSampler:
                 joints[names.index(f"{side}_{n}")] for n in ("shoulder", "elbow", "wrist")
             )
             length = np.linalg.norm(elbow - shoulder, axis=0) + np.linalg.norm(wrist - elbow, axis=0)
-            chest = turns[names.index("spine3")]
+            chest = global_rotations[names.index("spine3")]
             free = shoulder + np.einsum("abn,bn->an", chest, aim * rng.uniform(0.3, 1.0, count)) * length
             part = rng.integers(6, size=count)
             own = np.stack([
@@ -276,10 +281,12 @@ class PoseSampler:
                 "abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part]
             )
             target = np.where(goes < 0.10, free, own).astype(np.float32)
-            reaching.reach(angles, allowed & (goes < 0.20), side, target, rest, turns, joints, names)
+            reaching.solve_arm(
+                angles, allowed & (goes < 0.20), side, target, rest, global_rotations, joints, names
+            )
         return anatomy.limited(angles)
 
-    def _on_the_floor(
+    def _place_on_floor(
         self,
         rng: np.random.Generator,
         angles: np.ndarray,
@@ -297,8 +304,8 @@ class PoseSampler:
             part, own, shape = angles[which], rest[..., which], betas[which]
             lean, aside = part[:, INDEX["root_lean"]], part[:, INDEX["root_side"]]
             for _ in range(2):
-                turns, joints = self.skeleton.forward(anatomy.rotations(part), own)
-                ends, radius = self.capsules.place(shape, own, turns, joints)
+                global_rotations, joints = self.skeleton.forward(anatomy.rotations(part), own)
+                ends, radius = self.capsules.pose(shape, own, global_rotations, joints)
                 if name in _BALANCED:
                     feet = joints[[names.index("left_ankle"), names.index("right_ankle")]]
                     soles = ends[[index["left_foot"], index["right_foot"]]].mean(1)
@@ -323,7 +330,7 @@ class PoseSampler:
                 if name in ("back", "front"):
                     self._legs_up(part, ends, radius, low.min(0), 1.0 if name == "back" else -1.0)
             if name == "feet":
-                self._plant(part, own, rng)
+                self._plant_feet(part, own, rng)
             angles[which] = part
         return anatomy.limited(angles)
 
@@ -350,10 +357,10 @@ class PoseSampler:
             deep = np.maximum(floor - low - 0.02, 0)
             angles[:, INDEX[f"{side}_hip_flex"]] += sign * np.arcsin(np.clip(deep / 0.85, 0, 0.5))
 
-    def _plant(self, angles: np.ndarray, rest: np.ndarray, rng: np.random.Generator) -> None:
+    def _plant_feet(self, angles: np.ndarray, rest: np.ndarray, rng: np.random.Generator) -> None:
         """Both ankles to one height that both legs reach."""
         names = self.skeleton.names
-        turns, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
+        global_rotations, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
         reachable, heights = [], []
         for side in ("left", "right"):
             hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
@@ -367,7 +374,7 @@ class PoseSampler:
         level = np.maximum(np.maximum(*reachable), (heights[0] + heights[1]) / 2).astype(np.float32)
         everyone = np.ones(len(angles), bool)
         for side in ("left", "right"):
-            reaching.step_on(angles, everyone, side, level, rest, turns, joints, names)
+            reaching.solve_leg(angles, everyone, side, level, rest, global_rotations, joints, names)
 
 
 def _about_y(yaw: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.synthetic.anatomy import INDEX
-from training.synthetic.skeleton import product, transposed, turned
+from training.synthetic.skeleton import inverse_rotation, matmul, rotate
 
 
 def _norm(v: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def reach(angles, which, side, target, rest, turns, joints, names) -> None:
+def solve_arm(angles, which, side, target, rest, global_rotations, joints, names) -> None:
     """Set `angles` (n, D) of samples `which` (bool) so that the wrist meets `target` (3, n); the swivel stays."""
     sign = 1.0 if side == "left" else -1.0
     shoulder, elbow, wrist = (names.index(f"{side}_{n}") for n in ("shoulder", "elbow", "wrist"))
@@ -59,8 +59,10 @@ def reach(angles, which, side, target, rest, turns, joints, names) -> None:
     to = target - joints[shoulder]
     flex = np.clip(_bend(u, v, 1, -sign, _norm(to)), 0.02, np.deg2rad(148))
     straight = u + _about(1, -sign * flex, v)
-    aimed = product(rotation_between(turned(turns[shoulder], straight), to), turns[shoulder])
-    local = product(transposed(turns[names.index(f"{side}_collar")]), aimed)
+    aimed = matmul(
+        rotation_between(rotate(global_rotations[shoulder], straight), to), global_rotations[shoulder]
+    )
+    local = matmul(inverse_rotation(global_rotations[names.index(f"{side}_collar")]), aimed)
     d = local[:, 0]  # where the arm's axis goes
     angle = np.arccos(np.clip(d[0], -1, 1))
     size = np.maximum(np.hypot(d[1], d[2]), 1e-6)
@@ -80,7 +82,7 @@ def reach(angles, which, side, target, rest, turns, joints, names) -> None:
         angles[which, INDEX[f"{side}_{name}"]] = value[which]
 
 
-def step_on(angles, which, side, level, rest, turns, joints, names) -> None:
+def solve_leg(angles, which, side, level, rest, global_rotations, joints, names) -> None:
     """Set the leg's angles of samples `which` so that the ankle comes to the height `level` (n,), sole flat."""
     sign = 1.0 if side == "left" else -1.0
     hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
@@ -90,21 +92,21 @@ def step_on(angles, which, side, level, rest, turns, joints, names) -> None:
     to = target - joints[hip]
     flex = np.clip(_bend(u, v, 0, 1.0, _norm(to)), 0.0, np.deg2rad(150))
     straight = u + _about(0, flex, v)
-    thigh = product(rotation_between(turned(turns[hip], straight), to), turns[hip])
-    a, b, c = euler_xzy(product(transposed(turns[names.index("pelvis")]), thigh))
+    thigh = matmul(rotation_between(rotate(global_rotations[hip], straight), to), global_rotations[hip])
+    a, b, c = euler_xzy(matmul(inverse_rotation(global_rotations[names.index("pelvis")]), thigh))
     for name, value in (
         ("hip_flex", -a), ("hip_abduct", sign * b), ("hip_turn_out", sign * c), ("knee_flex", flex),
         ("knee_turn", np.zeros_like(flex)),
     ):  # fmt: skip
         angles[which, INDEX[f"{side}_{name}"]] = value[which]
     zero = np.zeros_like(flex)
-    shin = product(thigh, _matrix_x(flex))
-    ahead = turns[ankle][:, 2]
+    shin = matmul(thigh, _matrix_x(flex))
+    ahead = global_rotations[ankle][:, 2]
     heading = np.arctan2(ahead[0], ahead[2])
     c, s = np.cos(heading), np.sin(heading)
     one = np.ones_like(c)
     flat = np.array([[c, zero, s], [zero, one, zero], [-s, zero, c]])
-    a, b, _ = euler_xzy(product(transposed(shin), flat))
+    a, b, _ = euler_xzy(matmul(inverse_rotation(shin), flat))
     angles[which, INDEX[f"{side}_ankle_up"]] = -a[which]
     angles[which, INDEX[f"{side}_ankle_in"]] = (-sign * b)[which]
 

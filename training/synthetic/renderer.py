@@ -1,4 +1,4 @@
-"""Draws a lit mesh: by OpenGL where there is a context without a screen (EGL), else by our z-buffer; the same picture.
+"""Draws a lit mesh: by OpenGL where there is a context without a screen (EGL), else by our z-buffer; the same image.
 
 Only the silhouette's last pixel may differ, and rounding.  `LP_NUM_THREADS=1` keeps Mesa to one core.
 """
@@ -57,7 +57,7 @@ in vec3 place; in vec3 tint; out vec3 colour; uniform vec4 camera; uniform float
 void main() {{
     vec2 pixel = vec2(camera.x * place.x, camera.y * place.y) + (camera.zw + 0.5) * place.z;
     float near = {_NEAR}, far = {_FAR};
-    // rows go downwards here and upwards in OpenGL: the picture is read out upside down, which is right again
+    // rows go downwards here and upwards in OpenGL: the image is read out upside down, which is right again
     float depth = ((far + near) * place.z - 2.0 * far * near) / (far - near);
     gl_Position = vec4(2.0 * pixel / size - place.z, depth, place.z);
     colour = tint / 255.0;
@@ -90,7 +90,7 @@ class GlRenderer:
             self._program, [(self._buffer, "3f 3f", "place", "tint")], index
         )
         self._context.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        self._context.front_face = "cw"  # seen in a picture whose rows go downwards
+        self._context.front_face = "cw"  # seen in an image whose rows go downwards
         self._context.cull_face = "back"
         self.device = str(self._context.info["GL_RENDERER"])
 
@@ -119,7 +119,7 @@ def make_renderer(faces: np.ndarray, size: int, count: int, kind: str = "auto") 
     return NumpyRenderer(faces, size)
 
 
-def laid_over(background: np.ndarray, layer: np.ndarray) -> np.ndarray:
+def alpha_composite(background: np.ndarray, layer: np.ndarray) -> np.ndarray:
     """The layer (H, W, 4) uint8 over a background (H, W, 3) float32, its edge softened by half a pixel -> float32."""
     soft = cv2.GaussianBlur(layer, (3, 3), 0.5).astype(np.float32)
     return background * (1 - soft[..., 3:] * np.float32(1 / 255)) + soft[..., :3]

@@ -19,7 +19,7 @@ _BLAZEPOSE_JOINT = {
 _BLOCK = 1024  # samples at once: what fits into a core's cache
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Matrices (..., 3, 3, n) times matrices (..., 3, 3, n) or (..., 3, k, n)."""
     return (
         a[..., :, 0, None, :] * b[..., None, 0, :, :]
@@ -28,12 +28,12 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def turned(a: np.ndarray, v: np.ndarray) -> np.ndarray:
+def rotate(a: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Matrices (..., 3, 3, n) times vectors (..., 3, n)."""
-    return product(a, v[..., None, :])[..., 0, :]
+    return matmul(a, v[..., None, :])[..., 0, :]
 
 
-def transposed(a: np.ndarray) -> np.ndarray:
+def inverse_rotation(a: np.ndarray) -> np.ndarray:
     """(..., 3, 3, n) -> its inverse, if a rotation."""
     return np.swapaxes(a, -2, -3)
 
@@ -58,40 +58,47 @@ class Skeleton:
     def __init__(self, body: BodyModel) -> None:
         self.names, self.parents = body.joint_names, body.parents
         self.joints = body.joints_template.double().cpu().numpy().astype(np.float32)
-        self.joint_directions = body.joints_shapedirs.double().cpu().numpy().astype(np.float32)
+        self.joint_shapedirs = body.joints_shapedirs.double().cpu().numpy().astype(np.float32)
         self.template = body.v_template.double().cpu().numpy()
         self._shapedirs = body.shapedirs.double().cpu().numpy()
 
     def rest(self, betas: np.ndarray) -> np.ndarray:
         """betas (n, B) -> joints (J, 3, n) of the unposed body."""
-        return _affine(self.joints, self.joint_directions, betas)
+        return _affine(self.joints, self.joint_shapedirs, betas)
 
     def forward(self, rotations: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """rotations (J, 3, 3, n), rest (J, 3, n) -> global turns (J, 3, 3, n) and joints (J, 3, n); no translation."""
-        turns, joints = np.empty_like(rotations), np.empty_like(rest)
+        """rotations (J, 3, 3, n), rest (J, 3, n) -> global rotations (J, 3, 3, n), joints (J, 3, n); no translation."""
+        global_rotations, joints = np.empty_like(rotations), np.empty_like(rest)
         for start in range(0, rest.shape[-1], _BLOCK):
             rows = slice(start, start + _BLOCK)
-            self._forward(rotations[..., rows], rest[..., rows], turns[..., rows], joints[..., rows])
-        return turns, joints
+            self._forward(
+                rotations[..., rows], rest[..., rows], global_rotations[..., rows], joints[..., rows]
+            )
+        return global_rotations, joints
 
     def _forward(
-        self, rotations: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
+        self, rotations: np.ndarray, rest: np.ndarray, global_rotations: np.ndarray, joints: np.ndarray
     ) -> None:
-        turns[0], joints[0] = rotations[0], rest[0]
+        global_rotations[0], joints[0] = rotations[0], rest[0]
         for j in range(1, len(self.parents)):
             p = self.parents[j]
-            turns[j] = product(turns[p], rotations[j])
-            joints[j] = joints[p] + turned(turns[p], rest[j] - rest[p])
+            global_rotations[j] = matmul(global_rotations[p], rotations[j])
+            joints[j] = joints[p] + rotate(global_rotations[p], rest[j] - rest[p])
 
     def points(
-        self, on: RigidPoints, betas: np.ndarray, rest: np.ndarray, turns: np.ndarray, joints: np.ndarray
+        self,
+        on: RigidPoints,
+        betas: np.ndarray,
+        rest: np.ndarray,
+        global_rotations: np.ndarray,
+        joints: np.ndarray,
     ) -> np.ndarray:
-        """-> (K, 3, n), in the frame of `turns` and `joints`."""
-        arms = _affine(on.rest, on.directions, betas) - rest[on.joint]
-        found = np.empty_like(arms)
+        """-> (K, 3, n), in the frame of `global_rotations` and `joints`."""
+        offsets = _affine(on.rest, on.directions, betas) - rest[on.joint]
+        points = np.empty_like(offsets)
         for k, j in enumerate(on.joint):
-            found[k] = joints[j] + turned(turns[j], arms[k])
-        return found
+            points[k] = joints[j] + rotate(global_rotations[j], offsets[k])
+        return points
 
     def rigid(self, regressor: np.ndarray, joints: list[str]) -> RigidPoints:
         """Rows (K, V) of a regressor -> points that move with the named joints."""

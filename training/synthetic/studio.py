@@ -1,4 +1,4 @@
-"""Makes one shard of the data set: poses, looks, cameras, pictures, labels; a function of (seed, split, shard)."""
+"""Makes one shard of the data set: poses, looks, cameras, images, labels; a function of (seed, split, shard)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from backend.body.model import BodyModel
 from backend.geometry.rotations_numpy import log
 from training.datasets.joint_sets import METRO24
 from training.synthetic import backgrounds, furniture
-from training.synthetic.cameras import View, choose_view
-from training.synthetic.looks import Light, Normals, Wardrobe, any_colour
+from training.synthetic.cameras import View, sample_view
+from training.synthetic.looks import Clothing, Lighting, Normals, random_colour
 from training.synthetic.poses import Poses, PoseSampler
-from training.synthetic.renderer import Renderer, laid_over, make_renderer
+from training.synthetic.renderer import Renderer, alpha_composite, make_renderer
 
 SPLITS = ("train", "val", "test")
 BATCH = 32  # bodies skinned at once; part of what a seed means, because sums round differently
@@ -46,7 +46,7 @@ def metro24_regressor(body: BodyModel) -> np.ndarray:
 
 @dataclass
 class Sample:
-    """One picture and what is true of it."""
+    """One image and what is true of it."""
 
     jpeg: bytes
     label: dict[str, Any]  # METRO's
@@ -54,7 +54,7 @@ class Sample:
 
 
 class Studio:
-    """Bodies in pictures.  One per process."""
+    """Bodies in images.  One per process."""
 
     part = "body"
 
@@ -81,7 +81,7 @@ class Studio:
 
     def _prepare(self) -> None:
         self.sampler = PoseSampler(self.body)
-        self.wardrobe = Wardrobe(self.body)
+        self.clothing = Clothing(self.body)
         self.regressor = metro24_regressor(self.body)
         self._bottom = self.body.weights[:, 0].numpy() > 0.5  # what the pelvis carries
         self._sparse = self.body.v_template[:, 1].argsort()[:: len(self.body.v_template) // 345].numpy()
@@ -103,26 +103,26 @@ class Studio:
             for k, row in enumerate(range(rows.start, rows.stop)):
                 own = np.random.default_rng([seed, split, shard, row + 1])
                 # the capsules' floor is near the skin's; the skin's is what is seen
-                lift = poses.lift[row] + self._settle(poses, row, vertices[k])
-                samples.append(self._sample(own, vertices[k], poses, rotations, row, lift))
+                height_offset = poses.height_offset[row] + self._floor_correction(poses, row, vertices[k])
+                samples.append(self._sample(own, vertices[k], poses, rotations, row, height_offset))
         return samples
 
-    def _settle(self, poses: Poses, row: int, vertices: np.ndarray) -> float:
+    def _floor_correction(self, poses: Poses, row: int, vertices: np.ndarray) -> float:
         """What is to be added to the lift so that the skin's lowest point meets the floor, or keeps its jump."""
         in_air = self.sampler.archetypes[poses.archetype[row]].support == "air"
-        gap = float(vertices[:, 1].min() + poses.lift[row])
+        gap = float(vertices[:, 1].min() + poses.height_offset[row])
         return -min(gap, 0.0) if in_air else -gap
 
-    def _sample(self, rng, vertices, poses: Poses, rotations, row: int, lift: float) -> Sample:
+    def _sample(self, rng, vertices, poses: Poses, rotations, row: int, height_offset: float) -> Sample:
         betas, archetype = poses.betas[row], self.sampler.archetypes[poses.archetype[row]]
-        world = vertices + np.array([0, lift, 0], np.float32)
-        view = choose_view(rng, world[self._sparse], self.size)
-        box, paint = furniture.EMPTY + world[0], any_colour(rng)
+        world = vertices + np.array([0, height_offset, 0], np.float32)
+        view = sample_view(rng, world[self._sparse], self.size)
+        box, paint = furniture.EMPTY + world[0], random_colour(rng)
         if archetype.support == "seat" and rng.random() < 0.85:
             box = furniture.stool(rng, world[self._bottom], float(poses.yaw[row]))
-        drawn = view.seen(np.concatenate([world, box])).astype(np.float32)
+        drawn = view.to_camera(np.concatenate([world, box])).astype(np.float32)
         seen = drawn[: len(world)]
-        light = Light(rng, view.up)
+        light = Lighting(rng, view.up)
         image = backgrounds.background(rng, view, self.size, self.photos)
         backgrounds.cast_shadow(
             image,
@@ -131,17 +131,21 @@ class Studio:
             light.toward,
             light.strength * rng.uniform(0.5, 1.0),
         )
-        colours = np.concatenate([self.wardrobe.colours(rng), np.tile(paint, (len(box), 1))])
+        colours = np.concatenate([self.clothing.colours(rng), np.tile(paint, (len(box), 1))])
         lit = light.shade(colours, self.normals(drawn), drawn)
-        image = laid_over(image, self.renderer.draw(drawn, lit, view.camera))
+        image = alpha_composite(image, self.renderer.draw(drawn, lit, view.camera))
         joints = self.regressor @ seen.astype(np.float64)
-        joints2d, tight, jpeg = self._finish(rng, image, view, joints, view.pixels(seen))
+        joints2d, tight, jpeg = self._finish(rng, image, view, joints, view.project(seen))
         root = self.body.rest_joints(torch.from_numpy(betas[None]))[0, 0].double().numpy()
-        turned = rotations[row].astype(np.float64)
-        turned[0] = view.rotation @ turned[0]
-        pose = log(turned)
-        placed = poses.joints[..., row] + [0, lift - poses.lift[row], 0]  # the skeleton's own, in the world
-        trans = view.translation + view.rotation @ (root + [0, lift, 0]) - root
+        camera_rotations = rotations[row].astype(np.float64)
+        camera_rotations[0] = view.rotation @ camera_rotations[0]
+        pose = log(camera_rotations)
+        placed = poses.joints[..., row] + [
+            0,
+            height_offset - poses.height_offset[row],
+            0,
+        ]  # the skeleton's own, in the world
+        trans = view.translation + view.rotation @ (root + [0, height_offset, 0]) - root
         label = {
             "2d_joints": [joints2d.tolist()],
             "has_2d_joints": 1,
@@ -156,7 +160,7 @@ class Studio:
         }
         arrays = {
             "pose": pose.astype(np.float32), "betas": betas, "trans": trans, "camera": view.camera, "joints3d": joints,
-            "joints2d": joints2d, "smpl_joints3d": view.seen(placed),
+            "joints2d": joints2d, "smpl_joints3d": view.to_camera(placed),
             "camera_rotation": view.rotation, "camera_translation": view.translation,
             "archetype": np.array(archetype.name),
         }  # fmt: skip
@@ -167,15 +171,15 @@ class Studio:
         low, high = outline.min(0), outline.max(0)
         box = np.array([*np.maximum(low, 0), *np.minimum(high, self.size - 1)])
         hidden = backgrounds.occlude(rng, image, box)
-        picture = backgrounds.photographed(rng, image)
-        uv = view.pixels(joints)
+        photo = backgrounds.apply_camera_effects(rng, image)
+        uv = view.project(joints)
         seen = ((uv > -0.5) & (uv < self.size - 0.5)).all(1)
         if hidden is not None:
             at = np.clip(np.round(uv), 0, self.size - 1).astype(int)
             seen &= ~hidden[at[:, 1], at[:, 0]]
         joints2d = np.concatenate([uv, seen[:, None]], 1).round(3)
         quality = int(rng.integers(60, 96))
-        done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        done, data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         assert done
         return joints2d, box, data.tobytes()
 

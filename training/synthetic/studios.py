@@ -1,4 +1,4 @@
-"""The studio that makes the pictures of a part: bodies or hands."""
+"""The studio that makes the images of a part: bodies or hands."""
 
 from __future__ import annotations
 

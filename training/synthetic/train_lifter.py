@@ -47,52 +47,52 @@ def train(
     torch.manual_seed(seed)
     sampler = KeypointSampler(noise=noise)
     real = load_detected(detected, sampler.body) if detected else None
-    held = sampler.batch(np.random.default_rng([seed + 1, 0]), 1024)
+    held_out = sampler.batch(np.random.default_rng([seed + 1, 0]), 1024)
     model = load_lifter(start_from) if start_from else Lifter(width)
     peak = 3e-4 if start_from else 1e-3
     optimiser = torch.optim.AdamW(model.parameters(), peak, weight_decay=1e-4)
     weight = torch.cat([torch.full((JOINTS, 1), 1.0), torch.full((LANDMARKS, 1), 0.5)])
     start, samples, log, steps = time.process_time(), 0, [], 0
-    budget, said = max(60 * minutes, 1e-3), -1
+    budget, last_report = max(60 * minutes, 1e-3), -1
     for number in itertools.count():
         rng = np.random.default_rng([seed, number, 1])
         sampler.noise = noise.scaled(rng.uniform(0.4, 1.2))
         batch = sampler.batch(np.random.default_rng([seed, number]), 8192)
         seen = [batch.keypoints, batch.world, batch.ray_landmarks, batch.ray_joints]
         if real is not None:
-            drawn = real.drawn(rng, len(batch.keypoints) // 7)
+            drawn = real.sample(rng, len(batch.keypoints) // 7)
             seen = [np.concatenate(pair).astype(np.float32) for pair in zip(seen, drawn, strict=True)]
         inputs = features(seen[0], seen[1])
-        alone = rng.random(len(inputs)) < 0.1
-        inputs[alone, GIVEN:] = 0  # from 2D only
+        only_2d = rng.random(len(inputs)) < 0.1
+        inputs[only_2d, GIVEN:] = 0  # from 2D only
         x, y = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([seen[3], seen[2]], 1))
         if not number and not start_from:
-            model.start_straight(x, y)
+            model.fit_skip_by_ridge(x, y)
         model.train()
         for rows in torch.from_numpy(rng.permutation(len(x))).split(512):
-            share = min((time.process_time() - start) / budget, 1.0)
+            progress = min((time.process_time() - start) / budget, 1.0)
             loss = ((model(x[rows]) - y[rows]).abs() * weight).mean()
-            annealed_step(optimiser, loss, peak * min(1.0, steps / 100), share)
+            annealed_step(optimiser, loss, peak * min(1.0, steps / 100), progress)
             steps += 1
         samples += len(x)
-        passed = time.process_time() - start
-        if int(passed / 30) > said or passed > budget:
-            said = int(passed / 30)
+        elapsed = time.process_time() - start
+        if int(elapsed / 30) > last_report or elapsed > budget:
+            last_report = int(elapsed / 30)
             model.eval()
             errors = [
-                float(pa_mpjpe(lift(model, held.keypoints, world)[0], held.joints).mean())
-                for world in (held.world, None)
+                float(pa_mpjpe(lift(model, held_out.keypoints, world)[0], held_out.joints).mean())
+                for world in (held_out.world, None)
             ]
             log.append(
                 {
-                    "seconds": round(passed),
+                    "seconds": round(elapsed),
                     "samples": samples,
                     "PA-MPJPE 2D+3D": errors[0],
                     "PA-MPJPE 2D": errors[1],
                 }
             )
             print(json.dumps(log[-1]), flush=True)
-        if passed > budget:
+        if elapsed > budget:
             break
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
@@ -110,12 +110,12 @@ def train(
     (out / "card.json").write_text(json.dumps(card, indent=2))
 
 
-def annealed_step(optimiser: Any, loss: Any, peak: float, share: float) -> None:
-    """One step at a rate that falls from `peak` along half a cosine; share: 0..1 of the budget that is spent."""
+def annealed_step(optimiser: Any, loss: Any, peak: float, progress: float) -> None:
+    """One step at a rate that falls from `peak` along half a cosine; progress: 0..1 of the budget that is spent."""
     import torch
 
     for group in optimiser.param_groups:
-        group["lr"] = peak * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+        group["lr"] = peak * (0.5 + 0.5 * np.cos(np.pi * progress)) + 1e-6
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 1.0)
@@ -150,10 +150,10 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
 
     torch.set_num_threads(1)
     sampler = KeypointSampler(noise=noise, views=1)
-    held = sampler.batch(np.random.default_rng([seed + 1, 1]), count)
+    held_out = sampler.batch(np.random.default_rng([seed + 1, 1]), count)
     model = load_lifter(weights)
 
-    # the product does not know the focal length either: 1.2 times the picture's side
+    # the product does not know the focal length either: 1.2 times the image's side
     focal, middle = 1.2 * sampler.size, (sampler.size - 1) / 2
     camera = Camera(focal, focal, middle, middle, sampler.size, sampler.size)
 
@@ -166,7 +166,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
                 its_world.astype(np.float32),
                 "blazepose33",
             )
-            for points, its_world in zip(held.keypoints, world, strict=True)
+            for points, its_world in zip(held_out.keypoints, world, strict=True)
         ]
         fits = [
             fit
@@ -179,22 +179,24 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
             return sampler.body.pose_joints(matrix_from_axis_angle(poses), betas).numpy()
 
     lifted = {
-        "lifter 2D+3D": lift(model, held.keypoints, held.world),
-        "lifter 2D": lift(model, held.keypoints, None),
+        "lifter 2D+3D": lift(model, held_out.keypoints, held_out.world),
+        "lifter 2D": lift(model, held_out.keypoints, None),
     }
-    found = {
-        "detector's 3D, 12 limb joints": pa_mpjpe(held.world[:, _LIMBS], held.ray_landmarks[:, _LIMBS]),
-        "lifter 2D+3D, 12 limb joints": pa_mpjpe(
-            lifted["lifter 2D+3D"][1][:, _LIMBS], held.ray_landmarks[:, _LIMBS]
+    errors_by_method = {
+        "detector's 3D, 12 limb joints": pa_mpjpe(
+            held_out.world[:, _LIMBS], held_out.ray_landmarks[:, _LIMBS]
         ),
-        "plain fit": pa_mpjpe(fitted(held.world), held.joints),
-        **{name: pa_mpjpe(joints, held.joints) for name, (joints, _) in lifted.items()},
-        "fit given lifter 2D+3D": pa_mpjpe(fitted(lifted["lifter 2D+3D"][1]), held.joints),
-        "fit given lifter 2D": pa_mpjpe(fitted(lifted["lifter 2D"][1]), held.joints),
+        "lifter 2D+3D, 12 limb joints": pa_mpjpe(
+            lifted["lifter 2D+3D"][1][:, _LIMBS], held_out.ray_landmarks[:, _LIMBS]
+        ),
+        "plain fit": pa_mpjpe(fitted(held_out.world), held_out.joints),
+        **{name: pa_mpjpe(joints, held_out.joints) for name, (joints, _) in lifted.items()},
+        "fit given lifter 2D+3D": pa_mpjpe(fitted(lifted["lifter 2D+3D"][1]), held_out.joints),
+        "fit given lifter 2D": pa_mpjpe(fitted(lifted["lifter 2D"][1]), held_out.joints),
     }
     return {
         name: {"mean": round(float(v.mean()), 1), "median": round(float(np.median(v)), 1)}
-        for name, v in found.items()
+        for name, v in errors_by_method.items()
     }
 
 
@@ -225,9 +227,9 @@ def main() -> int:
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from training.synthetic.keypoints import Noise
+    from training.synthetic.keypoints import DetectorNoise
 
-    usual = Noise()
+    usual = DetectorNoise()
     noise = usual.scaled(options.noise_scale)
     if not options.only_measure:
         train(

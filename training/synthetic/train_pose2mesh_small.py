@@ -36,7 +36,7 @@ def train_mesh(
     from backend.models.fastmetro.network import FastMETROMesh
     from backend.models.pose2mesh_small.network import SmallPose2Mesh, features
     from backend.models.weights import split
-    from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
+    from training.synthetic.coarse_mesh import CoarseSkinning, coarse_mesh, fit_upsampling
     from training.synthetic.keypoints import KeypointSampler
     from training.synthetic.train_lifter import annealed_step, load_lifter
 
@@ -45,8 +45,8 @@ def train_mesh(
     sampler = KeypointSampler(noise=noise)
     body = sampler.body
     index, adjacency, plain = coarse_mesh(body)
-    up = fitted_way_up(body, sampler.poses, index, plain, np.random.default_rng([seed, 0, 2]))
-    skin = CoarseSkin(body, index)
+    up = fit_upsampling(body, sampler.poses, index, plain, np.random.default_rng([seed, 0, 2]))
+    skin = CoarseSkinning(body, index)
     first = load_lifter(lifter / "lifter.safetensors")
     network = SmallPose2Mesh(adjacency, up, len(first.w1.weight))
     network.pose_lifter.load_state_dict(first.state_dict())
@@ -55,19 +55,19 @@ def train_mesh(
     a, b = (torch.as_tensor(rows) for rows in adjacency.nonzero())
     a, b = a[a < b], b[a < b]
 
-    def drawn(rng: np.random.Generator, count: int, exact: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw_batch(rng: np.random.Generator, count: int, exact: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Points (n, 57, 3), of a share `exact` the true ones, else as lifted; and true coarse vertices."""
         sampler.noise = noise.scaled(rng.uniform(0.4, 1.2))
         batch = sampler.batch(rng, count)
-        turn = torch.from_numpy(batch.turn)
+        view_rotation = torch.from_numpy(batch.view_rotation)
         with torch.inference_mode():
-            truth = skin(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ turn
+            gt = skin(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ view_rotation
             points = network.pose_lifter(torch.from_numpy(features(batch.keypoints, batch.world)))
-        true = torch.from_numpy(np.concatenate([batch.ray_joints, batch.ray_landmarks], 1))
+        gt_points = torch.from_numpy(np.concatenate([batch.ray_joints, batch.ray_landmarks], 1))
         keep = torch.from_numpy(rng.random(count) < exact)
-        return torch.where(keep[:, None, None], true, points).clone(), truth.clone()
+        return torch.where(keep[:, None, None], gt_points, points).clone(), gt.clone()
 
-    held = [drawn(np.random.default_rng([seed + 1, 0]), 512, share) for share in (0.0, 1.0)]
+    held_out = [draw_batch(np.random.default_rng([seed + 1, 0]), 512, share) for share in (0.0, 1.0)]
     if start_from:
         tensors, constants = split(read_checkpoint(start_from))
         part = "pose2mesh."
@@ -76,41 +76,41 @@ def train_mesh(
         up = mesh_of(constants).up
     peak = 3e-4 if start_from else 1e-3
     optimiser = torch.optim.AdamW(mesh.parameters(), peak, weight_decay=1e-5)
-    start, samples, steps, said, log = time.process_time(), 0, 0, -1, []
+    start, samples, steps, last_report, log = time.process_time(), 0, 0, -1, []
     budget = max(60 * minutes, 1e-3)
     for number in itertools.count():
         rng = np.random.default_rng([seed, number])
-        points, truth = drawn(rng, 4096, 0.5)
+        points, gt = draw_batch(rng, 4096, 0.5)
         if not number and not start_from:
             # the straight line keeps to consistent bodies: on lifted points it would shrink limbs
-            mesh.start_straight(*drawn(np.random.default_rng([seed, 0, 3]), 4096, 1.0))
+            mesh.fit_skip_by_ridge(*draw_batch(np.random.default_rng([seed, 0, 3]), 4096, 1.0))
         mesh.train()
         for rows in torch.from_numpy(rng.permutation(len(points))).split(128):
             share = min((time.process_time() - start) / budget, 1.0)
             out = mesh(points[rows])
-            edges = (out[:, a] - out[:, b]) - (truth[rows][:, a] - truth[rows][:, b])
-            loss = (out - truth[rows]).abs().mean() + _EDGES * edges.abs().mean()
+            edges = (out[:, a] - out[:, b]) - (gt[rows][:, a] - gt[rows][:, b])
+            loss = (out - gt[rows]).abs().mean() + _EDGES * edges.abs().mean()
             annealed_step(optimiser, loss, peak * min(1.0, steps / 50), share)
             steps += 1
             if time.process_time() - start > budget:
                 break
         samples += len(points)
-        passed = time.process_time() - start
-        if int(passed / 30) > said or passed > budget:
-            said = int(passed / 30)
+        elapsed = time.process_time() - start
+        if int(elapsed / 30) > last_report or elapsed > budget:
+            last_report = int(elapsed / 30)
             mesh.eval()
             with torch.inference_mode():
-                errors = [float(1e3 * (mesh(x) - y).norm(dim=-1).mean()) for x, y in held]
+                errors = [float(1e3 * (mesh(x) - y).norm(dim=-1).mean()) for x, y in held_out]
             log.append(
                 {
-                    "seconds": round(passed),
+                    "seconds": round(elapsed),
                     "samples": samples,
                     "MPVPE": errors[0],
                     "MPVPE of true points": errors[1],
                 }
             )
             print(json.dumps(log[-1]), flush=True)
-        if passed > budget:
+        if elapsed > budget:
             break
     return network.eval(), mesh_constants(FastMETROMesh(adjacency, up)), log
 
@@ -146,9 +146,9 @@ def main() -> int:
     from backend.body.loader import load_body
     from backend.models.store import Card
     from backend.models.weights import faces_hash, save_weights
-    from training.synthetic.keypoints import Noise
+    from training.synthetic.keypoints import DetectorNoise
 
-    noise = Noise()
+    noise = DetectorNoise()
     network, constants, log = train_mesh(
         options.lifter, options.minutes, options.seed, noise, options.start_from
     )

@@ -1,4 +1,4 @@
-"""METRO's TSV files, written: a row per picture, and the byte offset of every row beside them."""
+"""METRO's TSV files, written: a row per image, and the byte offset of every row beside them."""
 
 from __future__ import annotations
 

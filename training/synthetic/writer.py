@@ -26,7 +26,7 @@ _PARTS = "shards"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bytes depend on.  renderer: `gl` or `numpy`, as found; backgrounds: hash of the pictures' names."""
+    """What the bytes depend on.  renderer: `gl` or `numpy`, as found; backgrounds: hash of the images' names."""
 
     part: str
     count: int
@@ -69,7 +69,7 @@ def write_dataset(
     `no_gl`, `no_pictures`.
     """
     if count < 3:
-        raise BadInput("bad_count", f"{count} pictures cannot be split in three.", "Ask for at least 3.")
+        raise BadInput("bad_count", f"{count} images cannot be split in three.", "Ask for at least 3.")
     if not 32 <= size <= 2048 or seed < 0:
         raise BadInput(
             "bad_size", f"Size {size} or seed {seed} is out of range.", "Size 32 to 2048, seed 0 or more."
@@ -85,7 +85,7 @@ def write_dataset(
         _fingerprint(studio),
     )
     out.mkdir(parents=True, exist_ok=True)
-    _claim(out, settings)
+    _check_settings(out, settings)
     card = out / "card.json"
     if card.is_file():
         return json.loads(card.read_text())
@@ -96,10 +96,10 @@ def write_dataset(
     rows = sum(n for _, _, n in settings.shards())
     done = rows - sum(n for _, _, n in todo)
     report(done, rows)
-    for made in _made(studio, settings, folder, todo, workers, photos):
+    for made in _make_shards(studio, settings, folder, todo, workers, photos):
         done += made
         report(done, rows)
-    return _joined(out, settings)
+    return _merge_shards(out, settings)
 
 
 def _fingerprint(studio: Studio) -> str:
@@ -110,12 +110,12 @@ def _fingerprint(studio: Studio) -> str:
     ).hexdigest()[:16]
 
 
-def _claim(out: Path, settings: Settings) -> None:
+def _check_settings(out: Path, settings: Settings) -> None:
     path = out / "settings.json"
     if path.is_file():
-        found = json.loads(path.read_text())
-        if found != asdict(settings):
-            other = [k for k, v in asdict(settings).items() if found.get(k) != v]
+        stored = json.loads(path.read_text())
+        if stored != asdict(settings):
+            other = [k for k, v in asdict(settings).items() if stored.get(k) != v]
             raise BadInput(
                 "other_settings",
                 f"{out} holds a data set made with other settings ({', '.join(other)}).",
@@ -153,34 +153,36 @@ def save_shard(path: Path, samples: list[Sample]) -> None:
 _studio: Studio | None = None  # of a worker process
 
 
-def _start(part: str, size: int, renderer: str, photos: Path | None) -> None:
+def _init_worker(part: str, size: int, renderer: str, photos: Path | None) -> None:
     global _studio
     _studio = make_studio(part, size, renderer, photos)
 
 
-def _work(task: tuple[Path, int, int, int, int]) -> int:
+def _make_shard(task: tuple[Path, int, int, int, int]) -> int:
     folder, seed, split, shard, rows = task
     assert _studio is not None
     save_shard(_path(folder, split, shard), _studio.shard(seed, split, shard, rows))
     return rows
 
 
-def _made(studio, settings: Settings, folder: Path, todo, workers: int, photos: Path | None) -> Iterator[int]:
+def _make_shards(
+    studio, settings: Settings, folder: Path, todo, workers: int, photos: Path | None
+) -> Iterator[int]:
     tasks = [(folder, settings.seed, *task) for task in todo]
     if workers <= 1 or len(tasks) <= 1:
         global _studio
         _studio = studio
-        yield from map(_work, tasks)
+        yield from map(_make_shard, tasks)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes to come
     context = multiprocessing.get_context("spawn")  # an OpenGL context does not survive a fork
     with context.Pool(
-        min(workers, len(tasks)), _start, (settings.part, settings.size, settings.renderer, photos)
+        min(workers, len(tasks)), _init_worker, (settings.part, settings.size, settings.renderer, photos)
     ) as pool:
-        yield from pool.imap_unordered(_work, tasks)
+        yield from pool.imap_unordered(_make_shard, tasks)
 
 
-def _joined(out: Path, settings: Settings) -> dict:
+def _merge_shards(out: Path, settings: Settings) -> dict:
     """Shards -> TSV files, npz and card."""
     folder = out / _PARTS
     files: list[Path] = []
@@ -234,14 +236,14 @@ def _readme(card: dict) -> str:
     lines = [
         f"# {card['name']}: card",
         "",
-        f"{settings['count']} pictures of {settings['size']} x {settings['size']} px: {splits['train']} to train,",
+        f"{settings['count']} images of {settings['size']} x {settings['size']} px: {splits['train']} to train,",
         f"{splits['val']} to validate, {splits['test']} to test.",
         f"Made by `python -m training.synthetic` of Recover Mesh, version {settings['version']}, seed",
         f"{settings['seed']}, renderer {settings['renderer']}.",
         f"Licence CC0-1.0: poses, bodies (open_{'hand' if hands else 'body'}, CC0), textures and backgrounds are",
         "all procedural.",
         *(
-            ["Backgrounds are partly the maker's own pictures: their licences hold for them."]
+            ["Backgrounds are partly the maker's own images: their licences hold for them."]
             if settings["backgrounds"]
             else []
         ),
@@ -254,8 +256,8 @@ def _readme(card: dict) -> str:
         "`pose`, `betas`, `center`, `scale`, and besides `trans` (m), `camera` (fx fy cx cy px),",
         "`box` (x0 y0 x1 y1 px), `action`. Joints are the open body's regressors on the posed skin, as a",
         "network's output is measured; `smpl_joints3d` in a body's npz are the skeleton's own. A joint is visible",
-        "where it is in the picture and no thing stands before the person; the body itself may hide it.",
-        "`SPLIT.npz` holds the same as arrays, without the pictures. Pose, betas and trans need the open body: no",
+        "where it is in the image and no thing stands before the person; the body itself may hide it.",
+        "`SPLIT.npz` holds the same as arrays, without the images. Pose, betas and trans need the open body: no",
         "other. Splits come from different streams of random numbers. `card.json` has the SHA-256 of every file.",
         "",
         "## Limits",

@@ -28,7 +28,7 @@ def wheel_file() -> Path:
     return path
 
 
-def load_trunk(backbone: BlazePose) -> Path:
+def load_mediapipe_backbone(backbone: BlazePose) -> Path:
     """Fill it from the wheel -> the file.  Raises BadInput `file_missing`, `checkpoint_mismatch`."""
     path = wheel_file()
     load_tensors(backbone, blazepose_weights(path), path.name)
@@ -42,21 +42,23 @@ def blazepose_weights(path: Path) -> dict[str, Tensor]:
     """
     state = BlazePose().state_dict()
     # the file has no scale for its last map: see `BlazePose.calibrate`
-    found: dict[str, Tensor] = {name: state[name] for name in ("offset", "spread", "limit")}
+    weights: dict[str, Tensor] = {name: state[name] for name in ("offset", "spread", "limit")}
     try:
         for name, pair in zip(_order(state), _convolutions(path), strict=False):
             if name:
-                found |= {f"{name}.weight": pair[0], f"{name}.bias": pair[1]}
+                weights |= {f"{name}.weight": pair[0], f"{name}.bias": pair[1]}
     except Exception as error:  # a damaged flatbuffer fails in any way
         raise BadInput("checkpoint_mismatch", f"{path.name} cannot be read ({error}).", _HINT) from None
-    unlike = [name for name in state if name not in found or found[name].shape != state[name].shape]
-    if unlike:
-        raise BadInput("checkpoint_mismatch", f"{path.name} is another network: {unlike[0]} differs.", _HINT)
-    return found
+    mismatched = [name for name in state if name not in weights or weights[name].shape != state[name].shape]
+    if mismatched:
+        raise BadInput(
+            "checkpoint_mismatch", f"{path.name} is another network: {mismatched[0]} differs.", _HINT
+        )
+    return weights
 
 
 def _order(state: dict[str, Tensor]) -> list[str]:
-    """The trunk's convolutions in the file's order; empty where the file has one that the trunk leaves out."""
+    """The backbone's convolutions in the file's order; empty where the file has one that the backbone leaves out."""
     names = [name.removesuffix(".weight") for name in state if name.endswith(".weight")]
 
     def part(prefix: str) -> list[str]:

@@ -16,20 +16,20 @@ _SEQUENTIAL = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3":
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadReport:
     """What came in: counts, and names of the network that keep their initial values."""
 
     tensors: int
-    fresh: tuple[str, ...]
+    missing_keys: tuple[str, ...]
 
     def __str__(self) -> str:
-        shown = ", ".join(self.fresh[:4]) + (", …" if len(self.fresh) > 4 else "")
+        shown = ", ".join(self.missing_keys[:4]) + (", …" if len(self.missing_keys) > 4 else "")
         return f"{self.tensors} tensors" + (
-            f"; initial values stay in {len(self.fresh)}: {shown}" * bool(self.fresh)
+            f"; initial values stay in {len(self.missing_keys)}: {shown}" * bool(self.missing_keys)
         )
 
 
-def load_network(model: nn.Module, path: Path) -> Loaded:
+def load_network(model: nn.Module, path: Path) -> LoadReport:
     """A whole network (or Pose2Mesh's lifter alone), ours or official, by name and shape.
 
     Tensors that the file lacks may only be a whole part of the network, e.g. the SMPL regressor or MeshNet.
@@ -37,26 +37,26 @@ def load_network(model: nn.Module, path: Path) -> Loaded:
     """
     tensors = {name: value for name, value in read_checkpoint(path).items() if not name.startswith("const.")}
     tensors = {name.removeprefix("net."): value for name, value in tensors.items()}
-    wanted = model.state_dict()
-    if not any(name in wanted for name in tensors):  # a lifter's own file has no prefix
+    expected = model.state_dict()
+    if not any(name in expected for name in tensors):  # a lifter's own file has no prefix
         tensors = {f"pose_lifter.{name}": value for name, value in tensors.items()}
     tensors = {name: value for name, value in tensors.items() if not name.startswith("smpl_handler.")}
     present = {name.partition(".")[0] for name in tensors}
-    fresh = tuple(name for name in wanted if name.partition(".")[0] not in present)
-    complete = {name: wanted[name] for name in fresh} | tensors
+    missing_keys = tuple(name for name in expected if name.partition(".")[0] not in present)
+    complete = {name: expected[name] for name in missing_keys} | tensors
     load_tensors(model, complete, path.name)
-    return Loaded(len(tensors), fresh)
+    return LoadReport(len(tensors), missing_keys)
 
 
-def load_backbone(backbone: nn.Module, path: Path) -> Loaded:
+def load_backbone(backbone: nn.Module, path: Path) -> LoadReport:
     """ImageNet or 2D-pose weights, their heads left out.
 
     Raises BadInput `checkpoint_mismatch` where a shape differs, or where less than half of the backbone is in the file.
     """
-    wanted = backbone.state_dict()
-    tensors = _matching(wanted, read_checkpoint(path))
-    misshapen = [name for name, value in tensors.items() if value.shape != wanted[name].shape]
-    needed = [name for name in wanted if not name.endswith("num_batches_tracked")]
+    expected = backbone.state_dict()
+    tensors = _matching(expected, read_checkpoint(path))
+    misshapen = [name for name, value in tensors.items() if value.shape != expected[name].shape]
+    needed = [name for name in expected if not name.endswith("num_batches_tracked")]
     if misshapen or 2 * sum(name in tensors for name in needed) < len(needed):
         what = (
             f"{misshapen[0]} has another shape"
@@ -68,11 +68,11 @@ def load_backbone(backbone: nn.Module, path: Path) -> Loaded:
             f"{path.name} does not fit the backbone: {what}.",
             "Give the file that the run's `start.what` names.",
         )
-    load_tensors(backbone, wanted | tensors, path.name)
-    return Loaded(len(tensors), tuple(name for name in needed if name not in tensors))
+    load_tensors(backbone, expected | tensors, path.name)
+    return LoadReport(len(tensors), tuple(name for name in needed if name not in tensors))
 
 
-def _matching(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _matching(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The file's tensors by the backbone's own names: of the usual ways to name them, the one that fits most."""
 
     def plain(name: str) -> str:
@@ -85,7 +85,7 @@ def _matching(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> di
         first, dot, rest = name.removeprefix("backbone.").partition(".")
         return _SEQUENTIAL.get(first, first) + dot + rest
 
-    ways: list[Callable[[str], str]] = [plain, without_prefix, sequential]
-    found = [{way(name): value for name, value in tensors.items()} for way in ways]
-    best = max(found, key=lambda names: sum(name in wanted for name in names))
-    return {name: value for name, value in best.items() if name in wanted}
+    renamings: list[Callable[[str], str]] = [plain, without_prefix, sequential]
+    candidates = [{rename_key(name): value for name, value in tensors.items()} for rename_key in renamings]
+    best = max(candidates, key=lambda names: sum(name in expected for name in names))
+    return {name: value for name, value in best.items() if name in expected}

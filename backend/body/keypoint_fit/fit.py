@@ -26,7 +26,7 @@ _SEEN = (
     0.5,
 )  # visibility below the first is out of sight, above the second a sight; a guess lies between
 # weight of the 3D directions, of the pose prior, iterations: first find the pose in depth, then lay it on the picture
-_DOUBTFUL = 25.0  # final cost above which a second start is tried; most pictures stay below
+_RETRY_COST = 25.0  # final cost above which a second start is tried; most pictures stay below
 STAGES = ((6.0, 1.0, 8), (4.5, 0.6, 10), (4.5, 0.6, 14))
 
 
@@ -78,35 +78,39 @@ def fit_keypoints(
     world = np.stack([person.keypoints3d for person in people])
     observed = observe(points, world, camera, guided=guide is not None)
     if guide is not None:
-        return _guided(skeleton, observed, guide)
+        return _fit_guided(skeleton, observed, guide)
     problem = Problem(skeleton, observed)
     if initial is not None:
-        return _answers(skeleton, problem, _solve(problem, initial)[0])
+        return _fit_results(skeleton, problem, _solve(problem, initial)[0])
     standing = initial_state(skeleton, world, observed)
     state, cost = _solve(problem, standing)
-    if cost.max() > _DOUBTFUL:
+    if cost.max() > _RETRY_COST:
         # a squat is not reached from a standing pose: try the other way too, and keep what explains each person better
         other, other_cost = _solve(problem, _crouching(skeleton, standing))
         legs = [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("knee", "ankle")]
-        shown = observed.seen[:, legs].min(1) > 0.2  # legs that nobody sees stand; see `_hang_unseen_legs`
+        shown = (
+            observed.seen[:, legs].min(1) > 0.2
+        )  # legs that nobody sees stand; see `_straighten_unseen_legs`
         state = other.where(shown & (other_cost < 0.97 * cost), state)
-    return _answers(skeleton, problem, state)
+    return _fit_results(skeleton, problem, state)
 
 
-def _guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[KeypointFit]:
+def _fit_guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[KeypointFit]:
     """Lay bodies that somebody else found on the picture."""
     # what the detector guesses the guide knows better
     seen = np.where(observed.seen > GUIDED_SEEN, observed.seen, 0.0)
-    follows = (skeleton.moves[None] * seen[..., None]).max(1) > 0
-    known = observed.known.copy()
+    follows = (skeleton.influences[None] * seen[..., None]).max(1) > 0
+    bone_confidence = observed.bone_confidence.copy()
     for side in ("left", "right"):
         cut = (
             seen[:, INDEX[f"{side}_ankle"]] == 0
         )  # of a leg that ends nobody knows more than the picture shows
         follows[cut, skeleton.names.index(f"{side}_hip")] = False
-        known[cut, BONE_INDEX[f"{side}_hip", f"{side}_knee"]] *= CUT_LEG
+        bone_confidence[cut, BONE_INDEX[f"{side}_hip", f"{side}_knee"]] *= CUT_LEG
     # it knows where the feet are, too: to hold the trunk over them would cross the legs of who is seen from the side
-    observed = replace(observed, balance=np.zeros_like(observed.balance), seen=seen, known=known)
+    observed = replace(
+        observed, balance=np.zeros_like(observed.balance), seen=seen, bone_confidence=bone_confidence
+    )
     problem = Problem(skeleton, observed, guide=guide.rotations, guided=follows)
     follows[:, 0] = True
     rest = rot.exp(joint_priors(skeleton.names)[0])
@@ -115,19 +119,21 @@ def _guided(skeleton: Skeleton, observed: Observations, guide: State) -> list[Ke
     for directions, prior, iterations in GUIDED_STAGES:
         state, _ = minimize(problem, state, Weights(directions, prior, trust), iterations)
         trust = problem.trust(state)
-    return _answers(skeleton, problem, state)
+    return _fit_results(skeleton, problem, state)
 
 
 _MAX_LEVEL = np.deg2rad(25)
 
 
-def _level(world: np.ndarray, seen: np.ndarray, aside: float) -> tuple[np.ndarray, np.ndarray]:
+def _level_landmarks(
+    world: np.ndarray, seen: np.ndarray, sideways_gain: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Turn 3D landmarks (B, K, 3) about the camera's x axis so that whoever shows both feet stands over them.
 
     A camera that looks down makes everybody lean towards it or away; which part of a lean is the camera's cannot be
     known from one person.  But nobody keeps a balance with the trunk beside the feet, so the trunk's lead in depth is
     taken for the camera's: wholly where it is sideways for the person, half where it is forward or backward (sitting).
-    aside: what a lean counts more where it is sideways, 0.5 for wholly.
+    sideways_gain: what a lean counts more where it is sideways, 0.5 for wholly.
     Also returns (B,) 0..1, how surely the trunk is over the feet in depth: as far as depth is sideways for the person.
     """
     rise = world[:, TRUNK].mean(1) - world[:, FEET].mean(1)
@@ -135,9 +141,9 @@ def _level(world: np.ndarray, seen: np.ndarray, aside: float) -> tuple[np.ndarra
     sideways = across[:, 2] ** 2
     lean = np.arctan2(rise[:, 2], np.maximum(-rise[:, 1], 0.2))  # rad, away from the camera
     both_feet = np.clip(2 * seen[:, [INDEX["left_ankle"], INDEX["right_ankle"]]].min(1), 0, 1)
-    angle = np.clip(lean * (0.5 + aside * sideways), -_MAX_LEVEL, _MAX_LEVEL) * both_feet
-    turn = rot.exp(np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1))
-    return world @ np.swapaxes(turn, -1, -2), sideways * both_feet
+    angle = np.clip(lean * (0.5 + sideways_gain * sideways), -_MAX_LEVEL, _MAX_LEVEL) * both_feet
+    rotation = rot.exp(np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1))
+    return world @ np.swapaxes(rotation, -1, -2), sideways * both_feet
 
 
 def _solve(problem: Problem, state: State) -> tuple[State, np.ndarray]:
@@ -195,36 +201,38 @@ def observe(
     seen = rising * rising * (3 - 2 * rising) * inside
     hips = uv[:, [INDEX["left_hip"], INDEX["right_hip"]]].mean(1)
     if view is None:
-        turn = ray_turns(hips, camera)
+        rotation = ray_rotations(hips, camera)
         up = np.broadcast_to(up, (len(points), 3))
-        back = leveled = level_turns(up)  # camera frame -> the same with up where a level camera has it
+        back = leveled = leveling_rotations(
+            up
+        )  # camera frame -> the same with up where a level camera has it
     else:
-        turn = ray_turns(hips, camera, view.focal, view.center)
+        rotation = ray_rotations(hips, camera, view.focal, view.center)
         up = np.broadcast_to(LEVEL, (len(points), 3))
-        back, leveled = view.level, view.level @ np.swapaxes(view.rotation, 1, 2)
-    places = landmarks(world) @ np.swapaxes(leveled @ turn, -1, -2)
-    places, balance = _level(places, seen, 0.0 if guided else 0.5)
-    places = places @ back
-    span = places[:, BONE_TO] - places[:, BONE_FROM]
+        back, leveled = view.level_rotation, view.level_rotation @ np.swapaxes(view.rotation, 1, 2)
+    points3d = landmarks(world) @ np.swapaxes(leveled @ rotation, -1, -2)
+    points3d, balance = _level_landmarks(points3d, seen, 0.0 if guided else 0.5)
+    points3d = points3d @ back
+    span = points3d[:, BONE_TO] - points3d[:, BONE_FROM]
     directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
-    known = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
-    directions, known = _hang_unseen_legs(directions, known, up)
+    bone_confidence = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
+    directions, bone_confidence = _straighten_unseen_legs(directions, bone_confidence, up)
     return Observations(
         uv,
         seen,
         directions,
-        known,
+        bone_confidence,
         balance,
         up,
         np.array([camera.fx, camera.fy]),
         np.array([camera.cx, camera.cy]),
         _extent(uv, seen),
-        turn,
+        rotation,
         view,
     )
 
 
-def ray_turns(
+def ray_rotations(
     hips: np.ndarray, camera: Camera, focal: np.ndarray | None = None, center: np.ndarray | None = None
 ) -> np.ndarray:
     """(B, 3, 3): from the axes of the 3D keypoints into the camera's.  hips: (B, 2) px, the middle of MediaPipe's crop.
@@ -238,31 +246,31 @@ def ray_turns(
     center = np.array([camera.cx, camera.cy]) if center is None else center
     focal = np.array([camera.fx, camera.fy]) if focal is None else focal
     ray[:, :2] = (inside - center) / focal
-    return _shortest_turns(np.array([0.0, 0.0, 1.0]), _unit(ray))
+    return _minimal_rotations(np.array([0.0, 0.0, 1.0]), _unit(ray))
 
 
-def level_turns(up: np.ndarray) -> np.ndarray:
+def leveling_rotations(up: np.ndarray) -> np.ndarray:
     """(B, 3, 3): the shortest turns that take `up` (B, 3) to a level camera's."""
-    return np.swapaxes(_shortest_turns(LEVEL, up), -1, -2)
+    return np.swapaxes(_minimal_rotations(LEVEL, up), -1, -2)
 
 
-def _shortest_turns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _minimal_rotations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(B, 3, 3) from a (3,) to b (B, 3), unit and not opposite."""
     cross = rot.skew(np.cross(a, b))
     return np.eye(3) + cross + cross @ cross / np.maximum(1 + b @ a, 1e-6)[:, None, None]
 
 
-def _hang_unseen_legs(
-    directions: np.ndarray, known: np.ndarray, up: np.ndarray
+def _straighten_unseen_legs(
+    directions: np.ndarray, bone_confidence: np.ndarray, up: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Legs out of sight stand: under an upright torso they point down, however it bends; else nothing is said."""
     left, right = BONE_INDEX["left_hip", "left_shoulder"], BONE_INDEX["right_hip", "right_shoulder"]
     upright = np.clip(((directions[:, left] + directions[:, right]) * up).sum(1) / 2, 0, 1)
     for bone in LEG_BONES:
-        unseen = (known[:, bone] < 0.2) & (upright > 0.3)
+        unseen = (bone_confidence[:, bone] < 0.2) & (upright > 0.3)
         directions[unseen, bone] = -up[unseen]
-        known[unseen, bone] = upright[unseen]
-    return directions, known
+        bone_confidence[unseen, bone] = upright[unseen]
+    return directions, bone_confidence
 
 
 def _extent(uv: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -285,11 +293,11 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
     rest = joint_priors(skeleton.names)[0]
     count = len(world)
     rotations = np.broadcast_to(rot.exp(rest), (count, len(rest), 3, 3)).copy()
-    places = np.stack([world[:, source].mean(1) for source in SOURCES], 1).astype(float)
-    places = places @ np.swapaxes(observed.turn, -1, -2)
+    points3d = np.stack([world[:, source].mean(1) for source in SOURCES], 1).astype(float)
+    points3d = points3d @ np.swapaxes(observed.keypoint_rotation, -1, -2)
 
     def at(name: str) -> np.ndarray:
-        return places[:, INDEX[name]]
+        return points3d[:, INDEX[name]]
 
     left = _unit(at("left_hip") - at("right_hip") + at("left_shoulder") - at("right_shoulder"))
     up = at("left_shoulder") + at("right_shoulder") - at("left_hip") - at("right_hip")
@@ -297,9 +305,9 @@ def initial_state(skeleton: Skeleton, world: np.ndarray, observed: Observations)
     rotations[:, 0] = np.stack([left, up, np.cross(left, up)], -1)  # columns: where the body's axes go
     weight = np.maximum(observed.seen, 1e-3)[..., None]
     weight = weight / weight.sum(1, keepdims=True)
-    center2d, center3d = (observed.uv * weight).sum(1), (places * weight).sum(1)
+    center2d, center3d = (observed.uv * weight).sum(1), (points3d * weight).sum(1)
     spread2d = np.sqrt((((observed.uv - center2d[:, None]) ** 2) * weight).sum((1, 2)))
-    spread3d = np.sqrt((((places - center3d[:, None])[..., :2] ** 2) * weight).sum((1, 2)))
+    spread3d = np.sqrt((((points3d - center3d[:, None])[..., :2] ** 2) * weight).sum((1, 2)))
     depth = focal.mean(1) * np.maximum(spread3d, 0.05) / np.maximum(spread2d, 1.0)
     ray = np.concatenate([(center2d - middle_px) / focal, np.ones((count, 1))], 1)
     hips = ray * depth[:, None] - center3d  # the origin of the 3D keypoints is between the hips
@@ -314,7 +322,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / (np.linalg.norm(vector, axis=-1, keepdims=True) + 1e-9)
 
 
-def _answers(skeleton: Skeleton, problem: Problem, state: State) -> list[KeypointFit]:
+def _fit_results(skeleton: Skeleton, problem: Problem, state: State) -> list[KeypointFit]:
     _, joints, points = skeleton.forward(state)
     uv = problem.project(points)
     error = np.linalg.norm(uv - problem.observed.uv, axis=-1)

@@ -27,9 +27,9 @@ class Observations:
     """What was detected, for B people and K landmarks.
 
     uv (B, K, 2) px; seen (B, K) 0..1, 0 for what is outside the picture or guessed; directions (B, bones, 3) unit,
-    camera frame; known (B, bones) 0..1, how well each direction is known;
+    camera frame; bone_confidence (B, bones) 0..1, how well each direction is known;
     balance (B,) 0..1, how surely the trunk is over the feet in depth; up (B, 3) unit, camera frame;
-    focal (2,), center (2,) px; size (B,) px, the extent of what is seen; turn (B, 3, 3), from the axes of the 3D
+    focal (2,), center (2,) px; size (B,) px, extent of the seen; keypoint_rotation (B, 3, 3), from the axes of the 3D
     keypoints into the camera's.
     view: with it, bodies, directions and up are in the common frame of a moving camera; each row is seen as it says.
     """
@@ -37,28 +37,28 @@ class Observations:
     uv: np.ndarray
     seen: np.ndarray
     directions: np.ndarray
-    known: np.ndarray
+    bone_confidence: np.ndarray
     balance: np.ndarray
     up: np.ndarray
     focal: np.ndarray
     center: np.ndarray
     size: np.ndarray
-    turn: np.ndarray
+    keypoint_rotation: np.ndarray
     view: View | None = None
 
-    def rows(self, at: slice | np.ndarray) -> Observations:
+    def select(self, at: slice | np.ndarray) -> Observations:
         """Some of the people."""
-        names = ("uv", "seen", "directions", "known", "balance", "up", "size", "turn")
+        names = ("uv", "seen", "directions", "bone_confidence", "balance", "up", "size", "keypoint_rotation")
         view = None if self.view is None else self.view[at]
         return replace(self, view=view, **{name: getattr(self, name)[at] for name in names})
 
     @property
-    def ahead(self) -> np.ndarray:
+    def forward_axis(self) -> np.ndarray:
         """(B, 3) unit: where the camera looks, along the ground."""
         if self.view is not None:
-            return self.view.level[:, 2]
-        ahead = np.array([0.0, 0.0, 1.0]) - self.up * self.up[:, 2:]
-        return ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
+            return self.view.level_rotation[:, 2]
+        forward_axis = np.array([0.0, 0.0, 1.0]) - self.up * self.up[:, 2:]
+        return forward_axis / np.maximum(np.linalg.norm(forward_axis, axis=1, keepdims=True), 1e-6)
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,18 @@ class Problem:
         guided: np.ndarray | None = None,
     ) -> None:
         """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it.
-        guide: (B, J, 3, 3) parent-relative turns that somebody else found; joints `guided` (B, J) keep near them."""
+        guide: (B, J, 3, 3) parent-relative rotations from a network; joints `guided` (B, J) keep near them."""
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
         self._unseen = unseen * unseen_stiffness(skeleton.names, self._stiffness)
         self._rest_inverse = np.swapaxes(rot.exp(rest), -1, -2)
         # a joint is seen as well as the best seen landmark that it moves
-        moves = skeleton.moves[None] * observed.seen[:, :, None]
-        self.joint_seen = moves.max(1)  # (B, J)
+        influences = skeleton.influences[None] * observed.seen[:, :, None]
+        self.joint_seen = influences.max(1)  # (B, J)
         hips = [k for k, j in enumerate(skeleton.landmarks.joint) if j == 0]
         hips_seen = observed.seen[:, hips].mean(1)
         self._upright = UPRIGHT_WEIGHT + unseen * (1 - hips_seen) * (UPRIGHT_WEIGHT_NO_HIPS - UPRIGHT_WEIGHT)
-        self._bone_weights = BONE_WEIGHTS * observed.known
+        self._bone_weights = BONE_WEIGHTS * observed.bone_confidence
         self._guided = guided
         if guide is not None and guided is not None:
             self._rest_inverse = np.where(
@@ -104,16 +104,16 @@ class Problem:
     def residuals(
         self, state: State, weights: Weights, derive: bool = True
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        turns, joints, points = self.skeleton.forward(state)
-        moved = self.skeleton.jacobian(turns, joints, points) if derive else None
+        rotations, joints, points = self.skeleton.forward(state)
+        point_jacobian = self.skeleton.jacobian(rotations, joints, points) if derive else None
         blocks = [
-            self._image(points, moved, weights),
-            self._bones(points, moved, weights),
+            self._reprojection_residual(points, point_jacobian, weights),
+            self._bone_direction_residual(points, point_jacobian, weights),
             self._pose_prior(state, weights, derive),
             self._limits(state, derive),
             self._shape_prior(state, derive),
-            self._stand(state, derive),
-            self._balance(points, moved),
+            self._upright_residual(state, derive),
+            self._balance(points, point_jacobian),
         ]
         values = np.concatenate([value for value, _ in blocks], 1)
         if not derive:
@@ -125,12 +125,12 @@ class Problem:
 
         The same as from `residuals`; what belongs to single joints goes straight to its place in the matrix.
         """
-        turns, joints, points = self.skeleton.forward(state)
-        moved = self.skeleton.pose_jacobian(turns, joints, points)
+        rotations, joints, points = self.skeleton.forward(state)
+        point_jacobian = self.skeleton.pose_jacobian(rotations, joints, points)
         dense = [
-            self._image(points, moved, weights),
-            self._bones(points, moved, weights),
-            self._balance(points, moved),
+            self._reprojection_residual(points, point_jacobian, weights),
+            self._bone_direction_residual(points, point_jacobian, weights),
+            self._balance(points, point_jacobian),
         ]
         values = np.concatenate([value for value, _ in dense], 1)
         jacobian = np.concatenate([part for _, part in dense if part is not None], 1)
@@ -141,16 +141,16 @@ class Problem:
         active = self.skeleton.active
         on_joints = np.zeros((len(cost), len(active), 3, 3))
         by_joints = np.zeros((len(cost), len(active), 3))
-        for value, angles, weight in (self._rests(state, weights), self._beyond(state)):
+        for value, angles, weight in (self._rest_residual(state, weights), self._limit_residual(state)):
             cost += (value**2).sum((1, 2))
             slope = rot.inverse_right_jacobian(angles[:, active]) * weight[:, active, :, None]
             back = np.swapaxes(slope, -1, -2)
             on_joints += back @ slope
             by_joints -= (back @ value[:, active, :, None])[..., 0]
-        stand, by_root = self._stand_root(state)
-        cost += (stand**2).sum(1)
+        upright, by_root = self._upright_root_residual(state)
+        cost += (upright**2).sum(1)
         on_joints[:, 0] += np.swapaxes(by_root, 1, 2) @ by_root
-        by_joints[:, 0] -= (np.swapaxes(by_root, 1, 2) @ stand[..., None])[..., 0]
+        by_joints[:, 0] -= (np.swapaxes(by_root, 1, 2) @ upright[..., None])[..., 0]
         for k in range(len(active)):
             blocks[:, 3 * k : 3 * k + 3, 3 * k : 3 * k + 3] += on_joints[:, k]
         descent[:, :-3] += by_joints.reshape(len(cost), -1)
@@ -171,39 +171,41 @@ class Problem:
 
     # ---- blocks: each -> (B, m) and (B, m, parameters) or None ------------------------------------------
 
-    def _image(self, points, moved, weights):
+    def _reprojection_residual(self, points, point_jacobian, weights):
         seen = self.observed
         scale = IMAGE_WEIGHT / seen.size[:, None] * np.sqrt(seen.seen * weights.trust) * WEIGHTS
         value = (self.project(points) - seen.uv) * scale[..., None]
-        if moved is None:
+        if point_jacobian is None:
             return value.reshape(len(value), -1), None
         focal = seen.focal
         if seen.view is not None:
             points, focal = seen.view.points(points), seen.view.focal[:, None]
-            moved = seen.view.rotation[:, None] @ moved
+            point_jacobian = seen.view.rotation[:, None] @ point_jacobian
         depth = np.maximum(points[..., 2], MIN_DEPTH)
         flat = points[..., :2] / depth[..., None]
-        lens = np.zeros((*points.shape[:2], 2, 3))
-        lens[..., 0, 0] = lens[..., 1, 1] = 1.0
-        lens[..., 2] = -flat * (points[..., 2:] > MIN_DEPTH)
-        lens *= (focal[..., None] / depth[..., None, None]) * scale[..., None, None]
-        return value.reshape(len(value), -1), (lens @ moved).reshape(len(value), -1, moved.shape[-1])
+        projection_jacobian = np.zeros((*points.shape[:2], 2, 3))
+        projection_jacobian[..., 0, 0] = projection_jacobian[..., 1, 1] = 1.0
+        projection_jacobian[..., 2] = -flat * (points[..., 2:] > MIN_DEPTH)
+        projection_jacobian *= (focal[..., None] / depth[..., None, None]) * scale[..., None, None]
+        return value.reshape(len(value), -1), (projection_jacobian @ point_jacobian).reshape(
+            len(value), -1, point_jacobian.shape[-1]
+        )
 
-    def _bones(self, points, moved, weights):
+    def _bone_direction_residual(self, points, point_jacobian, weights):
         span = points[:, BONE_TO] - points[:, BONE_FROM]
         length = np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9
         unit = span / length
         weight = self._bone_weights * weights.directions
         value = (unit - self.observed.directions) * weight[..., None]
-        if moved is None:
+        if point_jacobian is None:
             return value.reshape(len(value), -1), None
         across = (np.eye(3) - unit[..., :, None] * unit[..., None, :]) * (
             weight[..., None, None] / length[..., None]
         )
-        jacobian = across @ (moved[:, BONE_TO] - moved[:, BONE_FROM])
-        return value.reshape(len(value), -1), jacobian.reshape(len(value), -1, moved.shape[-1])
+        jacobian = across @ (point_jacobian[:, BONE_TO] - point_jacobian[:, BONE_FROM])
+        return value.reshape(len(value), -1), jacobian.reshape(len(value), -1, point_jacobian.shape[-1])
 
-    def _rests(self, state, weights):
+    def _rest_residual(self, state, weights):
         """-> residual, its angles and their weight, (B, J, 3) each."""
         seen = self.joint_seen[..., None]
         stiffness = seen * self._stiffness * weights.prior + (1 - seen) * self._unseen
@@ -213,31 +215,31 @@ class Problem:
         angles = rot.log(self._rest_inverse @ state.rotations)
         return angles * stiffness, angles, stiffness
 
-    def _beyond(self, state):
-        """As `_rests`, for what is beyond the joints' limits."""
+    def _limit_residual(self, state):
+        """As `_rest_residual`, for what is beyond the joints' limits."""
         angles = rot.log(state.rotations)
         beyond = np.minimum(angles - self._low, 0) + np.maximum(angles - self._high, 0)
         active = (beyond != 0) * LIMIT_STIFFNESS
         return beyond * active, angles, active
 
     def _pose_prior(self, state, weights, derive):
-        value, angles, weight = self._rests(state, weights)
-        return self._by_joint(value, angles, weight, derive)
+        value, angles, weight = self._rest_residual(state, weights)
+        return self._per_joint_block(value, angles, weight, derive)
 
     def _limits(self, state, derive):
-        value, angles, weight = self._beyond(state)
-        return self._by_joint(value, angles, weight, derive)
+        value, angles, weight = self._limit_residual(state)
+        return self._per_joint_block(value, angles, weight, derive)
 
-    def _by_joint(self, value, angles, weight, derive):
+    def _per_joint_block(self, value, angles, weight, derive):
         """A residual of each joint's own three angles: its Jacobian is block diagonal."""
         count, joints = value.shape[:2]
         flat = value.reshape(count, -1)
         if not derive:
             return flat, None
         jacobian = np.zeros((count, joints, 3, self.skeleton.size))
-        turn_jacobian = rot.inverse_right_jacobian(angles)
+        rotation_jacobian = rot.inverse_right_jacobian(angles)
         for j in range(joints):
-            jacobian[:, j, :, 3 * j : 3 * j + 3] = turn_jacobian[:, j] * weight[:, j, :, None]
+            jacobian[:, j, :, 3 * j : 3 * j + 3] = rotation_jacobian[:, j] * weight[:, j, :, None]
         return flat, jacobian.reshape(count, 3 * joints, -1)
 
     def _shape_prior(self, state, derive):
@@ -248,24 +250,24 @@ class Problem:
         jacobian[:, :, -3 - shape : -3] = np.eye(shape) * SHAPE_WEIGHT
         return state.betas * SHAPE_WEIGHT, jacobian
 
-    def _balance(self, points, moved):
+    def _balance(self, points, point_jacobian):
         """The middle of hips and shoulders over that of the feet, in depth along the ground."""
-        depth = self.observed.ahead * (BALANCE_WEIGHT * self.observed.balance)[:, None]
+        depth = self.observed.forward_axis * (BALANCE_WEIGHT * self.observed.balance)[:, None]
         value = ((points[:, TRUNK].mean(1) - points[:, FEET].mean(1)) * depth).sum(1)[:, None]
-        if moved is None:
+        if point_jacobian is None:
             return value, None
-        return value, depth[:, None] @ (moved[:, TRUNK].mean(1) - moved[:, FEET].mean(1))
+        return value, depth[:, None] @ (point_jacobian[:, TRUNK].mean(1) - point_jacobian[:, FEET].mean(1))
 
-    def _stand(self, state, derive):
+    def _upright_residual(self, state, derive):
         """The body's up against the world's, which is the camera's in most photos."""
-        value, by_root = self._stand_root(state)
+        value, by_root = self._upright_root_residual(state)
         if not derive:
             return value, None
         jacobian = np.zeros((len(value), 3, self.skeleton.size))
         jacobian[:, :, :3] = by_root
         return value, jacobian
 
-    def _stand_root(self, state):
+    def _upright_root_residual(self, state):
         """-> (B, 3), and (B, 3, 3) its derivative by the root's turn."""
         root = state.rotations[:, 0]
         value = (root[..., 1] - self.observed.up) * self._upright[:, None]

@@ -26,7 +26,7 @@ def minimize(problem: Problem, state: State, weights: Weights, iterations: int) 
         scale = hessian[:, diagonal, diagonal] + 1e-6
         hessian[:, diagonal, diagonal] += damping[:, None] * scale
         step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
-        tried = state.moved(step)
+        tried = state.updated(step)
         new_values, new_jacobian = problem.residuals(tried, weights)
         assert new_jacobian is not None
         new_cost = (new_values**2).sum(1)

@@ -22,8 +22,8 @@ _SIDE = 256  # px: it was taught on pictures of this size
 _HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
 _CELLS = 4  # of the head's last map
 _GAIN = 4.0  # its values are so many times smaller than those of the map beside them
-_LEAST_SPREAD = 0.03  # many channels are silent on pictures of one kind, and must not shout on others
-_MOST, _UNLIMITED = 8.0, 1e4  # spreads; before that is measured
+_MIN_SPREAD = 0.03  # many channels are silent on pictures of one kind, and must not shout on others
+_MAX_SPREADS, _UNLIMITED = 8.0, 1e4  # spreads; before that is measured
 _EARLY = 2  # stages that see edges and parts of limbs, and cost the most
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
@@ -130,8 +130,8 @@ class BlazePose(nn.Module):
         self.limit.fill_(_UNLIMITED)
         found = torch.cat([self(batch) for batch in images])
         self.offset.copy_(found.mean((0, 2, 3)))
-        self.spread.copy_(found.std((0, 2, 3)).clamp(min=_LEAST_SPREAD))
-        self.limit.fill_(_MOST)
+        self.spread.copy_(found.std((0, 2, 3)).clamp(min=_MIN_SPREAD))
+        self.limit.fill_(_MAX_SPREADS)
 
 
 class HeadBlock(nn.Module):

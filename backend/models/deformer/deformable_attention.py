@@ -37,9 +37,9 @@ class DeformableAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.shapes, self.heads, self.points, self.backend = shapes, heads, points, backend
-        places = heads * len(shapes) * points
-        self.sampling_offsets = nn.Linear(width, 2 * places)
-        self.attention_weights = nn.Linear(width, places)
+        num_samples = heads * len(shapes) * points
+        self.sampling_offsets = nn.Linear(width, 2 * num_samples)
+        self.attention_weights = nn.Linear(width, num_samples)
         self.value_proj = nn.Linear(map_width, width)
         self.output_proj = nn.Linear(width, width)
         extent = torch.tensor([[w, h] for h, w in shapes], dtype=torch.float32)
@@ -152,9 +152,9 @@ def _grid_sample(values: Tensor, levels: _Levels, locations: Tensor, weights: Te
     out: Tensor | None = None
     for (height, wide), start, k in levels:
         grid = (2 * locations[..., k, :, :] - 1).transpose(1, 2).flatten(0, 1)  # (N heads, Q, points, 2)
-        picture = values[:, start : start + height * wide].permute(0, 2, 3, 1)
-        picture = picture.reshape(count * heads, width, height, wide)
-        samples = functional.grid_sample(picture, grid, align_corners=False)  # (N heads, D, Q, points)
+        feature_map = values[:, start : start + height * wide].permute(0, 2, 3, 1)
+        feature_map = feature_map.reshape(count * heads, width, height, wide)
+        samples = functional.grid_sample(feature_map, grid, align_corners=False)  # (N heads, D, Q, points)
         level = (samples * weights[..., k, :].transpose(1, 2).flatten(0, 1)[:, None]).sum(-1)
         out = level if out is None else out + level
     assert out is not None

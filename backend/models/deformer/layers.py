@@ -120,9 +120,9 @@ class Block(nn.Module):
         """tokens (N, T, D), coordinates X (N, T, 3), points (N, T, 2) their places in the image's [0, 1], pixels
         (N, S, C) -> tokens and the step dX (N, T, 3)."""
         points = points.detach().clamp(-_MARGIN, 1 + _MARGIN)
-        places = self.place(coordinates)
+        positions = self.place(coordinates)
         normed = self.norm1(tokens)
-        tokens = tokens + self.dropout(self.attend_mesh(normed + places, normed, pattern))
-        tokens = tokens + self.dropout(self.attend_image(self.norm2(tokens) + places, points, pixels))
+        tokens = tokens + self.dropout(self.attend_mesh(normed + positions, normed, pattern))
+        tokens = tokens + self.dropout(self.attend_image(self.norm2(tokens) + positions, points, pixels))
         tokens = tokens + self.dropout(self.feedforward(self.norm3(tokens)))
-        return tokens, self.refine(torch.cat([places, self.norm4(tokens)], -1))
+        return tokens, self.refine(torch.cat([positions, self.norm4(tokens)], -1))

@@ -201,8 +201,8 @@ class DeFormer(nn.Module):
                 "Cut the crops to the size of the configuration.",
             )
         pixels, overall = self.neck(cast(Backbone, self.backbone).features(images))
-        places = self.query_vectors + self.query_places(self.first)
-        tokens = places + self.query_image(overall)[:, None]
+        positions = self.query_vectors + self.query_places(self.first)
+        tokens = positions + self.query_image(overall)[:, None]
         coordinates = self.first.expand(len(images), -1, -1)
         estimates = [coordinates]
         for k, block in enumerate(self.blocks):
@@ -210,7 +210,7 @@ class DeFormer(nn.Module):
                 tokens = self.between[k - 1](tokens)
             if self.config.gradient == "every":
                 coordinates = coordinates.detach()
-            inputs = (tokens, coordinates, self.places_in_image(coordinates), pixels, self.pattern)
+            inputs = (tokens, coordinates, self.image_points(coordinates), pixels, self.pattern)
             if self.config.checkpointing and self.training:
                 tokens, step = checkpoint(block, *inputs, use_reentrant=False)
             else:
@@ -221,7 +221,7 @@ class DeFormer(nn.Module):
         every = torch.stack(estimates, 1)
         return {"estimates": every, "scale": scale, **self.measure(coordinates, scale)}
 
-    def places_in_image(self, coordinates: Tensor) -> Tensor:
+    def image_points(self, coordinates: Tensor) -> Tensor:
         """(..., 3) in the crop's units -> (..., 2) x and y in [0, 1]: (0, 0) top left, (1, 1) bottom right corner."""
         height, width = self.config.input_size
         longer = max(height, width)

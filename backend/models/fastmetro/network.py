@@ -177,9 +177,9 @@ class Encoder(nn.Module):
         """camera (N, 1, D), image (N, P, D), positions (P, D) -> the same two, encoded."""
         tokens = torch.cat([camera, image], 1)
         # the camera token has no place in the image
-        places = torch.cat([torch.zeros_like(positions[:1]), positions])
+        token_positions = torch.cat([torch.zeros_like(positions[:1]), positions])
         for layer in self.layers:
-            tokens = layer(tokens, places)
+            tokens = layer(tokens, token_positions)
         tokens = self.norm(tokens)
         return tokens[:, :1], tokens[:, 1:]
 
@@ -194,9 +194,9 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, places: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, token_positions: Tensor) -> Tensor:
         normed = self.norm1(tokens)
-        placed = normed + places
+        placed = normed + token_positions
         tokens = tokens + self.dropout(self.self_attn(placed, placed, normed))
         hidden = self.dropout(torch.relu(self.linear1(self.norm2(tokens))))
         return tokens + self.dropout(self.linear2(hidden))

@@ -21,12 +21,12 @@ _SETS = {
     "mano": FREIHAND21,
 }
 _REGRESSORS = {"human36": "h36m17", "coco": "coco17", "mano": "freihand21"}
-_SEEN = 0.3
+_MIN_VISIBILITY = 0.3
 _TOLERANCE = 0.04  # of the person's size: an error this large leaves a confidence of 1/e
 
 
 @dataclass(frozen=True)
-class Evidence:
+class KeypointAgreement:
     """confidence (J,) 0..1 per joint of the body; reprojection in px and over the person's size in the picture."""
 
     confidence: np.ndarray
@@ -34,15 +34,15 @@ class Evidence:
     reprojection_relative: float
 
 
-def weigh(
+def keypoint_agreement(
     body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson, camera: Camera
-) -> Evidence:
+) -> KeypointAgreement:
     """vertices (V, 3) and joints (J, 3): of the body in the camera frame.  Keypoints without a counterpart on the body
     count neither way; joints without a keypoint get the person's mean confidence."""
-    names, points, observed = seen_points(body, vertices, joints, person)
+    names, points, observed = matched_keypoints(body, vertices, joints, person)
     confidence = np.zeros(len(body.joint_names), np.float32)
     if not names:
-        return Evidence(confidence, 0.0, 0.0)
+        return KeypointAgreement(confidence, 0.0, 0.0)
     error = np.linalg.norm(camera.project(points) - observed[:, :2], axis=1)
     size = max(float(np.ptp(observed[:, :2], axis=0).max()), 1.0)
     support = observed[:, 2] * np.exp(-((error / size / _TOLERANCE) ** 2))
@@ -50,21 +50,23 @@ def weigh(
     of_joint = dict(zip(names, support, strict=True))
     for j, name in enumerate(body.joint_names):
         confidence[j] = of_joint.get(name, confidence[j])
-    return Evidence(confidence, float(error.mean()), float(error.mean() / size))
+    return KeypointAgreement(confidence, float(error.mean()), float(error.mean() / size))
 
 
-def seen_points(
+def matched_keypoints(
     body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """The keypoints that were seen and that the body has: names, its points (K, 3), what was seen (K, 3) px, score."""
     names = _SETS.get(person.keypoint_set, ())
-    points = body_points(body, person.keypoint_set, vertices, joints)
-    shown = [k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _SEEN]
-    found = np.array([points[names[k]] for k in shown]).reshape(-1, 3)
-    return [names[k] for k in shown], found, person.keypoints2d[shown]
+    points = body_keypoints(body, person.keypoint_set, vertices, joints)
+    visible = [
+        k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _MIN_VISIBILITY
+    ]
+    found = np.array([points[names[k]] for k in visible]).reshape(-1, 3)
+    return [names[k] for k in visible], found, person.keypoints2d[visible]
 
 
-def body_points(
+def body_keypoints(
     body: BodyModel, keypoint_set: str, vertices: np.ndarray, joints: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Where a posed body has the keypoints of a set: by its regressor of them, else its joints of the same names."""

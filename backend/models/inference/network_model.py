@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from backend.body.joint_sets import HIPS
-from backend.body.keypoint_fit.fit import ray_turns
+from backend.body.keypoint_fit.fit import ray_rotations
 from backend.body.vertex_fit import fit_vertices
 from backend.geometry.rotations import axis_angle_from_matrix
 from backend.models.adapter import Adapter, Prediction
 from backend.models.crops import Crop, crop_around, cut
 from backend.models.inference.engine import Engine, EngineOptions
-from backend.models.inference.evidence import seen_points, weigh
-from backend.models.inference.placement import solve_translation, towards
+from backend.models.inference.evidence import keypoint_agreement, matched_keypoints
+from backend.models.inference.placement import rotation_to_ray, solve_translation
 from backend.models.pose2mesh.input_pose import pose_of
 from backend.models.pose2mesh.joint_sets import POSE_SETS, normalise_pose
 from backend.models.pose2mesh_small.network import INPUTS as LANDMARK_INPUTS
@@ -26,8 +26,8 @@ from backend.models.weights import TEST_NOTICE, load_network
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
-_LEAST_SEEN = 6  # keypoints that a body can be placed by
-_LEAST_SCALE, _MOST_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a tenth or ten times the crop
+_MIN_KEYPOINTS = 6  # keypoints that a body can be placed by
+_MIN_SCALE, _MAX_SCALE = 0.1, 10.0  # of a camera that can be meant: a body a tenth or ten times the crop
 
 
 class NetworkModel(RecoveryModel):
@@ -81,14 +81,14 @@ class NetworkModel(RecoveryModel):
             if crops:
                 placed = self._by_keypoints(bodies, k, person) if self.network.spec.rough_camera else None
                 points, targets, weights = placed or self._by_crop(bodies, k, crops[k], out["camera"][k])
-                ray = towards(crops[k].centre, camera)
+                ray_rotation = rotation_to_ray(crops[k].centre, camera)
             else:
                 keypoints = out["keypoints"][k].double().cpu().numpy() * (_MIRROR if mirrored[k] else 1)
                 points, targets, weights = keypoints, poses[k][:, :2], poses[k][:, 2]
-                ray = towards(targets.mean(0), camera)
+                ray_rotation = rotation_to_ray(targets.mean(0), camera)
                 if not self.pose_set:  # landmarks are in the axes of the ray to the hips
-                    ray = ray_turns(targets[None, HIPS].mean(1), camera)[0]
-            found.append(self._place(bodies, k, ray, points, targets, weights, person, camera))
+                    ray_rotation = ray_rotations(targets[None, HIPS].mean(1), camera)[0]
+            found.append(self._place(bodies, k, ray_rotation, points, targets, weights, person, camera))
         return found
 
     def _bodies(self, out: dict[str, Tensor], mirrored: np.ndarray) -> dict[str, np.ndarray]:
@@ -120,7 +120,7 @@ class NetworkModel(RecoveryModel):
         scale, shift = float(camera[0]), camera[1:].double().cpu().numpy()
         joints = bodies["joints"][k]
         seen = joints * (_MIRROR if crop.mirrored else 1)  # as the network meant them
-        if not np.isfinite([scale, *shift]).all() or not _LEAST_SCALE < scale < _MOST_SCALE:
+        if not np.isfinite([scale, *shift]).all() or not _MIN_SCALE < scale < _MAX_SCALE:
             # no camera that can be meant: the body fills the crop's middle
             scale = 1.6 / max(float(np.ptp(bodies["vertices"][k][:, 1])), 1e-3)
             shift = -seen[:, :2].mean(0)
@@ -130,8 +130,10 @@ class NetworkModel(RecoveryModel):
         self, bodies: dict[str, np.ndarray], k: int, person: DetectedPerson
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Points of the body, and where they were detected; None where that is too little to place it by."""
-        names, points, observed = seen_points(self.body, bodies["vertices"][k], bodies["joints"][k], person)
-        if len(names) < _LEAST_SEEN:
+        names, points, observed = matched_keypoints(
+            self.body, bodies["vertices"][k], bodies["joints"][k], person
+        )
+        if len(names) < _MIN_KEYPOINTS:
             return None
         return points, observed[:, :2], observed[:, 2]
 
@@ -139,7 +141,7 @@ class NetworkModel(RecoveryModel):
         self,
         bodies: dict[str, np.ndarray],
         k: int,
-        ray: np.ndarray,
+        ray_rotation: np.ndarray,
         points: np.ndarray,
         targets: np.ndarray,
         weights: np.ndarray,
@@ -147,17 +149,17 @@ class NetworkModel(RecoveryModel):
         camera: Camera,
     ) -> RecoveredPerson:
         """Turn a body towards its ray and move it to where its points meet the picture."""
-        shift = solve_translation(points @ ray.T, targets, weights, camera)
+        shift = solve_translation(points @ ray_rotation.T, targets, weights, camera)
         rotations = bodies["rotations"][k].copy()
-        rotations[0] = ray @ rotations[0]
+        rotations[0] = ray_rotation @ rotations[0]
         rest = bodies["rest"][k]
-        vertices, joints = (bodies[name][k] @ ray.T + shift for name in ("vertices", "joints"))
-        evidence = weigh(self.body, vertices, joints, person, camera)
+        vertices, joints = (bodies[name][k] @ ray_rotation.T + shift for name in ("vertices", "joints"))
+        evidence = keypoint_agreement(self.body, vertices, joints, person, camera)
         return RecoveredPerson(
             poses=axis_angle_from_matrix(torch.as_tensor(rotations)).numpy().astype(np.float32),
             betas=bodies["betas"][k].astype(np.float32),
             # the body turns about its root joint, not about the origin
-            trans=(ray @ (rest + bodies["trans"][k]) - rest + shift).astype(np.float32),
+            trans=(ray_rotation @ (rest + bodies["trans"][k]) - rest + shift).astype(np.float32),
             joints=joints.astype(np.float32),
             vertices=vertices.astype(np.float32),
             confidence=evidence.confidence,

@@ -6,8 +6,8 @@ import numpy as np
 
 from backend.structures import Camera
 
-_NEAREST = 0.3  # m: nobody is photographed closer
-_FARTHEST = 500.0
+_MIN_DEPTH = 0.3  # m: nobody is photographed closer
+_MAX_DEPTH = 500.0
 
 
 def solve_translation(
@@ -30,24 +30,24 @@ def solve_translation(
         system = (rows * root[:, None, None]).reshape(-1, 3)
         shift, *_ = np.linalg.lstsq(system, (right * root[:, None]).ravel(), rcond=None)
         depth = shift[2] + points[:, 2].min()
-        if np.isfinite(shift).all() and depth > _NEAREST and shift[2] < _FARTHEST:
+        if np.isfinite(shift).all() and depth > _MIN_DEPTH and shift[2] < _MAX_DEPTH:
             return shift
     else:
         root = np.ones(len(points))
-    spread, size = (_spread(places, root) for places in (rays, points[:, :2]))
+    spread, size = (_spread(values, root) for values in (rays, points[:, :2]))
     depth = float(np.clip(size / max(spread, 1e-6), 2.0, 50.0))
     share = root / root.sum()
     xy = share @ rays * depth - share @ points[:, :2]
-    return np.array([*xy, depth - points[:, 2].min() + _NEAREST])
+    return np.array([*xy, depth - points[:, 2].min() + _MIN_DEPTH])
 
 
-def _spread(places: np.ndarray, root: np.ndarray) -> float:
+def _spread(values: np.ndarray, root: np.ndarray) -> float:
     share = (root / root.sum())[:, None]
-    middle = (share * places).sum(0)
-    return float(np.sqrt((share * (places - middle) ** 2).sum()))
+    middle = (share * values).sum(0)
+    return float(np.sqrt((share * (values - middle) ** 2).sum()))
 
 
-def towards(pixel: np.ndarray, camera: Camera) -> np.ndarray:
+def rotation_to_ray(pixel: np.ndarray, camera: Camera) -> np.ndarray:
     """(3, 3) the smallest rotation that turns the optical axis into the ray through a pixel.
 
     A crop is seen as if the camera pointed at its middle; this turns the answer into the photo's camera.

@@ -39,14 +39,15 @@ class LandmarkLifter:
 
     def refine(self, people: Sequence[DetectedPerson]) -> list[DetectedPerson]:
         """The same people with corrected 3D landmarks; who has no 33 landmarks stays as found."""
-        whole = [k for k, person in enumerate(people) if person.keypoint_set == "blazepose33"]
+        with_landmarks = [k for k, person in enumerate(people) if person.keypoint_set == "blazepose33"]
         out = list(people)
-        if whole:
+        if with_landmarks:
             points, world = (
-                np.stack([getattr(people[k], n) for k in whole]) for n in ("keypoints2d", "keypoints3d")
+                np.stack([getattr(people[k], n) for k in with_landmarks])
+                for n in ("keypoints2d", "keypoints3d")
             )
-            for k, better in zip(whole, self.landmarks(points, world), strict=True):
-                out[k] = replace(people[k], keypoints3d=better)
+            for k, refined in zip(with_landmarks, self.landmarks(points, world), strict=True):
+                out[k] = replace(people[k], keypoints3d=refined)
         return out
 
 

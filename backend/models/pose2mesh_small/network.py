@@ -60,9 +60,9 @@ class Lifter(nn.Module):
         return (self.straight(values) + self.w2(x)).unflatten(1, (-1, 3))
 
     @torch.no_grad()
-    def start_straight(self, values: Tensor, targets: Tensor) -> None:
+    def fit_skip_by_ridge(self, values: Tensor, targets: Tensor) -> None:
         """Set the straight part by ridge regression from values (N, 199) to targets (N, 57, 3), and the rest to 0."""
-        solve_straight(self.straight, values, targets.flatten(1), 1e-3)
+        ridge_regression(self.straight, values, targets.flatten(1), 1e-3)
         nn.init.zeros_(self.w2.weight)
         nn.init.zeros_(self.w2.bias)
 
@@ -95,9 +95,9 @@ class SmallMeshNet(nn.Module):
         return self.straight(flat).unflatten(1, (-1, 3)) + x.transpose(0, 1)
 
     @torch.no_grad()
-    def start_straight(self, points: Tensor, targets: Tensor) -> None:
-        """As `Lifter.start_straight`: points (N, 57, 3), targets (N, C, 3)."""
-        solve_straight(self.straight, points.flatten(1), targets.flatten(1), 1e-6)
+    def fit_skip_by_ridge(self, points: Tensor, targets: Tensor) -> None:
+        """As `Lifter.fit_skip_by_ridge`: points (N, 57, 3), targets (N, C, 3)."""
+        ridge_regression(self.straight, points.flatten(1), targets.flatten(1), 1e-6)
         last = self.convs[-1]
         assert isinstance(last, ChebyshevConv)
         nn.init.zeros_(last.weight)
@@ -129,7 +129,7 @@ def lift(model: Lifter, keypoints: np.ndarray, world: np.ndarray | None) -> tupl
 
 
 @torch.no_grad()
-def solve_straight(layer: nn.Linear, values: Tensor, targets: Tensor, ridge: float) -> None:
+def ridge_regression(layer: nn.Linear, values: Tensor, targets: Tensor, ridge: float) -> None:
     """Ridge regression (N, I) -> (N, O) into a linear layer."""
     x = torch.cat([values, torch.ones(len(values), 1)], 1).double()
     normal = x.T @ x + ridge * len(x) * torch.eye(x.shape[1], dtype=torch.float64)

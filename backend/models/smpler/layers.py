@@ -46,12 +46,12 @@ class TransformerBlock(nn.Module):
 
     def forward(self, query: Tensor, pyramid: Pyramid) -> Tensor:
         """query (N, 26, 128) -> the same, refined."""
-        places: Tensor = self.feat_position_embedding
+        positions: Tensor = self.feat_position_embedding
         placed = []
         for k, tokens in enumerate(pyramid.maps):
             if k:
-                places = functional.avg_pool2d(places, 2)
-            placed.append(tokens + places.flatten(2).transpose(1, 2))
+                positions = functional.avg_pool2d(positions, 2)
+            placed.append(tokens + positions.flatten(2).transpose(1, 2))
         pyramid = pyramid._replace(maps=placed)
         x = self.dropout(self.early_embedding(query) + self.position_embeddings.weight)
         for unit in self.trans_units:

@@ -93,10 +93,10 @@ class SMPLer(nn.Module):
         )
         query = query + self.global_feat_projection(image_feature)[:, None]
         for k, block in enumerate(self.transformer):
-            turn, shape, shift, query = block(query, maps, stages[-1]["smpl_joints2d"])
+            rotation_update, shape, camera_update, query = block(query, maps, stages[-1]["smpl_joints2d"])
             with torch.autocast(theta.device.type, enabled=False):
-                theta = theta.float() @ turn.float()
-            beta, cam = beta + shape, cam + shift
+                theta = theta.float() @ rotation_update.float()
+            beta, cam = beta + shape, cam + camera_update
             stages.append(self._stage(theta, beta, cam, every_stage or k == blocks - 1))
         return stages
 
@@ -200,8 +200,8 @@ class RefinementBlock(nn.Module):
         query = query + torch.cat([seen, seen.mean(1, keepdim=True).expand(-1, 2, -1)], 1)
         window, offsets = joint_windows(tokens[0], joints2d)
         query = self.trans_block(query, Pyramid(tokens, window, offsets))
-        turn = matrix_from_6d(self.theta_predictor(query[:, :24]))
-        return turn, self.beta_predictor(query[:, 24]), self.cam_predictor(query[:, 25]), query
+        rotation_update = matrix_from_6d(self.theta_predictor(query[:, :24]))
+        return rotation_update, self.beta_predictor(query[:, 24]), self.cam_predictor(query[:, 25]), query
 
 
 def joint_windows(tokens: Tensor, joints2d: Tensor) -> tuple[Tensor, Tensor]:

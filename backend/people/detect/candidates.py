@@ -20,18 +20,18 @@ _MOVING = [*_ELBOWS, *_WRISTS, *KNEES, *_ANKLES]
 class Candidate:
     """One pose.  points: (33, 3) x px, y px of the whole picture, visibility; world: (33, 3) m.
 
-    around: where the landmark network would look for the person again, None where that is not known.
+    roi: where the landmark network would look for the person again, None where that is not known.
     """
 
     points: np.ndarray
     world: np.ndarray
     score: float
-    around: Region | None = None
+    roi: Region | None = None
 
     @property
     def region(self) -> Region:
-        """`around`, or what the landmarks say."""
-        return self.around or Region.from_landmarks(self.points[:, :2])
+        """`roi`, or what the landmarks say."""
+        return self.roi or Region.from_landmarks(self.points[:, :2])
 
     @property
     def box(self) -> np.ndarray:
@@ -53,24 +53,24 @@ class Candidate:
 
 
 @dataclass
-class Expected(Candidate):
-    """Where somebody should be.  lately: seen in the frame before, so that a close look is enough.  hidden: s since the
+class PredictedPose(Candidate):
+    """Where somebody should be.  seen_last_frame: a close look is enough.  hidden: s since the
     last sight, 0 in the frame after it."""
 
-    lately: bool = True
+    seen_last_frame: bool = True
     hidden: float = 0.0
 
-    def scaled(self, scale: float) -> Expected:
+    def scaled(self, scale: float) -> PredictedPose:
         """In px of a picture `scale` times as large."""
         points = self.points.copy()
         points[:, :2] = (points[:, :2] + 0.5) * scale - 0.5
-        return replace(self, points=points, around=self.region.scaled(scale))
+        return replace(self, points=points, roi=self.region.scaled(scale))
 
-    def misfit(self, seen: Candidate) -> float:
+    def pose_distance(self, seen: Candidate) -> float:
         """How far a pose is from this one, limbs included; sizes of the person."""
-        away = np.linalg.norm(self.points[:, :2] - seen.points[:, :2], axis=1) / max(self.size, 1.0)
-        away = np.minimum(away, 1.0)
-        return float(away[TORSO].mean() + away[_MOVING].mean())
+        distances = np.linalg.norm(self.points[:, :2] - seen.points[:, :2], axis=1) / max(self.size, 1.0)
+        distances = np.minimum(distances, 1.0)
+        return float(distances[TORSO].mean() + distances[_MOVING].mean())
 
 
 def merge(candidates: list[Candidate]) -> list[Candidate]:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-_LONG = 64  # cells along the long side
+_GRID_SIDE = 64  # cells along the long side
 _NOISE = 3.0  # grey levels that a cell may change by itself
-_LEAST = 12.0  # sum of grey levels over cells: a small person who walks
-_AROUND = 1.6  # side of the square over what changes in it
+_MIN_CHANGE = 12.0  # sum of grey levels over cells: a small person who walks
+_WINDOW_SCALE = 1.6  # side of the square over what changes in it
 _MARGIN = 0.15  # of a box, by which what somebody known moves reaches over it
 
 
-class Changes:
+class ChangeDetector:
     """Remembers the last frame, small and grey.  All it knows is in `state`."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Changes:
     def update(self, pixels: np.ndarray) -> None:
         """pixels: uint8 RGB (H, W, 3) of the next frame."""
         height, width = pixels.shape[:2]
-        scale = _LONG / max(height, width)
+        scale = _GRID_SIDE / max(height, width)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         small: np.ndarray = cv2.cvtColor(
             cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
@@ -37,7 +37,9 @@ class Changes:
             self._change = np.zeros(small.shape, np.float32)
         self._last = small
 
-    def place(self, known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    def search_window(
+        self, known: Sequence[np.ndarray], size: tuple[int, int]
+    ) -> tuple[int, int, int, int] | None:
         """x, y, width, height, px, of a square round the largest change outside the boxes (4,) of those who are known.
 
         size: width, height of the picture, px.  None where nothing changes.
@@ -58,10 +60,10 @@ class Changes:
         sums = np.bincount(label.ravel(), change.ravel(), count)
         sums[0] = 0.0
         best = int(sums.argmax())
-        if sums[best] < _LEAST:
+        if sums[best] < _MIN_CHANGE:
             return None
         x, y, w, h = (int(value) for value in stats[best][:4])
-        side = _AROUND * max(w / across, h / down)
+        side = _WINDOW_SCALE * max(w / across, h / down)
         middle = (x + w / 2) / across, (y + h / 2) / down
         return int(middle[0] - side / 2), int(middle[1] - side / 2), int(side), int(side)
 
@@ -70,7 +72,7 @@ class Changes:
         return {"last": self._last}
 
     @classmethod
-    def from_state(cls, state: dict[str, np.ndarray]) -> Changes:
+    def from_state(cls, state: dict[str, np.ndarray]) -> ChangeDetector:
         """Back from `state`."""
         changes = cls()
         changes._last = np.array(state["last"], np.uint8)

@@ -11,25 +11,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from backend.people.detect.candidates import Candidate, Expected, merge
-from backend.people.detect.changes import Changes
+from backend.people.detect.candidates import Candidate, PredictedPose, merge
+from backend.people.detect.changes import ChangeDetector
 from backend.people.detect.mediapipe_detector import MIN_SCORE, MediaPipeDetector, working_copy
-from backend.people.detect.mixed_limbs import assembled, hide_mixed
-from backend.people.detect.pose_networks import LandmarkReader, PersonFinder, Picture, quiet
+from backend.people.detect.mixed_limbs import assemble_pose, suppress_swapped_limbs
+from backend.people.detect.pose_networks import LandmarkReader, NetworkImage, PersonFinder, quiet
 from backend.people.detect.region import Region
 from backend.people.detect.tiles import tiles
 from backend.structures import DetectedPerson
 
-WHOLE_EVERY = 12  # frames between looks at the whole picture
+FULL_IMAGE_EVERY = 12  # frames between looks at the whole picture
 TILE_EVERY = 3  # frames between looks at one tile, while somebody is followed
-ALONE_EVERY = 4  # frames between looks at the whole picture while nobody is there; tiles have the rest
+IDLE_EVERY = 4  # frames between looks at the whole picture while nobody is there; tiles have the rest
 LOST_EVERY = 3  # frames between looks for somebody who is hidden
 RECENT = 0.7  # s after which who is hidden is not looked for in every frame any more
-_ODD = 0.25  # `misfit` of a pose that may be another's in part
-_BETTER = 0.08  # by so much another look must fit better to be taken
+_SUSPECT_DISTANCE = 0.25  # `pose_distance` of a pose that may be another's in part
+_MIN_IMPROVEMENT = 0.08  # by so much another look must fit better to be taken
 _SHIFT = 0.12  # sides of a region by which it moves away from others
-_NEAR = 0.8  # sizes between a pose and where it was expected
-_SAME = 0.3  # sizes between two poses of one person
+_GATE = 0.8  # sizes between a pose and where it was expected
+_DUPLICATE_DISTANCE = 0.3  # sizes between two poses of one person
 _THREADS = 2
 
 
@@ -42,7 +42,7 @@ class ClipDetector(MediaPipeDetector):
         self._readers = [LandmarkReader() for _ in range(_THREADS)]
         self._pool = ThreadPoolExecutor(_THREADS, "landmarks")
         with quiet():  # the networks load at the first picture, and say so: let it be this one
-            nothing = Picture(np.zeros((64, 64, 3), np.uint8))
+            nothing = NetworkImage(np.zeros((64, 64, 3), np.uint8))
             self._finder.find(nothing, 0, 0, 64, 64)
             for reader in self._readers:
                 reader.read(nothing, Region(32, 32, 64, 0.0))
@@ -57,14 +57,14 @@ class ClipDetector(MediaPipeDetector):
     def detect_next(
         self,
         image: np.ndarray,
-        expected: Sequence[Expected],
+        predicted: Sequence[PredictedPose],
         number: int,
         *,
         scale: float = 1.0,
         full: bool = False,
-        changes: Changes | None = None,
+        changes: ChangeDetector | None = None,
     ) -> list[DetectedPerson]:
-        """image: uint8 RGB (H, W, 3), `scale` times as large as the clip's frame.  expected: poses, in px of the frame,
+        """image: uint8 RGB (H, W, 3), `scale` times the clip's frame.  predicted: poses, in px of the frame,
         where people should be.  number: of the frame.  full: look everywhere, as for a photo.  changes: where the
         picture has changed since the frame before.  Returns people in px of the frame, largest first."""
         image, smaller = working_copy(image)
@@ -72,119 +72,137 @@ class ClipDetector(MediaPipeDetector):
         if full:
             people = merge(self._candidates(image, False))
         else:
-            followed = [one.scaled(scale) for one in expected]
-            people = self._follow(image, followed, number, changes)
+            followed = [one.scaled(scale) for one in predicted]
+            people = self._detect_tracked(image, followed, number, changes)
         found = [self._person(one, scale) for one in people]
         found.sort(key=lambda p: -float(np.prod(p.box[2:] - p.box[:2])))
         return found
 
-    def _follow(
-        self, image: np.ndarray, expected: list[Expected], number: int, changes: Changes | None
+    def _detect_tracked(
+        self, image: np.ndarray, predicted: list[PredictedPose], number: int, changes: ChangeDetector | None
     ) -> list[Candidate]:
-        picture = Picture(image)
-        seen = self._expected(picture, expected, number)
+        network_image = NetworkImage(image)
+        seen = self._detect_predicted(network_image, predicted, number)
         found = [one for one in seen if one is not None]
-        others = self._look_around(picture, expected, found, number, changes)
-        hide_mixed(expected, seen)
+        others = self._find_newcomers(network_image, predicted, found, number, changes)
+        suppress_swapped_limbs(predicted, seen)
         return found + merge(others)
 
-    def _expected(self, picture: Picture, expected: list[Expected], number: int) -> list[Candidate | None]:
+    def _detect_predicted(
+        self, network_image: NetworkImage, predicted: list[PredictedPose], number: int
+    ) -> list[Candidate | None]:
         """Each of the expected people, None where nobody is like that."""
-        lately = [one.lately for one in expected]
-        regions = [one.region for one, now in zip(expected, lately, strict=True) if now]
-        answers = iter(self._read(picture, regions))
+        seen_last_frame = [one.seen_last_frame for one in predicted]
+        regions = [one.region for one, now in zip(predicted, seen_last_frame, strict=True) if now]
+        answers = iter(self._read(network_image, regions))
         seen = [
-            _fitting(next(answers), one) if now else None for one, now in zip(expected, lately, strict=True)
+            _if_plausible(next(answers), one) if now else None
+            for one, now in zip(predicted, seen_last_frame, strict=True)
         ]
-        _part_doubles(expected, seen)
-        self._beside_others(picture, expected, seen)
-        for k, one in enumerate(expected):
-            due = turn(number + k, LOST_EVERY) == 0
+        _suppress_duplicates(predicted, seen)
+        self._resolve_overlaps(network_image, predicted, seen)
+        for k, one in enumerate(predicted):
+            due = scheduled_slot(number + k, LOST_EVERY) == 0
             if seen[k] is None and (one.hidden < RECENT or due):
                 others = [other for other in seen if other is not None]
-                seen[k] = self._search(picture, one, others, thoroughly=one.lately or due)
+                seen[k] = self._search(network_image, one, others, thoroughly=one.seen_last_frame or due)
         return seen
 
-    def _beside_others(
-        self, picture: Picture, expected: list[Expected], seen: list[Candidate | None]
+    def _resolve_overlaps(
+        self, network_image: NetworkImage, predicted: list[PredictedPose], seen: list[Candidate | None]
     ) -> None:
         """Where two are close together, the landmarks of one may jump to the other: then a region that leaves the
         other out is tried, and one that is found anew; of all that, what is most like the person is taken."""
-        for k, one in enumerate(expected):
+        for k, one in enumerate(predicted):
             first = seen[k]
-            if not one.lately or (first is not None and one.misfit(first) < _ODD):
+            if not one.seen_last_frame or (
+                first is not None and one.pose_distance(first) < _SUSPECT_DISTANCE
+            ):
                 continue
-            near = [other for m, other in enumerate(expected) if m != k and _close(one.region, other.region)]
+            near = [
+                other
+                for m, other in enumerate(predicted)
+                if m != k and _regions_overlap(one.region, other.region)
+            ]
             if not near:
                 continue
-            anew = self._finder.find(picture, *self._crop(one))
-            regions = [_apart(one.region, near), *(region for region in anew if _inside(region, one))]
+            redetected = self._finder.find(network_image, *self._crop(one))
+            regions = [
+                _shift_away(one.region, near),
+                *(region for region in redetected if _same_region(region, one)),
+            ]
             others = [other for m, other in enumerate(seen) if m != k and other is not None]
-            fitting = [_fitting(other, one) for other in self._read(picture, regions)]
-            new = [other for other in fitting if other is not None and not _same_as(other, others)]
-            looks = [*([] if first is None else [first]), *new]
-            seen[k] = assembled(one, looks, _BETTER) if looks else None
+            plausible = [_if_plausible(other, one) for other in self._read(network_image, regions)]
+            new = [other for other in plausible if other is not None and not _duplicates_any(other, others)]
+            readings = [*([] if first is None else [first]), *new]
+            seen[k] = assemble_pose(one, readings, _MIN_IMPROVEMENT) if readings else None
 
     def _search(
-        self, picture: Picture, one: Expected, others: list[Candidate], thoroughly: bool
+        self, network_image: NetworkImage, one: PredictedPose, others: list[Candidate], thoroughly: bool
     ) -> Candidate | None:
         """Somebody who was lost from view: where they should be, and then, thoroughly, not far from it."""
 
         def best(regions: list[Region]) -> Candidate | None:
-            fitting = [_fitting(other, one) for other in self._read(picture, regions)]
-            new = [other for other in fitting if other is not None and not _taken(other, others)]
-            return min(new, key=one.misfit, default=None)
+            plausible = [_if_plausible(other, one) for other in self._read(network_image, regions)]
+            new = [other for other in plausible if other is not None and not _overlaps_any(other, others)]
+            return min(new, key=one.pose_distance, default=None)
 
-        found = None if one.lately else best([one.region])
+        found = None if one.seen_last_frame else best([one.region])
         if found is None and thoroughly:
             x, y, width, height = self._crop(one)
-            regions = self._finder.find(picture, x, y, width, height)
-            found = best([r for r in regions if not any(_inside(r, other) for other in others)])
+            regions = self._finder.find(network_image, x, y, width, height)
+            found = best([r for r in regions if not any(_same_region(r, other) for other in others)])
         # the first look was not made for this pose: the second one is
         return None if found is None else best([found.region])
 
-    def _look_around(
+    def _find_newcomers(
         self,
-        picture: Picture,
-        expected: list[Expected],
+        network_image: NetworkImage,
+        predicted: list[PredictedPose],
         found: list[Candidate],
         number: int,
-        changes: Changes | None,
+        changes: ChangeDetector | None,
     ) -> list[Candidate]:
         """Newcomers, each looked at a second time: in the whole picture, in the tile whose turn it is, or where most
         has changed that nobody known explains."""
-        width, height = picture.width, picture.height
-        if turn(number, WHOLE_EVERY if expected else ALONE_EVERY) == 0:
-            place = (0, 0, width, height)
-        elif not expected or turn(number, TILE_EVERY) == 0:
+        width, height = network_image.width, network_image.height
+        if scheduled_slot(number, FULL_IMAGE_EVERY if predicted else IDLE_EVERY) == 0:
+            window = (0, 0, width, height)
+        elif not predicted or scheduled_slot(number, TILE_EVERY) == 0:
             known = [one.box for one in found]
             moving = (
-                changes.place(known, (width, height)) if changes is not None and turn(number, 2) else None
+                changes.search_window(known, (width, height))
+                if changes is not None and scheduled_slot(number, 2)
+                else None
             )
-            places = tiles(width, height)
-            if moving is None and not places:
+            windows = tiles(width, height)
+            if moving is None and not windows:
                 return []
-            place = moving or places[turn(number // TILE_EVERY, len(places))]
+            window = moving or windows[scheduled_slot(number // TILE_EVERY, len(windows))]
         else:
             return []
-        x, y, w, h = place
+        x, y, w, h = window
         regions = [
-            r for r in self._finder.find(picture, x, y, w, h) if not any(_inside(r, one) for one in found)
+            r
+            for r in self._finder.find(network_image, x, y, w, h)
+            if not any(_same_region(r, one) for one in found)
         ]
         new = []
-        for one in self._read(picture, regions):
-            if one is None or one.score <= MIN_SCORE or _taken(one, found):
+        for one in self._read(network_image, regions):
+            if one is None or one.score <= MIN_SCORE or _overlaps_any(one, found):
                 continue
             if (w, h) != (width, height):
                 inside = ((one.points[:, :2] > (x, y)) & (one.points[:, :2] < (x + w, y + h))).all(1)
                 if inside.mean() < 0.85 or one.size < 0.10 * w:
                     continue
-            again = self._again(picture, one, found_whole=(w, h) == (width, height))
-            if again is not None and not _taken(again, found):
-                new.append(self._readers[0].read(picture, again.region) or again)
+            again = self._verify_newcomer(network_image, one, found_whole=(w, h) == (width, height))
+            if again is not None and not _overlaps_any(again, found):
+                new.append(self._readers[0].read(network_image, again.region) or again)
         return new
 
-    def _again(self, picture: Picture, one: Candidate, found_whole: bool) -> Candidate | None:
+    def _verify_newcomer(
+        self, network_image: NetworkImage, one: Candidate, found_whole: bool
+    ) -> Candidate | None:
         """A second look at a newcomer: a real person is found again in the same place, and more precisely.
 
         found_whole: in the whole picture, where less is taken for a person than in a tile; the landmark network's own
@@ -196,18 +214,18 @@ class ClipDetector(MediaPipeDetector):
             near = [o for o in sure if o.distance(one) < away * one.size]
             return min(near, key=lambda other: other.distance(one), default=None)
 
-        found = same(self._read(picture, self._finder.find(picture, *self._crop(one))), 0.25)
+        found = same(self._read(network_image, self._finder.find(network_image, *self._crop(one))), 0.25)
         if found is None and found_whole:
-            found = same(self._read(picture, [one.region]), 0.5)
+            found = same(self._read(network_image, [one.region]), 0.5)
         return found
 
-    def _read(self, picture: Picture, regions: list[Region]) -> list[Candidate | None]:
+    def _read(self, network_image: NetworkImage, regions: list[Region]) -> list[Candidate | None]:
         """The landmarks in each region, side by side."""
         if len(regions) < 2:
-            return [self._readers[0].read(picture, region) for region in regions]
+            return [self._readers[0].read(network_image, region) for region in regions]
 
         def share(k: int) -> list[Candidate | None]:
-            return [self._readers[k].read(picture, region) for region in regions[k::_THREADS]]
+            return [self._readers[k].read(network_image, region) for region in regions[k::_THREADS]]
 
         answers: list[Candidate | None] = [None] * len(regions)
         for k, part in enumerate(self._pool.map(share, range(_THREADS))):
@@ -215,61 +233,65 @@ class ClipDetector(MediaPipeDetector):
         return answers
 
 
-def _fitting(seen: Candidate | None, expected: Expected) -> Candidate | None:
+def _if_plausible(seen: Candidate | None, predicted: PredictedPose) -> Candidate | None:
     """`seen` where it may be the one who is expected."""
-    if seen is None or seen.score <= MIN_SCORE or seen.distance(expected) > _NEAR * expected.size:
+    if seen is None or seen.score <= MIN_SCORE or seen.distance(predicted) > _GATE * predicted.size:
         return None
     return seen
 
 
-def _part_doubles(expected: list[Expected], seen: list[Candidate | None]) -> None:
+def _suppress_duplicates(predicted: list[PredictedPose], seen: list[Candidate | None]) -> None:
     """Of two who are one pose, only the one whom it fits better was seen."""
     for k in range(len(seen)):
         for other in range(k):
             one, two = seen[k], seen[other]
-            if one is None or two is None or one.distance(two) > _SAME * max(one.size, two.size):
+            if (
+                one is None
+                or two is None
+                or one.distance(two) > _DUPLICATE_DISTANCE * max(one.size, two.size)
+            ):
                 continue
-            worse = k if expected[k].misfit(one) >= expected[other].misfit(two) else other
+            worse = k if predicted[k].pose_distance(one) >= predicted[other].pose_distance(two) else other
             seen[worse] = None
 
 
-def _same_as(one: Candidate, found: list[Candidate]) -> bool:
-    return any(one.distance(other) < _SAME * max(one.size, other.size) for other in found)
+def _duplicates_any(one: Candidate, found: list[Candidate]) -> bool:
+    return any(one.distance(other) < _DUPLICATE_DISTANCE * max(one.size, other.size) for other in found)
 
 
-def _close(one: Region, other: Region) -> bool:
+def _regions_overlap(one: Region, other: Region) -> bool:
     """Whether the two regions share much of the picture."""
     return bool(np.hypot(one.x - other.x, one.y - other.y) < 0.5 * max(one.side, other.side))
 
 
-def _apart(region: Region, others: list[Expected]) -> Region:
+def _shift_away(region: Region, others: list[PredictedPose]) -> Region:
     """Moved to the side where the others are not, and smaller by as much."""
     nearest = min(others, key=lambda other: abs(other.region.x - region.x)).region
     away = -1.0 if nearest.x > region.x else 1.0
     return region.moved(np.array([away * _SHIFT * region.side, 0.0])).enlarged(1 - _SHIFT)
 
 
-def _taken(one: Candidate, found: list[Candidate]) -> bool:
+def _overlaps_any(one: Candidate, found: list[Candidate]) -> bool:
     return any(one.distance(other) < 0.5 * max(one.size, other.size) for other in found)
 
 
-def _inside(region: Region, one: Candidate) -> bool:
+def _same_region(region: Region, one: Candidate) -> bool:
     """Whether a region found anew is round somebody who is known."""
     own = one.region
     away = np.hypot(own.x - region.x, own.y - region.y)
     return bool(away < 0.12 * own.side and 0.6 < region.side / max(own.side, 1e-6) < 1.6)
 
 
-def turn(number: int, of: int) -> int:
+def scheduled_slot(number: int, of: int) -> int:
     """0..of - 1: whose turn it is in frame `number`; each has one in every block of `of` frames.
 
     The order differs from block to block as if by chance.  With a fixed order, or one that moves on evenly, some step
     between the frames that are read meets the same turns for ever: every 12th frame is never the one that 12 wait for.
     """
-    return (number + _mixed(number // of)) % of
+    return (number + _mix_bits(number // of)) % of
 
 
-def _mixed(value: int) -> int:
+def _mix_bits(value: int) -> int:
     """32 bits that look random: Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014 (the mixing
     step, for 32 bits)."""
     value = (value + 1) * 0x9E3779B9 & 0xFFFFFFFF

@@ -14,7 +14,7 @@ from backend.structures import DetectedPerson
 
 _HANDS_PER_RUN = 4
 _MIN_CROP = 256  # px: smaller crops are enlarged
-_LEAST_SIZE = 0.06  # of a tile's side: smaller finds in it are more often noise
+_MIN_SIZE = 0.06  # of a tile's side: smaller finds in it are more often noise
 
 
 class HandDetector:
@@ -32,7 +32,7 @@ class HandDetector:
             self._hands: Any = Hands(
                 static_image_mode=True, max_num_hands=_HANDS_PER_RUN, min_detection_confidence=0.5
             )
-            self._look(np.zeros((_MIN_CROP, _MIN_CROP, 3), np.uint8), 0, 0, _MIN_CROP, _MIN_CROP)
+            self._run_networks(np.zeros((_MIN_CROP, _MIN_CROP, 3), np.uint8), 0, 0, _MIN_CROP, _MIN_CROP)
 
     def close(self) -> None:
         self._hands.close()
@@ -47,19 +47,21 @@ class HandDetector:
             size = (round(width * scale), round(height * scale))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             height, width = image.shape[:2]
-        found = self._look(image, 0, 0, width, height)
+        found = self._run_networks(image, 0, 0, width, height)
         for x, y, w, h in tiles(width, height):
-            for hand in self._look(image, x, y, w, h):
+            for hand in self._run_networks(image, x, y, w, h):
                 inside = (
                     (hand.keypoints2d[:, :2] > (x, y)) & (hand.keypoints2d[:, :2] < (x + w, y + h))
                 ).all()
-                if inside and _size(hand) > _LEAST_SIZE * w:
+                if inside and _size(hand) > _MIN_SIZE * w:
                     found.append(hand)
         hands = [_enlarged(hand, scale) for hand in _merge(found)]
         hands.sort(key=lambda hand: -float(np.prod(hand.box[2:] - hand.box[:2])))
         return hands[:max_people]
 
-    def _look(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[DetectedPerson]:
+    def _run_networks(
+        self, image: np.ndarray, x: int, y: int, width: int, height: int
+    ) -> list[DetectedPerson]:
         """Run the networks on one rectangle of the picture."""
         import cv2
 

@@ -30,14 +30,14 @@ class KeypointFile:
     name: str
     poses: dict[str, np.ndarray]
 
-    def people(self, picture: str, keypoint_set: str) -> list[DetectedPerson]:
+    def people(self, image_name: str, keypoint_set: str) -> list[DetectedPerson]:
         """The people of a picture, by its file name.  Raises BadInput `no_keypoints`."""
-        for key in ("", picture, Path(picture).name, Path(picture).stem):
+        for key in ("", image_name, Path(image_name).name, Path(image_name).stem):
             if key in self.poses:
                 return [_person(pose, keypoint_set) for pose in self.poses[key]]
         raise BadInput(
             "no_keypoints",
-            f"{self.name} has no keypoints of {Path(picture).name or 'this picture'}.",
+            f"{self.name} has no keypoints of {Path(image_name).name or 'this picture'}.",
             f"It names {', '.join(list(self.poses)[:5])}.",
         )
 
@@ -57,7 +57,7 @@ def read_keypoints(path: Path, joints: tuple[int, ...]) -> KeypointFile:
     except (ValueError, OSError, EOFError) as error:
         raise _wrong(path, f"it cannot be read: {error}") from None
     if isinstance(content, dict):
-        several = {str(picture): _poses(path, people, joints) for picture, people in content.items()}
+        several = {str(image_name): _poses(path, people, joints) for image_name, people in content.items()}
         return KeypointFile(path.name, {name: _sensible(found) for name, found in several.items()})
     return KeypointFile(path.name, {"": _poses(path, content, joints)})
 

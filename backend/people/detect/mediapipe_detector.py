@@ -45,7 +45,7 @@ class MediaPipeDetector:
         with quiet():
             self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
             # the networks load at the first picture, and say so: let it be this one
-            self._look(np.zeros((MIN_CROP, MIN_CROP, 3), np.uint8), 0, 0, MIN_CROP, MIN_CROP)
+            self._run_networks(np.zeros((MIN_CROP, MIN_CROP, 3), np.uint8), 0, 0, MIN_CROP, MIN_CROP)
 
     def close(self) -> None:
         self._landmarker.close()
@@ -59,12 +59,12 @@ class MediaPipeDetector:
 
     def _candidates(self, image: np.ndarray, largest_only: bool) -> list[Candidate]:
         height, width = image.shape[:2]
-        found = [self._verify(image, one) or one for one in self._look(image, 0, 0, width, height)]
+        found = [self._verify(image, one) or one for one in self._run_networks(image, 0, 0, width, height)]
         found_tall = any(one.box[3] - one.box[1] > TALL * height and one.score > MIN_SCORE for one in found)
         if largest_only and found_tall:
             return [one for one in found if one.score > MIN_SCORE]  # nobody in a tile can be larger
         for x, y, w, h in tiles(width, height):
-            for one in self._look(image, x, y, w, h):
+            for one in self._run_networks(image, x, y, w, h):
                 xy = one.points[:, :2]
                 inside = ((xy > (x, y)) & (xy < (x + w, y + h))).all(1)
                 # cut off by the tile's edge, or tiny in it: another tile sees it better, or it is nobody
@@ -78,7 +78,7 @@ class MediaPipeDetector:
 
     def _verify(self, image: np.ndarray, one: Candidate) -> Candidate | None:
         """Look again at a close crop: a real person is found again in the same place, and more precisely."""
-        again = self._look(image, *self._crop(one))
+        again = self._run_networks(image, *self._crop(one))
         same = [other for other in again if other.distance(one) < 0.25 * one.size]
         return min(same, key=lambda other: other.distance(one), default=None)
 
@@ -89,7 +89,7 @@ class MediaPipeDetector:
         side = max(x1 - x0, y1 - y0) * CROP_MARGIN
         return int((x0 + x1 - side) / 2), int((y0 + y1 - side) / 2), int(side), int(side)
 
-    def _look(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[Candidate]:
+    def _run_networks(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[Candidate]:
         """Run the networks on one rectangle of the picture."""
         import cv2
 
@@ -100,10 +100,10 @@ class MediaPipeDetector:
         zoom = max(1.0, MIN_CROP / max(crop.shape[:2]))
         if zoom > 1:
             crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-        picture = self._mediapipe.Image(
+        mp_image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(crop)
         )
-        answer = self._landmarker.detect(picture)
+        answer = self._landmarker.detect(mp_image)
         h, w = crop.shape[:2]
         found = []
         for landmarks, world in zip(answer.pose_landmarks, answer.pose_world_landmarks, strict=True):
@@ -124,7 +124,7 @@ class MediaPipeDetector:
             keypoints2d=points.astype(np.float32),
             keypoints3d=one.world.astype(np.float32),
             keypoint_set="blazepose33",
-            around=one.region.scaled(1 / scale).array(),
+            roi=one.region.scaled(1 / scale).array(),
         )
 
 

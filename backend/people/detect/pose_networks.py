@@ -24,11 +24,11 @@ from backend.people.detect.task_bundle import pose_bundle
 POSES_PER_RUN = 6
 _LANDMARKS = ("LANDMARKS:landmarks", "WORLD_LANDMARKS:world", "AUXILIARY_LANDMARKS:circle")
 _SIDE = 320  # px: smaller parts are enlarged, the first network was trained on people of this size
-_LEAST_SIDE = 8  # px
-_LEAST_CONFIDENCE = 0.5  # of both networks, MediaPipe's default
+_MIN_SIDE = 8  # px
+_MIN_CONFIDENCE = 0.5  # of both networks, MediaPipe's default
 
 
-class Picture:
+class NetworkImage:
     """What the networks look at, handed over once.  pixels: uint8 RGB (H, W, 3)."""
 
     def __init__(self, pixels: np.ndarray) -> None:
@@ -50,7 +50,7 @@ class Picture:
             y_center=region.y / self.height,
             width=region.side / self.width,
             height=region.side / self.height,
-            rotation=region.turn,
+            rotation=region.rotation,
         )
         return packet_creator.create_proto(rectangle)
 
@@ -63,7 +63,7 @@ class PersonFinder:
 
         options = pose_detector_graph_options_pb2.PoseDetectorGraphOptions()
         options.base_options.model_asset.file_content = _network("pose_detector.tflite")
-        options.min_detection_confidence = _LEAST_CONFIDENCE
+        options.min_detection_confidence = _MIN_CONFIDENCE
         options.num_poses = POSES_PER_RUN
         graph = "mediapipe.tasks.vision.pose_detector.PoseDetectorGraph"
         self._runner = _runner(graph, options, ("IMAGE:image",), ("EXPANDED_POSE_RECTS:rects",))
@@ -71,7 +71,9 @@ class PersonFinder:
     def close(self) -> None:
         self._runner.close()
 
-    def find(self, picture: Picture, x: float, y: float, width: float, height: float) -> list[Region]:
+    def find(
+        self, network_image: NetworkImage, x: float, y: float, width: float, height: float
+    ) -> list[Region]:
         """Everybody in a part of the picture, px; it may reach over the picture's edges.
 
         The part is cut out: given as a rectangle, MediaPipe answers in shares of it, turned by the wrong aspect.
@@ -79,13 +81,13 @@ class PersonFinder:
         from mediapipe.python import packet_getter
 
         left, top = int(max(x, 0)), int(max(y, 0))
-        part = picture.pixels[top : int(max(y + height, 0)), left : int(max(x + width, 0))]
-        if min(part.shape[:2]) < _LEAST_SIDE:
+        part = network_image.pixels[top : int(max(y + height, 0)), left : int(max(x + width, 0))]
+        if min(part.shape[:2]) < _MIN_SIDE:
             return []
         zoom = max(1.0, _SIDE / max(part.shape[:2]))
         if zoom > 1:
             part = cv2.resize(part, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-        cut = Picture(part)
+        cut = NetworkImage(part)
         answer = self._runner.process({"image": cut.packet})
         if answer["rects"].is_empty():
             return []
@@ -108,29 +110,31 @@ class LandmarkReader:
 
         options = pose_landmarks_detector_graph_options_pb2.PoseLandmarksDetectorGraphOptions()
         options.base_options.model_asset.file_content = _network("pose_landmarks_detector.tflite")
-        options.min_detection_confidence = _LEAST_CONFIDENCE
+        options.min_detection_confidence = _MIN_CONFIDENCE
         graph = "mediapipe.tasks.vision.pose_landmarker.SinglePoseLandmarksDetectorGraph"
         self._runner = _runner(graph, options, ("IMAGE:image", "NORM_RECT:rect"), _LANDMARKS)
 
     def close(self) -> None:
         self._runner.close()
 
-    def read(self, picture: Picture, region: Region) -> Candidate | None:
+    def read(self, network_image: NetworkImage, region: Region) -> Candidate | None:
         """The person in a region; None where the network sees nobody."""
         from mediapipe.python import packet_getter
 
-        answer = self._runner.process({"image": picture.packet, "rect": picture.rectangle(region)})
+        answer = self._runner.process(
+            {"image": network_image.packet, "rect": network_image.rectangle(region)}
+        )
         if answer["landmarks"].is_empty() or answer["world"].is_empty():
             return None
         landmarks = packet_getter.get_proto(answer["landmarks"]).landmark
         world = packet_getter.get_proto(answer["world"]).landmark
-        wide, high = picture.width, picture.height
+        wide, high = network_image.width, network_image.height
         points = np.array([[p.x * wide, p.y * high, p.visibility] for p in landmarks])
         score = float(points[[NOSE, *TORSO], 2].mean())
         # MediaPipe's own: the middle of the circle around the person, and its top
         middle, top = ((p.x * wide, p.y * high) for p in packet_getter.get_proto(answer["circle"]).landmark)
-        around = Region.of_circle(np.array(middle), np.array(top))
-        return Candidate(points, np.array([[p.x, p.y, p.z] for p in world]), score, around)
+        roi = Region.from_circle(np.array(middle), np.array(top))
+        return Candidate(points, np.array([[p.x, p.y, p.z] for p in world]), score, roi)
 
 
 def _network(name: str) -> bytes:

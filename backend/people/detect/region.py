@@ -13,12 +13,12 @@ _MARGIN = 1.25  # MediaPipe's: side of the region over the diameter of the circl
 
 @dataclass(frozen=True)
 class Region:
-    """x, y: its middle, side, px; turn: rad, clockwise, 0 where the person is upright."""
+    """x, y: its middle, side, px; rotation: rad, clockwise, 0 where the person is upright."""
 
     x: float
     y: float
     side: float
-    turn: float
+    rotation: float
 
     @staticmethod
     def from_landmarks(points: np.ndarray) -> Region:
@@ -27,10 +27,10 @@ class Region:
         hips = points[list(HIPS)].mean(0)
         trunk = points[list(SHOULDERS)].mean(0) - hips
         radius = max(float(np.linalg.norm(points - hips, axis=1).max()), 1e-3)
-        return Region.of_circle(hips, hips + trunk / max(float(np.linalg.norm(trunk)), 1e-6) * radius)
+        return Region.from_circle(hips, hips + trunk / max(float(np.linalg.norm(trunk)), 1e-6) * radius)
 
     @staticmethod
-    def of_circle(middle: np.ndarray, top: np.ndarray) -> Region:
+    def from_circle(middle: np.ndarray, top: np.ndarray) -> Region:
         """middle, top: (2,) px, of the circle around a person; the top is over the head."""
         up = top - middle
         side = 2 * _MARGIN * float(np.linalg.norm(up))
@@ -42,19 +42,19 @@ class Region:
         return Region(*map(float, values))
 
     def array(self) -> np.ndarray:
-        """(4,) x, y, side, turn."""
-        return np.array([self.x, self.y, self.side, self.turn])
+        """(4,) x, y, side, rotation."""
+        return np.array([self.x, self.y, self.side, self.rotation])
 
     def moved(self, by: np.ndarray) -> Region:
         """by: (2,) px."""
-        return Region(self.x + float(by[0]), self.y + float(by[1]), self.side, self.turn)
+        return Region(self.x + float(by[0]), self.y + float(by[1]), self.side, self.rotation)
 
     def enlarged(self, factor: float) -> Region:
         """Of another size about the same middle."""
-        return Region(self.x, self.y, self.side * factor, self.turn)
+        return Region(self.x, self.y, self.side * factor, self.rotation)
 
     def scaled(self, scale: float) -> Region:
         """In px of a picture `scale` times as large."""
         return Region(
-            (self.x + 0.5) * scale - 0.5, (self.y + 0.5) * scale - 0.5, self.side * scale, self.turn
+            (self.x + 0.5) * scale - 0.5, (self.y + 0.5) * scale - 0.5, self.side * scale, self.rotation
         )

@@ -7,50 +7,52 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from backend.people.detect.candidates import CORE, Candidate
-from backend.people.track.linking import link
+from backend.people.track.linking import link_tracklets
 from backend.structures import Track
 
-LEAST_FRAMES = 3  # fewer sights, or a mean score below LEAST_SCORE, are a false find
-LEAST_SCORE = 0.55
+MIN_FRAMES = 3  # fewer sights, or a mean score below MIN_MEAN_SCORE, are a false find
+MIN_MEAN_SCORE = 0.55
 _EDGE = 1 / 6  # s before somebody is hidden, or after, in which a pose may shrink to what is still seen
-_SHRUNK = 0.75  # of the size just before
+_SHRINK_RATIO = 0.75  # of the size just before
 
 Arrays = dict[str, np.ndarray]
 
 
 def identify(
-    rows: Arrays,
+    detections: Arrays,
     fps: float,
     *,
     merge: Sequence[Sequence[int]] = (),
     split: Sequence[tuple[int, int]] = (),
     edits: Sequence[tuple[str, int, int, int]] = (),
-    read: int = LEAST_FRAMES,
+    read: int = MIN_FRAMES,
 ) -> np.ndarray:
-    """rows: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), in the order of frames.
+    """detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), by frame.
 
     merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  edits: what
-    the user did after that, see `edited`.  read: frames in all; in a clip of one frame one sight is enough.  -> (N,)
+    the user did after that, see `apply_edits`.  read: frames in all; in a clip of one frame one is enough.  -> (N,)
     ids; 0 where a find is false.  The user's word comes last and stays.
     """
-    person = rows["person"].copy()
+    person = detections["person"].copy()
     for k in np.unique(person):
         mine = person == k
-        if mine.sum() < min(LEAST_FRAMES, read) or rows["scores"][mine].mean() < LEAST_SCORE:
+        if mine.sum() < min(MIN_FRAMES, read) or detections["scores"][mine].mean() < MIN_MEAN_SCORE:
             person[mine] = 0
-    _trim(person, rows, fps)
-    person = link(person, rows, fps)
+    _trim(person, detections, fps)
+    person = link_tracklets(person, detections, fps)
     fresh = int(person.max(initial=0)) + 1
     for k, frame in split:
-        later = (person == k) & (rows["frame"] >= frame) & (person > 0)
+        later = (person == k) & (detections["frame"] >= frame) & (person > 0)
         if later.any() and not later.all():
             person[later], fresh = fresh, fresh + 1
-    for group in _joined(merge):
+    for group in _merge_groups(merge):
         person[np.isin(person, list(group))] = min(group)
-    return _one_sight_per_frame(edited(person, rows["frame"], edits), rows)
+    return _one_detection_per_frame(apply_edits(person, detections["frame"], edits), detections)
 
 
-def edited(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]) -> np.ndarray:
+def apply_edits(
+    person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]
+) -> np.ndarray:
     """person: (N,) ids.  frames: (N,).  -> (N,) ids after the user's edits, one after the other, each on the ids that
     the one before left: what was split can be merged and split again.
 
@@ -68,70 +70,74 @@ def edited(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, in
     return person
 
 
-def _trim(person: np.ndarray, rows: Arrays, fps: float) -> None:
+def _trim(person: np.ndarray, detections: Arrays, fps: float) -> None:
     """Take back sights where somebody is going out of view: half hidden, a whole small pose is seen in what is left.
 
     A frame or two that are missed while somebody comes out belong to that.  At the clip's own ends nobody comes or
     goes, there everything stays.
     """
-    read = np.unique(rows["frame"])
+    read = np.unique(detections["frame"])
     step = int(np.diff(read).min(initial=np.iinfo(np.int64).max)) if len(read) > 1 else 1
     edge = max(1, round(_EDGE * fps / step))
     for k in np.unique(person[person > 0]):
         at = np.nonzero(person == k)[0]
-        numbers = rows["frame"][at]
+        numbers = detections["frame"][at]
         for run in np.split(np.arange(len(at)), np.nonzero(np.diff(numbers) > edge * step)[0] + 1):
             if len(run) < 3 * edge:
                 continue
             for side in (run, run[::-1]):
                 if numbers[side[0]] in (read[0], read[-1]):
                     continue
-                sizes = np.array([_size(points) for points in rows["keypoints2d"][at[side[: 2 * edge]]]])
-                small = np.nonzero(sizes[:edge] < _SHRUNK * np.median(sizes[edge:]))[0]
+                sizes = np.array(
+                    [_size(points) for points in detections["keypoints2d"][at[side[: 2 * edge]]]]
+                )
+                small = np.nonzero(sizes[:edge] < _SHRINK_RATIO * np.median(sizes[edge:]))[0]
                 if len(small):
                     person[at[side[: small[-1] + 1]]] = 0
 
 
-def _joined(groups: Sequence[Sequence[int]]) -> list[set[int]]:
+def _merge_groups(groups: Sequence[Sequence[int]]) -> list[set[int]]:
     """Groups that share somebody are one group; 0 is nobody and joins nothing."""
-    joined: list[set[int]] = []
+    merged: list[set[int]] = []
     for group in groups:
         one = {k for k in group if k > 0}
-        shared = [other for other in joined if other & one]
-        joined = [other for other in joined if not other & one] + [one.union(*shared)]
-    return [group for group in joined if group]
+        shared = [other for other in merged if other & one]
+        merged = [other for other in merged if not other & one] + [one.union(*shared)]
+    return [group for group in merged if group]
 
 
-def _one_sight_per_frame(person: np.ndarray, rows: Arrays) -> np.ndarray:
+def _one_detection_per_frame(person: np.ndarray, detections: Arrays) -> np.ndarray:
     """Of two finds of one person in a frame the surer one stays."""
-    order = np.lexsort((-rows["scores"], rows["frame"], person))
-    same = (person[order][1:] == person[order][:-1]) & (rows["frame"][order][1:] == rows["frame"][order][:-1])
+    order = np.lexsort((-detections["scores"], detections["frame"], person))
+    same = (person[order][1:] == person[order][:-1]) & (
+        detections["frame"][order][1:] == detections["frame"][order][:-1]
+    )
     person[order[1:][same]] = 0
     return person
 
 
-def tracks_from_rows(rows: Arrays, person: np.ndarray, step: int) -> list[Track]:
+def tracks_from_detections(detections: Arrays, person: np.ndarray, step: int) -> list[Track]:
     """One track per id but 0, who is most in the clip first: by size in the picture times the frames seen."""
     found: list[tuple[float, Track]] = []
     for k in np.unique(person):
         if k == 0:
             continue
         at = np.nonzero(person == k)[0]
-        numbers = rows["frame"][at]
+        numbers = detections["frame"][at]
         frames = np.arange(numbers[0], numbers[-1] + 1, step)
         place = (numbers - numbers[0]) // step
 
         def spread(
             name: str, at: np.ndarray = at, place: np.ndarray = place, count: int = len(frames)
         ) -> np.ndarray:
-            values = rows[name][at]
+            values = detections[name][at]
             out = np.zeros((count, *values.shape[1:]), values.dtype)
             out[place] = values
             return out
 
         seen = np.zeros(len(frames), bool)
         seen[place] = True
-        size = np.median([_size(points) for points in rows["keypoints2d"][at]])
+        size = np.median([_size(points) for points in detections["keypoints2d"][at]])
         track = Track(
             int(k),
             frames,
@@ -149,7 +155,7 @@ def _size(points: np.ndarray) -> float:
     return Candidate(points, np.zeros((33, 3)), 1.0).size
 
 
-def best_sight(track: Track) -> int:
+def best_row(track: Track) -> int:
     """The row that shows a person best: large, sure and whole."""
     seen = track.keypoints2d[:, CORE, 2].mean(1) * track.scores * track.seen
     heights = track.boxes[:, 3] - track.boxes[:, 1]
@@ -157,15 +163,15 @@ def best_sight(track: Track) -> int:
 
 
 def thumbnails(
-    tracks: Sequence[Track], picture: Callable[[int], np.ndarray | None], side: int = 96
+    tracks: Sequence[Track], read_frame: Callable[[int], np.ndarray | None], side: int = 96
 ) -> np.ndarray:
-    """picture: frame number -> uint8 RGB (H, W, 3) or None.  -> (P, side, side, 3) uint8; grey where there is none."""
+    """read_frame: frame number -> uint8 RGB (H, W, 3) or None.  -> (P, side, side, 3) uint8; grey where none."""
     import cv2
 
     out = np.full((len(tracks), side, side, 3), 128, np.uint8)
     for k, track in enumerate(tracks):
-        row = best_sight(track)
-        pixels = picture(int(track.frames[row]))
+        row = best_row(track)
+        pixels = read_frame(int(track.frames[row]))
         if pixels is None:
             continue
         x0, y0, x1, y1 = track.boxes[row]

@@ -10,38 +10,38 @@ import numpy as np
 from backend.body.joint_sets import HIPS, SHOULDERS
 from backend.people.detect.candidates import CORE
 
-_ALIKE = 0.72  # clothes, to be the same person again
+_MIN_SIMILARITY = 0.72  # clothes, to be the same person again
 _NEAR = 3.0  # sizes away, after a short time
-_SHORT = 1.0  # s; after more, where somebody was says nothing about where they come back
-_LATEST = 60.0  # s after which nobody is linked
+_SHORT_GAP = 1.0  # s; after more, where somebody was says nothing about where they come back
+_MAX_GAP = 60.0  # s after which nobody is linked
 _GROWTH = (
     2.0  # times the size in the picture, or 1 / so much; more after a long gap: people walk up to the camera
 )
 _GROWTH_PER_SECOND = 1.0
-_PER_SECOND = 0.02  # cost of a second's gap
+_GAP_COST = 0.02  # cost of a second's gap
 _MARGIN = 0.08  # by so much the second best must be worse where two people could be meant
-_TOGETHER = 0.3  # s side by side, to be surely two people: less may be one person found twice
+_MIN_OVERLAP = 0.3  # s side by side, to be surely two people: less may be one person found twice
 
 Arrays = dict[str, np.ndarray]
 
 
-def link(person: np.ndarray, rows: Arrays, fps: float) -> np.ndarray:
-    """person: (N,) ids, 0 is nobody.  rows: as for `identities.identify`, in the order of frames.  -> (N,) ids.
+def link_tracklets(person: np.ndarray, detections: Arrays, fps: float) -> np.ndarray:
+    """person: (N,) ids, 0 is nobody.  detections: as for `identities.identify`, in the order of frames.  -> (N,) ids.
 
     Linked pieces take their lowest id.  Where two people look alike and either could be meant, nobody is linked.
     """
     if not person.any():
         return person
-    pieces = _Pieces(person, rows, fps)
-    while (pair := pieces.surest()) is not None:
-        pieces.join(*pair)
-    return pieces.renamed(person)
+    tracklets = _Tracklets(person, detections, fps)
+    while (pair := tracklets.best_pair()) is not None:
+        tracklets.join(*pair)
+    return tracklets.relabelled(person)
 
 
-class _Pieces:
+class _Tracklets:
     """What is known of n pieces; `costs` (n, n) of one going on as another, infinite where it cannot."""
 
-    def __init__(self, person: np.ndarray, rows: Arrays, fps: float) -> None:
+    def __init__(self, person: np.ndarray, detections: Arrays, fps: float) -> None:
         self.ids, member = np.unique(person[person > 0], return_inverse=True)
         at = np.nonzero(person > 0)[0]
         order = np.argsort(member, kind="stable")
@@ -49,12 +49,15 @@ class _Pieces:
         first, last = np.array([m[0] for m in mine], np.int64), np.array([m[-1] for m in mine], np.int64)
         self.fps = fps
         self.owner = np.arange(len(self.ids))  # the piece that each has become a part of
-        self.first, self.last = rows["frame"][first], rows["frame"][last]
-        self.start, self.end = rows["keypoints2d"][first][:, :, :2], rows["keypoints2d"][last][:, :, :2]
+        self.first, self.last = detections["frame"][first], detections["frame"][last]
+        self.start, self.end = (
+            detections["keypoints2d"][first][:, :, :2],
+            detections["keypoints2d"][last][:, :, :2],
+        )
         self.count = np.array([len(m) for m in mine], float)
-        looks = [rows["looks"][m].mean(0) for m in mine]
-        self.looks = np.array(looks, float).reshape(len(mine), 2, -1)
-        self.alive = np.ones(len(mine), bool)
+        embeddings = [detections["looks"][m].mean(0) for m in mine]
+        self.embeddings = np.array(embeddings, float).reshape(len(mine), 2, -1)
+        self.active = np.ones(len(mine), bool)
         self.costs = np.array([self._from(k) for k in range(len(mine))]).reshape(len(mine), len(mine))
 
     def _from(self, a: int) -> np.ndarray:
@@ -67,61 +70,67 @@ class _Pieces:
 
     def _costs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         seconds = (self.first[b] - self.last[a]) / self.fps
-        halves = np.einsum("nhk,nhk->nh", *np.broadcast_arrays(self.looks[a], self.looks[b])) * 2
-        known = self.looks[a].any(2) & self.looks[b].any(2)
-        alike = np.where(known.any(1), (halves * known).sum(1) / np.maximum(known.sum(1), 1), 0.0)
+        halves = np.einsum("nhk,nhk->nh", *np.broadcast_arrays(self.embeddings[a], self.embeddings[b])) * 2
+        known = self.embeddings[a].any(2) & self.embeddings[b].any(2)
+        similarity = np.where(known.any(1), (halves * known).sum(1) / np.maximum(known.sum(1), 1), 0.0)
         before, after = _sizes(self.end[a]), _sizes(self.start[b])
         growth = np.abs(np.log(after / before))
         away = np.median(np.linalg.norm(self.end[a][:, CORE] - self.start[b][:, CORE], axis=2), axis=1)
-        short = seconds <= _SHORT
-        fits = (seconds > 0) & (seconds <= _LATEST) & (alike >= _ALIKE) & self.alive[a] & self.alive[b]
+        short = seconds <= _SHORT_GAP
+        fits = (
+            (seconds > 0)
+            & (seconds <= _MAX_GAP)
+            & (similarity >= _MIN_SIMILARITY)
+            & self.active[a]
+            & self.active[b]
+        )
         fits &= ~short | (away <= _NEAR * np.minimum(before, after))
-        fits &= growth < np.log(_GROWTH + _GROWTH_PER_SECOND * np.maximum(seconds - _SHORT, 0))
-        return np.where(fits, 1 - alike + _PER_SECOND * seconds, np.inf)
+        fits &= growth < np.log(_GROWTH + _GROWTH_PER_SECOND * np.maximum(seconds - _SHORT_GAP, 0))
+        return np.where(fits, 1 - similarity + _GAP_COST * seconds, np.inf)
 
-    def surest(self) -> tuple[int, int] | None:
+    def best_pair(self) -> tuple[int, int] | None:
         """The two that are most surely one person, None where nobody is left."""
         a, b = np.nonzero(np.isfinite(self.costs))
         for k in np.argsort(self.costs[a, b], kind="stable"):
-            if self._sure(int(a[k]), int(b[k])):
+            if self._unambiguous(int(a[k]), int(b[k])):
                 return int(a[k]), int(b[k])
         return None
 
-    def _sure(self, a: int, b: int) -> bool:
+    def _unambiguous(self, a: int, b: int) -> bool:
         """After a short gap the place tells; after a long one nobody else who was there may be meant as well."""
-        if (self.first[b] - self.last[a]) / self.fps <= _SHORT:
+        if (self.first[b] - self.last[a]) / self.fps <= _SHORT_GAP:
             return True
         limit = self.costs[a, b] + _MARGIN
-        rival = (self.costs[:, b] < limit) & self._beside(a)
-        double = (self.costs[a] < limit) & self._beside(b)
+        rival = (self.costs[:, b] < limit) & self._concurrent(a)
+        double = (self.costs[a] < limit) & self._concurrent(b)
         return not (rival.any() or double.any())
 
-    def _beside(self, a: int) -> np.ndarray:
+    def _concurrent(self, a: int) -> np.ndarray:
         """(n,) who was there at the same time, for long enough to be somebody else."""
         shared = np.minimum(self.last, self.last[a]) - np.maximum(self.first, self.first[a])
-        beside = shared / self.fps > _TOGETHER
-        beside[a] = False
-        return beside
+        concurrent = shared / self.fps > _MIN_OVERLAP
+        concurrent[a] = False
+        return concurrent
 
     def join(self, a: int, b: int) -> None:
         """`b` becomes the rest of `a`; the piece with the lower id stands for both."""
         keep, gone = min(a, b), max(a, b)
         weights = self.count[[a, b]] / self.count[[a, b]].sum()
-        looks = np.tensordot(weights, self.looks[[a, b]], 1)
+        embeddings = np.tensordot(weights, self.embeddings[[a, b]], 1)
         ends = self.first[a], self.start[a].copy(), self.last[b], self.end[b].copy()
         self.first[keep], self.start[keep], self.last[keep], self.end[keep] = ends
-        self.looks[keep], self.count[keep] = looks, self.count[[a, b]].sum()
+        self.embeddings[keep], self.count[keep] = embeddings, self.count[[a, b]].sum()
         self.owner[self.owner == gone] = keep
-        self.alive[gone] = False
+        self.active[gone] = False
         self.costs[gone], self.costs[:, gone] = np.inf, np.inf
         self.costs[keep], self.costs[:, keep] = self._from(keep), self._to(keep)
 
-    def renamed(self, person: np.ndarray) -> np.ndarray:
+    def relabelled(self, person: np.ndarray) -> np.ndarray:
         """(N,) ids of the pieces -> of those that stand for them."""
         found = person > 0
-        renamed = person.copy()
-        renamed[found] = self.ids[self.owner[np.searchsorted(self.ids, person[found])]]
-        return renamed
+        relabelled = person.copy()
+        relabelled[found] = self.ids[self.owner[np.searchsorted(self.ids, person[found])]]
+        return relabelled
 
 
 def _sizes(points: np.ndarray) -> np.ndarray:

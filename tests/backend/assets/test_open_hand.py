@@ -54,13 +54,17 @@ def test_the_card_names_these_arrays(asset):
 
 def test_one_surface_with_one_border_of_16(asset):
     faces = asset["f"].astype(int)
-    ways = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
-    assert len(np.unique(ways, axis=0)) == len(ways)  # consistently oriented
-    edges, counts = np.unique(np.sort(ways, axis=1), axis=0, return_counts=True)
+    directed_edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
+    assert len(np.unique(directed_edges, axis=0)) == len(directed_edges)  # consistently oriented
+    edges, counts = np.unique(np.sort(directed_edges, axis=1), axis=0, return_counts=True)
     assert set(counts) == {1, 2} and 778 - len(edges) + len(faces) == 1  # Euler: a disc
     border = edges[counts == 1]
     assert len(border) == 16 and (np.unique(border, return_counts=True)[1] == 2).all()
-    after = {int(a): int(b) for a, b in ways if (min(a, b), max(a, b)) in {tuple(e) for e in border.tolist()}}
+    after = {
+        int(a): int(b)
+        for a, b in directed_edges
+        if (min(a, b), max(a, b)) in {tuple(e) for e in border.tolist()}
+    }
     loop = [next(iter(after))]
     while after[loop[-1]] != loop[0]:
         loop.append(after[loop[-1]])

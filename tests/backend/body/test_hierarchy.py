@@ -76,20 +76,20 @@ def hand_mesh():
     return hand.v_template.double().numpy(), hand.faces.numpy()
 
 
-def border_of(faces):
+def boundary_of(faces):
     """Directed border edges as a dict start -> end."""
-    ways = {(int(t[k]), int(t[(k + 1) % 3])) for t in faces for k in range(3)}
-    return {a: b for a, b in ways if (b, a) not in ways}
+    directed_edges = {(int(t[k]), int(t[(k + 1) % 3])) for t in faces for k in range(3)}
+    return {a: b for a, b in directed_edges if (b, a) not in directed_edges}
 
 
 def test_a_hand_keeps_its_border(hand_mesh, tmp_path, monkeypatch):
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     points, faces = hand_mesh
     levels = mesh_hierarchy(points, faces, (389, 195, 98))
-    whole = border_of(faces)
+    whole = boundary_of(faces)
     size = np.ptp(points[list(whole)], axis=0).max()
     for level, mean_mm in zip(levels, (0.5, 1.5, 4.0), strict=True):
-        border = border_of(level.faces)
+        border = boundary_of(level.faces)
         assert len(border) >= 4 and set(border) == set(border.values())
         loop = [next(iter(border))]
         while border[loop[-1]] != loop[0]:
@@ -118,7 +118,7 @@ def test_levels_of_a_hand(hand_mesh, tmp_path, monkeypatch):
 def test_borders_that_meet_are_refused(hand_mesh):
     """A vertex in which two fans of faces touch, and an edge of three faces."""
     points, faces = hand_mesh
-    loop = border_of(faces)
+    loop = boundary_of(faces)
     a = next(iter(loop))
     fan = np.array([[a, len(points), len(points) + 1], [a, len(points) + 1, len(points) + 2]])
     more = np.concatenate([points, points[a] + np.eye(3) * 0.01])

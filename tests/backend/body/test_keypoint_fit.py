@@ -8,7 +8,7 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33, SMPL24
 from backend.body.keypoint_fit import fit_keypoints
-from backend.body.keypoint_fit.fit import ray_turns
+from backend.body.keypoint_fit.fit import ray_rotations
 from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Observations, Problem, Weights
 from backend.body.kinematics import Skeleton, State
@@ -32,7 +32,7 @@ def skeleton(body):
     return Skeleton(body)
 
 
-def truth(seed, count=1, spread=0.35):
+def random_people(seed, count=1, spread=0.35):
     """Random standing people: poses within limits, turned any way, in front of the camera."""
     rng = np.random.default_rng(seed)
     rest, _, low, high = joint_priors(SMPL24)
@@ -57,13 +57,13 @@ def observe(body, poses, betas, trans, camera=CAMERA, noise=0.0, seed=0):
     points = np.einsum("kv,nvc->nkc", body.regressors["blazepose33"].numpy(), out.vertices.numpy())
     uv = camera.project(points) + np.random.default_rng(seed).normal(0, noise, (*points.shape[:2], 2))
     hips = points[:, [23, 24]].mean(1, keepdims=True)
-    turns = ray_turns(uv[:, [23, 24]].mean(1), camera)
+    rotations = ray_rotations(uv[:, [23, 24]].mean(1), camera)
     people = [
         DetectedPerson(
             np.concatenate([uv[k].min(0), uv[k].max(0)]),
             1.0,
             np.concatenate([uv[k], np.ones((33, 1))], 1).astype(np.float32),
-            ((points - hips)[k] @ turns[k]).astype(np.float32),
+            ((points - hips)[k] @ rotations[k]).astype(np.float32),
             "blazepose33",
         )
         for k in range(len(points))
@@ -90,10 +90,10 @@ def test_jacobian_is_the_derivative_of_every_residual(skeleton):
     observed = Observations(
         uv=rng.uniform(0, 700, (count, len(NAMES), 2)), seen=rng.uniform(0, 1, (count, len(NAMES))),
         directions=directions / np.linalg.norm(directions, axis=-1, keepdims=True),
-        known=rng.uniform(0, 1, (count, 19)), balance=rng.uniform(0, 1, count), focal=np.array([900.0, 950]),
+        bone_confidence=rng.uniform(0, 1, (count, 19)), balance=rng.uniform(0, 1, count), focal=np.array([900.0, 950]),
         center=np.array([300.0, 400]),
         size=np.array([200.0, 300]),
-        up=np.array([[0.0, -0.96, 0.28], [0.0, -1, 0]]), turn=np.tile(np.eye(3), (count, 1, 1)),
+        up=np.array([[0.0, -0.96, 0.28], [0.0, -1, 0]]), keypoint_rotation=np.tile(np.eye(3), (count, 1, 1)),
     )  # fmt: skip
     problem = Problem(skeleton, observed)
     weights = Weights(3.0, 0.6, rng.uniform(0.3, 1, (count, len(NAMES))))
@@ -103,16 +103,16 @@ def test_jacobian_is_the_derivative_of_every_residual(skeleton):
     for k in range(skeleton.size):
         change = np.zeros((count, skeleton.size))
         change[:, k] = step
-        forward, _ = problem.residuals(state.moved(change), weights, derive=False)
-        backward, _ = problem.residuals(state.moved(-change), weights, derive=False)
+        forward, _ = problem.residuals(state.updated(change), weights, derive=False)
+        backward, _ = problem.residuals(state.updated(-change), weights, derive=False)
         numeric = (forward - backward) / (2 * step)
         np.testing.assert_allclose(
             jacobian[:, :, k], numeric, atol=2e-4 * (1 + np.abs(numeric).max()), err_msg=str(k)
         )
 
 
-def test_known_bodies_are_found_again(body):
-    poses, betas, trans = truth(1, 8)
+def test_known_bodies_are_recovered(body):
+    poses, betas, trans = random_people(1, 8)
     people, joints = observe(body, poses, betas, trans)
     fits = fit_keypoints(body, people, CAMERA)
     with torch.no_grad():
@@ -129,7 +129,7 @@ def test_known_bodies_are_found_again(body):
 
 
 def test_noise_does_not_throw_it(body):
-    people, joints = observe(body, *truth(2, 6), noise=6.0)
+    people, joints = observe(body, *random_people(2, 6), noise=6.0)
     fits = fit_keypoints(body, people, CAMERA)
     with torch.no_grad():
         found = body(
@@ -142,7 +142,7 @@ def test_noise_does_not_throw_it(body):
 
 
 def test_an_outlier_is_not_followed(body):
-    people, _ = observe(body, *truth(3))
+    people, _ = observe(body, *random_people(3))
     honest = fit_keypoints(body, people, CAMERA)[0]
     moved = people[0].keypoints2d.copy()
     moved[BLAZEPOSE33.index("left_wrist"), 0] += 300
@@ -154,8 +154,8 @@ def test_an_outlier_is_not_followed(body):
 
 
 @pytest.mark.parametrize("how", ["invisible", "outside"])
-def test_legs_out_of_sight_stand_and_are_not_believed(body, how):
-    poses, betas, trans = truth(4, spread=0.1)
+def test_unseen_legs_stand_with_low_confidence(body, how):
+    poses, betas, trans = random_people(4, spread=0.1)
     people, _ = observe(body, poses, betas, trans)
     points, world = people[0].keypoints2d.copy(), people[0].keypoints3d.copy()
     rng = np.random.default_rng(0)
@@ -183,7 +183,7 @@ def test_legs_out_of_sight_stand_and_are_not_believed(body, how):
 
 def test_knees_and_elbows_never_bend_through(body):
     """Keypoints whose knees and elbows are bent the wrong way."""
-    poses, betas, trans = truth(5, spread=0.05)
+    poses, betas, trans = random_people(5, spread=0.05)
     poses[0, [4, 5], 0] = -0.9
     poses[0, 18, 1], poses[0, 19, 1] = 0.9, -0.9
     (fit,) = fit_keypoints(body, observe(body, poses, betas, trans)[0], CAMERA)
@@ -193,7 +193,7 @@ def test_knees_and_elbows_never_bend_through(body):
 
 
 def test_a_batch_is_its_single_people(body):
-    people, _ = observe(body, *truth(6, 3))
+    people, _ = observe(body, *random_people(6, 3))
     together = fit_keypoints(body, people, CAMERA)
     for person, fit in zip(people, together, strict=True):
         (alone,) = fit_keypoints(body, [person], CAMERA)
@@ -203,13 +203,13 @@ def test_a_batch_is_its_single_people(body):
 
 
 def test_the_same_answer_twice(body):
-    people, _ = observe(body, *truth(7))
+    people, _ = observe(body, *random_people(7))
     first, second = (fit_keypoints(body, people, CAMERA)[0] for _ in range(2))
     np.testing.assert_array_equal(first.poses, second.poses)
 
 
 def test_someone_of_whom_almost_nothing_is_seen(body):
-    people, _ = observe(body, *truth(8))
+    people, _ = observe(body, *random_people(8))
     points = people[0].keypoints2d.copy()
     points[3:, 2] = 0.0
     (fit,) = fit_keypoints(
@@ -222,7 +222,7 @@ def test_someone_of_whom_almost_nothing_is_seen(body):
 
 def test_nobody_and_nonsense(body):
     assert fit_keypoints(body, [], CAMERA) == []
-    people, _ = observe(body, *truth(9))
+    people, _ = observe(body, *random_people(9))
     broken = people[0].keypoints2d.copy()
     broken[3, 0] = np.nan
     with pytest.raises(BadInput, match="not 33 finite"):
@@ -271,7 +271,7 @@ def test_rotation_logarithm_and_its_derivative():
 
 def test_a_guide_corrects_what_flat_landmarks_say(body):
     """A detector that loses most of the depth, and somebody who knows the pose nearly."""
-    poses, betas, trans = truth(11, 4)
+    poses, betas, trans = random_people(11, 4)
     people, joints = observe(body, poses, betas, trans, noise=1.0)
     flat = [replace(p, keypoints3d=p.keypoints3d * np.float32([1, 1, 0.3])) for p in people]
     rng = np.random.default_rng(0)
@@ -290,8 +290,8 @@ def test_a_guide_corrects_what_flat_landmarks_say(body):
     assert max(f.reprojection_relative for f in guided) < 0.01  # and it lies on the picture
 
 
-def test_what_nobody_sees_rests_whatever_the_guide_says(body):
-    poses, betas, trans = truth(12)
+def test_unseen_joints_rest_despite_the_guide(body):
+    poses, betas, trans = random_people(12)
     people, _ = observe(body, poses, betas, trans)
     hidden = people[0].keypoints2d.copy()
     hidden[25:, 2] = 0.05  # below the hips

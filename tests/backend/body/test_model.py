@@ -56,7 +56,7 @@ def test_gradients_are_finite_at_rest(arrays):
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-4, 1.0, 3.1, np.pi - 1e-7, np.pi])
-def test_axis_angle_survives_the_way_there_and_back(angle):
+def test_axis_angle_round_trip(angle):
     axis = torch.nn.functional.normalize(
         torch.randn(50, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     )

@@ -9,7 +9,7 @@ from backend.clips.job import ClipJobFile
 from backend.clips.run import ClipRun
 from backend.recovery import Recoverer
 from benchmarks.clips.__main__ import write_clip
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.render import Renderer
 
 
@@ -17,7 +17,7 @@ from benchmarks.clips.render import Renderer
 def walk(tmp_path_factory):
     """mp4 of one walking person, 40 frames, 640 x 360, 15 fps; the truth beside it."""
     body = load_body("open")
-    scene = MOTIONS["walk"](Maker(body, 15.0), (640, 360), seconds=40 / 15)
+    scene = MOTIONS["walk"](MotionMaker(body, 15.0), (640, 360), seconds=40 / 15)
     return write_clip(tmp_path_factory.mktemp("clip"), "walk", scene, Renderer(body))
 
 

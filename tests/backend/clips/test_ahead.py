@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from backend.clips.ahead import Ahead
+from backend.clips.ahead import Prefetcher
 from backend.errors import Cancelled
 
 
@@ -23,10 +23,10 @@ def frames(lost, count=20, error_at=None, closed=None):
             closed.append(True)
 
 
-def read(frames_ahead, pause=0.0):
+def read(prefetcher, pause=0.0):
     found = []
-    while (frame := frames_ahead.next(lambda: None)) is not None:
-        found.append((frame, len(frames_ahead.lost)))
+    while (frame := prefetcher.next(lambda: None)) is not None:
+        found.append((frame, len(prefetcher.lost)))
         time.sleep(pause)
     return found
 
@@ -34,27 +34,27 @@ def read(frames_ahead, pause=0.0):
 @pytest.mark.parametrize("pause", [0.0, 0.002])
 def test_losses_belong_to_their_frames_whatever_the_pace(pause):
     lost = []
-    frames_ahead = Ahead(frames(lost), lost)
-    assert read(frames_ahead, pause) == [(k, (k + 1) // 5) for k in range(20)]
-    assert frames_ahead.lost[-1] == "at the end"
-    assert frames_ahead.next(lambda: None) is None
-    frames_ahead.close()
+    prefetcher = Prefetcher(frames(lost), lost)
+    assert read(prefetcher, pause) == [(k, (k + 1) // 5) for k in range(20)]
+    assert prefetcher.lost[-1] == "at the end"
+    assert prefetcher.next(lambda: None) is None
+    prefetcher.close()
 
 
 def test_an_error_comes_where_the_frame_would():
     lost = []
-    frames_ahead = Ahead(frames(lost, error_at=3), lost)
-    assert [frames_ahead.next(lambda: None) for _ in range(3)] == [0, 1, 2]
+    prefetcher = Prefetcher(frames(lost, error_at=3), lost)
+    assert [prefetcher.next(lambda: None) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="broken"):
-        frames_ahead.next(lambda: None)
-    frames_ahead.close()
+        prefetcher.next(lambda: None)
+    prefetcher.close()
 
 
 def test_closed_in_the_middle_lets_go_of_the_file():
     lost, closed = [], []
-    frames_ahead = Ahead(frames(lost, 1000, closed=closed), lost)
-    assert frames_ahead.next(lambda: None) == 0
-    frames_ahead.close()
+    prefetcher = Prefetcher(frames(lost, 1000, closed=closed), lost)
+    assert prefetcher.next(lambda: None) == 0
+    prefetcher.close()
     assert closed == [True]
     assert not any(thread.name == "decode" and thread.is_alive() for thread in threading.enumerate())
 
@@ -69,8 +69,8 @@ def test_who_waits_may_give_up():
     def give_up():
         raise Cancelled
 
-    frames_ahead = Ahead(stuck(), [])
+    prefetcher = Prefetcher(stuck(), [])
     with pytest.raises(Cancelled):
-        frames_ahead.next(give_up)
+        prefetcher.next(give_up)
     go_on.set()
-    frames_ahead.close()
+    prefetcher.close()

@@ -5,26 +5,26 @@ import json
 import numpy as np
 import pytest
 
-from backend.body.camera_frames import refocus, to_common_frame
+from backend.body.camera_frames import to_common_frame, with_intrinsics
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
 from backend.motion.camera_track import CameraTrack
 from backend.structures import Camera, World
-from benchmarks.clips.cameras import camera_content, dolly_view
+from benchmarks.clips.cameras import camera_file_content, dolly_trajectory
 
 CAMERA = Camera(700.0, 700.0, 319.5, 179.5, 640, 360)
 
 
 @pytest.fixture
 def view():
-    return dolly_view(10, 5.0, CAMERA, zoom=0.2)
+    return dolly_trajectory(10, 5.0, CAMERA, zoom=0.2)
 
 
 @pytest.fixture
 def content(view):
-    return camera_content(view, 2.0, (640, 360))
+    return camera_file_content(view, 2.0, (640, 360))
 
 
 def test_it_comes_back(view, content, tmp_path):
@@ -59,9 +59,9 @@ def test_the_common_frame_is_blenders_world(view, content):
 def test_frames_between_are_interpolated_and_the_end_is_held(view, content):
     for name in ("frames", "rotation", "position", "intrinsics"):
         content[name] = content[name][::3]  # 0, 3, 6, 9
-    track = CameraTrack.of_content(content)
+    track = CameraTrack.from_content(content)
     found, true = track.view(np.arange(10), 2.0), view
-    np.testing.assert_allclose(found.places[1], (2 * true.places[0] + true.places[3]) / 3)
+    np.testing.assert_allclose(found.positions[1], (2 * true.positions[0] + true.positions[3]) / 3)
     part, whole = (rot.log(found.rotation[k] @ found.rotation[0].T) for k in (1, 3))
     np.testing.assert_allclose(part, whole / 3, atol=1e-9)
     np.testing.assert_allclose(found.focal[[0, 3, 9]], true.focal[[0, 3, 9]])
@@ -77,7 +77,7 @@ def test_frames_between_are_interpolated_and_the_end_is_held(view, content):
 def test_a_proxys_intrinsics_are_scaled_another_clips_are_refused(content):
     content["image_size"] = [320, 180]
     content["intrinsics"] = [[350.0, 351.0, 159.5, 89.5]] * 10
-    track = CameraTrack.of_content(content).fitted(640, 360, 0, 9)
+    track = CameraTrack.from_content(content).fitted(640, 360, 0, 9)
     np.testing.assert_allclose(track.intrinsics[0], [700, 702, 319.5, 179.5])
     with pytest.raises(BadInput) as caught:
         track.fitted(360, 640, 0, 9)
@@ -172,14 +172,14 @@ def test_other_intrinsics_show_the_same(view, skeleton):
     focal, center = np.array([500.0, 500.0]), np.array([300.0, 190.0])
     points = skeleton.forward(state)[2]
     before = points[..., :2] / points[..., 2:] * focal + center
-    points = skeleton.forward(refocus(view, skeleton, state, focal, center))[2]
+    points = skeleton.forward(with_intrinsics(view, skeleton, state, focal, center))[2]
     after = points[..., :2] / points[..., 2:] * view.focal[:, None] + view.center[:, None]
     height = np.ptp(before[..., 1], axis=1).min()
     assert np.linalg.norm(after - before, axis=-1).max() < 0.06 * height
 
 
 def test_level_is_level(view):
-    level = view.level
+    level = view.level_rotation
     np.testing.assert_allclose(
         level @ np.swapaxes(level, 1, 2), np.broadcast_to(np.eye(3), level.shape), atol=1e-12
     )

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from backend.clips.guess import KeypointGuess
+from backend.clips.guess import KeypointPreview
 from backend.clips.reading import ClipReader
 from backend.media.video import open_clip
 from backend.people.detect.clip_detector import ClipDetector
 from backend.structures import Camera
-from benchmarks.reading import NoBodies
+from benchmarks.reading import NoBodyFit
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def detector():
 def read(walk, detector, last=None, chunks=9, preview=None):
     clip = open_clip(walk)
     camera = Camera(768, 768, 319.5, 179.5, clip.info.width, clip.info.height)
-    reader = ClipReader(clip, camera, detector, preview or NoBodies(), last, float(clip.info.fps), 1)
+    reader = ClipReader(clip, camera, detector, preview or NoBodyFit(), last, float(clip.info.fps), 1)
     found = []
     while chunks and (chunk := reader.next_chunk(lambda count, stage: None)) is not None:
         found.append(chunk)
@@ -45,11 +45,11 @@ def test_stopped_after_a_chunk_it_reads_on_the_same_bit_by_bit(walk, detector, w
             np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_only_who_looks_at_pictures_is_given_any(walk, detector, monkeypatch):
+def test_images_are_kept_only_where_needed(walk, detector, monkeypatch):
     given = []
 
-    class Looking(NoBodies):
-        looks = True
+    class Looking(NoBodyFit):
+        needs_pixels = True
 
         def bodies(self, rows, pixels, before):
             given.append([picture.shape for picture in pixels])
@@ -57,10 +57,10 @@ def test_only_who_looks_at_pictures_is_given_any(walk, detector, monkeypatch):
 
     read(walk, detector, chunks=1, preview=Looking())
     assert given == [[(360, 640, 3)] * 16]
-    assert not KeypointGuess.looks
+    assert not KeypointPreview.needs_pixels
 
 
-def test_smaller_frames_give_places_in_full_size(walk, detector, whole, monkeypatch):
+def test_smaller_frames_give_full_size_pixels(walk, detector, whole, monkeypatch):
     monkeypatch.setattr("backend.clips.reading.WORKING_SIDE", 480)
     small = read(walk, detector, chunks=1)[0]
     np.testing.assert_array_equal(small["frame"], whole[0]["frame"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.body.procrustes import pa_mpjpe
-from backend.clips.results import motion_of
+from backend.clips.results import motion_from_fields
 from backend.errors import BadInput, Cancelled, RecoverMeshError
 from backend.export.npz import read_npz
 from backend.motion.metrics import mpjpe
@@ -49,9 +49,9 @@ def reference(walk, tmp_path_factory):
 def test_the_person_is_found_followed_and_right(walk, reference):
     out, _ = reference
     (name,) = results(out)
-    motion, world = motion_of(read_npz(out / name))
-    with np.load(walk.with_suffix(".npz")) as truth:
-        true = truth["joints"][0]
+    motion, world = motion_from_fields(read_npz(out / name))
+    with np.load(walk.with_suffix(".npz")) as gt:
+        true = gt["joints"][0]
     np.testing.assert_array_equal(motion.frames, np.arange(40))
     assert not motion.filled.any()
     assert pa_mpjpe(motion.joints, true).mean() < 80
@@ -134,8 +134,8 @@ def test_other_smoothing_uses_the_same_journal(run_clip, recoverer, reference, t
 @pytest.fixture
 def still_camera(walk, tmp_path):
     """Writes the way of the camera that filmed `walk`, which stands still, for a scene of so many units per metre."""
-    with np.load(walk.with_suffix(".npz")) as truth:
-        rotation, place, numbers = truth["world_rotation"], truth["world_translation"], truth["camera"]
+    with np.load(walk.with_suffix(".npz")) as gt:
+        rotation, place, numbers = gt["world_rotation"], gt["world_translation"], gt["camera"]
 
     def write(scale=1.0, zoom=1.0, **more):
         content = {
@@ -162,9 +162,9 @@ def test_a_known_camera_uses_the_same_journal(
     (fields,) = results(tmp_path / "out").values()
     assert fields["scene_scale"] == pytest.approx(3.0, rel=0.08)
     assert fields["camera_rotation"].shape == (40, 3, 3)
-    with np.load(walk.with_suffix(".npz")) as truth:
-        root = truth["joints"][0][:, 0] @ truth["world_rotation"].T + truth["world_translation"]
-    motion, world = motion_of(fields)
+    with np.load(walk.with_suffix(".npz")) as gt:
+        root = gt["joints"][0][:, 0] @ gt["world_rotation"].T + gt["world_translation"]
+    motion, world = motion_from_fields(fields)
     # in units of the artist's scene
     gap = np.linalg.norm(world.points(motion.joints[:, 0]) * world.scale / 3.0 - root, axis=1)
     assert gap.mean() < 0.2
@@ -221,7 +221,7 @@ def test_a_damaged_result_is_made_again(run_clip, reference, tmp_path):
     assert_same(results(tmp_path / "out"), results(reference[0]))
 
 
-def test_a_moved_clip_goes_on_another_begins_anew(run_clip, walk, tmp_path):
+def test_a_moved_clip_resumes_another_starts_over(run_clip, walk, tmp_path):
     run_clip(2)
     moved = shutil.copy(walk, tmp_path / "elsewhere.mp4")
     run, _ = run_clip(0, source=str(moved))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from backend.body.loader import load_body
-from backend.clips.results import motion_fields, motion_of
+from backend.clips.results import motion_fields, motion_from_fields
 from backend.export.amass import amass_fields
 from backend.export.overlay_video import write_overlay_video
 from backend.structures import Motion, World
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 
 SIZE = (320, 180)
 COUNT = 6
@@ -27,7 +27,7 @@ def body():
 
 @pytest.fixture(scope="module")
 def scene(body):
-    return MOTIONS["dolly"](Maker(body, 3.0), SIZE, seconds=2.0)
+    return MOTIONS["dolly"](MotionMaker(body, 3.0), SIZE, seconds=2.0)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_results_come_back_with_their_cameras(scene, motion):
     assert fields["camera_rotation"].shape == (COUNT, 3, 3)
     assert fields["camera_translation"].shape == (COUNT, 3)
     assert fields["camera_intrinsics"].shape == (COUNT, 4)
-    found, world = motion_of(fields)
+    found, world = motion_from_fields(fields)
     assert world.scale == 2.5
     points = motion.joints[:, :5]
     np.testing.assert_allclose(found.view.project(points), scene.view.project(points))
@@ -60,7 +60,7 @@ def test_results_come_back_with_their_cameras(scene, motion):
 def test_a_fixed_cameras_results_have_none(scene, motion):
     fields = motion_fields(replace(motion, view=None), World(), scene.camera, Fraction(3), LABELS)
     assert not {"camera_rotation", "camera_translation", "camera_intrinsics", "scene_scale"} & set(fields)
-    assert motion_of(fields)[0].view is None
+    assert motion_from_fields(fields)[0].view is None
 
 
 def test_amass_stands_upright_in_the_world(body, scene, motion):

@@ -22,14 +22,14 @@ def random_case(dtype=torch.float32, spread=0.6):
     return values, locations, weights
 
 
-def bilinear(picture, x, y):
+def bilinear(feature_map, x, y):
     """picture (H, W, D); x, y in pixels, pixel centres at integers; zero outside."""
-    height, width, _ = picture.shape
-    total = torch.zeros(picture.shape[2], dtype=picture.dtype)
+    height, width, _ = feature_map.shape
+    total = torch.zeros(feature_map.shape[2], dtype=feature_map.dtype)
     for row in (math.floor(y), math.floor(y) + 1):
         for column in (math.floor(x), math.floor(x) + 1):
             if 0 <= row < height and 0 <= column < width:
-                total += (1 - abs(x - column)) * (1 - abs(y - row)) * picture[row, column]
+                total += (1 - abs(x - column)) * (1 - abs(y - row)) * feature_map[row, column]
     return total
 
 
@@ -40,13 +40,13 @@ def test_samples_are_bilinear(backend):
     for n, q, m in [(0, 0, 0), (0, 3, 1), (1, 6, 0), (1, 2, 1)]:
         wanted, start = torch.zeros(WIDTH), 0
         for level, (height, width) in enumerate(SHAPES):
-            picture = values[n, start : start + height * width, m].view(height, width, WIDTH)
+            feature_map = values[n, start : start + height * width, m].view(height, width, WIDTH)
             start += height * width
             for p in range(POINTS):
                 x, y = locations[n, q, m, level, p].tolist()
-                sample = bilinear(picture, x * width - 0.5, y * height - 0.5)
+                sample = bilinear(feature_map, x * width - 0.5, y * height - 0.5)
                 if (height, width) == (1, 1):
-                    sample = picture[0, 0]
+                    sample = feature_map[0, 0]
                 wanted += weights[n, q, m, level, p] * sample
         torch.testing.assert_close(out[n, q, m], wanted, atol=1e-5, rtol=0)
 

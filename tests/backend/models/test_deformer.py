@@ -138,10 +138,10 @@ def test_reference_points_hit_the_rendered_pixels(size):
     outside = torch.tensor([[49.5, 20.5], [90.5, 20.5], [50.5, 19.5], [89.5, 50.5]])
     pixels = torch.cat([inside, outside])
     units = (pixels - torch.tensor([width / 2, height / 2])) / (longer / 2)
-    points = model.places_in_image(torch.cat([units, torch.zeros(8, 1)], 1))
+    points = model.image_points(torch.cat([units, torch.zeros(8, 1)], 1))
     seen = functional.grid_sample(picture, 2 * points[None, None] - 1, align_corners=False)[0, 0, 0]
     torch.testing.assert_close(seen, torch.tensor([1.0] * 4 + [0.0] * 4), atol=1e-4, rtol=0)
-    corners = model.places_in_image(torch.tensor([[-width / longer, -height / longer, 0.0]]))
+    corners = model.image_points(torch.tensor([[-width / longer, -height / longer, 0.0]]))
     torch.testing.assert_close(corners, torch.zeros(1, 2))
 
 
@@ -213,8 +213,8 @@ def test_learns_one_batch_to_a_millimetre(one_thread):
     model.upsample.requires_grad_(False)  # it starts right for these targets
     # bent coarse meshes, and what they are on the finer levels
     coarse = model.first[JOINTS:]
-    turns = torch.as_tensor(generator.normal(size=(2, 3, 3))).float() * 0.5 + torch.eye(3)
-    coarse = coarse @ turns + 0.1 * torch.sin(4 * coarse @ turns.transpose(1, 2))
+    rotations = torch.as_tensor(generator.normal(size=(2, 3, 3))).float() * 0.5 + torch.eye(3)
+    coarse = coarse @ rotations + 0.1 * torch.sin(4 * coarse @ rotations.transpose(1, 2))
     shapes = model.measure(
         torch.cat([torch.zeros(2, JOINTS, 3), coarse], 1), torch.tensor([0.9, 1.2])[:, None, None]
     )

@@ -76,10 +76,10 @@ def test_weak_perspective_answers_are_placed_in_the_photos_camera(body, monkeypa
     person = seen_as(body.regressors["coco17"].double().numpy() @ vertices)
     # what an ideal network says: the body turned as its crop shows it, and the best weak-perspective camera
     from backend.models.crops import crop_around
-    from backend.models.inference.placement import towards
+    from backend.models.inference.placement import rotation_to_ray
 
     crop = crop_around(person, "body", 1.0)
-    ray = towards(crop.centre, CAMERA)
+    ray = rotation_to_ray(crop.centre, CAMERA)
     local = (vertices - vertices.mean(0)) @ ray
     places = (CAMERA.project(joints) - crop.centre) / (crop.height / 2)
     seen = (joints - vertices.mean(0)) @ ray
@@ -117,9 +117,9 @@ def test_lifted_poses_are_placed_by_the_keypoints(body, monkeypatch):
         keypoints=torch.as_tensor(full - pelvis, dtype=torch.float32)[None],
     )
     # turned back by the ray, as a lifter that knows no camera answers
-    from backend.models.inference.placement import towards
+    from backend.models.inference.placement import rotation_to_ray
 
-    ray = towards(CAMERA.project(full).mean(0), CAMERA)
+    ray = rotation_to_ray(CAMERA.project(full).mean(0), CAMERA)
     oracle.answer = Prediction(
         torch.as_tensor((vertices - pelvis) @ ray, dtype=torch.float32)[None],
         keypoints=torch.as_tensor((full - pelvis) @ ray, dtype=torch.float32)[None],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.models.crops import Crop, crop_around, cut
-from backend.models.inference.placement import solve_translation, towards
+from backend.models.inference.placement import rotation_to_ray, solve_translation
 from backend.structures import Camera, DetectedPerson
 
 CAMERA = Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
@@ -54,8 +54,8 @@ def test_nonsense_still_stands_in_front_of_the_camera(case):
 
 
 @pytest.mark.parametrize("pixel", [(399.5, 299.5), (0.0, 0.0), (799.0, 100.0)])
-def test_the_axis_turns_to_the_ray(pixel):
-    turn = towards(np.array(pixel), CAMERA)
+def test_the_optical_axis_is_rotated_to_the_ray(pixel):
+    turn = rotation_to_ray(np.array(pixel), CAMERA)
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(CAMERA.project(turn @ [0, 0, 4.0]), pixel, atol=1e-9)
     # and not about itself

@@ -12,7 +12,7 @@ def test_the_body_is_that_of_its_parameters():
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         found = network.module.eval()(images)[-1]
     assert found["vertices"].dtype == found["theta"].dtype == torch.float32
-    turns = found["theta"]
-    torch.testing.assert_close(turns @ turns.mT, torch.eye(3).expand_as(turns), atol=1e-3, rtol=0)
-    posed = network.body(None, found["beta"].float(), rotations=turns).vertices
+    rotations = found["theta"]
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand_as(rotations), atol=1e-3, rtol=0)
+    posed = network.body(None, found["beta"].float(), rotations=rotations).vertices
     torch.testing.assert_close(found["vertices"], posed, atol=1e-5, rtol=0)

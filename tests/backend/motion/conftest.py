@@ -5,10 +5,10 @@ import pytest
 
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
-from backend.clips.guess import KeypointGuess
+from backend.clips.guess import KeypointPreview
 from backend.geometry import rotations_numpy as rot
 from backend.motion.foot_lock import POINTS
-from benchmarks.clips.motions import MOTIONS, Maker
+from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.observe import observed_track
 
 
@@ -22,17 +22,17 @@ class Case:
 
     def __init__(self, body, name, seconds, noise=1.0, seed=0, **more):
         self.body, self.skeleton = body, Skeleton(body)
-        self.scene = MOTIONS[name](Maker(body), (960, 540), seconds=seconds)
-        self.truth = self.scene.people[0]
+        self.scene = MOTIONS[name](MotionMaker(body), (960, 540), seconds=seconds)
+        self.gt = self.scene.people[0]
         rng = np.random.default_rng(seed)
         noises = {"pixel": 0.003 * noise, "metres": 0.01 * noise, "depth": 0.02 * noise}
         more = {"view": self.scene.view, **more}
-        self.track = observed_track(body, self.truth, self.scene.camera, rng, **noises, **more)
+        self.track = observed_track(body, self.gt, self.scene.camera, rng, **noises, **more)
 
-    def guessed(self):
+    def per_frame(self):
         """The provisional bodies of the rows that were seen."""
         preview, at, parts, before = (
-            KeypointGuess(self.body, self.scene.camera),
+            KeypointPreview(self.body, self.scene.camera),
             np.nonzero(self.track.seen)[0],
             [],
             {},

@@ -4,7 +4,7 @@ import numpy as np
 
 from backend.body.kinematics import State
 from backend.geometry import rotations_numpy as rot
-from backend.motion.gaps import hidden_rows, interpolated
+from backend.motion.gaps import hidden_rows, interpolate_state
 
 
 def test_only_long_gaps_hide():
@@ -16,9 +16,9 @@ def test_only_long_gaps_hide():
     assert not hidden_rows(np.zeros(0, bool), 30.0).any()
 
 
-def test_between_two_states_is_on_the_way_and_outside_they_hold():
+def test_states_are_interpolated_and_held_outside():
     turns = rot.exp(np.array([[[0.0, 0, 0]], [[0, 0.8, 0]]]))
     known = State(turns, np.zeros((2, 10)), np.array([[0.0, 0, 0], [4.0, 0, 0]]))
-    found = interpolated(known, np.array([1, 5]), 7)
+    found = interpolate_state(known, np.array([1, 5]), 7)
     np.testing.assert_allclose(found.trans[:, 0], [0, 0, 1, 2, 3, 4, 4])
     np.testing.assert_allclose(rot.log(found.rotations)[:, 0, 1], [0, 0, 0.2, 0.4, 0.6, 0.8, 0.8], atol=1e-12)

@@ -3,31 +3,35 @@
 import numpy as np
 import pytest
 
-from backend.body.camera_frames import refocus
+from backend.body.camera_frames import with_intrinsics
 from backend.body.keypoint_fit.fit import initial_state, observe
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import State
 from backend.geometry import rotations_numpy as rot
 from backend.motion.camera_track import CameraTrack
-from backend.motion.matchmove import Matchmove, resized
+from backend.motion.matchmove import Matchmove, resize_bodies
 from backend.motion.metrics import foot_slide, jitter, mpjpe, penetration
 from backend.motion.pipeline import recover_motions
-from backend.motion.scene_scale import Feet, estimate
-from benchmarks.clips.cameras import camera_content
+from backend.motion.scene_scale import FootHeights, estimate_scale
+from benchmarks.clips.cameras import camera_file_content
 
 
 def recover(one, scale=1.0, given=0.0, **settings):
-    track = CameraTrack.of_content(camera_content(one.scene.view, scale))
-    guessed = refocus(
-        one.scene.view, one.skeleton, one.guessed(), np.full(2, one.scene.camera.fx), np.array([479.5, 269.5])
+    track = CameraTrack.from_content(camera_file_content(one.scene.view, scale))
+    per_frame = with_intrinsics(
+        one.scene.view,
+        one.skeleton,
+        one.per_frame(),
+        np.full(2, one.scene.camera.fx),
+        np.array([479.5, 269.5]),
     )
-    settings = {"guessed": [guessed], "matchmove": Matchmove(track, given), **settings}
+    settings = {"per_frame": [per_frame], "matchmove": Matchmove(track, given), **settings}
     (motion,), world = recover_motions(one.body, [one.track], one.scene.camera, 30, **settings)
     return motion, world
 
 
-def root_error(motion, truth):
-    return np.linalg.norm(motion.joints[:, 0] - truth.joints[:, 0], axis=-1).mean()
+def root_error(motion, gt):
+    return np.linalg.norm(motion.joints[:, 0] - gt.joints[:, 0], axis=-1).mean()
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +39,30 @@ def known(case):
     return recover(case("dolly"))
 
 
-def test_the_way_through_the_world_is_right(case, known):
+def test_the_trajectory_in_the_world_is_right(case, known):
     one = case("dolly")
     motion, world = known
     assert world.scale == 1.0
-    assert root_error(motion, one.truth) < 0.06
-    assert mpjpe(motion.joints, one.truth.joints) < 50
-    assert foot_slide(one.feet(motion), one.truth.contacts) < 4
+    assert root_error(motion, one.gt) < 0.06
+    assert mpjpe(motion.joints, one.gt.joints) < 50
+    assert foot_slide(one.feet(motion), one.gt.contacts) < 4
     assert penetration(world.points(one.feet(motion).reshape(len(motion.poses), -1, 3))) < 5
-    assert jitter(motion.joints, 30) < 4 * jitter(one.truth.joints, 30)
-    right = (motion.contacts & one.truth.contacts).sum()
+    assert jitter(motion.joints, 30) < 4 * jitter(one.gt.joints, 30)
+    right = (motion.contacts & one.gt.contacts).sum()
     assert right > 0.8 * motion.contacts.sum()
-    assert right > 0.6 * one.truth.contacts.sum()
+    assert right > 0.6 * one.gt.contacts.sum()
 
 
 def test_a_fixed_camera_would_be_much_worse(case, known):
     one = case("dolly")
-    (fixed,), _ = recover_motions(one.body, [one.track], one.scene.camera, 30, guessed=[one.guessed()])
+    (fixed,), _ = recover_motions(one.body, [one.track], one.scene.camera, 30, per_frame=[one.per_frame()])
     first = one.scene.view[:1]
     fixed.joints = (fixed.joints - first.translation[0]) @ first.rotation[
         0
     ]  # at its best: where the clip begins
-    assert root_error(fixed, one.truth) > 10 * root_error(known[0], one.truth)
-    slide = foot_slide(one.feet(fixed), one.truth.contacts)
-    assert slide > 5 * foot_slide(one.feet(known[0]), one.truth.contacts)
+    assert root_error(fixed, one.gt) > 10 * root_error(known[0], one.gt)
+    slide = foot_slide(one.feet(fixed), one.gt.contacts)
+    assert slide > 5 * foot_slide(one.feet(known[0]), one.gt.contacts)
 
 
 @pytest.mark.parametrize("scale", [0.5, 3.0])
@@ -66,8 +70,8 @@ def test_the_scale_of_the_scene_is_found(case, scale):
     one = case("dolly")
     motion, world = recover(one, scale)
     assert world.scale == pytest.approx(scale, rel=0.05)
-    assert root_error(motion, one.truth) < 0.06 * np.linalg.norm(one.truth.joints[:, 0].mean(0))
-    assert foot_slide(one.feet(motion), one.truth.contacts) < 4
+    assert root_error(motion, one.gt) < 0.06 * np.linalg.norm(one.gt.joints[:, 0].mean(0))
+    assert foot_slide(one.feet(motion), one.gt.contacts) < 4
 
 
 def height(one, motion):
@@ -80,40 +84,40 @@ def test_a_given_scale_sets_the_persons_size(case):
     found = [recover(one, 2.0, given=given) for given in (2.0, 2.0 * 1.08)]
     assert [world.scale for _, world in found] == [2.0, 2.16]
     assert height(one, found[0][0]) / height(one, found[1][0]) == pytest.approx(1.08, abs=0.015)
-    assert height(one, found[0][0]) / height(one, one.truth) == pytest.approx(1, abs=0.05)
+    assert height(one, found[0][0]) / height(one, one.gt) == pytest.approx(1, abs=0.05)
 
 
 def test_a_given_height_sets_the_scale(case):
     one = case("dolly", 1.2)
-    true = height(one, one.truth)
-    scales = [recover(one, 2.0, height_m=true * more)[1].scale for more in (1.0, 1.1)]
+    gt_height = height(one, one.gt)
+    scales = [recover(one, 2.0, height_m=gt_height * more)[1].scale for more in (1.0, 1.1)]
     assert scales[0] == pytest.approx(2.0, rel=0.05)
     assert scales[0] / scales[1] == pytest.approx(1.1, abs=0.015)
 
 
 def test_a_networks_poses_are_followed_in_the_world(case):
     one = case("dolly", 1.2)
-    truth, view = one.truth, one.scene.view
+    gt, view = one.gt, one.scene.view
     rng = np.random.default_rng(1)
-    count = len(truth.poses)
-    common = State(rot.exp(truth.poses), np.tile(truth.betas, (count, 1)), truth.trans)
-    root = truth.joints[:, 0] - truth.trans
-    place = view.points(truth.joints[:, :1])[:, 0]
+    count = len(gt.poses)
+    common = State(rot.exp(gt.poses), np.tile(gt.betas, (count, 1)), gt.trans)
+    root = gt.joints[:, 0] - gt.trans
+    place = view.points(gt.joints[:, :1])[:, 0]
     given = State(common.rotations.copy(), common.betas, place - root)
     given.rotations[:, 0] = view.rotation @ given.rotations[:, 0]
     given = State(
         given.rotations @ rot.exp(0.03 * rng.standard_normal((count, 24, 3))), given.betas, given.trans
     )
-    motion, world = recover(one, 2.0, guessed=[given], poses_given=True)
+    motion, world = recover(one, 2.0, per_frame=[given], network_poses=True)
     assert world.scale == pytest.approx(2.0, rel=0.03)
-    assert root_error(motion, truth) < 0.1
-    assert mpjpe(motion.joints, truth.joints) < 40
+    assert root_error(motion, gt) < 0.1
+    assert mpjpe(motion.joints, gt.joints) < 40
 
 
 def test_larger_bodies_farther_away_look_the_same(case):
     one = case("dolly", 1.2)
-    state = one.guessed()
-    larger = resized(one.skeleton, state, 1.1)
+    state = one.per_frame()
+    larger = resize_bodies(one.skeleton, state, 1.1)
     heights = [one.skeleton.height + s.betas @ one.skeleton.height_directions for s in (larger, state)]
     np.testing.assert_allclose(heights[0], 1.1 * heights[1])
     points = [one.skeleton.forward(s)[2] for s in (larger, state)]
@@ -132,7 +136,7 @@ def test_derivatives_are_those_of_the_residuals(case, moving):
     weights = Weights(4.5, 0.6, np.ones_like(observed.seen))
     _, jacobian = problem.residuals(state, weights)
     step = np.random.default_rng(0).standard_normal((3, one.skeleton.size)) * 1e-6
-    ahead, back = (problem.residuals(state.moved(s), weights, derive=False)[0] for s in (step, -step))
+    ahead, back = (problem.residuals(state.updated(s), weights, derive=False)[0] for s in (step, -step))
     np.testing.assert_allclose((ahead - back) / 2, (jacobian @ step[..., None])[..., 0], atol=2e-9, rtol=1e-3)
 
 
@@ -142,7 +146,7 @@ def test_the_estimate_bears_feet_in_the_air_and_says_nothing_without_any():
     below = camera[:, None] / 2 + 0.01 * rng.standard_normal((200, 4))
     below[:, :2] -= rng.uniform(0, 0.4, (200, 2))  # one foot swings
     below[60:110] -= 0.3  # a jump
-    assert estimate([Feet(below, camera)]) == pytest.approx(2.0, rel=0.02)
-    assert estimate([]) is None
-    assert estimate([Feet(below, -camera)]) is None  # under the ground
-    assert estimate([Feet(-below, camera)]) is None  # above the camera
+    assert estimate_scale([FootHeights(below, camera)]) == pytest.approx(2.0, rel=0.02)
+    assert estimate_scale([]) is None
+    assert estimate_scale([FootHeights(below, -camera)]) is None  # under the ground
+    assert estimate_scale([FootHeights(-below, camera)]) is None  # above the camera

@@ -9,7 +9,7 @@ from backend.motion.banded import solve_banded
 from backend.motion.contacts import find_contacts, intervals
 from backend.motion.ground import find_ground, world_of_plane
 from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, penetration
-from backend.motion.temporal import Smoothness, tie_weights
+from backend.motion.temporal import Smoothness, smoothness_weights
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 12])
@@ -18,7 +18,7 @@ def test_the_banded_system_is_the_dense_one(count):
     size = 5
     half = rng.standard_normal((count, size, size))
     blocks = half @ np.swapaxes(half, 1, 2) + np.eye(size)
-    gradient, ties = rng.standard_normal((count, size)), rng.random((max(count - 2, 0), size))
+    gradient, acceleration_weights = rng.standard_normal((count, size)), rng.random((max(count - 2, 0), size))
     dense = np.zeros((count * size, count * size))
     for t in range(count):
         dense[t * size : (t + 1) * size, t * size : (t + 1) * size] = blocks[t]
@@ -26,19 +26,21 @@ def test_the_banded_system_is_the_dense_one(count):
         for d in range(size):
             row = np.zeros(count * size)
             row[[t * size + d, (t + 1) * size + d, (t + 2) * size + d]] = 1, -2, 1
-            dense += ties[t, d] * np.outer(row, row)
+            dense += acceleration_weights[t, d] * np.outer(row, row)
     expected = np.linalg.solve(dense, gradient.ravel()).reshape(count, size)
-    np.testing.assert_allclose(solve_banded(blocks, gradient, ties), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        solve_banded(blocks, gradient, acceleration_weights), expected, rtol=1e-9, atol=1e-12
+    )
 
 
-def test_ties_give_way_to_motion_that_lasts_but_not_to_a_spike():
+def test_smoothness_weights_yield_to_fast_motion_not_to_spikes():
     smooth = Smoothness.of(0.5, 30)
     found = np.full((9, 6), 1e-4)
-    calm = tie_weights(found, smooth)
-    found[4, :3] = 2 * smooth.turn_fast
-    np.testing.assert_allclose(tie_weights(found, smooth), calm)
-    found[3:6, :3] = 2 * smooth.turn_fast
-    assert (tie_weights(found, smooth)[4, :3] < 0.1 * calm[4, :3]).all()
+    calm = smoothness_weights(found, smooth)
+    found[4, :3] = 2 * smooth.fast_rotation
+    np.testing.assert_allclose(smoothness_weights(found, smooth), calm)
+    found[3:6, :3] = 2 * smooth.fast_rotation
+    assert (smoothness_weights(found, smooth)[4, :3] < 0.1 * calm[4, :3]).all()
 
 
 @pytest.mark.parametrize(("a", "b", "c"), [(0.0, 0.0, 1.5), (0.05, -0.1, 1.2), (-0.03, -0.35, 2.5)])
@@ -57,7 +59,7 @@ def test_a_world_stands_on_its_plane(a, b, c):
 
 def test_the_ground_is_found_under_people_who_walk_into_the_depth():
     rng = np.random.default_rng(0)
-    true = world_of_plane(0.0, -0.2, 2.0)
+    gt_world = world_of_plane(0.0, -0.2, 2.0)
     people = []
     for side in (-1.0, 1.0):
         z = np.linspace(3, 9, 90)
@@ -68,9 +70,9 @@ def test_the_ground_is_found_under_people_who_walk_into_the_depth():
         people.append(feet + 0.015 * rng.standard_normal(feet.shape))
     # slow: otherwise nobody stands
     world = find_ground(people, np.zeros(4), fps=5.0)
-    tilt = np.degrees(np.arccos(world.rotation[2] @ true.rotation[2]))
+    tilt = np.degrees(np.arccos(world.rotation[2] @ gt_world.rotation[2]))
     assert tilt < 2.5
-    assert abs(world.translation[2] - true.translation[2]) < 0.15
+    assert abs(world.translation[2] - gt_world.translation[2]) < 0.15
 
 
 def test_without_feet_the_camera_is_level():

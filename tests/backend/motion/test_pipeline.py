@@ -15,9 +15,9 @@ from backend.motion.pipeline import recover_motions
 
 
 def recover(case, **settings):
-    guessed = [case.guessed()] if case.track.seen.any() else [None]
+    per_frame = [case.per_frame()] if case.track.seen.any() else [None]
     motions, world = recover_motions(
-        case.body, [case.track], case.scene.camera, case.scene.fps, guessed=guessed, **settings
+        case.body, [case.track], case.scene.camera, case.scene.fps, per_frame=per_frame, **settings
     )
     return motions[0], world
 
@@ -26,19 +26,19 @@ def recover(case, **settings):
 def test_jitter_goes_and_fast_motion_stays(case, name):
     one = case(name)
     motion, _ = recover(one)
-    alone = one.skeleton.forward(one.guessed())[1]
-    truth = one.truth.joints
+    alone = one.skeleton.forward(one.per_frame())[1]
+    gt = one.gt.joints
     assert jitter(motion.joints, 30) < 0.2 * jitter(alone, 30)
-    assert acceleration_peak_ratio(motion.joints, truth) >= 0.9
+    assert acceleration_peak_ratio(motion.joints, gt) >= 0.9
     # one shape for all frames costs a little in each
-    assert pa_mpjpe(motion.joints, truth).mean() < 1.1 * pa_mpjpe(alone, truth).mean()
+    assert pa_mpjpe(motion.joints, gt).mean() < 1.1 * pa_mpjpe(alone, gt).mean()
 
 
 def test_feet_that_stand_stay_and_nobody_is_below_the_floor(case):
     one = case("walk")
     free, _ = recover(one, foot_lock="never")
     locked, world = recover(one)
-    contacts = one.truth.contacts
+    contacts = one.gt.contacts
     assert foot_slide(one.feet(locked), contacts) < 0.6 * foot_slide(one.feet(free), contacts)
     assert penetration(world.points(one.feet(locked).reshape(len(contacts), -1, 3))) < 5
     right = (locked.contacts & contacts).sum()
@@ -70,24 +70,26 @@ def test_a_short_gap_is_filled_and_marked(case):
         values = getattr(track, name).copy()
         values[25:35] = 0
         setattr(track, name, values)
-    whole = one.guessed()
-    guessed = State(*(np.delete(getattr(whole, n), np.r_[25:35], 0) for n in ("rotations", "betas", "trans")))
-    (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, guessed=[guessed])
+    whole = one.per_frame()
+    per_frame = State(
+        *(np.delete(getattr(whole, n), np.r_[25:35], 0) for n in ("rotations", "betas", "trans"))
+    )
+    (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, per_frame=[per_frame])
     np.testing.assert_array_equal(np.nonzero(motion.filled)[0], np.arange(25, 35))
     assert not motion.hidden.any()
     assert (motion.confidence[25:35] == 0).all()
-    truth = one.truth.joints
-    assert mpjpe(motion.joints[25:35], truth[25:35]) < 2.5 * mpjpe(motion.joints, truth)
+    gt = one.gt.joints
+    assert mpjpe(motion.joints[25:35], gt[25:35]) < 2.5 * mpjpe(motion.joints, gt)
     step = np.linalg.norm(np.diff(motion.joints, axis=0), axis=-1).max(1)
     assert step[24:36].max() < 2 * step.max()
 
 
-def test_frames_with_left_and_right_exchanged_do_no_harm(case):
+def test_left_right_swaps_do_no_harm(case):
     clean, bad = case("walk", 2.0), case("walk", 2.0, flipped=0.06)
     exchanged = np.abs(clean.track.keypoints2d - bad.track.keypoints2d).max((1, 2)) > 10
     assert 1 <= exchanged.sum() <= 10
     motion, _ = recover(bad)
-    error = np.linalg.norm(motion.joints - bad.truth.joints, axis=-1).mean(1)
+    error = np.linalg.norm(motion.joints - bad.gt.joints, axis=-1).mean(1)
     assert error[exchanged].mean() < 1.5 * error[~exchanged].mean()
 
 
@@ -118,15 +120,15 @@ def test_a_given_height_sets_the_scale(case):
 def test_poses_of_a_network_become_one_motion(case):
     one = case("walk", 1.5)
     rng = np.random.default_rng(1)
-    count = len(one.truth.poses)
-    noisy = rot.exp(one.truth.poses) @ rot.exp(0.03 * rng.standard_normal((count, 24, 3)))
-    given = State(noisy, one.truth.betas + 0.2 * rng.standard_normal((count, 10)), one.truth.trans.copy())
-    settings = {"guessed": [given], "poses_given": True}
+    count = len(one.gt.poses)
+    noisy = rot.exp(one.gt.poses) @ rot.exp(0.03 * rng.standard_normal((count, 24, 3)))
+    given = State(noisy, one.gt.betas + 0.2 * rng.standard_normal((count, 10)), one.gt.trans.copy())
+    settings = {"per_frame": [given], "network_poses": True}
     (motion,), _ = recover_motions(one.body, [one.track], one.scene.camera, 30, **settings)
     before = one.skeleton.forward(given)[1]
     assert jitter(motion.joints, 30) < 0.3 * jitter(before, 30)
-    assert pa_mpjpe(motion.joints, one.truth.joints).mean() < pa_mpjpe(before, one.truth.joints).mean()
-    assert np.abs(motion.betas - one.truth.betas).max() < 0.1
+    assert pa_mpjpe(motion.joints, one.gt.joints).mean() < pa_mpjpe(before, one.gt.joints).mean()
+    assert np.abs(motion.betas - one.gt.betas).max() < 0.1
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -176,10 +178,10 @@ def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
     for values in fields.values():
         values[gone] = 0
     track = replace(one.track, **fields)
-    whole = one.guessed()
+    whole = one.per_frame()
     rows = np.r_[0:40, 80:120]
-    guessed = State(*(getattr(whole, n)[rows] for n in ("rotations", "betas", "trans")))
-    (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, guessed=[guessed])
+    per_frame = State(*(getattr(whole, n)[rows] for n in ("rotations", "betas", "trans")))
+    (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, per_frame=[per_frame])
     np.testing.assert_array_equal(np.nonzero(motion.hidden)[0], np.arange(40, 80))
     np.testing.assert_array_equal(motion.hidden, motion.filled)
     assert not motion.contacts[gone].any()
@@ -188,9 +190,11 @@ def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
     fields = {
         n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
     }
-    late = State(*(getattr(guessed, n)[40:] for n in ("rotations", "betas", "trans")))
-    (alone,), _ = recover_motions(one.body, [replace(track, **fields)], one.scene.camera, 30, guessed=[late])
-    error, usual = (mpjpe(m.joints[-40:], one.truth.joints[80:]) for m in (motion, alone))
+    late = State(*(getattr(per_frame, n)[40:] for n in ("rotations", "betas", "trans")))
+    (alone,), _ = recover_motions(
+        one.body, [replace(track, **fields)], one.scene.camera, 30, per_frame=[late]
+    )
+    error, usual = (mpjpe(m.joints[-40:], one.gt.joints[80:]) for m in (motion, alone))
     assert error < usual + 5
     moved = np.linalg.norm(np.diff(motion.joints[:, 0], axis=0), axis=-1)
     assert moved[gone].max() < 2 * moved[:39].max()

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit.fit import ray_turns
+from backend.body.keypoint_fit.fit import ray_rotations
 from backend.body.keypoint_fit.problem import Weights
 from backend.motion.contacts import find_contacts
 from backend.motion.track_fit import TrackProblem, start_state
-from backend.motion.upright import find_slopes
+from backend.motion.upright import estimate_ground_slopes
 from backend.structures import Camera
 
 
@@ -18,23 +18,23 @@ def tilt(up, world):
 @pytest.mark.parametrize("name", ["walk", "turn"])
 def test_the_pitch_of_a_camera_that_looks_down(case, name):
     one = case(name, 2.0)
-    slopes = find_slopes([one.track], one.scene.camera)
+    slopes = estimate_ground_slopes([one.track], one.scene.camera)
     assert tilt(slopes.up, one.scene.world) < 3.5
     assert tilt(slopes.up, one.scene.world) < 0.7 * tilt(np.array([0.0, -1, 0]), one.scene.world)
 
 
-def test_nobody_says_level():
+def test_without_people_up_is_level():
     camera = Camera(900.0, 900.0, 479.5, 269.5, 960, 540)
-    np.testing.assert_allclose(find_slopes([], camera).up, [0, -1, 0])
+    np.testing.assert_allclose(estimate_ground_slopes([], camera).up, [0, -1, 0])
 
 
-def test_keypoints_are_turned_with_the_ray():
+def test_keypoints_are_rotated_with_the_ray():
     camera = Camera(1000.0, 1000.0, 499.5, 499.5, 1000, 1000)
-    turns = ray_turns(np.array([[499.5, 499.5], [999.0, 499.5]]), camera)
-    np.testing.assert_allclose(turns[0], np.eye(3), atol=1e-12)
-    ahead = turns[1] @ [0, 0, 1]
+    rotations = ray_rotations(np.array([[499.5, 499.5], [999.0, 499.5]]), camera)
+    np.testing.assert_allclose(rotations[0], np.eye(3), atol=1e-12)
+    ahead = rotations[1] @ [0, 0, 1]
     np.testing.assert_allclose(ahead[0] / ahead[2], 0.4995, atol=1e-9)
-    assert np.linalg.det(turns[1]) == pytest.approx(1)
+    assert np.linalg.det(rotations[1]) == pytest.approx(1)
 
 
 def test_the_short_normal_matrix_is_the_jacobians(case):

@@ -2,47 +2,47 @@
 
 import numpy as np
 
-from backend.people.detect.changes import Changes
+from backend.people.detect.changes import ChangeDetector
 
 SIZE = (960, 540)
 
 
-def picture(x=None, light=0):
+def image(x=None, light=0):
     pixels = np.full((SIZE[1], SIZE[0], 3), 120 + light, np.uint8)
     if x is not None:
         pixels[300:400, x : x + 40] = 20
     return pixels
 
 
-def seen(*pictures):
-    changes = Changes()
-    for pixels in pictures:
+def seen(*images):
+    changes = ChangeDetector()
+    for pixels in images:
         changes.update(pixels)
     return changes
 
 
 def test_what_moves_is_in_the_middle_of_the_place():
-    x, y, w, h = seen(picture(500), picture(510)).place([], SIZE)
+    x, y, w, h = seen(image(500), image(510)).search_window([], SIZE)
     assert x < 500 and x + w > 550 and y < 310 and y + h > 390
     assert w == h < 300
 
 
 def test_what_somebody_known_moves_does_not_count():
     known = np.array([480, 290, 570, 410])
-    assert seen(picture(500), picture(510)).place([known], SIZE) is None
+    assert seen(image(500), image(510)).search_window([known], SIZE) is None
 
 
 def test_stillness_and_light_are_no_change():
-    assert Changes().place([], SIZE) is None
-    assert seen(picture(500)).place([], SIZE) is None
-    assert seen(picture(500), picture(500)).place([], SIZE) is None
-    assert seen(picture(), picture(light=30)).place([], SIZE) is None
+    assert ChangeDetector().search_window([], SIZE) is None
+    assert seen(image(500)).search_window([], SIZE) is None
+    assert seen(image(500), image(500)).search_window([], SIZE) is None
+    assert seen(image(), image(light=30)).search_window([], SIZE) is None
 
 
 def test_state_brings_it_back():
-    changes = seen(picture(500), picture(510))
-    again = Changes.from_state({k: v.copy() for k, v in changes.state().items()})
+    changes = seen(image(500), image(510))
+    again = ChangeDetector.from_state({k: v.copy() for k, v in changes.state().items()})
     for one in (changes, again):
-        one.update(picture(530))
-    assert changes.place([], SIZE) == again.place([], SIZE) is not None
+        one.update(image(530))
+    assert changes.search_window([], SIZE) == again.search_window([], SIZE) is not None
     np.testing.assert_array_equal(changes.state()["last"], again.state()["last"])

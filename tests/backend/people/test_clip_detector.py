@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from backend.media.photo import load_image
-from backend.people.detect.clip_detector import ALONE_EVERY, TILE_EVERY, WHOLE_EVERY, ClipDetector, turn
+from backend.people.detect.clip_detector import (
+    FULL_IMAGE_EVERY,
+    IDLE_EVERY,
+    TILE_EVERY,
+    ClipDetector,
+    scheduled_slot,
+)
 from backend.people.detect.tiles import tiles
 from backend.people.track.tracking import Tracker
 
@@ -67,13 +73,13 @@ def test_one_person_with_one_name_in_every_frame(followed):
     assert [ids for ids, _ in followed] == [[1]] * FRAMES
 
 
-def test_close_looks_see_what_the_photo_shows(detector, still, followed):
+def test_crops_agree_with_the_photo_detector(detector, still, followed):
     (alone,) = detector.detect(still)
     sure = alone.keypoints2d[:, 2] > 0.8
     for t, (_, (person,)) in enumerate(followed):
         place = zoom_and_place(t)
-        truth = alone.keypoints2d[:, :2] @ place[:, :2].T + place[:, 2]
-        gap = np.linalg.norm(person.keypoints2d[:, :2] - truth, axis=1)[sure]
+        gt = alone.keypoints2d[:, :2] @ place[:, :2].T + place[:, 2]
+        gap = np.linalg.norm(person.keypoints2d[:, :2] - gt, axis=1)[sure]
         assert np.median(gap) < 0.03 * (person.box[3] - person.box[1])
 
 
@@ -89,22 +95,22 @@ def test_a_run_that_goes_on_sees_the_same_bit_by_bit(detector, walk, followed):
             np.testing.assert_array_equal(one.box, other.box)
 
 
-def test_most_frames_need_one_close_look(detector, walk, monkeypatch):
-    looks = []
-    look = detector._look
-    monkeypatch.setattr(detector, "_look", lambda *place: looks.append(place[1:]) or look(*place))
+def test_most_frames_run_one_crop(detector, walk, monkeypatch):
+    runs = []
+    run = detector._run_networks
+    monkeypatch.setattr(detector, "_run_networks", lambda *place: runs.append(place[1:]) or run(*place))
     detector.detect_next(walk[0], [], 0, full=True)
-    full, tracker = len(looks), follow(detector, walk[:2])[1]
-    looks.clear()
+    full, tracker = len(runs), follow(detector, walk[:2])[1]
+    runs.clear()
     for number in range(2, FRAMES):
         people = detector.detect_next(walk[number], tracker.predictions(number), number)
         tracker.update(number, walk[number], people)
-    assert len(looks) < 2 * (FRAMES - 2)
-    assert full > 5 * len(looks) / (FRAMES - 2)
+    assert len(runs) < 2 * (FRAMES - 2)
+    assert full > 5 * len(runs) / (FRAMES - 2)
 
 
 def test_who_comes_in_later_is_found_and_who_leaves_is_gone(detector, still):
-    there = range(3, 3 + 2 * ALONE_EVERY)
+    there = range(3, 3 + 2 * IDLE_EVERY)
     pictures = [frame(still, zoom_and_place(5) if t in there else None) for t in range(there.stop + 4)]
     seen = [len(people) for _, people in follow(detector, pictures)[0]]
     assert not any(seen[: there.start]) and not any(seen[there.stop :])
@@ -119,19 +125,21 @@ def test_large_frames_give_full_size_pixels(detector, walk, followed):
     assert np.median(gap) < 8
 
 
-@pytest.mark.parametrize("of", [TILE_EVERY, ALONE_EVERY, WHOLE_EVERY, 18])
-def test_everybody_has_one_turn_in_a_block(of):
+@pytest.mark.parametrize("of", [TILE_EVERY, IDLE_EVERY, FULL_IMAGE_EVERY, 18])
+def test_each_slot_comes_once_in_a_block(of):
     for block in range(50):
-        assert sorted(turn(block * of + k, of) for k in range(of)) == list(range(of))
+        assert sorted(scheduled_slot(block * of + k, of) for k in range(of)) == list(range(of))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 11, 12, 13, 24, 25, 28, 30, 54])
-def test_no_step_between_frames_keeps_anybody_from_being_looked_for(step):
+def test_every_frame_step_searches_everywhere(step):
     count = len(tiles(1280, 720))
     for first in range(step):
         frames = range(first, first + 3000 * step, step)
-        for every in (WHOLE_EVERY, ALONE_EVERY):
-            share = np.mean([turn(number, every) == 0 for number in frames]) * every
+        for every in (FULL_IMAGE_EVERY, IDLE_EVERY):
+            share = np.mean([scheduled_slot(number, every) == 0 for number in frames]) * every
             assert 0.5 < share < 1.6
-        looked_at = {turn(n // TILE_EVERY, count) for n in frames if turn(n, TILE_EVERY) == 0}
+        looked_at = {
+            scheduled_slot(n // TILE_EVERY, count) for n in frames if scheduled_slot(n, TILE_EVERY) == 0
+        }
         assert looked_at == set(range(count))

@@ -63,15 +63,15 @@ def test_two_people_and_their_order(detector):
     assert len(detector.detect(np.concatenate([small, person], 1), 1)) == 1
 
 
-def test_the_largest_alone_needs_few_looks(detector, monkeypatch):
-    looks = []
-    look = detector._look
-    monkeypatch.setattr(detector, "_look", lambda *a: looks.append(1) or look(*a))
+def test_largest_only_runs_few_crops(detector, monkeypatch):
+    runs = []
+    run = detector._run_networks
+    monkeypatch.setattr(detector, "_run_networks", lambda *a: runs.append(1) or run(*a))
     person = load_image(RENDERED).pixels
     (everybody,) = detector.detect(person)
-    many = len(looks)
+    many = len(runs)
     (alone,) = detector.detect(person, 1)
-    assert len(looks) - many < many / 4
+    assert len(runs) - many < many / 4
     assert np.median(np.linalg.norm(alone.keypoints2d[:, :2] - everybody.keypoints2d[:, :2], axis=1)) < 10
 
 

@@ -45,15 +45,15 @@ def render(picture, side, pose, palm, at):
 @pytest.mark.parametrize("palm", [False, True])
 @pytest.mark.parametrize("pose", ["flat", "spread", "relaxed"])
 def test_two_hands_their_sides_and_joints(detector, pose, palm):
-    picture, truth = BACKDROP, {}
+    picture, gt = BACKDROP, {}
     for side, x in (("left", -0.16), ("right", 0.16)):
-        picture, truth[side] = render(picture, side, pose, palm, [x, 0.08, 0.6])
+        picture, gt[side] = render(picture, side, pose, palm, [x, 0.08, 0.6])
     hands = detector.detect(picture)
     assert sorted(hand.side for hand in hands) == ["left", "right"]
     for hand in hands:
         assert hand.keypoint_set == "freihand21" and hand.keypoints2d.shape == (len(FREIHAND21), 3)
         assert hand.keypoints3d.shape == (21, 3) and hand.keypoints2d.dtype == np.float32
-        expected = truth[hand.side]
+        expected = gt[hand.side]
         size = np.ptp(expected, axis=0).max()
         off = np.linalg.norm(hand.keypoints2d[:, :2] - expected, axis=1)
         print(f"{hand.side}: mean {off.mean() / size:.1%}, worst {off.max() / size:.1%}")
@@ -65,20 +65,20 @@ def test_two_hands_their_sides_and_joints(detector, pose, palm):
 
 
 def test_a_flipped_picture_has_the_other_hand(detector):
-    picture, truth = render(BACKDROP, "right", "spread", True, [0.0, 0.08, 0.5])
+    picture, gt = render(BACKDROP, "right", "spread", True, [0.0, 0.08, 0.5])
     (hand,) = detector.detect(picture)
     (other,) = detector.detect(np.ascontiguousarray(picture[:, ::-1]))
     assert (hand.side, other.side) == ("right", "left")
     mirrored = other.keypoints2d[:, :2] * [-1, 1] + [picture.shape[1] - 1, 0]
-    assert np.linalg.norm(mirrored - truth, axis=1).mean() < 0.07 * np.ptp(truth, axis=0).max()
+    assert np.linalg.norm(mirrored - gt, axis=1).mean() < 0.07 * np.ptp(gt, axis=0).max()
 
 
 def test_a_large_picture_is_answered_in_its_own_pixels(detector):
-    picture, truth = render(BACKDROP, "right", "flat", True, [0.0, 0.08, 0.5])
+    picture, gt = render(BACKDROP, "right", "flat", True, [0.0, 0.08, 0.5])
     large = np.repeat(np.repeat(picture, 4, axis=0), 4, axis=1)
     (hand,) = detector.detect(large, max_people=1)
-    off = np.linalg.norm(hand.keypoints2d[:, :2] - (4 * truth + 1.5), axis=1)
-    assert off.mean() < 0.07 * 4 * np.ptp(truth, axis=0).max()
+    off = np.linalg.norm(hand.keypoints2d[:, :2] - (4 * gt + 1.5), axis=1)
+    assert off.mean() < 0.07 * 4 * np.ptp(gt, axis=0).max()
 
 
 def test_no_hand_is_an_empty_list(detector):

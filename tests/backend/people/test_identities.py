@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backend.people.track.appearance import SIZE
-from backend.people.track.identities import best_sight, identify, tracks_from_rows
+from backend.people.track.identities import best_row, identify, tracks_from_detections
 from tests.backend.people.test_tracking import STANDING
 
 FPS = 30.0
@@ -112,7 +112,7 @@ def test_everything_is_the_same_in_another_order_of_ids():
 def test_nobody_at_all():
     rows = {name: values[:0] for name, values in rows_of(piece(0, 5)).items()}
     assert len(identify(rows, FPS)) == 0
-    assert tracks_from_rows(rows, rows["person"], 1) == []
+    assert tracks_from_detections(rows, rows["person"], 1) == []
 
 
 def test_unsure_finds_are_false():
@@ -226,12 +226,12 @@ def test_the_largest_and_longest_comes_first():
     rows = rows_of(
         piece(0, 50, size=100), piece(0, 50, x=900, size=300, looks=1), piece(0, 9, x=1500, size=300, looks=2)
     )
-    tracks = tracks_from_rows(rows, identify(rows, FPS), 1)
+    tracks = tracks_from_detections(rows, identify(rows, FPS), 1)
     assert [track.id for track in tracks] == [2, 1, 3]
 
 
-def test_the_best_sight_is_large_and_whole():
+def test_the_best_row_is_large_and_whole():
     rows = rows_of(piece(0, 20, size=np.linspace(100, 200, 21)))
     rows["keypoints2d"][15:, :, 2] = 0.2  # half hidden from there on
-    (track,) = tracks_from_rows(rows, rows["person"], 1)
-    assert best_sight(track) == 14
+    (track,) = tracks_from_detections(rows, rows["person"], 1)
+    assert best_row(track) == 14

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from backend.people.detect.candidates import Candidate, Expected
-from backend.people.detect.mixed_limbs import DOUBTFUL, assembled, hide_mixed
+from backend.people.detect.candidates import Candidate, PredictedPose
+from backend.people.detect.mixed_limbs import SWAPPED_VISIBILITY, assemble_pose, suppress_swapped_limbs
 from tests.backend.people.test_tracking import STANDING
 
 LEFT_LEG = [25, 27, 29, 31]
@@ -17,7 +17,7 @@ def points(x):
 
 
 def expected(x, **more):
-    return Expected(points(x), np.full((33, 3), 1.0), 1.0, None, **more)
+    return PredictedPose(points(x), np.full((33, 3), 1.0), 1.0, None, **more)
 
 
 def seen(x):
@@ -25,13 +25,13 @@ def seen(x):
 
 
 @pytest.mark.parametrize("limb", [LEFT_LEG, LEFT_ARM])
-def test_a_limb_of_the_other_is_taken_back(limb):
+def test_a_limb_of_another_person_is_suppressed(limb):
     one, other = seen(100), seen(180)
     one.points[limb] = other.points[limb]
     poses = [one, other]
-    hide_mixed([expected(101), expected(180)], poses)
+    suppress_swapped_limbs([expected(101), expected(180)], poses)
     np.testing.assert_allclose(one.points[limb, :2], points(101)[limb, :2])
-    assert (one.points[limb, 2] == DOUBTFUL).all()
+    assert (one.points[limb, 2] == SWAPPED_VISIBILITY).all()
     assert (one.world[limb] == 1).all()
     rest = [k for k in range(33) if k not in limb]
     np.testing.assert_array_equal(one.points[rest], points(100)[rest])
@@ -41,18 +41,18 @@ def test_a_limb_of_the_other_is_taken_back(limb):
 def test_somebody_hidden_since_a_moment_still_owns_their_limbs():
     one = seen(100)
     one.points[LEFT_LEG] = points(180)[LEFT_LEG]
-    hide_mixed([expected(100), expected(180, lately=False, hidden=0.1)], [one, None])
-    assert (one.points[LEFT_LEG, 2] == DOUBTFUL).all()
+    suppress_swapped_limbs([expected(100), expected(180, seen_last_frame=False, hidden=0.1)], [one, None])
+    assert (one.points[LEFT_LEG, 2] == SWAPPED_VISIBILITY).all()
 
 
 @pytest.mark.parametrize(
-    "others", [[], [(expected(180, lately=False, hidden=5.0), None)], [(expected(600), seen(600))]]
+    "others", [[], [(expected(180, seen_last_frame=False, hidden=5.0), None)], [(expected(600), seen(600))]]
 )
-def test_a_limb_that_moves_fast_is_believed_where_nobody_else_is(others):
+def test_a_fast_limb_is_kept_where_nobody_else_is(others):
     one = seen(100)
     one.points[LEFT_LEG, 0] += 80
     before = one.points.copy()
-    hide_mixed([expected(100), *(e for e, _ in others)], [one, *(s for _, s in others)])
+    suppress_swapped_limbs([expected(100), *(e for e, _ in others)], [one, *(s for _, s in others)])
     np.testing.assert_array_equal(one.points, before)
 
 
@@ -61,21 +61,21 @@ def test_left_and_right_of_one_person_may_change_places():
     legs = [25, 26, 27, 28, 29, 30, 31, 32]
     one.points[legs] = one.points[[26, 25, 28, 27, 30, 29, 32, 31]]
     before = one.points.copy()
-    hide_mixed([expected(100), expected(140)], [one, seen(140)])
+    suppress_swapped_limbs([expected(100), expected(140)], [one, seen(140)])
     np.testing.assert_array_equal(one.points, before)
 
 
-def test_of_several_looks_each_limb_is_the_best():
+def test_each_limb_comes_from_the_best_reading():
     first, second = seen(100), seen(100)
     first.points[LEFT_LEG, 0] += 90
     second.points[LEFT_ARM, 0] -= 90
     second.world[:] = 2
-    pose = assembled(expected(100), [first, second], 0.08)
+    pose = assemble_pose(expected(100), [first, second], 0.08)
     np.testing.assert_array_equal(pose.points, points(100))
     assert (pose.world[LEFT_LEG] == 2).all() and (pose.world[LEFT_ARM] == 0).all()
 
 
-def test_the_first_look_is_kept_where_another_is_hardly_better():
+def test_the_first_reading_wins_near_ties():
     first, second = seen(103), seen(100)
-    pose = assembled(expected(100), [first, second], 0.08)
+    pose = assemble_pose(expected(100), [first, second], 0.08)
     np.testing.assert_array_equal(pose.points, first.points)

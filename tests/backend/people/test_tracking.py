@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.people.track.identities import identify, thumbnails, tracks_from_rows
+from backend.people.track.identities import identify, thumbnails, tracks_from_detections
 from backend.people.track.tracking import LOST_AFTER, Tracker
 from backend.structures import DetectedPerson
 
@@ -27,7 +27,7 @@ def person(x, y=180.0, size=200.0, score=0.9, seed=0):
     return DetectedPerson(box, score, keypoints, np.zeros((33, 3), np.float32), "blazepose33")
 
 
-def picture(people):
+def image(people):
     """people: (x, colour), the nearest last."""
     pixels = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
     for x, colour in people:
@@ -46,16 +46,16 @@ class Clip:
         """people: (x, colour); hidden: indices of those whom the detector misses."""
         found = [person(x, seed=self.frame * 10 + k) for k, (x, _) in enumerate(people) if k not in hidden]
         owners = [k for k in range(len(people)) if k not in hidden]
-        ids, looks = self.tracker.update(self.frame, picture(people), found)
-        for identity, look, one, owner in zip(ids, looks, found, owners, strict=True):
-            self.rows.append((self.frame, identity, one, look, owner))
+        ids, embeddings = self.tracker.update(self.frame, image(people), found)
+        for identity, embedding, one, owner in zip(ids, embeddings, found, owners, strict=True):
+            self.rows.append((self.frame, identity, one, embedding, owner))
         self.frame += 1
         return dict(zip(owners, ids, strict=True))
 
     def arrays(self):
-        frame, ids, people, looks, _ = zip(*self.rows, strict=True)
+        frame, ids, people, embeddings, _ = zip(*self.rows, strict=True)
         return {
-            "frame": np.array(frame), "person": np.array(ids), "looks": np.array(looks),
+            "frame": np.array(frame), "person": np.array(ids), "looks": np.array(embeddings),
             "boxes": np.array([p.box for p in people]), "scores": np.array([p.score for p in people], np.float32),
             "keypoints2d": np.array([p.keypoints2d for p in people]),
             "keypoints3d": np.array([p.keypoints3d for p in people]),
@@ -117,7 +117,7 @@ def test_state_brings_the_tracker_back_bit_by_bit():
 
 def test_an_empty_tracker_has_a_state_too():
     tracker = Tracker.from_state(Tracker().state())
-    assert tracker.update(0, picture([]), []) == ([], [])
+    assert tracker.update(0, image([]), []) == ([], [])
     assert tracker.predictions(1) == []
 
 
@@ -135,13 +135,13 @@ def come_back(colour, away=LONG):
     return clip
 
 
-def test_who_comes_back_in_the_same_clothes_is_the_same_person():
+def test_same_appearance_is_re_identified():
     clip = come_back(RED)
     assert {row[1] for row in clip.rows} == {1, 2}
     assert set(identify(clip.arrays(), 30.0)) == {1}
 
 
-def test_who_comes_in_other_clothes_is_another():
+def test_another_appearance_is_another_person():
     assert set(identify(come_back(GREEN).arrays(), 30.0)) == {1, 2}
 
 
@@ -152,7 +152,7 @@ def test_people_who_are_there_at_the_same_time_are_never_one():
     assert set(identify(clip.arrays(), 30.0)) == {1, 2}
 
 
-def test_flickers_are_nobody():
+def test_short_false_detections_are_dropped():
     clip = Clip()
     for t in range(20):
         clip.see([(100, RED), (500, GREEN)] if t in (7, 8) else [(100, RED)])
@@ -176,7 +176,7 @@ def test_tracks_have_a_row_for_every_frame_between():
     for t in range(30):
         clip.see([(100 + 4 * t, RED), (500, GREEN)], hidden=(0,) if 10 <= t < 15 else ())
     rows = clip.arrays()
-    tracks = {track.id: track for track in tracks_from_rows(rows, identify(rows, 30.0), 1)}
+    tracks = {track.id: track for track in tracks_from_detections(rows, identify(rows, 30.0), 1)}
     track = tracks[1]
     np.testing.assert_array_equal(track.frames, np.arange(30))
     np.testing.assert_array_equal(np.nonzero(~track.seen)[0], np.arange(10, 15))
@@ -187,7 +187,7 @@ def test_tracks_have_a_row_for_every_frame_between():
 def test_steps_count_as_neighbours():
     rows = come_back(GREEN, 0).arrays()
     rows["frame"] = rows["frame"] * 3
-    (first, *_) = tracks_from_rows(rows, np.ones(len(rows["frame"]), int), 3)
+    (first, *_) = tracks_from_detections(rows, np.ones(len(rows["frame"]), int), 3)
     assert first.seen.all()
     np.testing.assert_array_equal(np.diff(first.frames), 3)
 
@@ -198,10 +198,10 @@ def test_thumbnails_show_the_person(there):
     for _ in range(5):
         clip.see([(300, RED)])
     rows = clip.arrays()
-    tracks = tracks_from_rows(rows, rows["person"], 1)
-    pictures = thumbnails(tracks, lambda number: picture([(300, RED)]) if there else None)
-    assert pictures.shape == (1, 96, 96, 3)
-    middle = pictures[0, 40:56, 40:56].reshape(-1, 3).mean(0)
+    tracks = tracks_from_detections(rows, rows["person"], 1)
+    images = thumbnails(tracks, lambda number: image([(300, RED)]) if there else None)
+    assert images.shape == (1, 96, 96, 3)
+    middle = images[0, 40:56, 40:56].reshape(-1, 3).mean(0)
     np.testing.assert_allclose(middle, RED if there else (128, 128, 128), atol=3)
 
 
@@ -209,14 +209,14 @@ def test_thumbnails_show_the_person(there):
 def test_how_long_somebody_is_looked_for_is_told_in_seconds(fps, step):
     tracker = Tracker(fps, step)
     for number in range(0, 4 * step, step):
-        tracker.update(number, picture([(300, RED)]), [person(300)])
+        tracker.update(number, image([(300, RED)]), [person(300)])
     last = 3 * step
     until = last + step + int(LOST_AFTER * fps)
     assert len(tracker.predictions(until)) == 1
     assert tracker.predictions(until + 1) == []
-    assert tracker.predictions(last + step)[0].lately
-    tracker.update(last + step, picture([]), [])
-    assert not tracker.predictions(last + 2 * step)[0].lately
+    assert tracker.predictions(last + step)[0].seen_last_frame
+    tracker.update(last + step, image([]), [])
+    assert not tracker.predictions(last + 2 * step)[0].seen_last_frame
 
 
 def test_limbs_go_on_for_one_step_and_no_longer():
@@ -224,17 +224,17 @@ def test_limbs_go_on_for_one_step_and_no_longer():
     for number in range(6):
         one = person(300)
         one.keypoints2d[27, 0] += 5 * number
-        tracker.update(number, picture([(300, RED)]), [one])
+        tracker.update(number, image([(300, RED)]), [one])
     start = tracker.predictions(6)[0].points[27, 0]
     assert start == pytest.approx(one.keypoints2d[27, 0] + 5, abs=0.5)
     assert tracker.predictions(20)[0].points[27, 0] == pytest.approx(start, abs=0.5)
 
 
-def test_clothes_are_not_learnt_from_a_crowd():
+def test_appearance_is_not_updated_where_boxes_overlap():
     clip = Clip()
     for _ in range(5):
         clip.see([(300, RED)])
-    looks = clip.tracker.state()["looks"][0].copy()
+    embeddings = clip.tracker.state()["looks"][0].copy()
     for _ in range(10):
         clip.see([(300, GREEN), (320, GREEN)])
-    np.testing.assert_array_equal(clip.tracker.state()["looks"][0], looks)
+    np.testing.assert_array_equal(clip.tracker.state()["looks"][0], embeddings)

@@ -30,7 +30,7 @@ class FakeClip:
         self.resumed = len(self._lines())
         self.sent = 0
         self.over = False
-        self.moving = None
+        self.camera_track = None
         self.model_name, self.body_name, self.license, self.notice = "fake", "fake", "CC0-1.0", ""
         self.camera = Camera(500.0, 500.0, 319.5, 239.5, 640, 480)
         self.info = SimpleNamespace(fps=Fraction(30000, 1001), frame_count=int(self.count), first_number=1)

@@ -115,7 +115,7 @@ class FakeRecoverer:
             body="fake",
             license="CC0-1.0",
             seconds={"decode": 0.0},
-            picture=order.encode() if order == "picture" else None,
+            encoded_image=order.encode() if order == "picture" else None,
         )
 
 

@@ -18,13 +18,13 @@ from backend import protocol
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "a token for tests"
-PATIENCE = 120.0  # seconds; the machine may be slow, a test that waits this long has failed
+TIMEOUT = 120.0  # seconds; the machine may be slow, a test that waits this long has failed
 
 
 def wait_for(condition, what: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        assert time.monotonic() < end, f"waited {TIMEOUT} s for {what}"
         time.sleep(0.02)
 
 
@@ -114,7 +114,7 @@ class BareClient:
         fields = {"model": "keypoint-fit", "people": "all", **fields}
         self.send("recover", "request " + job, arrays, job=job, sources=list(sources), **fields)
 
-    def receive(self, seconds: float = PATIENCE) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+    def receive(self, seconds: float = TIMEOUT) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
         if not self.socket.poll(seconds * 1000):
             return None
         return protocol.decode(self.socket.recv_multipart())
@@ -191,5 +191,5 @@ def server_here(**options):
         yield server
     finally:
         server.stop()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert not thread.is_alive()

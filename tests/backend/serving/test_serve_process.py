@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
-from server_process import PATIENCE, ROOT, TOKEN, BareClient, ServerProcess, is_running, wait_for
+from server_process import ROOT, TIMEOUT, TOKEN, BareClient, ServerProcess, is_running, wait_for
 
 from backend import __version__, protocol
 from backend.errors import BadInput
@@ -24,7 +24,7 @@ def all_pids(server: ServerProcess) -> list[int]:
 
 
 def wait_ended(server: ServerProcess, pids: list[int]) -> int:
-    code = server.process.wait(PATIENCE)
+    code = server.process.wait(TIMEOUT)
     wait_for(lambda: not any(map(is_running, pids)), f"{pids} to end")
     return code
 
@@ -169,7 +169,7 @@ def test_keys_admit_the_known_and_nobody_else(tmp_path):
         strangers = [connect(endpoint, key, zmq.curve_keypair()), connect(endpoint, key, None)]
         context, known = connect(endpoint, key, (public, private))
         try:
-            assert known.poll(PATIENCE * 1000)
+            assert known.poll(TIMEOUT * 1000)
             assert protocol.decode(known.recv_multipart())[0] == "welcome"
             # the strangers began earlier; what was admitted would have been answered by now or soon
             assert not any(dealer.poll(500) for _, dealer in strangers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from server_process import PATIENCE, BareClient, ServerProcess, is_running, kinds, kinds_within, wait_for
+from server_process import TIMEOUT, BareClient, ServerProcess, is_running, kinds, kinds_within, wait_for
 
 from backend.protocol import RESULT_WINDOW
 from backend.serving.jobs import PROGRESS_SECONDS
@@ -124,5 +124,5 @@ def test_shutdown_ends_server_and_worker():
         wait_for(server.worker_pids, "the worker")
         pids = server.worker_pids()
         client.send("shutdown")
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT) == 0
         wait_for(lambda: not any(map(is_running, pids)), "the worker to end")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.run.requirements import files_of
+from training.run.requirements import required_files
 from training.run.spec import load_run, run_names
 
 
@@ -48,7 +48,7 @@ def test_says_what_is_missing_until_nothing_is(empty_home, capsys):
     assert "missing body: smpl" in text
     run = load_run(name)
     for spec in run.data.train + run.data.validate:
-        for file in files_of(spec, run.data.prepare):
+        for file in required_files(spec, run.data.prepare):
             path = empty_home / "data" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()

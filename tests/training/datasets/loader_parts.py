@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from backend.atomic import atomic_path
-from training.datasets.base import BaseSet
-from training.datasets.loader import PreparedSet, ResumableLoader
+from training.datasets.base import BaseDataset
+from training.datasets.loader import PreparedDataset, ResumableLoader
 from training.datasets.record import Record
 from training.datasets.sampler import GlobalBatches
 
 
-class Numbers(BaseSet):
+class Numbers(BaseDataset):
     """Row k says k."""
 
     def __init__(self, count, name="numbers", broken=()):
@@ -39,7 +39,7 @@ def prepare(record, rng):
 
 def make_loader(workers=2, rows=40, batch=4, rank=0, world=1, seed=3, **options):
     batches = GlobalBatches(rows, batch, rank, world, seed, **options)
-    return ResumableLoader(PreparedSet(Numbers(rows), prepare, seed), batches, workers)
+    return ResumableLoader(PreparedDataset(Numbers(rows), prepare, seed), batches, workers)
 
 
 def main(state_file, log_file):

@@ -5,43 +5,43 @@ import dataclasses
 import pytest
 
 from backend.body.files import read_body
-from backend.body.registry import find_body, keep_body
+from backend.body.registry import find_body, save_body
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.base import Subset, take
-from training.datasets.kinds import build_set
+from training.datasets.base import Subset, make_subset
+from training.datasets.kinds import build_dataset
 
 
 def test_official_bodies_lack_regressors_and_are_compared_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     body = read_body(find_body("open"))
     two = {k: v for k, v in body.regressors.items() if k in ("h36m17", "coco17")}
-    keep_body(dataclasses.replace(body, regressors=two), "official")
-    keep_body(dataclasses.replace(body, regressors={}), "bare")
+    save_body(dataclasses.replace(body, regressors=two), "official")
+    save_body(dataclasses.replace(body, regressors={}), "bare")
     tables = {kind: tiny.write(kind, tmp_path / kind, count=3) for kind in ("tsv", "muco", "spin", "eft")}
     for table in tables.values():
         assert [
-            m for m in build_set({**table, "body": "official"}).check() if not m.startswith("note: human")
+            m for m in build_dataset({**table, "body": "official"}).check() if not m.startswith("note: human")
         ] == []
     (note,) = (
-        m for m in build_set({**tables["tsv"], "body": "bare"}).check() if not m.startswith("note: human")
+        m for m in build_dataset({**tables["tsv"], "body": "bare"}).check() if not m.startswith("note: human")
     )
     assert note.startswith("note: fits are not compared") and "no regressor of h36m17" in note
 
 
 def test_a_quick_check_looks_at_rows_far_apart(tmp_path):
     looked = []
-    data = build_set(tiny.write("tsv", tmp_path, count=9))
+    data = build_dataset(tiny.write("tsv", tmp_path, count=9))
     data.read = lambda row, read=data.read: looked.append(row) or read(row)
-    data.check(most=3)
+    data.check(max_rows=3)
     assert looked == [0, 4, 8]
 
 
 def test_subsets_of_subsets_keep_their_places(tmp_path):
-    data = build_set(tiny.write("tsv", tmp_path, count=8))
-    some = take(take(data, every=2), first=3)
+    data = build_dataset(tiny.write("tsv", tmp_path, count=8))
+    some = make_subset(make_subset(data, every=2), first=3)
     assert isinstance(some, Subset) and [r.key for r in some] == [data[k].key for k in (0, 2, 4)]
     assert some.source(2) == data.source(4) and some.subject(1) == data.subject(2)
-    assert take(data) is data
+    assert make_subset(data) is data
     with pytest.raises(BadInput, match="both must be at least 1"):
-        take(data, every=0)
+        make_subset(data, every=0)

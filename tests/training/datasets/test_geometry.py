@@ -16,13 +16,15 @@ def test_rotations_are_scipys_at_every_angle():
     angles = np.concatenate([draw.uniform(0, np.pi, 300), *near])
     for vector in axes * draw.permutation(angles)[:, None]:
         matrix = Rotation.from_rotvec(vector).as_matrix()
-        np.testing.assert_allclose(g.matrix_of(vector), matrix, atol=1e-14)
-        np.testing.assert_allclose(g.matrix_of(g.vector_of(matrix)), matrix, atol=1e-14)
-        np.testing.assert_allclose(g.vector_of(matrix), vector, atol=1e-6)
-    assert (g.vector_of(np.eye(3)) == 0).all() and (g.matrix_of(np.zeros(3)) == np.eye(3)).all()
+        np.testing.assert_allclose(g.axis_angle_to_matrix(vector), matrix, atol=1e-14)
+        np.testing.assert_allclose(g.axis_angle_to_matrix(g.matrix_to_axis_angle(matrix)), matrix, atol=1e-14)
+        np.testing.assert_allclose(g.matrix_to_axis_angle(matrix), vector, atol=1e-6)
+    assert (g.matrix_to_axis_angle(np.eye(3)) == 0).all() and (
+        g.axis_angle_to_matrix(np.zeros(3)) == np.eye(3)
+    ).all()
 
 
-def test_a_root_of_zeros_is_turned():
+def test_a_root_of_zeros_is_rotated():
     """The originals divide by its angle and get NaN."""
     turn = Rotation.from_euler("xyz", [0.3, -2.0, 1.0]).as_matrix()
     pose = g.root_to_camera(np.zeros(72), turn)
@@ -31,9 +33,9 @@ def test_a_root_of_zeros_is_turned():
 
 
 def test_boxes_are_those_of_the_original():
-    assert g.box_of_xywh([10, 20, 31, 41]).tolist() == [10, 20, 40, 60]
-    assert g.box_of_xywh([10, 20, 0, 41]) is None and g.box_of_xywh([0, 0, 5, 0.5]) is None
-    center, side = g.square(np.array([10.0, 20, 40, 60]))
+    assert g.xywh_to_xyxy([10, 20, 31, 41]).tolist() == [10, 20, 40, 60]
+    assert g.xywh_to_xyxy([10, 20, 0, 41]) is None and g.xywh_to_xyxy([0, 0, 5, 0.5]) is None
+    center, side = g.square_box(np.array([10.0, 20, 40, 60]))
     assert center.tolist() == [25, 40] and side == pytest.approx(48)
 
 

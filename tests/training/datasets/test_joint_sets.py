@@ -13,7 +13,7 @@ from backend.body.registry import find_body
 from backend.errors import BadInput
 from backend.models.pose2mesh.joint_sets import POSE_SETS
 from training.datasets import joint_sets as sets
-from training.datasets.joint_sets import JOINT_SETS, index_map, to_set
+from training.datasets.joint_sets import JOINT_SETS, convert_joints, index_map
 from training.datasets.posed_joints import PosedJoints, posed_joints
 
 
@@ -77,7 +77,7 @@ def test_left_and_right_are_swapped_in_pairs():
 
 def test_joints_go_into_other_sets_by_name():
     joints = np.arange(21 * 3, dtype=np.float32).reshape(21, 3) + 1
-    there = to_set(joints, "muco21", "h36m17")
+    there = convert_joints(joints, "muco21", "h36m17")
     assert (there[0] == joints[14]).all() and (there[10] == joints[16]).all()  # pelvis, head
     assert (there[7] == 0).all()  # MuCo has no torso
     assert (index_map("muco21", "h36m17") >= 0).sum() == 14

@@ -8,8 +8,8 @@ import pytest
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.kinds import KINDS, build_set
-from training.run.requirements import files_of
+from training.datasets.kinds import KINDS, build_dataset
+from training.run.requirements import required_files
 from training.run.spec import SetSpec
 
 
@@ -17,17 +17,17 @@ from training.run.spec import SetSpec
 def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_path):
     options = tiny.write(kind, tmp_path / "set")
     options.pop("kind")
-    files = files_of(SetSpec(kind, options), {"input": "detected"})
+    files = required_files(SetSpec(kind, options), {"input": "detected"})
     found = [path for file in files for path in Path("/").glob(file.lstrip("/"))]
     assert len(found) >= len(files) >= 1
-    assert len(build_set({"kind": kind, **options}))
+    assert len(build_dataset({"kind": kind, **options}))
     for path in found:
         if path.name.startswith(("absnet", "darkpose", "hrnet")):
             continue  # of detected poses: a copy without them is one too
         moved = tmp_path / "moved"
         path.rename(moved)
         with pytest.raises(BadInput):
-            build_set({"kind": kind, **options})
+            build_dataset({"kind": kind, **options})
         moved.rename(path)
 
 
@@ -37,7 +37,7 @@ def test_every_kind_can_be_tried_without_its_data():
 
 def test_an_unknown_kind_is_named():
     with pytest.raises(BadInput, match="no kind of data set 'human'"):
-        files_of(SetSpec("human"), {})
+        required_files(SetSpec("human"), {})
 
 
 def test_no_set_needs_torch_to_say_what_it_reads():

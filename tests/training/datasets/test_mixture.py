@@ -12,7 +12,7 @@ def test_the_mix_draws_as_pose2mesh_does():
     sets = [Numbers(100, "a"), Numbers(30, "b"), Numbers(7, "c")]
     mix = RandomMix(sets)
     assert len(mix) == 300
-    places = np.array([mix.place(i, np.random.default_rng([1, 0, i])) for i in range(300)])
+    places = np.array([mix.locate(i, np.random.default_rng([1, 0, i])) for i in range(300)])
     share = np.bincount(places[:, 0]) / 300
     np.testing.assert_allclose(share, 1 / 3, atol=0.08)
     rows = np.arange(300) % 100
@@ -29,7 +29,7 @@ def test_the_mix_draws_as_pose2mesh_does():
 
 def test_weights_choose():
     mix = RandomMix([Numbers(10, "a"), Numbers(10, "b")], weights=[3, 1])
-    picked = [mix.place(0, np.random.default_rng(k))[0] for k in range(2000)]
+    picked = [mix.locate(0, np.random.default_rng(k))[0] for k in range(2000)]
     assert np.mean(picked) == pytest.approx(0.25, abs=0.03)
     with pytest.raises(BadInput, match="2 sets cannot be drawn"):
         RandomMix([Numbers(1), Numbers(1)], weights=[1])

@@ -11,32 +11,32 @@ from record_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.datasets.tiny.people import bodies, hands
 
 
 def test_freihand_is_the_truth_under_its_backgrounds(tmp_path):
     config = tiny.write("freihand", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     assert len(data) == 6 and data[4].key == "00000004" and data[4].image.path.name == "00000004.jpg"
     for record, person in zip(data, hands(3) * 2, strict=True):
         # the place is taken from the annotated wrist, which is regressed from vertices, not the joint itself
         assert_is(record, person, atol3d=5e-5, atol2d=0.05)
         assert record.image.read().shape == (224, 224, 3) and record.side == 180
     assert data.check() == ["note: freihand/training has 6 rows; the official one has 65,120."]
-    evaluation = build_set({**config, "split": "evaluation"})
+    evaluation = build_dataset({**config, "split": "evaluation"})
     assert len(evaluation) == 2 and evaluation[0].joints3d is None and evaluation[0].pose is None
     np.testing.assert_allclose(evaluation[1].camera, hands(2)[1].camera)
 
 
 def test_freihand_json_is_the_truth(tmp_path):
     config = tiny.write("freihand_json", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     for record, person in zip(data, hands(3), strict=True):
         assert_is(record, person)
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("hand21") + 0.5, atol=1e-4)
     assert data.check() == []
-    evaluation = build_set({**config, "split": "eval"})
+    evaluation = build_dataset({**config, "split": "eval"})
     assert evaluation[0].pose is None and evaluation[0].detected2d.shape == (21, 3)
 
 
@@ -55,21 +55,21 @@ def test_damaged_freihand_is_named(tmp_path, file, change, words):
     change(content)
     (tmp_path / file).write_text(json.dumps(content))
     with pytest.raises(BadInput, match=words):
-        build_set(config)
+        build_dataset(config)
 
 
 def test_hands_on_the_body_and_bodies_on_the_hand_are_named(tmp_path):
     config = tiny.write("freihand", tmp_path / "hand", count=2)
-    (wrong,) = (m for m in build_set({**config, "body": "open"}).check() if not m.startswith("note"))
+    (wrong,) = (m for m in build_dataset({**config, "body": "open"}).check() if not m.startswith("note"))
     assert "A pose of 16 joints cannot be given to 'open_body' of 24" in wrong
     config = tiny.write("coco", tmp_path / "body", count=2)
     with pytest.raises(BadInput, match="A pose of 24 joints cannot be given to 'open_hand' of 16"):
-        build_set({**config, "body": "open_hand"})[0]
+        build_dataset({**config, "body": "open_hand"})[0]
 
 
 def test_eft_is_the_truth_in_its_weak_camera(tmp_path):
     config = tiny.write("eft", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     for record, person in zip(data, bodies(3), strict=True):
         assert_is(record, person)
         assert (
@@ -81,16 +81,16 @@ def test_eft_is_the_truth_in_its_weak_camera(tmp_path):
     content["data"][1]["parm_pose"][3][0] = [1.0, 1.0, 0.0]
     path.write_text(json.dumps(content))
     with pytest.raises(BadInput, match=r"row 1: 'parm_pose' does not hold rotation matrices"):
-        build_set(config)
+        build_dataset(config)
     del content["data"]
     path.write_text(json.dumps(content))
     with pytest.raises(BadInput, match="lacks 'data'"):
-        build_set(config)
+        build_dataset(config)
 
 
 def test_mpii_is_the_truth(tmp_path):
     config = tiny.write("mpii", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     assert len(data) == 3  # not the one without labels
     for record, person in zip(data, bodies(3), strict=True):
         assert_is(record, person)
@@ -100,10 +100,10 @@ def test_mpii_is_the_truth(tmp_path):
     with h5py.File(config["path"], "a") as file:
         del file["part"]
     with pytest.raises(BadInput, match=r"train\.h5 is no h5 file with center, imgname, part and scale"):
-        build_set(config)
+        build_dataset(config)
     Path(config["path"]).write_bytes(b"\x89HDF")
     with pytest.raises(BadInput, match=r"train\.h5 is no h5 file"):
-        build_set(config)
+        build_dataset(config)
 
 
 def test_mpii_names_may_be_character_codes(tmp_path):
@@ -112,12 +112,12 @@ def test_mpii_names_may_be_character_codes(tmp_path):
         names = [n.decode() for n in file["imgname"][:]]
         del file["imgname"]
         file["imgname"] = np.array([[*map(float, name.encode()), 0, 0] for name in names])
-    assert build_set(config).check() == []
+    assert build_dataset(config).check() == []
 
 
 def test_spin_npz_is_the_truth(tmp_path):
     config = tiny.write("spin", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     for record, person in zip(data, bodies(3), strict=True):
         np.testing.assert_allclose(record.joints2d[:, :2], person.joints2d("spin49"), atol=1e-4)
         joints = person.joints3d("metro24")
@@ -130,17 +130,17 @@ def test_spin_npz_is_the_truth(tmp_path):
         content = dict(archive)
     content["part"][1, 4, 0] = np.nan
     np.savez(config["path"], **content)
-    assert any("row 1: joints2d holds values that are not" in m for m in build_set(config).check())
+    assert any("row 1: joints2d holds values that are not" in m for m in build_dataset(config).check())
     np.savez(config["path"], **{**content, "pose": content["pose"][:2]})
-    with pytest.raises(BadInput, match="has 2 rows of 'pose' for 3 pictures"):
-        build_set(config)
+    with pytest.raises(BadInput, match="has 2 rows of 'pose' for 3 images"):
+        build_dataset(config)
     np.savez(config["path"], **{**content, "S": content["S"][..., :3]})
     with pytest.raises(BadInput, match=r"'S' has shape \(3, 24, 3\), expected \(3, 24, 4\)"):
-        build_set(config)
+        build_dataset(config)
     del content["scale"]
     np.savez(config["path"], **content)
     with pytest.raises(BadInput, match="lacks scale"):
-        build_set(config)
+        build_dataset(config)
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
@@ -158,7 +158,7 @@ def test_tiny_files_are_the_same_every_time(tmp_path, kind):
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_sets_go_into_workers(tmp_path, kind):
     """By pickle, as Windows, macOS and Python 3.14 start them."""
-    data = build_set(tiny.write(kind, tmp_path, count=2))
+    data = build_dataset(tiny.write(kind, tmp_path, count=2))
     record, copy = data[1], pickle.loads(pickle.dumps(data))[1]
     assert copy.key == record.key and copy.joint_set == record.joint_set
     for name in ("joints2d", "joints3d", "pose", "detected2d"):

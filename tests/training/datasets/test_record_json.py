@@ -10,9 +10,9 @@ from record_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.faults import Problems, bad_row
+from training.datasets.faults import ErrorCollector, bad_row
 from training.datasets.human36m import PROTOCOL2
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.datasets.tiny.coco_style import WEAK
 from training.datasets.tiny.people import bodies
 
@@ -41,7 +41,7 @@ def _edit(path, change):
 
 def test_human36m_is_the_truth(originals):
     config = {**originals["human36m"], "split": "test"}
-    data = build_set(config)
+    data = build_dataset(config)
     assert [r.subject for r in data] == ["S9"] * 3 + [
         "S11"
     ] * 3  # no frame between the steps, none without a fit
@@ -51,16 +51,16 @@ def test_human36m_is_the_truth(originals):
         assert_is(record, person)
         assert record.fit_error < 0.01  # mm
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("h36m17") + 0.5, atol=1e-3)
-        assert np.abs(record.image.read().astype(float) - person.picture()).mean() < 6
+        assert np.abs(record.image.read().astype(float) - person.image()).mean() < 6
         np.testing.assert_allclose(record.center, record.box.reshape(2, 2).mean(0), rtol=1e-6)
     assert data.check() == []
-    train = build_set({**config, "split": "train"})
+    train = build_dataset({**config, "split": "train"})
     assert len(train) == 15 and train[0].detected2d is None
-    assert len(build_set({**config, "split": "train", "subjects": ["S5", "S7"]})) == 6
-    assert len(build_set({**config, "split": "train", "every_frame": 1, "body": None})) == 20
-    assert build_set({**config, "body": None})[0].trans is None
+    assert len(build_dataset({**config, "split": "train", "subjects": ["S5", "S7"]})) == 6
+    assert len(build_dataset({**config, "split": "train", "every_frame": 1, "body": None})) == 20
+    assert build_dataset({**config, "body": None})[0].trans is None
     with pytest.raises(BadInput, match="no split 'val'"):
-        build_set({**config, "split": "val"})
+        build_dataset({**config, "split": "val"})
 
 
 def test_human36m_betas_out_of_range_are_given_up(copies):
@@ -71,13 +71,13 @@ def test_human36m_betas_out_of_range_are_given_up(copies):
         content["2"]["1"]["50"]["pose"][20] += 0.9
 
     _edit(Path(path), change)
-    data = build_set({**copies["human36m"], "split": "test"})
+    data = build_dataset({**copies["human36m"], "split": "test"})
     assert (data[0].betas == 0).all() and (data[1].betas != 0).all()
     assert data[1].fit_error > 25  # what masks the mesh loss
 
 
 def test_muco_is_the_truth(originals):
-    data = build_set(originals["muco"])
+    data = build_dataset(originals["muco"])
     assert len(data) == 3 and [r.key for r in data] == [
         "1",
         "3",
@@ -92,7 +92,7 @@ def test_muco_is_the_truth(originals):
 
 
 def test_coco_is_the_truth(originals):
-    data = build_set(originals["coco"])
+    data = build_dataset(originals["coco"])
     assert len(data) == 3
     for record, person in zip(data, bodies(3), strict=True):
         assert record.joints2d[:, 2].tolist() == [1, 1, 1, 0] + [1] * 13
@@ -105,7 +105,7 @@ def test_coco_is_the_truth(originals):
         np.testing.assert_allclose(record.pose, person.pose, atol=1e-6)
         assert record.joints3d is None and record.camera is None and record.trans is None
         assert record.fit_error < 1e-3
-        assert np.abs(record.image.read().astype(float) - person.picture(weak_camera=WEAK)).mean() < 6
+        assert np.abs(record.image.read().astype(float) - person.image(weak_camera=WEAK)).mean() < 6
     assert data.check() == []
 
 
@@ -115,7 +115,7 @@ def test_coco_fit_errors_are_in_a_crop_of_64(copies):
         content["901"]["cam_param"]["t"][0] += 10.0
 
     _edit(Path(copies["coco"]["path"]) / "annotations" / "coco_smplify_train.json", change)
-    record = build_set(copies["coco"])[1]
+    record = build_dataset(copies["coco"])[1]
     posed = bodies(3)[1].posed.joints("coco19", record.pose, record.betas)
     size = np.ptp(posed[:, :2], axis=0).max() * WEAK[0] - 1
     assert record.fit_error == pytest.approx(10 * 64 / size, rel=1e-4)
@@ -149,7 +149,7 @@ def test_damage_is_named(copies, kind, file, change, words):
 
     _edit(Path(copies[kind]["path"]) / file, change)
     with pytest.raises(BadInput, match=words):
-        build_set(copies[kind])
+        build_dataset(copies[kind])
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_missing_and_truncated_files_are_named(copies, kind, file):
     text = path.read_text()
     path.write_text(text[: len(text) // 2])
     with pytest.raises(BadInput, match=rf"{path.name} is no complete JSON"):
-        build_set(copies[kind])
+        build_dataset(copies[kind])
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadInput, match="git-lfs placeholder"):
-        build_set(copies[kind])
+        build_dataset(copies[kind])
     path.unlink()
     with pytest.raises(BadInput, match=f"There is no .*{path.name}"):
-        build_set(copies[kind])
+        build_dataset(copies[kind])
 
 
 def test_detections_of_other_frames_are_named(copies):
@@ -182,43 +182,43 @@ def test_detections_of_other_frames_are_named(copies):
     with pytest.raises(
         BadInput, match="lacks 1 of 6 test frames, among them s_09_act_02_subact_01_ca_01_000001"
     ):
-        build_set({**copies["human36m"], "split": "test"})
+        build_dataset({**copies["human36m"], "split": "test"})
 
 
-def test_missing_pictures_and_wrong_units_are_found(copies):
+def test_missing_images_and_wrong_units_are_found(copies):
 
     folder = Path(copies["coco"]["path"])
     (folder / "images/train2017/000000000001.jpg").unlink()
-    assert any("000000000001.jpg" in m for m in build_set(copies["coco"]).check())
+    assert any("000000000001.jpg" in m for m in build_dataset(copies["coco"]).check())
 
     def metres(content):
         for image in content["images"]:
             image["c"] = [0.0, 0.0]
 
     _edit(Path(copies["muco"]["path"]) / "data/MuCo-3DHP.json", metres)
-    assert any("do not project to the 2D ones" in m for m in build_set(copies["muco"]).check())
+    assert any("do not project to the 2D ones" in m for m in build_dataset(copies["muco"]).check())
 
     def other_body(content):
         for fit in content.values():
             fit["pose"][:9] = [0.5] * 9
 
     _edit(Path(copies["muco"]["path"]) / "data/smpl_param.json", other_body)
-    assert any("another body model" in m for m in build_set(copies["muco"]).check())
+    assert any("another body model" in m for m in build_dataset(copies["muco"]).check())
 
 
-def test_parsed_columns_are_kept_and_made_anew(copies, tmp_path):
+def test_parsed_columns_are_cached_and_rebuilt(copies, tmp_path):
 
     config = {**copies["muco"], "cache": str(tmp_path / "cache")}
-    first = build_set(config)
+    first = build_dataset(config)
     (kept,) = (tmp_path / "cache").glob("*.npz")
-    again = build_set(config)
+    again = build_dataset(config)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a.joints3d, b.joints3d)
         assert a.key == b.key
     kept.write_bytes(kept.read_bytes()[:100])  # a full disk
-    assert len(build_set(config)) == 3
+    assert len(build_dataset(config)) == 3
     _edit(Path(config["path"]) / "data/smpl_param.json", lambda c: c.pop("1"))
-    assert len(build_set(config)) == 2
+    assert len(build_dataset(config)) == 2
 
 
 def test_all_bad_rows_are_told_at_once(copies):
@@ -228,18 +228,18 @@ def test_all_bad_rows_are_told_at_once(copies):
 
     _edit(Path(copies["coco"]["path"]) / "annotations" / "coco_smplify_train.json", change)
     with pytest.raises(BadInput) as caught:
-        build_set(copies["coco"])
+        build_dataset(copies["coco"])
     assert "row 900: 'pose'" in str(caught.value) and "row 902: 'pose'" in str(caught.value)
     assert "row 901" not in str(caught.value)
 
 
 def test_not_every_row_of_a_bad_file_is_told():
-    problems = Problems(most=3)
+    problems = ErrorCollector(limit=3)
     with pytest.raises(BadInput, match="row 2: x"):
         for row in range(1000):
             with problems:
                 raise bad_row("file", row, "x")
-    assert len(problems.found) == 3
-    with pytest.raises(ZeroDivisionError), Problems():
+    assert len(problems.errors) == 3
+    with pytest.raises(ZeroDivisionError), ErrorCollector():
         _ = 1 / 0
-    Problems().tell()
+    ErrorCollector().raise_if_any()

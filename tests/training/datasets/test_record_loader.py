@@ -15,7 +15,7 @@ from loader_parts import Numbers, make_loader, prepare
 
 import training
 from backend.errors import BadInput
-from training.datasets.loader import PreparedSet, ResumableLoader
+from training.datasets.loader import PreparedDataset, ResumableLoader
 from training.datasets.mixture import RandomMix
 from training.datasets.sampler import GlobalBatches
 
@@ -96,16 +96,16 @@ def test_killed_in_mid_epoch_and_resumed(tmp_path):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_damage_comes_out_of_workers_as_it_is(workers):
     records = Numbers(8, broken=(6,))
-    loader = ResumableLoader(PreparedSet(records, prepare), GlobalBatches(8, 2, shuffle=False), workers)
+    loader = ResumableLoader(PreparedDataset(records, prepare), GlobalBatches(8, 2, shuffle=False), workers)
     with pytest.raises(BadInput, match="numbers, row 6: betas holds values that are not numbers"):
         list(loader)
     assert loader.progress.done == 3
 
 
 def test_evaluation_has_no_generator_and_mixes_draw_by_epoch():
-    plain = PreparedSet(Numbers(4), prepare, augment=False)
+    plain = PreparedDataset(Numbers(4), prepare, augment=False)
     assert plain[3]["x"].tolist() == [3.0, 3.0, 3.0]
-    mix = PreparedSet(RandomMix([Numbers(20, "a"), Numbers(9, "b")]), prepare, augment=False)
+    mix = PreparedDataset(RandomMix([Numbers(20, "a"), Numbers(9, "b")]), prepare, augment=False)
     batches = GlobalBatches(40, 4, seed=2)
     epochs = [[int(mix[d]["row"]) for b in batches.batches(e) for d in b] for e in (0, 1, 0)]
     assert epochs[0] == epochs[2] != epochs[1]

@@ -18,17 +18,17 @@ from training.datasets import tiny
 from training.datasets.amass import CAMERA as VIRTUAL
 from training.datasets.amass import ROTATIONS
 from training.datasets.geometry import project
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.datasets.tiny.arrays import capture_poses
 from training.datasets.tiny.people import bodies
-from training.datasets.tiny.pw3d import SEQUENCE, same_shape
+from training.datasets.tiny.pw3d import SEQUENCE, share_betas
 from training.datasets.tiny.surreal import people_of
 
 
 def test_3dpw_pickles_are_the_truth(tmp_path):
-    data = build_set(tiny.write("pw3d", tmp_path, count=3))
+    data = build_dataset(tiny.write("pw3d", tmp_path, count=3))
     everyone = bodies(6)
-    people = same_shape(everyone[:3]) + same_shape(everyone[3:])
+    people = share_betas(everyone[:3]) + share_betas(everyone[3:])
     assert len(data) == 6  # the frame without a valid camera is left out, for both
     for record, person in zip(data, people, strict=True):
         assert_is(record, person)
@@ -37,7 +37,7 @@ def test_3dpw_pickles_are_the_truth(tmp_path):
     assert [r.gender for r in data] == ["male"] * 3 + ["female"] * 3
     assert data[4].key == f"{SEQUENCE}/1/00001" and data[4].image.path.name == "image_00001.jpg"
     assert data.check() == []
-    by_gender = build_set({**tiny.write("pw3d", tmp_path, count=3), "body": {"male": "open"}})
+    by_gender = build_dataset({**tiny.write("pw3d", tmp_path, count=3), "body": {"male": "open"}})
     assert by_gender[0].trans is not None and by_gender[3].trans is None
 
 
@@ -61,7 +61,7 @@ def test_damaged_3dpw_is_named(tmp_path, change, words):
     config = tiny.write("pw3d", tmp_path, count=3)
     _change(tmp_path / "sequenceFiles/test" / f"{SEQUENCE}.pkl", change)
     with pytest.raises(BadInput, match=f"{SEQUENCE}.*{words}"):
-        build_set(config)
+        build_dataset(config)
 
 
 class _Evil:
@@ -73,18 +73,18 @@ def test_a_3dpw_pickle_that_runs_something_is_refused(tmp_path):
     config = tiny.write("pw3d", tmp_path, count=2)
     _change(tmp_path / "sequenceFiles/test" / f"{SEQUENCE}.pkl", lambda c: c.update(evil=_Evil()))
     with pytest.raises(BadInput) as caught:
-        build_set(config)
+        build_dataset(config)
     assert caught.value.code == "refused_pickle" and not Path("/tmp/executed_by_a_test").exists()
     (tmp_path / "sequenceFiles/test" / f"{SEQUENCE}.pkl").write_bytes(b"\x80\x02}q")
     with pytest.raises(BadInput, match=rf"{SEQUENCE}\.pkl is damaged"):
-        build_set(config)
+        build_dataset(config)
     with pytest.raises(BadInput, match=r"There is no .*sequenceFiles/train"):
-        build_set({**config, "split": "train"})
+        build_dataset({**config, "split": "train"})
 
 
 def test_3dpw_json_is_the_truth_in_the_order_of_people(tmp_path):
     config = tiny.write("pw3d_json", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     for record, person in zip(data, bodies(6), strict=True):
         assert_is(record, person)
         assert record.detected_set == "coco17"
@@ -93,24 +93,24 @@ def test_3dpw_json_is_the_truth_in_the_order_of_people(tmp_path):
     found = tmp_path / "data/darkpose_3dpw_testset_output.json"
     found.write_text(json.dumps(json.loads(found.read_text())[1:]))
     with pytest.raises(BadInput, match="no detection of annotation 0"):
-        build_set(config)
+        build_dataset(config)
     found.unlink()
-    assert build_set(config)[0].detected2d is None
+    assert build_dataset(config)[0].detected2d is None
 
 
 def test_surreal_is_the_truth_in_its_mirror(tmp_path):
-    data = build_set(tiny.write("surreal", tmp_path, count=4))
+    data = build_dataset(tiny.write("surreal", tmp_path, count=4))
     for record, person in zip(data, people_of(4), strict=True):
         assert_is(record, person)
         assert record.gender == "male" and record.subject == "01_01"
-        assert np.abs(record.image.read().astype(float) - person.picture((320, 240))).mean() < 12  # MPEG-4
+        assert np.abs(record.image.read().astype(float) - person.image((320, 240))).mean() < 12  # MPEG-4
     assert data.check() == []  # the second clip is one frame long
-    assert len(build_set({**tiny.write("surreal", tmp_path, count=4), "every_frame": 2})) == 3
+    assert len(build_dataset({**tiny.write("surreal", tmp_path, count=4), "every_frame": 2})) == 3
 
 
 def test_surreal_is_mirrored_as_its_own_scripts_place_it(tmp_path):
     """The body posed by the file as SURREAL's smpl_relations does it, seen through its published matrix."""
-    data = build_set(tiny.write("surreal", tmp_path, count=3))
+    data = build_dataset(tiny.write("surreal", tmp_path, count=3))
     content = scipy.io.loadmat(str(next(tmp_path.glob("cmu/train/run0/01_01/*1_info.mat"))))
     pose, zrot = content["pose"][:, 0], float(content["zrot"][0, 0])
     around_z = Rotation.from_euler("z", zrot).as_matrix()
@@ -143,7 +143,7 @@ def test_damaged_surreal_is_named(tmp_path):
     bad = {**content, "joints2D": content["joints2D"].copy()}
     bad["joints2D"][0, 3, 1] = np.nan
     scipy.io.savemat(path, bad)
-    data = build_set(config)
+    data = build_dataset(config)
     data[0]
     with pytest.raises(BadInput, match=r"c0001_info\.mat, row frame 1: 'joints2D' holds values that are not"):
         data[1]
@@ -153,27 +153,27 @@ def test_damaged_surreal_is_named(tmp_path):
     path = path.rename(path.with_name("01_01_c0009_info.mat"))  # clips are kept in memory by their name
     scipy.io.savemat(path, bad)
     with pytest.raises(BadInput, match=r"'joints3D' of shape \(3, 20, 3\), expected \(3, 24, 3\)"):
-        build_set(config)[2]
+        build_dataset(config)[2]
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(BadInput, match="cannot be read as MATLAB 5"):
-        build_set(config)
+        build_dataset(config)
 
 
 def test_surreal_json_is_the_truth(tmp_path):
     config = tiny.write("surreal_json", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     for record, person in zip(data, people_of(3), strict=True):
         assert_is(record, person)
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("smpl24") + 0.5, atol=1e-4)
     assert data.check() == []
-    quirky = build_set({**config, "upstream_quirks": True})
+    quirky = build_dataset({**config, "upstream_quirks": True})
     assert len(quirky) == 4 and quirky[3].key == quirky[0].key
-    assert len(build_set({**config, "upstream_quirks": True, "split": "val"})) == 3
+    assert len(build_dataset({**config, "upstream_quirks": True, "split": "val"})) == 3
 
 
 def test_amass_is_the_truth_under_four_cameras(tmp_path):
     config = tiny.write("amass", tmp_path, count=3)
-    data = build_set(config)
+    data = build_dataset(config)
     poses, betas = capture_poses(3)
     assert len(data) == 12
     body = load_body("open").double()
@@ -190,16 +190,16 @@ def test_amass_is_the_truth_under_four_cameras(tmp_path):
         np.testing.assert_allclose(record.joints3d[:, :3], joints, atol=2e-6)
         np.testing.assert_allclose(record.joints2d[:, :2], project(joints, VIRTUAL), atol=1e-3)
         head, ankles = record.joints2d[10, 1], record.joints2d[[3, 6], 1]
-        assert (head < ankles).all()  # upright in the picture
+        assert (head < ankles).all()  # upright in the image
     assert data.check() == []
     assert data.subject(5) == "CMU/01"
-    assert len(build_set({**config, "subsets": ["cmu", "ekut"], "joint_set": "coco19"})) == 24
+    assert len(build_dataset({**config, "subsets": ["cmu", "ekut"], "joint_set": "coco19"})) == 24
 
 
 def test_amass_quirk_takes_fingers_for_hands(tmp_path):
     config = tiny.write("amass", tmp_path, count=2)
-    assert (build_set(config)[0].pose[66:] == 0).all()
-    assert (build_set({**config, "upstream_quirks": True})[0].pose[66:] == np.float32(0.4)).all()
+    assert (build_dataset(config)[0].pose[66:] == 0).all()
+    assert (build_dataset({**config, "upstream_quirks": True})[0].pose[66:] == np.float32(0.4)).all()
 
 
 def test_damaged_amass_is_named(tmp_path):
@@ -209,24 +209,24 @@ def test_damaged_amass_is_named(tmp_path):
         content = dict(archive)
     np.savez(path, **{**content, "poses": content["poses"][:, :63]})
     with pytest.raises(BadInput, match="poses of 63 numbers, expected SMPL-H's 156"):
-        build_set(config)
+        build_dataset(config)
     np.savez(path, **{**content, "betas": content["betas"] * np.nan})
     with pytest.raises(BadInput, match=r"01_01_poses\.npz.*'betas' holds values that are not"):
-        build_set(config)
+        build_dataset(config)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(BadInput, match=r"01_01_poses\.npz cannot be read"):
-        build_set(config)
+        build_dataset(config)
     with pytest.raises(BadInput, match=r"no SUBSET/SUBJECT/\*_poses.npz of BML"):
-        build_set({**config, "subsets": ["BML"]})
+        build_dataset({**config, "subsets": ["BML"]})
 
 
 def test_up3d_is_the_truth(tmp_path):
-    data = build_set(tiny.write("up3d", tmp_path, count=3))
+    data = build_dataset(tiny.write("up3d", tmp_path, count=3))
     camera = np.array([260.0, 260.0, 96.0, 80.0])
     for record, person in zip(data, bodies(3, 0, camera), strict=True):
         assert_is(record, person)
         np.testing.assert_allclose(record.box, person.box(), atol=1.5)
-        assert (record.image.read() == person.picture()).all()
+        assert (record.image.read() == person.image()).all()
     assert data.check() == []
     (tmp_path / "00001_body.pkl").write_bytes(
         pickle.dumps({"pose": np.zeros(72), "betas": _Evil()}, protocol=2)

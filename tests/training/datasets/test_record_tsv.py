@@ -9,9 +9,9 @@ from record_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.datasets.tiny.people import bodies, hands
-from training.datasets.tsv import TsvSet, subject_of, write_lineidx
+from training.datasets.tsv import TsvDataset, subject_of, write_lineidx
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def _edit_label(folder, row, **changes):
 
 
 def test_rows_are_the_truth(folder):
-    data = TsvSet(folder / "train.yaml", body="open")
+    data = TsvDataset(folder / "train.yaml", body="open")
     assert len(data) == 5
     for record, person in zip(data, bodies(5), strict=False):
         assert record.dataset == "human3.6m" and record.joint_set == "metro24"
@@ -46,13 +46,13 @@ def test_rows_are_the_truth(folder):
         assert record.side == pytest.approx(1.2 * (box[2:] - box[:2]).max())
         pixels = record.image.read()
         assert pixels.shape == (160, 192, 3) and record.image_size == (192, 160)
-        assert np.abs(pixels.astype(float) - person.picture()).mean() < 6  # JPEG; RGB, not BGR
+        assert np.abs(pixels.astype(float) - person.image()).mean() < 6  # JPEG; RGB, not BGR
     assert [m for m in data.check() if not m.startswith("note")] == []
     assert any("305,476" in m for m in data.check())
 
 
 def test_hands_have_21_joints(tmp_path):
-    data = build_set(tiny.write("tsv_hand", tmp_path, count=3))
+    data = build_dataset(tiny.write("tsv_hand", tmp_path, count=3))
     for record, person in zip(data, hands(3), strict=False):
         assert record.joint_set == "hand21" and record.pose.shape == (48,)
         assert_is(record, person)
@@ -60,7 +60,7 @@ def test_hands_have_21_joints(tmp_path):
 
 
 def test_composite_rows_come_in_the_order_of_the_linelist(tmp_path):
-    data = build_set(tiny.write("tsv_mix", tmp_path, count=2))
+    data = build_dataset(tiny.write("tsv_mix", tmp_path, count=2))
     assert [r.dataset for r in data] == ["human3.6m"] * 2 + ["coco_smpl"] * 2 + ["mpii"] * 2
     assert [r.pose is not None for r in data] == [True] * 4 + [False] * 2
     assert [r.joints3d is not None for r in data] == [True] * 2 + [False] * 4
@@ -75,12 +75,12 @@ def test_a_file_may_list_the_files_of_a_composite(tmp_path):
     text = "\n".join(f"../{n}/train.label.tsv" for n in ("human3.6m", "mpii"))
     (mix / "labels.txt").write_text(text)
     (mix / "two.yaml").write_text("composite: true\nlabel: labels.txt\n")
-    data = TsvSet(mix / "two.yaml")
+    data = TsvDataset(mix / "two.yaml")
     assert len(data) == 4 and data[0].image is None and data[0].image_size is None
 
 
 def test_a_set_goes_into_workers_without_open_files(folder):
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     first = data[0]
     copy = pickle.loads(pickle.dumps(data))
     assert copy.sources[0].label._handle is None and data.sources[0].label._handle is not None
@@ -98,7 +98,7 @@ def test_keys_outside_ascii_and_plain_sizes_are_read(folder):
     lines[3] = lines[3].split(b"\t")[0] + b"\t160 192\n"
     hw.write_bytes(b"".join(lines))
     write_lineidx(hw)
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     assert "übung" in data[2].key
     assert_is(data[4], bodies(5)[4])  # rows behind it: offsets are bytes, not characters
     assert data[3].image_size == (192, 160)
@@ -106,8 +106,8 @@ def test_keys_outside_ascii_and_plain_sizes_are_read(folder):
 
 def test_2d_without_its_flag_is_kept_only_for_reproduction(folder):
     _edit_label(folder, 1, has_2d_joints=0)
-    assert TsvSet(folder / "train.yaml")[1].joints2d is None
-    assert TsvSet(folder / "train.yaml", upstream_quirks=True)[1].joints2d.shape == (24, 3)
+    assert TsvDataset(folder / "train.yaml")[1].joints2d is None
+    assert TsvDataset(folder / "train.yaml", upstream_quirks=True)[1].joints2d.shape == (24, 3)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_2d_without_its_flag_is_kept_only_for_reproduction(folder):
 )
 def test_bad_labels_are_named(folder, changes, words):
     _edit_label(folder, 3, **changes)
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     data[2]
     with pytest.raises(BadInput) as caught:
         data[3]
@@ -137,49 +137,49 @@ def test_a_truncated_tsv_is_named(folder):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadInput, match=r"train\.label\.tsv is cut off"):
-        TsvSet(folder / "train.yaml")
+        TsvDataset(folder / "train.yaml")
     path.write_bytes(whole[:-300])  # within the last row
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     with pytest.raises(BadInput, match="row 4: the label is no complete JSON"):
         data[4]
-    assert any("last row may be cut off" in m for m in data.check(most=1))
+    assert any("last row may be cut off" in m for m in data.check(max_rows=1))
 
 
 def test_a_lineidx_of_another_file_is_named(folder):
     path = folder / "train.label.tsv"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0][:-1] + b" \n", *lines[1:]]))
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     with pytest.raises(BadInput, match=r"row 1: what lies between the offsets.*write_lineidx"):
         data[1]
-    assert any("train.lineidx" in m or "label.lineidx" in m for m in data.check(most=1))
+    assert any("train.lineidx" in m or "label.lineidx" in m for m in data.check(max_rows=1))
     (folder / "train.label.lineidx").write_text("0\nmany\n")
     with pytest.raises(BadInput, match="something else than one byte offset"):
-        TsvSet(folder / "train.yaml")
+        TsvDataset(folder / "train.yaml")
     (folder / "train.label.lineidx").unlink()
     with pytest.raises(BadInput, match=r"no .*train\.label\.lineidx"):
-        TsvSet(folder / "train.yaml")
+        TsvDataset(folder / "train.yaml")
 
 
 def test_offsets_behind_the_first_megabytes_are_looked_at(folder, monkeypatch):
     monkeypatch.setattr("training.datasets.tsv_file._HEAD", 3000)
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     assert [m for m in data.check() if not m.startswith("note")] == []
     data.sources[0].label.offsets[4] += 1
     assert any("label.lineidx, row 4: not the offset" in m for m in data.problems())
 
 
-def test_pictures_of_other_rows_and_damaged_ones_are_named(folder):
+def test_images_of_other_rows_and_damaged_ones_are_named(folder):
     path = folder / "train.img.tsv"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0], lines[2], lines[1], lines[3][:60] + b"\n", lines[4]]))
     write_lineidx(path)
-    data = TsvSet(folder / "train.yaml")
+    data = TsvDataset(folder / "train.yaml")
     with pytest.raises(BadInput, match=r"row 1: it is of 'S1_Walking_000002\.jpg', but the label"):
         data[1].image.read()
-    with pytest.raises(BadInput, match=r"row 3: the picture (is no base64|cannot be decoded)"):
+    with pytest.raises(BadInput, match=r"row 3: the image (is no base64|cannot be decoded)"):
         data[3].image.read()
-    assert len(data.check(most=5)) == 4  # three rows and the note
+    assert len(data.check(max_rows=5)) == 4  # three rows and the note
 
 
 @pytest.mark.parametrize(
@@ -197,29 +197,29 @@ def test_bad_yaml_is_named(folder, text, words):
     (folder / "list.tsv").write_text("0\n9\n")
     (folder / "bad.yaml").write_text(text)
     with pytest.raises(BadInput, match=words):
-        TsvSet(folder / "bad.yaml")
+        TsvDataset(folder / "bad.yaml")
 
 
 def test_another_body_is_noticed(folder):
     for row in range(5):
         _edit_label(folder, row, pose=[0.9] * 72)
-    assert any("belong to another body" in m for m in TsvSet(folder / "train.yaml", body="open").check())
+    assert any("belong to another body" in m for m in TsvDataset(folder / "train.yaml", body="open").check())
 
 
 def test_subsets(folder):
     config = {"kind": "tsv", "path": folder / "train.yaml"}
-    everyone = build_set(config)
-    assert [r.key for r in build_set({**config, "every": 2, "first": 2})] == [
+    everyone = build_dataset(config)
+    assert [r.key for r in build_dataset({**config, "every": 2, "first": 2})] == [
         everyone[0].key,
         everyone[2].key,
     ]
-    assert {r.subject for r in build_set({**config, "subjects": ["S2"]})} == {"S2"}
+    assert {r.subject for r in build_dataset({**config, "subjects": ["S2"]})} == {"S2"}
     with pytest.raises(BadInput, match=r"no rows of S7.*S1, S2"):
-        build_set({**config, "subjects": ["S7"]})
+        build_dataset({**config, "subjects": ["S7"]})
     with pytest.raises(BadInput, match="does not know colour"):
-        build_set({**config, "colour": 1})
+        build_dataset({**config, "colour": 1})
     with pytest.raises(BadInput, match="no kind of data set 'tvs'"):
-        build_set({"kind": "tvs"})
+        build_dataset({"kind": "tvs"})
     with pytest.raises(IndexError):
         everyone[5]
 
@@ -233,7 +233,7 @@ def test_synthetic_sets_say_camera_and_place_besides(folder):
     person = bodies(3)[2]
     extra = {"trans": person.trans.tolist(), "camera": person.camera.tolist(), "box": person.box().tolist()}
     _edit_label(folder, 2, **extra, **{"3d_joints": np.c_[person.joints3d("metro24"), np.ones(24)].tolist()})
-    data = build_set(
+    data = build_dataset(
         {"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent
     )
     assert_is(data[2], person)

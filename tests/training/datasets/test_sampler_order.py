@@ -54,10 +54,13 @@ def test_the_rest_of_an_epoch_is_shared_evenly_or_not_at_all():
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_gathered_batches_are_those_of_more_processes(drop_last):
+def test_accumulated_batches_are_those_of_more_processes(drop_last):
     """4 published processes, on 2 that gather over 2 batches: step for step the same rows, the last step's, too."""
     four = [_rows(GlobalBatches(43, 3, rank, 4, seed=5, drop_last=drop_last)) for rank in range(4)]
-    two = [_rows(GlobalBatches(43, 3, rank, 2, seed=5, drop_last=drop_last, gathered=2)) for rank in range(2)]
+    two = [
+        _rows(GlobalBatches(43, 3, rank, 2, seed=5, drop_last=drop_last, accumulation_steps=2))
+        for rank in range(2)
+    ]
     steps = len(four[0])
     assert steps == (3 if drop_last else 4)
     assert [len(rows) for rows in two] == [2 * steps, 2 * steps]
@@ -65,14 +68,15 @@ def test_gathered_batches_are_those_of_more_processes(drop_last):
         here = [two[rank][2 * step + part] for rank in range(2) for part in range(2)]
         assert here == [four[rank][step] for rank in range(4)]
     middle = [
-        [draw.row for draw in batch] for batch in GlobalBatches(43, 3, seed=5, gathered=2).batches(0, 4)
+        [draw.row for draw in batch]
+        for batch in GlobalBatches(43, 3, seed=5, accumulation_steps=2).batches(0, 4)
     ]
-    assert middle == _rows(GlobalBatches(43, 3, seed=5, gathered=2))[4:]
+    assert middle == _rows(GlobalBatches(43, 3, seed=5, accumulation_steps=2))[4:]
 
 
 def test_too_few_rows_for_a_batch():
     with pytest.raises(BadInput, match="7 rows, fewer than one batch of 4 x 1 processes x 2 gathered"):
-        GlobalBatches(7, 4, gathered=2)
+        GlobalBatches(7, 4, accumulation_steps=2)
     with pytest.raises(BadInput, match="3 rows, fewer than one batch of 4 x 2"):
         GlobalBatches(3, 4, 0, 2)
     assert len(GlobalBatches(3, 4, drop_last=False)) == 1
@@ -112,7 +116,7 @@ def test_other_data_or_batches_do_not_go_on():
         GlobalBatches(23, 4, seed=9),
         GlobalBatches(22, 8, seed=9),
         GlobalBatches(22, 4, seed=8),
-        GlobalBatches(22, 2, seed=9, gathered=2),  # Lightning counts batches, not steps
+        GlobalBatches(22, 2, seed=9, accumulation_steps=2),  # Lightning counts batches, not steps
     )
     for other in others:
         with pytest.raises(BadInput, match="cannot go on in the middle"):

@@ -10,25 +10,25 @@ import torch
 
 from backend.body.loader import load_body
 from backend.models.adapter import evaluation_regressor
-from training.engine.dry_run import on_generated
+from training.engine.dry_run import with_generated_data
 from training.engine.overfit import fixed_batch
 from training.losses.body_targets import BodyTargets, Pose2MeshTargets
 from training.modules.pose2mesh import target_regressor
-from training.run.data import make_data
+from training.run.data import build_datamodule
 from training.run.spec import load_run
 
 
 def batch_of(name, folder):
     """The run's fixed batch and its body."""
-    run = on_generated(load_run(name), folder, 2)
+    run = with_generated_data(load_run(name), folder, 2)
     body = load_body(run.body)
-    data = make_data(run, folder, body)
+    data = build_datamodule(run, folder, body)
     data.setup("fit")
     return fixed_batch(data.sets["train"][0], data.prepare, 2)[1], body, run
 
 
 @pytest.mark.parametrize("name", ["fastmetro-s-r50-mixed", "smpler-3dpw", "deformer-w48-384"])
-def test_joints_of_pictures_labels(name, tmp_path):
+def test_joints_of_image_labels(name, tmp_path):
     batch, body, _ = batch_of(name, tmp_path)
     assert all(batch[part].bool().all() for part in ("has_2d", "has_3d", "has_mesh"))
     targets = BodyTargets(body, evaluation_regressor(body))

@@ -10,28 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from backend.models.backbones.blazepose import BlazePose
-from training.datasets.loader import PreparedSet
-from training.engine.kept_maps import KeptMaps, folder_of
+from training.datasets.loader import PreparedDataset
+from training.engine.kept_maps import FeatureCache, cache_folder
 from training.run.spec import load_run
 
 
-class Trunk(nn.Module):
+class CountingBackbone(nn.Module):
     channels = (3, 6)
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv2d(3, 6, 2, 2)
-        self.looked = 0
+        self.computed = 0
 
     def features(self, x: Tensor) -> list[Tensor]:
-        self.looked += len(x)
+        self.computed += len(x)
         return [x, self.layer(x)]
 
 
 @pytest.fixture
-def trunk():
+def backbone():
     torch.manual_seed(0)
-    return Trunk()
+    return CountingBackbone()
 
 
 def batch(*rows):
@@ -41,108 +41,108 @@ def batch(*rows):
 ALONE = SimpleNamespace(is_global_zero=True, strategy=SimpleNamespace(barrier=lambda name: None))
 
 
-def ask(kept, trunk, data, trainer=ALONE):
-    kept.on_train_batch_start(trainer, None, data, 0)
-    maps = trunk.features(data["image"])
-    kept.on_train_batch_end(None, None, None, data, 0)
+def ask(cache, backbone, data, trainer=ALONE):
+    cache.on_train_batch_start(trainer, None, data, 0)
+    maps = backbone.features(data["image"])
+    cache.on_train_batch_end(None, None, None, data, 0)
     return maps
 
 
-def test_each_row_is_looked_at_once(trunk, tmp_path):
-    kept = KeptMaps(trunk, lambda: tmp_path, 10)
-    names = set(trunk.state_dict())
-    kept.on_fit_start(None, None)
-    first = ask(kept, trunk, batch(3, 7))
-    looked = trunk.looked
-    again = ask(kept, trunk, batch(7, 2, 3))
-    assert trunk.looked == looked + 1  # row 2 alone
+def test_each_row_is_computed_once(backbone, tmp_path):
+    cache = FeatureCache(backbone, lambda: tmp_path, 10)
+    names = set(backbone.state_dict())
+    cache.on_fit_start(None, None)
+    first = ask(cache, backbone, batch(3, 7))
+    computed = backbone.computed
+    again = ask(cache, backbone, batch(7, 2, 3))
+    assert backbone.computed == computed + 1  # row 2 alone
     for a, b in zip(first, again, strict=True):
         assert torch.equal(a, b[[2, 0]])
-    assert set(trunk.state_dict()) == names
-    kept.on_fit_end(None, None)
-    for found, true in zip(again, trunk.features(batch(7, 2, 3)["image"]), strict=True):
+    assert set(backbone.state_dict()) == names
+    cache.on_fit_end(None, None)
+    for found, true in zip(again, backbone.features(batch(7, 2, 3)["image"]), strict=True):
         torch.testing.assert_close(found, true, rtol=2e-3, atol=2e-3)  # half precision
 
 
-def test_another_run_takes_what_is_there(trunk, tmp_path):
-    one = KeptMaps(trunk, lambda: tmp_path, 10)
+def test_another_run_takes_what_is_there(backbone, tmp_path):
+    one = FeatureCache(backbone, lambda: tmp_path, 10)
     one.on_fit_start(None, None)
-    before = ask(one, trunk, batch(1, 5))
+    before = ask(one, backbone, batch(1, 5))
     one.on_fit_end(None, None)
-    other = KeptMaps(trunk, lambda: tmp_path, 10)
+    other = FeatureCache(backbone, lambda: tmp_path, 10)
     other.on_fit_start(None, None)
-    looked = trunk.looked
-    after = ask(other, trunk, batch(5, 1))
-    assert trunk.looked == looked + 1  # one picture, for the maps' sizes
+    computed = backbone.computed
+    after = ask(other, backbone, batch(5, 1))
+    assert backbone.computed == computed + 1  # one image, for the maps' sizes
     assert torch.equal(after[1], before[1][[1, 0]])
 
 
-def test_validation_is_not_kept(trunk, tmp_path):
-    kept = KeptMaps(trunk, lambda: tmp_path, 10)
-    kept.on_fit_start(None, None)
-    trunk.features(batch(1)["image"])
+def test_validation_is_not_cached(backbone, tmp_path):
+    cache = FeatureCache(backbone, lambda: tmp_path, 10)
+    cache.on_fit_start(None, None)
+    backbone.features(batch(1)["image"])
     assert not list(tmp_path.iterdir())
 
 
-def test_a_resumed_run_keeps_the_maps_of_its_checkpoint(trunk, tmp_path):
-    """The checkpoint's weights come after the callback is made: what they see must not be another trunk's."""
+def test_a_resumed_run_caches_the_features_of_its_checkpoint(backbone, tmp_path):
+    """The checkpoint's weights come after the callback is made: what they see must not be another backbone's."""
     run = load_run("smpler-backbone-small")
-    folder = partial(folder_of, run, tmp_path, [trunk])
+    folder = partial(cache_folder, run, tmp_path, [backbone])
     fresh = folder()
-    kept = KeptMaps(trunk, folder, 10)
-    kept.on_fit_start(None, None)
+    cache = FeatureCache(backbone, folder, 10)
+    cache.on_fit_start(None, None)
     with torch.no_grad():
-        trunk.layer.weight += 1  # as a checkpoint does
-    ask(kept, trunk, batch(3))
+        backbone.layer.weight += 1  # as a checkpoint does
+    ask(cache, backbone, batch(3))
     assert folder() != fresh and (folder() / "done.npy").is_file() and not fresh.exists()
 
 
-def test_other_rows_or_precision_have_maps_of_their_own(trunk, tmp_path):
+def test_other_rows_or_precision_have_a_cache_of_their_own(backbone, tmp_path):
     def folder(*overrides):
-        return folder_of(load_run("smpler-backbone-small", overrides), tmp_path, [trunk])
+        return cache_folder(load_run("smpler-backbone-small", overrides), tmp_path, [backbone])
 
     assert folder("training.epochs=9") == folder()
     others = [folder("training.precision=bf16"), folder("seed=1"), folder("data.prepare.flip=0")]
     assert len({folder(), *others}) == 4
 
 
-def test_early_layers_alone_are_kept_and_late_ones_learn(tmp_path):
+def test_early_features_are_cached_and_late_layers_learn(tmp_path):
     torch.manual_seed(0)
-    trunk = BlazePose()
-    for layer in trunk.early_layers():
+    backbone = BlazePose()
+    for layer in backbone.early_layers():
         layer.requires_grad_(False)
     image = torch.rand(2, 3, 64, 64)
-    true = trunk.features(image)
-    kept = KeptMaps(trunk, lambda: tmp_path, 4, "early")
-    kept.on_fit_start(None, None)
+    true = backbone.features(image)
+    cache = FeatureCache(backbone, lambda: tmp_path, 4, "early")
+    cache.on_fit_start(None, None)
     data = {"row": torch.tensor([3, 1]), "image": image}
-    ask(kept, trunk, data)
+    ask(cache, backbone, data)
     ask_again = {"row": data["row"], "image": torch.zeros_like(image)}  # it is not looked at
-    kept.on_train_batch_start(ALONE, None, ask_again, 0)
-    maps = trunk.features(ask_again["image"])
+    cache.on_train_batch_start(ALONE, None, ask_again, 0)
+    maps = backbone.features(ask_again["image"])
     for found, expected in zip(maps, true, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)  # half precision between
     maps[-1].sum().backward()
-    learns = {name.partition(".")[0] for name, p in trunk.named_parameters() if p.grad is not None}
+    learns = {name.partition(".")[0] for name, p in backbone.named_parameters() if p.grad is not None}
     assert learns == {"stages", "top", "last", "head"}
-    assert all(p.grad is None for layer in trunk.early_layers() for p in layer.parameters())
+    assert all(p.grad is None for layer in backbone.early_layers() for p in layer.parameters())
 
 
 def _one_of_two(folder, rank, barrier, answers):
     torch.manual_seed(0)
-    trunk = Trunk()
+    backbone = CountingBackbone()
     wait = lambda name: barrier.wait(600)  # noqa: E731
     trainer = SimpleNamespace(is_global_zero=rank == 0, strategy=SimpleNamespace(barrier=wait))
-    kept = KeptMaps(trunk, lambda: folder, 8)
-    kept.on_fit_start(trainer, None)
-    ask(kept, trunk, batch(*range(rank, 8, 2)), trainer)
-    looked = trunk.looked
+    cache = FeatureCache(backbone, lambda: folder, 8)
+    cache.on_fit_start(trainer, None)
+    ask(cache, backbone, batch(*range(rank, 8, 2)), trainer)
+    computed = backbone.computed
     barrier.wait(600)
-    maps = ask(kept, trunk, batch(*range(8)), trainer)
-    answers.put((rank, trunk.looked - looked, [found.numpy() for found in maps]))
+    maps = ask(cache, backbone, batch(*range(8)), trainer)
+    answers.put((rank, backbone.computed - computed, [found.numpy() for found in maps]))
 
 
-def test_two_processes_share_what_they_keep(trunk, tmp_path):
+def test_two_processes_share_the_cache(backbone, tmp_path):
     """Each looks at its half alone, and finds the other's."""
     context = get_context("fork")
     barrier, answers = context.Barrier(2), context.Queue()
@@ -153,9 +153,9 @@ def test_two_processes_share_what_they_keep(trunk, tmp_path):
     for process in both:
         process.join(600)
         assert process.exitcode == 0
-    true = trunk.features(batch(*range(8))["image"])
-    for _, looked, maps in found:
-        assert looked == 0
+    true = backbone.features(batch(*range(8))["image"])
+    for _, computed, maps in found:
+        assert computed == 0
         for own, other in zip(maps, true, strict=True):
             np.testing.assert_allclose(own, other.detach().numpy(), rtol=2e-3, atol=2e-3)
 
@@ -164,7 +164,7 @@ def test_every_epoch_is_as_the_first():
     def prepare(record, rng):
         return {"value": np.asarray(rng.random())}
 
-    once = PreparedSet([0, 1, 2], prepare, seed=4, same=True)
-    anew = PreparedSet([0, 1, 2], prepare, seed=4)
+    once = PreparedDataset([0, 1, 2], prepare, seed=4, fixed_augmentation=True)
+    anew = PreparedDataset([0, 1, 2], prepare, seed=4)
     assert once[(0, 2)] == once[(5, 2)] == anew[(0, 2)] | {"row": 2}
     assert anew[(0, 2)] != anew[(5, 2)]

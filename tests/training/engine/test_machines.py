@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import BadInput
-from training.engine.fitting import fit, rank_of
+from training.engine.fitting import fit, process_rank
 from training.engine.trainer import Machines, find_machines
 from training.run.spec import load_run
 
@@ -29,7 +29,7 @@ def plain(monkeypatch):
 def test_by_hand():
     assert (find_machines().devices, find_machines().nodes) == (1, 1)
     found = find_machines(2, 3)
-    assert (found.devices, found.nodes, found.world) == (2, 3, 6)
+    assert (found.devices, found.nodes, found.world_size) == (2, 3, 6)
 
 
 def test_torchrun_decides(monkeypatch):
@@ -48,22 +48,22 @@ def test_slurm_decides(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_NAME", "fastmetro")
     assert (find_machines().devices, find_machines().nodes) == (4, 2)
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")  # salloc: the tasks are not ours
-    assert find_machines().world == 1
+    assert find_machines().world_size == 1
 
 
 def test_ranks(monkeypatch):
-    assert rank_of(Machines()) == 0
+    assert process_rank(Machines()) == 0
     four = Machines(2, 2)
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("NODE_RANK", "1")
-    assert rank_of(four) == 3
+    assert process_rank(four) == 3
     monkeypatch.setenv("SLURM_PROCID", "2")
-    assert rank_of(four) == 2
+    assert process_rank(four) == 2
     monkeypatch.setenv("RANK", "1")
-    assert rank_of(four) == 1
-    assert rank_of(Machines()) == 0
+    assert process_rank(four) == 1
+    assert process_rank(Machines()) == 0
 
 
-def test_kept_maps_are_of_one_machine(tmp_path):
+def test_the_feature_cache_is_of_one_machine(tmp_path):
     with pytest.raises(BadInput, match="these are 2 machines"):
         fit(load_run("fastmetro-small"), tmp_path, tmp_path / "out", Machines(1, 2))

@@ -1,8 +1,8 @@
-"""MediaPipe's trunk in torch answers as its own file does in LiteRT.
+"""MediaPipe's backbone in torch answers as its own file does in LiteRT.
 
 tests/data/blazepose_litert.npz: every STEP-th value of the four maps (channels first), and of the landmark head's last
 map (channels last), that ai-edge-litert 2.3.0, plain kernels, computes from pose_landmark_full.tflite of mediapipe
-0.10.21 for the picture below.
+0.10.21 for the image below.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`fit --overfit`: one batch is learned by heart by the run's own steps, and by nothing else."""
+"""`fit --overfit`: one batch is overfit by the run's own steps, and by nothing else."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from backend.models.fastmetro.attention import MultiHeadAttention
 from backend.models.pose2mesh.network import PoseNet
 from training.__main__ import main
 from training.engine import overfit
-from training.engine.dry_run import on_generated
+from training.engine.dry_run import with_generated_data
 from training.run.build import build_module
-from training.run.data import make_data
+from training.run.data import build_datamodule
 from training.run.spec import load_run
 
 SAMPLES = 4
@@ -30,14 +30,14 @@ SAMPLES = 4
 def run(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("files")
-    found = on_generated(load_run("pose2mesh-freihand-truth-posenet"), folder, SAMPLES)
-    validate = [replace(spec, protocol="synthetic-hand") for spec in found.data.validate]
-    return replace(found, data=replace(found.data, validate=validate))
+    result = with_generated_data(load_run("pose2mesh-freihand-truth-posenet"), folder, SAMPLES)
+    validate = [replace(spec, protocol="synthetic-hand") for spec in result.data.validate]
+    return replace(result, data=replace(result.data, validate=validate))
 
 
 @pytest.fixture(scope="module")
 def fixed(run):
-    data = make_data(run, Path(), load_body(run.body))
+    data = build_datamodule(run, Path(), load_body(run.body))
     data.setup("fit")
     return overfit.fixed_batch(data.sets["train"][0], data.prepare, SAMPLES)
 
@@ -52,77 +52,77 @@ def narrow(run):
 
 def test_loss_and_errors_fall(run, fixed, tmp_path):
     rows, batch = fixed
-    found = overfit.learn(narrow(run), batch, 150, tmp_path, run, rows, factor=3.0)
-    assert found.last_loss < found.first_loss / 10
-    assert found.metrics_after["MPJPE"] < found.metrics_before["MPJPE"] / 10
+    result = overfit.fit_one_batch(narrow(run), batch, 150, tmp_path, run, rows, factor=3.0)
+    assert result.last_loss < result.first_loss / 10
+    assert result.metrics_after["MPJPE"] < result.metrics_before["MPJPE"] / 10
     written = json.loads((tmp_path / "overfit.json").read_text())
     log = (tmp_path / "overfit.jsonl").read_bytes()
     assert written["log_sha256"] == hashlib.sha256(log).hexdigest()
     assert [json.loads(line)["loss"] for line in log.splitlines()] == written["losses"]
     assert written["steps"] == 150 and written["rows"] == [0, 1, 2, 3] and written["seed"] == run.seed
-    assert "150 steps of RMSprop" in str(found)
+    assert "150 steps of RMSprop" in str(result)
 
 
 def test_nothing_falls_without_gradients(run, fixed, tmp_path):
     module = narrow(run)
     for parameter in module.model.pose_lifter.parameters():
         parameter.register_hook(torch.zeros_like)
-    found = overfit.learn(module, fixed[1], 30, tmp_path, run)
-    assert min(found.losses) > 0.999 * found.first_loss
-    assert found.metrics_after["MPJPE"] == pytest.approx(found.metrics_before["MPJPE"], rel=1e-3)
+    result = overfit.fit_one_batch(module, fixed[1], 30, tmp_path, run)
+    assert min(result.losses) > 0.999 * result.first_loss
+    assert result.metrics_after["MPJPE"] == pytest.approx(result.metrics_before["MPJPE"], rel=1e-3)
 
 
 def test_a_file_stops_it_with_results(run, fixed, tmp_path):
     (tmp_path / overfit.STOP).touch()
-    found = overfit.learn(narrow(run), fixed[1], 30, tmp_path, run)
-    assert (found.steps, found.planned) == (1, 30)
+    result = overfit.fit_one_batch(narrow(run), fixed[1], 30, tmp_path, run)
+    assert (result.steps, result.planned) == (1, 30)
     assert json.loads((tmp_path / "overfit.json").read_text())["metrics_after"]
 
 
 def test_the_same_seed_repeats_it(run, fixed, tmp_path):
-    losses = [overfit.learn(narrow(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
+    losses = [overfit.fit_one_batch(narrow(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
     assert losses[0] == losses[1]
 
 
 def test_what_is_measured_is_what_was_trained(run, fixed):
     """Batch norm held at the batch's statistics answers as batch norm over the batch."""
     module, pose = narrow(run), fixed[1]["pose2d"]
-    overfit.without_dropout(module)
-    overfit.settle(module, fixed[1])
+    overfit.disable_dropout(module)
+    overfit.set_batch_norm_statistics(module, fixed[1])
     lifter = module.model.pose_lifter
     with torch.no_grad():
         trained = lifter.train()(pose)
-        overfit.settle(module, fixed[1])
+        overfit.set_batch_norm_statistics(module, fixed[1])
         measured = lifter.eval()(pose)
     torch.testing.assert_close(measured, trained, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_is_off_everywhere():
     layers = torch.nn.Sequential(MultiHeadAttention(8, 2, 0.5), torch.nn.Dropout(0.5), Block(8, 1, 0.5))
-    overfit.without_dropout(layers)
+    overfit.disable_dropout(layers)
     assert layers[0].dropout == 0.0 and layers[1].p == 0.0 and layers[2].drop == 0.0
 
 
-def test_rates_rise_and_fall():
-    shares = [overfit.share_of_rate(step, 100) for step in range(100)]
+def test_learning_rates_rise_and_fall():
+    shares = [overfit.learning_rate_factor(step, 100) for step in range(100)]
     assert shares[0] == pytest.approx(0.1) and shares[9:50] == [1.0] * 41
     assert shares[75] == pytest.approx(0.5) and shares[99] == pytest.approx(0.02)
-    assert all(share > 0 for share in (overfit.share_of_rate(step, 5) for step in range(5)))
+    assert all(share > 0 for share in (overfit.learning_rate_factor(step, 5) for step in range(5)))
 
 
 def test_rows_with_all_labels_are_taken():
     rows = [{"has_mesh": np.float32(k % 2), "x": np.float32(k)} for k in range(6)]
-    found, batch = overfit.fixed_batch(rows, lambda record, rng: record, 2)
-    assert found == [1, 3] and batch["x"].tolist() == [1, 3]
+    result, batch = overfit.fixed_batch(rows, lambda record, rng: record, 2)
+    assert result == [1, 3] and batch["x"].tolist() == [1, 3]
     with pytest.raises(BadInput) as refused:
         overfit.fixed_batch(rows[:1], lambda record, rng: record, 2)
     assert refused.value.code == "too_few_rows"
 
 
-def test_a_kept_trunk_is_the_one_that_the_run_keeps(tmp_path):
-    """Of a frozen trunk of random numbers, two pictures look alike: the error would stay at half of what it was."""
-    found = overfit.overfit(load_run("smpler-backbone-small"), 40, tmp_path)
-    assert found.metrics_after["MPJPE"] < found.metrics_before["MPJPE"] / 8
+def test_a_frozen_backbone_is_the_one_that_the_run_freezes(tmp_path):
+    """Of a frozen backbone of random numbers, two images look alike: the error would stay at half of what it was."""
+    result = overfit.overfit(load_run("smpler-backbone-small"), 40, tmp_path)
+    assert result.metrics_after["MPJPE"] < result.metrics_before["MPJPE"] / 8
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_kept_trunk_is_the_one_that_the_run_keeps(tmp_path):
 def test_every_loss_counts_from_the_first_step(name, setting, there, here):
     run = load_run(name)
     assert run.settings[setting] == there
-    found = overfit._at_once(run)
-    assert found == {**run.settings, setting: here}
+    result = overfit._all_losses_settings(run)
+    assert result == {**run.settings, setting: here}
 
 
 @pytest.mark.parametrize("steps", ["0", "-3", "many"])

@@ -1,4 +1,4 @@
-"""Pictures of predictions: the mesh lies where its camera says."""
+"""Images of predictions: the mesh lies where its camera says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from backend.body.loader import load_body
-from training.engine.pictures import PictureCallback, draw_sheet
+from training.engine.pictures import MeshImageCallback, draw_sheet
 
 
 def test_the_mesh_lies_on_its_place():
@@ -40,16 +40,16 @@ def test_without_images_two_views_and_broken_meshes_black():
     assert sheet[:224].std() > 1 and not sheet[224:].any()
 
 
-def test_one_picture_an_epoch_of_the_first_samples(tmp_path):
+def test_one_image_an_epoch_of_the_first_samples(tmp_path):
     hand = load_body("open_hand")
     asked = []
 
-    def pictured(batch):
+    def visualised(batch):
         asked.append(len(batch["image"]))
         return batch["image"], hand.v_template.expand(len(batch["image"]), -1, -1), None, hand.faces
 
     trainer = SimpleNamespace(is_global_zero=True, current_epoch=0, global_step=7, loggers=[])
-    callback, module = PictureCallback(tmp_path, most=2), SimpleNamespace(pictured=pictured)
+    callback, module = MeshImageCallback(tmp_path, max_samples=2), SimpleNamespace(visualised=visualised)
     batch = {"image": torch.zeros(5, 3, 64, 64)}
     callback.on_validation_batch_start(trainer, module, batch, 0)
     callback.on_validation_batch_start(trainer, module, batch, 1)

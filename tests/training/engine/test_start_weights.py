@@ -27,7 +27,7 @@ def test_torchvision_into_the_sequential_backbone(torchvision_file):
     torch.manual_seed(2)
     backbone = sequential_resnet50()
     loaded = load_backbone(backbone, path)
-    assert not loaded.fresh
+    assert not loaded.missing_keys
     torch.testing.assert_close(backbone[0].weight, net.conv1.weight)
     torch.testing.assert_close(backbone[7][2].conv3.weight, net.layer4[2].conv3.weight)
 
@@ -38,7 +38,7 @@ def test_mmpose_prefix_and_head(torchvision_file, tmp_path):
     tensors["keypoint_head.final_layer.weight"] = torch.zeros(17, 256, 1, 1)
     torch.save({"state_dict": tensors, "meta": {"epoch": 3}}, tmp_path / "res50_coco.pth")
     backbone = ResNet50()
-    assert not load_backbone(backbone, tmp_path / "res50_coco.pth").fresh
+    assert not load_backbone(backbone, tmp_path / "res50_coco.pth").missing_keys
     torch.testing.assert_close(backbone.layer1[0].conv1.weight, net.layer1[0].conv1.weight)
 
 
@@ -54,7 +54,7 @@ def test_pose_hrnet_lacks_three_fusions(tmp_path):
     torch.manual_seed(2)
     backbone = HRNet(32, "multi")
     loaded = load_backbone(backbone, tmp_path / "pose_hrnet_w32_256x256.pth")
-    assert set(loaded.fresh) == {k for k in lower if not k.endswith("num_batches_tracked")}
+    assert set(loaded.missing_keys) == {k for k in lower if not k.endswith("num_batches_tracked")}
     assert "initial values stay in" in str(loaded)
 
 
@@ -82,7 +82,7 @@ def test_a_lifter_alone_fills_its_part(tmp_path):
     loaded = load_network(net, tmp_path / "posenet.pth.tar")
     torch.testing.assert_close(net.pose_lifter.weight, lifter.weight)
     torch.testing.assert_close(net.pose2mesh.weight, before)
-    assert set(loaded.fresh) == {"pose2mesh.weight", "pose2mesh.bias"}
+    assert set(loaded.missing_keys) == {"pose2mesh.weight", "pose2mesh.bias"}
 
 
 def test_a_hole_in_a_network_is_refused(tmp_path):

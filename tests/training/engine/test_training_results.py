@@ -10,9 +10,9 @@ from log_lines import read_log
 from backend.errors import BadInput
 from training.engine.checkpoints import find_checkpoint, latest_checkpoint
 from training.engine.log_file import LogFile
-from training.engine.manifest import hashes_of, write_manifest
-from training.engine.results import Measured, checkpoint_of, write_results
-from training.engine.seeds import median_of
+from training.engine.manifest import file_hashes, write_manifest
+from training.engine.results import EvaluationResult, chosen_checkpoint, write_results
+from training.engine.seeds import seed_medians
 from training.run.spec import load_run
 
 
@@ -36,13 +36,13 @@ def test_hashes_see_a_change(tmp_path):
     small.write_bytes(b"1")
     with large.open("wb") as file:  # sparse
         file.truncate(100 << 20)
-    before = hashes_of([small, large, tmp_path / "none"], tmp_path)
+    before = file_hashes([small, large, tmp_path / "none"], tmp_path)
     assert set(before) == {"a/small", "large"} and before["large"].startswith("~")
     small.write_bytes(b"2")
     with large.open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"x")
-    after = hashes_of([small, large], tmp_path)
+    after = file_hashes([small, large], tmp_path)
     assert all(after[name] != before[name] for name in before)
 
 
@@ -63,12 +63,12 @@ def test_latest_checkpoint_is_that_of_the_most_steps(tmp_path):
     folder.mkdir()
     assert latest_checkpoint(folder) is None and find_checkpoint(tmp_path, "auto") is None
     with pytest.raises(BadInput, match="no checkpoint"):
-        checkpoint_of(tmp_path)
+        chosen_checkpoint(tmp_path)
     for name in ("step-00000009.ckpt", "step-00000100.ckpt", "step-00000200.partial", "other.ckpt"):
         (folder / name).touch()
-    assert find_checkpoint(tmp_path, "auto") == folder / "step-00000100.ckpt" == checkpoint_of(tmp_path)
+    assert find_checkpoint(tmp_path, "auto") == folder / "step-00000100.ckpt" == chosen_checkpoint(tmp_path)
     (folder / "best.ckpt").touch()
-    assert checkpoint_of(tmp_path) == folder / "best.ckpt"
+    assert chosen_checkpoint(tmp_path) == folder / "best.ckpt"
     assert find_checkpoint(tmp_path, "no") is None
     with pytest.raises(BadInput, match=r"gone\.ckpt"):
         find_checkpoint(tmp_path, str(tmp_path / "gone.ckpt"))
@@ -79,12 +79,14 @@ def test_median_over_seeds(tmp_path):
     weights = tmp_path / "w"
     weights.write_bytes(b"w")
     for seed, value in ((1, 50.0), (2, 47.0), (3, 48.0)):
-        measured = Measured({"human36m-smpler/MPJPE": value}, weights)
+        measured = EvaluationResult({"human36m-smpler/MPJPE": value}, weights)
         path = write_results(tmp_path / f"seed-{seed}", run, measured)
         assert json.loads(path.read_text())["published"]["results"][0]["MPJPE"] == 47.0
-    write_results(tmp_path / "seed-9", run, Measured({"human36m-smpler/MPJPE": 1.0}, weights, limited=2))
-    (row,) = median_of(tmp_path)
+    write_results(
+        tmp_path / "seed-9", run, EvaluationResult({"human36m-smpler/MPJPE": 1.0}, weights, limited=2)
+    )
+    (row,) = seed_medians(tmp_path)
     assert row.median == 48.0 and row.spread == 3.0
     assert row.values == {"seed-1": 50.0, "seed-2": 47.0, "seed-3": 48.0}
     with pytest.raises(BadInput, match="no results"):
-        median_of(tmp_path / "seed-1")
+        seed_medians(tmp_path / "seed-1")

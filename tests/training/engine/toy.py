@@ -16,19 +16,19 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from training.datasets.base import BaseSet
+from training.datasets.base import BaseDataset
 from training.datasets.datamodule import RecordData
 from training.datasets.record import Record
 from training.engine.checkpoints import PREEMPTED, find_checkpoint
-from training.engine.fitting import run_module
+from training.engine.fitting import run_training_loop
 from training.engine.trainer import find_machines
-from training.modules.evaluating import falling
+from training.modules.evaluating import step_decay_schedule
 from training.run.spec import load_run
 
 WIDTH = 6
 
 
-class Rows(BaseSet):
+class Rows(BaseDataset):
     """Row i: numbers that depend on i alone."""
 
     name = "toy"
@@ -73,7 +73,10 @@ class Toy(LightningModule):
 
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.parameters(), 1e-2)
-        return {"optimizer": optimizer, "lr_scheduler": falling(optimizer, self, step=2, gamma=0.5, warmup=3)}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": step_decay_schedule(optimizer, self, step=2, gamma=0.5, warmup=3),
+        }
 
 
 class KillAfter(Callback):
@@ -119,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     callbacks = [KillAfter(args.kill_after, args.send)] if args.kill_after else []
     checkpoint = find_checkpoint(args.out, "auto" if args.resume else "no")
     print("from", checkpoint)
-    done = run_module(
+    done = run_training_loop(
         run, module, data, args.out, find_machines(), checkpoint=checkpoint, callbacks=callbacks, quiet=True
     )
     if done and int(os.environ.get("RANK", "0")) == 0:

@@ -52,26 +52,30 @@ def test_terms_equal_the_original(tensors, meshes, surface):
     g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
     chosen = g["has_smpl"].bool()
     pairs = {
-        "vertices_l1": terms.over(chosen, terms.l1, predicted, true),
-        "edge_gt": terms.over(
+        "vertices_l1": terms.masked_mean(chosen, terms.l1, predicted, true),
+        "edge_gt": terms.masked_mean(
             chosen, lambda p, t: terms.edge_error(p, t, surface.edges, 1e-8), predicted, true
         ),
-        "edge_gt_nonuniform": terms.over(
-            chosen, lambda p, t: terms.edge_error(p, t, surface.corner_edges, 1e-8), predicted, true
+        "edge_gt_nonuniform": terms.masked_mean(
+            chosen, lambda p, t: terms.edge_error(p, t, surface.face_edges, 1e-8), predicted, true
         ),
-        "edge_self": terms.over(chosen, lambda p: terms.lengths(p, surface.edges, 1e-8).mean(), predicted),
-        "normal": terms.over(chosen, lambda p, t: terms.normal_error(p, t, surface.faces), predicted, true),
-        "kp3d": terms.over(
+        "edge_self": terms.masked_mean(
+            chosen, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), predicted
+        ),
+        "normal": terms.masked_mean(
+            chosen, lambda p, t: terms.normal_error(p, t, surface.faces), predicted, true
+        ),
+        "kp3d": terms.masked_mean(
             g["has_3d"],
             terms.weighted_l1,
-            terms.on_hips(g["pred_joints"]),
-            terms.on_hips(g["gt_joints3"]),
+            terms.hip_relative(g["pred_joints"]),
+            terms.hip_relative(g["gt_joints3"]),
         ),
         "kp2d": terms.weighted_l1(project(g["pred_joints"], g["cam"]), g["gt_joints2"]),
         "orthographic": project(g["pred_joints"], g["cam"]),
         "rodrigues": matrix_from_axis_angle(g["gt_pose"].view(-1, 3)),
         "smpl_param": parameter_loss(g["rotmat"], g["betas"], targets(g, true)),
-        "empty_vertices": terms.over(torch.zeros(4, dtype=torch.bool), terms.l1, predicted, true),
+        "empty_vertices": terms.masked_mean(torch.zeros(4, dtype=torch.bool), terms.l1, predicted, true),
     }
     for name, value in pairs.items():
         torch.testing.assert_close(value, g[name].reshape(value.shape), atol=2e-6, rtol=2e-6, msg=name)
@@ -83,7 +87,7 @@ def test_the_sum_is_the_recipe_of_the_golden_terms(tensors, meshes, surface):
     out = FastMETROLoss(surface)(
         g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], targets(g, true)
     )
-    centred = terms.on_hips(g["pred_joints"])
+    centred = terms.hip_relative(g["pred_joints"])
     assert not torch.allclose(centred, g["pred_joints"])
     expected = (
         2000 * g["kp3d"]

@@ -26,7 +26,7 @@ def test_terms_equal_the_original(golden):
     found = [
         masked_l1(predicted, true, SECOND_IS_MASKED),
         terms.normal_error(predicted, true, surface.faces),
-        terms.edge_error(predicted, true, surface.corner_edges),
+        terms.edge_error(predicted, true, surface.face_edges),
     ]
     for k, value in enumerate(found):
         np.testing.assert_allclose(value.item(), g["loss_vertex_normal_edge"][k], rtol=2e-5)

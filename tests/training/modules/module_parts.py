@@ -13,7 +13,7 @@ from training.preprocessing.metro_style import MetroPreparer
 
 
 class Shown:
-    """A picture in memory."""
+    """An image in memory."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         self.pixels = pixels
@@ -35,7 +35,7 @@ def records(part: str = "body", count: int = 2) -> list[Record]:
                 key=f"{person.index:08d}",
                 dataset="tiny",
                 joint_set=joint_set,
-                image=Shown(person.picture(size)),
+                image=Shown(person.image(size)),
                 center=(box[:2] + box[2:]) / 2,
                 side=1.2 * float((box[2:] - box[:2]).max()),
                 joints2d=with_column(person.joints2d(joint_set)),

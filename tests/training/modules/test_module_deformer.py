@@ -1,4 +1,4 @@
-"""DeFormer's module: it learns one batch by heart, slow parts are slow, every block gets a gradient."""
+"""DeFormer's module: it overfits one batch, slow parts are slow, every block gets a gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.models.deformer.network import STRIDES, DeFormer, DeFormerConfig
 from training.datasets import tiny
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.losses.deformer import DeFormerWeights
 from training.modules.deformer import DeFormerModule
 from training.preprocessing.metro_style import MetroPreparer
@@ -46,7 +46,7 @@ def module():
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory):
-    records = build_set(tiny.write("tsv", tmp_path_factory.mktemp("tsv")))
+    records = build_dataset(tiny.write("tsv", tmp_path_factory.mktemp("tsv")))
     prepare = MetroPreparer(size=(64, 64))
     return default_collate([prepare(records[k], None) for k in range(2)])
 
@@ -66,7 +66,7 @@ def test_every_block_gets_a_gradient(module, batch):
 
 
 @pytest.mark.slow
-def test_learns_one_batch(module, batch):
+def test_overfits_one_batch(module, batch):
     before = error(module, batch)
     optimizer = torch.optim.AdamW(module.model.parameters(), 4e-3, weight_decay=0)
     for _ in range(160):
@@ -81,7 +81,7 @@ def test_learns_one_batch(module, batch):
 
 
 def test_backbone_and_offsets_are_slow(module, monkeypatch):
-    monkeypatch.setattr("training.modules.deformer.falling", lambda *args: {})
+    monkeypatch.setattr("training.modules.deformer.step_decay_schedule", lambda *args: {})
     optimizer = module.configure_optimizers()["optimizer"]
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in module.model.named_parameters():

@@ -1,4 +1,4 @@
-"""FastMETRO's module: one batch is learned by heart, measures have their names, quirks and meshes are what they say."""
+"""FastMETRO's module: one batch is overfit, measures have their names, quirks and meshes are what they say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEARNED = {"body": (12, 0.6), "hand": (12, 0.45)}
 @pytest.fixture(autouse=True)
 def _no_trainer(monkeypatch):
     """Schedules ask the trainer for its epochs; here is none."""
-    monkeypatch.setattr(fastmetro, "falling", lambda *_: None)
+    monkeypatch.setattr(fastmetro, "step_decay_schedule", lambda *_: None)
 
 
 def make(part="body", regressor=False, **more):
@@ -45,7 +45,7 @@ def make(part="body", regressor=False, **more):
 
 
 @pytest.mark.parametrize("part", [pytest.param("body", marks=pytest.mark.slow), "hand"])
-def test_one_batch_is_learned(part):
+def test_one_batch_is_overfit(part):
     module, data = make(part), batch(part)
     steps, left = LEARNED[part]
     losses = overfit(module, data, steps, rate=3e-4, clip=0.3)
@@ -171,7 +171,7 @@ def test_metros_meshes_come_from_its_file(tmp_path):
         make("hand", mesh_sampler=file)
 
 
-def test_rates_and_groups():
+def test_learning_rates_and_parameter_groups():
     module = make()
     optimizer = module.configure_optimizers()["optimizer"]
     assert isinstance(optimizer, torch.optim.AdamW) and len(optimizer.param_groups) == 1

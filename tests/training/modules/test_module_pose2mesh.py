@@ -1,4 +1,4 @@
-"""Pose2Mesh's module on hands of the open hand: it learns one batch by heart, and follows its recipe."""
+"""Pose2Mesh's module on hands of the open hand: it overfits one batch, and follows its recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.errors import BadInput
 from backend.models.pose2mesh.adapter import body_graph
 from backend.models.pose2mesh.network import Pose2Mesh, Pose2MeshConfig, PoseNet
 from training.datasets import tiny
-from training.datasets.kinds import build_set
+from training.datasets.kinds import build_dataset
 from training.modules.pose2mesh import Pose2MeshModule
 from training.preprocessing.pose2mesh_style import Pose2MeshPreparer
 
@@ -26,7 +26,7 @@ def hand():
 @pytest.fixture(scope="module")
 def batch(hand, tmp_path_factory):
     """Four hands as the run `pose2mesh-freihand-full` would hand them over."""
-    records = build_set(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
+    records = build_dataset(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
     prepare = Pose2MeshPreparer("mano", "mano", hand)
     return default_collate([prepare(records[k], None) for k in range(4)])
 
@@ -51,7 +51,7 @@ def learn(found: Pose2MeshModule, batch: dict, steps: int) -> list[float]:
     return losses
 
 
-def test_posenet_learns_one_batch(hand, batch):
+def test_posenet_overfits_one_batch(hand, batch):
     found = module(hand, "posenet", protocols=["freihand"])
     losses = learn(found, batch, 150)
     assert losses[-1] < 0.1 * losses[0]
@@ -72,7 +72,7 @@ def test_without_truth_there_is_no_number(hand, batch, stage):
 
 
 @pytest.mark.slow
-def test_whole_network_learns_one_batch(hand, batch):
+def test_whole_network_overfits_one_batch(hand, batch):
     found = module(hand, "full", edge_from_epoch=2)
     mesh, _ = found.targets(batch)
 

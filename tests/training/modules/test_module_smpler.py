@@ -1,4 +1,4 @@
-"""SMPLer's module: one batch is learned by heart, the last stage alone is supervised, the first estimate's start."""
+"""SMPLer's module: one batch is overfit, the last stage alone is supervised, the first estimate's start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data():
 
 
 @pytest.mark.parametrize("blocks", [0, 3])
-def test_one_batch_is_learned(data, blocks):
+def test_one_batch_is_overfit(data, blocks):
     module = make(blocks)
     steps, left = LEARNED[blocks]
     losses = overfit(module, data, steps, rate=3e-4)
@@ -64,7 +64,7 @@ def test_measures_have_their_names(data):
 
 
 def test_the_first_estimate_stands_upright(data):
-    """Before anything is learned: head up in the picture (y down), feet down."""
+    """Before anything is learned: head up in the image (y down), feet down."""
     module = make(0)
     stage = module.model.eval()(data["image"])[-1]
     joints = stage["joints"][0]

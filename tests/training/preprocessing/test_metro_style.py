@@ -12,15 +12,15 @@ import pytest
 from backend.errors import BadInput
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
-from training.preprocessing.augmentation import BODY, Change, MetroAugmentation
+from training.preprocessing.augmentation import BODY, AugmentationParams, MetroAugmentation
 from training.preprocessing.crops import CropWindow
 from training.preprocessing.metro_style import (
     MEAN,
     STD,
     MetroPreparer,
+    index_from_key,
     joints3d,
-    number_of,
-    turned_pose,
+    rotated_pose,
 )
 
 METRO24 = JOINT_SETS["metro24"]
@@ -68,7 +68,7 @@ def test_a_sample_equals_the_original(golden, family, case):
         pose=get["pose_in"],
         betas=np.arange(10.0),
     )
-    out = MetroPreparer().apply(record, Change(bool(flip), tuple(gains), rotation))
+    out = MetroPreparer().apply(record, AugmentationParams(bool(flip), tuple(gains), rotation))
     image = out["image"] * STD[:, None, None] + MEAN[:, None, None]
     # OpenCV's versions differ in some pixels of a turned crop (the goldens are of 5.0): in 47 of 3072 in one case
     gap = np.abs(image[:, ::7, ::7] - get["sub7"])
@@ -76,7 +76,9 @@ def test_a_sample_equals_the_original(golden, family, case):
     np.testing.assert_allclose([image.mean(), image.std()], get["mean_std"], atol=2e-5)
     np.testing.assert_allclose(out["joints2d"], get["kp2d"], atol=1e-6)
     expected = get["kp3d"].copy()
-    rootless = joints3d(get["kp3d_in"], Change(bool(flip), tuple(gains), rotation), METRO24.mirror, 14)
+    rootless = joints3d(
+        get["kp3d_in"], AugmentationParams(bool(flip), tuple(gains), rotation), METRO24.mirror, 14
+    )
     np.testing.assert_allclose(out["joints3d"], rootless)
     expected[:, :3] -= expected[14, :3]
     np.testing.assert_allclose(out["joints3d"], expected, atol=2e-6)
@@ -151,7 +153,9 @@ def test_labels_lie_on_what_they_label(size, rotation, flip):
     record = record_of(image=Pixels(pixels), joints2d=joints, center=np.array([203.3, 148.2]), side=251.0)
     gaps = []
     for quirks in (False, True):
-        out = MetroPreparer(size=size, upstream_quirks=quirks).apply(record, Change(flip, rotation=rotation))
+        out = MetroPreparer(size=size, upstream_quirks=quirks).apply(
+            record, AugmentationParams(flip, rotation=rotation)
+        )
         seen = out["image"][0] * STD[0] + MEAN[0]
         y, x = np.mgrid[: size[0], : size[1]]
         found = np.array([(seen * x).sum(), (seen * y).sum()]) / seen.sum()
@@ -161,17 +165,17 @@ def test_labels_lie_on_what_they_label(size, rotation, flip):
     assert gaps[0] < 0.15 and gaps[1] < 3
 
 
-def test_3d_turns_as_the_picture_does():
+def test_3d_rotates_with_the_image():
     """A point to the right of the root, seen to the right, turns up with the content, counter-clockwise."""
-    change = Change(rotation=90.0)
+    change = AugmentationParams(rotation=90.0)
     joints = np.zeros((24, 4), np.float32)
     joints[0, :3] = [1, 0, 0]
     turned = joints3d(joints, change, METRO24.mirror, 14)
     np.testing.assert_allclose(turned[0, :3], [0, -1, 0], atol=1e-6)
     window = CropWindow(np.array([100.0, 100.0]), 100.0, (224, 224), 90.0)
-    right = window.place(np.array([[120.0, 100.0]]), truncate=False)[0]
+    right = window.transform(np.array([[120.0, 100.0]]), truncate=False)[0]
     assert right[1] < -0.3 and abs(right[0]) < 0.02
-    pose = turned_pose(np.zeros(72), change)
+    pose = rotated_pose(np.zeros(72), change)
     np.testing.assert_allclose(pose[:3], [0, 0, -np.pi / 2], atol=1e-6)
 
 
@@ -183,7 +187,7 @@ def test_a_flipped_body_is_its_mirror_image():
     body = load_body("open")
     rng = np.random.default_rng(0)
     pose = 0.3 * rng.standard_normal(72)
-    flipped = turned_pose(pose, Change(flip=True))
+    flipped = rotated_pose(pose, AugmentationParams(flip=True))
     joints = [
         body(torch.as_tensor(p, dtype=torch.float32).view(1, 24, 3), torch.zeros(1, 10)).joints[0].numpy()
         for p in (pose, flipped)
@@ -202,11 +206,11 @@ def test_bad_records_are_named():
     with pytest.raises(BadInput, match="cannot be cut out"):
         MetroPreparer()(record_of(side=0.2, center=np.array([200.5, 150.5])))
     with pytest.raises(BadInput, match="flip: 0"):
-        turned_pose(np.zeros(48), Change(flip=True))
+        rotated_pose(np.zeros(48), AugmentationParams(flip=True))
     out = MetroPreparer()(record_of(center=np.array([-900.0, 40.0])))  # all of it outside: black
     np.testing.assert_allclose(out["image"][:, 5, 5], -MEAN / STD, rtol=1e-5)
 
 
 def test_numbers_in_keys():
-    assert number_of("freihand/evaluation/rgb/00003959.jpg") == 3959
-    assert number_of("S9_Walking.jpg") == 9 and number_of("picture.png") == -1
+    assert index_from_key("freihand/evaluation/rgb/00003959.jpg") == 3959
+    assert index_from_key("S9_Walking.jpg") == 9 and index_from_key("image.png") == -1

@@ -18,13 +18,13 @@ from training.datasets.record import Record
 from training.datasets.tiny.people import bodies, hands
 from training.losses.body_targets import Pose2MeshTargets
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
-from training.preprocessing.pose2mesh_style import Pose2MeshPreparer, PoseChange
+from training.preprocessing.pose2mesh_style import Pose2MeshPreparer, PoseAugmentationParams
 from training.preprocessing.pose_window import (
     SIZE,
     PoseWindow,
     mirrored2d,
     pose_box,
-    turned3d,
+    rotated3d,
     window_box,
 )
 
@@ -42,12 +42,12 @@ def test_windows_equal_the_original(g):
     for angle in (0, 20):
         window = PoseWindow(window_box(g["bbox_tight"]), angle)
         np.testing.assert_allclose(window.matrix, g[f"affine_rot{angle}"], atol=1e-4)
-        np.testing.assert_allclose(window.place(g["kp"]), g[f"kp_crop_rot{angle}"], atol=1e-4)
+        np.testing.assert_allclose(window.transform(g["kp"]), g[f"kp_crop_rot{angle}"], atol=1e-4)
     window = PoseWindow(window_box(tight))
-    flipped = mirrored2d(window.place(g["kp"]), HUMAN36.mirrored)
+    flipped = mirrored2d(window.transform(g["kp"]), HUMAN36.mirrored)
     np.testing.assert_allclose(flipped, g["kp_flip"], atol=1e-4)
-    np.testing.assert_allclose(normalise_pose(window.place(g["kp"])), g["kp_norm"], atol=2e-6)
-    turned = turned3d(g["kp3d"], 20, True, HUMAN36.mirrored)
+    np.testing.assert_allclose(normalise_pose(window.transform(g["kp"])), g["kp_norm"], atol=2e-6)
+    turned = rotated3d(g["kp3d"], 20, True, HUMAN36.mirrored)
     np.testing.assert_allclose(turned, g["kp3d_rot20_flip"], atol=1e-4)
 
 
@@ -188,11 +188,16 @@ def test_noise_moves_the_input_alone(person, noise):
         np.testing.assert_array_equal(noisy[name], plain[name])
 
 
-def test_flips_and_turns_move_2d_and_lifted_together(person):
+def test_flips_and_rotations_move_2d_and_lifted_together(person):
     """Seen from far away, x and y of the lifted joints look as the 2D pose does."""
     far = replace_camera(person)
     prepare = Pose2MeshPreparer("coco", "human36", "open", input="truth")
-    for change in (PoseChange(), PoseChange(True), PoseChange(False, 25.0), PoseChange(True, -40.0)):
+    for change in (
+        PoseAugmentationParams(),
+        PoseAugmentationParams(True),
+        PoseAugmentationParams(False, 25.0),
+        PoseAugmentationParams(True, -40.0),
+    ):
         out = prepare.apply(far, change, None)
         np.testing.assert_allclose(out["pose2d"], normalise_pose(out["lifted"][:, :2]), atol=0.02)
 
@@ -244,7 +249,7 @@ def test_muco_is_flipped_before_its_noise_only_upstream(person):
     found = []
     for quirks in (True, False):
         prepare = Pose2MeshPreparer("coco", "human36", "open", noise="coco", upstream_quirks=quirks)
-        found.append(prepare.apply(record, PoseChange(True), np.random.default_rng(0))["pose2d"])
+        found.append(prepare.apply(record, PoseAugmentationParams(True), np.random.default_rng(0))["pose2d"])
     assert np.abs(found[0] - found[1]).max() > 0.01
 
 
@@ -276,7 +281,7 @@ def test_bad_input_is_named(person):
     with pytest.raises(BadInput, match="noise of coco"):
         Pose2MeshPreparer("smpl", "smpl", "open", noise="coco")
     with pytest.raises(BadInput, match="pose of 72 numbers"):
-        Pose2MeshPreparer("mano", "mano", "open_hand", input="truth").labels(record, PoseChange())
+        Pose2MeshPreparer("mano", "mano", "open_hand", input="truth").labels(record, PoseAugmentationParams())
 
 
 def test_window_is_of_the_network_size():

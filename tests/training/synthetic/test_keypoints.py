@@ -12,11 +12,11 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.procrustes import pa_mpjpe
-from training.synthetic.keypoints import KeypointSampler, Noise
+from training.synthetic.keypoints import DetectorNoise, KeypointSampler
 from training.synthetic.lifter import INPUTS, Lifter, features, lift
 from training.synthetic.train_lifter import load_lifter, train
 
-CLEAN = Noise(pixel=0, metres=0, depth=0, far=0, swapped=0, missing=0, tilt=0, flat=0, reversed=0)
+CLEAN = DetectorNoise(pixel=0, metres=0, depth=0, far=0, swapped=0, missing=0, tilt=0, flat=0, reversed=0)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_clean_keypoints_are_the_bodys(sampler):
     np.testing.assert_allclose(batch.coco19[:, 18, :2], batch.keypoints[:, [11, 12], :2].mean(1), atol=1e-3)
 
 
-def test_people_stand_upright_in_the_picture(sampler):
+def test_people_stand_upright_in_the_image(sampler):
     batch = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=CLEAN).batch(
         np.random.default_rng(0), 400
     )
@@ -62,14 +62,14 @@ def test_noise_is_as_large_as_it_says(sampler):
         KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=n).batch(
             np.random.default_rng(1), 2000
         )
-        for n in (CLEAN, Noise(swapped=0, far=0, missing=0, tilt=0, flat=0, reversed=0))
+        for n in (CLEAN, DetectorNoise(swapped=0, far=0, missing=0, tilt=0, flat=0, reversed=0))
     ]
     clean, noisy = seeded
     np.testing.assert_array_equal(clean.rotations, noisy.rotations)
     knee = BLAZEPOSE33.index("left_knee")
     height = np.ptp(clean.keypoints[..., :2], axis=1).max(1)
     off = (noisy.keypoints - clean.keypoints)[:, knee, :2] / np.maximum(height, 8)[:, None]
-    assert abs(off.std() / (1.2 * Noise().pixel) - 1) < 0.1
+    assert abs(off.std() / (1.2 * DetectorNoise().pixel) - 1) < 0.1
     deep = (noisy.world - clean.world)[:, knee]
     assert deep[:, 2].std() > 1.8 * deep[:, 0].std()
 
@@ -86,9 +86,9 @@ def test_swaps_and_missing_points_happen(sampler):
     swapped = np.abs(batch.keypoints[:, left, :2] - clean.keypoints[:, right, :2]).max(1) < 1e-3
     assert 0.3 < swapped.mean() < 0.8
     np.testing.assert_allclose(batch.world[swapped, left], clean.ray_landmarks[swapped, right], atol=1e-5)
-    gone = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=Noise(missing=0.5)).batch(
-        np.random.default_rng(2), 300
-    )
+    gone = KeypointSampler(
+        sampler.body, poses=sampler.poses, views=1, noise=DetectorNoise(missing=0.5)
+    ).batch(np.random.default_rng(2), 300)
     assert 0.3 < (gone.keypoints[..., 2] < 0.5).mean() < 0.6
 
 
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_batches(sampler):
     assert len(first[0].keypoints) == 64
 
 
-def test_the_error_measure_ignores_size_and_turn():
+def test_the_metric_ignores_scale_and_rotation():
     rng = np.random.default_rng(0)
     true = rng.normal(size=(3, 24, 3))
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
@@ -121,7 +121,7 @@ def test_the_lifter_learns(sampler):
         torch.from_numpy(np.concatenate([batch.joints, batch.landmarks], 1)),
     )
     model = Lifter(64)
-    model.start_straight(inputs, targets)
+    model.fit_skip_by_ridge(inputs, targets)
     before = pa_mpjpe(lift(model.eval(), batch.keypoints, batch.world)[0], batch.joints).mean()
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
     for _ in range(60):
@@ -140,7 +140,7 @@ def test_features_do_not_depend_on_place_and_size(sampler):
 
 
 def test_trained_weights_come_back(tmp_path, sampler):
-    train(tmp_path, minutes=0.0, width=32, seed=0, noise=Noise())
+    train(tmp_path, minutes=0.0, width=32, seed=0, noise=DetectorNoise())
     card = json.loads((tmp_path / "card.json").read_text())
     path = tmp_path / "lifter.safetensors"
     assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest() and card["samples"] == 8192
@@ -151,7 +151,7 @@ def test_trained_weights_come_back(tmp_path, sampler):
     assert abs(error - card["log"][-1]["PA-MPJPE 2D+3D"]) < 8
 
 
-def test_a_tilted_camera_turns_all_3d_landmarks(sampler):
+def test_a_tilted_camera_rotates_all_3d_landmarks(sampler):
     tilted = KeypointSampler(
         sampler.body, poses=sampler.poses, views=1, noise=replace(CLEAN, tilt=0.3)
     ).batch(np.random.default_rng(3), 200)

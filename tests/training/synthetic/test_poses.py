@@ -12,7 +12,7 @@ from training.synthetic import anatomy, reaching
 from training.synthetic.anatomy import INDEX
 from training.synthetic.filters import balanced, collisions, supported
 from training.synthetic.hands import LIMITS, NAMED, HandSampler
-from training.synthetic.pose_library import everything
+from training.synthetic.pose_library import all_archetypes
 from training.synthetic.poses import PoseSampler
 
 
@@ -33,14 +33,14 @@ def _posed(sampler: PoseSampler, **degrees: float):
         stand[0, INDEX[name]] = np.deg2rad(value)
     betas = np.zeros((1, sampler.num_betas), np.float32)
     rest = sampler.skeleton.rest(betas)
-    turns, joints = sampler.skeleton.forward(anatomy.rotations(stand), rest)
-    return sampler.capsules.place(betas, rest, turns, joints), dict(
+    global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(stand), rest)
+    return sampler.capsules.pose(betas, rest, global_rotations, joints), dict(
         zip(sampler.skeleton.names, joints[..., 0], strict=True)
     )
 
 
 def test_there_are_enough_archetypes_within_the_limits(sampler):
-    names = [a.name for a in everything()]
+    names = [a.name for a in all_archetypes()]
     assert len(names) == len(set(names)) >= 60
     assert {
         "walk",
@@ -100,7 +100,7 @@ def test_the_skeleton_is_the_body_models(sampler, drawn):
     rotations = np.ascontiguousarray(some.rotations.transpose(3, 0, 1, 2))
     with torch.inference_mode():
         joints = body.pose_joints(torch.from_numpy(rotations), torch.from_numpy(some.betas)).numpy()
-    joints[..., 1] += some.lift[:, None]
+    joints[..., 1] += some.height_offset[:, None]
     np.testing.assert_allclose(some.joints.transpose(2, 0, 1), joints, atol=1e-5)
 
 
@@ -148,10 +148,10 @@ def test_the_floor_filter_catches_those_who_float(sampler):
 
 def test_everybody_drawn_passes_and_stands_on_the_floor(sampler, drawn):
     rest = sampler.skeleton.rest(drawn.betas)
-    turns, joints = sampler.skeleton.forward(anatomy.rotations(drawn.angles), rest)
-    ends, radius = sampler.capsules.place(drawn.betas, rest, turns, joints)
+    global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(drawn.angles), rest)
+    ends, radius = sampler.capsules.pose(drawn.betas, rest, global_rotations, joints)
     assert (collisions(sampler.capsules, ends, radius) <= 0).all()
-    lowest = sampler.capsules.lowest(ends, radius, sampler.capsules.names) + drawn.lift
+    lowest = sampler.capsules.lowest(ends, radius, sampler.capsules.names) + drawn.height_offset
     in_air = np.array([sampler.archetypes[k].support == "air" for k in drawn.archetype])
     assert np.abs(lowest[~in_air]).max() < 1e-4 and lowest[in_air].min() > 0.02
     for kind in set(sampler.supports) & {"feet", "back", "hands"}:
@@ -166,10 +166,10 @@ def test_a_wrist_reaches_its_target(sampler):
     rest = sampler.skeleton.rest(np.zeros((count, sampler.num_betas), np.float32))
     names = sampler.skeleton.names
     for side, sign in (("left", 1), ("right", -1)):
-        turns, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
+        global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
         aim = np.array([[0.1 * sign], [0.0], [0.35]]) + rng.uniform(-0.1, 0.1, (3, count))
         target = (joints[names.index(f"{side}_shoulder")] + aim).astype(np.float32)
-        reaching.reach(angles, np.ones(count, bool), side, target, rest, turns, joints, names)
+        reaching.solve_arm(angles, np.ones(count, bool), side, target, rest, global_rotations, joints, names)
         _, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
         gap = np.linalg.norm(joints[names.index(f"{side}_wrist")] - target, axis=0)
         assert gap.max() < 0.005, gap.max()

@@ -1,4 +1,4 @@
-"""Pictures and labels: what is written is what is drawn, in METRO's format, the same bytes every time."""
+"""Images and labels: what is written is what is drawn, in METRO's format, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_pose_betas_and_trans_give_the_joints_written(studio, samples):
 
 
 def test_the_projected_body_covers_the_drawn_one(studio, samples):
-    """The silhouette that the label gives and the picture agree: inside, the picture differs from its surroundings."""
+    """The silhouette that the label gives and the image agree: inside, the image differs from its surroundings."""
     renderer = NumpyRenderer(studio.body.faces.numpy(), 96)
     for sample in samples:
         vertices = _skinned(studio, sample)
@@ -180,7 +180,7 @@ def test_splits_have_nothing_in_common(finished):
 
 def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_goes_on(finished, tmp_path, monkeypatch):
     _, card = finished
-    monkeypatch.setattr(writer, "_joined", lambda out, settings: {})  # killed before the end
+    monkeypatch.setattr(writer, "_merge_shards", lambda out, settings: {})  # killed before the end
     write_dataset(tmp_path, count=10, size=48, seed=1, renderer="numpy")
     shards = sorted((tmp_path / "shards").iterdir())
     assert len(shards) == 3 and not (tmp_path / "card.json").exists()
@@ -237,13 +237,13 @@ def test_bad_input_is_refused(finished, change, code):
     assert caught.value.code == code and caught.value.hint
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(BadInput) as caught:
         write_dataset(tmp_path / "out", count=4, size=48, renderer="numpy", photos=tmp_path)
     assert caught.value.code == "no_pictures"
 
 
-def test_the_users_pictures_come_behind(tmp_path):
+def test_the_users_images_are_backgrounds(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((80, 120, 3), (0, 0, 255), np.uint8))
     studio = make_studio("hand", 64, "numpy", tmp_path)
     pictures = [

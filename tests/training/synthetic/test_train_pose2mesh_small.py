@@ -14,12 +14,20 @@ from backend.models.store import EMBEDDED, read_card
 from backend.models.weights import load_network
 from training.synthetic import anatomy, train_pose2mesh_small
 from training.synthetic.anatomy import INDEX
-from training.synthetic.coarse_mesh import CoarseSkin, coarse_mesh, fitted_way_up
-from training.synthetic.compare import KINDS, METHODS, kinds_of, measure, posed_truth, recoverers, summary
+from training.synthetic.coarse_mesh import CoarseSkinning, coarse_mesh, fit_upsampling
+from training.synthetic.compare import (
+    KINDS,
+    METHODS,
+    measure,
+    pose_categories,
+    posed_gt,
+    recovery_methods,
+    summary,
+)
 from training.synthetic.deep_poses import deep_poses
 from training.synthetic.detected import load_detected
-from training.synthetic.keypoints import KeypointSampler, Noise
-from training.synthetic.pose_library import everything
+from training.synthetic.keypoints import DetectorNoise, KeypointSampler
+from training.synthetic.pose_library import all_archetypes
 from training.synthetic.poses import PoseSampler
 from training.synthetic.train_lifter import train
 
@@ -65,22 +73,24 @@ def test_poses_come_by_their_weights_though_few_pass(sampler):
 
 
 def test_deep_poses_are_within_the_limits():
-    names = [a.name for a in everything()]
+    names = [a.name for a in all_archetypes()]
     for archetype in deep_poses():
         assert archetype.name not in names and archetype.support in KINDS
         assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), (
             archetype.name
         )
-    assert list(kinds_of(["catcher", "walk", "lunge", "sit"])) == ["deep", "moving", "deep", "seated"]
+    assert list(pose_categories(["catcher", "walk", "lunge", "sit"])) == ["deep", "moving", "deep", "seated"]
 
 
 def test_the_coarse_surface_is_the_bodys(body, sampler):
     index, adjacency, plain = coarse_mesh(body)
-    up = fitted_way_up(body, sampler.poses, index, plain, np.random.default_rng(0))
+    up = fit_upsampling(body, sampler.poses, index, plain, np.random.default_rng(0))
     batch = sampler.batch(np.random.default_rng(3), 16)
-    joints, vertices = posed_truth(body, batch.rotations, batch.betas)
+    joints, vertices = posed_gt(body, batch.rotations, batch.betas)
     vertices = vertices - joints[:, :1]
-    coarse = CoarseSkin(body, index)(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)).numpy()
+    coarse = CoarseSkinning(body, index)(
+        torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)
+    ).numpy()
     np.testing.assert_allclose(coarse, vertices[:, index], atol=1e-5)
     assert adjacency.shape == (431, 431) and up.shape == plain.shape == (6890, 431)
     errors = [
@@ -92,7 +102,7 @@ def test_the_coarse_surface_is_the_bodys(body, sampler):
 @pytest.fixture
 def seen(tmp_path, body, sampler):
     """A file as `detected` writes it, of a detector that is right, and once sees somebody else."""
-    noise, sampler.noise = sampler.noise, Noise(*[0.0] * 9)
+    noise, sampler.noise = sampler.noise, DetectorNoise(*[0.0] * 9)
     batch = sampler.batch(np.random.default_rng(4), 8)
     sampler.noise = noise
     points = batch.keypoints.copy()
@@ -117,8 +127,8 @@ def test_detections_come_with_the_truth(body, seen):
     np.testing.assert_allclose(
         found.joints, batch.ray_joints[:7], atol=1e-4
     )  # rays to hips of skin and skeleton
-    keypoints, world, landmarks, _ = found.drawn(np.random.default_rng(0), 200)
-    # mirrored and rolled alike: what is left in the picture is left in space
+    keypoints, world, landmarks, _ = found.sample(np.random.default_rng(0), 200)
+    # mirrored and rolled alike: what is left in the image is left in space
     assert np.abs(world - landmarks).max() < 0.15
     hips = (landmarks[:, 23] - landmarks[:, 24])[:, :2]
     pixels = (keypoints[:, 23] - keypoints[:, 24])[:, :2]
@@ -127,7 +137,7 @@ def test_detections_come_with_the_truth(body, seen):
 
 
 def test_it_is_trained_and_written_with_its_card(tmp_path, body, seen, monkeypatch):
-    train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=Noise(), detected=[seen[0]])
+    train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=DetectorNoise(), detected=[seen[0]])
     out = tmp_path / "pose2mesh-small.safetensors"
     arguments = ["x", str(tmp_path / "lifter"), str(out), "--minutes", "0", "--seed", "1"]
     monkeypatch.setattr("sys.argv", arguments)
@@ -148,14 +158,14 @@ def test_the_open_body_is_still_the_one_that_it_was_trained_on(body):
 def test_the_embedded_network_beats_the_plain_fit_on_held_out_poses(body, sampler):
     """Fixed poses that it was not trained on: another seed, other people."""
     held = sampler.batch(np.random.default_rng([901, 0]), 32)
-    truth = posed_truth(body, held.rotations, held.betas)
-    methods = recoverers(body)
+    truth = posed_gt(body, held.rotations, held.betas)
+    methods = recovery_methods(body)
     errors = {
         n: measure(body, m, held.keypoints, held.world, truth, sampler.size) for n, m in methods.items()
     }
     plain, small, both, _ = (errors[name]["PA-MPJPE"] for name in METHODS)
     assert small.mean() < 0.85 * plain.mean() and (small < plain).mean() > 0.7
     assert both.mean() < plain.mean()
-    table = summary(errors, kinds_of([sampler.poses.archetypes[k].name for k in held.archetype]))
+    table = summary(errors, pose_categories([sampler.poses.archetypes[k].name for k in held.archetype]))
     assert table["n"] == 32 == sum(table["kinds"].values())
     assert table[METHODS[0]]["MPVPE"]["mean"] > table[METHODS[1]]["MPVPE"]["mean"]

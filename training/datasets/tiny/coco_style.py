@@ -14,7 +14,7 @@ WEAK = np.array([62.0, 96.0, 80.0])  # scale px/m, tx, ty px of COCO's people
 
 
 def write_muco(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Each picture has a second person behind the first; two more pictures have a fit of NaN, and none."""
+    """Each image has a second person behind the first; two more images have a fit of NaN, and none."""
     images, annotations, fits = [], [], {}
     for person in bodies(count + 2, seed):
         name = f"unaugmented_set/{person.index:06d}.jpg"

@@ -1,4 +1,4 @@
-"""Fits to pictures: EFT's JSON and UP-3D's files by number."""
+"""Fits to images: EFT's JSON and UP-3D's files by number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EFT_CAMERA = np.array([0.85, 0.05, 0.12])  # s, tx, ty in the box
 
 
 def write_eft(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """COCO pictures; boxes of 150 px."""
+    """COCO images; boxes of 150 px."""
     rows = []
     for person in bodies(count, seed):
         side, center = 150.0, np.array([95.0, 81.0])
@@ -43,7 +43,7 @@ def write_eft(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 
 def write_up3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """SMPLify's camera looks at the middle of the picture, so people are drawn with that one."""
+    """SMPLify's camera looks at the middle of the image, so people are drawn with that one."""
     middle = np.array([260.0, 260.0, SIZE[0] / 2, SIZE[1] / 2])
     for person in bodies(count, seed, middle):
         stem = f"{person.index:05d}"
@@ -57,7 +57,7 @@ def write_up3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
             "f": 260.0,
         }  # fmt: skip
         save(folder / f"{stem}_body.pkl", pickle.dumps(fit, protocol=2))
-        save(folder / f"{stem}_image.png", encode(person.picture(), ".png"))
+        save(folder / f"{stem}_image.png", encode(person.image(), ".png"))
         save(folder / f"{stem}_render_light.png", encode(_render(person), ".png"))
     for split in ("trainval", "test"):
         (folder / f"{split}.txt").write_text("".join(f"/{k:05d}_image.png\n" for k in range(count)))

@@ -19,7 +19,7 @@ def _intrinsics(person: Person) -> list[list[float]]:
 
 
 def write_freihand(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Annotations of `count` hands, pictures under two of the four backgrounds; two evaluation pictures."""
+    """Annotations of `count` hands, images under two of the four backgrounds; two evaluation images."""
     people = hands(count, seed)
     content = {
         "training_K": [_intrinsics(p) for p in people],
@@ -48,7 +48,7 @@ def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """Ids in falling order; joints in millimetres; detections half a pixel off."""
     people = hands(count, seed)
     for split, detected in (("train", "train"), ("eval", "test")):
-        images, annotations, found, data = [], [], [], {}
+        images, annotations, detections, data = [], [], [], {}
         for person in reversed(people):
             name = f"{split}/rgb/{person.index:08d}.jpg"
             images.append(
@@ -68,10 +68,12 @@ def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
             else:
                 data[str(person.index)] = {"cam_param": camera, "scale": 0.03}
             keypoints = (person.joints2d("hand21") + 0.5).tolist()
-            found.append({"image_id": person.index, "annotation_id": person.index, "keypoints": keypoints})
+            detections.append(
+                {"image_id": person.index, "annotation_id": person.index, "keypoints": keypoints}
+            )
             save(folder / "data" / name, person.jpeg(_SIZE))
         layout = {"images": images, "annotations": annotations}
         (folder / "data" / f"freihand_{split}_coco.json").write_text(json.dumps(layout))
         (folder / "data" / f"freihand_{split}_data.json").write_text(json.dumps(data))
-        (folder / "data" / f"hrnet_output_on_{detected}set.json").write_text(json.dumps(found))
+        (folder / "data" / f"hrnet_output_on_{detected}set.json").write_text(json.dumps(detections))
     return {"kind": "freihand_json", "path": str(folder), "split": "train", "body": "open_hand"}

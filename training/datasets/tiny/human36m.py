@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from training.datasets.human36m import EVERY, PROTOCOL2
-from training.datasets.tiny.people import CAMERA, SIZE, WORLD_SHIFT, WORLD_TO_CAMERA, Person, bodies, save
+from training.datasets.tiny.people import (
+    CAMERA,
+    SIZE,
+    WORLD_TO_CAMERA,
+    WORLD_TRANSLATION,
+    Person,
+    bodies,
+    save,
+)
 
 
 def name_of(person: Person, subject: int) -> str:
@@ -45,8 +53,8 @@ def _subject(folder: Path, subject: int, people: list[Person], every: int) -> No
             "action_idx": 2, "subaction_idx": 1, "cam_idx": 1, "frame_idx": frame,
         })  # fmt: skip
         annotations.append({"id": number, "image_id": 1000 * subject + number, "bbox": shown.xywh()})
-        pose, trans = shown.in_world(WORLD_TO_CAMERA, WORLD_SHIFT)
-        world = (shown.joints3d("h36m17") - WORLD_SHIFT) @ WORLD_TO_CAMERA
+        pose, trans = shown.in_world(WORLD_TO_CAMERA, WORLD_TRANSLATION)
+        world = (shown.joints3d("h36m17") - WORLD_TRANSLATION) @ WORLD_TO_CAMERA
         joints[str(frame)] = (world * 1000).tolist()
         if number != len(people) + 1:
             fits[str(frame)] = {"pose": pose.tolist(), "shape": shown.betas.tolist(), "trans": trans.tolist()}
@@ -54,7 +62,7 @@ def _subject(folder: Path, subject: int, people: list[Person], every: int) -> No
             save(folder / "images" / name, person.jpeg())
     camera = {
         "R": WORLD_TO_CAMERA.tolist(),
-        "t": (WORLD_SHIFT * 1000).tolist(),
+        "t": (WORLD_TRANSLATION * 1000).tolist(),
         "f": CAMERA[:2].tolist(),
         "c": CAMERA[2:].tolist(),
     }

@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 from training.datasets.geometry import project, project_weak, tight_box
 from training.datasets.posed_joints import PosedJoints, posed_joints
 
-SIZE = (192, 160)  # width, height px of their pictures
+SIZE = (192, 160)  # width, height px of their images
 CAMERA = np.array([260.0, 260.0, 97.0, 78.0])  # fx fy cx cy px
 # A camera that looks level from 3.5 m, for sets in world coordinates with y up (3DPW) or z up (Human3.6M, AMASS)
 WORLD_TO_CAMERA = Rotation.from_euler("xyz", [172.0, 28.0, -4.0], degrees=True).as_matrix()
-WORLD_SHIFT = np.array([0.21, 0.34, 3.6])  # m
+WORLD_TRANSLATION = np.array([0.21, 0.34, 3.6])  # m
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Person:
         root = self.posed.rest_root(self.betas)
         return pose, rotation.T @ (self.trans - shift + root - rotation @ root)
 
-    def picture(self, size: tuple[int, int] = SIZE, weak_camera: np.ndarray | None = None) -> np.ndarray:
+    def image(self, size: tuple[int, int] = SIZE, weak_camera: np.ndarray | None = None) -> np.ndarray:
         """uint8 RGB (H, W, 3): a shaded ground and the joints as discs; by a weak camera where one is given."""
         width, height = size
         y, x = np.mgrid[:height, :width]
@@ -73,7 +73,7 @@ class Person:
         return pixels
 
     def jpeg(self, size: tuple[int, int] = SIZE, weak_camera: np.ndarray | None = None) -> bytes:
-        return encode(self.picture(size, weak_camera), ".jpg")
+        return encode(self.image(size, weak_camera), ".jpg")
 
 
 def encode(pixels: np.ndarray, kind: str) -> bytes:

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.tiny.people import CAMERA, SIZE, WORLD_SHIFT, WORLD_TO_CAMERA, Person, bodies, save
+from training.datasets.tiny.people import (
+    CAMERA,
+    SIZE,
+    WORLD_TO_CAMERA,
+    WORLD_TRANSLATION,
+    Person,
+    bodies,
+    save,
+)
 
 SEQUENCE = "downtown_tiny_00"
 
@@ -21,41 +29,41 @@ def write_pw3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
     numbers, as in some of the real files.
     """
     everyone = bodies(2 * count, seed)
-    people = [same_shape(everyone[:count]), same_shape(everyone[count:])]
+    people = [share_betas(everyone[:count]), share_betas(everyone[count:])]
     extrinsic = np.eye(4)
-    extrinsic[:3, :3], extrinsic[:3, 3] = WORLD_TO_CAMERA, WORLD_SHIFT
+    extrinsic[:3, :3], extrinsic[:3, 3] = WORLD_TO_CAMERA, WORLD_TRANSLATION
     content: dict[str, Any] = {
         "sequence": SEQUENCE, "genders": ["m", "f"], "cam_poses": np.repeat(extrinsic[None], count + 1, 0),
         "cam_intrinsics": np.array([[CAMERA[0], 0, CAMERA[2]], [0, CAMERA[1], CAMERA[3]], [0, 0, 1]]),
         "img_frame_ids": np.arange(count + 1), "poses": [], "trans": [], "poses2d": [], "jointPositions": [],
         "campose_valid": [], "betas": [], "texture_maps": [], "v_template_clothed": [],
     }  # fmt: skip
-    for line in people:
-        shown = [*line, line[0]]
-        world = [p.in_world(WORLD_TO_CAMERA, WORLD_SHIFT) for p in shown]
-        joints = [(p.joints3d("smpl24") - WORLD_SHIFT) @ WORLD_TO_CAMERA for p in shown]
-        points = [np.concatenate([p.joints2d("openpose18").T, np.ones((1, 18))]) for p in shown]
+    for track in people:
+        with_invalid_frame = [*track, track[0]]
+        world = [p.in_world(WORLD_TO_CAMERA, WORLD_TRANSLATION) for p in with_invalid_frame]
+        joints = [(p.joints3d("smpl24") - WORLD_TRANSLATION) @ WORLD_TO_CAMERA for p in with_invalid_frame]
+        points = [np.concatenate([p.joints2d("openpose18").T, np.ones((1, 18))]) for p in with_invalid_frame]
         content["poses"].append(np.array([pose for pose, _ in world]))
         content["trans"].append(np.array([trans for _, trans in world]))
-        content["jointPositions"].append(np.array(joints).reshape(len(shown), 72))
+        content["jointPositions"].append(np.array(joints).reshape(len(with_invalid_frame), 72))
         content["poses2d"].append(np.array(points))
         content["campose_valid"].append(np.array([1] * count + [0]))
-        content["betas"].append(np.concatenate([line[0].betas, np.zeros(290)]))
+        content["betas"].append(np.concatenate([track[0].betas, np.zeros(290)]))
     save(folder / "sequenceFiles" / "test" / f"{SEQUENCE}.pkl", pickle.dumps(content, protocol=2))
     for k, person in enumerate([*people[0], people[0][0]]):
         save(folder / "imageFiles" / SEQUENCE / f"image_{k:05d}.jpg", person.jpeg())
     return {"kind": "pw3d", "path": str(folder), "split": "test", "body": "open"}
 
 
-def same_shape(people: list[Person]) -> list[Person]:
+def share_betas(people: list[Person]) -> list[Person]:
     """With the first one's betas, as a sequence has them."""
     first = people[0]
     return [Person(p.index, p.body, p.pose, first.betas, p.trans, p.camera) for p in people]
 
 
 def write_pw3d_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Two people per picture in the test split; detections half a pixel off."""
-    images, annotations, found = [], [], []
+    """Two people per image in the test split; detections half a pixel off."""
+    images, annotations, detections = [], [], []
     for person in bodies(2 * count, seed):
         frame, which = person.index % count, person.index // count
         if which == 0:
@@ -81,11 +89,11 @@ def write_pw3d_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
             "joint_cam": person.joints3d("smpl24").tolist(), "joint_img": person.joints2d("smpl24").tolist(),
         })  # fmt: skip
         keypoints = np.concatenate([person.joints2d("coco17") + 0.5, np.full((17, 1), 0.9)], 1)
-        found.append({"annotation_id": identity, "keypoints": keypoints.tolist()})
+        detections.append({"annotation_id": identity, "keypoints": keypoints.tolist()})
     annotations.sort(key=lambda a: a["id"])
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "3DPW_latest_test.json").write_text(
         json.dumps({"images": images, "annotations": annotations})
     )
-    (folder / "data" / "darkpose_3dpw_testset_output.json").write_text(json.dumps(found))
+    (folder / "data" / "darkpose_3dpw_testset_output.json").write_text(json.dumps(detections))
     return {"kind": "pw3d_json", "path": str(folder), "split": "test", "body": "open"}

@@ -30,28 +30,28 @@ def people_of(count: int, seed: int = 0) -> list[Person]:
 def write_surreal(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """A clip of `count` - 1 frames and a clip of one, whose arrays lack the last axis.
 
-    The files hold the person whose mirror image the pictures show.
+    The files hold the person whose mirror image the images show.
     """
     people = people_of(count, seed)
     place = folder / "cmu" / "train" / "run0" / "01_01"
     place.mkdir(parents=True, exist_ok=True)
-    for name, line in (("01_01_c0001", people[:-1]), ("01_01_c0002", people[-1:])):
-        zrot = np.linspace(0.3, 2.0, len(line))
+    for name, track in (("01_01_c0001", people[:-1]), ("01_01_c0002", people[-1:])):
+        zrot = np.linspace(0.3, 2.0, len(track))
         content = {
-            "joints2D": np.stack([p.joints2d("smpl24")[_MIRROR].T for p in line], -1),
+            "joints2D": np.stack([p.joints2d("smpl24")[_MIRROR].T for p in track], -1),
             "joints3D": np.stack(
-                [(p.joints3d("smpl24")[_MIRROR] @ WORLD_TO_CAMERA + CAM_LOC).T for p in line], -1
+                [(p.joints3d("smpl24")[_MIRROR] @ WORLD_TO_CAMERA + CAM_LOC).T for p in track], -1
             ),
-            "pose": np.stack([_file_pose(p, z) for p, z in zip(line, zrot, strict=True)], -1),
-            "shape": np.stack([p.betas for p in line], -1),
+            "pose": np.stack([_file_pose(p, z) for p, z in zip(track, zrot, strict=True)], -1),
+            "shape": np.stack([p.betas for p in track], -1),
             "camLoc": CAM_LOC[:, None],
             "zrot": zrot[:, None],
-            "gender": np.ones((len(line), 1), np.uint8),
+            "gender": np.ones((len(track), 1), np.uint8),
         }
-        if len(line) == 1:
+        if len(track) == 1:
             content |= {key: content[key][..., 0] for key in ("joints2D", "joints3D", "pose", "shape")}
         scipy.io.savemat(place / f"{name}_info.mat", content)
-        _clip(place / f"{name}.mp4", [p.picture(SIZE) for p in line])
+        _clip(place / f"{name}.mp4", [p.image(SIZE) for p in track])
     return {"kind": "surreal", "path": str(folder), "split": "train", "body": "open"}
 
 
@@ -66,12 +66,12 @@ def _file_pose(person: Person, zrot: float) -> np.ndarray:
     return mirrored.ravel()
 
 
-def _clip(path: Path, pictures: list[np.ndarray]) -> None:
+def _clip(path: Path, frames: list[np.ndarray]) -> None:
     with av.open(str(path), "w") as out:
         stream = out.add_stream("mpeg4", rate=30)
         stream.width, stream.height, stream.pix_fmt = SIZE[0], SIZE[1], "yuv420p"
         stream.bit_rate = 4_000_000
-        for pixels in pictures:
+        for pixels in frames:
             for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
                 out.mux(packet)
         for packet in stream.encode():
@@ -82,7 +82,7 @@ def write_surreal_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """Train and val of the same people, ids in falling order; joint_cam in millimetres."""
     (folder / "data").mkdir(exist_ok=True)
     for split in ("train", "val"):
-        images, annotations, found = [], [], []
+        images, annotations, detections = [], [], []
         for person in reversed(people_of(count, seed)):
             name = f"01_01_c{person.index:04d}.jpg"
             camera = {"focal": CAMERA[:2].tolist(), "princpt": CAMERA[2:].tolist()}
@@ -98,11 +98,11 @@ def write_surreal_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
                 "joint_cam": (person.joints3d("smpl24") * 1000).tolist(),
             })  # fmt: skip
             keypoints = (person.joints2d("smpl24") + 0.5).tolist()
-            found.append(
+            detections.append(
                 {"image_id": person.index, "annotation_id": 40 + person.index, "keypoints": keypoints}
             )
             save(folder / "images" / split / name, person.jpeg(SIZE))
         layout = {"images": images, "annotations": annotations}
         (folder / "data" / f"{split}.json").write_text(json.dumps(layout))
-        (folder / "data" / f"hrnet_output_on_{split}set.json").write_text(json.dumps(found))
+        (folder / "data" / f"hrnet_output_on_{split}set.json").write_text(json.dumps(detections))
     return {"kind": "surreal_json", "path": str(folder), "split": "train", "body": "open"}
