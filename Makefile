@@ -47,7 +47,7 @@ lint: $(VENV)/.test
 
 # The same zip in the oldest and the newest Blender that PyPI serves to Python 3.11
 test-blender: $(VENV)/.test extension
-	$(PY) tools/test_blender_versions.py 4.2.23 5.0.1
+	$(PY) tools/check_blender_versions.py 4.2.23 5.0.1
 
 extension: $(VENV)/.demo
 	$(PY) tools/build_extension.py
@@ -57,7 +57,7 @@ bench: $(VENV)/.test
 	$(PY) -m benchmarks.networks
 	$(PY) -m benchmarks.attention
 	$(PY) -m benchmarks.vertex_fit
-	$(PY) -m benchmarks.keys
+	$(PY) -m benchmarks.keyframes
 	$(PY) -m benchmarks.clip
 	$(PY) -m benchmarks.datasets
 	$(PY) -m benchmarks.synthetic

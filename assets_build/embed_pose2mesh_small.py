@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--meshes", type=Path, nargs="+", required=True, help="JSON files, in order")
     parser.add_argument("--compared", type=Path, required=True)
     options = parser.parse_args()
-    from backend.models.store import EMBEDDED
+    from backend.models.weights_files import EMBEDDED
     from training.engine.manifest import git_state
 
     target = EMBEDDED / f"{NAME}.safetensors"

@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--cost", required=True, help="what the training took, in words, for the card")
     parser.add_argument("--checkpoint", type=Path, help="another one than the run's own choice")
     options = parser.parse_args()
-    from backend.models.store import EMBEDDED
+    from backend.models.weights_files import EMBEDDED
     from training.engine.manifest import git_state
     from training.engine.results import evaluate_run, export_checkpoint, write_results
     from training.engine.trainer import find_machines
@@ -63,7 +63,7 @@ def to_half_precision(full: Path, path: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
-    from backend.models.store import card_text, read_card
+    from backend.models.weights_files import card_text, read_card
 
     tensors = load_file(str(full))
     small = {

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.clips.job import ClipJobFile
+from backend.clips.job_file import ClipJobFile
 from blender_addon.backend.process import BackendProcess
 from blender_addon.client import client as wire
 

@@ -24,11 +24,11 @@ from backend.body.joint_sets import HIPS, SMPL24, indices
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
 from backend.body.procrustes import pa_mpjpe
-from backend.clips.guess import KeypointPreview
-from backend.clips.reading import ClipReader
+from backend.clips.clip_reader import ClipReader
+from backend.clips.preview import KeypointPreview
 from backend.geometry import rotations_numpy as rot
 from backend.media.video import open_clip
-from backend.models.pose2mesh_small.lifted import LandmarkLifter
+from backend.models.pose2mesh_small.refined_landmarks import LandmarkLifter
 from backend.motion.camera_track import CameraTrack
 from backend.motion.contacts import intervals
 from backend.motion.foot_lock import POINTS

@@ -16,9 +16,9 @@ import numpy as np
 
 from training.datasets import tiny
 from training.datasets.base import BaseDataset
-from training.datasets.images import decode
-from training.datasets.kinds import build_dataset
+from training.datasets.image_sources import decode
 from training.datasets.record import Record
+from training.datasets.registry import build_dataset
 from training.datasets.tiny.people import bodies, encode
 
 

@@ -53,7 +53,7 @@ def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> li
     from backend.body.registry import OPEN_BODIES
     from training.engine.dry_run import write_tiny_datasets
     from training.run.build import build_module
-    from training.run.data import build_datamodule
+    from training.run.build_data import build_datamodule
     from training.run.requirements import FILES
     from training.run.spec import load_run
 

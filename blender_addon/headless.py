@@ -17,7 +17,7 @@ import sys
 import bpy
 
 from .errors import UserError
-from .scene import build, clip_npz, exchange, records
+from .scene import build, clip_npz, export, records
 from .scene.person import KIND_KEY
 
 
@@ -56,7 +56,7 @@ def run_clip(plan: dict) -> None:
         if path.endswith(".blend"):
             _write(path, lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True))
         else:
-            exchange.write(path, scene, rigs)
+            export.write(path, scene, rigs)
 
 
 def bake_shape(obj: bpy.types.Object) -> None:

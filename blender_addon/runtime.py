@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import bpy
 
 from .backend.install import Installation
-from .client.backend_job import Recovery
+from .client.recovery import Recovery
 from .client.session import Session
 from .errors import UserError
 

@@ -118,7 +118,7 @@ def kill_once(targets: KillTargets, kind: str, rng: random.Random) -> bool:
 
 def through_server(clip: Path, out: Path) -> int:
     """A client of a server of its own; 0 when the clip is done."""
-    from backend.clips.job import ClipJobFile
+    from backend.clips.job_file import ClipJobFile
     from blender_addon.backend.process import BackendProcess
     from blender_addon.client import client as wire
 

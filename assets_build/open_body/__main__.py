@@ -91,7 +91,7 @@ def fit_posed_rows(path: Path) -> None:
     """The step `posed_rows`, in a process of one thread: with more, sums round otherwise and the bytes differ."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     subprocess.run(
-        [sys.executable, "-m", "assets_build.open_body.posed_rows", str(path)],
+        [sys.executable, "-m", "assets_build.open_body.posed_regressors", str(path)],
         env=os.environ | threads,
         check=True,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from assets_build.open_body import correctives, regressors, shape_space, source
 from assets_build.open_body.surface import compact
-from assets_build.open_hand import flat, poses, surface
+from assets_build.open_hand import poses, rest_pose, surface
 from backend.body.joint_sets import FREIHAND21, MANO16, MANO16_PARENTS, MANO21
 from backend.geometry import rotations_numpy as rot
 
@@ -34,8 +34,8 @@ def main(out: Path) -> None:
     anny = source.load(tuple(CHANGES))
     average = {name: np.array([0.5]) for name in anny.phenotypes} | {"age": np.array([0.667])}
     vertices, heads = anny.sample(average)
-    tips = flat.fingertips(anny, vertices[0], heads[0])
-    points, _ = flat.flat_hand(anny, vertices[0], heads[0], tips)
+    tips = rest_pose.fingertips(anny, vertices[0], heads[0])
+    points, _ = rest_pose.flat_hand(anny, vertices[0], heads[0], tips)
     kept, faces, corners = surface.simplify(anny, points)
     say(f"simplified to {len(kept)} vertices, {len(faces)} faces")
 
@@ -49,7 +49,7 @@ def main(out: Path) -> None:
     say(f"wrist to middle tip {lengths.mean() * 1e3:.0f} +- {lengths.std() * 1e3:.0f} mm")
     say(f"ten betas leave {residual * 1e3:.2f} mm rms")
 
-    weights = surface.diffuse_weights(anny.weights[kept] @ flat.grouping(anny), faces)
+    weights = surface.diffuse_weights(anny.weights[kept] @ rest_pose.grouping(anny), faces)
     rest = joints.mean(0)
     rotations = rot.exp(poses.random_poses(correctives.POSES, rest, seed=1))
     posedirs = correctives.regress(template, rest, weights, rotations, PARENTS)
@@ -109,7 +109,7 @@ def main(out: Path) -> None:
 def population(
     anny: source.Source, tips: dict[str, np.ndarray], kept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The open body's people, hands varied further -> flat right hands (N, V, 3), joints (N, 16, 3), wrists at 0."""
+    """Anny people with varied hands -> flat right hands (N, V, 3), joints (N, 16, 3), wrists at 0."""
     people, count = shape_space.sample_phenotypes(anny.phenotypes), shape_space.PEOPLE
     rng = np.random.default_rng(2)
     changes = {name: np.clip(rng.normal(0, sd, count), -2.5 * sd, 2.5 * sd) for name, sd in CHANGES.items()}
@@ -118,7 +118,7 @@ def population(
         some = slice(start, start + 50)
         batch = anny.sample({k: v[some] for k, v in people.items()}, {k: v[some] for k, v in changes.items()})
         for body, heads in zip(*batch, strict=True):
-            points, found = flat.flat_hand(anny, body, heads, tips)
+            points, found = rest_pose.flat_hand(anny, body, heads, tips)
             hands.append(points[kept])
             joints.append(found)
     return np.array(hands), np.array(joints)

@@ -152,7 +152,7 @@ def _loopback() -> Iterator[Finding]:
 
 
 def _blender() -> Iterator[Finding]:
-    from backend.export.through_blender import PYTHON_VARIABLE
+    from backend.export.blender_export import PYTHON_VARIABLE
 
     found = shutil.which("blender")
     if os.environ.get(PYTHON_VARIABLE):

@@ -108,7 +108,7 @@ def _import(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from backend.errors import BadInput
-    from backend.models.store import weights_path
+    from backend.models.weights_files import weights_path
 
     network(args.name)
     path = weights_path(args.name)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.clips.job import FOOT_LOCKS, ClipJobFile
+from backend.clips.job_file import FOOT_LOCKS, ClipJobFile
 from backend.errors import BadInput, RecoverMeshError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from backend.clips.run import ClipRun
+    from backend.clips.clip_run import ClipRun
     from backend.recovery import Recoverer
 
 VIDEO_SUFFIXES = {
@@ -127,7 +127,7 @@ def _run_job(
 ) -> None:
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from backend.clips.run import ClipRun
+    from backend.clips.clip_run import ClipRun
 
     start = time.perf_counter()
     job.save(Path(job.out) / JOB_FILE)
@@ -204,7 +204,7 @@ def _export(run: ClipRun, formats: Sequence[str], console: Console) -> list[Path
             written.append(path)
     scenes = [out / f"{Path(run.job.source).stem}.{name}" for name in THROUGH_BLENDER if name in formats]
     if scenes:
-        from backend.export.through_blender import write_clip_through_blender
+        from backend.export.blender_export import write_clip_through_blender
 
         with console.status("Blender writes the files"):
             write_clip_through_blender(run.files, run.body, scenes)

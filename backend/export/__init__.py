@@ -25,11 +25,11 @@ def export(
     number where another source of that name was exported to the folder before.  pixels: uint8 RGB (H, W, 3), upright,
     needed for the overlay.  Raises RecoverMeshError: unwritable, disk_full, no_blender, blender_failed.
     """
+    from backend.export.blender_export import write_through_blender
     from backend.export.files import claim_stem
     from backend.export.npz import write_npz
     from backend.export.obj import write_obj
     from backend.export.overlay import draw_overlay, write_image
-    from backend.export.through_blender import write_through_blender
 
     stem = claim_stem(out_dir, result.source, result.index)
     faces = body.faces.cpu().numpy()

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from backend.clip import ClipFrame, ClipInfo
 from backend.errors import BadInput
+from backend.media.clip import ClipFrame, ClipInfo
 from backend.media.photo import load_image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
@@ -63,7 +63,7 @@ def _split(path: Path) -> tuple[str, int] | None:
 
 
 class SequenceClip:
-    """See `backend.clip.Clip`.  A picture that is missing or cannot be read is a lost frame, not the end."""
+    """See `backend.media.clip.Clip`.  A picture that is missing or cannot be read is a lost frame, not the end."""
 
     def __init__(self, path: Path, first: int, last: int | None, step: int, fps: Fraction) -> None:
         files = sequence_files(path)
@@ -83,7 +83,7 @@ class SequenceClip:
         self.info = ClipInfo(str(path), "sequence", width, height, fps, count, True, begin, kind)
 
     def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
-        """See `backend.clip.Clip.frames`."""
+        """See `backend.media.clip.Clip.frames`."""
         end = self.info.frame_count - 1
         last = end if self._last is None else min(self._last, end)
         for number in range(self._first, last + 1, self._step):

@@ -11,8 +11,8 @@ from typing import Any
 import av
 import numpy as np
 
-from backend.clip import Clip, ClipFrame, ClipInfo
 from backend.errors import BadInput
+from backend.media.clip import Clip, ClipFrame, ClipInfo
 from backend.media.image_sequence import SequenceClip, is_sequence
 
 _USUAL_RATE = Fraction(25)  # of streams that do not say theirs

@@ -14,7 +14,7 @@ from backend.body.kinematics import State
 from backend.body.loader import load_body
 from backend.geometry import rotations_numpy as rot
 from backend.models.recovery_model import ModelSpec, RecoveryModel
-from backend.models.store import EMBEDDED
+from backend.models.weights_files import EMBEDDED
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
 GUIDE = "pose2mesh-small"
@@ -71,7 +71,7 @@ class Guide:
 
     def __init__(self, spec: ModelSpec) -> None:
         from backend.models.inference.network_model import NetworkModel
-        from backend.models.pose2mesh_small.lifted import LandmarkLifter
+        from backend.models.pose2mesh_small.refined_landmarks import LandmarkLifter
 
         self.network = NetworkModel(spec, "cpu", path=EMBEDDED / f"{GUIDE}.safetensors")
         self.lifter = LandmarkLifter.embedded()

@@ -6,7 +6,7 @@ from backend.body.registry import OPEN_BODIES
 from backend.errors import BadInput
 from backend.models.recovery_model import ModelSpec, RecoveryModel
 from backend.models.spec import NETWORKS, NetworkSpec, how_to_get
-from backend.models.store import find_weights, read_card
+from backend.models.weights_files import find_weights, read_card
 
 DEFAULT_MODEL = "keypoint-fit"
 GUIDED_FIT = "keypoint-fit"  # the variant that the small Pose2Mesh guides

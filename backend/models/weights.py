@@ -24,7 +24,7 @@ from backend.errors import BadInput
 from backend.models.adapter import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
 from backend.models.spec import NetworkSpec, how_to_get, network
-from backend.models.store import Card, card_text, find_weights, read_card, weights_path
+from backend.models.weights_files import Card, card_text, find_weights, read_card, weights_path
 from backend.paths import cannot_keep
 
 _JOINTS = {"body": 24, "hand": 16}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backend.motion.upright import GroundSlopes
+from backend.motion.up_direction import GroundSlopes
 from backend.structures import World
 
 _LEVEL = np.tan(np.deg2rad(6))  # cameras are held about this level

@@ -14,14 +14,14 @@ from backend.body.model import BodyModel
 from backend.geometry import rotations_numpy as rot
 from backend.motion.contacts import find_contacts
 from backend.motion.foot_lock import POINTS, FootLock, sole_heights
-from backend.motion.gaps import LONGEST, hidden_rows
 from backend.motion.ground import find_ground
-from backend.motion.jumps import suppress_limb_outliers
+from backend.motion.limb_outliers import suppress_limb_outliers
 from backend.motion.matchmove import Matchmove, refine_scene_scale, resize_bodies
-from backend.motion.pose_fit import PoseProblem
-from backend.motion.temporal import Smoothness
+from backend.motion.network_pose_fit import PoseProblem
+from backend.motion.occlusion_gaps import LONGEST, hidden_rows
+from backend.motion.smoothness import Smoothness
 from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, slice_state, start_state
-from backend.motion.upright import estimate_ground_slopes
+from backend.motion.up_direction import estimate_ground_slopes
 from backend.structures import Camera, Motion, Track, World
 from backend.threads import one_blas_thread
 

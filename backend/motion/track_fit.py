@@ -18,11 +18,11 @@ from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import BONE_FROM, BONE_TO, LEG_BONES, SOURCES
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
-from backend.motion.banded import solve_banded
+from backend.motion.banded_solver import solve_banded
 from backend.motion.contacts import intervals
-from backend.motion.gaps import interpolate_state
-from backend.motion.shape import fit_shape
-from backend.motion.temporal import Smoothness, accelerations, smoothness_weights
+from backend.motion.occlusion_gaps import interpolate_state
+from backend.motion.shape_fit import fit_shape
+from backend.motion.smoothness import Smoothness, accelerations, smoothness_weights
 from backend.structures import Camera, Track
 
 WINDOW = 384  # frames solved together

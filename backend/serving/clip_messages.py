@@ -12,7 +12,7 @@ from backend.serving.messages import clip as clip_text
 from backend.structures import ClipChunk, ClipPeople
 
 if TYPE_CHECKING:
-    from backend.clips.run import ClipRun
+    from backend.clips.clip_run import ClipRun
 
 Message = tuple[dict[str, Any], dict[str, np.ndarray]]
 _MAX_LOST = 256  # sentences that a message carries

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import protocol
-from backend.clips.job import ClipJobFile
+from backend.clips.job_file import ClipJobFile
 from backend.errors import Cancelled, RecoverMeshError
 from backend.serving.clip_messages import chunk_message, clip_message, people_message
 from backend.serving.messages import error_fields

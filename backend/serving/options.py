@@ -28,7 +28,7 @@ class ServerOptions:
     watch_stdin: bool = False
     factory: str = "backend.recovery:Recoverer"
     body_source: str = "backend.serving.worker:read_body"
-    clip_factory: str = "backend.clips.run:ClipRun"
+    clip_factory: str = "backend.clips.clip_run:ClipRun"
     task_seconds: float = 600.0  # a picture that takes longer hangs: the worker is ended
 
 
@@ -60,7 +60,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--add-client", metavar="NAME", help="make a client's key pair in --curve-keys, print where, and end"
     )
     parser.add_argument("--factory", default="backend.recovery:Recoverer", help=argparse.SUPPRESS)
-    parser.add_argument("--clip-factory", default="backend.clips.run:ClipRun", help=argparse.SUPPRESS)
+    parser.add_argument("--clip-factory", default="backend.clips.clip_run:ClipRun", help=argparse.SUPPRESS)
     parser.add_argument("--body-source", default="backend.serving.worker:read_body", help=argparse.SUPPRESS)
 
 

@@ -23,16 +23,16 @@ from typing import Any
 import zmq
 
 from backend import __version__, protocol
-from backend.clips.job import ClipJobFile
+from backend.clips.job_file import ClipJobFile
 from backend.errors import BadInput, RecoverMeshError
-from backend.serving.catalogue import bodies, check_body, check_model, models
+from backend.serving.available_models import bodies, check_body, check_model, models
 from backend.serving.jobs import ClipJob, PhotoJob
 from backend.serving.messages import error_fields
 from backend.serving.options import ServerOptions, add_serve_arguments, serve_options
 from backend.serving.scheduler import Scheduler
 from backend.serving.security import CurveServer, bind_address, choose_token, same_token
 from backend.serving.sessions import Sessions
-from backend.serving.wake import Wake
+from backend.serving.wakeup_socket import Wake
 from backend.serving.worker_process import WorkerProcess
 
 log = logging.getLogger("recover-mesh.server")

@@ -81,7 +81,7 @@ class Worker:
         emit: Callable[..., None],
         budget: int = MODEL_MEMORY,
         precision: str = "fp32",
-        clip_factory: str = "backend.clips.run:ClipRun",
+        clip_factory: str = "backend.clips.clip_run:ClipRun",
     ) -> None:
         self._factory = factory
         self._body_source = body_source

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.serving.pipe import read_message, write_message
-from backend.serving.wake import Wake
+from backend.serving.wakeup_socket import Wake
 
 log = logging.getLogger("recover-mesh.server")
 RESTART_SECONDS = (0.0, 0.5, 2.0, 10.0)  # pause before a restart, by deaths in a row

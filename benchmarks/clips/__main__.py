@@ -17,7 +17,7 @@ from backend.body.loader import load_body
 from benchmarks.clips.cameras import camera_file_content
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.render import Renderer
-from tools.clips.scene import Scene
+from benchmarks.clips.scene import Scene
 
 
 def write_clip(folder: Path, name: str, scene: Scene, renderer: Renderer) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
 from backend.structures import Camera, World
-from tools.clips.scene import GroundTruth, Scene
+from benchmarks.clips.scene import GroundTruth, Scene
 
 _AXES = World().rotation  # common frame -> world
 

@@ -16,7 +16,7 @@ from backend.body.model import BodyModel
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Camera, World
 from benchmarks.clips.cameras import dolly_trajectory
-from tools.clips.scene import GroundTruth, Scene
+from benchmarks.clips.scene import GroundTruth, Scene
 
 J = {name: k for k, name in enumerate(SMPL24)}
 

@@ -13,7 +13,7 @@ from backend.body.model import BodyModel
 from backend.export.overlay import shade
 from backend.export.rasterizer import rasterize, vertex_normals
 from benchmarks.clips.cameras import scene_at_frame
-from tools.clips.scene import GroundTruth, Scene
+from benchmarks.clips.scene import GroundTruth, Scene
 
 _J = {name: k for k, name in enumerate(SMPL24)}
 HAIR, SKIN, SHIRT, TROUSERS, SHOES, EYES = range(6)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import runtime
-from ..client.backend_job import JobEnded, Progress, Recovery
+from ..client.recovery import JobEnded, Progress, Recovery
 from ..errors import UserError
 
 TICK_SECONDS = 0.1

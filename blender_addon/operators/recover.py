@@ -9,7 +9,7 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.job import Failed, JobEnded, PhotoRecovery, Recovered, Source
+from ..client.photo_recovery import Failed, JobEnded, PhotoRecovery, Recovered, Source
 from ..errors import UserError
 from ..scene import build
 from ..settings import preferences, properties

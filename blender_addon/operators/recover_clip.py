@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.clip_job import ChunkReady, ClipRecovery, ClipStarted, JobEnded, PeopleFound
+from ..client.clip_recovery import ChunkReady, ClipRecovery, ClipStarted, JobEnded, PeopleFound
 from ..errors import UserError
 from ..scene.clip import ClipInfo, ClipScene
 from ..settings import clip_camera, clip_edits, clip_source, preferences, properties

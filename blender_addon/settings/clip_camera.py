@@ -8,7 +8,7 @@ import os
 import bpy
 
 from ..errors import UserError
-from ..scene import camera_samples, clip
+from ..scene import camera_sampling, clip
 from ..scene.person import KIND_KEY
 from . import json_file
 
@@ -52,7 +52,7 @@ def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, 
         raise UserError(
             f"The clip has {count} frames, the range begins at {settings.first}.", "Correct the range."
         )
-    content = camera_samples.sample(scene, obj, frames, settings.start, size)
+    content = camera_sampling.sample(scene, obj, frames, settings.start, size)
     json_file.write(os.path.join(folder, FILE), content, "camera file")
     return FILE
 

@@ -13,7 +13,7 @@ from .. import runtime
 from ..backend import install as backend_install
 from ..backend import process as backend_process
 from ..errors import UserError
-from ..text import draw_wrapped
+from ..wrapped_label import draw_wrapped
 
 addon_package = __package__.rpartition(".")[
     0

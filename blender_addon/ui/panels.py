@@ -14,7 +14,7 @@ from ..operators.backend_operator import pluralize
 from ..scene import armature, build, clip, person, quality
 from ..scene.body import SHAPE_KEY
 from ..settings import clip_edits, clip_source, preferences
-from ..text import draw_wrapped
+from ..wrapped_label import draw_wrapped
 
 MAX_LISTED_PHOTOS = 8
 QUALITY_LABELS = {

@@ -83,7 +83,7 @@ def test_missing_clip_is_an_error(real_backend, scene, tmp_path):
 
 
 def test_the_result_of_the_command_line_can_be_imported(real_backend, scene, footage, tmp_path, addon_body):
-    from backend.export.through_blender import _write_body
+    from backend.export.blender_export import _write_body
 
     scene.recover_mesh.source, scene.recover_mesh.clip.path = "CLIP", footage
     bpy.ops.recover_mesh.recover_clip()

@@ -13,7 +13,7 @@ from backend.motion.camera_track import CameraTrack
 from benchmarks.clips.cameras import camera_file_content
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.errors import UserError
-from blender_addon.scene import camera_samples, clip, clip_npz, exchange
+from blender_addon.scene import camera_sampling, clip, clip_npz, export
 from blender_addon.settings import clip_camera
 
 SIZE = (640, 360)
@@ -98,7 +98,7 @@ def the_rig(scene):
 
 def projected_vertices(scene, rig):
     """Of the evaluated mesh, in px of the clip, through the scene's camera."""
-    skin = exchange.body_mesh_of(rig)
+    skin = export.body_mesh_of(rig)
     evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
     mesh = evaluated.data
     positions = [evaluated.matrix_world @ mesh.vertices[k].co for k in range(0, len(mesh.vertices), 300)]
@@ -127,7 +127,7 @@ def test_sampled_camera_matches_the_animation(scene, gt_scene, fit):
         800,
     )  # the clip's size counts, not the render's
     scene.frame_set(7, subframe=0.25)
-    found = camera_samples.sample(scene, cam, range(COUNT), START, SIZE)
+    found = camera_sampling.sample(scene, cam, range(COUNT), START, SIZE)
     assert (scene.frame_current, scene.frame_subframe) == (7, 0.25)
     for name in ("frames", "rotation", "position", "intrinsics"):
         np.testing.assert_allclose(found[name], content[name], atol=2e-4 if name != "intrinsics" else 0.02)
@@ -146,7 +146,7 @@ def test_upright_clips_and_wide_pixels(scene):
         cam = bpy.data.objects.new("c", data)
         scene.collection.objects.link(cam)
         bpy.context.view_layer.update()
-        fx, fy, cx, cy = camera_samples.camera_intrinsics(scene, data, size)
+        fx, fy, cx, cy = camera_sampling.camera_intrinsics(scene, data, size)
         for x, y, z in ((0.3, -0.2, -2.0), (-0.4, 0.5, -3.0)):  # the camera is at the origin and looks down
             seen = world_to_camera_view(scene, cam, Vector((x, y, z)))
             pixel = (seen.x * size[0] - 0.5, (1 - seen.y) * size[1] - 0.5)
@@ -164,7 +164,7 @@ def test_constraints_are_evaluated(scene):
     target.keyframe_insert("location", frame=5)
     cam.constraints.new("COPY_LOCATION").target = target
     scene.camera = cam
-    found = camera_samples.sample(scene, cam, [0, 4], 1, SIZE)
+    found = camera_sampling.sample(scene, cam, [0, 4], 1, SIZE)
     np.testing.assert_allclose(found["position"], [[1, 2, 3], [5, 2, 3]], atol=1e-5)
 
 
@@ -234,11 +234,11 @@ def test_missing_camera_is_an_error(scene, addon_body, gt_scene):
     settings.camera = mine
     assert clip_camera.selected_camera(settings, scene) == mine
     with pytest.raises(UserError, match="view layer"):
-        camera_samples.sample(scene, mine, [0], 1, SIZE)
+        camera_sampling.sample(scene, mine, [0], 1, SIZE)
     scene.collection.objects.link(mine)
     mine.data.type = "ORTHO"
     with pytest.raises(UserError, match="perspective"):
-        camera_samples.sample(scene, mine, [0], 1, SIZE)
+        camera_sampling.sample(scene, mine, [0], 1, SIZE)
 
 
 # ---- the button ------------------------------------------------------------------------------------------

@@ -8,14 +8,14 @@ import pytest
 from clip_helpers import COUNT, gt_vertices, rigs, skin_vertices
 
 from blender_addon.errors import UserError
-from blender_addon.scene import exchange
+from blender_addon.scene import export
 
 
 @pytest.mark.parametrize("ending", ["glb", "fbx", "bvh", "usd", "abc"])
 def test_every_export_format(scene, built_clip, tmp_path, ending):
     path = tmp_path / f"out.{ending}"
     before = {o.name: o.data for o in scene.objects if o.type == "MESH"}
-    exchange.write(str(path), scene, list(rigs(scene).values()))
+    export.write(str(path), scene, list(rigs(scene).values()))
     assert path.stat().st_size > 5000
     assert {o.name: o.data for o in scene.objects if o.type == "MESH"} == before
     if ending == "bvh":
@@ -26,7 +26,7 @@ def test_every_export_format(scene, built_clip, tmp_path, ending):
 
 def test_glb_round_trip_keeps_the_motion(scene, built_clip, model, gt_scene, tmp_path):
     path = str(tmp_path / "out.glb")
-    exchange.write(path, scene, [rigs(scene)[1]])
+    export.write(path, scene, [rigs(scene)[1]])
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 25, 1.0
     bpy.ops.import_scene.gltf(filepath=path)
@@ -44,18 +44,18 @@ def test_glb_round_trip_keeps_the_motion(scene, built_clip, model, gt_scene, tmp
 def test_pc2_holds_the_evaluated_mesh(scene, built_clip, tmp_path):
     path = tmp_path / "out.pc2"
     rig = rigs(scene)[1]
-    exchange.write(str(path), scene, [rig])
+    export.write(str(path), scene, [rig])
     data = path.read_bytes()
     _, _, vertices, _, _, frames = struct.unpack("<12siiffi", data[:32])
     assert (vertices, frames) == (6890, COUNT)
     points = np.frombuffer(data[32:], np.float32).reshape(frames, vertices, 3)
     scene.frame_set(11 + 17)
-    shown = skin_vertices(rig) - np.array(exchange.body_mesh_of(rig).matrix_world)[:3, 3]
+    shown = skin_vertices(rig) - np.array(export.body_mesh_of(rig).matrix_world)[:3, 3]
     assert np.abs(points[17] - shown).max() < 1e-5
 
 
 def test_invalid_exports_are_refused(scene, built_clip, tmp_path):
     with pytest.raises(UserError):
-        exchange.write(str(tmp_path / "a.xyz"), scene, list(rigs(scene).values()))
+        export.write(str(tmp_path / "a.xyz"), scene, list(rigs(scene).values()))
     with pytest.raises(UserError):
-        exchange.write(str(tmp_path / "a.glb"), scene, [])
+        export.write(str(tmp_path / "a.glb"), scene, [])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from clip_helpers import COUNT, chunk, info_of, rigs, world_of
 
-from blender_addon.scene import clip, exchange, fcurves, quality
+from blender_addon.scene import clip, export, fcurves, quality
 
 
 def test_quality_properties_and_markers(scene, built_clip):
@@ -32,10 +32,10 @@ def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene
     rig, other = rigs(scene)[1], rigs(scene)[2]
     for t, away in ((11, False), (12, True), (29, True), (30, False)):
         scene.frame_set(11 + t)
-        for obj in (rig, exchange.body_mesh_of(rig)):
+        for obj in (rig, export.body_mesh_of(rig)):
             assert (obj.hide_viewport, obj.hide_render, rig["hidden"]) == (away, away, away), t
         assert not other.hide_viewport
-        assert not exchange.body_mesh_of(other).hide_render
+        assert not export.body_mesh_of(other).hide_render
     visibility = [c for c in fcurves.curves_of(rig.animation_data.action) if c.data_path.startswith("hide_")]
     assert {key.interpolation for curve in visibility for key in curve.keyframe_points} == {"CONSTANT"}
     found = quality.problem_markers(scene)
@@ -46,7 +46,7 @@ def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene
     )
     # exporters give all frames, also of who is hidden while they run
     scene.frame_set(11 + 20)
-    exchange.write(str(tmp_path / "a.pc2"), scene, [rig])
+    export.write(str(tmp_path / "a.pc2"), scene, [rig])
     assert rig.hide_viewport
     points = np.frombuffer((tmp_path / "a.pc2").read_bytes()[32:], np.float32).reshape(COUNT, -1, 3)
     assert np.abs(np.diff(points, axis=0)).max(axis=(1, 2)).min() > 1e-4
@@ -68,7 +68,7 @@ def test_visible_again_after_hidden_frames(scene, addon_body, gt_scene):
     rig = rigs(scene)[1]
     scene.frame_set(11 + 7)
     assert not rig.hide_render
-    assert not exchange.body_mesh_of(rig).hide_render
+    assert not export.body_mesh_of(rig).hide_render
     assert len(bpy.data.actions) < actions
 
 

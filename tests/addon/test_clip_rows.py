@@ -7,8 +7,8 @@ import pytest
 from fake_backend import BODY, CAMERA, make_body
 
 from backend import protocol as backend_protocol
+from backend.clips.clip_run import final_chunk
 from backend.clips.results import motion_fields, motion_of
-from backend.clips.run import final_chunk
 from backend.serving.clip_messages import chunk_message
 from backend.structures import Motion, World
 from blender_addon import protocol

@@ -216,7 +216,7 @@ def test_another_range_has_other_people(scene, clip):
 
 
 def test_the_job_file_is_one_that_the_backend_reads(scene, clip, tmp_path):
-    jobs = pytest.importorskip("backend.clips.job")
+    jobs = pytest.importorskip("backend.clips.job_file")
     test_one_edit_follows_the_other(scene, clip)
     fields = {**job(scene), "out": str(tmp_path / "out")}
     path = clip_source.write_job(fields)

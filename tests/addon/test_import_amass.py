@@ -8,7 +8,7 @@ from fake_backend import BODY, make_body, random_person
 
 from blender_addon.errors import UserError
 from blender_addon.protocol_rows import ROWS
-from blender_addon.scene import amass, basis, clip, exchange, fcurves, person, records
+from blender_addon.scene import amass, basis, clip, export, fcurves, person, records
 from blender_addon.scene.skinning import skinned_vertices
 
 MM = 1e-3
@@ -223,7 +223,7 @@ def test_motion_on_the_active_body(scene, tmp_path, body_file):
 def test_without_a_file_the_body_comes_from_the_backend(fake_backend, tmp_path):
     assert load(write(tmp_path / "walk.npz"), "") == {"FINISHED"}
     assert the_rig()["body"] == BODY
-    assert len(exchange.body_mesh_of(the_rig()).data.vertices) == len(make_body().v_template)
+    assert len(export.body_mesh_of(the_rig()).data.vertices) == len(make_body().v_template)
 
 
 def test_no_active_body_is_an_error(scene, tmp_path):

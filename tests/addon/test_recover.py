@@ -15,7 +15,7 @@ import pytest
 from fake_backend import BODY, CAMERA, make_body, random_person, write_png
 
 from blender_addon import runtime
-from blender_addon.client.job import JobEnded, PhotoRecovery, Source
+from blender_addon.client.photo_recovery import JobEnded, PhotoRecovery, Source
 from blender_addon.scene import basis, build, person, skinning
 from blender_addon.settings import preferences
 

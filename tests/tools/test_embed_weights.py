@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from assets_build.embed_weights import LICENSE, archive_run, card, to_half_precision
-from backend.models.store import Card, card_text, read_card
+from backend.models.weights_files import Card, card_text, read_card
 from training.run.spec import load_run, run_names
 
 

@@ -20,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     root = data_root(args.data)
     problems = [f"missing {line}" for line in missing_data(entry, root)]
     if not problems:
+        from training.run.build_data import check_datasets
         from training.run.check import check_run
-        from training.run.data import check_datasets
 
         check_run(entry)
         problems = check_datasets(entry, root, args.most or None)

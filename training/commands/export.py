@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from backend.atomic import atomic_path
-    from backend.models.store import weights_path
+    from backend.models.weights_files import weights_path
     from training.engine.results import export_checkpoint
 
     entry = load_run_from(args)

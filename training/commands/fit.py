@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     require_ready(entry, lacking)
 
     from training.engine.checkpoints import PREEMPTED, find_checkpoint
-    from training.engine.fitting import fit
+    from training.engine.fit import fit
     from training.engine.trainer import find_machines
 
     out = args.out or run_folder(entry)

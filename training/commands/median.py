@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from training.engine.seeds import seed_medians
+    from training.engine.seed_medians import seed_medians
 
     folder = Path(args.name)
     rows = seed_medians(folder if folder.is_dir() else runs_root() / args.name)

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
-from training.datasets.faults import ErrorCollector, bad_file, numbers, require
+from training.datasets.column_dataset import ColumnDataset, Columns, load_or_build, stack_columns
 from training.datasets.geometry import project, root_to_camera, with_column
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_file, numbers, require
 
 STEPS = {"cmu": 60, "mpi_mosh": 10, "bmlrub": 10, "bmlmovi": 10}
 # World (z up) to camera: the rotations of Human3.6M's four cameras

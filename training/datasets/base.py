@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets import faults
+from training.datasets import validation
 from training.datasets.geometry import project, project_weak
 from training.datasets.joint_sets import JOINT_SETS, index_map
 from training.datasets.posed_joints import PosedJoints, posed_joints
@@ -71,14 +71,14 @@ class BaseDataset:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} rows, not {index}")
         row = int(index) % len(self)
-        return faults.validate_record(self.read(row), *self.source(row))
+        return validation.validate_record(self.read(row), *self.source(row))
 
     def check(self, max_rows: int | None = None) -> list[str]:
         """Problems in words, [] where all is well; looks at `max_rows` rows, evenly spread.
 
         `note: ` starts what is no error.
         """
-        problems = [*self.problems(), *faults.count_note(len(self), self.official, self.name)]
+        problems = [*self.problems(), *validation.count_note(len(self), self.official, self.name)]
         if not len(self):
             return [*problems, f"{self.name} has no rows."]
         count = len(self) if max_rows is None else min(max_rows, len(self))
@@ -93,7 +93,7 @@ class BaseDataset:
                 problems.append(str(error))
         if count == len(self) and self.official_fits is not None:
             fits = sum(record.pose is not None for record in records)
-            problems += faults.count_note(fits, self.official_fits, f"{self.name} (rows with a fit)")
+            problems += validation.count_note(fits, self.official_fits, f"{self.name} (rows with a fit)")
         return [*problems, *_consistency_problems(records, self)]
 
 

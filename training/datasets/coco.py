@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.columns import (
+from training.datasets.column_dataset import (
     ColumnDataset,
     Columns,
     image_entry,
@@ -24,11 +24,11 @@ from training.datasets.columns import (
     read_coco,
     stack_columns,
 )
-from training.datasets.faults import ErrorCollector, field, numbers, read_json
 from training.datasets.geometry import fit_error_2d, project_weak, square_box, xywh_to_xyxy
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, field, numbers, read_json
 
 FILES = ("annotations/person_keypoints_train2017.json", "annotations/coco_smplify_train.json")
 

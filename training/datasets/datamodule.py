@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from backend.errors import BadInput
 from training.datasets.base import BaseDataset
-from training.datasets.kinds import build_dataset
 from training.datasets.loader import PreparedDataset, Preparer, ResumableLoader
+from training.datasets.registry import build_dataset
 from training.datasets.sampler import GlobalBatches
 
 DatasetConfig = Mapping[str, Any]

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
-from training.datasets.faults import ErrorCollector, bad_row, field, numbers, read_json
-from training.datasets.images import ImageFile
+from training.datasets.column_dataset import ColumnDataset, Columns, load_or_build, stack_columns
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_row, field, numbers, read_json
 
 
 class Eft(ColumnDataset):

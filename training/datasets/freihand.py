@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
-from training.datasets.faults import ErrorCollector, bad_file, numbers, read_json
+from training.datasets.column_dataset import ColumnDataset, Columns, load_or_build, stack_columns
 from training.datasets.geometry import project, with_column
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_file, numbers, read_json
 
 PICTURES = {"training": 130_240, "evaluation": 3_960}
 CENTER, SIDE = 112.0, 180.0  # px: METRO's box, scale 0.9

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.columns import (
+from training.datasets.column_dataset import (
     ColumnDataset,
     Columns,
     image_entry,
@@ -26,10 +26,10 @@ from training.datasets.columns import (
     read_detections,
     stack_columns,
 )
-from training.datasets.faults import ErrorCollector, bad_file, field, numbers, read_json
 from training.datasets.geometry import project, root_to_camera, with_column, xywh_to_xyxy
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_file, field, numbers, read_json
 
 _DETECTED = {"train": "train", "eval": "test"}
 _METRES_END = 20.0  # no hand is so far away: such joints are in millimetres

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.columns import (
+from training.datasets.column_dataset import (
     ColumnDataset,
     Columns,
     image_entry,
@@ -29,7 +29,6 @@ from training.datasets.columns import (
     read_coco,
     stack_columns,
 )  # fmt: skip
-from training.datasets.faults import ErrorCollector, bad_file, bad_row, field, numbers, read_json
 from training.datasets.geometry import (
     fit_error_3d,
     project,
@@ -39,9 +38,10 @@ from training.datasets.geometry import (
     with_column,
     xywh_to_xyxy,
 )  # fmt: skip
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_file, bad_row, field, numbers, read_json
 
 PROTOCOL2 = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 PARTS = ("data", "camera", "joint_3d", "smpl_param")

@@ -11,10 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
-from training.datasets.faults import bad_file, numbers, require
-from training.datasets.images import ImageFile
+from training.datasets.column_dataset import ColumnDataset, Columns, load_or_build, stack_columns
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
+from training.datasets.validation import bad_file, numbers, require
 
 
 class Mpii(ColumnDataset):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.columns import (
+from training.datasets.column_dataset import (
     ColumnDataset,
     Columns,
     image_entry,
@@ -24,12 +24,12 @@ from training.datasets.columns import (
     read_coco,
     stack_columns,
 )
-from training.datasets.faults import ErrorCollector, bad_row, field, numbers, read_json
 from training.datasets.geometry import fit_error_3d, square_box, with_column, xywh_to_xyxy
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.joint_sets import JOINT_SETS, index_map
 from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_row, field, numbers, read_json
 
 FILES = ("data/MuCo-3DHP.json", "data/smpl_param.json")
 _ROOT = JOINT_SETS["muco21"].root

@@ -20,8 +20,7 @@ import numpy as np
 from backend.body.unpickle import unpickle
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
-from training.datasets.faults import ErrorCollector, bad_file, numbers, require
+from training.datasets.column_dataset import ColumnDataset, Columns, load_or_build, stack_columns
 from training.datasets.geometry import (
     project,
     root_to_camera,
@@ -30,8 +29,9 @@ from training.datasets.geometry import (
     trans_to_camera,
     with_column,
 )
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_file, numbers, require
 
 SPLITS = ("train", "validation", "test")
 GENDERS = {"m": "male", "f": "female"}

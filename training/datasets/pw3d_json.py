@@ -19,7 +19,7 @@ import numpy as np
 
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import (
+from training.datasets.column_dataset import (
     ColumnDataset,
     Columns,
     image_entry,
@@ -28,10 +28,10 @@ from training.datasets.columns import (
     read_detections,
     stack_columns,
 )
-from training.datasets.faults import ErrorCollector, bad_file, field, numbers
 from training.datasets.geometry import project, square_box, with_column, xywh_to_xyxy
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
+from training.datasets.validation import ErrorCollector, bad_file, field, numbers
 
 SPLITS = ("train", "validation", "test")
 

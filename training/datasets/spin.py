@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets.columns import ColumnDataset, Columns
-from training.datasets.faults import bad_file, numbers, require
-from training.datasets.images import ImageFile
+from training.datasets.column_dataset import ColumnDataset, Columns
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
 from training.datasets.tsv import subject_of
+from training.datasets.validation import bad_file, numbers, require
 
 _SHAPES = {
     "center": (2,), "scale": (), "part": (24, 3), "openpose": (25, 3), "S": (24, 4), "pose": (72,), "shape": (10,),

@@ -25,12 +25,12 @@ from scipy.spatial.transform import Rotation
 
 from backend.errors import BadInput
 from training.datasets.base import Body
-from training.datasets.columns import ColumnDataset, Columns, load_or_build, stack_columns
-from training.datasets.faults import bad_file, bad_row, numbers, require
+from training.datasets.column_dataset import ColumnDataset, Columns, load_or_build, stack_columns
 from training.datasets.geometry import square_box, tight_box, with_column
-from training.datasets.images import VideoFrame
+from training.datasets.image_sources import VideoFrame
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
+from training.datasets.validation import bad_file, bad_row, numbers, require
 
 CAMERA = np.array([600.0, 600.0, 160.0, 120.0], np.float32)
 SIZE = (320, 240)

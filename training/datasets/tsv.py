@@ -26,7 +26,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from training.datasets.base import BaseDataset
-from training.datasets.faults import bad_file, bad_row, field, numbers, require
 from training.datasets.record import Record
 from training.datasets.tsv_file import (
     TsvFile,
@@ -36,6 +35,7 @@ from training.datasets.tsv_file import (
     lineidx_path,
     write_lineidx,
 )
+from training.datasets.validation import bad_file, bad_row, field, numbers, require
 
 __all__ = ["TsvDataset", "TsvFile", "lineidx_path", "subject_of", "write_lineidx"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from backend.errors import BadInput
-from training.datasets.faults import DOWNLOAD_HINT, bad_file, bad_row, require
-from training.datasets.images import decode
+from training.datasets.image_sources import decode
+from training.datasets.validation import DOWNLOAD_HINT, bad_file, bad_row, require
 
 _HEAD = 1 << 24  # bytes of a TSV whose rows are all compared with the offsets
 _REINDEX = "Write it again: training.datasets.tsv.write_lineidx(path)."

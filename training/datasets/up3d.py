@@ -19,10 +19,10 @@ import numpy as np
 from backend.body.unpickle import read_pickle
 from backend.errors import BadInput
 from training.datasets.base import BaseDataset
-from training.datasets.faults import bad_file, bad_row, numbers, require
 from training.datasets.geometry import square_box
-from training.datasets.images import ImageFile
+from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
+from training.datasets.validation import bad_file, bad_row, numbers, require
 
 _GROW = 0.9  # SPIN's box of UP-3D: 0.9 of the longer side of the render
 

@@ -19,12 +19,12 @@ from backend.body.registry import OPEN_BODIES
 from backend.errors import BadInput
 from backend.models.spec import network
 from training.datasets import tiny
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 from training.engine.export import export_weights
 from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import find_machines, make_trainer
 from training.run.build import build_module
-from training.run.data import build_datamodule, check_first_rows, training_dataset_config
+from training.run.build_data import build_datamodule, check_first_rows, training_dataset_config
 from training.run.requirements import FILES, data_root, missing_data
 from training.run.spec import Run, SetSpec
 

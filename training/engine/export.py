@@ -14,8 +14,8 @@ from backend.models.fastmetro.adapter import mesh_constants
 from backend.models.fastmetro.network import FastMETRO, FastMETROMesh
 from backend.models.smpler.network import SMPLer
 from backend.models.spec import NetworkSpec, network
-from backend.models.store import Card
 from backend.models.weights import faces_hash, save_weights
+from backend.models.weights_files import Card
 from training.run.spec import Run
 
 _TRAINED = "Weights of your own training: they may be bound by the licences of its data and body"

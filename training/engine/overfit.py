@@ -32,9 +32,9 @@ from backend.models.backbones.blazepose import BlazePose
 from training.engine.calibration import calibrate
 from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import filter_lightning_warnings
-from training.modules.evaluating import EvaluationModule
+from training.modules.evaluation_module import EvaluationModule
 from training.run.build import build_module
-from training.run.data import build_datamodule
+from training.run.build_data import build_datamodule
 from training.run.spec import Run
 from training.weights.mediapipe_weights import load_mediapipe_backbone
 

@@ -18,10 +18,10 @@ from training.engine.export import export_weights
 from training.engine.manifest import git_state, hardware, versions
 from training.engine.trainer import Machines, make_trainer
 from training.run.build import Built, build_module
-from training.run.data import build_datamodule
+from training.run.build_data import build_datamodule
 from training.run.requirements import run_folder
 from training.run.spec import Run
-from training.weights.start_weights import load_network
+from training.weights.initial_weights import load_network
 
 
 @dataclass(frozen=True)

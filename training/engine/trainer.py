@@ -19,8 +19,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from backend.errors import BadInput
 from training.engine.checkpoints import Checkpoints
-from training.engine.log_file import LogFile
-from training.engine.randomness import SeedEveryBatch
+from training.engine.json_logger import LogFile
+from training.engine.seeding import SeedEveryBatch
 from training.run.spec import Run
 
 

@@ -15,7 +15,7 @@ from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.geometry.rotations import matrix_from_axis_angle
 from training.datasets.joint_sets import MANO21_TO_HAND21, MANO_TIPS, METRO24_TO_J14
-from training.losses.targets import MeshTargets
+from training.losses.mesh_targets import MeshTargets
 
 GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from backend.models.smpler.network import project
 from training.losses import terms
+from training.losses.mesh_targets import MeshTargets
 from training.losses.surface import Surface
-from training.losses.targets import MeshTargets
 from training.losses.terms import masked_mean
 
 _EPS = 1e-8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from training.losses import terms
-from training.losses.targets import MeshTargets
+from training.losses.mesh_targets import MeshTargets
 from training.losses.terms import masked_mean
 
 

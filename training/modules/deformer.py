@@ -17,7 +17,7 @@ from backend.models.deformer.network import DeFormer
 from training.losses.body_targets import BodyTargets
 from training.losses.deformer import DeFormerLoss, DeFormerWeights
 from training.losses.surface import Surface
-from training.modules.evaluating import EvaluationModule, step_decay_schedule
+from training.modules.evaluation_module import EvaluationModule, step_decay_schedule
 
 _SLOW_MODULES = ("backbone.", "sampling_offsets.")
 

@@ -24,7 +24,7 @@ from training.losses import terms
 from training.losses.body_targets import BodyTargets, HandTargets, hand_regressor
 from training.losses.fastmetro import WRIST, FastMETROLoss, FastMETROWeights, SMPLRegressorLoss
 from training.losses.surface import Surface, three_cycles
-from training.modules.evaluating import EvaluationModule, in_float32, step_decay_schedule
+from training.modules.evaluation_module import EvaluationModule, in_float32, step_decay_schedule
 
 
 class FastMETROModule(EvaluationModule):

@@ -19,7 +19,7 @@ from training.evaluation.protocols import root_relative
 from training.losses.body_targets import Pose2MeshTargets, hand_regressor
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
 from training.losses.surface import Surface
-from training.modules.evaluating import EvaluationModule, step_decay_schedule
+from training.modules.evaluation_module import EvaluationModule, step_decay_schedule
 from training.preprocessing.pose2mesh_style import Target
 
 Stage = Literal["posenet", "full"]

@@ -17,7 +17,7 @@ from backend.models.adapter import evaluation_regressor
 from backend.models.smpler.network import SMPLer
 from training.losses.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
-from training.modules.evaluating import EvaluationModule, in_float32, step_decay_schedule
+from training.modules.evaluation_module import EvaluationModule, in_float32, step_decay_schedule
 
 # pelvis turned by half a turn about x: a body in the camera frame, whose y is down, that stands upright
 _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)

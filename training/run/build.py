@@ -19,9 +19,9 @@ from training.run.check import check_run, module_arguments_of
 from training.run.registry import MODULES, instantiate, resolve
 from training.run.requirements import FILES, WHEEL, exported_weights
 from training.run.spec import Run
-from training.typed import bad_run
+from training.schema import bad_run
+from training.weights.initial_weights import load_backbone, load_network
 from training.weights.mediapipe_weights import load_mediapipe_backbone
-from training.weights.start_weights import load_backbone, load_network
 
 
 @dataclass(frozen=True)

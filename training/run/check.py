@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.datasets.kinds import check_dataset_config
+from training.datasets.registry import check_dataset_config
 from training.evaluation.protocols import PROTOCOLS
 from training.run.registry import MODULES, PREPARERS, has_parameter, resolve
 from training.run.spec import Run
-from training.typed import bad_run, read_arguments
+from training.schema import bad_run, read_arguments
 
 _POSITIVE_KEYS = ("epochs", "batch", "devices", "log_every", "checkpoint_every")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backend.errors import BadInput
-from training.typed import read_arguments
+from training.schema import read_arguments
 
 MODULES = {
     "fastmetro": "training.modules.fastmetro:FastMETROModule",

@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.body.registry import OPEN_NAMES, REGRESSOR_FILES, available_bodies
 from backend.models.spec import network
-from training.datasets.kinds import dataset_class
+from training.datasets.registry import dataset_class
 from training.run.spec import Run, SetSpec
 
 WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from backend.errors import BadInput
-from training.typed import bad_run, read_value
+from training.schema import bad_run, read_value
 
 RUNS = Path(__file__).resolve().parent.parent / "runs"
 METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
@@ -20,7 +20,7 @@ _YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a key that 
 
 @dataclass(frozen=True)
 class SetSpec:
-    """One benchmark split, as `training.datasets.kinds.build_dataset` takes it, its path below the data root."""
+    """One benchmark split, as `training.datasets.registry.build_dataset` takes it, its path below the data root."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class TrainingSpec:
     sync_batchnorm: bool = False
     drop_last: bool = False
     unused_parameters: bool = False  # some get no gradient, which DDP must know
-    keep_maps: bool = False  # of a frozen backbone, see `training.engine.kept_maps`
+    keep_maps: bool = False  # of a frozen backbone, see `training.engine.feature_cache`
     select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
     log_every: int = 50  # steps
     checkpoint_every: int = 500  # steps; one more after every epoch

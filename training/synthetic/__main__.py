@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     from backend.errors import RecoverMeshError
-    from training.synthetic.writer import write_dataset
+    from training.synthetic.dataset_writer import write_dataset
 
     def report(done: int, total: int) -> None:
         print(f"{done} of {total}", file=sys.stderr, flush=True)

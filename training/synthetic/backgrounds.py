@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from backend.errors import BadInput
+from training.synthetic.appearance import random_colour
 from training.synthetic.cameras import View
-from training.synthetic.looks import random_colour
 
 KINDS = ("room", "outdoors", "noise", "clutter")
 _PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}

@@ -10,9 +10,9 @@ import torch
 from backend.body.loader import load_body
 from backend.geometry.rotations_numpy import exp, log
 from training.synthetic import backgrounds
+from training.synthetic.appearance import Lighting, hand_colours
 from training.synthetic.cameras import View
 from training.synthetic.hands import HandSampler
-from training.synthetic.looks import Lighting, hand_colours
 from training.synthetic.renderer import alpha_composite
 from training.synthetic.studio import BATCH, Sample, Studio, common_fields
 

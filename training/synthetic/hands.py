@@ -164,7 +164,7 @@ class HandSampler:
         """(n,) bool: two fingers' bones come nearer than flesh allows, or a fingertip is deep in the palm."""
         import torch
 
-        from training.synthetic.filters import segment_distance
+        from training.synthetic.pose_filters import segment_distance
 
         with torch.inference_mode():
             from backend.geometry.rotations import matrix_from_axis_angle

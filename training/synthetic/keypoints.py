@@ -24,9 +24,9 @@ from backend.body.joint_sets import (
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from training.synthetic.deep_poses import deep_poses
+from training.synthetic.inverse_kinematics import rotation_between
 from training.synthetic.pose_library import all_archetypes
 from training.synthetic.poses import PoseSampler
-from training.synthetic.reaching import rotation_between
 from training.synthetic.skeleton import blazepose_points, inverse_rotation, matmul, rotate
 
 _COCO = indices(BLAZEPOSE33, *COCO17)

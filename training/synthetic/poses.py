@@ -1,4 +1,4 @@
-"""Random whole poses: an archetype, varied, mixed, mirrored, reaching, put on the floor and checked.
+"""Random whole poses: an archetype, varied, mixed, mirrored, inverse_kinematics, put on the floor and checked.
 
 World: y up, floor at y = 0, metres; the body looks along +z before its yaw.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from backend.body.model import BodyModel
-from training.synthetic import anatomy, reaching
+from training.synthetic import anatomy, inverse_kinematics
 from training.synthetic.anatomy import INDEX
 from training.synthetic.archetypes import Archetype
-from training.synthetic.filters import Capsules, balanced, collisions, supported
+from training.synthetic.pose_filters import Capsules, balanced, collisions, supported
 from training.synthetic.pose_library import all_archetypes
 from training.synthetic.skeleton import Skeleton, matmul
 
@@ -281,7 +281,7 @@ class PoseSampler:
                 "abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part]
             )
             target = np.where(goes < 0.10, free, own).astype(np.float32)
-            reaching.solve_arm(
+            inverse_kinematics.solve_arm(
                 angles, allowed & (goes < 0.20), side, target, rest, global_rotations, joints, names
             )
         return anatomy.limited(angles)
@@ -374,7 +374,7 @@ class PoseSampler:
         level = np.maximum(np.maximum(*reachable), (heights[0] + heights[1]) / 2).astype(np.float32)
         everyone = np.ones(len(angles), bool)
         for side in ("left", "right"):
-            reaching.solve_leg(angles, everyone, side, level, rest, global_rotations, joints, names)
+            inverse_kinematics.solve_leg(angles, everyone, side, level, rest, global_rotations, joints, names)
 
 
 def _about_y(yaw: np.ndarray) -> np.ndarray:

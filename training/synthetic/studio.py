@@ -16,8 +16,8 @@ from backend.body.model import BodyModel
 from backend.geometry.rotations_numpy import log
 from training.datasets.joint_sets import METRO24
 from training.synthetic import backgrounds, furniture
+from training.synthetic.appearance import Clothing, Lighting, Normals, random_colour
 from training.synthetic.cameras import View, sample_view
-from training.synthetic.looks import Clothing, Lighting, Normals, random_colour
 from training.synthetic.poses import Poses, PoseSampler
 from training.synthetic.renderer import Renderer, alpha_composite, make_renderer
 

@@ -144,8 +144,8 @@ def main() -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     from backend.body.loader import load_body
-    from backend.models.store import Card
     from backend.models.weights import faces_hash, save_weights
+    from backend.models.weights_files import Card
     from training.synthetic.keypoints import DetectorNoise
 
     noise = DetectorNoise()

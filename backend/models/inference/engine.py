@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.errors import BadInput
-from backend.models.inference.packing import can_pack, pack, packed_memory
+from backend.models.inference.onednn_packing import can_pack, pack, packed_memory
 
 PRECISIONS = ("fp32", "bf16")
 # Layers whose outputs are coordinates or rotations: 8 bits of mantissa would move a vertex by millimetres

@@ -16,8 +16,8 @@ from backend.geometry.rotations import axis_angle_from_matrix
 from backend.models.adapter import Adapter, Prediction
 from backend.models.crops import Crop, crop_around, cut
 from backend.models.inference.engine import Engine, EngineOptions
-from backend.models.inference.evidence import keypoint_agreement, matched_keypoints
-from backend.models.inference.placement import rotation_to_ray, solve_translation
+from backend.models.inference.keypoint_agreement import keypoint_agreement, matched_keypoints
+from backend.models.inference.translation_solve import rotation_to_ray, solve_translation
 from backend.models.pose2mesh.input_pose import pose_of
 from backend.models.pose2mesh.joint_sets import POSE_SETS, normalise_pose
 from backend.models.pose2mesh_small.network import INPUTS as LANDMARK_INPUTS

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from backend.people.detect.candidates import Candidate, PredictedPose, merge
-from backend.people.detect.changes import ChangeDetector
+from backend.people.detect.change_detector import ChangeDetector
+from backend.people.detect.limb_swaps import assemble_pose, suppress_swapped_limbs
 from backend.people.detect.mediapipe_detector import MIN_SCORE, MediaPipeDetector, working_copy
-from backend.people.detect.mixed_limbs import assemble_pose, suppress_swapped_limbs
 from backend.people.detect.pose_networks import LandmarkReader, NetworkImage, PersonFinder, quiet
 from backend.people.detect.region import Region
 from backend.people.detect.tiles import tiles

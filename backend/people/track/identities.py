@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from backend.people.detect.candidates import CORE, Candidate
-from backend.people.track.linking import link_tracklets
+from backend.people.track.tracklet_linking import link_tracklets
 from backend.structures import Track
 
 MIN_FRAMES = 3  # fewer sights, or a mean score below MIN_MEAN_SCORE, are a false find

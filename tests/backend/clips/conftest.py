@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from backend.body.loader import load_body
-from backend.clips.job import ClipJobFile
-from backend.clips.run import ClipRun
+from backend.clips.clip_run import ClipRun
+from backend.clips.job_file import ClipJobFile
 from backend.recovery import Recoverer
 from benchmarks.clips.__main__ import write_clip
 from benchmarks.clips.motions import MOTIONS, MotionMaker

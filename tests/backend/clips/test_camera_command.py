@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from backend.cli import recover
-from backend.clips.job import ClipJobFile
+from backend.clips.job_file import ClipJobFile
 
 
 def jobs(*words):

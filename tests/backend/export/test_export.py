@@ -124,10 +124,10 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, body, monkeyp
 
 
 def test_no_blender_is_said(tmp_path, body, monkeypatch):
-    from backend.export import through_blender
+    from backend.export import blender_export
 
-    monkeypatch.delenv(through_blender.PYTHON_VARIABLE, raising=False)
-    monkeypatch.setattr(through_blender.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv(blender_export.PYTHON_VARIABLE, raising=False)
+    monkeypatch.setattr(blender_export.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RecoverMeshError) as caught:
         export(result(body, [person(body)]), ["glb"], tmp_path, None, body)
     assert caught.value.code == "no_blender" and "recover-mesh[blender]" in caught.value.hint

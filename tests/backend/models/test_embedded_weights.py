@@ -19,8 +19,8 @@ from backend.cli import main
 from backend.models.inference.network_model import NetworkModel
 from backend.models.registry import available_models, get_model
 from backend.models.spec import network
-from backend.models.store import EMBEDDED, find_weights, read_card
 from backend.models.weights import faces_hash
+from backend.models.weights_files import EMBEDDED, find_weights, read_card
 from backend.structures import Camera, DetectedPerson
 
 NAMES = ("fastmetro-small", "smpler-small", "deformer-small")

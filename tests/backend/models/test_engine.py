@@ -9,7 +9,7 @@ from backend.errors import BadInput
 from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import ResNet50
 from backend.models.inference.engine import Engine, EngineOptions, fold_batch_norm, optimise
-from backend.models.inference.packing import PackedConv, can_pack, pack
+from backend.models.inference.onednn_packing import PackedConv, can_pack, pack
 from backend.models.weights import fill_module
 
 

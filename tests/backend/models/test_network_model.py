@@ -14,8 +14,8 @@ from backend.models.inference import network_model
 from backend.models.inference.network_model import NetworkModel
 from backend.models.registry import get_model
 from backend.models.spec import network
-from backend.models.store import Card
 from backend.models.weights import LoadedNetwork
+from backend.models.weights_files import Card
 from backend.structures import Camera, DetectedPerson
 
 CAMERA = Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
@@ -76,7 +76,7 @@ def test_weak_perspective_answers_are_placed_in_the_photos_camera(body, monkeypa
     person = seen_as(body.regressors["coco17"].double().numpy() @ vertices)
     # what an ideal network says: the body turned as its crop shows it, and the best weak-perspective camera
     from backend.models.crops import crop_around
-    from backend.models.inference.placement import rotation_to_ray
+    from backend.models.inference.translation_solve import rotation_to_ray
 
     crop = crop_around(person, "body", 1.0)
     ray = rotation_to_ray(crop.centre, CAMERA)
@@ -117,7 +117,7 @@ def test_lifted_poses_are_placed_by_the_keypoints(body, monkeypatch):
         keypoints=torch.as_tensor(full - pelvis, dtype=torch.float32)[None],
     )
     # turned back by the ray, as a lifter that knows no camera answers
-    from backend.models.inference.placement import rotation_to_ray
+    from backend.models.inference.translation_solve import rotation_to_ray
 
     ray = rotation_to_ray(CAMERA.project(full).mean(0), CAMERA)
     oracle.answer = Prediction(

@@ -15,12 +15,12 @@ from backend.body.procrustes import pa_mpjpe
 from backend.cli import main
 from backend.errors import BadInput
 from backend.models.pose2mesh_small.adapter import ADAPTER
-from backend.models.pose2mesh_small.lifted import LandmarkLifter
 from backend.models.pose2mesh_small.network import INPUTS, features
+from backend.models.pose2mesh_small.refined_landmarks import LandmarkLifter
 from backend.models.registry import PLAIN_FIT, available_models, get_model
 from backend.models.spec import network
-from backend.models.store import EMBEDDED, find_weights, read_card
 from backend.models.weights import faces_hash, load_network, make_test_weights
+from backend.models.weights_files import EMBEDDED, find_weights, read_card
 from backend.structures import DetectedPerson
 
 NAME = "pose2mesh-small"

@@ -22,8 +22,8 @@ from backend.cli import main
 from backend.errors import BadInput, RecoverMeshError
 from backend.models.registry import available_models, get_model
 from backend.models.spec import NETWORKS
-from backend.models.store import find_weights, read_card, weights_path
 from backend.models.weights import TEST_NOTICE, import_weights, load_network, make_test_weights
+from backend.models.weights_files import find_weights, read_card, weights_path
 from backend.recovery import Recoverer
 
 NAME = "fastmetro-s-r50"

@@ -5,11 +5,11 @@ import pytest
 
 from backend.body.kinematics import Skeleton, State
 from backend.body.loader import load_body
-from backend.clips.guess import KeypointPreview
+from backend.clips.preview import KeypointPreview
 from backend.geometry import rotations_numpy as rot
 from backend.motion.foot_lock import POINTS
 from benchmarks.clips.motions import MOTIONS, MotionMaker
-from benchmarks.clips.observe import observed_track
+from benchmarks.clips.simulated_detections import observed_track
 
 
 @pytest.fixture(scope="session")

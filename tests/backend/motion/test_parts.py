@@ -5,11 +5,11 @@ import pytest
 
 from backend.body.procrustes import pa_mpjpe
 from backend.geometry import rotations_numpy as rot
-from backend.motion.banded import solve_banded
+from backend.motion.banded_solver import solve_banded
 from backend.motion.contacts import find_contacts, intervals
 from backend.motion.ground import find_ground, world_of_plane
 from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, penetration
-from backend.motion.temporal import Smoothness, smoothness_weights
+from backend.motion.smoothness import Smoothness, smoothness_weights
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 12])

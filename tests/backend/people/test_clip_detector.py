@@ -15,7 +15,7 @@ from backend.people.detect.clip_detector import (
     scheduled_slot,
 )
 from backend.people.detect.tiles import tiles
-from backend.people.track.tracking import Tracker
+from backend.people.track.tracker import Tracker
 
 RENDERED = Path(__file__).parents[2] / "data" / "rendered_person.jpg"
 WIDTH, HEIGHT = 960, 540

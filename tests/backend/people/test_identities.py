@@ -5,7 +5,7 @@ import pytest
 
 from backend.people.track.appearance import SIZE
 from backend.people.track.identities import best_row, identify, tracks_from_detections
-from tests.backend.people.test_tracking import STANDING
+from tests.backend.people.test_tracker import STANDING
 
 FPS = 30.0
 

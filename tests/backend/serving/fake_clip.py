@@ -1,4 +1,4 @@
-"""Stands in for `backend.clips.run.ClipRun` in a real worker process; the job's source says what it is to do.
+"""Stands in for `backend.clips.clip_run.ClipRun` in a real worker process; the job's source says what it is to do.
 
 `COUNT` chunks, then one final one; a word may follow: `wait:PATH` (the second chunk waits until PATH exists),
 `die:PATH` (kills its process at every second chunk as long as PATH does not exist, which it writes first), `die`

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from server_process import BareClient, ServerProcess, wait_for
 
-from backend.clips.job import ClipJobFile
+from backend.clips.job_file import ClipJobFile
 from backend.protocol import RESULT_WINDOW
 
 

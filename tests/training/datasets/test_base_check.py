@@ -9,7 +9,7 @@ from backend.body.registry import find_body, save_body
 from backend.errors import BadInput
 from training.datasets import tiny
 from training.datasets.base import Subset, make_subset
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 
 
 def test_official_bodies_lack_regressors_and_are_compared_all_the_same(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from loader_parts import Numbers, prepare
+from loader_fakes import Numbers, prepare
 
 from backend.errors import BadInput
 from training.datasets import tiny

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from loader_parts import Numbers
+from loader_fakes import Numbers
 
 from backend.errors import BadInput
 from training.datasets.mixture import Concatenation, RandomMix

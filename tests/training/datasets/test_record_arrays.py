@@ -7,11 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from record_truth import assert_is
+from record_ground_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 from training.datasets.tiny.people import bodies, hands
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from record_truth import assert_is
+from record_ground_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.faults import ErrorCollector, bad_row
 from training.datasets.human36m import PROTOCOL2
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 from training.datasets.tiny.coco_style import WEAK
 from training.datasets.tiny.people import bodies
+from training.datasets.validation import ErrorCollector, bad_row
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from loader_parts import Numbers, make_loader, prepare
+from loader_fakes import Numbers, make_loader, prepare
 
 import training
 from backend.errors import BadInput
@@ -67,7 +67,7 @@ def test_a_loaded_state_goes_on_with_the_next_batch(stop):
 def test_killed_in_mid_epoch_and_resumed(tmp_path):
     """SIGKILL, as a preempted node gets it: what was trained on and the rest are the very same sequence."""
     state, log = tmp_path / "state.json", tmp_path / "log"
-    script = Path(__file__).with_name("loader_parts.py")
+    script = Path(__file__).with_name("loader_fakes.py")
     paths = os.pathsep.join(
         [str(Path(training.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     )

@@ -5,11 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from record_truth import assert_is
+from record_ground_truth import assert_is
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 from training.datasets.tiny.people import bodies, hands
 from training.datasets.tsv import TsvDataset, subject_of, write_lineidx
 

@@ -14,7 +14,7 @@ from training.engine.dry_run import with_generated_data
 from training.engine.overfit import fixed_batch
 from training.losses.body_targets import BodyTargets, Pose2MeshTargets
 from training.modules.pose2mesh import target_regressor
-from training.run.data import build_datamodule
+from training.run.build_data import build_datamodule
 from training.run.spec import load_run
 
 

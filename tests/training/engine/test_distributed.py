@@ -14,12 +14,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from toy import start
+from toy_run import start
 
 from training.engine.checkpoints import PREEMPTED, latest_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
-TOY = Path(__file__).with_name("toy.py")
+TOY = Path(__file__).with_name("toy_run.py")
 
 
 def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import BadInput
-from training.engine.fitting import fit, process_rank
+from training.engine.fit import fit, process_rank
 from training.engine.trainer import Machines, find_machines
 from training.run.spec import load_run
 

@@ -20,7 +20,7 @@ from training.__main__ import main
 from training.engine import overfit
 from training.engine.dry_run import with_generated_data
 from training.run.build import build_module
-from training.run.data import build_datamodule
+from training.run.build_data import build_datamodule
 from training.run.spec import load_run
 
 SAMPLES = 4

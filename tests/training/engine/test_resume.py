@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from log_lines import read_log
-from toy import start
+from toy_run import start
 
 from training.engine.checkpoints import PREEMPTED, latest_checkpoint
 

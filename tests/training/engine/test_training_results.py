@@ -9,10 +9,10 @@ from log_lines import read_log
 
 from backend.errors import BadInput
 from training.engine.checkpoints import find_checkpoint, latest_checkpoint
-from training.engine.log_file import LogFile
+from training.engine.json_logger import LogFile
 from training.engine.manifest import file_hashes, write_manifest
 from training.engine.results import EvaluationResult, chosen_checkpoint, write_results
-from training.engine.seeds import seed_medians
+from training.engine.seed_medians import seed_medians
 from training.run.spec import load_run
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from training.losses.deformer import DeFormerLoss, DeFormerWeights
+from training.losses.mesh_targets import MeshTargets
 from training.losses.surface import Surface
-from training.losses.targets import MeshTargets
 from training.run.spec import load_run, run_names
 
 SIZES = (20, 12, 8)

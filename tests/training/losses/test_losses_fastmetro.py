@@ -10,8 +10,8 @@ from backend.geometry.rotations import matrix_from_axis_angle
 from backend.models.smpler.network import project
 from training.losses import terms
 from training.losses.fastmetro import FastMETROLoss, SMPLRegressorLoss, parameter_loss
+from training.losses.mesh_targets import MeshTargets
 from training.losses.surface import Surface
-from training.losses.targets import MeshTargets
 
 COUNT = 1723
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from training.losses import terms
+from training.losses.mesh_targets import MeshTargets
 from training.losses.smpler import SMPLerLoss
-from training.losses.targets import MeshTargets
 
 
 def targets(g, mesh, joints3d, joints2d, rotations, **changes):

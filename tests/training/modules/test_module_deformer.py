@@ -11,7 +11,7 @@ from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels
 from backend.models.deformer.network import STRIDES, DeFormer, DeFormerConfig
 from training.datasets import tiny
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 from training.losses.deformer import DeFormerWeights
 from training.modules.deformer import DeFormerModule
 from training.preprocessing.metro_style import MetroPreparer

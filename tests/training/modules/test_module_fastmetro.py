@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from module_parts import TinyBackbone, batch, overfit
+from module_fakes import TinyBackbone, batch, overfit
 
 from backend.body.loader import load_body
 from backend.body.mesh_levels import body_levels

@@ -11,7 +11,7 @@ from backend.errors import BadInput
 from backend.models.pose2mesh.adapter import body_graph
 from backend.models.pose2mesh.network import Pose2Mesh, Pose2MeshConfig, PoseNet
 from training.datasets import tiny
-from training.datasets.kinds import build_dataset
+from training.datasets.registry import build_dataset
 from training.modules.pose2mesh import Pose2MeshModule
 from training.preprocessing.pose2mesh_style import Pose2MeshPreparer
 

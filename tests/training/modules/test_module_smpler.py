@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from module_parts import TinyPyramid, batch, overfit
+from module_fakes import TinyPyramid, batch, overfit
 
 from backend.body.loader import load_body
 from backend.errors import BadInput

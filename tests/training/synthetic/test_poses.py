@@ -1,4 +1,4 @@
-"""Poses: limits, mirror images, reaching, and filters that catch bodies that cannot be."""
+"""Poses: limits, mirror images, inverse kinematics, and filters that catch bodies that cannot be."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 from backend.body.joint_sets import mirror_indices
 from backend.body.loader import load_body
-from training.synthetic import anatomy, reaching
+from training.synthetic import anatomy, inverse_kinematics
 from training.synthetic.anatomy import INDEX
-from training.synthetic.filters import balanced, collisions, supported
 from training.synthetic.hands import LIMITS, NAMED, HandSampler
+from training.synthetic.pose_filters import balanced, collisions, supported
 from training.synthetic.pose_library import all_archetypes
 from training.synthetic.poses import PoseSampler
 
@@ -169,7 +169,9 @@ def test_a_wrist_reaches_its_target(sampler):
         global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
         aim = np.array([[0.1 * sign], [0.0], [0.35]]) + rng.uniform(-0.1, 0.1, (3, count))
         target = (joints[names.index(f"{side}_shoulder")] + aim).astype(np.float32)
-        reaching.solve_arm(angles, np.ones(count, bool), side, target, rest, global_rotations, joints, names)
+        inverse_kinematics.solve_arm(
+            angles, np.ones(count, bool), side, target, rest, global_rotations, joints, names
+        )
         _, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
         gap = np.linalg.norm(joints[names.index(f"{side}_wrist")] - target, axis=0)
         assert gap.max() < 0.005, gap.max()

@@ -10,8 +10,8 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.loader import load_body
-from backend.models.store import EMBEDDED, read_card
 from backend.models.weights import load_network
+from backend.models.weights_files import EMBEDDED, read_card
 from training.synthetic import anatomy, train_pose2mesh_small
 from training.synthetic.anatomy import INDEX
 from training.synthetic.coarse_mesh import CoarseSkinning, coarse_mesh, fit_upsampling

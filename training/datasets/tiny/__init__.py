@@ -1,6 +1,6 @@
 """A few rows of each benchmark in exactly its own files, made from the open body and hand: for tests and `--dry-run`.
 
-`write(kind, folder)` writes a set -> what `training.datasets.kinds.build_dataset` needs to read it.  The people in
+`write(kind, folder)` writes a set -> what `training.datasets.registry.build_dataset` needs to read it.  The people in
 them are those of `people.bodies` and `people.hands`, so that a test knows every number.
 """
 

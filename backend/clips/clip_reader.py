@@ -1,0 +1,155 @@
+"""Frames of a clip -> rows of people, one chunk at a time; nothing is remembered that a chunk does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from backend.clips.prefetch import Prefetcher
+from backend.people.detect.change_detector import ChangeDetector
+from backend.people.detect.clip_detector import ClipDetector
+from backend.people.detect.mediapipe_detector import WORKING_SIDE
+from backend.people.track.appearance import SIZE
+from backend.people.track.tracker import Tracker
+from backend.structures import Camera, DetectedPerson
+
+CHUNK_FRAMES = 16  # soon on the screen, and little is lost by a crash
+Arrays = dict[str, np.ndarray]
+
+
+class FrameSource(Protocol):
+    """What is read from a clip (`backend.media.clip.Clip`)."""
+
+    lost: list[str]
+
+    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[Any]: ...
+
+
+class PreviewModel(Protocol):
+    """Bodies of a chunk's rows while the clip is read, warm-started by what the chunk before left.
+
+    needs_pixels: whether the pictures are looked at, in full size; else none are kept.
+    """
+
+    needs_pixels: bool
+
+    def bodies(self, detections: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
+        """rows: `frame`, `person` (N,) and the detections.  pixels: the chunk's pictures by `picture` (N,).
+        before: the same answer of the last chunk.  -> poses (N, J, 3), trans (N, 3), betas (N, B),
+        confidence (N, J), reprojection_px (N,); and detections that it corrected, by their names."""
+        ...
+
+
+class ClipReader:
+    """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
+
+    A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
+    `keypoints3d`, `looks`, the bodies of `PreviewModel`; `tracker.*`, `changes.*`, the state of both after it; `lost`,
+    (L,) texts, all that could not be used so far.
+    """
+
+    def __init__(
+        self,
+        clip: FrameSource,
+        camera: Camera,
+        detector: ClipDetector,
+        preview: PreviewModel,
+        last: Arrays | None,
+        fps: float = 30.0,
+        step: int = 1,
+    ) -> None:
+        """last: what the journal ends with.  fps: of the clip.  step: every so many frames are read."""
+        self.lost: tuple[str, ...] = ()  # what could not be used so far
+        self._camera = camera
+        self._detector = detector
+        self._preview = preview
+        self._last = last or {}
+        tracker, changes = self._state("tracker."), self._state("changes.")
+        self._tracker = Tracker.from_state(tracker, fps, step) if tracker else Tracker(fps, step)
+        self._changes = ChangeDetector.from_state(changes) if changes else ChangeDetector()
+        start = int(self._last["numbers"][-1]) + 1 if last else 0
+        # who looks at nothing but what the detector sees needs no larger frames than it does
+        self._frames = Prefetcher(
+            clip.frames(start, None if preview.needs_pixels else WORKING_SIDE), clip.lost
+        )
+        self._scanned = bool(last)
+
+    def _state(self, prefix: str) -> Arrays:
+        return {k.removeprefix(prefix): v for k, v in self._last.items() if k.startswith(prefix)}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._frames.close()
+
+    def next_chunk(self, on_frame: Callable[[int, str], None]) -> Arrays | None:
+        """on_frame: called with the frames done in this chunk and the stage that begins; may raise to give up."""
+        numbers: list[int] = []
+        found: list[tuple[int, int, int, DetectedPerson, np.ndarray]] = []
+        images: list[np.ndarray] = []
+        on_frame(0, "decode")
+        while len(numbers) < CHUNK_FRAMES:
+            frame = self._frames.next(lambda: on_frame(len(numbers), "decode"))
+            if frame is None:
+                break
+            on_frame(len(numbers), "detect")
+            ids, embeddings, people = self._detect(frame)
+            found += [
+                (frame.number, k, len(numbers), one, embedding)
+                for k, one, embedding in zip(ids, people, embeddings, strict=True)
+            ]
+            numbers.append(frame.number)
+            if self._preview.needs_pixels:
+                images.append(frame.pixels)
+            if len(numbers) < CHUNK_FRAMES:
+                on_frame(len(numbers), "decode")
+        self.lost = self._frames.lost
+        if not numbers:
+            return None
+        on_frame(len(numbers), "fit")
+        detections = _stack_detections(found)
+        bodies = self._preview.bodies(detections, images, self._last)
+        detections.pop("picture")
+        state = {f"tracker.{name}": value for name, value in self._tracker.state().items()}
+        state |= {f"changes.{name}": value for name, value in self._changes.state().items()}
+        lost = np.array(self.lost, dtype=str)
+        self._last = {"numbers": np.array(numbers, np.int64), **detections, **bodies, **state, "lost": lost}
+        return self._last
+
+    def _detect(self, frame: Any) -> tuple[list[int], list[np.ndarray], list[DetectedPerson]]:
+        """Ids, clothes and detections of everybody in a frame."""
+        scale = frame.pixels.shape[1] / self._camera.width
+        expected = self._tracker.predictions(frame.number)
+        self._changes.update(frame.pixels)
+        people = self._detector.detect_next(
+            frame.pixels,
+            expected,
+            frame.number,
+            scale=scale,
+            full=not self._scanned,
+            changes=self._changes,
+        )
+        self._scanned = True
+        ids, embeddings = self._tracker.update(frame.number, frame.pixels, people, scale)
+        return ids, embeddings, people
+
+
+def _stack_detections(found: list[tuple[int, int, int, DetectedPerson, np.ndarray]]) -> Arrays:
+    people = [row[3] for row in found]
+
+    def stack(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = [np.asarray(getattr(one, name), np.float32) for one in people]
+        return np.stack(values) if values else np.zeros((0, *shape), np.float32)
+
+    ints = np.array([row[:3] for row in found], np.int64).reshape(-1, 3)
+    return {
+        "frame": ints[:, 0],
+        "person": ints[:, 1],
+        "picture": ints[:, 2],
+        "boxes": stack("box", (4,)),
+        "scores": stack("score", ()),
+        "keypoints2d": stack("keypoints2d", (33, 3)),
+        "keypoints3d": stack("keypoints3d", (33, 3)),
+        "looks": np.array([row[4] for row in found], np.float32).reshape(-1, SIZE),
+    }

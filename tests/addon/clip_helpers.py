@@ -1,0 +1,70 @@
+"""A clip of two people who cross, as the wire carries it, and what Blender shows of it."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import torch
+
+from blender_addon.scene import clip, export
+
+COUNT = 40  # frames
+
+
+def info_of(gt_scene, job="/jobs/a", start=11, **more):
+    c = gt_scene.camera
+    fields = {
+        "source": "/clips/cross.mp4", "job": job, "size": (c.width, c.height), "camera": (c.fx, c.fy, c.cx, c.cy),
+        "fps": 25.0, "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": start,
+    }  # fmt: skip
+    return clip.ClipInfo(**{**fields, **more})
+
+
+def chunk(gt_scene, first, end, people=(1, 2), filled=(), hidden=()):
+    """Rows as the wire carries them."""
+    rows = [(p, t) for t in range(first, end) for p in people]
+    gt = {p: gt_scene.people[p - 1] for p in people}
+
+    def of(name):
+        return np.array([getattr(gt[p], name)[t] for p, t in rows], np.float32)
+
+    return {
+        "people": np.array(people, np.int32),
+        "betas": np.array([gt[p].betas for p in people], np.float32),
+        "frames": np.array([t for _, t in rows], np.int32),
+        "person": np.array([p for p, _ in rows], np.int32),
+        "poses": of("poses"),
+        "trans": of("trans"),
+        "confidence": np.full((len(rows), 24), 0.8, np.float32),
+        "filled": np.array([t in filled for _, t in rows], np.uint8),
+        "hidden": np.array([t in hidden for _, t in rows], np.uint8),
+        "contacts": of("contacts").astype(np.uint8),
+        "reprojection_px": np.ones(len(rows), np.float32),
+    }
+
+
+def world_of(gt_scene):
+    return [*gt_scene.world.rotation.ravel().tolist(), *gt_scene.world.translation.tolist()]
+
+
+def rigs(scene):
+    return {o["person"]: o for o in scene.objects if o.get("recover_mesh") == "rig"}
+
+
+def skin_vertices(rig):
+    skin = export.body_mesh_of(rig)
+    evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
+    evaluated.data.vertices.foreach_get("co", points)
+    matrix = np.array(evaluated.matrix_world)
+    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def gt_vertices(model, gt_scene, person, t):
+    one = gt_scene.people[person - 1]
+    with torch.inference_mode():
+        tensors = (
+            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None]
+            for x in (one.poses[t], one.betas, one.trans[t])
+        )
+        return gt_scene.world.points(model(*tensors).vertices[0].double().numpy())

@@ -1,0 +1,321 @@
+"""A clip from end to end on a rendered person: right, resumable at any moment, and honest about what it lost."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+
+from backend.body.procrustes import pa_mpjpe
+from backend.clips.results import motion_from_fields
+from backend.errors import BadInput, Cancelled, RecoverMeshError
+from backend.export.npz import read_npz
+from backend.motion.metrics import mpjpe
+from backend.structures import ClipChunk, ClipPeople
+
+
+def results(out):
+    return {path.name: read_npz(path) for path in sorted(out.glob("person*.npz"))}
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, fields in expected.items():
+        for key, value in fields.items():
+            np.testing.assert_array_equal(found[name][key], value, err_msg=f"{name} {key}")
+
+
+@pytest.fixture(scope="module")
+def reference(walk, tmp_path_factory):
+    """What an uninterrupted run gives."""
+    from backend.clips.clip_run import ClipRun
+    from backend.clips.job_file import ClipJobFile
+    from backend.recovery import Recoverer
+
+    out = tmp_path_factory.mktemp("reference")
+    run = ClipRun(ClipJobFile(source=str(walk), out=str(out)), Recoverer())
+    records = []
+    while not run.over:
+        records += run.advance(lambda progress: None)
+    run.close()
+    return out, records
+
+
+def test_the_person_is_found_followed_and_right(walk, reference):
+    out, _ = reference
+    (name,) = results(out)
+    motion, world = motion_from_fields(read_npz(out / name))
+    with np.load(walk.with_suffix(".npz")) as gt:
+        true = gt["joints"][0]
+    np.testing.assert_array_equal(motion.frames, np.arange(40))
+    assert not motion.filled.any()
+    assert pa_mpjpe(motion.joints, true).mean() < 80
+    assert mpjpe(motion.joints, true) < 120
+    assert 1.0 < world.translation[2] < 2.0  # the camera hangs at 1.5 m
+    feet = world.points(motion.joints[:, [10, 11]])[..., 2]
+    assert 0 < feet.min() < 0.08
+
+
+def test_records_stream_first_provisional_then_final(reference):
+    _, records = reference
+    kinds = [type(record) for record in records]
+    assert kinds == [ClipChunk] * 3 + [ClipPeople, ClipChunk]
+    provisional = np.concatenate([r.frames for r in records[:3]])
+    np.testing.assert_array_equal(provisional, np.arange(40))
+    assert [r.final for r in records if isinstance(r, ClipChunk)] == [False] * 3 + [True]
+    people = records[3]
+    assert people.thumbnails.shape == (1, 96, 96, 3)
+    assert people.thumbnails.std() > 10
+    assert (people.seen[0], bool(people.kept[0])) == (40, True)
+
+
+@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_stopped_and_resumed_it_ends_the_same(run_clip, reference, tmp_path, steps):
+    for _ in range(20):
+        run, _ = run_clip(steps)
+        if run.over:
+            break
+        steps += 1
+    assert run.over
+    assert_same(results(tmp_path / "out"), results(reference[0]))
+
+
+def test_cancelled_in_mid_frame_it_ends_the_same(run_clip, reference, tmp_path):
+    rng = random.Random(0)
+
+    def maybe(progress):
+        if rng.random() < 0.05:
+            raise Cancelled
+
+    for _ in range(200):
+        try:
+            run_clip(on_progress=maybe)
+        except Cancelled:
+            continue
+        break
+    assert_same(results(tmp_path / "out"), results(reference[0]))
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_it_ends_the_same(walk, reference, tmp_path, kills):
+    rng = random.Random(1)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "backend", "recover", str(walk), "--out", str(out)]
+    for _ in range(kills):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            chunks = len(list(out.rglob("chunk-*.npz")))
+            end = time.monotonic() + 240
+            while len(list(out.rglob("chunk-*.npz"))) == chunks and process.poll() is None:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            time.sleep(rng.random() * 0.8)
+            process.kill()
+    assert len(list(out.rglob("chunk-*.npz"))) >= kills
+    subprocess.run(command, check=True, capture_output=True)
+    assert_same(results(out / "walk"), results(reference[0]))
+
+
+def test_other_smoothing_uses_the_same_journal(run_clip, recoverer, reference, tmp_path, monkeypatch):
+    shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
+    looked = "backend.people.detect.clip_detector.ClipDetector.detect_next"
+    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
+    run, _ = run_clip(smoothing=0.0, foot_lock="never")
+    assert run.resumed == 40
+    (fields,) = results(tmp_path / "out").values()
+    (before,) = results(reference[0]).values()
+    assert np.abs(fields["poses"] - before["poses"]).max() > 0.01
+
+
+@pytest.fixture
+def still_camera(walk, tmp_path):
+    """Writes the way of the camera that filmed `walk`, which stands still, for a scene of so many units per metre."""
+    with np.load(walk.with_suffix(".npz")) as gt:
+        rotation, place, numbers = gt["world_rotation"], gt["world_translation"], gt["camera"]
+
+    def write(scale=1.0, zoom=1.0, **more):
+        content = {
+            "recover_mesh": "camera", "version": 1, "frames": [0, 39], "rotation": [rotation.ravel().tolist()] * 2,
+            "position": [(place * scale).tolist()] * 2, "image_size": [640, 360],
+            "intrinsics": [[numbers[0] * zoom, numbers[1] * zoom, *numbers[2:].tolist()]] * 2, **more,
+        }  # fmt: skip
+        path = tmp_path / "camera.json"
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    return write
+
+
+def test_a_known_camera_uses_the_same_journal(
+    run_clip, walk, reference, recoverer, tmp_path, still_camera, monkeypatch
+):
+    shutil.copytree(reference[0], tmp_path / "out")
+    looked = "backend.people.detect.clip_detector.ClipDetector.detect_next"
+    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
+    run, records = run_clip(camera=still_camera(3.0))
+    assert run.resumed == 40
+    assert not run.finished_before
+    (fields,) = results(tmp_path / "out").values()
+    assert fields["scene_scale"] == pytest.approx(3.0, rel=0.08)
+    assert fields["camera_rotation"].shape == (40, 3, 3)
+    with np.load(walk.with_suffix(".npz")) as gt:
+        root = gt["joints"][0][:, 0] @ gt["world_rotation"].T + gt["world_translation"]
+    motion, world = motion_from_fields(fields)
+    # in units of the artist's scene
+    gap = np.linalg.norm(world.points(motion.joints[:, 0]) * world.scale / 3.0 - root, axis=1)
+    assert gap.mean() < 0.2
+    assert abs(world.points(motion.joints[:, [10, 11]])[..., 2].min() - 0.04) < 0.04
+    # what is shown while it goes on is near already
+    chunk = next(r for r in records if isinstance(r, ClipChunk) and not r.final)
+    assert chunk.world.scale == pytest.approx(3.0, rel=0.15)
+    step = len(chunk.frames)
+    assert np.linalg.norm(chunk.trans - motion.trans[:step], axis=1).mean() < 0.4
+    # finished is finished, for this camera; the path does not count, the content does
+    (tmp_path / "camera.json").rename(tmp_path / "moved.json")
+    assert run_clip(0, camera=str(tmp_path / "moved.json"))[0].finished_before
+    assert not run_clip(0, camera=still_camera(3.01))[0].finished_before
+    assert not run_clip(0, camera=str(tmp_path / "moved.json"), scene_scale=2.0)[0].finished_before
+    assert not run_clip(0)[0].finished_before
+
+
+def test_with_a_known_camera_stopped_and_resumed_it_ends_the_same(
+    run_clip, reference, tmp_path, still_camera, recoverer
+):
+    """Whatever the camera's file said while the clip was read."""
+    run_clip(1, camera=still_camera(1.0, zoom=1.4))
+    run, _ = run_clip(camera=still_camera(1.0))
+    assert run.over
+    stopped = results(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
+    run_clip(camera=still_camera(1.0))
+    assert_same(stopped, results(tmp_path / "out"))
+
+
+def test_a_camera_that_does_not_fit_is_refused_at_once(run_clip, still_camera):
+    for change in ({"image_size": [360, 640]}, {"frames": [0, 30]}, {"frames": [3, 39]}, {"version": 7}):
+        with pytest.raises(BadInput) as caught:
+            run_clip(0, camera=still_camera(**change))
+        assert caught.value.code == "bad_camera"
+    assert run_clip(0, camera=still_camera(frames=[3, 30]), first=4, last=29)[0].total == 26
+
+
+def test_a_finished_job_is_not_done_again(run_clip, recoverer, reference, tmp_path, monkeypatch):
+    shutil.copytree(reference[0], tmp_path / "out")
+    monkeypatch.setattr("backend.clips.clip_run.finish", lambda *_: pytest.fail("it was finished"))
+    run, records = run_clip()
+    assert run.finished_before
+    assert [type(r) for r in records] == [ClipPeople, ClipChunk]
+    np.testing.assert_array_equal(records[1].poses, reference[1][-1].poses.astype(np.float32))
+
+
+def test_a_damaged_result_is_made_again(run_clip, reference, tmp_path):
+    shutil.copytree(reference[0], tmp_path / "out")
+    (tmp_path / "out" / "person1.npz").write_bytes(b"nothing")
+    run, _ = run_clip()
+    assert run.over
+    assert_same(results(tmp_path / "out"), results(reference[0]))
+
+
+def test_a_moved_clip_resumes_another_starts_over(run_clip, walk, tmp_path):
+    run_clip(2)
+    moved = shutil.copy(walk, tmp_path / "elsewhere.mp4")
+    run, _ = run_clip(0, source=str(moved))
+    assert run.resumed == 32
+    with av.open(str(moved), "w") as container:
+        stream = container.add_stream("libx264", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        container.mux(stream.encode())
+    run, _ = run_clip(0, source=str(moved))
+    assert run.resumed == 0
+    assert len(list((tmp_path / "out" / "journal-old").glob("chunk-*.npz"))) == 2
+
+
+def test_a_full_disk_keeps_what_is_finished(run_clip, reference, tmp_path, monkeypatch):
+    from backend.clips.journal import Journal
+
+    append = Journal.append
+
+    def full(self, chunk):
+        if self.count == 1:
+            raise RecoverMeshError("disk_full", "There is no room left.", "Free some space.")
+        append(self, chunk)
+
+    monkeypatch.setattr(Journal, "append", full)
+    with pytest.raises(RecoverMeshError) as caught:
+        run_clip()
+    assert caught.value.code == "disk_full"
+    monkeypatch.undo()
+    run, _ = run_clip()
+    assert run.resumed == 16
+    assert_same(results(tmp_path / "out"), results(reference[0]))
+
+
+def test_nobody_in_the_clip_is_an_answer(run_clip, tmp_path):
+    path = tmp_path / "empty.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for k in range(6):
+            picture = np.full((240, 320, 3), 20 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    run, records = run_clip(source=str(path))
+    assert run.motions == []
+    assert (records[-1].final, len(records[-1].frames)) == (True, 0)
+    assert run.finished_before is False
+    assert run_clip(source=str(path))[0].finished_before
+
+
+def test_one_frame_and_steps(run_clip):
+    run, _ = run_clip(first=7, last=7)
+    assert [m.frames.tolist() for m in run.motions] == [[7]]
+    run, _ = run_clip(first=2, last=30, step=7)
+    assert [m.frames.tolist() for m in run.motions] == [[2, 9, 16, 23, 30]]
+
+
+def test_what_is_lost_is_told(run_clip, walk, tmp_path):
+    with (
+        av.open(str(walk)) as source,
+        av.open(str(tmp_path / "cut.mp4"), "w", options={"movflags": "faststart"}) as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    data = (tmp_path / "cut.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 7 // 10])
+    run, records = run_clip(source=str(tmp_path / "cut.mp4"))
+    told = [sentence for record in records if isinstance(record, ClipChunk) for sentence in record.lost]
+    assert len(told) == 1
+    assert "cut off" in told[0]
+    assert 10 < len(run.motions[0].frames) < 40
+
+
+def test_whom_to_keep(run_clip, reference, tmp_path):
+    shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
+    with pytest.raises(BadInput) as caught:
+        run_clip(keep=(9,))
+    assert caught.value.code == "no_person"
+    run, _ = run_clip(keep=(1,))
+    assert [m.id for m in run.motions] == [1]
+
+
+def test_two_at_once_is_refused(run_clip, recoverer, walk, tmp_path):
+    from backend.clips.clip_run import ClipRun
+    from backend.clips.job_file import ClipJobFile
+
+    job = ClipJobFile(source=str(walk), out=str(tmp_path / "out"))
+    first = ClipRun(job, recoverer)
+    with pytest.raises(BadInput) as caught:
+        ClipRun(job, recoverer)
+    assert caught.value.code == "job_running"
+    first.close()
+    ClipRun(job, recoverer).close()

@@ -1,0 +1,48 @@
+"""Where the picture changes, on made-up pictures."""
+
+import numpy as np
+
+from backend.people.detect.change_detector import ChangeDetector
+
+SIZE = (960, 540)
+
+
+def image(x=None, light=0):
+    pixels = np.full((SIZE[1], SIZE[0], 3), 120 + light, np.uint8)
+    if x is not None:
+        pixels[300:400, x : x + 40] = 20
+    return pixels
+
+
+def seen(*images):
+    changes = ChangeDetector()
+    for pixels in images:
+        changes.update(pixels)
+    return changes
+
+
+def test_what_moves_is_in_the_middle_of_the_place():
+    x, y, w, h = seen(image(500), image(510)).search_window([], SIZE)
+    assert x < 500 and x + w > 550 and y < 310 and y + h > 390
+    assert w == h < 300
+
+
+def test_what_somebody_known_moves_does_not_count():
+    known = np.array([480, 290, 570, 410])
+    assert seen(image(500), image(510)).search_window([known], SIZE) is None
+
+
+def test_stillness_and_light_are_no_change():
+    assert ChangeDetector().search_window([], SIZE) is None
+    assert seen(image(500)).search_window([], SIZE) is None
+    assert seen(image(500), image(500)).search_window([], SIZE) is None
+    assert seen(image(), image(light=30)).search_window([], SIZE) is None
+
+
+def test_state_brings_it_back():
+    changes = seen(image(500), image(510))
+    again = ChangeDetector.from_state({k: v.copy() for k, v in changes.state().items()})
+    for one in (changes, again):
+        one.update(image(530))
+    assert changes.search_window([], SIZE) == again.search_window([], SIZE) is not None
+    np.testing.assert_array_equal(changes.state()["last"], again.state()["last"])
