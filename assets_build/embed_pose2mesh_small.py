@@ -80,10 +80,7 @@ def main() -> int:
         for part, cards in (("lifter", lifters), ("mesh", meshes)):
             for stage, stage_card in enumerate(cards):
                 for row in stage_card["log"]:
-                    file.write(
-                        json.dumps({"part": part, "stage": stage + 1, "seed": stage_card["seed"], **row})
-                        + "\n"
-                    )
+                    file.write(json.dumps({"part": part, "stage": stage + 1, "seed": stage_card["seed"], **row}) + "\n")
     (RESULTS_DIR / "compared.json").write_text(json.dumps(compared, indent=2) + "\n", encoding="utf-8")
     card = {
         "name": NAME,
@@ -150,10 +147,7 @@ def markdown(card: dict[str, Any]) -> str:
         lines += ["", "PA-MPJPE by kind of pose (number):", ""]
         lines += ["| method | " + " | ".join(f"{k} ({table['kinds'][k]})" for k in kinds) + " |"]
         lines += ["| --- " * (len(kinds) + 1) + "|"]
-        lines += [
-            f"| {m} | " + " | ".join(str(table[m]["PA-MPJPE by kind"][k]) for k in kinds) + " |"
-            for m in methods
-        ]
+        lines += [f"| {m} | " + " | ".join(str(table[m]["PA-MPJPE by kind"][k]) for k in kinds) + " |" for m in methods]
     lines += [
         "",
         card["chosen"],

@@ -70,9 +70,7 @@ def to_half_precision(full: Path, path: Path) -> None:
         name: value.half() if name.startswith("net.") and value.dtype == torch.float32 else value
         for name, value in tensors.items()
     }
-    non_finite = [
-        name for name, value in small.items() if value.is_floating_point() and not value.isfinite().all()
-    ]
+    non_finite = [name for name, value in small.items() if value.is_floating_point() and not value.isfinite().all()]
     assert not non_finite, non_finite  # half precision ends at 65504
     path.parent.mkdir(parents=True, exist_ok=True)
     made = replace(read_card(full), license=LICENSE)
@@ -99,9 +97,7 @@ def archive_run(folder: Path, archive: Path, results: Path, data: Path) -> None:
         packed.write((folder / "log.jsonl").read_bytes())
 
 
-def card(
-    run: Any, path: Path, manifest: dict, results: dict, git: dict, made: dict[str, Any], cost: str
-) -> str:
+def card(run: Any, path: Path, manifest: dict, results: dict, git: dict, made: dict[str, Any], cost: str) -> str:
     """Markdown.  made: settings of the synthetic data set; cost: of the training, in words."""
     from training.evaluation.protocols import PROTOCOLS
 

@@ -30,9 +30,7 @@ def writing_error(path: Path, error: OSError) -> RecoverMeshError:
 
 
 @contextmanager
-def atomic_path(
-    path: Path, failed: Callable[[Path, OSError], RecoverMeshError] = writing_error
-) -> Iterator[Path]:
+def atomic_path(path: Path, failed: Callable[[Path, OSError], RecoverMeshError] = writing_error) -> Iterator[Path]:
     """A path of the same name in a temporary folder beside `path`; it is renamed to `path` when the block succeeds.
 
     When the block fails nothing is left behind, and a former `path` stays as it was.  A killed process leaves its

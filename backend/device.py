@@ -10,9 +10,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def resolve_device(name: str) -> str:
     """`auto`, `cpu` or `cuda` -> `cpu` or `cuda`.  Raises BadInput `no_cuda` where CUDA is asked for but absent."""
     if name not in DEVICES:
-        raise BadInput(
-            "unknown_device", f"There is no device {name!r}.", f"Choose one of: {', '.join(DEVICES)}."
-        )
+        raise BadInput("unknown_device", f"There is no device {name!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     if name == "cpu":
         return name
     import torch

@@ -32,9 +32,7 @@ def _base(kind: str) -> Path:
         return local / _NAME / kind
     if sys.platform == "darwin":
         return home / "Library" / ("Caches" if kind == "cache" else "Application Support") / _NAME
-    variable, fallback = (
-        ("XDG_CACHE_HOME", ".cache") if kind == "cache" else ("XDG_DATA_HOME", ".local/share")
-    )
+    variable, fallback = ("XDG_CACHE_HOME", ".cache") if kind == "cache" else ("XDG_DATA_HOME", ".local/share")
     return Path(os.environ.get(variable) or home / fallback) / _NAME
 
 

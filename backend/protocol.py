@@ -192,21 +192,14 @@ def _unpack_header(raw: bytes) -> dict[str, Any]:
 
 
 def _read_array(entry: Any, frame: bytes | memoryview) -> tuple[str, np.ndarray]:
-    ok = (
-        isinstance(entry, list)
-        and len(entry) == 3
-        and isinstance(entry[0], str)
-        and isinstance(entry[2], list)
-    )
+    ok = isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and isinstance(entry[2], list)
     if not ok or not isinstance(entry[1], str) or entry[1] not in DTYPES:
         raise ProtocolError("malformed", "an array is described by [name, dtype, shape]")
     name, dtype, shape = entry[0][:64], np.dtype(entry[1]), entry[2]
     if len(shape) > 4 or not all(type(n) is int and 0 <= n <= MAX_ARRAY_BYTES for n in shape):
         raise ProtocolError("malformed", f"array {name!r} has an impossible shape")
     if math.prod(shape) * dtype.itemsize != memoryview(frame).nbytes:
-        raise ProtocolError(
-            "malformed", f"array {name!r} does not have the bytes that its shape {shape} needs"
-        )
+        raise ProtocolError("malformed", f"array {name!r} does not have the bytes that its shape {shape} needs")
     return name, np.frombuffer(frame, dtype).reshape(shape)
 
 
@@ -234,9 +227,7 @@ def _check(kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray
     for name, rule in spec.fields.items():
         if rule.letter is not None and len(header[name]) != letters[rule.letter]:
             number = letters[rule.letter]
-            raise ProtocolError(
-                "malformed", f"{kind}.{name} has {len(header[name])} entries, the arrays have {number}"
-            )
+            raise ProtocolError("malformed", f"{kind}.{name} has {len(header[name])} entries, the arrays have {number}")
 
 
 def _check_field(where: str, value: Any, rule: Field) -> None:
@@ -265,9 +256,7 @@ def _check_field(where: str, value: Any, rule: Field) -> None:
 
 def _check_array(where: str, array: np.ndarray, rule: Array, letters: dict[str, int]) -> None:
     if array.dtype != np.dtype(rule.dtype) or array.ndim != len(rule.shape):
-        raise ProtocolError(
-            "malformed", f"{where} is {rule.dtype} {rule.shape}, got {array.dtype.str} {array.shape}"
-        )
+        raise ProtocolError("malformed", f"{where} is {rule.dtype} {rule.shape}, got {array.dtype.str} {array.shape}")
     for size, wanted in zip(array.shape, rule.shape, strict=True):
         number = wanted if isinstance(wanted, int) else letters.setdefault(wanted, size)
         if size != number:

@@ -21,9 +21,7 @@ MAX_CHUNKS = 1_000_000  # of a clip
 MAX_IMAGES = 8  # encoded images that one `recover` may carry
 HEARTBEAT_SECONDS = 1.0  # the client pings this often; the server answers at once
 LIVENESS_SECONDS = 10.0  # silence after which the client takes the server for dead
-CLIENT_SILENCE_SECONDS = (
-    60.0  # the server waits longer: Blender may hold Python up, a lost connection shows sooner
-)
+CLIENT_SILENCE_SECONDS = 60.0  # the server waits longer: Blender may hold Python up, a lost connection shows sooner
 RESULT_WINDOW = 4  # results a server may send ahead of the client's `ack`
 DTYPES = ("|u1", "<i4", "<f4", "<f8")
 
@@ -94,9 +92,7 @@ _BODY = Field(
     },
 )
 _JOB = _text("id of the job, chosen by the client", high=64)
-_CAMERA = Field(
-    list, "fx, fy, cx, cy in px, width, height in px of the upright image", True, 6, 6, Field(float, "")
-)
+_CAMERA = Field(list, "fx, fy, cx, cy in px, width, height in px of the upright image", True, 6, 6, Field(float, ""))
 # N rows of a clip
 _ROWS = {name: Array(row.wire_dtype, ("N", *row.shape), row.wire_doc) for name, row in ROWS.items()}
 
@@ -141,10 +137,7 @@ MESSAGES: dict[str, Message] = {
                 1e6,
             ),
         },
-        {
-            f"image{k}": Array("|u1", ("N",), "an encoded image file (PNG, JPEG, …)", False)
-            for k in range(MAX_IMAGES)
-        },
+        {f"image{k}": Array("|u1", ("N",), "an encoded image file (PNG, JPEG, …)", False) for k in range(MAX_IMAGES)},
     ),
     "recover_clip": Message(
         "client",
@@ -158,21 +151,15 @@ MESSAGES: dict[str, Message] = {
         {"job": _JOB, "index": Field(int, "index of the source or chunk", low=0, high=MAX_CHUNKS)},
         {},
     ),
-    "cancel": Message(
-        "client", "Stop a job. Answered by `cancelled` once nothing more will come.", {"job": _JOB}, {}
-    ),
-    "shutdown": Message(
-        "client", "End the server (only from the client that started it: same token).", {}, {}
-    ),
+    "cancel": Message("client", "Stop a job. Answered by `cancelled` once nothing more will come.", {"job": _JOB}, {}),
+    "shutdown": Message("client", "End the server (only from the client that started it: same token).", {}, {}),
     # ---- server -> client ------------------------------------------------------------
     "welcome": Message(
         "server",
         "Answer to `hello`.",
         {
             "server": _text("name and version of the server", high=128),
-            "device": _text(
-                "`cpu` or the name of the GPU; `auto` or `cuda` while the worker still starts", high=128
-            ),
+            "device": _text("`cpu` or the name of the GPU; `auto` or `cuda` while the worker still starts", high=128),
             "models": Field(list, "the models, those that can run first", True, 0, 256, _MODEL),
             "bodies": Field(list, "the bodies", True, 0, 256, _BODY),
         },
@@ -246,17 +233,13 @@ MESSAGES: dict[str, Message] = {
                 "axis-angle, parent-relative, rad; the root's turns into the camera frame",
             ),
             "betas": Array("<f4", ("P", "B"), "shape"),
-            "trans": Array(
-                "<f4", ("P", 3), "SMPL translation in the camera frame (x right, y down, z forward), m"
-            ),
+            "trans": Array("<f4", ("P", 3), "SMPL translation in the camera frame (x right, y down, z forward), m"),
             "joints": Array("<f4", ("P", "J", 3), "camera frame, m"),
             "vertices": Array("<f4", ("P", "V", 3), "camera frame, m"),
             "confidence": Array("<f4", ("P", "J"), "how well the photo supports each joint, 0..1"),
             "keypoints2d": Array("<f4", ("P", "K", 3), "x px, y px, visibility 0..1"),
             "boxes": Array("<f4", ("P", 4), "x0 y0 x1 y1, px"),
-            "mirrored": Array(
-                "|u1", ("P",), "1: a left hand, of the body mirrored in x; absent: nobody", False
-            ),
+            "mirrored": Array("|u1", ("P",), "1: a left hand, of the body mirrored in x; absent: nobody", False),
             "picture": Array(
                 "|u1",
                 ("N",),
@@ -300,9 +283,7 @@ MESSAGES: dict[str, Message] = {
             "job": _JOB,
             "index": Field(int, "counts up from 0", low=0, high=MAX_CHUNKS),
             "final": Field(bool, "the motion of the whole clip is known"),
-            "lost": Field(
-                list, "what of the clip could not be used, in words", True, 0, 256, _text("sentence")
-            ),
+            "lost": Field(list, "what of the clip could not be used, in words", True, 0, 256, _text("sentence")),
             "world": Field(
                 list,
                 "camera frame to world (z up, ground z = 0): rotation row by row, then translation in m",
@@ -353,9 +334,7 @@ MESSAGES: dict[str, Message] = {
         },
         {},
     ),
-    "done": Message(
-        "server", "The job is finished.", {"job": _JOB, "seconds": Field(float, "duration, s", low=0)}, {}
-    ),
+    "done": Message("server", "The job is finished.", {"job": _JOB, "seconds": Field(float, "duration, s", low=0)}, {}),
     "cancelled": Message("server", "The job was stopped; results sent before stay valid.", {"job": _JOB}, {}),
     "error": Message(
         "server",

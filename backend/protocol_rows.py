@@ -81,12 +81,8 @@ class MotionRows:
     ]
     trans: Annotated[np.ndarray, Row("float32", (3,), "SMPL translation in the camera frame, m")]
     confidence: Annotated[np.ndarray, Row("float32", ("J",), "how well the frame supports each joint, 0..1")]
-    filled: Annotated[
-        np.ndarray, Row("bool", (), "nobody was seen, the pose is made up from before and after")
-    ]
-    hidden: Annotated[
-        np.ndarray, Row("bool", (), "filled, and unseen for too long to be shown", optional=True)
-    ]
+    filled: Annotated[np.ndarray, Row("bool", (), "nobody was seen, the pose is made up from before and after")]
+    hidden: Annotated[np.ndarray, Row("bool", (), "filled, and unseen for too long to be shown", optional=True)]
     contacts: Annotated[np.ndarray, Row("bool", (2,), "the left, right foot stands on the ground")]
     reprojection_px: Annotated[np.ndarray, Row("float32", (), "mean reprojection error, px")]
 

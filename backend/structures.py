@@ -68,9 +68,7 @@ class FrameResult:
     license: str
     seconds: dict[str, float] = field(default_factory=dict)  # decode, detect, fit
     notice: str = ""  # what everybody must know who uses the result, e.g. that the weights are for testing
-    pixels: np.ndarray | None = field(
-        default=None, repr=False
-    )  # uint8 RGB (H, W, 3), upright; stays in the process
+    pixels: np.ndarray | None = field(default=None, repr=False)  # uint8 RGB (H, W, 3), upright; stays in the process
     encoded_image: bytes | None = None  # encoded upright PNG, only where the file itself would show otherwise
 
 
@@ -84,9 +82,7 @@ class DetectedPerson:
     box: np.ndarray  # (4,) float32 x0 y0 x1 y1, px
     score: float  # 0..1
     keypoints2d: np.ndarray  # (K, 3) float32 x px, y px, visibility 0..1; may lie outside the image
-    keypoints3d: (
-        np.ndarray
-    )  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
+    keypoints3d: np.ndarray  # (K, 3) float32 metres, origin between the hips, camera axes (x right, y down, z forward)
     keypoint_set: str
     side: str = ""  # of a hand: "left" or "right"
     roi: np.ndarray | None = None  # (4,) `Region.array` in px: where to look in the next frame

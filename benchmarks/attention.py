@@ -133,9 +133,7 @@ def _attention(case: Row, device: str):  # type: ignore[no-untyped-def]
         raise SystemExit(reason)
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return sparse_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), pattern, case.backend
-        )
+        return sparse_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), pattern, case.backend)
 
     return inputs, attend
 

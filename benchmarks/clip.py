@@ -121,8 +121,7 @@ def bench(
     ids = identify(rows, fps)
     tracks = tracks_from_detections(rows, ids, 1)
     per_frame = [
-        State(rot.exp(rows["poses"][w]), rows["betas"][w], rows["trans"][w])
-        for w in (ids == t.id for t in tracks)
+        State(rot.exp(rows["poses"][w]), rows["betas"][w], rows["trans"][w]) for w in (ids == t.id for t in tracks)
     ]
     camera_path = _load_camera_path(path)
     kwargs: dict[str, Any] = {}
@@ -256,9 +255,7 @@ def main() -> None:
     from rich.table import Table
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--clips", type=Path, help="folder of `python -m benchmarks.clips` (rendered anew without it)"
-    )
+    parser.add_argument("--clips", type=Path, help="folder of `python -m benchmarks.clips` (rendered anew without it)")
     parser.add_argument("--only", default=",".join(MOTIONS))
     parser.add_argument("--cache", type=Path, help="folder that keeps what was read of each clip")
     parser.add_argument("--height", action="store_true", help="tell how tall the first person is")
@@ -296,10 +293,7 @@ def main() -> None:
                 costs += [(name, row["ms"])] if "ms" in row else []
                 cells = [row.get(column, "") for column in names]
                 table.add_row(
-                    *(
-                        f"{c:.3g}" if isinstance(c, float) and c == c else "" if c != c else str(c)
-                        for c in cells
-                    )
+                    *(f"{c:.3g}" if isinstance(c, float) and c == c else "" if c != c else str(c) for c in cells)
                 )
     Console(width=170).print(table)
     for name, cost in costs:

@@ -66,9 +66,7 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.clip_length", "--one", str(frames)]
         line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         seconds, before, more = map(float, line[-3:])
-        print(
-            f"{frames:7d} {seconds:8.1f} {1000 * seconds / frames:9.1f} {before:9.0f} {more:8.0f}", flush=True
-        )
+        print(f"{frames:7d} {seconds:8.1f} {1000 * seconds / frames:9.1f} {before:9.0f} {more:8.0f}", flush=True)
 
 
 if __name__ == "__main__":

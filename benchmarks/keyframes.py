@@ -35,12 +35,8 @@ def rig_and_motion(frames: int) -> tuple[bpy.types.Object, records.Body, Motion]
         contacts=np.zeros((frames, 2), bool), reprojection_px=np.ones(frames),
     )  # fmt: skip
     one = records.Person(poses[0], np.zeros(10), motion.trans[0], np.ones(24))
-    photo = records.Photo(
-        "clip", (640, 480), (600.0, 600.0, 319.5, 239.5), "m", body.name, body.license, [one]
-    )
-    rig = person.create_person(
-        body, one, photo, "Bench", 0, bpy.context.scene.collection, 0.0, with_correctives=False
-    )
+    photo = records.Photo("clip", (640, 480), (600.0, 600.0, 319.5, 239.5), "m", body.name, body.license, [one])
+    rig = person.create_person(body, one, photo, "Bench", 0, bpy.context.scene.collection, 0.0, with_correctives=False)
     return rig, body, motion
 
 

@@ -41,9 +41,7 @@ def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), roun
     results: list[Row] = []
     for name in names:
         module, run, example = _network(name)
-        variants: dict[str, Callable[[Tensor], dict[str, Tensor]]] = {
-            "reference": partial(_reference, module, run)
-        }
+        variants: dict[str, Callable[[Tensor], dict[str, Tensor]]] = {"reference": partial(_reference, module, run)}
         for label, options in (("exact fp32", EngineOptions()), ("bf16", EngineOptions("bf16"))):
             variants[label] = Engine(_network(name)[0], run, options, example(2))
         for batch in batches:

@@ -76,9 +76,7 @@ def visible_share(joints: np.ndarray, person: int, camera: Camera, pillar: bool)
     """joints: (P, T, 24, 3) m, camera frame.  -> (T,) share of the joints that the camera sees."""
     own_pixels = camera.project(joints[person])
     depth = joints[person][..., 2]
-    seen = (
-        (own_pixels > 0).all(-1) & (own_pixels[..., 0] < camera.width) & (own_pixels[..., 1] < camera.height)
-    )
+    seen = (own_pixels > 0).all(-1) & (own_pixels[..., 0] < camera.width) & (own_pixels[..., 1] < camera.height)
     if pillar:
         left, right, z = PILLAR
         edges = camera.project(np.array([[left, 0, z], [right, 0, z]]))[:, 0]
@@ -136,9 +134,7 @@ def bench(path: Path) -> list[dict[str, Any]]:
                 "gone": [int(f) for f in np.nonzero(visible & ~detected)[0]],
             }
         )
-    table[0].update(
-        {"ms": 1000 * processor, "wall ms": 1000 * wall, "finds": len(ids), "false": int((ids == 0).sum())}
-    )
+    table[0].update({"ms": 1000 * processor, "wall ms": 1000 * wall, "finds": len(ids), "false": int((ids == 0).sum())})
     return table
 
 

@@ -76,9 +76,7 @@ def smplfitter() -> Callable[[Tensor], Tensor] | None:
 
     def fit(vertices: Tensor) -> Tensor:
         fitted = fitter.fit(vertices, num_iter=3, beta_regularizer=1.0)
-        posed = model(
-            pose_rotvecs=fitted["pose_rotvecs"], shape_betas=fitted["shape_betas"], trans=fitted["trans"]
-        )
+        posed = model(pose_rotvecs=fitted["pose_rotvecs"], shape_betas=fitted["shape_betas"], trans=fitted["trans"])
         return posed["vertices"]
 
     return fit
@@ -106,9 +104,7 @@ def main() -> None:
                     best[name] = min(best[name], (time.process_time() - start) / torch.get_num_threads())
             for name, output in outputs.items():
                 distance = (output - vertices[:batch]).norm(dim=-1).mean(-1) * 1000
-                print(
-                    f"{name:<12}{batch:>6}{batch / best[name]:>10.1f}{distance.mean():>10.4f}{distance.max():>10.4f}"
-                )
+                print(f"{name:<12}{batch:>6}{batch / best[name]:>10.1f}{distance.mean():>10.4f}{distance.max():>10.4f}")
 
 
 if __name__ == "__main__":

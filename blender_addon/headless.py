@@ -35,9 +35,7 @@ def run(plan: dict) -> None:
     if plan.get("blend"):
         if image is not None:
             image.pack()  # the file stays whole wherever it is moved to
-        _write(
-            plan["blend"], lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True)
-        )
+        _write(plan["blend"], lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True))
     if plan.get("glb"):
         for obj in collection.objects:
             if obj.get(KIND_KEY) == "body":
@@ -94,9 +92,7 @@ def _load_image(path: str | None) -> bpy.types.Image | None:
     try:
         return bpy.data.images.load(os.path.abspath(path))
     except RuntimeError as error:
-        raise UserError(
-            f"The picture {path} cannot be read ({error}).", "Check that the file exists."
-        ) from None
+        raise UserError(f"The picture {path} cannot be read ({error}).", "Check that the file exists.") from None
 
 
 def _write(path: str, writer) -> None:
@@ -104,9 +100,7 @@ def _write(path: str, writer) -> None:
     try:
         writer(path)
     except RuntimeError as error:
-        raise UserError(
-            f"{path} cannot be written ({error}).", "Choose a folder that you may write to."
-        ) from None
+        raise UserError(f"{path} cannot be written ({error}).", "Choose a folder that you may write to.") from None
     if not os.path.isfile(path):
         raise UserError(f"{path} was not written.", "Choose a folder that you may write to.")
 

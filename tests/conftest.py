@@ -7,9 +7,7 @@ import gc
 import os
 from pathlib import Path
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # before torch is imported, here and in the processes that tests start
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, here and in the processes that tests start
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _STATM = Path("/proc/self/statm")

@@ -102,9 +102,7 @@ def blender_tool() -> tuple[Path, Path]:
     """Blender's own command for extensions, and its list of tags, out of the bpy package (which is not imported)."""
     spec = importlib.util.find_spec("bpy")
     if spec is None or spec.origin is None:
-        raise BuildError(
-            "The package bpy is missing; it brings Blender's validator. Install: pip install .[blender]"
-        )
+        raise BuildError("The package bpy is missing; it brings Blender's validator. Install: pip install .[blender]")
     scripts = next(Path(spec.origin).parent.glob("*/scripts"), None)
     if scripts is None:
         raise BuildError(f"There are no scripts in {Path(spec.origin).parent}.")

@@ -38,16 +38,12 @@ def check(version: str, archive: Path) -> bool:
         done = subprocess.run(command, env=backend, capture_output=True, text=True, timeout=300)
     line = next((line for line in done.stdout.splitlines() if line.startswith("REPORT ")), None)
     if line is None:
-        print(
-            f"bpy {version}: FAILED, exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-        )
+        print(f"bpy {version}: FAILED, exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return False
     report = json.loads(line.removeprefix("REPORT "))
     good = report["finished"] and report["ended"] and not report["leftovers"] and done.returncode == 0
     good = good and report["simple_drivers"] and report["people"] > 0
-    print(
-        f"bpy {version}: {'passed' if good else 'FAILED'}, exit code {done.returncode}, {report}", flush=True
-    )
+    print(f"bpy {version}: {'passed' if good else 'FAILED'}, exit code {done.returncode}, {report}", flush=True)
     return good
 
 

@@ -91,12 +91,8 @@ def report(photos: list[Path], seconds: float) -> int:
         if absent:
             print(f"{blend.stem}: missing {', '.join(absent)}", file=sys.stderr)
             missing = 1
-    print(
-        "Open a .blend in Blender 4.2 or later (numpad 0 looks through the photo's camera), a .glb in any viewer."
-    )
-    print(
-        "To use it: Blender > Edit > Preferences > Get Extensions > Install from Disk > dist/recover_mesh-*.zip"
-    )
+    print("Open a .blend in Blender 4.2 or later (numpad 0 looks through the photo's camera), a .glb in any viewer.")
+    print("To use it: Blender > Edit > Preferences > Get Extensions > Install from Disk > dist/recover_mesh-*.zip")
     return missing
 
 

@@ -164,9 +164,7 @@ def main() -> int:
                     subprocess.run(["rm", "-rf", str(targets.folder / kind)], check=True)
             targets.start(kind).wait()
             differ += not results_equal(results(targets.folder / kind), expected)
-            print(
-                f"{kind}: {killed} kills, {lost} times chunks were lost, {differ} results differ", flush=True
-            )
+            print(f"{kind}: {killed} kills, {lost} times chunks were lost, {differ} results differ", flush=True)
             bad += differ + lost
     return int(bad > 0)
 

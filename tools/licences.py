@@ -105,9 +105,7 @@ def installed(root: str = "recover-mesh") -> Iterator[metadata.Distribution]:
 
 
 def examine(distribution: metadata.Distribution) -> Entry:
-    files = [
-        f for f in distribution.files or [] if NAMES.search(str(f)) and f.suffix not in (".py", ".pyc", ".h")
-    ]
+    files = [f for f in distribution.files or [] if NAMES.search(str(f)) and f.suffix not in (".py", ".pyc", ".h")]
     texts, stated, restricted = [], [], []
     for file in files:
         try:
@@ -120,14 +118,8 @@ def examine(distribution: metadata.Distribution) -> Entry:
             stated.append(licence)
         restricted += restrictions(text)
     about: Any = distribution.metadata
-    classifiers = [
-        c.split("::")[-1].strip() for c in about.get_all("Classifier") or [] if c.startswith("License")
-    ]
-    declared = (
-        about.get("License-Expression")
-        or ", ".join(classifiers)
-        or (about.get("License") or "").split("\n")[0]
-    )
+    classifiers = [c.split("::")[-1].strip() for c in about.get_all("Classifier") or [] if c.startswith("License")]
+    declared = about.get("License-Expression") or ", ".join(classifiers) or (about.get("License") or "").split("\n")[0]
     return Entry(about["Name"], distribution.version, texts, stated, declared[:60], restricted)
 
 
@@ -141,11 +133,7 @@ def main() -> int:
             problems.append(f"{entry.name}: {entry.restricted[0]}")
         if not licence and not entry.declared:
             problems.append(f"{entry.name}: nothing tells its licence")
-        where = (
-            f"{len(entry.texts)} file{'s' if len(entry.texts) != 1 else ''}"
-            if entry.texts
-            else "none in the wheel"
-        )
+        where = f"{len(entry.texts)} file{'s' if len(entry.texts) != 1 else ''}" if entry.texts else "none in the wheel"
         rows.append(
             f"| {entry.name} | {entry.version} | {licence or 'no text: see metadata'} | {entry.declared} | {where} |"
         )

@@ -230,20 +230,14 @@ def _before_after(row: dict[str, Any], measure: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder that is gone on with")
     parser.add_argument("--only", dest="runs", nargs="+", default=[], metavar="RUN", help="of these alone")
     parser.add_argument("--minutes", type=float, default=4.0, help="of processor time per network (4)")
     parser.add_argument("--steps", type=int, help="so many of every network, in place of --minutes")
     parser.add_argument("--most", type=int, default=600, help="steps at most (600)")
-    parser.add_argument(
-        "--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting"
-    )
-    parser.add_argument(
-        "--gather", action="store_true", help="only gather what is there, and print its tables"
-    )
+    parser.add_argument("--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting")
+    parser.add_argument("--gather", action="store_true", help="only gather what is there, and print its tables")
     args = parser.parse_args()
     good = True
     if not args.gather:

@@ -28,13 +28,10 @@ def row(result: FrameResult, faces: np.ndarray) -> np.ndarray:
     vertices = [person.vertices for person in result.people]
     overlay = draw_overlay(result.pixels, vertices, faces, result.camera)
     pictures = [result.pixels, overlay] + [
-        side_view([v], faces, size=HEIGHT, yaw=turn)
-        for v in vertices[:2]
-        for turn in (math.pi / 2, -math.pi / 2)
+        side_view([v], faces, size=HEIGHT, yaw=turn) for v in vertices[:2] for turn in (math.pi / 2, -math.pi / 2)
     ]
     scaled = [
-        cv2.resize(p, (round(p.shape[1] * HEIGHT / p.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA)
-        for p in pictures
+        cv2.resize(p, (round(p.shape[1] * HEIGHT / p.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA) for p in pictures
     ]
     return np.concatenate(scaled, 1)
 

@@ -62,9 +62,7 @@ def main() -> None:
     fields, arrays = body_message(body)
     addon_body = records.body_from_wire(fields, arrays)
     person = records.Person(poses, betas, trans, np.ones(24, np.float32))
-    photo = records.Photo(
-        "rendered", SIZE, (FOCAL, FOCAL, cx, cy), "rendered", body.name, body.license, [person]
-    )
+    photo = records.Photo("rendered", SIZE, (FOCAL, FOCAL, cx, cy), "rendered", body.name, body.license, [person])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     build.build_photo(photo, addon_body)
     skin = next(o for o in bpy.data.objects if o.get("recover_mesh") == "body")

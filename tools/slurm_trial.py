@@ -99,9 +99,7 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     running = []
     try:
         for daemon in daemons:
-            running.append(
-                subprocess.Popen(daemon, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            )
+            running.append(subprocess.Popen(daemon, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             time.sleep(1)
         yield env
     finally:
@@ -139,9 +137,7 @@ class Trial:
         size = ["--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=2", "--parsable"]
         call = ["sbatch", *size, f"--output={self.folder}/{name}.log", *options, "training/slurm.sbatch"]
         arguments = self.arguments(**changed)
-        done = subprocess.run(
-            [*call, *arguments], env=self.fit_env(name), cwd=ROOT, capture_output=True, text=True
-        )
+        done = subprocess.run([*call, *arguments], env=self.fit_env(name), cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stderr)
         return done.stdout.strip()
@@ -189,9 +185,7 @@ class Trial:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="an empty folder, kept (a temporary one that stays)")
     args = parser.parse_args()
     folder = (args.out or Path(tempfile.mkdtemp(prefix="slurm-trial-"))).resolve()
@@ -221,9 +215,7 @@ def main() -> int:
         same = trial.max_difference("two", "preempted") == 0
         print(f"preempted: ends bit for bit as the uninterrupted job: {same}", flush=True)
 
-        job = trial.submit(
-            "limited", "--time=2", "--signal=USR1@60", epochs="100000", checkpoint_every="100000"
-        )
+        job = trial.submit("limited", "--time=2", "--signal=USR1@60", epochs="100000", checkpoint_every="100000")
         trial.wait(
             "its return to the queue",
             lambda: trial.state(job) == "PENDING" and trial.left_for_preemption("limited"),

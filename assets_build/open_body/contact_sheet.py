@@ -56,10 +56,7 @@ def contact_sheet(size: int = 360) -> np.ndarray:
     faces = body.faces.numpy()
     rows = [(without, -0.5), (with_correctives, -0.5), (with_correctives, 0.8)]
     return np.concatenate(
-        [
-            np.concatenate([side_view([v], faces, size=size, yaw=turn) for v in bodies], 1)
-            for bodies, turn in rows
-        ],
+        [np.concatenate([side_view([v], faces, size=size, yaw=turn) for v in bodies], 1) for bodies, turn in rows],
         0,
     )
 

@@ -83,9 +83,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def fit(
-    points: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray, seed: int = 1
-) -> np.ndarray:
+def fit(points: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray, seed: int = 1) -> np.ndarray:
     """-> posedirs (V, 3, 207), mirror-symmetric, 0 wherever a joint does not reach."""
     rotations = rot.exp(random_poses(POSES, seed))
     posedirs = _mirrored_mean(regress(points, joints, weights, rotations, PARENTS), mirror)
@@ -139,7 +137,5 @@ def _mirrored_mean(posedirs: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     sign = np.array([-1.0, 1, 1])
     entries = posedirs.reshape(len(posedirs), 3, 23, 3, 3)
     partner = np.array(MIRROR[1:]) - 1
-    image = (
-        entries[mirror][:, :, partner] * np.multiply.outer(sign, np.multiply.outer(sign, sign))[None, :, None]
-    )
+    image = entries[mirror][:, :, partner] * np.multiply.outer(sign, np.multiply.outer(sign, sign))[None, :, None]
     return ((entries + image) / 2).reshape(posedirs.shape)

@@ -31,9 +31,7 @@ POSED, UNPOSED = 500, 100  # bodies of random betas
 MEAN_BODY_WEIGHT = 2.0  # how much the unposed body of mean shape counts, in posed bodies' mean
 NEAREST = 2500  # vertices that a row may use
 RIDGE = 1e-5  # m^2: what spreads a row over more vertices
-WEIGHT_STEPS = (
-    2**20
-)  # weights are multiples of 1 / WEIGHT_STEPS, so that rounding of the sums before does not show
+WEIGHT_STEPS = 2**20  # weights are multiples of 1 / WEIGHT_STEPS, so that rounding of the sums before does not show
 SEED, HELD_OUT = 0, 1
 CHECKED = 1000  # held-out bodies that errors are reported over
 
@@ -179,9 +177,7 @@ def table(body: BodyModel, before: dict[str, np.ndarray], after: dict[str, np.nd
 
 def arrays_hash(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 of the bytes of all arrays, sorted by name: what a body's card records."""
-    return hashlib.sha256(
-        b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))
-    ).hexdigest()
+    return hashlib.sha256(b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))).hexdigest()
 
 
 def refit_file(path: Path) -> str:

@@ -83,8 +83,7 @@ def keypoint_sets(
         return known[_ALIASES.get((label, name), name)] if joint_weights is None else joint_weights @ joints
 
     return {
-        label: symmetric(np.stack([row(label, name) for name in names]), names, mirror)
-        for label, names in SETS.items()
+        label: symmetric(np.stack([row(label, name) for name in names]), names, mirror) for label, names in SETS.items()
     }
 
 
@@ -118,9 +117,7 @@ def _surface(points: np.ndarray, weights: np.ndarray, eyes: np.ndarray) -> dict[
     for k, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
         half = np.nonzero(sign * points[:, 0] > 0)[0]
         for part, offset in (("inner", -0.015), ("outer", 0.017)):
-            found[f"{side}_eye_{part}"] = patch(
-                eye[k] + [sign * offset, 0, 0.008], np.intersect1d(front, half), 3
-            )
+            found[f"{side}_eye_{part}"] = patch(eye[k] + [sign * offset, 0, 0.008], np.intersect1d(front, half), 3)
         found[f"mouth_{side}"] = patch(nose + [sign * 0.026, -0.040, -0.025], np.intersect1d(front, half), 3)
         found[f"{side}_ear"] = patch(extreme(head, (sign, 0.0, 0.0)), np.intersect1d(head, half), 8)
         hand = np.intersect1d(np.nonzero((owner == 20 + k) | (owner == 22 + k))[0], half)

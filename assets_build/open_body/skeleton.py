@@ -97,15 +97,11 @@ def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def smooth_and_limit(
-    table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2
-) -> np.ndarray:
+def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2) -> np.ndarray:
     """A little diffusion over the surface, exact mirror symmetry, few influences, rows that sum to 1 in float32."""
     from scipy.sparse import coo_matrix, diags
 
-    edges = np.concatenate(
-        [triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))]
-    )
+    edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
     near = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(table),) * 2).tocsr()
     near.data[:] = 1
     average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near

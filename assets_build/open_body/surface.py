@@ -31,16 +31,12 @@ def stretched_share(uv: np.ndarray, corners: np.ndarray, points: np.ndarray, fac
     ratio = []
     for a, b in ((0, 1), (1, 2), (2, 0)):
         flat = np.linalg.norm(uv[corners[:, a]] - uv[corners[:, b]], axis=1)
-        ratio.append(
-            flat / np.maximum(np.linalg.norm(points[faces[:, a]] - points[faces[:, b]], axis=1), 1e-4)
-        )
+        ratio.append(flat / np.maximum(np.linalg.norm(points[faces[:, a]] - points[faces[:, b]], axis=1), 1e-4))
     worst = np.max(ratio, 0)
     return float((worst > 8 * np.median(worst)).mean())
 
 
-def part_labels(
-    weights: np.ndarray, faces: np.ndarray, mirror: np.ndarray, mirror_joints: list[int]
-) -> np.ndarray:
+def part_labels(weights: np.ndarray, faces: np.ndarray, mirror: np.ndarray, mirror_joints: list[int]) -> np.ndarray:
     """(V,) index of the joint that holds a vertex most; lone vertices take their neighbours' label.
 
     Ties fall alike on both sides: the left half decides and the right half is its image.

@@ -17,9 +17,7 @@ def align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The shortest rotation that turns one direction into another."""
     a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
     axis = np.cross(a, b)
-    return (
-        np.eye(3) if np.linalg.norm(axis) < 1e-12 else rotation(axis, np.arctan2(np.linalg.norm(axis), a @ b))
-    )
+    return np.eye(3) if np.linalg.norm(axis) < 1e-12 else rotation(axis, np.arctan2(np.linalg.norm(axis), a @ b))
 
 
 def _roll(direction: np.ndarray, axis: np.ndarray, share: float) -> float:

@@ -42,9 +42,7 @@ def main(out: Path) -> None:
     hands, joints = population(anny, tips, kept)
     template, shapedirs, residual = shape_space.components(hands)
     tip = template[:, 0].argmin()
-    shapedirs = shapedirs * np.where(
-        shapedirs[tip, 0] > 0, -1.0, 1.0
-    )  # every beta makes longer when positive
+    shapedirs = shapedirs * np.where(shapedirs[tip, 0] > 0, -1.0, 1.0)  # every beta makes longer when positive
     lengths = -hands[..., 0].min(1)
     say(f"wrist to middle tip {lengths.mean() * 1e3:.0f} +- {lengths.std() * 1e3:.0f} mm")
     say(f"ten betas leave {residual * 1e3:.2f} mm rms")
@@ -54,9 +52,7 @@ def main(out: Path) -> None:
     rotations = rot.exp(poses.random_poses(correctives.POSES, rest, seed=1))
     posedirs = correctives.regress(template, rest, weights, rotations, PARENTS)
     posedirs[np.abs(posedirs) < correctives.NEGLIGIBLE / 2] = 0
-    say(
-        f"correctives: {(posedirs != 0).mean():.1%} of entries used, largest {np.abs(posedirs).max() * 1e3:.1f} mm"
-    )
+    say(f"correctives: {(posedirs != 0).mean():.1%} of entries used, largest {np.abs(posedirs).max() * 1e3:.1f} mm")
 
     bent, bent_joints = skinned(template, rest, weights, posedirs, rotations[:60])
     seen, targets = np.concatenate([hands[::8], bent]), np.concatenate([joints[::8], bent_joints])
@@ -65,9 +61,7 @@ def main(out: Path) -> None:
     rows /= rows.sum(1, keepdims=True)
     for label, where, there in (("population", hands, joints), ("bent fingers", bent, bent_joints)):
         error = np.linalg.norm(np.einsum("jv,nvk->njk", rows, where) - there, axis=-1) * 1e3
-        say(
-            f"joint regressor, {label}: mean error {error.mean():.2f} mm, worst joint {error.mean(0).max():.2f} mm"
-        )
+        say(f"joint regressor, {label}: mean error {error.mean():.2f} mm, worst joint {error.mean(0).max():.2f} mm")
     keypoints = {name: row for name, row in zip(MANO16, rows, strict=True)}
     index = {int(v): k for k, v in enumerate(kept)}
     for finger in poses.FINGERS:
@@ -99,16 +93,12 @@ def main(out: Path) -> None:
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out, **arrays)
-    digest = hashlib.sha256(
-        b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))
-    ).hexdigest()
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))).hexdigest()
     say(f"{out}: {out.stat().st_size / 1e6:.2f} MB, arrays sha256 {digest[:16]}")
     print(np.round(rows @ template, 4).tolist())
 
 
-def population(
-    anny: source.Source, tips: dict[str, np.ndarray], kept: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def population(anny: source.Source, tips: dict[str, np.ndarray], kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Anny people with varied hands -> flat right hands (N, V, 3), joints (N, 16, 3), wrists at 0."""
     people, count = shape_space.sample_phenotypes(anny.phenotypes), shape_space.PEOPLE
     rng = np.random.default_rng(2)
@@ -132,9 +122,7 @@ def skinned(
     for pose in rotations:
         global_rotations, translations = correctives.forward_kinematics(pose, joints, PARENTS)
         corrected = points + posedirs @ (pose[1:] - np.eye(3)).ravel()
-        vertices.append(
-            correctives.linear_blend_skinning(corrected, weights, global_rotations, translations)[0]
-        )
+        vertices.append(correctives.linear_blend_skinning(corrected, weights, global_rotations, translations)[0])
         posed_joints.append(np.einsum("jab,jb->ja", global_rotations, joints) + translations)
     return np.array(vertices), np.array(posed_joints)
 

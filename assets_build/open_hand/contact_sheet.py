@@ -20,9 +20,7 @@ def contact_sheet(width: int = 1600) -> np.ndarray:
     """uint8 RGB: a column per pose; rows right hand from the back, from the palm, left hand from the back."""
     vertices: list[np.ndarray] = []
     faces: list[np.ndarray] = []
-    for row, (name, palm) in enumerate(
-        (("open_hand", False), ("open_hand", True), ("open_hand_left", False))
-    ):
+    for row, (name, palm) in enumerate((("open_hand", False), ("open_hand", True), ("open_hand_left", False))):
         for column, points in enumerate(_posed(name)):
             # fingers up: the picture's x is right, y down, z away from the viewer
             sign = 1.0 if name == "open_hand" else -1.0

@@ -39,9 +39,7 @@ def flat_hand(
         hinge = np.cross(along, [0.0, -1.0, 0.0])  # a positive turn about it bends towards the palm
         for k in (1, 2, 3):
             bone = chain[k] - chain[k - 1]
-            rotations[f"finger{number}-{k}"] = rotation(
-                hinge, _SLOPES[k - 1] - np.arctan2(-bone[1], bone @ along)
-            )
+            rotations[f"finger{number}-{k}"] = rotation(hinge, _SLOPES[k - 1] - np.arctan2(-bone[1], bone @ along))
     posed_heads = dict(at)
     translations = {}
     for name in at:  # parents first
@@ -58,9 +56,7 @@ def flat_hand(
     return moved - joints[0], joints - joints[0]
 
 
-def fingertips(
-    source: Source, vertices: np.ndarray, heads: np.ndarray, count: int = 6
-) -> dict[str, np.ndarray]:
+def fingertips(source: Source, vertices: np.ndarray, heads: np.ndarray, count: int = 6) -> dict[str, np.ndarray]:
     """finger -> the source vertices farthest out on it, the outermost first."""
     ends = {}
     for finger, number in _NUMBER.items():

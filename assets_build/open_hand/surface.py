@@ -40,9 +40,7 @@ def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     importance = np.ones(len(points))
     nothing = np.zeros(len(points), bool)
     decimation = Decimation(
-        HalfMesh(
-            points, triangles, corners, source.uv, border, importance, nothing, mirrored=False, even=_EVEN
-        )
+        HalfMesh(points, triangles, corners, source.uv, border, importance, nothing, mirrored=False, even=_EVEN)
     )
     count = len(decimation.vertex_faces)
     excess = int(border.sum()) - BORDER

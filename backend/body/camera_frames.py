@@ -23,9 +23,7 @@ def to_common_frame(view: View, skeleton: Skeleton, state: State) -> State:
     return State(rotations, state.betas, position - root)
 
 
-def with_intrinsics(
-    view: View, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray
-) -> State:
+def with_intrinsics(view: View, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray) -> State:
     """Bodies that look the same through the view's intrinsics as `state` does through `focal` and `center`, (2,) px.
 
     The position in the image and the size stay: the depth grows with the focal length, and the body rotates with the

@@ -30,9 +30,7 @@ class HalfEdgeCollapse:
     def __init__(self, points: np.ndarray, faces: np.ndarray, boundary: Iterable[int]) -> None:
         """points (V, 3), faces (F, 3).  border: vertices that move along it alone."""
         self.points, self.boundary = points, set(boundary)
-        self.faces: dict[int, tuple[int, int, int]] = {
-            k: (a, b, c) for k, (a, b, c) in enumerate(faces.tolist())
-        }
+        self.faces: dict[int, tuple[int, int, int]] = {k: (a, b, c) for k, (a, b, c) in enumerate(faces.tolist())}
         self.incident_faces: dict[int, set[int]] = {}
         for k, corners in self.faces.items():
             for v in corners:

@@ -80,9 +80,7 @@ class _Fields:
         value = self.content[key]
         sparse = scipy.sparse.issparse(value)
         found = value.shape if sparse else np.shape(value)
-        if len(found) != len(wanted) or any(
-            n != (w or n) or n == 0 for n, w in zip(found, wanted, strict=True)
-        ):
+        if len(found) != len(wanted) or any(n != (w or n) or n == 0 for n, w in zip(found, wanted, strict=True)):
             expected = ", ".join("any" if w is None else str(w) for w in wanted)
             raise self.wrong(key, f"is {tuple(found)}, expected ({expected})")
         if np.prod(found, dtype=float) > _MAX_NUMBERS:

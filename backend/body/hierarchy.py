@@ -42,9 +42,7 @@ def mesh_hierarchy(vertices: np.ndarray, faces: np.ndarray, levels: tuple[int, .
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     _check_surface(triangles)
-    digest = hashlib.sha256(
-        points.tobytes() + triangles.tobytes() + repr((levels, _VERSION)).encode()
-    ).hexdigest()
+    digest = hashlib.sha256(points.tobytes() + triangles.tobytes() + repr((levels, _VERSION)).encode()).hexdigest()
     simplified = _load_cached(digest, len(levels))
     if simplified is None:
         simplified = _simplify(points, triangles, levels)
@@ -145,9 +143,7 @@ class _Mesh(HalfEdgeCollapse):
         return len(self.neighbours(a) | self.neighbours(b)) > 4 and super().allowed(a, b)
 
 
-def _simplify(
-    points: np.ndarray, faces: np.ndarray, levels: tuple[int, ...]
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _simplify(points: np.ndarray, faces: np.ndarray, levels: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
     mesh = _Mesh(points, faces)
     mesh.fill()
     found: list[tuple[np.ndarray, np.ndarray]] = []

@@ -14,9 +14,7 @@ SMPL24_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 
 # SMPL+H (Romero et al. 2017) and SMPL-X (Pavlakos et al. 2019): SMPL's body up to the wrists, then face and fingers
-_HANDS30 = tuple(
-    f"{side}_{finger}{k}" for side in ("left", "right") for finger in _FINGERS for k in (1, 2, 3)
-)
+_HANDS30 = tuple(f"{side}_{finger}{k}" for side in ("left", "right") for finger in _FINGERS for k in (1, 2, 3))
 SMPLH52 = (*SMPL24[:22], *_HANDS30)
 SMPLX55 = (*SMPL24[:22], "jaw", "left_eye_smplhf", "right_eye_smplhf", *_HANDS30)
 

@@ -54,9 +54,7 @@ BONE_FROM = np.array([INDEX[a] for a, _, _ in BONES])
 BONE_TO = np.array([INDEX[b] for _, b, _ in BONES])
 BONE_INDEX = {(a, b): k for k, (a, b, _) in enumerate(BONES)}
 LEG_BONES = tuple(
-    BONE_INDEX[f"{s}_{a}", f"{s}_{b}"]
-    for s in ("left", "right")
-    for a, b in (("hip", "knee"), ("knee", "ankle"))
+    BONE_INDEX[f"{s}_{a}", f"{s}_{b}"] for s in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))
 )
 BONE_WEIGHTS = np.array([w for _, _, w in BONES])
 

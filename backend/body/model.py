@@ -46,9 +46,7 @@ class BodyModel(torch.nn.Module):
         self.hand_components, self.hand_mean = arrays.hand_components, arrays.hand_mean
 
         def constant(name: str, value: np.ndarray) -> None:
-            self.register_buffer(
-                name, torch.as_tensor(np.ascontiguousarray(value), dtype=dtype), persistent=False
-            )
+            self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(value), dtype=dtype), persistent=False)
 
         for name in ("v_template", "shapedirs", "posedirs", "joint_regressor", "weights"):
             constant(name, getattr(arrays, name))
@@ -57,8 +55,7 @@ class BodyModel(torch.nn.Module):
         constant("joints_template", arrays.joint_regressor @ arrays.v_template)
         constant("joints_shapedirs", np.einsum("jv,vkb->jkb", arrays.joint_regressor, arrays.shapedirs))
         self.regressors = {
-            name: torch.as_tensor(np.ascontiguousarray(value), dtype=dtype)
-            for name, value in arrays.regressors.items()
+            name: torch.as_tensor(np.ascontiguousarray(value), dtype=dtype) for name, value in arrays.regressors.items()
         }
         self._has_correctives = bool(np.any(arrays.posedirs))
 

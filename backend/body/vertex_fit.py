@@ -34,9 +34,7 @@ class VertexFit:
 
 
 @torch.no_grad()
-def fit_vertices(
-    body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weight: float = 1e-6
-) -> VertexFit:
+def fit_vertices(body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weight: float = 1e-6) -> VertexFit:
     """vertices (N, V, 3) m, any frame -> the bodies nearest to them in least squares.
 
     steps: at most so many Levenberg-Marquardt steps.  beta_weight: pull of the betas to 0, as a share of how strongly
@@ -46,18 +44,14 @@ def fit_vertices(
     if not len(vertices):
         joints = len(body.parents)
         empty = vertices.new_zeros
-        return VertexFit(
-            empty(0, joints, 3, 3), empty(0, joints, 3), empty(0, body.num_betas), empty(0, 3), empty(0)
-        )
+        return VertexFit(empty(0, joints, 3, 3), empty(0, joints, 3), empty(0, body.num_betas), empty(0, 3), empty(0))
     subset = _Subset(body)
     parts = [_fit(body, subset, chunk, steps, beta_weight) for chunk in torch.split(vertices, _CHUNK)]
     rotations, betas, trans = (torch.cat(found) for found in zip(*parts, strict=True))
     error = torch.cat(
         [
             (body(None, b, t, rotations=r).vertices - v).norm(dim=-1).mean(-1)
-            for r, b, t, v in zip(
-                *(torch.split(x, _CHUNK) for x in (rotations, betas, trans, vertices)), strict=True
-            )
+            for r, b, t, v in zip(*(torch.split(x, _CHUNK) for x in (rotations, betas, trans, vertices)), strict=True)
         ]
     )
     return VertexFit(rotations, axis_angle_from_matrix(rotations), betas, trans, error)
@@ -69,9 +63,7 @@ class _Subset:
     def __init__(self, body: BodyModel) -> None:
         count = len(body.v_template)
         # evenly over the index, which runs along the surface in every body; all where there are few
-        self.index = torch.linspace(
-            0, count - 1, min(count, _MAX_FIT_VERTICES), device=body.v_template.device
-        )
+        self.index = torch.linspace(0, count - 1, min(count, _MAX_FIT_VERTICES), device=body.v_template.device)
         self.index = self.index.round().long()
         self.template = body.v_template[self.index]
         self.shapedirs = body.shapedirs[self.index]
@@ -112,9 +104,7 @@ def _shaped(subset: _Subset, state: _State) -> Tensor:
     """The unposed body with its betas and the correctives of its pose, (N, v, 3)."""
     identity = torch.eye(3, device=state.betas.device, dtype=state.betas.dtype)
     features = (state.rotations[:, 1:] - identity).flatten(1)
-    offsets = (subset.posedirs.flatten(0, 1) @ features.T).T + (
-        subset.shapedirs.flatten(0, 1) @ state.betas.T
-    ).T
+    offsets = (subset.posedirs.flatten(0, 1) @ features.T).T + (subset.shapedirs.flatten(0, 1) @ state.betas.T).T
     return subset.template + offsets.unflatten(1, (-1, 3))
 
 
@@ -195,13 +185,11 @@ def _solve_shape(body: BodyModel, subset: _Subset, state: _State, target: Tensor
     residual = (target - posed.vertices).flatten(1)
     normal = matrix.mT @ matrix
     # as strong as one centimetre over the whole body: a start must not exaggerate
-    regularizer = (
-        1e-4 * torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True).expand(-1, size + 3).clone()
-    )
+    regularizer = 1e-4 * torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True).expand(-1, size + 3).clone()
     regularizer[:, size:] = 0
-    solved = torch.linalg.solve(
-        normal + torch.diag_embed(regularizer + 1e-9), (matrix.mT @ residual[..., None])
-    )[..., 0]
+    solved = torch.linalg.solve(normal + torch.diag_embed(regularizer + 1e-9), (matrix.mT @ residual[..., None]))[
+        ..., 0
+    ]
     return state._replace(betas=solved[:, :size].clamp(-_MAX_BETA, _MAX_BETA), trans=solved[:, size:])
 
 
@@ -237,13 +225,9 @@ def _step(
     lever_arms = carried - (subset.weights @ subset.descendants.T)[None, :, :, None] * posed.joints[:, None]
     residual = target - posed.vertices
     columns = _beta_jacobian(body, subset, posed)
-    translation = torch.eye(3, device=target.device, dtype=target.dtype).expand(
-        count, lever_arms.shape[1], 3, 3
-    )
+    translation = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, lever_arms.shape[1], 3, 3)
     # every column as three numbers per vertex: levers (J), betas (B), place (3), residual (1)
-    table = torch.cat(
-        [lever_arms.transpose(2, 3), columns, translation, residual[..., None]], 3
-    )  # (N, v, 3, K)
+    table = torch.cat([lever_arms.transpose(2, 3), columns, translation, residual[..., None]], 3)  # (N, v, 3, K)
     width = table.shape[3]
     flat = table.flatten(2)
     products = (flat.mT @ flat).unflatten(1, (3, width)).unflatten(3, (3, width))  # (N, a, k, b, l)
@@ -260,9 +244,7 @@ def _step(
     plain = dots[:, joints:, joints:]
     normal = torch.cat(
         [
-            torch.cat(
-                [rotations.permute(0, 1, 3, 2, 4).reshape(count, 3 * joints, 3 * joints), mixed[:, :, :-1]], 2
-            ),
+            torch.cat([rotations.permute(0, 1, 3, 2, 4).reshape(count, 3 * joints, 3 * joints), mixed[:, :, :-1]], 2),
             torch.cat([mixed[:, :, :-1].mT, plain[:, :-1, :-1]], 2),
         ],
         1,

@@ -66,9 +66,7 @@ def examine() -> Iterator[Finding]:
         except RecoverMeshError as error:
             yield Finding(check.__name__.lstrip("_"), "problem", error.message, error.hint)
         except Exception as error:  # a doctor that dies of the illness helps nobody
-            yield Finding(
-                check.__name__.lstrip("_"), "problem", f"{type(error).__name__}: {error}", "Install again."
-            )
+            yield Finding(check.__name__.lstrip("_"), "problem", f"{type(error).__name__}: {error}", "Install again.")
 
 
 def _python() -> Iterator[Finding]:
@@ -83,9 +81,7 @@ def _packages() -> Iterator[Finding]:
             version = metadata.version(distribution)
             importlib.import_module(module)
         except metadata.PackageNotFoundError:
-            yield Finding(
-                distribution, "problem", "is not installed", f"python -m pip install {distribution}"
-            )
+            yield Finding(distribution, "problem", "is not installed", f"python -m pip install {distribution}")
         except Exception as error:
             hint = "Install the system library it names (on Debian: python tools/system_libraries.py)."
             yield Finding(distribution, "problem", f"{version} cannot be imported: {error}", hint)
@@ -98,9 +94,7 @@ def _device() -> Iterator[Finding]:
 
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
-        yield Finding(
-            "device", "ok", f"{torch.cuda.get_device_name()}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
-        )
+        yield Finding("device", "ok", f"{torch.cuda.get_device_name()}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
     else:
         yield Finding("device", "ok", f"cpu, {torch.get_num_threads()} threads (no CUDA device found)")
 
@@ -160,11 +154,5 @@ def _blender() -> Iterator[Finding]:
     elif importlib.util.find_spec("bpy") is not None:
         yield Finding("blender", "ok", f"bpy {metadata.version('bpy')} (glb and blend export)")
     else:
-        words = (
-            f"{Path(found)}; no bpy for glb and blend export"
-            if found
-            else "not found; no glb and blend export"
-        )
-        yield Finding(
-            "blender", "warning", words, "python -m pip install 'recover-mesh[blender]' (Python 3.11)"
-        )
+        words = f"{Path(found)}; no bpy for glb and blend export" if found else "not found; no glb and blend export"
+        yield Finding("blender", "warning", words, "python -m pip install 'recover-mesh[blender]' (Python 3.11)")

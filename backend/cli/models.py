@@ -14,9 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="every model, and what is missing (the default)", allow_abbrev=False)
     showing = actions.add_parser("show", help="everything about one model", allow_abbrev=False)
     showing.add_argument("name", metavar="NAME")
-    adding = actions.add_parser(
-        "import", help="check an official weights file and keep it", allow_abbrev=False
-    )
+    adding = actions.add_parser("import", help="check an official weights file and keep it", allow_abbrev=False)
     adding.add_argument("name", metavar="NAME", help="the network that the file is for")
     adding.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the official checkpoint")
     adding.add_argument(
@@ -113,9 +111,7 @@ def _remove(args: argparse.Namespace) -> int:
     network(args.name)
     path = weights_path(args.name)
     if not path.is_file():
-        raise BadInput(
-            "weights_missing", f"There are no imported weights of {args.name}.", "Nothing was deleted."
-        )
+        raise BadInput("weights_missing", f"There are no imported weights of {args.name}.", "Nothing was deleted.")
     path.unlink()
     print(f"{args.name}: deleted {path}")
     return 0

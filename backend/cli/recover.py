@@ -48,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="of networks: fp32 is exact, bf16 faster; its error is measured and printed (fp32)",
     )
-    parser.add_argument(
-        "--compile", action="store_true", help="torch.compile the network: slow to start, then faster"
-    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile the network: slow to start, then faster")
     recover_clip.add_arguments(parser)
 
 
@@ -119,9 +117,7 @@ def _recover_photos(
                 _recover_one(recoverer, path, index, args, formats, console)
             except RecoverMeshError as error:
                 failed += 1
-                console.print(
-                    f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else ""
-                )
+                console.print(f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else "")
             bar.advance(task)
     return failed
 
@@ -133,9 +129,7 @@ def _report_options(recoverer: Recoverer, options: EngineOptions, console: Conso
             console.print("[yellow]--precision and --compile change nothing: this model is no network.[/]")
     elif not options.exact:
         names = [options.precision, *(["compiled"] if options.compile else [])]
-        console.print(
-            f"{', '.join(names)}: vertices move by up to {engine.error_mm:.2f} mm against exact fp32."
-        )
+        console.print(f"{', '.join(names)}: vertices move by up to {engine.error_mm:.2f} mm against exact fp32.")
 
 
 def _recover_one(

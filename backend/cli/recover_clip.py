@@ -29,23 +29,17 @@ JOB_FILE = "job.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips = parser.add_argument_group("clips (videos and image sequences)")
-    clips.add_argument(
-        "--job", type=Path, action="append", default=[], metavar="FILE", help="a clip's job file"
-    )
+    clips.add_argument("--job", type=Path, action="append", default=[], metavar="FILE", help="a clip's job file")
     clips.add_argument("--sequence", action="store_true", help="inputs are image sequences, each one clip")
     clips.add_argument(
         "--shard", metavar="I/N", help="of all clips, only every N-th, beginning with the I-th (1/4 … 4/4)"
     )
-    clips.add_argument(
-        "--first", type=int, default=0, metavar="FRAME", help="first frame, counted from 0 (0)"
-    )
+    clips.add_argument("--first", type=int, default=0, metavar="FRAME", help="first frame, counted from 0 (0)")
     clips.add_argument("--last", type=int, metavar="FRAME", help="last frame (the clip's)")
     clips.add_argument("--step", type=int, default=1, metavar="N", help="every so many frames (1)")
     clips.add_argument("--fps", default="", help="frame rate of image sequences (24)")
     clips.add_argument("--smoothing", type=float, default=0.5, metavar="0..1", help="0 none, 1 most (0.5)")
-    clips.add_argument(
-        "--foot-lock", choices=FOOT_LOCKS, default="auto", help="keep standing feet still (auto)"
-    )
+    clips.add_argument("--foot-lock", choices=FOOT_LOCKS, default="auto", help="keep standing feet still (auto)")
     clips.add_argument(
         "--height", type=float, default=0.0, metavar="M", help="height of the person seen longest, metres"
     )
@@ -98,9 +92,7 @@ def _shard(text: str) -> slice:
         if not 1 <= index <= count:
             raise ValueError
     except ValueError:
-        raise BadInput(
-            "bad_shard", f"--shard cannot be {text!r}.", "Use I/N with 1 <= I <= N, such as 2/8."
-        ) from None
+        raise BadInput("bad_shard", f"--shard cannot be {text!r}.", "Use I/N with 1 <= I <= N, such as 2/8.") from None
     return slice(index - 1, None, count)
 
 
@@ -122,9 +114,7 @@ def run_jobs(
     return failed
 
 
-def _run_job(
-    job: ClipJobFile, label: str, formats: Sequence[str], console: Console, recoverer: Recoverer
-) -> None:
+def _run_job(job: ClipJobFile, label: str, formats: Sequence[str], console: Console, recoverer: Recoverer) -> None:
     from rich.progress import BarColumn, Progress, TextColumn
 
     from backend.clips.clip_run import ClipRun
@@ -186,9 +176,7 @@ def _export(run: ClipRun, formats: Sequence[str], console: Console) -> list[Path
         clip = open_clip(job.source, first=job.first, last=job.last, step=job.step, fps=job.rate)
         path = out / f"{Path(job.source).stem}_overlay.mp4"
         with console.status("Drawing the overlay"):
-            write_overlay_video(
-                path, clip.frames(), run.motions, run.body, run.camera, run.info.fps / job.step
-            )
+            write_overlay_video(path, clip.frames(), run.motions, run.body, run.camera, run.info.fps / job.step)
         written.append(path)
     if "amass" in formats:
         import torch

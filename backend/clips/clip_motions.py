@@ -133,9 +133,7 @@ def _detections_with_ids(
 ) -> tuple[Arrays, np.ndarray]:
     detections = _read_detections(journal, (*names, "numbers"))
     read = len(detections.pop("numbers"))
-    return detections, identify(
-        detections, float(fps), merge=job.merge, split=job.split, edits=job.edits, read=read
-    )
+    return detections, identify(detections, float(fps), merge=job.merge, split=job.split, edits=job.edits, read=read)
 
 
 def _read_detections(journal: Journal, names: Sequence[str]) -> Arrays:

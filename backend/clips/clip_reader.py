@@ -71,9 +71,7 @@ class ClipReader:
         self._changes = ChangeDetector.from_state(changes) if changes else ChangeDetector()
         start = int(self._last["numbers"][-1]) + 1 if last else 0
         # who looks at nothing but what the detector sees needs no larger frames than it does
-        self._frames = Prefetcher(
-            clip.frames(start, None if preview.needs_pixels else WORKING_SIDE), clip.lost
-        )
+        self._frames = Prefetcher(clip.frames(start, None if preview.needs_pixels else WORKING_SIDE), clip.lost)
         self._scanned = bool(last)
 
     def _state(self, prefix: str) -> Arrays:

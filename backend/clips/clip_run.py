@@ -70,13 +70,9 @@ class ClipRun:
         end = self.info.frame_count - 1 if job.last is None else min(job.last, self.info.frame_count - 1)
         self.camera_track: CameraTrack | None = None
         if job.camera:
-            self.camera_track = CameraTrack.load(Path(job.camera)).fitted(
-                width, height, job.first, max(end, job.first)
-            )
+            self.camera_track = CameraTrack.load(Path(job.camera)).fitted(width, height, job.first, max(end, job.first))
             self.camera = self.camera_track.typical(width, height)
-            self._common_frame = CommonFramePreview(
-                self.body, self._reading_camera, self.camera_track, job.scene_scale
-            )
+            self._common_frame = CommonFramePreview(self.body, self._reading_camera, self.camera_track, job.scene_scale)
         self._fingerprint = fingerprint(job.source)
         out = Path(job.out)
         self._lock = JournalLock(out)
@@ -243,9 +239,7 @@ class ClipRun:
             refining,
             self.camera_track,
         )
-        self._results.write(
-            final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost
-        )
+        self._results.write(final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost)
         self._final = final
         return [self._people(), self._next_final()]
 
@@ -274,9 +268,7 @@ class ClipRun:
         return final_chunk(motions, world, first, first + FINAL_FRAMES * self.job.step, self._new_losses())
 
 
-def final_chunk(
-    motions: list[Motion], world: World, first: int, end: int, lost: tuple[str, ...] = ()
-) -> ClipChunk:
+def final_chunk(motions: list[Motion], world: World, first: int, end: int, lost: tuple[str, ...] = ()) -> ClipChunk:
     """The rows of all people in frames first <= n < end."""
     parts = [(m, (m.frames >= first) & (m.frames < end)) for m in motions]
     parts = [(m, at) for m, at in parts if at.any()]

@@ -18,9 +18,7 @@ from backend.structures import Camera, World
 class CommonFramePreview:
     """Turns rows from their cameras' frames into the common one; the first say how large the scene is, for now."""
 
-    def __init__(
-        self, body: BodyModel, reading_camera: Camera, camera_track: CameraTrack, scene_scale: float
-    ) -> None:
+    def __init__(self, body: BodyModel, reading_camera: Camera, camera_track: CameraTrack, scene_scale: float) -> None:
         """reading_camera: the camera that the bodies are found with.  scene_scale: as in the job."""
         self._skeleton = Skeleton(body)
         self._soles = sole_heights(self._skeleton, float(body.v_template[:, 1].min()))

@@ -46,9 +46,7 @@ class ClipJobFile:
     merge: tuple[tuple[int, ...], ...] = ()  # ids that are one person
     split: tuple[tuple[int, int], ...] = ()  # (id, frame): from that frame on it is another person
     # after merge and split, in this order, on the ids that the edit before left; see `identities.edited`:
-    edits: tuple[
-        tuple[str, int, int, int], ...
-    ] = ()  # ("merge", id, other, 0) or ("split", id, frame, new id)
+    edits: tuple[tuple[str, int, int, int], ...] = ()  # ("merge", id, other, 0) or ("split", id, frame, new id)
     keep: tuple[int, ...] = ()  # ids to recover; none: by `people`
     version: int = field(default=VERSION, compare=False)
 
@@ -178,6 +176,4 @@ def _digest(values: dict[str, Any]) -> str:
 
 def _bad(why: str, path: Path | None = None) -> BadInput:
     name = "The job" if path is None else f"The job file {path}"
-    return BadInput(
-        "bad_job", f"{name} cannot be used: {why}.", "Correct it, or let the panel write a new one."
-    )
+    return BadInput("bad_job", f"{name} cannot be used: {why}.", "Correct it, or let the panel write a new one.")

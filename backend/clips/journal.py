@@ -123,9 +123,7 @@ class JournalLock:
     def __init__(self, out: Path) -> None:
         """Raises BadInput `job_running` where a living process holds it."""
         # no soft lock in its place: that one outlives a process that is killed
-        self._lock = FileLock(
-            out / "journal.lock", blocking=False, thread_local=False, fallback_to_soft=False
-        )
+        self._lock = FileLock(out / "journal.lock", blocking=False, thread_local=False, fallback_to_soft=False)
         try:
             out.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()

@@ -56,9 +56,7 @@ class KeypointPreview:
             }
         refined: Arrays = {}
         if self._lifter is not None:
-            refined = {
-                "keypoints3d": self._lifter.landmarks(detections["keypoints2d"], detections["keypoints3d"])
-            }
+            refined = {"keypoints3d": self._lifter.landmarks(detections["keypoints2d"], detections["keypoints3d"])}
             detections = {**detections, **refined}
         observed = observe(detections["keypoints2d"], detections["keypoints3d"], self._camera)
         problem = Problem(self._skeleton, observed)
@@ -79,9 +77,7 @@ class KeypointPreview:
             "poses": rot.log(state.rotations),
             "trans": state.trans,
             "betas": state.betas,
-            "confidence": joint_confidence(self._skeleton, problem, error / height[:, None]).astype(
-                np.float32
-            ),
+            "confidence": joint_confidence(self._skeleton, problem, error / height[:, None]).astype(np.float32),
             "reprojection_px": ((error * counted).sum(1) / counted.sum(1)).astype(np.float32),
         }
 
@@ -99,8 +95,7 @@ def _previous_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     if "poses" not in before:
         return {}
     return {
-        int(person): (rot.exp(before["poses"][k][1:]), before["betas"][k])
-        for k, person in enumerate(before["person"])
+        int(person): (rot.exp(before["poses"][k][1:]), before["betas"][k]) for k, person in enumerate(before["person"])
     }
 
 

@@ -43,9 +43,7 @@ def export(
         if "obj" in formats:
             written.append(out_dir / f"{stem}_person{k}.obj")
             words = f"model {result.model}, body {result.body}, licence {result.license}"
-            write_obj(
-                written[-1], person.vertices, each[k - 1], uv=body.uv, uv_faces=body.uv_faces, comment=words
-            )
+            write_obj(written[-1], person.vertices, each[k - 1], uv=body.uv, uv_faces=body.uv_faces, comment=words)
     if "overlay" in formats and pixels is not None:
         written.append(out_dir / f"{stem}_overlay.png")
         image = draw_overlay(pixels, [p.vertices for p in result.people], each, result.camera)

@@ -72,9 +72,7 @@ def write_through_blender(
         _run([python, "-m", "blender_addon.headless", str(folder / "plan.json")], folder)
     for wanted in (glb, blend):
         if wanted is not None and not wanted.is_file():
-            raise RecoverMeshError(
-                "blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`."
-            )
+            raise RecoverMeshError("blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`.")
 
 
 def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: Sequence[Path]) -> None:
@@ -95,9 +93,7 @@ def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: 
         _run([python, "-m", "blender_addon.headless", str(folder / "plan.json")], folder)
     for wanted in paths:
         if not wanted.is_file():
-            raise RecoverMeshError(
-                "blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`."
-            )
+            raise RecoverMeshError("blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`.")
 
 
 def _write_body(path: Path, body: BodyModel) -> None:
@@ -109,9 +105,7 @@ def _run(command: list[str], folder: Path) -> None:
     root = Path(__file__).resolve().parent.parent.parent  # where `blender_addon` is importable from
     environment = {**os.environ, "PYTHONPATH": str(root), "BLENDER_USER_RESOURCES": str(folder / "profile")}
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RecoverMeshError(
             "blender_failed", f"Blender could not be run ({error}).", "Run `recover-mesh doctor`."

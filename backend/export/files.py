@@ -7,9 +7,7 @@ from pathlib import Path
 
 from backend.atomic import writing_error
 
-_CLAIMS = (
-    ".recover-mesh"  # one small text per base name in the output folder: the source that the name belongs to
-)
+_CLAIMS = ".recover-mesh"  # one small text per base name in the output folder: the source that the name belongs to
 
 
 def claim_stem(out_dir: Path, source: str, index: int) -> str:

@@ -9,9 +9,7 @@ import numpy as np
 from backend.atomic import atomic_path
 from backend.export.rasterizer import vertex_normals
 
-Y_UP = np.array(
-    [1.0, -1.0, -1.0]
-)  # OpenCV camera frame -> x right, y up, z towards the viewer: half a turn about x
+Y_UP = np.array([1.0, -1.0, -1.0])  # OpenCV camera frame -> x right, y up, z towards the viewer: half a turn about x
 
 
 def write_obj(
@@ -31,9 +29,7 @@ def write_obj(
     into it, or one UV per face corner (L = 3 F) without.  Raises RecoverMeshError `disk_full` or `unwritable`.
     """
     normals = vertex_normals(vertices, faces)
-    lines = [
-        f"# {line}" for line in ("Recover Mesh: metres, y up, camera at the origin", *comment.splitlines())
-    ]
+    lines = [f"# {line}" for line in ("Recover Mesh: metres, y up, camera at the origin", *comment.splitlines())]
     lines.append(f"o {_word(path.stem)}")
     lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in (vertices * Y_UP).tolist()]
     lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in (normals * Y_UP).tolist()]

@@ -126,9 +126,7 @@ def _compose(
     all_faces = np.concatenate([f + start for f, start in zip(each, starts, strict=True)])
     screen = (np.concatenate(screens) - [x0 - 0.5, y0 - 0.5]) * factor - 0.5
     raster = rasterize(screen, np.concatenate(depths), all_faces, rows, columns)
-    normals = np.concatenate([vertex_normals(v, f) for v, f in zip(vertices, each, strict=True)]).astype(
-        np.float32
-    )
+    normals = np.concatenate([vertex_normals(v, f) for v, f in zip(vertices, each, strict=True)]).astype(np.float32)
     corners = all_faces[raster.triangles]
     sampled = np.zeros((len(corners), 3), np.float32)
     for k in range(3):
@@ -180,9 +178,7 @@ def shade(normals: np.ndarray, albedo: np.ndarray) -> np.ndarray:
     wrapped = np.clip((key + 0.25) / 1.25, 0, 1) ** 1.4  # light creeps round the edge, as on skin
     fill = np.clip(normals @ _FILL, 0, 1)
     upward = (0.5 - 0.5 * normals[:, 1])[:, None]
-    light = (
-        wrapped[:, None] * _KEY_COLOUR + fill[:, None] * _FILL_COLOUR + upward * _SKY + (1 - upward) * _GROUND
-    )
+    light = wrapped[:, None] * _KEY_COLOUR + fill[:, None] * _FILL_COLOUR + upward * _SKY + (1 - upward) * _GROUND
     facing = np.clip(-normals[:, 2], 0, 1)
     grazing = (1 - facing) ** 3
     rim = grazing * np.clip(normals @ _BACK + 0.35, 0, 1) * 0.55

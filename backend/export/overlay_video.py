@@ -39,17 +39,12 @@ def write_overlay_video(
     import av
 
     faces = body.faces.cpu().numpy()
-    rows = [
-        {int(number): k for k, number in enumerate(motion.frames) if not motion.hidden[k]}
-        for motion in motions
-    ]
+    rows = [{int(number): k for k, number in enumerate(motion.frames) if not motion.hidden[k]} for motion in motions]
     with atomic_path(path) as temporary:
         try:
             container = av.open(str(temporary), "w", format="mp4")
         except av.error.FFmpegError as error:
-            raise RecoverMeshError(
-                "unwritable", f"Cannot write {path} ({error}).", "Choose another folder."
-            ) from None
+            raise RecoverMeshError("unwritable", f"Cannot write {path} ({error}).", "Choose another folder.") from None
         with container:
             stream: Any = None
             for frame in frames:
@@ -86,8 +81,7 @@ def _add_stream(container: Any, fps: Fraction, width: int, height: int) -> Any:
 @torch.inference_mode()
 def _vertices(body: BodyModel, motion: Motion, k: int) -> np.ndarray:
     pose, betas, trans = (
-        torch.as_tensor(np.asarray(x, np.float32))[None]
-        for x in (motion.poses[k], motion.betas, motion.trans[k])
+        torch.as_tensor(np.asarray(x, np.float32))[None] for x in (motion.poses[k], motion.betas, motion.trans[k])
     )
     vertices: np.ndarray = body(pose, betas, trans).vertices[0].numpy()
     return vertices if motion.view is None else motion.view[k : k + 1].points(vertices[None])[0]

@@ -69,9 +69,7 @@ def rasterize(screen: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: 
 
     # from each triangle's own corner, or float32 loses thin triangles far from the picture's
     origin = np.floor(corners.min(1))
-    planes = _planes(corners - origin[:, None], inverse, doubled_area).astype(
-        np.float32
-    )  # weight / z of each corner
+    planes = _planes(corners - origin[:, None], inverse, doubled_area).astype(np.float32)  # weight / z of each corner
     origin = origin.astype(np.float32)
     total = planes.sum(1)
     x, y = columns - origin[triangles, 0], rows - origin[triangles, 1]
@@ -80,9 +78,7 @@ def rasterize(screen: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: 
 
     rows, columns, triangles = rows[winners], columns[winners], triangles[winners]
     per_corner = planes[triangles]  # (N, 3 corners, 3 coefficients)
-    weights = (
-        per_corner[:, :, 0] * x[winners, None] + per_corner[:, :, 1] * y[winners, None] + per_corner[:, :, 2]
-    )
+    weights = per_corner[:, :, 0] * x[winners, None] + per_corner[:, :, 1] * y[winners, None] + per_corner[:, :, 2]
     np.clip(weights, 0, None, out=weights)  # rounding at the edges
     weights /= np.maximum(weights.sum(1, keepdims=True), 1e-20)
     return Raster(rows, columns, numbers[triangles], fragment_depth[winners], weights)

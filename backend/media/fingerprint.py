@@ -36,6 +36,4 @@ def fingerprint(source: str | Path) -> str:
     except FileNotFoundError:
         raise BadInput("file_missing", f"There is no file {path}.", "Choose the clip again.") from None
     except OSError as error:
-        raise BadInput(
-            "unreadable", f"{path} cannot be read ({error.strerror}).", "Check its permissions."
-        ) from None
+        raise BadInput("unreadable", f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from None

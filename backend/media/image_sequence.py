@@ -44,9 +44,7 @@ def sequence_files(path: Path) -> list[tuple[int, Path]]:
         found = [
             (part[1], file)
             for file in files
-            if (part := _split(file)) is not None
-            and part[0] == own[0]
-            and file.suffix.lower() == path.suffix.lower()
+            if (part := _split(file)) is not None and part[0] == own[0] and file.suffix.lower() == path.suffix.lower()
         ]
     if not found:
         raise BadInput(

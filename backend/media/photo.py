@@ -64,9 +64,7 @@ def load_image(source: str | Path | bytes) -> LoadedImage:
             "truncated_image", f"{name} is cut off or damaged ({error}).", "Copy or download the photo again."
         ) from None
     except MemoryError:
-        raise BadInput(
-            "image_too_large", f"{name} does not fit into memory.", "Use a smaller copy."
-        ) from None
+        raise BadInput("image_too_large", f"{name} does not fit into memory.", "Use a smaller copy.") from None
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -80,9 +78,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise BadInput(
-            "file_missing", f"There is no file {path}.", "Check the name, or choose it again."
-        ) from None
+        raise BadInput("file_missing", f"There is no file {path}.", "Check the name, or choose it again.") from None
     except IsADirectoryError:
         raise BadInput("not_an_image", f"{path} is a folder.", "Choose the photos in it.") from None
     except (OSError, ValueError) as error:

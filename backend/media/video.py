@@ -33,13 +33,9 @@ def open_clip(
     """
     path = Path(source)
     if step < 1:
-        raise BadInput(
-            "bad_step", f"The step is {step}.", "Give 1 for every frame, 2 for every second one, …"
-        )
+        raise BadInput("bad_step", f"The step is {step}.", "Give 1 for every frame, 2 for every second one, …")
     if first < 0 or (last is not None and last < first):
-        raise BadInput(
-            "bad_range", f"The range of frames {first} to {last} is empty.", "Give a first frame from 0 on."
-        )
+        raise BadInput("bad_range", f"The range of frames {first} to {last} is empty.", "Give a first frame from 0 on.")
     if not path.exists():
         raise BadInput("file_missing", f"There is no file {path}.", "Check the name, or choose it again.")
     if is_sequence(path):
@@ -113,9 +109,7 @@ class VideoClip:
         with self._open() as container:
             stream = _video_stream(container, self._path)
             stream.thread_type = "AUTO"
-            if (
-                wanted > self._fps and self._begin is not None
-            ):  # less than a second is quicker decoded than sought
+            if wanted > self._fps and self._begin is not None:  # less than a second is quicker decoded than sought
                 found = self._seek(container, stream, wanted)
                 if found is not None:
                     yield from self._numbered(found, wanted, long_side)
@@ -216,9 +210,7 @@ def _video_stream(container: Any, path: Path) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
-    raise BadInput(
-        "no_video", f"{path.name} holds no video.", "Choose a video file, or a sequence of pictures."
-    )
+    raise BadInput("no_video", f"{path.name} holds no video.", "Choose a video file, or a sequence of pictures.")
 
 
 def _rate(stream: Any) -> Fraction:

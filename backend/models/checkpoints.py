@@ -69,9 +69,7 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], name: str) ->
         for key, value in wanted.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
-    broken = [
-        key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()
-    ]
+    broken = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     problems = [
         f"{len(found)} {what}: {', '.join(found[:_SHOWN])}{', …' if len(found) > _SHOWN else ''}"
         for what, found in (

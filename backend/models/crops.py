@@ -9,9 +9,7 @@ import numpy as np
 
 from backend.structures import DetectedPerson
 
-IMAGENET_MEAN = np.array(
-    [0.485, 0.456, 0.406], np.float32
-)  # ImageNet's, which every backbone here was trained with
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet's, which every backbone here was trained with
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 # How much more than the keypoints a crop shows; METRO's body crops, and ours for hands
 _MARGIN = {"body": 1.2, "hand": 1.6}
@@ -71,6 +69,4 @@ def cut(pixels: np.ndarray, crop: Crop, size: tuple[int, int]) -> np.ndarray:
     resized = cv2.resize(framed, size[::-1], interpolation=way)
     if crop.mirrored:
         resized = resized[:, ::-1]
-    return np.ascontiguousarray(
-        ((resized.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1)
-    )
+    return np.ascontiguousarray(((resized.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1))

@@ -29,9 +29,7 @@ class KeypointFitModel(RecoveryModel):
         self.body = load_body("open")
         self._guide = None if guide is None else Guide(guide)
 
-    def recover(
-        self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
-    ) -> list[RecoveredPerson]:
+    def recover(self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera) -> list[RecoveredPerson]:
         if not people:
             return []
         fits = self._fit(people, camera)
@@ -79,7 +77,5 @@ class Guide:
     def __call__(self, people: list[DetectedPerson], camera: Camera) -> tuple[list[DetectedPerson], State]:
         """-> people with corrected 3D landmarks, and their bodies in the camera."""
         found = self.network.recover(np.zeros((1, 1, 3), np.uint8), people, camera)
-        stacked = [
-            np.stack([getattr(one, n) for one in found]).astype(float) for n in ("poses", "betas", "trans")
-        ]
+        stacked = [np.stack([getattr(one, n) for one in found]).astype(float) for n in ("poses", "betas", "trans")]
         return self.lifter.refine(people), State(rot.exp(stacked[0]), *stacked[1:])

@@ -30,9 +30,7 @@ class RecoveryModel(ABC):
         return 0 if self.engine is None else self.engine.memory
 
     @abstractmethod
-    def recover(
-        self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
-    ) -> list[RecoveredPerson]:
+    def recover(self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera) -> list[RecoveredPerson]:
         """pixels: uint8 RGB (H, W, 3).  One body per person, in the same order, standing in the camera frame."""
 
 

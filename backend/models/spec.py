@@ -15,9 +15,7 @@ class NetworkSpec:
 
     name: str  # as the command line and the wire know it
     label: str  # as its paper writes it
-    family: (
-        str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`: the adapter that runs it
-    )
+    family: str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`: the adapter that runs it
     settings: Mapping[str, Any]  # of the network's own configuration
     part: str  # `body` or `hand`
     input: str
@@ -156,9 +154,7 @@ def _small(
         outputs=outputs,
         joints=joints,
         published="none: ours, trained on synthetic pictures of the open body",
-        source=f"{train}, then `export --install`"
-        if stage
-        else f"its weights come with the program, or {train}",
+        source=f"{train}, then `export --install`" if stage else f"its weights come with the program, or {train}",
         license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
         rough_camera=True,
     )
@@ -235,9 +231,7 @@ NETWORKS: tuple[NetworkSpec, ...] = (
     _pose2mesh("human36", "17 joints (Human3.6M)", "Human3.6M MPJPE 64.9, PA 46.3"),
     _pose2mesh("coco", "17 COCO joints, pelvis, neck", "3DPW MPJPE 88.9, PA 58.3, MPVPE 106.3"),
     _pose2mesh("smpl", "SMPL's 24 joints", "none (SURREAL)"),
-    _pose2mesh(
-        "mano", "21 hand joints (FreiHAND)", "FreiHAND PA-MPVPE 7.6, PA-MPJPE 7.4, F@5 .683, F@15 .973"
-    ),
+    _pose2mesh("mano", "21 hand joints (FreiHAND)", "FreiHAND PA-MPVPE 7.6, PA-MPJPE 7.4, F@5 .683, F@15 .973"),
     _POSE2MESH_SMALL,
 )
 

@@ -67,9 +67,7 @@ def load_network(name: str, device: str = "cpu", path: Path | None = None) -> Lo
     return LoadedNetwork(spec, adapter, module.eval().to(device), body.to(device), card)
 
 
-def import_weights(
-    name: str, file: Path, *, body: str | None = None, files: Sequence[Path] = ()
-) -> tuple[Path, Card]:
+def import_weights(name: str, file: Path, *, body: str | None = None, files: Sequence[Path] = ()) -> tuple[Path, Card]:
     """Read an official checkpoint of the network `name`, check every tensor, and keep it for use.
 
     body: name of the body that the weights belong to; None takes the one that fits among the imported ones, or the one
@@ -124,17 +122,13 @@ def make_test_weights(name: str, *, seed: int = 0, body: str | None = None) -> t
     return save_weights(module, constants, card), card
 
 
-def save_weights(
-    module: nn.Module, constants: Mapping[str, Tensor], card: Card, path: Path | None = None
-) -> Path:
+def save_weights(module: nn.Module, constants: Mapping[str, Tensor], card: Card, path: Path | None = None) -> Path:
     """Write a network's tensors, what they are bound to, and the card; raises RecoverMeshError `unwritable`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = path or weights_path(card.name)
-    tensors = {
-        f"net.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()
-    }
+    tensors = {f"net.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     tensors |= {f"const.{name}": value.cpu().contiguous() for name, value in constants.items()}
     with atomic_path(path, partial(cannot_keep, "The weights")) as temporary:
         try:
@@ -208,9 +202,7 @@ def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
                 fitting.append(body)
         if len(fitting) > 1 and len({faces_hash(body) for body in fitting}) > 1:
             names = ", ".join(body.name for body in fitting)
-            raise BadInput(
-                "body_unclear", f"Several bodies could be meant: {names}.", "Name one with --body."
-            )
+            raise BadInput("body_unclear", f"Several bodies could be meant: {names}.", "Name one with --body.")
         return fitting[0] if fitting else None
     body = load_body(name)
     joints = _JOINTS[spec.part]
@@ -241,9 +233,7 @@ def _auxiliary(places: Sequence[Path]) -> list[Path]:
         elif place.is_file():
             found.append(place)
         else:
-            raise BadInput(
-                "file_missing", f"There is no file or folder {place}.", "Check what follows --with."
-            )
+            raise BadInput("file_missing", f"There is no file or folder {place}.", "Check what follows --with.")
     return found
 
 

@@ -93,9 +93,7 @@ class CameraTrack:
         if (intrinsics[:, :2] < 1).any() or np.abs(intrinsics).max() > 1e6:
             raise _bad("fx and fy are not from 1 to 1,000,000 px, or the centre is farther away", path)
         u, _, vt = np.linalg.svd(rotation)
-        return cls(
-            np.array(frames, np.int64), u @ vt, position, intrinsics, _size(content.get("image_size"), path)
-        )
+        return cls(np.array(frames, np.int64), u @ vt, position, intrinsics, _size(content.get("image_size"), path))
 
     @property
     def digest(self) -> str:

@@ -38,9 +38,7 @@ class FootLock:
                     middle[2] = soles[p]
                 self._targets[first:end, p] = middle
 
-    def __call__(
-        self, first: int, end: int, state: State, derive: bool
-    ) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    def __call__(self, first: int, end: int, state: State, derive: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """Residuals of frames first <= t < end, and their derivatives as `Skeleton.pose_jacobian`'s."""
         rotations, joints, points = self._skeleton.forward(state)
         positions = self._world.points(points[:, list(POINTS)])

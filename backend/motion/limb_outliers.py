@@ -62,9 +62,7 @@ def suppress_limb_outliers(tracks: Sequence[Track], fps: float) -> list[Track]:
     return found
 
 
-def _left_right_swaps(
-    track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float
-) -> np.ndarray:
+def _left_right_swaps(track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float) -> np.ndarray:
     """(T,) bool: left and right have changed places for a moment.  What lasts longer cannot be told: where legs pass
     each other either way goes on as it went."""
     left, right = leads
@@ -73,9 +71,7 @@ def _left_right_swaps(
     other = np.roll(positions, len(left), 1)
     candidate_cost = np.where(there[:, None], [0.0, _SWAP_COST / fps], np.inf)
     speed_limit = np.full(len(track), _speed_limits(positions, there, fps)[1])
-    chosen = viterbi_path(
-        np.stack([positions, other], 1), candidate_cost, _SKIP_COST / fps * sure, speed_limit, fps
-    )
+    chosen = viterbi_path(np.stack([positions, other], 1), candidate_cost, _SKIP_COST / fps * sure, speed_limit, fps)
     return _short_runs(chosen == 1, _MAX_SWAP * fps)
 
 
@@ -97,9 +93,7 @@ def _mask_outliers(track: Track, others: Sequence[np.ndarray], fps: float) -> Tr
             slow, fast = _speed_limits(positions, there, fps)
             skip_cost = np.where(near, _SKIP_COST_NEAR, _SKIP_COST) / fps * sure * there
             candidate_cost = np.where(there, 0.0, np.inf)[:, None]
-            chosen = viterbi_path(
-                positions[:, None], candidate_cost, skip_cost, np.where(near, slow, fast), fps
-            )
+            chosen = viterbi_path(positions[:, None], candidate_cost, skip_cost, np.where(near, slow, fast), fps)
             off |= there & (chosen < 0)
             off &= ~whole  # the fit knows such rows by all landmarks together: none may be missing
             points[np.nonzero(off)[0][:, None], limb, 2] = 0.0
@@ -213,9 +207,7 @@ def _near_others(track: Track, others: Sequence[np.ndarray]) -> np.ndarray:
     return near_others
 
 
-def _overlaps_others(
-    track: Track, lead: Sequence[int], others: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def _overlaps_others(track: Track, lead: Sequence[int], others: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) bool: the limb's end lies on an arm or a leg of another person; and that is seen better."""
     near, worse = np.zeros((2, len(track)), bool)
     size, visible = _sizes(track), track.keypoints2d[:, lead, 2].min(1)

@@ -62,9 +62,7 @@ class Matchmove:
         height = self._camera.view(frames, self.scale).positions[:, 1]  # y is down
         return FootHeights(points[..., 1] + soles - height[:, None], -height * self.scale)
 
-    def rescaled(
-        self, skeleton: Skeleton, track: Track, state: State, before: float, size: float = 1.0
-    ) -> State:
+    def rescaled(self, skeleton: Skeleton, track: Track, state: State, before: float, size: float = 1.0) -> State:
         """The same as the camera sees it, after the scale has changed from `before`, for bodies `size` times larger."""
         old, new = self._camera.view(track.frames, before).positions, self.view(track).positions
         root = root_joint(skeleton, state.betas)
@@ -111,9 +109,7 @@ def refine_scene_scale(
     """
     before = matchmove.scale
     feet = [
-        matchmove.feet(
-            skeleton, soles, one.track.frames[one.track.seen], _select_rows(one.state, one.track.seen)
-        )
+        matchmove.feet(skeleton, soles, one.track.frames[one.track.seen], _select_rows(one.state, one.track.seen))
         for one in people
     ]
     sizes = matchmove.refine_scale(feet, first_is_known)

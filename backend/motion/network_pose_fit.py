@@ -41,19 +41,13 @@ class PoseProblem(TrackProblem):
             self.network_state.betas[first:end],
             self.network_state.trans[first:end],
         )
-        rotation_residual = (
-            rot.log(np.swapaxes(network_state.rotations, -1, -2) @ state.rotations) * _ROTATION_WEIGHT
-        )
+        rotation_residual = rot.log(np.swapaxes(network_state.rotations, -1, -2) @ state.rotations) * _ROTATION_WEIGHT
         gap = (self._axes[first:end] @ (state.trans - network_state.trans)[..., None])[..., 0]
         translation_residual = gap * np.array(_TRANSLATION_WEIGHT)
-        both = np.concatenate(
-            [rotation_residual.reshape(len(rotation_residual), -1), translation_residual], 1
-        )
+        both = np.concatenate([rotation_residual.reshape(len(rotation_residual), -1), translation_residual], 1)
         return both * self._weight[first:end, None]
 
-    def normal(
-        self, state: State, trust: np.ndarray, offset: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def normal(self, state: State, trust: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `TrackProblem.normal`."""
         count = len(state.trans)
         num_angles = 3 * len(self.skeleton.parents)
@@ -62,9 +56,7 @@ class PoseProblem(TrackProblem):
         blocks = np.zeros((count, num_angles + 3, num_angles + 3))
         diagonal = np.arange(num_angles)
         blocks[:, diagonal, diagonal] = (_ROTATION_WEIGHT * weight[:, None]) ** 2
-        slope = self._axes[offset : offset + count] * (
-            np.array(_TRANSLATION_WEIGHT)[:, None] * weight[:, None, None]
-        )
+        slope = self._axes[offset : offset + count] * (np.array(_TRANSLATION_WEIGHT)[:, None] * weight[:, None, None])
         blocks[:, num_angles:, num_angles:] = np.swapaxes(slope, 1, 2) @ slope
         descent, cost = np.empty((count, num_angles + 3)), (values**2).sum(1)
         descent[:, :num_angles] = -_ROTATION_WEIGHT * weight[:, None] * values[:, :num_angles]

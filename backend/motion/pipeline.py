@@ -61,9 +61,7 @@ def recover_motions(
     granted; with it the motions come in the common frame, and their world is the matchmove's.
     """
     skeleton = Skeleton(body)
-    chosen = [
-        (t, per_frame[k] if per_frame is not None else None) for k, t in enumerate(tracks) if t.seen.any()
-    ]
+    chosen = [(t, per_frame[k] if per_frame is not None else None) for k, t in enumerate(tracks) if t.seen.any()]
     detected_tracks = [track for track, _ in chosen]
     tracks = detected_tracks if network_poses else suppress_limb_outliers(detected_tracks, fps)
     chosen = [(track, bodies) for track, (_, bodies) in zip(tracks, chosen, strict=True)]
@@ -184,9 +182,7 @@ def _feet(skeleton: Skeleton, state: State) -> np.ndarray:
 
 def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
     state, track = one.state, one.track
-    parts = [
-        _reprojection(skeleton, one, k, min(k + _BATCH, len(track))) for k in range(0, len(track), _BATCH)
-    ]
+    parts = [_reprojection(skeleton, one, k, min(k + _BATCH, len(track))) for k in range(0, len(track), _BATCH)]
     joints, confidence, reprojection = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Motion(
         id=track.id,
@@ -205,9 +201,7 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
     )
 
 
-def _reprojection(
-    skeleton: Skeleton, one: _Person, first: int, end: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _reprojection(skeleton: Skeleton, one: _Person, first: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> joints (T, J, 3), confidence (T, J) and reprojection error (T,) px of rows first <= t < end."""
     problem = one.problem.problem(first, end)
     _, joints, points = skeleton.forward(slice_state(one.state, first, end))

@@ -59,9 +59,7 @@ def fit_shape(
         gradient += height_weight**2 * slope * (target_height - height)
         solved = np.linalg.solve(own, np.concatenate([mixed, descent[:, free][..., None]], 2))
         eliminated = np.swapaxes(mixed, 1, 2) @ solved
-        step_betas = np.linalg.solve(
-            common - eliminated[..., :count].sum(0), gradient - eliminated[..., count].sum(0)
-        )
+        step_betas = np.linalg.solve(common - eliminated[..., :count].sum(0), gradient - eliminated[..., count].sum(0))
         step_free: np.ndarray = solved[..., count] - (solved[..., :count] @ step_betas)
         step = np.zeros((len(rows), hessian.shape[1]))
         step[:, free], step[:, shape] = step_free, step_betas

@@ -96,9 +96,7 @@ class TrackProblem:
         bone_confidence = self._bone_confidence * np.minimum(trust[:, BONE_FROM], trust[:, BONE_TO])
         self.observed = replace(self.observed, bone_confidence=bone_confidence)
 
-    def normal(
-        self, state: State, trust: np.ndarray, offset: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def normal(self, state: State, trust: np.ndarray, offset: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """-> (T, D, D), (T, D), (T,): normal matrices, descent and cost of each frame, D = 3 A + 3: the turns of the
         `joints` and the place.  offset: number of the state's first frame in the track.
         """
@@ -171,9 +169,7 @@ def fit_track(
     )
     trust = problem.trust(state)
     problem.downweight_bones(trust)
-    state = minimize_windows(
-        problem, state, trust, smooth, _ITERATIONS, lambda part: on_progress(0.5 + 0.5 * part)
-    )
+    state = minimize_windows(problem, state, trust, smooth, _ITERATIONS, lambda part: on_progress(0.5 + 0.5 * part))
     return problem, state
 
 
@@ -288,9 +284,7 @@ def _apply_step(state: State, joints: np.ndarray, step: np.ndarray) -> State:
     return State(rotations, state.betas, state.trans + step[:, -3:])
 
 
-def _observations(
-    track: Track, camera: Camera, up: np.ndarray, view: View | None, bridged_rows: int
-) -> Observations:
+def _observations(track: Track, camera: Camera, up: np.ndarray, view: View | None, bridged_rows: int) -> Observations:
     """Of every row; rows without a sight say nothing at all."""
     points, world = track.keypoints2d.astype(float), track.keypoints3d.astype(float)
     seen = np.nonzero(track.seen)[0]

@@ -46,9 +46,7 @@ def estimate_ground_slopes(tracks: Sequence[Track], camera: Camera) -> GroundSlo
             continue
         weight = weight / max(weight.sum(), _ENOUGH)
         slopes = axis[:, [0, 2]] / -axis[:, 1:2]
-        sideways = across[:, [0, 2]] / np.maximum(
-            np.linalg.norm(across[:, [0, 2]], axis=1, keepdims=True), 1e-6
-        )
+        sideways = across[:, [0, 2]] / np.maximum(np.linalg.norm(across[:, [0, 2]], axis=1, keepdims=True), 1e-6)
         forward = sideways[:, ::-1] * [-1.0, 1.0]
         for direction, spread in ((sideways, _SIDEWAYS), (forward, _FORWARD)):
             each = direction[:, :, None] * direction[:, None] * (weight / spread**2)[:, None, None]
@@ -72,13 +70,9 @@ def _axes(track: Track, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndar
     weight = np.ones(len(points3d))
     straight = []
     for side in ("left", "right"):
-        shoulder, hip, knee, ankle = (
-            points3d[:, INDEX[f"{side}_{n}"]] for n in ("shoulder", "hip", "knee", "ankle")
-        )
+        shoulder, hip, knee, ankle = (points3d[:, INDEX[f"{side}_{n}"]] for n in ("shoulder", "hip", "knee", "ankle"))
         thigh = _unit(hip - knee)
-        straight.append(
-            np.minimum((thigh * _unit(knee - ankle)).sum(1), (thigh * _unit(shoulder - hip)).sum(1))
-        )
+        straight.append(np.minimum((thigh * _unit(knee - ankle)).sum(1), (thigh * _unit(shoulder - hip)).sum(1)))
         weight = weight * (seen[:, INDEX[f"{side}_hip"]] > 0.5) * (seen[:, INDEX[f"{side}_ankle"]] > 0.3)
     low, high = _STRAIGHT
     weight = weight * np.clip((np.max(straight, axis=0) - low) / (high - low), 0, 1)  # one leg stands

@@ -86,9 +86,7 @@ def result_message(
         "reprojection_px": [float(p.reprojection_px) for p in people],
         "reprojection_relative": [float(p.reprojection_relative) for p in people],
     }
-    broken = [
-        name for name, value in {**arrays, **numbers}.items() if not np.isfinite(np.asarray(value)).all()
-    ]
+    broken = [name for name, value in {**arrays, **numbers}.items() if not np.isfinite(np.asarray(value)).all()]
     if broken:
         raise RecoverMeshError(
             "not_finite",

@@ -33,17 +33,11 @@ class ServerOptions:
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
-    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
-    parser.add_argument(
-        "--token", help=f"what clients must say (default: ${TOKEN_VARIABLE}, else a random one)"
-    )
+    parser.add_argument("--token", help=f"what clients must say (default: ${TOKEN_VARIABLE}, else a random one)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where models run")
-    parser.add_argument(
-        "--model", default="keypoint-fit", help="model to load at once (default: keypoint-fit)"
-    )
+    parser.add_argument("--model", default="keypoint-fit", help="model to load at once (default: keypoint-fit)")
     parser.add_argument(
         "--precision",
         choices=("fp32", "bf16"),
@@ -71,9 +65,7 @@ def serve_options(args: argparse.Namespace) -> ServerOptions | None:
     """
     from backend.serving.security import add_client
 
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True)
     if args.add_client is not None:
         if args.curve_keys is None:
             raise RecoverMeshError("bad_use", "--add-client needs a key folder.", "Give --curve-keys DIR.")

@@ -16,9 +16,7 @@ import msgpack
 from backend.protocol import MAX_FRAMES, MAX_MESSAGE_BYTES
 
 
-def write_message(
-    stream: IO[bytes], header: dict[str, Any], frames: Sequence[bytes | memoryview] = ()
-) -> None:
+def write_message(stream: IO[bytes], header: dict[str, Any], frames: Sequence[bytes | memoryview] = ()) -> None:
     """Write one message and flush.  Raises OSError when the other side is gone."""
     parts: list[bytes | memoryview] = [msgpack.packb(header), *frames]
     sizes = [memoryview(part).nbytes for part in parts]

@@ -126,9 +126,7 @@ class Scheduler:
         job.running = True
         self._begin(*job.next_task(self._worker.ready), job, job.client, job.request)
 
-    def _begin(
-        self, header: dict[str, Any], frames: list[bytes], job: Job | None, client: bytes, request: str
-    ) -> None:
+    def _begin(self, header: dict[str, Any], frames: list[bytes], job: Job | None, client: bytes, request: str) -> None:
         self._tasks += 1
         self._task = _Task(self._tasks, time.monotonic(), header, job, client, request)
         self._worker.send({**header, "task": self._tasks, "request": request}, frames)
@@ -154,9 +152,7 @@ class Scheduler:
                 self._sessions.send(task.client, frames)
         else:
             self._task = None
-            problem: dict[str, str] = {
-                name: header[name] for name in ("code", "message", "hint") if name in header
-            }
+            problem: dict[str, str] = {name: header[name] for name in ("code", "message", "hint") if name in header}
             if task.job is not None:
                 self._end_task(task.job, task.header, header, frames, problem)
             elif event == "body":

@@ -93,15 +93,11 @@ class CurveServer:
         try:
             public, secret = zmq.auth.load_certificate(secret_file)
         except (OSError, ValueError) as error:
-            raise BadInput(
-                "bad_keys", f"The server's key {secret_file} cannot be read: {error}.", hint
-            ) from None
+            raise BadInput("bad_keys", f"The server's key {secret_file} cannot be read: {error}.", hint) from None
         if secret is None:
             raise BadInput("bad_keys", f"{secret_file} holds no secret key.", hint)
         if not list(self._authorized.glob("*.key")):
-            raise BadInput(
-                "bad_keys", f"{self._authorized} holds no client's key: nobody could connect.", hint
-            )
+            raise BadInput("bad_keys", f"{self._authorized} holds no client's key: nobody could connect.", hint)
         self._keys = public, secret
         self._authenticator: ThreadAuthenticator | None = None
 

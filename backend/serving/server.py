@@ -167,9 +167,7 @@ class Server:
 
     def _hello(self, client: bytes, header: dict[str, Any]) -> None:
         if not same_token(self.token, header["token"]):
-            raise RecoverMeshError(
-                "bad_token", "The token is not this backend's.", "Use the token of its ready line."
-            )
+            raise RecoverMeshError("bad_token", "The token is not this backend's.", "Use the token of its ready line.")
         self._sessions.open(client, header["client"])
         log.info("client %s connected", header["client"])
         fields = {
@@ -192,9 +190,7 @@ class Server:
         images = [arrays[name].tobytes() for name in sorted(arrays)]
         wanted = sum(source == "" for source in header["sources"])
         if wanted != len(images):
-            raise protocol.ProtocolError(
-                "malformed", f"recover has {wanted} empty sources, but {len(images)} images"
-            )
+            raise protocol.ProtocolError("malformed", f"recover has {wanted} empty sources, but {len(images)} images")
         job = PhotoJob(
             client,
             header["job"],

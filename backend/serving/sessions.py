@@ -46,9 +46,7 @@ class Sessions:
     def open(self, client: bytes, name: str) -> None:
         """Raises RecoverMeshError `busy` when there are too many clients."""
         if client not in self._sessions and len(self._sessions) >= MAX_SESSIONS:
-            raise RecoverMeshError(
-                "busy", f"The backend serves {MAX_SESSIONS} clients already.", "Close one of them."
-            )
+            raise RecoverMeshError("busy", f"The backend serves {MAX_SESSIONS} clients already.", "Close one of them.")
         self._sessions.setdefault(client, Session(client, name, time.monotonic()))
 
     def reachable(self, client: bytes) -> bool:

@@ -59,9 +59,7 @@ class WorkerProcess:
     def _start(self) -> None:
         self._generation += 1
         paths = [str(Path(entry).absolute()) if entry else str(Path.cwd()) for entry in sys.path]
-        hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(
-            subprocess, "CREATE_NEW_PROCESS_GROUP", 0
-        )
+        hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         process = subprocess.Popen(
             [sys.executable, "-c", _BOOT, json.dumps(paths), json.dumps(self._settings)],
             stdin=subprocess.PIPE,

@@ -90,13 +90,9 @@ def scene_at_frame(scene: Scene, t: int) -> Scene:
     )
 
 
-def _in_camera_frame(
-    truth: GroundTruth, t: int, rotation: np.ndarray, translation: np.ndarray
-) -> GroundTruth:
+def _in_camera_frame(truth: GroundTruth, t: int, rotation: np.ndarray, translation: np.ndarray) -> GroundTruth:
     poses = truth.poses[t : t + 1].copy()
     poses[:, 0] = rot.log(rotation @ rot.exp(poses[:, 0]))
     joints = truth.joints[t : t + 1] @ rotation.T + translation
     root = truth.joints[t, 0] - truth.trans[t]  # of the unposed body: skinning turns about it
-    return replace(
-        truth, poses=poses, trans=joints[:, 0] - root, joints=joints, contacts=truth.contacts[t : t + 1]
-    )
+    return replace(truth, poses=poses, trans=joints[:, 0] - root, joints=joints, contacts=truth.contacts[t : t + 1])

@@ -239,9 +239,7 @@ def camera_world(height: float, pitch: float) -> World:
 
 
 # The y-up world of plans has z towards the camera's back: ahead of the camera is -z there
-def _scene(
-    maker: MotionMaker, plans: list[tuple[_Plan, np.ndarray]], size, height=1.5, pitch=0.10, **more
-) -> Scene:
+def _scene(maker: MotionMaker, plans: list[tuple[_Plan, np.ndarray]], size, height=1.5, pitch=0.10, **more) -> Scene:
     world = camera_world(height, pitch)
     width, height_px = size
     focal = 1.1 * max(size)
@@ -331,17 +329,13 @@ def leave(maker: MotionMaker, size, seconds: float = 7.0) -> Scene:
     def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         half = seconds / 2
         away = np.where(time < half, time, seconds - time)
-        return np.stack([0.3 + 1.15 * away, np.full(len(time), -5.0)], 1), np.where(
-            time < half, 1, -1
-        ) * np.pi / 2
+        return np.stack([0.3 + 1.15 * away, np.full(len(time), -5.0)], 1), np.where(time < half, 1, -1) * np.pi / 2
 
     plan = maker.gait(seconds, path)
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
-def dolly(
-    maker: MotionMaker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None
-) -> Scene:
+def dolly(maker: MotionMaker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None) -> Scene:
     """The walk before a camera that moves along, pans and is held in a hand."""
     plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     fixed = _scene(maker, [], size)

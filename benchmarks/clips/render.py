@@ -86,10 +86,7 @@ class Renderer:
             columns = np.arange(width * factor)
             layer[:, (columns > edge[0]) & (columns < edge[1]), 3] = 0
             column = image[:, round(edge[0] / factor) : round(edge[1] / factor)]
-            column[:] = (
-                np.array([150, 140, 128], np.float32)
-                * np.linspace(1.05, 0.75, column.shape[1])[None, :, None]
-            )
+            column[:] = np.array([150, 140, 128], np.float32) * np.linspace(1.05, 0.75, column.shape[1])[None, :, None]
         small = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
         alpha = small[..., 3:]
         colour = (
@@ -111,14 +108,10 @@ class Renderer:
         """The empty scene, and the ground's place (x, y in the world) at every pixel, NaN above the horizon."""
         camera, world = scene.camera, scene.world
         x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-        rays = np.stack(
-            [(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, np.ones_like(x, float)], -1
-        )
+        rays = np.stack([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, np.ones_like(x, float)], -1)
         directions = rays @ world.rotation.T
         height = world.translation[2]
-        ray_length = np.where(
-            directions[..., 2] < -1e-3, height / np.maximum(-directions[..., 2], 1e-3), np.inf
-        )
+        ray_length = np.where(directions[..., 2] < -1e-3, height / np.maximum(-directions[..., 2], 1e-3), np.inf)
         ground = directions[..., :2] * np.minimum(ray_length, 1e3)[..., None] + world.translation[:2]
         wall = ground[..., 1] > _WALL_DISTANCE
         tiles = np.sin(ground[..., 0] * np.pi / 0.9) * np.sin(ground[..., 1] * np.pi / 0.9)

@@ -102,9 +102,7 @@ class Installation:
         except UserError as error:
             self.error = error
         except Exception as error:
-            self.error = UserError(
-                f"The backend could not be installed ({error}).", f"The log is {self.log_path}."
-            )
+            self.error = UserError(f"The backend could not be installed ({error}).", f"The log is {self.log_path}.")
         if self.error is not None or self.cancelled:
             _remove(target)
 

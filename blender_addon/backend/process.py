@@ -72,9 +72,7 @@ def installed_version(folder: str) -> str | None:
 def clean_environment() -> dict[str, str]:
     """Ours without what would lead another Python astray; PIP_* and the rest stay."""
     drop = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "PYTHONUSERBASE", "VIRTUAL_ENV")
-    kept = {
-        key: value for key, value in os.environ.items() if key not in drop and key != "__PYVENV_LAUNCHER__"
-    }
+    kept = {key: value for key, value in os.environ.items() if key not in drop and key != "__PYVENV_LAUNCHER__"}
     return {**kept, "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
 
 
@@ -88,9 +86,7 @@ def popen_options() -> dict[str, object]:
 class BackendProcess:
     """One run of the backend.  `endpoint` and `token` are known once `start` has returned."""
 
-    def __init__(
-        self, python: str, log_path: str, device: str = "auto", extra_args: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, python: str, log_path: str, device: str = "auto", extra_args: Sequence[str] = ()) -> None:
         self.python = python
         self.log_path = log_path
         self.device = device
@@ -139,9 +135,7 @@ class BackendProcess:
                     **popen_options(),
                 )
         except OSError as error:
-            raise UserError(
-                f"The backend cannot be started with {self.python} ({error}).", INSTALL_HINT
-            ) from None
+            raise UserError(f"The backend cannot be started with {self.python} ({error}).", INSTALL_HINT) from None
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._drain, args=(lines,), name="backend stdout", daemon=True).start()
         deadline = time.monotonic() + timeout

@@ -119,9 +119,7 @@ class Client:
         link = self._link
         return link is not None and link.lost is None and self.welcome is not None
 
-    def connect(
-        self, endpoint: str, token: str, timeout: float = 10.0, curve: CurveKeys | None = None
-    ) -> Welcome:
+    def connect(self, endpoint: str, token: str, timeout: float = 10.0, curve: CurveKeys | None = None) -> Welcome:
         """Connect and say hello; returns what the backend offers.
 
         Raises ClientError: not_loopback, bad_endpoint, no_answer, bad_token, version, busy, or connected.
@@ -299,9 +297,7 @@ class Client:
             if answers is not None:
                 answers.put((header, arrays))
         elif kind == "error" and header["code"] == "hello_first":
-            raise ClientError(
-                "backend_lost", "The backend has forgotten this client.", "Start the job again."
-            )
+            raise ClientError("backend_lost", "The backend has forgotten this client.", "Start the job again.")
         elif "job" in header:
             job = self._jobs.get(header["job"] or header["request"])
             event = None if job is None else parse_event(kind, header, arrays, len(job.sources))

@@ -165,9 +165,7 @@ FINAL_EVENTS = (Done, Cancelled, Error)
 Event = Progress | Result | Clip | Chunk | People | SourceFailed | Done | Cancelled | Error
 
 
-def parse_event(
-    kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray], sources: int
-) -> Event | None:
+def parse_event(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray], sources: int) -> Event | None:
     """A message of a job -> the event to hand over; sources: how many the job has."""
     if kind == "accepted":
         return Progress(0.0, "queued", 0, sources)

@@ -25,14 +25,8 @@ from .events import ClientError, CurveKeys
 POLL_MS = 100
 RECONNECT_SECONDS = 2.0  # after a lost connection: a server that lives is back by then
 HIGH_WATER = 8
-REFUSED = (
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-)
-KEYS_HINT = (
-    "Use keys that `recover-mesh serve --add-client` made, and only with a backend that was given them."
-)
+REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+KEYS_HINT = "Use keys that `recover-mesh serve --add-client` made, and only with a backend that was given them."
 LOST_HINT = "Start the job again; the backend is started anew."
 
 
@@ -44,9 +38,7 @@ def check_endpoint(endpoint: str, allow_remote: bool) -> None:
     except ValueError:
         good = False
     if not good:
-        raise ClientError(
-            "bad_endpoint", f"{endpoint!r} is no endpoint.", "It looks like tcp://127.0.0.1:5555."
-        )
+        raise ClientError("bad_endpoint", f"{endpoint!r} is no endpoint.", "It looks like tcp://127.0.0.1:5555.")
     if parts.hostname not in ("127.0.0.1", "localhost", "::1") and not allow_remote:
         raise ClientError(
             "not_loopback",

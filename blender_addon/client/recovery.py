@@ -71,9 +71,7 @@ class Recovery:
         except wire.ClientError as error:
             ended = JobEnded(error=self._session.to_user_error(error.code, error.message, error.hint))
         except Exception as error:  # whatever it is, the artist must learn that it is over
-            ended = JobEnded(
-                error=UserError(f"Recover Mesh failed ({type(error).__name__}: {error}).", "Try again.")
-            )
+            ended = JobEnded(error=UserError(f"Recover Mesh failed ({type(error).__name__}: {error}).", "Try again."))
         self.events.put(ended)
 
     def _connect_and_work(self) -> JobEnded:

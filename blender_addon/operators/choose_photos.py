@@ -41,9 +41,7 @@ class RECOVERMESH_OT_choose_photos(Operator, ImportHelper):
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
     """photo2 before photo10."""
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)
-    ]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
 classes = (RECOVERMESH_OT_choose_photos,)

@@ -91,17 +91,13 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
         context.view_layer.objects.active = rigs[-1]
         text = f"{', '.join(source.title for source in sources)}: {frames} frames at {sources[0].fps:g} fps."
         if body_model is not None and any(source.body != body_model.name for source in sources):
-            text += (
-                f" The actor's shape is not used: its betas are SMPL's, not of the body {body_model.name!r}."
-            )
+            text += f" The actor's shape is not used: its betas are SMPL's, not of the body {body_model.name!r}."
         return text
 
     def _active(self, context: bpy.types.Context, count: int) -> bpy.types.Object:
         found = person.parts(context.object)
         if found is None:
-            raise UserError(
-                "No body is active.", "Select a recovered body or its armature, or import a new one."
-            )
+            raise UserError("No body is active.", "Select a recovered body or its armature, or import a new one.")
         if count > 1:
             raise UserError(f"{count} motions are chosen for one body.", "Choose one file.")
         return found[0]

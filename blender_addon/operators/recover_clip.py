@@ -115,9 +115,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
                 runtime.state.notes.append(str(error))
         if not people and ended.error is None and not ended.cancelled:
             runtime.state.notes.append("Nobody found in the clip.")
-        summary = (
-            f"{pluralize(people, 'person', 'people')} in {pluralize(len(self._frames), 'frame', 'frames')}"
-        )
+        summary = f"{pluralize(people, 'person', 'people')} in {pluralize(len(self._frames), 'frame', 'frames')}"
         return report_job_outcome(self, ended, people, summary)
 
     def _get_scene(self) -> bpy.types.Scene:

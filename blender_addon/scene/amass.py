@@ -67,9 +67,7 @@ def read(path: str) -> Amass:
         raise _error(path, f"it cannot be read: {error}") from None
     count = len(poses) if poses.ndim else 0
     if poses.ndim != 2 or poses.shape[1] not in POSE_WIDTHS or not count:
-        raise _error(
-            path, f"poses is {poses.shape}, expected is (frames, {' or '.join(map(str, POSE_WIDTHS))})"
-        )
+        raise _error(path, f"poses is {poses.shape}, expected is (frames, {' or '.join(map(str, POSE_WIDTHS))})")
     if trans.shape != (count, 3):
         raise _error(path, f"trans is {trans.shape}, expected is ({count}, 3)")
     if fps.size != 1 or not 0 < fps[0] <= 10000:  # false for what is no number
@@ -112,11 +110,7 @@ def create(
     """A new body in a collection of its own that moves so; returns its rig.  Raises UserError."""
     _require_joints(body_model.joint_names, body_model.name)
     same_body = source.body == body_model.name and len(source.betas) >= body_model.shapedirs.shape[2]
-    betas = (
-        source.betas[: body_model.shapedirs.shape[2]]
-        if same_body
-        else np.zeros(body_model.shapedirs.shape[2])
-    )
+    betas = source.betas[: body_model.shapedirs.shape[2]] if same_body else np.zeros(body_model.shapedirs.shape[2])
     terms = source.license or f"{body_model.license} (the body); the motion has its own"
     photo = Photo(source.path, (0, 0), (0.0, 0.0, 0.0, 0.0), "AMASS", body_model.name, terms, [])
     collection = bpy.data.collections.new(source.title)
@@ -199,7 +193,5 @@ def _require_joints(names: tuple[str, ...], what: str) -> None:
         )
 
 
-def _error(
-    path: str, why: str, hint: str = "Choose a motion file of AMASS (*_poses.npz, *_stageii.npz)."
-) -> UserError:
+def _error(path: str, why: str, hint: str = "Choose a motion file of AMASS (*_poses.npz, *_stageii.npz).") -> UserError:
     return UserError(f"{os.path.basename(path)} is no motion of AMASS: {why}.", hint)

@@ -17,9 +17,7 @@ from .records import Body
 STORED = ("joints_template", "joints_shapedirs", "parents")
 
 
-def create_armature(
-    body: Body, betas: np.ndarray, name: str, collection: bpy.types.Collection
-) -> bpy.types.Object:
+def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """A new armature object in `collection`, at rest."""
     data = bpy.data.armatures.new(name)
     data.display_type = "WIRE"  # thin: the body under it is what is looked at first

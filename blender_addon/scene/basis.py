@@ -72,9 +72,7 @@ def axis_angles(quaternions: np.ndarray) -> np.ndarray:
     return q[..., 1:] * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2 / q[..., :1].clip(1e-12))
 
 
-def bone_rotations(
-    pose: np.ndarray, bone_axes: np.ndarray, to_world: np.ndarray = CAMERA_TO_BLENDER
-) -> np.ndarray:
+def bone_rotations(pose: np.ndarray, bone_axes: np.ndarray, to_world: np.ndarray = CAMERA_TO_BLENDER) -> np.ndarray:
     """Poses -> what pose bones hold.
 
     pose: (..., J, 3) axis-angle, parent-relative; joint 0 turns the body frame into the camera frame.

@@ -90,9 +90,7 @@ def is_shown(view_layer: bpy.types.ViewLayer, collection: bpy.types.Collection) 
     return layer is not None and not layer.exclude
 
 
-def _find_layer(
-    layer: bpy.types.LayerCollection, collection: bpy.types.Collection
-) -> bpy.types.LayerCollection | None:
+def _find_layer(layer: bpy.types.LayerCollection, collection: bpy.types.Collection) -> bpy.types.LayerCollection | None:
     if layer.collection == collection:
         return layer
     for child in layer.children:
@@ -109,8 +107,6 @@ def _remove_on_error() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        new = [
-            one for kind in _TYPES for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]
-        ]
+        new = [one for kind in _TYPES for one in getattr(bpy.data, kind) if one.session_uid not in before[kind]]
         bpy.data.batch_remove(ids=new)
         raise

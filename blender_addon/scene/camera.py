@@ -14,9 +14,7 @@ from .records import Photo
 SENSOR_MM = 36.0
 
 
-def create_camera(
-    photo: Photo, name: str, collection: bpy.types.Collection, camera_height: float
-) -> bpy.types.Object:
+def create_camera(photo: Photo, name: str, collection: bpy.types.Collection, camera_height: float) -> bpy.types.Object:
     """A camera object `camera_height` metres above the origin, looking along +y."""
     data = bpy.data.cameras.new(name)
     obj = bpy.data.objects.new(name, data)

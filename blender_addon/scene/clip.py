@@ -71,9 +71,7 @@ class ClipInfo:
         return os.path.splitext(os.path.basename(self.source.rstrip("/\\")))[0] or "Clip"
 
     def as_photo(self) -> Photo:
-        return Photo(
-            self.source, self.size, self.camera, self.model, self.body, self.license, [], None, self.notice
-        )
+        return Photo(self.source, self.size, self.camera, self.model, self.body, self.license, [], None, self.notice)
 
 
 class ClipScene:
@@ -137,9 +135,7 @@ class ClipScene:
         camera.use_camera(scene, cam, info.size, camera.pixel_aspect(photo))
         return collection.name
 
-    def add(
-        self, arrays: Mapping[str, np.ndarray], final: bool, world: list[float], scene_scale: float = 1.0
-    ) -> None:
+    def add(self, arrays: Mapping[str, np.ndarray], final: bool, world: list[float], scene_scale: float = 1.0) -> None:
         """Take a `chunk` of the protocol.  The first final one ends the provisional people."""
         if final and not self._final:
             self._final = True

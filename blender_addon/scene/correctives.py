@@ -31,9 +31,7 @@ def add_correctives(body_model: Body, obj: bpy.types.Object, rig: bpy.types.Obje
         joint, entry = 1 + k // 9, k % 9
         if joint >= len(body_model.joint_names):
             break
-        key = body.add_key(
-            obj, POSE_KEY.format(k), rest + basis.body_points(body_model.posedirs[:, :, k]), 2.0
-        )
+        key = body.add_key(obj, POSE_KEY.format(k), rest + basis.body_points(body_model.posedirs[:, :, k]), 2.0)
         form = rotation_entry(axes[joint], entry // 3, entry % 3)
         _drive(key, form, rig, body_model.joint_names[joint])
         made += 1

@@ -35,9 +35,7 @@ def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -
         with all_shown(rigs):
             writer(path, scene, rigs)
     except (RuntimeError, OSError) as error:
-        raise UserError(
-            f"{path} cannot be written ({error}).", "Choose a folder that you may write to."
-        ) from None
+        raise UserError(f"{path} cannot be written ({error}).", "Choose a folder that you may write to.") from None
 
 
 def body_mesh_of(rig: bpy.types.Object) -> bpy.types.Object:

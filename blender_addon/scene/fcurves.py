@@ -37,9 +37,7 @@ def new_action(target: bpy.types.ID, name: str) -> bpy.types.Action:
     return action
 
 
-def write(
-    action: bpy.types.Action, target: bpy.types.ID, frames: np.ndarray, curves: Sequence[Curve]
-) -> None:
+def write(action: bpy.types.Action, target: bpy.types.ID, frames: np.ndarray, curves: Sequence[Curve]) -> None:
     """Add curves to an action that moves `target`, and has no keys of theirs yet.  frames: (T,) of the scene."""
     count = len(frames)
     points = np.empty((count, 2), np.float32)
@@ -50,9 +48,7 @@ def write(
         _insert_keys(create(curve), points, curve.constant)
     action.update_tag()  # the bulk ways do not tell the viewport
     animation = target.animation_data
-    if (
-        count and getattr(animation, "action_slot", True) is None
-    ):  # never seen with the way above; nothing would move
+    if count and getattr(animation, "action_slot", True) is None:  # never seen with the way above; nothing would move
         animation.action_slot = action.slots[0]
     if count:
         action.use_frame_range = True

@@ -27,9 +27,7 @@ def create(
     people: arrays of a clip's npz files.  scale: units of the scene per metre.
     """
     frames, first = np.unique(np.concatenate([one["frames"] for one in people]), return_index=True)
-    rotation, translation, intrinsics = (
-        np.concatenate([one[name] for one in people])[first] for name in CAMERA_ROWS
-    )
+    rotation, translation, intrinsics = (np.concatenate([one[name] for one in people])[first] for name in CAMERA_ROWS)
     photo = info.as_photo()
     cam = camera.create_camera(photo, f"{info.title} Camera", collection, 0.0)
     person.set_provenance(cam, "camera", photo)
@@ -52,8 +50,7 @@ def create(
     shift_x = (wide / 2 - intrinsics[:, 2] - 0.5) * aspect_x / longest
     shift_y = (intrinsics[:, 3] + 0.5 - high / 2) * aspect_y / longest
     curves = [
-        Curve(path, 0, "Lens", values)
-        for path, values in (("lens", lens), ("shift_x", shift_x), ("shift_y", shift_y))
+        Curve(path, 0, "Lens", values) for path, values in (("lens", lens), ("shift_x", shift_x), ("shift_y", shift_y))
     ]
     fcurves.write(_action(cam.data, f"{cam.name} Lens"), cam.data, keys, curves)
     if scene.camera is None:

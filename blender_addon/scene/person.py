@@ -10,9 +10,7 @@ import bpy
 from . import armature, body, correctives, pose
 from .records import Body, Person, Photo
 
-KIND_KEY = (
-    "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
-)
+KIND_KEY = "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
 
 # A mannequin's clay, not skin: it stands over photos of real people.  Told apart at a glance; linear colours
 BODY_COLORS = (

@@ -122,9 +122,7 @@ def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Probl
             worst = part[np.argmax(flags[part])] if kind not in ("filled", "hidden") else part[len(part) // 2]
             score = _WEIGHTS[kind] * float(flags[part].max()) * min(1.0, 0.5 + 0.1 * len(part))
             frames = motion.frames
-            found.append(
-                Problem(kind, int(frames[part[0]]), int(frames[part[-1]]), int(frames[worst]), score)
-            )
+            found.append(Problem(kind, int(frames[part[0]]), int(frames[part[-1]]), int(frames[worst]), score))
     return sorted(found, key=lambda problem: (-problem.score, problem.worst))
 
 

@@ -106,9 +106,7 @@ class Photo:
     body: str
     license: str
     people: list[Person]
-    upright_png: bytes | None = field(
-        default=None, repr=False
-    )  # upright PNG where the file would show otherwise
+    upright_png: bytes | None = field(default=None, repr=False)  # upright PNG where the file would show otherwise
     notice: str = ""  # e.g. that the weights are for testing
 
 

@@ -68,9 +68,7 @@ def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> 
     return axes
 
 
-def bone_lengths(
-    names: Sequence[str], parents: np.ndarray, joints: np.ndarray, axes: np.ndarray
-) -> np.ndarray:
+def bone_lengths(names: Sequence[str], parents: np.ndarray, joints: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """(J,) metres:
 
     how far each bone reaches toward its main child. joints: (J, 3) of this person, body frame.

@@ -22,9 +22,7 @@ def selected_camera(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -
         return None
     obj = settings.camera or scene.camera
     if obj is None:
-        raise UserError(
-            "The scene has no camera.", "Add the camera that matches the footage, or set Camera to Fixed."
-        )
+        raise UserError("The scene has no camera.", "Add the camera that matches the footage, or set Camera to Fixed.")
     if obj.type != "CAMERA":
         raise UserError(f"{obj.name} is no camera.", "Choose a camera.")
     if any(c in obj.users_collection for c in clip.clips(scene)) and obj.get(KIND_KEY):
@@ -49,9 +47,7 @@ def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, 
     else:
         frames = range(count + _EXTRA_FRAMES)
     if not len(frames):
-        raise UserError(
-            f"The clip has {count} frames, the range begins at {settings.first}.", "Correct the range."
-        )
+        raise UserError(f"The clip has {count} frames, the range begins at {settings.first}.", "Correct the range.")
     content = camera_sampling.sample(scene, obj, frames, settings.start, size)
     json_file.write(os.path.join(folder, FILE), content, "camera file")
     return FILE
@@ -75,7 +71,5 @@ def _size_and_count(settings: bpy.types.PropertyGroup, path: str) -> tuple[tuple
         if ours and movie is not None:
             bpy.data.movieclips.remove(movie)
     if min(size) < 1 or count < 1:
-        raise UserError(
-            f"Blender cannot read {os.path.basename(path)}.", "Convert the clip, or set Camera to Fixed."
-        )
+        raise UserError(f"Blender cannot read {os.path.basename(path)}.", "Convert the clip, or set Camera to Fixed.")
     return size, count

@@ -44,9 +44,7 @@ def labels(clip: ClipSettings) -> list[str]:
 
 def has_pending_edits(clip: ClipSettings) -> bool:
     """Whether ticks or edits were changed since the clip was recovered."""
-    return json.loads(clip.applied or "[]") != edit_rows(clip) or any(
-        one.use != one.kept for one in clip.people
-    )
+    return json.loads(clip.applied or "[]") != edit_rows(clip) or any(one.use != one.kept for one in clip.people)
 
 
 def store(clip: ClipSettings, fields: Mapping[str, Any], start: int, arrays: Mapping[str, Any]) -> None:

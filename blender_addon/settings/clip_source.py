@@ -63,9 +63,7 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
     if not os.path.exists(path):
         raise UserError(f"There is no file {path}.", "Choose the clip again.")
     if clip.use_range and clip.last < clip.first:
-        raise UserError(
-            f"The range ends at frame {clip.last}, before it begins at {clip.first}.", "Correct the range."
-        )
+        raise UserError(f"The range ends at frame {clip.last}, before it begins at {clip.first}.", "Correct the range.")
     rate = scene.render.fps / scene.render.fps_base
     fields: dict[str, Any] = {
         "source": path,

@@ -53,9 +53,7 @@ class RecoverMeshPreferences(AddonPreferences):
             row = layout.row()
             row.enabled = not runtime.state.busy
             installed = backend_process.installed_version(runtime.user_folder())
-            row.operator(
-                "recover_mesh.install_backend", text="Reinstall Backend" if installed else "Install Backend"
-            )
+            row.operator("recover_mesh.install_backend", text="Reinstall Backend" if installed else "Install Backend")
         if installation is not None:
             box = layout.box().column(align=True)
             for line in installation.lines[-6:]:

@@ -36,9 +36,7 @@ def _model_items(settings: object, context: bpy.types.Context | None) -> list[tu
     ] or [DEFAULT_MODEL]
     rows.sort(key=lambda row: row[0] != DEFAULT_MODEL[0])  # the default comes first
     # a number made from the name: the choice stays when the list changes; the default is 0, as in a new file
-    numbered = [
-        (*row, zlib.crc32(row[0].encode()) & 0x7FFFFFFF if row[0] != DEFAULT_MODEL[0] else 0) for row in rows
-    ]
+    numbered = [(*row, zlib.crc32(row[0].encode()) & 0x7FFFFFFF if row[0] != DEFAULT_MODEL[0] else 0) for row in rows]
     if numbered != _items:
         _items[:] = numbered
     return _items
@@ -161,9 +159,7 @@ class RecoverMeshSettings(PropertyGroup):
         ),
     )
     photos: CollectionProperty(type=RecoverMeshPhoto)
-    image: PointerProperty(
-        name="Image", type=bpy.types.Image, description="The photo, as an image in Blender"
-    )
+    image: PointerProperty(name="Image", type=bpy.types.Image, description="The photo, as an image in Blender")
     model: EnumProperty(name="Model", description="What recovers the bodies", items=_model_items)
     people: EnumProperty(
         name="People",

@@ -64,7 +64,6 @@ def gt_vertices(model, gt_scene, person, t):
     one = gt_scene.people[person - 1]
     with torch.inference_mode():
         tensors = (
-            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None]
-            for x in (one.poses[t], one.betas, one.trans[t])
+            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None] for x in (one.poses[t], one.betas, one.trans[t])
         )
         return gt_scene.world.points(model(*tensors).vertices[0].double().numpy())

@@ -357,7 +357,4 @@ def test_keys(tmp_path):
         assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
         client.close()
     assert error_of(c.CurveKeys.load, str(tmp_path / "server.key"), str(tmp_path / "none")).code == "bad_keys"
-    assert (
-        error_of(c.CurveKeys.load, str(tmp_path / "server.key"), str(tmp_path / "server.key")).code
-        == "bad_keys"
-    )
+    assert error_of(c.CurveKeys.load, str(tmp_path / "server.key"), str(tmp_path / "server.key")).code == "bad_keys"

@@ -74,9 +74,7 @@ def test_chunked_equals_whole_clip(scene, addon_body, gt_scene):
         assert clip_scene.flush(force=True)
     assert not clip_scene.flush(force=True)
     clip_scene.finish()
-    keys = {
-        p: len(fcurves.curves_of(r.animation_data.action)[0].keyframe_points) for p, r in rigs(scene).items()
-    }
+    keys = {p: len(fcurves.curves_of(r.animation_data.action)[0].keyframe_points) for p, r in rigs(scene).items()}
     assert keys == {1: COUNT, 2: COUNT}
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 2
 

@@ -90,9 +90,7 @@ def test_the_result_of_the_command_line_can_be_imported(real_backend, scene, foo
     folder = clip.clips(scene)[0]["job"]
     _write_body(tmp_path / "body.npz", load_body("open"))
     bpy.ops.wm.read_homefile(use_empty=True)
-    bpy.ops.recover_mesh.import_result(
-        filepath=str(Path(folder, "person1.npz")), body=str(tmp_path / "body.npz")
-    )
+    bpy.ops.recover_mesh.import_result(filepath=str(Path(folder, "person1.npz")), body=str(tmp_path / "body.npz"))
     assert set(rigs(bpy.context.scene)) == {1}
 
 

@@ -110,8 +110,7 @@ def gt_pixels(model, gt_scene, t):
     one = gt_scene.people[0]
     with torch.inference_mode():
         tensors = (
-            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None]
-            for x in (one.poses[t], one.betas, one.trans[t])
+            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None] for x in (one.poses[t], one.betas, one.trans[t])
         )
         vertices = model(*tensors).vertices[0].double().numpy()[::300]
     return gt_scene.view[t : t + 1].project(vertices[None])[0]
@@ -182,9 +181,7 @@ def test_matchmove_camera_projects_the_ground_truth(scene, model, addon_body, gt
     assert len(bpy.data.cameras) == before[3]
     for t in (0, 5, COUNT - 1):
         scene.frame_set(START + t)
-        gap = np.linalg.norm(
-            projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1
-        )
+        gap = np.linalg.norm(projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1)
         assert gap.max() < 0.1
     assert the_rig(scene).scale.x == pytest.approx(scale)
     rerun = clip.ClipScene(scene, info_of(gt_scene), addon_body)
@@ -215,9 +212,7 @@ def test_imported_result_creates_its_camera(scene, model, addon_body, gt_scene, 
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 3
     for t in (0, 5, COUNT - 1):
         scene.frame_set(START + t)
-        gap = np.linalg.norm(
-            projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1
-        )
+        gap = np.linalg.norm(projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1)
         assert gap.max() < 0.1
 
 
@@ -281,9 +276,7 @@ def test_recover_clip_with_the_scene_camera(real_backend, scene, footage):
         gaps.append(np.linalg.norm(np.array(place) - gt[t]))
         seen = world_to_camera_view(scene, cam, place)
         gt_pixel = gt_scene.view[t : t + 1].project(gt_scene.people[0].joints[t : t + 1, :1])[0, 0]
-        pixels.append(
-            np.hypot(seen.x * SIZE[0] - 0.5 - gt_pixel[0], (1 - seen.y) * SIZE[1] - 0.5 - gt_pixel[1])
-        )
+        pixels.append(np.hypot(seen.x * SIZE[0] - 0.5 - gt_pixel[0], (1 - seen.y) * SIZE[1] - 0.5 - gt_pixel[1]))
     assert np.mean(gaps) < 0.25 * 4.0
     assert np.mean(pixels) < 8
     settings.clip.scene_scale = 4.0

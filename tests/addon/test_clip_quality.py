@@ -41,9 +41,7 @@ def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene
     found = quality.problem_markers(scene)
     assert found[0].person == other.name  # what is made up and shown
     assert any("hidden 13-30" in one.name and one.score < 0.2 for one in found)
-    assert not any(
-        "jerk" in one.name and 11 <= one.frame - 11 <= 31 and one.person == rig.name for one in found
-    )
+    assert not any("jerk" in one.name and 11 <= one.frame - 11 <= 31 and one.person == rig.name for one in found)
     # exporters give all frames, also of who is hidden while they run
     scene.frame_set(11 + 20)
     export.write(str(tmp_path / "a.pc2"), scene, [rig])

@@ -64,13 +64,9 @@ def assert_same(found, motion):
 
 def test_over_the_wire(scene, motion, animated):
     fields, arrays = chunk_message("j", 0, final_chunk([motion], World(), 0, 100))
-    message = protocol.decode(
-        [bytes(frame) for frame in backend_protocol.encode("chunk", "", arrays, **fields)]
-    )
+    message = protocol.decode([bytes(frame) for frame in backend_protocol.encode("chunk", "", arrays, **fields)])
     chunk = event_of(*message, 1)
-    info = clip.ClipInfo(
-        "/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0"
-    )
+    info = clip.ClipInfo("/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0")
     made = clip.ClipScene(scene, info, make_body())
     made.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
     made.finish()

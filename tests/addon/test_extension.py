@@ -38,9 +38,7 @@ def test_every_wheel_is_listed_and_there(names):
 
 def test_every_platform_and_python_has_both_packages():
     """One of pyzmq and one of msgpack for each platform, and for each Python of Blender 4.2 to 5.2."""
-    wheels = [
-        build_extension.WHEEL_NAME.fullmatch(Path(e).name) for e in build_extension.manifest()["wheels"]
-    ]
+    wheels = [build_extension.WHEEL_NAME.fullmatch(Path(e).name) for e in build_extension.manifest()["wheels"]]
     systems = {
         "linux-x64": "linux",
         "windows-x64": "win_amd64",
@@ -56,18 +54,14 @@ def test_every_platform_and_python_has_both_packages():
                     if w["name"] == package
                     and (mark in w["platforms"] or ("macos" in platform and "universal2" in w["platforms"]))
                     and (platform.startswith("macos") == ("macosx" in w["platforms"]))
-                    and (
-                        w["python"] == f"cp3{python}"
-                        or (w["abi"] == "abi3" and python >= int(w["python"][3:]))
-                    )
+                    and (w["python"] == f"cp3{python}" or (w["abi"] == "abi3" and python >= int(w["python"][3:])))
                 ]
                 assert len(fits) == 1, (platform, python, package)
 
 
 def test_zip_holds_the_code_and_nothing_else(names, archive):
     code = {
-        str(p.relative_to(ROOT / "blender_addon")).replace(os.sep, "/")
-        for p in (ROOT / "blender_addon").rglob("*.py")
+        str(p.relative_to(ROOT / "blender_addon")).replace(os.sep, "/") for p in (ROOT / "blender_addon").rglob("*.py")
     }
     assert {n for n in names if n.endswith(".py")} == code
     other = {n for n in names if not n.endswith(".py") and not n.startswith(("wheels/", "backend_wheel/"))}

@@ -122,9 +122,7 @@ def animated_person(scene):
     """(rig, action): somebody who turns and walks through 30 frames."""
     body = make_body()
     one = random_person(3)
-    photo = records.Photo(
-        "clip", (640, 480), (600.0, 600.0, 319.5, 239.5), "m", body.name, body.license, [one]
-    )
+    photo = records.Photo("clip", (640, 480), (600.0, 600.0, 319.5, 239.5), "m", body.name, body.license, [one])
     rig = person.create_person(body, one, photo, "Walker", 0, scene.collection, 0.0, with_correctives=False)
     poses = np.tile(one.poses, (COUNT, 1, 1)).astype(float)
     poses[:, 4, 0] += np.linspace(0, 1, COUNT)
@@ -236,9 +234,7 @@ def test_pushed_down_into_the_nla_it_moves_the_same(scene):
     assert (strip.frame_start, strip.frame_end) == (START, START + COUNT - 1)
     np.testing.assert_allclose(path_of(scene, rig), before, atol=1e-5)
     strip.frame_start_ui = START + 100
-    np.testing.assert_allclose(
-        path_of(scene, rig, (START + 100, START + 107, START + 129)), before, atol=1e-5
-    )
+    np.testing.assert_allclose(path_of(scene, rig, (START + 100, START + 107, START + 129)), before, atol=1e-5)
 
 
 def test_a_duplicated_person_moves_the_same(scene):

@@ -31,9 +31,7 @@ def addon_body(models) -> records.Body:
 
 
 def photo_of(people: list[records.Person]) -> records.Photo:
-    return records.Photo(
-        "hand.jpg", (640, 480), (700.0, 700.0, 319.5, 239.5), "m", "open_hand", "CC0-1.0", people
-    )
+    return records.Photo("hand.jpg", (640, 480), (700.0, 700.0, 319.5, 239.5), "m", "open_hand", "CC0-1.0", people)
 
 
 def hand_at(poses: np.ndarray, mirrored: bool, seed: int = 0, shape: float = 1.0) -> records.Person:

@@ -102,10 +102,7 @@ def test_glb_is_skinned_and_exact(job, scene):
         assert np.abs(got.min(0) - expected.min(0)).max() < 1e-3
         assert np.abs(got.max(0) - expected.max(0)).max() < 1e-3
         assert (
-            np.abs(
-                np.unique(got.round(3), axis=0).mean(0) - np.unique(expected.round(3), axis=0).mean(0)
-            ).max()
-            < 1e-3
+            np.abs(np.unique(got.round(3), axis=0).mean(0) - np.unique(expected.round(3), axis=0).mean(0)).max() < 1e-3
         )
 
 

@@ -123,9 +123,7 @@ def test_motion_is_moved_onto_the_ground(scene, tmp_path, body_file):
     scene.frame_set(1)
     points = body_vertices(the_rig())
     assert 1.4 < np.ptp(points[:, 2]) < 2.2  # upright
-    x_of_ankles = [
-        (the_rig().matrix_world @ the_rig().pose.bones[f"{s}_ankle"].head).x for s in ("left", "right")
-    ]
+    x_of_ankles = [(the_rig().matrix_world @ the_rig().pose.bones[f"{s}_ankle"].head).x for s in ("left", "right")]
     assert x_of_ankles[0] > x_of_ankles[1]  # it faces -y, as bodies in Blender do
 
 
@@ -141,9 +139,7 @@ def test_pickles_are_never_loaded(scene, tmp_path, body_file):
         def __reduce__(self):
             return (open, (str(tmp_path / "sprung"), "w"))
 
-    path = write(
-        tmp_path / "walk.npz", labels=np.array([Trap()], dtype=object), markers=np.array([{}], dtype=object)
-    )
+    path = write(tmp_path / "walk.npz", labels=np.array([Trap()], dtype=object), markers=np.array([{}], dtype=object))
     load(path, body_file)
     assert not (tmp_path / "sprung").exists()
     with pytest.raises(UserError):

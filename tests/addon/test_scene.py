@@ -37,9 +37,7 @@ def addon_body(model) -> records.Body:
     return records.body_from_wire(*body_message(model))
 
 
-def photo_of(
-    people: list[records.Person], addon_body: records.Body, camera: Camera | None = None
-) -> records.Photo:
+def photo_of(people: list[records.Person], addon_body: records.Body, camera: Camera | None = None) -> records.Photo:
     c = camera or Camera(900.0, 900.0, 399.5, 299.5, 800, 600)
     return records.Photo(
         "photo.jpg", (c.width, c.height), (c.fx, c.fy, c.cx, c.cy), "m", addon_body.name, "CC0-1.0", people
@@ -89,9 +87,7 @@ def test_vertices_are_the_backends(model, addon_body, scene, count):
         lowest = np.inf
         for (_, skin), one in zip(people_of(collection), crowd, strict=True):
             got = evaluated_vertices(skin)
-            worst = max(
-                worst, np.abs(got - expected_in_blender(camera_vertices(model, one), collection)).max()
-            )
+            worst = max(worst, np.abs(got - expected_in_blender(camera_vertices(model, one), collection)).max())
             lowest = min(lowest, got[:, 2].min())
         assert abs(lowest) < MM  # the lowest of them stands on the floor
         bpy.data.batch_remove(list(collection.objects))
@@ -166,9 +162,7 @@ def test_projection_is_the_backends(model, addon_body, scene, camera):
     collection = build.build_photo(photo_of([one], addon_body, camera), addon_body)
     ((_, skin),) = people_of(collection)
     expected = camera.project(camera_vertices(model, one))[::37]
-    seen = [
-        world_to_camera_view(scene, scene.camera, Vector(p)) for p in evaluated_vertices(skin)[::37].tolist()
-    ]
+    seen = [world_to_camera_view(scene, scene.camera, Vector(p)) for p in evaluated_vertices(skin)[::37].tolist()]
     size = np.array([scene.render.resolution_x, scene.render.resolution_y])
     assert tuple(size) == (camera.width, camera.height)
     # Blender's 0..1 spans the whole picture, from the edge of its first pixel, whose centre is 0

@@ -17,9 +17,7 @@ sys.path.insert(0, str(HERE))  # fake_smpl and its neighbours import each other 
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--goldens", type=Path, default=HERE / "goldens", help="folder of golden_*.npz and keys_*.json"
-    )
+    parser.addoption("--goldens", type=Path, default=HERE / "goldens", help="folder of golden_*.npz and keys_*.json")
 
 
 def pytest_generate_tests(metafunc):

@@ -33,9 +33,7 @@ def fill_tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return (0.1 * values).astype(np.float32)
 
 
-def fill_state_dict(
-    entries: Iterable[tuple[str, Iterable[int], str]], seed: int = 0
-) -> dict[str, np.ndarray]:
+def fill_state_dict(entries: Iterable[tuple[str, Iterable[int], str]], seed: int = 0) -> dict[str, np.ndarray]:
     """Return {name: array} for (name, shape, dtype) entries; integer tensors are zeros of that dtype."""
     filled = {}
     for name, shape, dtype in entries:

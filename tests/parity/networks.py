@@ -192,9 +192,9 @@ def disagreements(path: Path, loaded: LoadedNetwork) -> tuple[list[str], int]:
     about, compare = meta(path), Comparison(path)
     rng = np.random.RandomState(about.input_seed)
     with torch.inference_mode(), ExitStack() as stack:
-        {"fastmetro": _compare_fastmetro, "smpler": _compare_smpler, "pose2mesh": _compare_pose2mesh}[
-            about.model
-        ](compare, loaded.module, rng, stack)
+        {"fastmetro": _compare_fastmetro, "smpler": _compare_smpler, "pose2mesh": _compare_pose2mesh}[about.model](
+            compare, loaded.module, rng, stack
+        )
     return compare.problems, compare.checked
 
 
@@ -202,9 +202,7 @@ def _images(rng) -> torch.Tensor:
     return torch.as_tensor(rng.standard_normal((2, 3, 224, 224)).astype(np.float32))
 
 
-def _record(
-    module: torch.nn.Module, seen: dict, name: str, stack: ExitStack, inputs: int | None = None
-) -> None:
+def _record(module: torch.nn.Module, seen: dict, name: str, stack: ExitStack, inputs: int | None = None) -> None:
     """Keep what a module answers (or the input of that number) under `name`, one entry per call."""
 
     def hook(_module, args, output):

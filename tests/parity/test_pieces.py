@@ -52,9 +52,7 @@ def test_graphs(found):
             np.testing.assert_array_equal(graph.orders[k], golden[f"perm_{k}"])
         for k in range(levels):
             np.testing.assert_array_equal(graph.laplacians[k].toarray(), sparse(golden, f"L{k}").toarray())
-            np.testing.assert_array_equal(
-                graph.adjacency[k].toarray(), sparse(golden, f"A{k}", f"L{k}").toarray()
-            )
+            np.testing.assert_array_equal(graph.adjacency[k].toarray(), sparse(golden, f"A{k}", f"L{k}").toarray())
         joints = laplacian(joint_graph(POSE_SETS[name])).toarray()
         np.testing.assert_allclose(joints, sparse(golden, f"L{levels}").toarray(), atol=1e-7)
 

@@ -55,9 +55,7 @@ def test_archived_files_of_a_run(tmp_path):
         "command": "fit x --data DATA --out OUT",
         "start": {".venv/trunk.tflite": "the trunk"},
     }
-    assert json.loads((tmp_path / "kept" / "results.json").read_text()) == {
-        "weights": "OUT/weights/x.safetensors"
-    }
+    assert json.loads((tmp_path / "kept" / "results.json").read_text()) == {"weights": "OUT/weights/x.safetensors"}
 
 
 def test_relative_folder_is_not_replaced(tmp_path, monkeypatch):

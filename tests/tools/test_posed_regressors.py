@@ -57,17 +57,14 @@ def test_regressor_rows_hold_in_bent_poses(body, rows):
 def test_regressor_rows_hold_in_the_rest_pose(body, rows):
     for key, error in posed_regressors.errors(rows, posed_regressors.average(body)).items():
         assert error.item() < 1, key
-    for key, error in posed_regressors.errors(
-        rows, posed_regressors.bodies(body, 50, 78, posed=False)
-    ).items():
+    for key, error in posed_regressors.errors(rows, posed_regressors.bodies(body, 50, 78, posed=False)).items():
         assert error.mean() < 7, key
 
 
 def test_smpl_regressor_fails_on_posed_bodies(body):
     """Why the rows exist: SMPL's is exact for the unposed body, and far off at a bent elbow."""
     own = {
-        "lsp14": np.stack([joint_combination("lsp14", n) for n in SETS["lsp14"][:13]])
-        @ body.joint_regressor.numpy()
+        "lsp14": np.stack([joint_combination("lsp14", n) for n in SETS["lsp14"][:13]]) @ body.joint_regressor.numpy()
     }
     own["lsp14"] = np.concatenate([own["lsp14"], body.regressors["lsp14"][13:].numpy()])
     others = {label: body.regressors[label].numpy() for label in SETS} | own
@@ -100,9 +97,7 @@ def test_the_step_changes_keypoint_rows_only_and_gives_the_same_bytes(tmp_path, 
     assert changed == {f"J_regressor_{label}" for label in SETS}
     for label, names in SETS.items():  # points of the surface stay
         kept = [k for k, name in enumerate(names) if joint_combination(label, name) is None]
-        np.testing.assert_array_equal(
-            after[f"J_regressor_{label}"][kept], before[f"J_regressor_{label}"][kept]
-        )
+        np.testing.assert_array_equal(after[f"J_regressor_{label}"][kept], before[f"J_regressor_{label}"][kept])
     assert posed_regressors.arrays_hash(after) in said and "coco17 left_elbow" in said
     once = files[0].read_bytes()
     posed_regressors.refit_file(files[0])  # what it starts from is not what it changes

@@ -24,9 +24,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=int, metavar="N", help="processes on this node, one per GPU (1)")
-    parser.add_argument(
-        "--nodes", type=int, metavar="N", help="nodes (1; torchrun and Slurm say it themselves)"
-    )
+    parser.add_argument("--nodes", type=int, metavar="N", help="nodes (1; torchrun and Slurm say it themselves)")
 
 
 def load_run_from(args: argparse.Namespace) -> Run:

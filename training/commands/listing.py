@@ -13,9 +13,7 @@ _SHOWN = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="these alone, with everything that is missing")
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="where the benchmarks lie ($RECOVER_MESH_DATA)"
-    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where the benchmarks lie ($RECOVER_MESH_DATA)")
 
 
 def run(args: argparse.Namespace) -> int:

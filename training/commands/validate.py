@@ -15,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="checkpoint, official file or ours; else the run's own"
     )
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="look at N batches only: not the benchmark's number"
-    )
+    parser.add_argument("--limit", type=int, metavar="N", help="look at N batches only: not the benchmark's number")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

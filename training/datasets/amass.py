@@ -106,10 +106,7 @@ class Amass(ColumnDataset):
             poses = np.concatenate([poses[:, :66], np.zeros((len(poses), 6))], 1)
         betas = numbers(content, "betas", (-1,), file, "-")[:10]
         keys = [f"{name}#{k * step}" for k in range(len(poses))]
-        return [
-            {"key": key, "motion": name, "pose": p, "betas": betas}
-            for key, p in zip(keys, poses, strict=True)
-        ]
+        return [{"key": key, "motion": name, "pose": p, "betas": betas} for key, p in zip(keys, poses, strict=True)]
 
 
 def _any_case(name: str) -> str:

@@ -114,8 +114,7 @@ def _consistency_problems(records: Sequence[Record], data: BaseDataset) -> Itera
                 points = project(record.joints3d[visible, :3], record.camera)
                 gap = np.linalg.norm(points - record.joints2d[visible, :2], axis=-1)
                 errors_2d.append(
-                    float(np.median(gap))
-                    / max(float(np.ptp(record.joints2d[visible, :2], axis=0).max()), 1.0)
+                    float(np.median(gap)) / max(float(np.ptp(record.joints2d[visible, :2], axis=0).max()), 1.0)
                 )
         body = data.body_for_gender(record.gender)
         if body is not None and record.pose is not None and record.betas is not None:

@@ -42,9 +42,7 @@ class Coco(ColumnDataset):
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body
         files = [self.path / name for name in FILES]
-        super().__init__(
-            "coco/train2017", files[0], load_or_build(cache, files, "coco", lambda: _columns(*files))
-        )
+        super().__init__("coco/train2017", files[0], load_or_build(cache, files, "coco", lambda: _columns(*files)))
 
     @classmethod
     def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:

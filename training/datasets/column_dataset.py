@@ -30,14 +30,10 @@ class ColumnDataset(BaseDataset):
         return self.file, str(self.columns["key"][row])
 
 
-def stack_columns(
-    rows: Sequence[dict[str, Any]], order: Callable[[dict[str, Any]], Any] | None, file: Path
-) -> Columns:
+def stack_columns(rows: Sequence[dict[str, Any]], order: Callable[[dict[str, Any]], Any] | None, file: Path) -> Columns:
     """Rows of numbers and texts -> columns, sorted by `order`.  Numbers become float32 unless they are integers."""
     if not rows:
-        raise bad_file(
-            file, "has no row that can be used", "Every row lacks its fit, or was left out by the options."
-        )
+        raise bad_file(file, "has no row that can be used", "Every row lacks its fit, or was left out by the options.")
     if order is not None:
         rows = sorted(rows, key=order)
     columns = {}

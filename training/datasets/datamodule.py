@@ -62,8 +62,7 @@ class RecordData(lightning.LightningDataModule):
         for part in wanted.get(stage or "", ("train", "validation", "test")):
             if part not in self.sets:
                 self.sets[part] = [
-                    t if isinstance(t, BaseDataset) else build_dataset(t, self.root)
-                    for t in self._tables[part]
+                    t if isinstance(t, BaseDataset) else build_dataset(t, self.root) for t in self._tables[part]
                 ]
                 self._check(self.sets[part])
 
@@ -92,15 +91,10 @@ class RecordData(lightning.LightningDataModule):
         self._resumed = state_dict.get("train")
 
     def val_dataloader(self) -> list[DataLoader]:
-        return [
-            self._loader(records, self.evaluation_batch_size, train=False)
-            for records in self.sets["validation"]
-        ]
+        return [self._loader(records, self.evaluation_batch_size, train=False) for records in self.sets["validation"]]
 
     def test_dataloader(self) -> list[DataLoader]:
-        return [
-            self._loader(records, self.evaluation_batch_size, train=False) for records in self.sets["test"]
-        ]
+        return [self._loader(records, self.evaluation_batch_size, train=False) for records in self.sets["test"]]
 
     def _loader(self, records: BaseDataset, batch: int, train: bool) -> ResumableLoader:
         rank, world_size, accumulation_steps = self._distributed_state()

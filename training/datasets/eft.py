@@ -24,9 +24,7 @@ from training.datasets.validation import ErrorCollector, bad_row, field, numbers
 class Eft(ColumnDataset):
     """path: a file of fits.  images: folder of its images.  body: for the check of the fits."""
 
-    def __init__(
-        self, path: str | Path, images: str | Path, body: str | None = None, cache: str | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, images: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.images, self.body = Path(path), Path(images), body
         columns = load_or_build(cache, [self.path], "eft", lambda: _columns(self.path))
         super().__init__(f"eft/{self.path.stem}", self.path, columns)

@@ -37,9 +37,7 @@ class FreiHand(ColumnDataset):
         cache: str | None = None,
     ) -> None:  # fmt: skip
         if split not in PICTURES:
-            raise BadInput(
-                "unknown_split", f"FreiHAND has no split {split!r}.", "Choose training or evaluation."
-            )
+            raise BadInput("unknown_split", f"FreiHAND has no split {split!r}.", "Choose training or evaluation.")
         self.path, self.split, self.body = Path(path), split, body
         self.backgrounds = backgrounds if split == "training" else 1
         self.official = PICTURES[split] * self.backgrounds // (4 if split == "training" else 1)

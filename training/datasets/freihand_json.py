@@ -44,9 +44,7 @@ class FreiHandJson(ColumnDataset):
         if split not in _DETECTED:
             raise BadInput("unknown_split", f"FreiHAND has no split {split!r}.", "Choose train or eval.")
         self.path, self.body = Path(path), body
-        coco, data, detection_file = (
-            self.path / name for name in self.files({"split": split}, detected=True)
-        )
+        coco, data, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
         existing_file = detection_file if detection_file.is_file() else None
         columns = load_or_build(
             cache,
@@ -115,9 +113,7 @@ def _columns(file: Path, data_file: Path, split: str, detection_file: Path | Non
                 }  # fmt: skip
             if poses2d is not None:
                 if row["key"] not in poses2d:
-                    raise bad_file(
-                        detection_file or file, f"has no detection of image {row['key']} of {file.name}"
-                    )
+                    raise bad_file(detection_file or file, f"has no detection of image {row['key']} of {file.name}")
                 row["detected"] = poses2d[row["key"]]
             rows.append(row)
     problems.raise_if_any()

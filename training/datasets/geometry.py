@@ -44,9 +44,7 @@ def root_to_camera(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return rotated.astype(np.float32)
 
 
-def trans_to_camera(
-    trans: np.ndarray, rotation: np.ndarray, translation: np.ndarray, root: np.ndarray
-) -> np.ndarray:
+def trans_to_camera(trans: np.ndarray, rotation: np.ndarray, translation: np.ndarray, root: np.ndarray) -> np.ndarray:
     """trans (3,) m of the body in the world -> in the camera frame (3,) float32.
 
     x_camera = rotation x_world + shift (m).  root: (3,) m, rest place of the root joint, which the root's turn leaves
@@ -69,9 +67,7 @@ def project_weak(points: np.ndarray, weak_camera: np.ndarray) -> np.ndarray:
 
 def with_column(points: np.ndarray, column: float | np.ndarray = 1.0) -> np.ndarray:
     """(K, C) -> (K, C + 1) float32 with a confidence behind."""
-    return np.concatenate(
-        [points, np.broadcast_to(np.reshape(column, (-1, 1)), (len(points), 1))], 1, dtype=np.float32
-    )
+    return np.concatenate([points, np.broadcast_to(np.reshape(column, (-1, 1)), (len(points), 1))], 1, dtype=np.float32)
 
 
 def tight_box(points: np.ndarray) -> np.ndarray:

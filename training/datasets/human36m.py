@@ -94,16 +94,12 @@ class Human36M(ColumnDataset):
                     detected, f"lacks {len(missing):,} of {len(rows):,} test frames, among them {missing[0]}",
                     "It belongs to other frames: use the one published with these annotations.",
                 )  # fmt: skip
-            columns["detected"] = np.stack(
-                [keypoint_array(by_name[k], 17, detected, k) for k in columns["key"]]
-            )
+            columns["detected"] = np.stack([keypoint_array(by_name[k], 17, detected, k) for k in columns["key"]])
         return columns
 
     def _subject_rows(self, subject: int, every: int) -> list[dict[str, Any]]:
         images, annotations = read_coco(self._file(subject, "data"))
-        cameras, joints, fits = (
-            read_json(self._file(subject, p)) for p in ("camera", "joint_3d", "smpl_param")
-        )
+        cameras, joints, fits = (read_json(self._file(subject, p)) for p in ("camera", "joint_3d", "smpl_param"))
         data = self._file(subject, "data")
         ready = {key: _camera(value, self._file(subject, "camera"), key) for key, value in cameras.items()}
         rows = []
@@ -115,9 +111,7 @@ class Human36M(ColumnDataset):
                 frame = field(image, "frame_idx", data, where)
                 if frame % every:
                     continue
-                steps = [str(field(image, key, data, where)) for key in ("action_idx", "subaction_idx")] + [
-                    str(frame)
-                ]
+                steps = [str(field(image, key, data, where)) for key in ("action_idx", "subaction_idx")] + [str(frame)]
                 fit = _at(fits, steps)
                 box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), data, where, np.float64))
                 if fit is None or box is None:  # frames without a fit are left out, as the original does
@@ -128,9 +122,7 @@ class Human36M(ColumnDataset):
                 if world is None:
                     raise bad_row(self._file(subject, "joint_3d"), place, "the frame has a fit but no joints")
                 fit_file = self._file(subject, "smpl_param")
-                camera = field(
-                    ready, str(field(image, "cam_idx", data, where)), self._file(subject, "camera"), name
-                )
+                camera = field(ready, str(field(image, "cam_idx", data, where)), self._file(subject, "camera"), name)
                 rows.append({
                     "key": name.split("/")[-1], "picture": name, "subject": subject,
                     "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
@@ -178,9 +170,7 @@ def _annotations(subject: int, part: str) -> str:
 def _camera(value: Any, file: Path, key: object) -> np.ndarray:
     """-> (16,) float64: R row by row, t mm, f, c."""
     parts = {"R": (3, 3), "t": (3,), "f": (2,), "c": (2,)}
-    return np.concatenate(
-        [numbers(value, k, shape, file, key, np.float64).ravel() for k, shape in parts.items()]
-    )
+    return np.concatenate([numbers(value, k, shape, file, key, np.float64).ravel() for k, shape in parts.items()])
 
 
 def _at(tree: Any, steps: Sequence[str]) -> Any:

@@ -16,9 +16,7 @@ class _MultiDataset(BaseDataset):
     def __init__(self, sets: Sequence[BaseDataset]) -> None:
         if not sets or any(not len(s) for s in sets):
             empty = [s.name for s in sets if not len(s)]
-            raise BadInput(
-                "empty_mixture", f"A mixture needs sets that have rows; without: {empty or 'all'}."
-            )
+            raise BadInput("empty_mixture", f"A mixture needs sets that have rows; without: {empty or 'all'}.")
         self.sets = list(sets)
         self.name = " + ".join(s.name for s in sets)
 

@@ -22,9 +22,7 @@ class Mpii(ColumnDataset):
 
     def __init__(self, path: str | Path, images: str | Path, cache: str | None = None) -> None:
         self.path, self.images = Path(path), Path(images)
-        super().__init__(
-            "mpii", self.path, load_or_build(cache, [self.path], "mpii", lambda: _columns(self.path))
-        )
+        super().__init__("mpii", self.path, load_or_build(cache, [self.path], "mpii", lambda: _columns(self.path)))
 
     def subject(self, row: int) -> str:
         return ""

@@ -132,9 +132,7 @@ class PosedJoints:
             return self._regressed(joint_set, state)
         if joint_set == "coco19":
             coco = self._joints_of_set("coco17", state)
-            midpoints = [
-                coco[list(pair)].mean(0, keepdims=True) for pair in left_right(COCO17, "hip", "shoulder")
-            ]
+            midpoints = [coco[list(pair)].mean(0, keepdims=True) for pair in left_right(COCO17, "hip", "shoulder")]
             return np.concatenate([coco, *midpoints])
         sources = [self._source(name.removeprefix("op_")) for name in JOINT_SETS[joint_set].names]
         return np.stack([self._joints_of_set(source, state)[index] for source, index in sources])

@@ -49,9 +49,7 @@ class Pw3d(ColumnDataset):
         cache: str | None = None,
     ) -> None:  # fmt: skip
         if split not in SPLITS:
-            raise BadInput(
-                "unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}."
-            )
+            raise BadInput("unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}.")
         self.path, self.body = Path(path), body
         folder = require(self.path / "sequenceFiles" / split)
         files = sorted(p for p in folder.glob("*.pkl") if not sequences or p.stem in sequences)
@@ -111,8 +109,7 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
     for person in range(len(people)):
         count = len(extrinsics)
         parts = {
-            key: content.get(key)
-            for key in ("poses", "trans", "poses2d", "jointPositions", "campose_valid", "betas")
+            key: content.get(key) for key in ("poses", "trans", "poses2d", "jointPositions", "campose_valid", "betas")
         }
         own = {}
         for key, value in parts.items():
@@ -125,9 +122,7 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
         }  # fmt: skip
         arrays = {key: numbers(own, key, shape, file, f"person {person}") for key, shape in shapes.items()}
         genders = content.get("genders") or []
-        gender = (
-            GENDERS.get(str(genders[person]).lower()[:1], "neutral") if len(genders) > person else "neutral"
-        )
+        gender = GENDERS.get(str(genders[person]).lower()[:1], "neutral") if len(genders) > person else "neutral"
         for frame in np.flatnonzero(arrays["campose_valid"]):
             joints = arrays["jointPositions"][frame].reshape(24, 3)
             points = arrays["poses2d"][frame].T
@@ -143,9 +138,7 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _box(
-    points: np.ndarray, joints: np.ndarray, extrinsic: np.ndarray, camera: np.ndarray
-) -> np.ndarray | None:
+def _box(points: np.ndarray, joints: np.ndarray, extrinsic: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
     """Around the detected joints; where there are none, around the true ones that are in the image."""
     visible = points[points[:, 2] > 0, :2]
     if len(visible) < 2:

@@ -42,13 +42,9 @@ class Pw3dJson(ColumnDataset):
     detected2d (COCO's 17) where the file of detections is there.
     """
 
-    def __init__(
-        self, path: str | Path, split: str = "test", body: Body = None, cache: str | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, split: str = "test", body: Body = None, cache: str | None = None) -> None:
         if split not in SPLITS:
-            raise BadInput(
-                "unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}."
-            )
+            raise BadInput("unknown_split", f"3DPW has no split {split!r}.", f"Choose one of: {', '.join(SPLITS)}.")
         self.path, self.body = Path(path), body
         file, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
         existing_file = detection_file if detection_file.is_file() else None

@@ -49,9 +49,7 @@ class Record:
     gender: str = "neutral"
     camera: np.ndarray | None = None  # (4,) fx fy cx cy px
     weak_camera: np.ndarray | None = None  # (3,) scale px/m, tx px, ty px
-    fit_error: float | None = (
-        None  # of pose and betas against the joints, in the benchmark's own unit: mm or px
-    )
+    fit_error: float | None = None  # of pose and betas against the joints, in the benchmark's own unit: mm or px
     subject: str = ""  # what splits and groups are made by: subject, sequence
 
 

@@ -84,9 +84,7 @@ def check_dataset_config(options: Mapping[str, Any], kind: str, file: str, key: 
     """
     factory = dataset_class(kind)
     known = inspect.signature(factory).parameters
-    subset_options = {
-        name: value for name, value in options.items() if name in _SUBSET_OPTIONS and name not in known
-    }
+    subset_options = {name: value for name, value in options.items() if name in _SUBSET_OPTIONS and name not in known}
     read_arguments(make_subset, subset_options, file, key, given=("data",))
     own = {name: value for name, value in options.items() if name not in subset_options}
     if "sets" in known:

@@ -67,9 +67,7 @@ class GlobalBatches:
         full_batches, rest = divmod(self.length, self.global_batch)
         if self.drop_last or not rest:
             return full_batches * self.accumulation_steps
-        return (
-            full_batches + int(self.pad or len(self._shard(np.arange(rest), 0)) > 0)
-        ) * self.accumulation_steps
+        return (full_batches + int(self.pad or len(self._shard(np.arange(rest), 0)) > 0)) * self.accumulation_steps
 
     def order(self, epoch: int) -> np.ndarray:
         """(length,) rows in the order of that epoch; the same in every process."""

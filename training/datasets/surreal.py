@@ -59,9 +59,7 @@ class Surreal(ColumnDataset):
         files = [file for run in runs for file in sorted((self.path / f"run{run}").glob("*/*_info.mat"))]
         if not files:
             raise bad_file(self.path, "has no run*/SEQUENCE/*_info.mat")
-        columns = load_or_build(
-            cache, files, ("surreal", every_frame), lambda: _columns(files, self.path, every_frame)
-        )
+        columns = load_or_build(cache, files, ("surreal", every_frame), lambda: _columns(files, self.path, every_frame))
         super().__init__(f"surreal/{split}", self.path, columns)
 
     def subject(self, row: int) -> str:
@@ -97,9 +95,7 @@ def mirrored_to_camera(pose: np.ndarray, zrot: float) -> np.ndarray:
     """pose (72,) of the file -> (72,) float32 of the person that the image shows, root into the camera frame."""
     vectors = np.asarray(pose, np.float64).reshape(24, 3)
     rotated = (
-        CAPTURE_TO_WORLD
-        @ Rotation.from_euler("z", zrot).as_matrix()
-        @ Rotation.from_rotvec(vectors[0]).as_matrix()
+        CAPTURE_TO_WORLD @ Rotation.from_euler("z", zrot).as_matrix() @ Rotation.from_rotvec(vectors[0]).as_matrix()
     )
     mirrored = vectors[_MIRROR] * [1, -1, -1]
     mirrored[0] = Rotation.from_matrix(WORLD_TO_CAMERA @ rotated @ _REFLECT_X).as_rotvec()

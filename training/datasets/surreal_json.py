@@ -110,9 +110,7 @@ def _columns(file: Path, detection_file: Path | None) -> Columns:
             }  # fmt: skip
             if poses2d is not None:
                 if identity not in poses2d:
-                    raise bad_file(
-                        detection_file or file, f"has no detection of image {identity} of {file.name}"
-                    )
+                    raise bad_file(detection_file or file, f"has no detection of image {identity} of {file.name}")
                 row["detected"] = poses2d[identity]
             rows.append(row)
     problems.raise_if_any()

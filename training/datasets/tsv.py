@@ -74,13 +74,9 @@ class TsvDataset(BaseDataset):
             self.official_fits = H36M_FITS
         config = _yaml(self.path)
         self.composite = bool(config.get("composite", False))
-        files = {
-            key: self._files(config[key]) for key in ("label", "img", "hw") if config.get(key) is not None
-        }
+        files = {key: self._files(config[key]) for key in ("label", "img", "hw") if config.get(key) is not None}
         if "label" not in files:
-            raise bad_file(
-                self.path, "names no `label` file", "METRO's yaml has img, hw, label and linelist."
-            )
+            raise bad_file(self.path, "names no `label` file", "METRO's yaml has img, hw, label and linelist.")
         counts = {key: len(value) for key, value in files.items()}
         if len(set(counts.values())) != 1:
             raise bad_file(self.path, f"names different numbers of files: {counts}")

@@ -74,15 +74,8 @@ class TsvFile:
         end = int(self.offsets[row + 1]) if row + 1 < len(self.offsets) else self.size
         data = self._read(start, end - start)
         line = data.removesuffix(b"\n").removesuffix(b"\r")
-        if (
-            len(data) != end - start
-            or not line
-            or b"\n" in line
-            or (end < self.size and not data.endswith(b"\n"))
-        ):
-            raise bad_row(
-                self.path, row, "what lies between the offsets of its .lineidx is not one row", _REINDEX
-            )
+        if len(data) != end - start or not line or b"\n" in line or (end < self.size and not data.endswith(b"\n")):
+            raise bad_row(self.path, row, "what lies between the offsets of its .lineidx is not one row", _REINDEX)
         return line.split(b"\t")
 
     def _read(self, start: int, count: int) -> bytes:
@@ -122,9 +115,7 @@ class TsvFile:
         if len(starts) != len(listed):
             return common
         some = (
-            np.unique(np.linspace(common, len(self.offsets) - 1, 50).astype(int))
-            if common < len(self.offsets)
-            else []
+            np.unique(np.linspace(common, len(self.offsets) - 1, 50).astype(int)) if common < len(self.offsets) else []
         )
         return next((int(k) for k in some if self._read(int(self.offsets[k]) - 1, 1) != b"\n"), None)
 

@@ -60,9 +60,7 @@ class Up3d(BaseDataset):
         except (ValueError, OSError, EOFError) as error:
             raise bad_file(joints_file, f"is no array ({error})") from None
         joints = numbers({"joints": joints}, "joints", (3, 14), joints_file, "-").T
-        pose, betas = (
-            numbers(fit, key, shape, body_file, "-") for key, shape in (("pose", (72,)), ("betas", (10,)))
-        )
+        pose, betas = (numbers(fit, key, shape, body_file, "-") for key, shape in (("pose", (72,)), ("betas", (10,))))
         box, size = self._box(row)
         center, side = square_box(box, _GROW)
         camera, trans = self._camera(fit, size, betas, body_file)

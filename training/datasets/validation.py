@@ -59,9 +59,7 @@ class ErrorCollector:
 def require(path: Path, hint: str = "") -> Path:
     """The path, if it is there.  Raises BadInput `data_missing`."""
     if not path.exists():
-        raise BadInput(
-            "data_missing", f"There is no {path}.", hint or "Check the data folder in the run's file."
-        )
+        raise BadInput("data_missing", f"There is no {path}.", hint or "Check the data folder in the run's file.")
     return path
 
 

@@ -142,9 +142,7 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     # most CPUs only imitate bfloat16, many times slower
     precision = "32" if on_cpu else run.training.precision
     tiny_run = with_generated_data(run, folder, batch)
-    training = replace(
-        tiny_run.training, devices=machines.world_size, epochs=1, log_every=1, precision=precision
-    )
+    training = replace(tiny_run.training, devices=machines.world_size, epochs=1, log_every=1, precision=precision)
     tiny_run = replace(tiny_run, training=training)
     built = build_module(tiny_run)
     data = build_datamodule(tiny_run, folder, built.body)

@@ -46,9 +46,7 @@ class FeatureCache(Callback):
     training set.  Processes of one machine share the folder.
     """
 
-    def __init__(
-        self, backbone: nn.Module, folder: Callable[[], Path], rows: int, name: str = "features"
-    ) -> None:
+    def __init__(self, backbone: nn.Module, folder: Callable[[], Path], rows: int, name: str = "features") -> None:
         self.backbone, self.folder, self.count, self.name = backbone, folder, rows, name
         self.compute: Any = getattr(backbone, name)
         self.rows: np.ndarray | None = None
@@ -62,9 +60,7 @@ class FeatureCache(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         object.__delattr__(self.backbone, self.name)
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.filled is None:
             shapes = [tuple(made.shape[1:]) for made in self.cached_forward(batch["image"][:1])]
             # one makes the files, then the others find them
@@ -97,8 +93,7 @@ class FeatureCache(Callback):
         folder = self.folder()
         folder.mkdir(parents=True, exist_ok=True)
         self.arrays = [
-            self._file(folder / f"map{k}.npy", (self.count, *shape), np.float16)
-            for k, shape in enumerate(shapes)
+            self._file(folder / f"map{k}.npy", (self.count, *shape), np.float16) for k, shape in enumerate(shapes)
         ]
         self.filled = self._file(folder / "done.npy", (self.count,), np.uint8)
 

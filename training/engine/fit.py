@@ -64,9 +64,7 @@ def fit(
             backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
             calibrate(cast(BlazePose, backbone), data)  # no other takes the wheel's weights
     if rank == 0:
-        write_manifest(
-            out / "manifest.json", run, manifest_facts(run, root, data, machines, built, checkpoint)
-        )
+        write_manifest(out / "manifest.json", run, manifest_facts(run, root, data, machines, built, checkpoint))
     callbacks: list[Callback] = []
     if run.training.keep_maps:
         from training.engine.feature_cache import FeatureCache, cache_folder

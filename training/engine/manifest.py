@@ -21,9 +21,7 @@ from training.run.spec import Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("torch", "lightning", "numpy", "scipy", "opencv-contrib-python", "torchmetrics", "h5py", "av")
-_FULL_HASH_LIMIT = (
-    64 << 20
-)  # files up to here are hashed whole, larger ones by size, both ends and samples between
+_FULL_HASH_LIMIT = 64 << 20  # files up to here are hashed whole, larger ones by size, both ends and samples between
 
 
 def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
@@ -57,9 +55,7 @@ def git_state() -> dict[str, Any]:
 
     try:
         commit = ask("rev-parse", "HEAD")
-        return (
-            {"commit": commit, "changed": ask("status", "--porcelain", "-uno").splitlines()} if commit else {}
-        )
+        return {"commit": commit, "changed": ask("status", "--porcelain", "-uno").splitlines()} if commit else {}
     except (OSError, subprocess.TimeoutExpired):
         return {}
 

@@ -79,17 +79,13 @@ def draw_sheet(
     return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
-def _overlay_mesh(
-    pixels: np.ndarray, points: np.ndarray, camera: np.ndarray, faces: np.ndarray
-) -> np.ndarray:
+def _overlay_mesh(pixels: np.ndarray, points: np.ndarray, camera: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """The mesh by its weak perspective over the crop, whose longer side spans [-1, 1]."""
     height, width = pixels.shape[:2]
     scale, shift = float(camera[0]), camera[1:]
     if not np.isfinite(camera).all() or scale <= 1e-3:
         return pixels
-    focal = (
-        scale * max(height, width) / 2 * _FAR
-    )  # px: at this distance a metre is as large as the camera says
+    focal = scale * max(height, width) / 2 * _FAR  # px: at this distance a metre is as large as the camera says
     moved = points + [*shift, _FAR - float(points[:, 2].mean())]
     seen = Camera(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
     return draw_overlay(pixels, [moved], faces, seen)

@@ -175,14 +175,9 @@ def overfit(
     )
 
 
-def build_one_batch(
-    run: Run, root: Path, samples: int
-) -> tuple[EvaluationModule, list[int], dict[str, Tensor]]:
+def build_one_batch(run: Run, root: Path, samples: int) -> tuple[EvaluationModule, list[int], dict[str, Tensor]]:
     """-> module with metrics that need no server, rows of the training set, their batch.  root: of all files."""
-    local = [
-        replace(spec, protocol=_LOCAL_PROTOCOLS.get(spec.protocol, spec.protocol))
-        for spec in run.data.validate
-    ]
+    local = [replace(spec, protocol=_LOCAL_PROTOCOLS.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
     run = replace(run, data=replace(run.data, validate=local, workers=0))
     built = build_module(run, root)
     module = built.module
@@ -279,9 +274,7 @@ def fixed_batch(records: Any, prepare: Any, samples: int) -> tuple[list[int], di
         candidates.append((sum(_labelled(item)), row, item))
     best = sorted(candidates, key=lambda s: (-s[0], s[1]))[:samples]
     if len(best) < samples:
-        raise BadInput(
-            "too_few_rows", f"{len(best)} samples are there, {samples} are needed.", "Give more data."
-        )
+        raise BadInput("too_few_rows", f"{len(best)} samples are there, {samples} are needed.", "Give more data.")
     best.sort(key=lambda s: s[1])
     return [row for _, row, _ in best], default_collate([item for _, _, item in best])
 

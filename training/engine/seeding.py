@@ -22,8 +22,6 @@ class SeedEveryBatch(Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed(seed_of(self.seed, trainer.global_rank, done))

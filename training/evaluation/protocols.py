@@ -220,9 +220,7 @@ class Evaluator(nn.Module):
             "F@5": lambda description: FScore(description, 0.005),
             "F@15": lambda description: FScore(description, 0.015),
         }
-        self.measures = nn.ModuleDict(
-            {name: makers[name](protocol.description(name)) for name in protocol.measures}
-        )
+        self.measures = nn.ModuleDict({name: makers[name](protocol.description(name)) for name in protocol.measures})
 
     def update(
         self,
@@ -258,10 +256,7 @@ class Evaluator(nn.Module):
 
     def report(self) -> str:
         """One line per measure: the number and its protocol."""
-        lines = [
-            f"{value.item():8.3f}  {self.protocol.description(name)}"
-            for name, value in self.compute().items()
-        ]
+        lines = [f"{value.item():8.3f}  {self.protocol.description(name)}" for name, value in self.compute().items()]
         return "\n".join(lines)
 
 

@@ -135,9 +135,7 @@ class Pose2MeshTargets(nn.Module):
     regressor: Tensor
     mean: Tensor
 
-    def __init__(
-        self, body: BodyModel, regressor: Tensor, gendered: Mapping[str, BodyModel] | None = None
-    ) -> None:
+    def __init__(self, body: BodyModel, regressor: Tensor, gendered: Mapping[str, BodyModel] | None = None) -> None:
         """regressor (K, V): the target joint set's."""
         super().__init__()
         self.body = body
@@ -171,9 +169,7 @@ def hand_pose_mean(body: BodyModel) -> Tensor:
     return torch.cat([torch.zeros(3), torch.as_tensor(body.hand_mean).float().flatten()])
 
 
-def pose_by_gender(
-    body: BodyModel, gendered: nn.ModuleDict, rotations: Tensor, batch: Mapping[str, Tensor]
-) -> Tensor:
+def pose_by_gender(body: BodyModel, gendered: nn.ModuleDict, rotations: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """-> vertices (N, V, 3), each sample of the body of its gender where there is one."""
     vertices = body(None, batch["betas"], rotations=rotations).vertices
     for index, gender in enumerate(GENDERS):

@@ -93,9 +93,7 @@ class DeFormerLoss(nn.Module):
         }
         if w.laplacian:
             size = (self.surface_size, self.surface_size)
-            means = torch.sparse_coo_tensor(
-                self.neighbour_index, self.neighbour_values, size, check_invariants=False
-            )
+            means = torch.sparse_coo_tensor(self.neighbour_index, self.neighbour_values, size, check_invariants=False)
             parts["laplacian"] = w.laplacian * masked_mean(
                 has_mesh, lambda p, t: terms.laplacian_error(p, t, means), mesh, gt_mesh
             )

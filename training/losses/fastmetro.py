@@ -77,9 +77,7 @@ class FastMETROLoss(nn.Module):
         )
         edges = surface.face_edges if hand else surface.edges
         edge = masked_mean(targets.has_mesh, lambda p, t: terms.edge_error(p, t, edges, _EPS), mesh, gt_mesh)
-        normal = masked_mean(
-            targets.has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, gt_mesh
-        )
+        normal = masked_mean(targets.has_mesh, lambda p, t: terms.normal_error(p, t, surface.faces), mesh, gt_mesh)
         parts = {
             "joints3d": w.joints3d * joints3d,
             "joints2d": w.joints2d * joints2d,
@@ -135,9 +133,7 @@ class SMPLRegressorLoss(nn.Module):
             "smpl_joints2d": masked_mean(
                 mask_2d, terms.weighted_l1, project(joints, camera.detach()), targets.joints2d
             ),
-            "smpl_vertices": masked_mean(
-                targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]
-            ),
+            "smpl_vertices": masked_mean(targets.has_mesh, terms.l1, vertices, targets.meshes[vertices.shape[1]]),
         }
         parts = {name: self.weight * value for name, value in parts.items()}
         return {"loss": terms.total(parts.values()), **parts}

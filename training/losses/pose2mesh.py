@@ -85,9 +85,7 @@ class Pose2MeshLoss(nn.Module):
         parts = {
             "vertices": w.vertices * masked_l1(vertices, target, mesh_valid[:, None], quirks),
             "normal": w.normal
-            * terms.masked_mean(
-                mask, lambda p, t: terms.normal_error(p, t, self.surface.faces), vertices, target
-            ),
+            * terms.masked_mean(mask, lambda p, t: terms.normal_error(p, t, self.surface.faces), vertices, target),
             "joints": w.joints * masked_l1(regressed, target_joints, joints_valid, quirks),
         }
         if lifted is not None and target_lifted is not None and lift_valid is not None:

@@ -45,7 +45,6 @@ class SMPLerLoss(nn.Module):
             "joints2d": w.joints2d * masked_mean(mask_2d, joint_term, stage["joints2d"], targets.joints2d),
             "joints3d": w.joints3d
             * masked_mean(targets.has_3d, joint_term, joints3d, terms.hip_relative(targets.joints3d)),
-            "rotations": w.rotations
-            * masked_mean(targets.has_mesh, terms.l1, stage["theta"], targets.rotations),
+            "rotations": w.rotations * masked_mean(targets.has_mesh, terms.l1, stage["theta"], targets.rotations),
         }
         return {"loss": terms.total(parts.values()), **parts}

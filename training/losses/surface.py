@@ -43,15 +43,8 @@ def three_cycles(adjacency: sp.spmatrix) -> np.ndarray:
     nothing about which side is out.
     """
     graph = sp.csr_matrix(adjacency)
-    neighbours = [
-        set(graph.indices[graph.indptr[k] : graph.indptr[k + 1]].tolist()) for k in range(graph.shape[0])
-    ]
+    neighbours = [set(graph.indices[graph.indptr[k] : graph.indptr[k + 1]].tolist()) for k in range(graph.shape[0])]
     found = [
-        (a, b, c)
-        for a, near in enumerate(neighbours)
-        for b in near
-        if b > a
-        for c in near & neighbours[b]
-        if c > b
+        (a, b, c) for a, near in enumerate(neighbours) for b in near if b > a for c in near & neighbours[b] if c > b
     ]
     return np.array(sorted(found), np.int64).reshape(-1, 3)

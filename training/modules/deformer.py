@@ -89,9 +89,7 @@ class DeFormerModule(EvaluationModule):
         slow_parameters: list[nn.Parameter] = []
         other_parameters: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
-            (slow_parameters if any(part in name for part in _SLOW_MODULES) else other_parameters).append(
-                parameter
-            )
+            (slow_parameters if any(part in name for part in _SLOW_MODULES) else other_parameters).append(parameter)
         groups: list[dict[str, Any]] = [
             {"params": other_parameters},
             {"params": slow_parameters, "lr": self.slow_rate},

@@ -44,9 +44,7 @@ class EvaluationModule(LightningModule):
         for k, name in enumerate(self.protocols):
             values: dict[str, Tensor] = self.evaluator(k).compute()
             # what no sample was labelled for is no number, and is not logged
-            known = {
-                f"{name}/{measure}": value.float() for measure, value in values.items() if value.isfinite()
-            }
+            known = {f"{name}/{measure}": value.float() for measure, value in values.items() if value.isfinite()}
             self.log_dict(known, sync_dist=True)  # equal in all processes already
             self.evaluator(k).reset()
 

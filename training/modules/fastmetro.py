@@ -72,9 +72,7 @@ class FastMETROModule(EvaluationModule):
         meshes = _MeshLevels(model, body, mesh_sampler, upstream_quirks)
         if start_from_mesh and not self.hand:
             with torch.no_grad():
-                model.coarse2intermediate_upsample.weight.copy_(
-                    torch.as_tensor(meshes.coarse_upsampling.toarray())
-                )
+                model.coarse2intermediate_upsample.weight.copy_(torch.as_tensor(meshes.coarse_upsampling.toarray()))
                 model.coarse2intermediate_upsample.bias.zero_()
         self.targets: BodyTargets | HandTargets
         if self.hand:
@@ -89,9 +87,7 @@ class FastMETROModule(EvaluationModule):
         pred = self._predict(batch["image"])
         with self.full_precision():
             targets = self.targets(batch)
-            parts = self.loss(
-                pred["joints"], pred["mesh_joints"], self._meshes(pred), pred["pred_cam"], targets
-            )
+            parts = self.loss(pred["joints"], pred["mesh_joints"], self._meshes(pred), pred["pred_cam"], targets)
             if "pred_betas" in pred:
                 more = self.regressor_loss(
                     pred["pred_rotmat"],
@@ -150,9 +146,7 @@ class FastMETROModule(EvaluationModule):
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
-        self.submission.finish(
-            lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0
-        )
+        self.submission.finish(lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0)
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pred = self._predict(batch["image"])

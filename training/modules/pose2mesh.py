@@ -116,9 +116,7 @@ class Pose2MeshModule(EvaluationModule):
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
-        self.submission.finish(
-            lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0
-        )
+        self.submission.finish(lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0)
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
         """PoseNet alone has no mesh."""

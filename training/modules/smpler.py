@@ -89,9 +89,7 @@ class SMPLerModule(EvaluationModule):
         return batch["image"], stage["vertices"], stage["cam"], self.body.faces
 
     def configure_optimizers(self) -> Any:
-        backbone_parameters = (
-            set(self.model.backbone.parameters()) if self.backbone_rate is not None else set()
-        )
+        backbone_parameters = set(self.model.backbone.parameters()) if self.backbone_rate is not None else set()
         groups: list[dict[str, Any]] = [
             {"params": [p for p in self.model.parameters() if p not in backbone_parameters]}
         ]

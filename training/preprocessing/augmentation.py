@@ -43,9 +43,7 @@ class MetroAugmentation:
         scale = np.clip(rng.standard_normal() * self.scale + 1, 1 - self.scale, 1 + self.scale)
         if rng.uniform() <= self.rotation_off:
             rotation = 0.0
-        return AugmentationParams(
-            flip, (float(red), float(green), float(blue)), float(rotation), float(scale)
-        )
+        return AugmentationParams(flip, (float(red), float(green), float(blue)), float(rotation), float(scale))
 
 
 BODY = MetroAugmentation()

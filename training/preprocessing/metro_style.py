@@ -52,9 +52,7 @@ class MetroPreparer:
 
     def __post_init__(self) -> None:
         self.size = (int(self.size[0]), int(self.size[1]))
-        self.augmentation = MetroAugmentation(
-            self.flip, self.gain, self.rotation, self.rotation_off, self.scale
-        )
+        self.augmentation = MetroAugmentation(self.flip, self.gain, self.rotation, self.rotation_off, self.scale)
 
     def __call__(self, record: Record, rng: RandomGenerator | None = None) -> dict[str, np.ndarray]:
         params = AugmentationParams() if rng is None or not self.train else self.augmentation.draw(rng)
@@ -146,9 +144,7 @@ def rotated_pose(pose: np.ndarray, params: AugmentationParams) -> np.ndarray:
         vectors[0] = Rotation.from_matrix(root).as_rotvec()
     if params.flip:
         if len(vectors) != len(_POSE_MIRROR):
-            raise BadInput(
-                "bad_run", "A hand cannot be flipped: its mirror image is the other one.", "Set flip: 0."
-            )
+            raise BadInput("bad_run", "A hand cannot be flipped: its mirror image is the other one.", "Set flip: 0.")
         vectors = vectors[_POSE_MIRROR] * [1, -1, -1]
     return vectors.ravel().astype(np.float32)
 

@@ -91,9 +91,7 @@ class Pose2MeshPreparer:
         return self.apply(record, self.draw(rng), rng)
 
     def draw(self, rng: RandomGenerator) -> PoseAugmentationParams:
-        rotation = float(
-            np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation)
-        )
+        rotation = float(np.clip(rng.standard_normal() * self.rotation, -2 * self.rotation, 2 * self.rotation))
         flip = self.flip > 0 and bool(rng.uniform() <= self.flip)
         return PoseAugmentationParams(flip, 0.0 if rng.uniform() <= 0.5 else rotation)
 
@@ -200,9 +198,7 @@ class Pose2MeshPreparer:
         error, limit = record.fit_error, FIT_LIMITS.get(record.dataset)
         if error is None or limit is None or error <= limit:
             return True, True, True
-        if (
-            record.dataset == "human36m"
-        ):  # its joints are measured, whatever the fit; COCO's are those of the fit
+        if record.dataset == "human36m":  # its joints are measured, whatever the fit; COCO's are those of the fit
             return False, self.pose_set == "human36", True
         return False, False, False
 

@@ -59,9 +59,7 @@ class PoseWindow:
     def area(self, box: np.ndarray) -> float:
         """px^2 in the window of a box of the image."""
         x, y, width, height = np.asarray(box, np.float64)
-        corners = self.transform(np.array([[x, y], [x + width, y], [x + width, y + height]])).astype(
-            np.float64
-        )
+        corners = self.transform(np.array([[x, y], [x + width, y], [x + width, y + height]])).astype(np.float64)
         return float(np.prod(np.linalg.norm(np.diff(corners, axis=0), axis=1)))
 
 
@@ -72,14 +70,10 @@ def mirrored2d(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.nda
     return _swap_sides(out, pairs)
 
 
-def rotated3d(
-    joints: np.ndarray, rotation: float, flip: bool, pairs: tuple[tuple[int, int], ...]
-) -> np.ndarray:
+def rotated3d(joints: np.ndarray, rotation: float, flip: bool, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
     """(K, 3) about the root -> turned with the window, and mirrored."""
     angle = np.deg2rad(-rotation)
-    rotation_matrix = np.array(
-        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
-    )
+    rotation_matrix = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     out = np.asarray(joints, np.float64) @ rotation_matrix.T
     if flip:
         out = _swap_sides(out * [-1, 1, 1], pairs)

@@ -57,9 +57,7 @@ def build_module(run: Run, root: Path | None = None) -> Built:
     if run.start.freeze != "nothing":
         for module in frozen_modules(run, model.get_submodule("backbone")):
             module.requires_grad_(False)
-    settings = {
-        k: str((root or Path()) / v) if k in FILES and v is not None else v for k, v in run.settings.items()
-    }
+    settings = {k: str((root or Path()) / v) if k in FILES and v is not None else v for k, v in run.settings.items()}
     given = module_arguments_of(run, make) | {"model": model, "body": body}
     return Built(instantiate(make, settings, file, "settings", **given), body, {})
 

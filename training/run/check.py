@@ -57,9 +57,7 @@ def _check_training(run: Run, file: str) -> None:
     for k, spec in enumerate(run.data.validate):
         if spec.protocol not in PROTOCOLS:
             hint = f"Choose one of: {', '.join(PROTOCOLS)}."
-            raise bad_run(
-                file, f"data.validate[{k}].protocol", f"is {spec.protocol!r}, which is not known", hint
-            )
+            raise bad_run(file, f"data.validate[{k}].protocol", f"is {spec.protocol!r}, which is not known", hint)
         metric_names += PROTOCOLS[spec.protocol].measures
     select = run.training.select
     if select and select not in metric_names:

@@ -25,9 +25,7 @@ PREPARERS = {
 def resolve(table: Mapping[str, str], name: str, file: str, key: str) -> Callable[..., Any]:
     """The class behind a name; raises BadInput `bad_run` with the known names."""
     if name not in table:
-        raise BadInput(
-            "bad_run", f"{file}: {key} is {name!r}, which is not known.", f"Known are: {', '.join(table)}."
-        )
+        raise BadInput("bad_run", f"{file}: {key} is {name!r}, which is not known.", f"Known are: {', '.join(table)}.")
     module, _, attribute = table[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -37,9 +35,7 @@ def has_parameter(factory: Callable[..., Any], name: str) -> bool:
     return name in inspect.signature(factory).parameters
 
 
-def instantiate(
-    factory: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str, **given: Any
-) -> Any:
+def instantiate(factory: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str, **given: Any) -> Any:
     """`factory` of the file's settings, read as its signature says, and of what the program gives itself.
 
     Raises BadInput `bad_run`, also for what is wrong further inside.

@@ -71,9 +71,7 @@ def missing_body(run: Run) -> list[str]:
     bodies = {spec.name: spec.path for spec in available_bodies()}
     body_names = [run.body, *run.data.prepare.get("bodies", {}).values()]
     return [
-        line
-        for name in body_names
-        for line in _missing_body(name, bodies.get(name, Path(name)), regressors_of(run))
+        line for name in body_names for line in _missing_body(name, bodies.get(name, Path(name)), regressors_of(run))
     ]
 
 
@@ -86,9 +84,7 @@ def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
         return []
     with np.load(path, allow_pickle=False) as archive:
         missing_regressors = [joints for joints in needs if f"J_regressor_{joints}" not in archive.files]
-    return [
-        f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in missing_regressors
-    ]
+    return [f"body: {files[joints]} of {name} (bodies import FILE --with it)" for joints in missing_regressors]
 
 
 def regressors_of(run: Run) -> list[str]:

@@ -51,13 +51,9 @@ class StartSpec:
     """Weights that training starts from: a whole network by `run` or `weights`, or its backbone alone by `backbone` or
     `backbone_of`."""
 
-    backbone: str = (
-        ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
-    )
+    backbone: str = ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
     backbone_of: str = ""  # the run here whose result it is
-    freeze: Literal["nothing", "early", "backbone"] = (
-        "nothing"  # keeps its values; early: the backbone's early layers
-    )
+    freeze: Literal["nothing", "early", "backbone"] = "nothing"  # keeps its values; early: the backbone's early layers
     weights: str = ""  # file of a whole network: official, or ours
     run: str = ""  # the run here whose result it is
     what: str = ""  # what the original started from, and where to get it
@@ -79,9 +75,7 @@ class TrainingSpec:
     select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
     log_every: int = 50  # steps
     checkpoint_every: int = 500  # steps; one more after every epoch
-    samples_published: int = (
-        0  # of the training set, where somebody published it; 0: not known; for estimates alone
-    )
+    samples_published: int = 0  # of the training set, where somebody published it; 0: not known; for estimates alone
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=__doc__)
     parser.add_argument("out", type=Path, help="folder; a run that was killed goes on there")
     parser.add_argument("--hands", action="store_true", help="right hands instead of bodies")
-    parser.add_argument(
-        "--count", type=int, default=20000, help="images in all (90 %% train, 5 %% val, 5 %% test)"
-    )
+    parser.add_argument("--count", type=int, default=20000, help="images in all (90 %% train, 5 %% val, 5 %% test)")
     parser.add_argument("--size", type=int, default=224, help="px of a side")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes; the bytes do not depend on it")

@@ -55,10 +55,7 @@ COUNT = len(NAMES)
 LIMITS = np.deg2rad(np.array([*_SIDE.values(), *_SIDE.values(), *_MIDDLE.values()], np.float32))  # (D, 2)
 _HALF = len(_SIDE)
 _ODD = np.array(
-    [
-        -1.0 if n in ("spine_side", "spine_turn", "neck_side", "neck_turn", "root_side") else 1.0
-        for n in _MIDDLE
-    ],
+    [-1.0 if n in ("spine_side", "spine_turn", "neck_side", "neck_turn", "root_side") else 1.0 for n in _MIDDLE],
     np.float32,
 )
 SIDES = {"left": slice(0, _HALF), "right": slice(_HALF, 2 * _HALF)}

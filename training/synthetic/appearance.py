@@ -60,9 +60,7 @@ def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> n
     """Cloth: colours (n, 3) at places (n, 3) m of the unposed surface."""
     base, second = random_colour(rng), random_colour(rng)
     kind = rng.integers(8)
-    x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(
-        2 * np.pi / (size * rng.uniform(0.05, 0.14))
-    )
+    x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(2 * np.pi / (size * rng.uniform(0.05, 0.14)))
     if kind <= 2:
         share = np.zeros(len(place), bool)
     elif kind == 3:
@@ -110,9 +108,7 @@ class Clothing:
         tone = rng.uniform(0, len(SKIN) - 1)
         low = int(tone)
         skin = SKIN[low] + (SKIN[min(low + 1, len(SKIN) - 1)] - SKIN[low]) * (tone - low)
-        colours = np.repeat(
-            np.clip(skin * rng.uniform(0.92, 1.08, 3), 0, 255)[None].astype(np.float32), len(rest), 0
-        )
+        colours = np.repeat(np.clip(skin * rng.uniform(0.92, 1.08, 3), 0, 255)[None].astype(np.float32), len(rest), 0)
         colours[self._mouth] *= np.array([0.9, 0.6, 0.6], np.float32)
         # trousers, shorts, skirt; shirt with sleeves of any length; a dress is one cloth
         ankle, knee, pelvis = height("left_ankle"), height("left_knee"), height("pelvis")
@@ -121,12 +117,8 @@ class Clothing:
         )
         waist = pelvis + rng.uniform(0.0, 0.08)
         lower = (y < waist) & (y > hem) & (x < 0.35)
-        shoulder, elbow, wrist = (
-            abs(float(joints[_J[f"left_{n}"], 0])) for n in ("shoulder", "elbow", "wrist")
-        )
-        sleeve = rng.choice(
-            [shoulder - 0.02, shoulder + 0.14, elbow, wrist - 0.02], p=[0.12, 0.43, 0.1, 0.35]
-        )
+        shoulder, elbow, wrist = (abs(float(joints[_J[f"left_{n}"], 0])) for n in ("shoulder", "elbow", "wrist"))
+        sleeve = rng.choice([shoulder - 0.02, shoulder + 0.14, elbow, wrist - 0.02], p=[0.12, 0.43, 0.1, 0.35])
         collar = height("neck") - rng.choice([-0.01, 0.02, 0.07], p=[0.5, 0.3, 0.2])
         bare = rng.random() < 0.05
         upper = (y >= waist) & (y < collar) & (x < sleeve) & ~self._head
@@ -136,9 +128,7 @@ class Clothing:
             colours[dressed] = pattern(rng, rest[dressed])
             if rng.random() < 0.15:  # a print on the chest
                 spot = (
-                    upper
-                    & (np.abs(rest[:, 0]) < rng.uniform(0.05, 0.12))
-                    & (np.abs(y - 0.1) < rng.uniform(0.03, 0.1))
+                    upper & (np.abs(rest[:, 0]) < rng.uniform(0.05, 0.12)) & (np.abs(y - 0.1) < rng.uniform(0.03, 0.1))
                 )
                 colours[spot & (z > 0)] = random_colour(rng)
             if rng.random() < 0.12:  # an open jacket
@@ -156,11 +146,7 @@ class Clothing:
         self._hair(rng, colours)
         colours[self._eyes] = rng.uniform(15, 70)
         if rng.random() < 0.1:  # glasses or a mask
-            band = (
-                self._head
-                & (np.abs(y - self._nose[1] - 0.035) < 0.018)
-                & (z > self._joints[_J["head"], 2] + 0.02)
-            )
+            band = self._head & (np.abs(y - self._nose[1] - 0.035) < 0.018) & (z > self._joints[_J["head"], 2] + 0.02)
             mask = self._head & (y < self._nose[1] + 0.01) & (y > self._nose[1] - 0.08) & (z > 0.06)
             colours[band if rng.random() < 0.6 else mask] = random_colour(rng)
         return np.clip(colours, 0, 255).astype(np.float32)

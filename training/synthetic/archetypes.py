@@ -26,9 +26,7 @@ def arm(raised: float, out: float = 8, elbow: float = 15, turn: float | None = N
     return {"arm_forward": angle * z, "arm_up": angle * y, "arm_turn_in": turn, "elbow_flex": elbow, **more}
 
 
-def leg(
-    flex: float, knee: float = 0, abduct: float = 3, turn: float = 5, up: float = 0, **more: float
-) -> Angles:
+def leg(flex: float, knee: float = 0, abduct: float = 3, turn: float = 5, up: float = 0, **more: float) -> Angles:
     """A leg: hip and knee flexion, abduction, turn outwards, ankle's dorsiflexion."""
     return {
         "hip_flex": flex,

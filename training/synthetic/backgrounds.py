@@ -36,11 +36,7 @@ def list_photos(folder: Path | None) -> tuple[Path, ...]:
     """The images of a folder, sorted.  Raises BadInput `no_pictures`."""
     if folder is None:
         return ()
-    photos = (
-        tuple(sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _PHOTOS))
-        if folder.is_dir()
-        else ()
-    )
+    photos = tuple(sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _PHOTOS)) if folder.is_dir() else ()
     if not photos:
         raise BadInput(
             "no_pictures",
@@ -58,9 +54,7 @@ def background(rng: np.random.Generator, view: View, size: int, photos: tuple[Pa
     fx, fy, cx, cy = (float(v) for v in view.camera)
     smaller = View(view.rotation, view.translation, np.array([fx / 2, fy / 2, cx / 2 - 0.25, cy / 2 - 0.25]))
     painted = _paint_background(rng, smaller, half)
-    return np.clip(
-        cv2.resize(painted, (2 * half, 2 * half), interpolation=cv2.INTER_LINEAR)[:size, :size], 0, 255
-    )
+    return np.clip(cv2.resize(painted, (2 * half, 2 * half), interpolation=cv2.INTER_LINEAR)[:size, :size], 0, 255)
 
 
 def _paint_background(rng: np.random.Generator, view: View, size: int) -> np.ndarray:
@@ -123,9 +117,7 @@ def _paint_scene(rng: np.random.Generator, view: View, size: int, kind: str) -> 
             back[inside] = random_colour(rng) + 10 * noise(rng, 8)[0, 0]
     else:
         sky = np.clip(ray[1] * 1.6, 0, 1)[..., None]
-        day = np.array([200, 215, 235], np.float32) * rng.uniform(0.5, 1.1) + rng.normal(0, 14, 3).astype(
-            np.float32
-        )
+        day = np.array([200, 215, 235], np.float32) * rng.uniform(0.5, 1.1) + rng.normal(0, 14, 3).astype(np.float32)
         back = day * (1 - sky) + (day * np.array([0.6, 0.75, 1.0], np.float32)) * sky
         back += 12 * np.clip(noise(rng, size), 0, 2)[..., None]
         skyline = np.interp(across[size // 2], *_skyline(rng)).astype(np.float32)
@@ -179,9 +171,7 @@ def _clutter(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
     image[:] = canvas
 
 
-def cast_shadow(
-    image: np.ndarray, view: View, world: np.ndarray, toward_light: np.ndarray, strength: float
-) -> None:
+def cast_shadow(image: np.ndarray, view: View, world: np.ndarray, toward_light: np.ndarray, strength: float) -> None:
     """Darken, in place, the floor where the body (points (n, 3), world) stands in the light (camera frame)."""
     if view.height < 0.1:
         return
@@ -226,9 +216,7 @@ def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.
             )
         elif kind == 1:
             axes = (float(rng.uniform(0.1, 0.45) * wide), float(rng.uniform(0.08, 0.3) * tall))
-            cv2.fillConvexPoly(
-                one, cv2.boxPoints((center, axes, float(rng.uniform(-20, 20)))).astype(np.int32), (1,)
-            )
+            cv2.fillConvexPoly(one, cv2.boxPoints((center, axes, float(rng.uniform(-20, 20)))).astype(np.int32), (1,))
         else:  # a post
             half = max(int(min(rng.uniform(0.02, 0.07) * size, 0.15 * wide)), 1)
             one[:, max(int(center[0]) - half, 0) : int(center[0]) + half] = 1

@@ -62,9 +62,7 @@ def sample_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
     distance = focal * 2 * reach / (size * share)
     jitter = rng.uniform(-1, 1, 2) * size * (0.5 * max(1 - share, 0.04))
     # who is cut off is so from below or at the side more often than from above
-    toward = (
-        np.array([rng.normal(0, 0.15), rng.uniform(-0.1, 0.4)]) * (share * size * 0.5) if cut else np.zeros(2)
-    )
+    toward = np.array([rng.normal(0, 0.15), rng.uniform(-0.1, 0.4)]) * (share * size * 0.5) if cut else np.zeros(2)
     rotation = camera_rotation(pitch, roll)
     # a camera is not under the floor
     lowest = (0.15 - middle[1]) / max(distance, 0.5)

@@ -133,9 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic.compare", description=__doc__)
     parser.add_argument("--count", type=int, default=240)
     parser.add_argument("--seed", type=int, default=900)
-    parser.add_argument(
-        "--detected", type=Path, help="of training.synthetic.detected, with a seed of its own"
-    )
+    parser.add_argument("--detected", type=Path, help="of training.synthetic.detected, with a seed of its own")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

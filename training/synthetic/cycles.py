@@ -8,9 +8,7 @@ from training.synthetic.anatomy import INDEX, SIDE_NAMES
 from training.synthetic.archetypes import Archetype, arm, vector
 
 
-def _cycle(
-    name: str, support: str, phases: int, weight: float = 1.0, noise: float = 0.7, **tracks
-) -> Archetype:
+def _cycle(name: str, support: str, phases: int, weight: float = 1.0, noise: float = 0.7, **tracks) -> Archetype:
     """Tracks: anatomical name -> ((phase, degrees), ...), of the left side; the right one is half a cycle later.
 
     A name with `right_` gives that side its own track; names of the middle have one.
@@ -22,9 +20,7 @@ def _cycle(
 
         def read(phase: np.ndarray, knots: np.ndarray = knots) -> np.ndarray:
             # a smooth curve through the knots: interpolate, then average over a twelfth of the cycle
-            fine = [
-                np.interp((phase + d) % 1, knots[:, 0], knots[:, 1], period=1.0) for d in (-0.04, 0, 0.04)
-            ]
+            fine = [np.interp((phase + d) % 1, knots[:, 0], knots[:, 1], period=1.0) for d in (-0.04, 0, 0.04)]
             return np.deg2rad(np.mean(fine, 0))
 
         if name_ in SIDE_NAMES:

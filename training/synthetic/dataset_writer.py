@@ -71,9 +71,7 @@ def write_dataset(
     if count < 3:
         raise BadInput("bad_count", f"{count} images cannot be split in three.", "Ask for at least 3.")
     if not 32 <= size <= 2048 or seed < 0:
-        raise BadInput(
-            "bad_size", f"Size {size} or seed {seed} is out of range.", "Size 32 to 2048, seed 0 or more."
-        )
+        raise BadInput("bad_size", f"Size {size} or seed {seed} is out of range.", "Size 32 to 2048, seed 0 or more.")
     studio = make_studio(part, size, renderer, photos)
     settings = Settings(
         part,
@@ -105,9 +103,7 @@ def write_dataset(
 def _fingerprint(studio: Studio) -> str:
     if not studio.photos:
         return ""
-    return hashlib.sha256(
-        "".join(f"{p.name} {p.stat().st_size}\n" for p in studio.photos).encode()
-    ).hexdigest()[:16]
+    return hashlib.sha256("".join(f"{p.name} {p.stat().st_size}\n" for p in studio.photos).encode()).hexdigest()[:16]
 
 
 def _check_settings(out: Path, settings: Settings) -> None:
@@ -165,9 +161,7 @@ def _make_shard(task: tuple[Path, int, int, int, int]) -> int:
     return rows
 
 
-def _make_shards(
-    studio, settings: Settings, folder: Path, todo, workers: int, photos: Path | None
-) -> Iterator[int]:
+def _make_shards(studio, settings: Settings, folder: Path, todo, workers: int, photos: Path | None) -> Iterator[int]:
     tasks = [(folder, settings.seed, *task) for task in todo]
     if workers <= 1 or len(tasks) <= 1:
         global _studio

@@ -44,9 +44,7 @@ class DetectedKeypoints:
     def __len__(self) -> int:
         return len(self.keypoints)
 
-    def sample(
-        self, rng: np.random.Generator, count: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def sample(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """`count` of them, some mirrored, rolled and jittered -> keypoints, world, landmarks, joints."""
         rows = rng.integers(len(self), size=count)
         keypoints = self.keypoints[rows].copy()
@@ -57,9 +55,7 @@ class DetectedKeypoints:
             values[flip] = values[flip][:, order] * np.array([-1, 1, 1], np.float32)
         c, s = (f(rng.normal(0, 0.12, count)).astype(np.float32) for f in (np.cos, np.sin))
         o, i = np.zeros_like(c), np.ones_like(c)
-        view_rotation = np.stack(
-            [np.stack(r, -1) for r in ((c, s, o), (-s, c, o), (o, o, i))], -2
-        )  # of row vectors
+        view_rotation = np.stack([np.stack(r, -1) for r in ((c, s, o), (-s, c, o), (o, o, i))], -2)  # of row vectors
         keypoints[..., :2] = keypoints[..., :2] @ view_rotation[:, :2, :2]
         keypoints[..., :2] += rng.normal(0, 0.004, keypoints[..., :2].shape) * SIZE
         points3d[0] += rng.normal(0, 0.015, points3d[0].shape).astype(np.float32)
@@ -80,9 +76,7 @@ def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
     rest = skeleton.rest(data["betas"])
     global_rotations, joints = skeleton.forward(np.ascontiguousarray(rotations), rest)
     # the landmarks that the fit and the sampler know, rigid to the joints
-    landmarks = skeleton.points(
-        blazepose_points(body, skeleton), data["betas"], rest, global_rotations, joints
-    )
+    landmarks = skeleton.points(blazepose_points(body, skeleton), data["betas"], rest, global_rotations, joints)
     # the body turns about its root joint, which `forward` leaves where the rest pose has it
     seen, bones = (np.moveaxis(p + data["trans"].T, -1, 0).astype(float) for p in (landmarks, joints))
     camera = data["camera"]
@@ -90,14 +84,11 @@ def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
     error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
     matched = np.median(error, 1) < _WRONG_PERSON_ERROR
     hips = seen[:, HIPS].mean(1)
-    view_rotation = _minimal_rotations(
-        np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True)
-    )
+    view_rotation = _minimal_rotations(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
     gt_points = ((seen - hips[:, None]) @ view_rotation, (bones - bones[:, :1]) @ view_rotation)
     values = (data["k2"], data["k3"], *gt_points, camera)
     first, last = (
-        [v[matched].astype(np.float32) for v in some]
-        for some in (values, (data["pose"], data["betas"], data["trans"]))
+        [v[matched].astype(np.float32) for v in some] for some in (values, (data["pose"], data["betas"], data["trans"]))
     )
     archetype = np.asarray(data["name"][matched])
     return DetectedKeypoints(first[0], first[1], first[2], first[3], first[4], archetype, *last)

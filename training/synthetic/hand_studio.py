@@ -28,9 +28,7 @@ class HandStudio(Studio):
     def _drawn_faces(self, faces: np.ndarray) -> np.ndarray:
         """With the open wrist closed."""
         edges = {(int(a), int(b)) for f in faces for a, b in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0]))}
-        border = {
-            b: a for a, b in edges if (b, a) not in edges
-        }  # runs against the faces, as a lid's edge does
+        border = {b: a for a, b in edges if (b, a) not in edges}  # runs against the faces, as a lid's edge does
         start = min(border)
         loop = [start]
         while border[loop[-1]] != start:
@@ -65,9 +63,7 @@ class HandStudio(Studio):
         seen = view.to_camera(vertices).astype(np.float32)
         up = _from_quaternion(np.array([4.0, *rng.normal(0, 0.8, 3)])) @ [0, -1, 0]
         light = Lighting(rng, up)
-        flat = View(
-            np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0]), view.camera
-        )  # no floor under a hand
+        flat = View(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0]), view.camera)  # no floor under a hand
         image = backgrounds.background(rng, flat, self.size, self.photos)
         lit = light.shade(hand_colours(rng, self._rest, self._grain), self.normals(seen), seen)
         image = alpha_composite(image, self.renderer.draw(seen, lit, view.camera))
@@ -119,6 +115,4 @@ def _hand_view(rng, vertices: np.ndarray, rotation: np.ndarray, size: int) -> Vi
         shift -= (low + high) / 2 * distance / focal
     shift += rng.uniform(-0.08, 0.08, 2) * size * distance / focal
     half = (size - 1) / 2
-    return View(
-        rotation, np.array([*shift, distance]) - rotation @ middle, np.array([focal, focal, half, half])
-    )
+    return View(rotation, np.array([*shift, distance]) - rotation @ middle, np.array([focal, focal, half, half]))

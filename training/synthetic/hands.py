@@ -138,10 +138,7 @@ class HandSampler:
             kept.append(HandPoses(*(getattr(some, n)[good] for n in ("angles", "pose", "betas", "name"))))
             count_kept += int(good.sum())
         return HandPoses(
-            *(
-                np.concatenate([getattr(k, n) for k in kept])[:count]
-                for n in ("angles", "pose", "betas", "name")
-            )
+            *(np.concatenate([getattr(k, n) for k in kept])[:count] for n in ("angles", "pose", "betas", "name"))
         )
 
     def _candidates(self, rng: np.random.Generator, count: int) -> HandPoses:

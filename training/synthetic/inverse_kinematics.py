@@ -59,9 +59,7 @@ def solve_arm(angles, which, side, target, rest, global_rotations, joints, names
     to = target - joints[shoulder]
     flex = np.clip(_bend(u, v, 1, -sign, _norm(to)), 0.02, np.deg2rad(148))
     straight = u + _about(1, -sign * flex, v)
-    aimed = matmul(
-        rotation_between(rotate(global_rotations[shoulder], straight), to), global_rotations[shoulder]
-    )
+    aimed = matmul(rotation_between(rotate(global_rotations[shoulder], straight), to), global_rotations[shoulder])
     local = matmul(inverse_rotation(global_rotations[names.index(f"{side}_collar")]), aimed)
     d = local[:, 0]  # where the arm's axis goes
     angle = np.arccos(np.clip(d[0], -1, 1))
@@ -71,9 +69,7 @@ def solve_arm(angles, which, side, target, rest, global_rotations, joints, names
     axis = np.stack([np.zeros_like(y), y, z]) / np.maximum(angle, 1e-6)
     e = local[:, 1]
     back = (
-        e * np.cos(angle)
-        - np.cross(axis, e, axis=0) * np.sin(angle)
-        + axis * (axis * e).sum(0) * (1 - np.cos(angle))
+        e * np.cos(angle) - np.cross(axis, e, axis=0) * np.sin(angle) + axis * (axis * e).sum(0) * (1 - np.cos(angle))
     )
     for name, value in (
         ("arm_forward", -sign * y), ("arm_up", sign * z), ("arm_turn_in", np.arctan2(back[2], back[1])),

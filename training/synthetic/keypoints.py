@@ -87,18 +87,14 @@ class KeypointBatch:
     """
 
     keypoints: np.ndarray  # (n, 33, 3) px and visibility as detected, in an image of `size` px
-    world: (
-        np.ndarray
-    )  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips, axes of the ray
+    world: np.ndarray  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips, axes of the ray
     landmarks: np.ndarray  # (n, 33, 3) m: the true ones, relative to the middle of the hips
     joints: np.ndarray  # (n, 24, 3) m: the true joints, relative to the pelvis joint
     rotations: np.ndarray  # (n, 24, 3, 3) parent-relative; the root's leads into the camera frame
     betas: np.ndarray  # (n, B)
     trans: np.ndarray  # (n, 3) m, as `BodyModel` takes it
     camera: np.ndarray  # (n, 4) fx fy cx cy px
-    view_rotation: (
-        np.ndarray
-    )  # (n, 3, 3) from the axes of the ray to the person (what a crop shows) into the camera's
+    view_rotation: np.ndarray  # (n, 3, 3) from the axes of the ray to the person (what a crop shows) into the camera's
     archetype: np.ndarray  # (n,) index into the sampler's archetypes
 
     @property
@@ -124,8 +120,7 @@ class KeypointBatch:
 
         with torch.inference_mode():
             tensors = [
-                torch.from_numpy(np.ascontiguousarray(a[rows]))
-                for a in (self.betas, self.trans, self.rotations)
+                torch.from_numpy(np.ascontiguousarray(a[rows])) for a in (self.betas, self.trans, self.rotations)
             ]
             return body(None, tensors[0], tensors[1], rotations=tensors[2]).vertices.numpy()
 
@@ -147,9 +142,7 @@ class KeypointSampler:
     ) -> None:
         self.body = body or load_body("open")
         # keypoints do not show whether an arm sinks into a thigh by the width of a finger
-        self.poses = poses or PoseSampler(
-            self.body, all_archetypes() + deep_poses(), even=True, tolerance=0.03
-        )
+        self.poses = poses or PoseSampler(self.body, all_archetypes() + deep_poses(), even=True, tolerance=0.03)
         self.skeleton = self.poses.skeleton
         self.points = blazepose_points(self.body, self.skeleton)
         self.views, self.noise, self.size = views, noise or DetectorNoise(), size
@@ -188,9 +181,7 @@ class KeypointSampler:
         uv = focal * seen[:, :2] / seen[:, 2:] + (size - 1) / 2
         hips = landmarks[list(HIPS)].mean(0)
         ray = hips + trans
-        view_rotation = rotation_between(
-            np.array([[0.0], [0.0], [1.0]], np.float32) + np.zeros_like(ray), ray
-        )
+        view_rotation = rotation_between(np.array([[0.0], [0.0], [1.0]], np.float32) + np.zeros_like(ray), ray)
         view_rotation = view_rotation.astype(np.float32)
         keypoints, world = self._detected(rng, uv, rotate(inverse_rotation(view_rotation), landmarks - hips))
         return KeypointBatch(

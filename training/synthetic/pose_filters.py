@@ -109,9 +109,7 @@ class Capsules:
         self.first = np.array([self.index[one] for one, _, _ in pairs])
         self.second = np.array([self.index[other] for _, other, _ in pairs])
         self.slack = np.array([slack for _, _, slack in pairs], np.float32)
-        self._mass = np.array(
-            [_MASS.get(n, _MASS.get(n.split("_", 1)[-1], 0.0)) for n in self.names], np.float32
-        )
+        self._mass = np.array([_MASS.get(n, _MASS.get(n.split("_", 1)[-1], 0.0)) for n in self.names], np.float32)
         self._mass /= self._mass.sum()
 
     def _radius_shapedirs(self, body: BodyModel) -> np.ndarray:
@@ -131,9 +129,7 @@ class Capsules:
             near = (far < 1.6 * self.radius[k]) & (far > 0.5 * self.radius[k])
             near &= np.isin(dominant, np.unique(dominant[far < 1.2 * self.radius[k]]))
             unit = out[near] / far[near, None]
-            carried = (
-                directions[k, 0] * (1 - t[near])[:, None, None] + directions[k, 1] * t[near][:, None, None]
-            )
+            carried = directions[k, 0] * (1 - t[near])[:, None, None] + directions[k, 1] * t[near][:, None, None]
             found[k] = np.einsum("vc,vcb->vb", unit, moves[near] - carried).mean(0)
         return found
 

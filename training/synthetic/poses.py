@@ -113,9 +113,7 @@ class PoseSampler:
         self.supports = sorted({a.support for a in self.archetypes})
         self._support = np.array([self.supports.index(a.support) for a in self.archetypes])
         self._spread = np.deg2rad(
-            np.array(
-                [_SPREAD[n.removeprefix("left_").removeprefix("right_")] for n in anatomy.NAMES], np.float32
-            )
+            np.array([_SPREAD[n.removeprefix("left_").removeprefix("right_")] for n in anatomy.NAMES], np.float32)
         )
         if even:
             self._equalise_acceptance()
@@ -164,9 +162,7 @@ class PoseSampler:
         rotations = anatomy.rotations(angles)
         global_rotations, joints = self.skeleton.forward(rotations, rest)
         ends, radius = self.capsules.pose(betas, rest, global_rotations, joints)
-        good = (collisions(self.capsules, ends, radius) <= self.tolerance).all(0) & anatomy.within_limits(
-            angles
-        )
+        good = (collisions(self.capsules, ends, radius) <= self.tolerance).all(0) & anatomy.within_limits(angles)
         kinds = self._support[chosen]
         for kind in np.unique(kinds):
             name = self.supports[kind]
@@ -192,9 +188,7 @@ class PoseSampler:
         Every frame is on the floor and within the limits; frames between two poses may brush against themselves.
         """
         ends = self.sample(rng, stops + 1)
-        ends = ends.take(
-            np.argsort(self._support[ends.archetype], kind="stable")
-        )  # near ones follow each other
+        ends = ends.take(np.argsort(self._support[ends.archetype], kind="stable"))  # near ones follow each other
         t = np.arange(stops * frames) / frames
         k = t.astype(int)
         share = (t - k)[:, None].astype(np.float32)
@@ -203,9 +197,7 @@ class PoseSampler:
         around = (ends.yaw[k + 1] - ends.yaw[k] + np.pi) % (2 * np.pi) - np.pi
         betas = np.repeat(ends.betas[:1], len(t), 0)
         chosen = np.where(share[:, 0] < 0.5, ends.archetype[k], ends.archetype[k + 1])
-        return self.build(
-            angles, ends.yaw[k] + share[:, 0] * around, betas, chosen, np.zeros(len(t), np.float32)
-        )[0]
+        return self.build(angles, ends.yaw[k] + share[:, 0] * around, betas, chosen, np.zeros(len(t), np.float32))[0]
 
     def _choose(self, rng: np.random.Generator, weights: np.ndarray, count: int) -> np.ndarray:
         return np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(count), side="right").clip(
@@ -238,9 +230,7 @@ class PoseSampler:
         # another one's arms and neck
         upright = np.isin(kinds, [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
         giver = self._choose(rng, self._weights, count)
-        given = np.isin(
-            self._support[giver], [self.supports.index(s) for s in _UPRIGHT if s in self.supports]
-        )
+        given = np.isin(self._support[giver], [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
         swap = upright & given & (rng.random(count) < 0.3)
         other = self._look_up(giver, rng.random(count))
         rows = np.nonzero(swap)[0][:, None]
@@ -256,18 +246,16 @@ class PoseSampler:
     ) -> np.ndarray:
         """A tenth of the arms go to a random target within reach, and as many to a place on the own body."""
         count = len(angles)
-        allowed = np.isin(
-            self._support[chosen], [self.supports.index(s) for s in _REACHES if s in self.supports]
-        ) & (self._noise[chosen] > 0.55)
+        allowed = np.isin(self._support[chosen], [self.supports.index(s) for s in _REACHES if s in self.supports]) & (
+            self._noise[chosen] > 0.55
+        )
         global_rotations, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
         names = self.skeleton.names
         for side, sign in (("left", 1.0), ("right", -1.0)):
             goes = rng.random(count)
             aim = rng.standard_normal((3, count)) * [[0.6], [0.8], [0.5]] + [[0.35 * sign], [0.0], [0.75]]
             aim /= np.linalg.norm(aim, axis=0)
-            shoulder, elbow, wrist = (
-                joints[names.index(f"{side}_{n}")] for n in ("shoulder", "elbow", "wrist")
-            )
+            shoulder, elbow, wrist = (joints[names.index(f"{side}_{n}")] for n in ("shoulder", "elbow", "wrist"))
             length = np.linalg.norm(elbow - shoulder, axis=0) + np.linalg.norm(wrist - elbow, axis=0)
             chest = global_rotations[names.index("spine3")]
             free = shoulder + np.einsum("abn,bn->an", chest, aim * rng.uniform(0.3, 1.0, count)) * length
@@ -277,9 +265,7 @@ class PoseSampler:
             ])[part, :, np.arange(count)].T  # fmt: skip
             away = rng.standard_normal((3, count)) * 0.5 + [[0.5 * sign], [0.2], [0.6]]
             away /= np.linalg.norm(away, axis=0)
-            own = own + np.einsum(
-                "abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part]
-            )
+            own = own + np.einsum("abn,bn->an", chest, away * np.array([0.2, 0.2, 0.2, 0.14, 0.14, 0.2])[part])
             target = np.where(goes < 0.10, free, own).astype(np.float32)
             inverse_kinematics.solve_arm(
                 angles, allowed & (goes < 0.20), side, target, rest, global_rotations, joints, names
@@ -364,9 +350,7 @@ class PoseSampler:
         reachable, heights = [], []
         for side in ("left", "right"):
             hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
-            bones = np.linalg.norm(rest[knee] - rest[hip], axis=0) + np.linalg.norm(
-                rest[ankle] - rest[knee], axis=0
-            )
+            bones = np.linalg.norm(rest[knee] - rest[hip], axis=0) + np.linalg.norm(rest[ankle] - rest[knee], axis=0)
             beside = np.hypot(*(joints[ankle] - joints[hip])[[0, 2]])
             down = np.sqrt(np.maximum((0.995 * bones) ** 2 - beside**2, 0.01))
             reachable.append(joints[hip][1] - down)

@@ -86,9 +86,7 @@ class GlRenderer:
         )
         self._buffer = self._context.buffer(reserve=count * 24, dynamic=True)
         index = self._context.buffer(np.ascontiguousarray(faces, np.int32).tobytes())
-        self._array = self._context.vertex_array(
-            self._program, [(self._buffer, "3f 3f", "place", "tint")], index
-        )
+        self._array = self._context.vertex_array(self._program, [(self._buffer, "3f 3f", "place", "tint")], index)
         self._context.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         self._context.front_face = "cw"  # seen in an image whose rows go downwards
         self._context.cull_face = "back"

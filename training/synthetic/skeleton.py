@@ -71,9 +71,7 @@ class Skeleton:
         global_rotations, joints = np.empty_like(rotations), np.empty_like(rest)
         for start in range(0, rest.shape[-1], _BLOCK):
             rows = slice(start, start + _BLOCK)
-            self._forward(
-                rotations[..., rows], rest[..., rows], global_rotations[..., rows], joints[..., rows]
-            )
+            self._forward(rotations[..., rows], rest[..., rows], global_rotations[..., rows], joints[..., rows])
         return global_rotations, joints
 
     def _forward(
@@ -104,9 +102,7 @@ class Skeleton:
         """Rows (K, V) of a regressor -> points that move with the named joints."""
         regressor = np.asarray(regressor, np.float64)
         index = np.array([self.names.index(name) for name in joints])
-        return RigidPoints(
-            regressor @ self.template, np.einsum("kv,vcb->kcb", regressor, self._shapedirs), index
-        )
+        return RigidPoints(regressor @ self.template, np.einsum("kv,vcb->kcb", regressor, self._shapedirs), index)
 
 
 def blazepose_points(body: BodyModel, skeleton: Skeleton) -> RigidPoints:

@@ -97,9 +97,7 @@ def train(
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
     path = out / "lifter.safetensors"
-    save_file(
-        {k: v.half().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}, str(path)
-    )
+    save_file({k: v.half().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}, str(path))
     card = {
         "name": "small lifter", "licence": "CC0-1.0", "body": "open_body", "width": width, "seed": seed,
         "cpu_seconds": round(time.process_time()), "samples": samples, "log": log,
@@ -168,11 +166,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
             )
             for points, its_world in zip(held_out.keypoints, world, strict=True)
         ]
-        fits = [
-            fit
-            for k in range(0, count, 16)
-            for fit in fit_keypoints(sampler.body, people[k : k + 16], camera)
-        ]
+        fits = [fit for k in range(0, count, 16) for fit in fit_keypoints(sampler.body, people[k : k + 16], camera)]
         with torch.inference_mode():
             poses = torch.as_tensor(np.stack([fit.poses for fit in fits]), dtype=torch.float32)
             betas = torch.as_tensor(np.stack([fit.betas for fit in fits]), dtype=torch.float32)
@@ -183,9 +177,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
         "lifter 2D": lift(model, held_out.keypoints, None),
     }
     errors_by_method = {
-        "detector's 3D, 12 limb joints": pa_mpjpe(
-            held_out.world[:, _LIMBS], held_out.ray_landmarks[:, _LIMBS]
-        ),
+        "detector's 3D, 12 limb joints": pa_mpjpe(held_out.world[:, _LIMBS], held_out.ray_landmarks[:, _LIMBS]),
         "lifter 2D+3D, 12 limb joints": pa_mpjpe(
             lifted["lifter 2D+3D"][1][:, _LIMBS], held_out.ray_landmarks[:, _LIMBS]
         ),
@@ -200,9 +192,7 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     }
 
 
-_LIMBS = [
-    k for pair in left_right(BLAZEPOSE33, "shoulder", "elbow", "wrist", "hip", "knee", "ankle") for k in pair
-]
+_LIMBS = [k for pair in left_right(BLAZEPOSE33, "shoulder", "elbow", "wrist", "hip", "knee", "ankle") for k in pair]
 
 
 def main() -> int:
@@ -221,9 +211,7 @@ def main() -> int:
         help="of training.synthetic.detected, to learn from too",
     )
     parser.add_argument("--only-measure", action="store_true")
-    parser.add_argument(
-        "--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement"
-    )
+    parser.add_argument("--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement")
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

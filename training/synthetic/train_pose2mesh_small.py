@@ -125,16 +125,12 @@ def body_hash(body: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         values = part.cpu().numpy()
-        digest.update(
-            np.ascontiguousarray(values, np.float32 if values.dtype.kind == "f" else np.int64).tobytes()
-        )
+        digest.update(np.ascontiguousarray(values, np.float32 if values.dtype.kind == "f" else np.int64).tobytes())
     return digest.hexdigest()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.synthetic.train_pose2mesh_small", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m training.synthetic.train_pose2mesh_small", description=__doc__)
     parser.add_argument("lifter", type=Path, help="folder that training.synthetic.train_lifter wrote")
     parser.add_argument("out", type=Path, help="safetensors file, in 16 bits")
     parser.add_argument("--minutes", type=float, default=8, help="of processor time")
@@ -149,9 +145,7 @@ def main() -> int:
     from training.synthetic.keypoints import DetectorNoise
 
     noise = DetectorNoise()
-    network, constants, log = train_mesh(
-        options.lifter, options.minutes, options.seed, noise, options.start_from
-    )
+    network, constants, log = train_mesh(options.lifter, options.minutes, options.seed, noise, options.start_from)
     body = load_body("open")
     card = Card(
         name=NAME,

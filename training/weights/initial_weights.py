@@ -58,11 +58,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> LoadReport:
     misshapen = [name for name, value in tensors.items() if value.shape != expected[name].shape]
     needed = [name for name in expected if not name.endswith("num_batches_tracked")]
     if misshapen or 2 * sum(name in tensors for name in needed) < len(needed):
-        what = (
-            f"{misshapen[0]} has another shape"
-            if misshapen
-            else "most of the backbone's tensors are not in it"
-        )
+        what = f"{misshapen[0]} has another shape" if misshapen else "most of the backbone's tensors are not in it"
         raise BadInput(
             "checkpoint_mismatch",
             f"{path.name} does not fit the backbone: {what}.",

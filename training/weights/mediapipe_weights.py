@@ -51,9 +51,7 @@ def blazepose_weights(path: Path) -> dict[str, Tensor]:
         raise BadInput("checkpoint_mismatch", f"{path.name} cannot be read ({error}).", _HINT) from None
     mismatched = [name for name in state if name not in weights or weights[name].shape != state[name].shape]
     if mismatched:
-        raise BadInput(
-            "checkpoint_mismatch", f"{path.name} is another network: {mismatched[0]} differs.", _HINT
-        )
+        raise BadInput("checkpoint_mismatch", f"{path.name} is another network: {mismatched[0]} differs.", _HINT)
     return weights
 
 

@@ -88,9 +88,7 @@ def fit_keypoints(
         # a squat is not reached from a standing pose: try the other way too, and keep what explains each person better
         other, other_cost = _solve(problem, _crouching(skeleton, standing))
         legs = [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("knee", "ankle")]
-        shown = (
-            observed.seen[:, legs].min(1) > 0.2
-        )  # legs that nobody sees stand; see `_straighten_unseen_legs`
+        shown = observed.seen[:, legs].min(1) > 0.2  # legs that nobody sees stand; see `_straighten_unseen_legs`
         state = other.where(shown & (other_cost < 0.97 * cost), state)
     return _fit_results(skeleton, problem, state)
 
@@ -102,15 +100,11 @@ def _fit_guided(skeleton: Skeleton, observed: Observations, guide: State) -> lis
     follows = (skeleton.influences[None] * seen[..., None]).max(1) > 0
     bone_confidence = observed.bone_confidence.copy()
     for side in ("left", "right"):
-        cut = (
-            seen[:, INDEX[f"{side}_ankle"]] == 0
-        )  # of a leg that ends nobody knows more than the picture shows
+        cut = seen[:, INDEX[f"{side}_ankle"]] == 0  # of a leg that ends nobody knows more than the picture shows
         follows[cut, skeleton.names.index(f"{side}_hip")] = False
         bone_confidence[cut, BONE_INDEX[f"{side}_hip", f"{side}_knee"]] *= CUT_LEG
     # it knows where the feet are, too: to hold the trunk over them would cross the legs of who is seen from the side
-    observed = replace(
-        observed, balance=np.zeros_like(observed.balance), seen=seen, bone_confidence=bone_confidence
-    )
+    observed = replace(observed, balance=np.zeros_like(observed.balance), seen=seen, bone_confidence=bone_confidence)
     problem = Problem(skeleton, observed, guide=guide.rotations, guided=follows)
     follows[:, 0] = True
     rest = rot.exp(joint_priors(skeleton.names)[0])
@@ -125,9 +119,7 @@ def _fit_guided(skeleton: Skeleton, observed: Observations, guide: State) -> lis
 _MAX_LEVEL = np.deg2rad(25)
 
 
-def _level_landmarks(
-    world: np.ndarray, seen: np.ndarray, sideways_gain: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _level_landmarks(world: np.ndarray, seen: np.ndarray, sideways_gain: float) -> tuple[np.ndarray, np.ndarray]:
     """Turn 3D landmarks (B, K, 3) about the camera's x axis so that whoever shows both feet stands over them.
 
     A camera that looks down makes everybody lean towards it or away; which part of a lean is the camera's cannot be
@@ -203,9 +195,7 @@ def observe(
     if view is None:
         rotation = ray_rotations(hips, camera)
         up = np.broadcast_to(up, (len(points), 3))
-        back = leveled = leveling_rotations(
-            up
-        )  # camera frame -> the same with up where a level camera has it
+        back = leveled = leveling_rotations(up)  # camera frame -> the same with up where a level camera has it
     else:
         rotation = ray_rotations(hips, camera, view.focal, view.center)
         up = np.broadcast_to(LEVEL, (len(points), 3))

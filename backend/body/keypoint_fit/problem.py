@@ -97,13 +97,9 @@ class Problem:
         self._bone_weights = BONE_WEIGHTS * observed.bone_confidence
         self._guided = guided
         if guide is not None and guided is not None:
-            self._rest_inverse = np.where(
-                guided[..., None, None], np.swapaxes(guide, -1, -2), self._rest_inverse
-            )
+            self._rest_inverse = np.where(guided[..., None, None], np.swapaxes(guide, -1, -2), self._rest_inverse)
 
-    def residuals(
-        self, state: State, weights: Weights, derive: bool = True
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def residuals(self, state: State, weights: Weights, derive: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         rotations, joints, points = self.skeleton.forward(state)
         point_jacobian = self.skeleton.jacobian(rotations, joints, points) if derive else None
         blocks = [
@@ -199,9 +195,7 @@ class Problem:
         value = (unit - self.observed.directions) * weight[..., None]
         if point_jacobian is None:
             return value.reshape(len(value), -1), None
-        across = (np.eye(3) - unit[..., :, None] * unit[..., None, :]) * (
-            weight[..., None, None] / length[..., None]
-        )
+        across = (np.eye(3) - unit[..., :, None] * unit[..., None, :]) * (weight[..., None, None] / length[..., None])
         jacobian = across @ (point_jacobian[:, BONE_TO] - point_jacobian[:, BONE_FROM])
         return value.reshape(len(value), -1), jacobian.reshape(len(value), -1, point_jacobian.shape[-1])
 

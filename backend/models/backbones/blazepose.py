@@ -59,9 +59,7 @@ class BlazePose(nn.Module):
         self.register_buffer("limit", torch.tensor(_UNLIMITED))
         self.register_buffer("mean", torch.as_tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.as_tensor(IMAGENET_STD)[:, None, None], persistent=False)
-        self.stem = nn.Sequential(
-            _convolution(3, 24, 3, 2), _depthwise(24, 3), _convolution(24, 16, relu=False)
-        )
+        self.stem = nn.Sequential(_convolution(3, 24, 3, 2), _depthwise(24, 3), _convolution(24, 16, relu=False))
         self.stages, self.lateral = nn.ModuleList(), nn.ModuleList()
         channels = 16
         for number, blocks in enumerate(_STAGES):

@@ -22,9 +22,7 @@ class ResidualBlock(nn.Module):
     (torchvision's version 1.5).
     """
 
-    def __init__(
-        self, inputs: int, width: int, kernels: tuple[int, ...], expansion: int, stride: int = 1
-    ) -> None:
+    def __init__(self, inputs: int, width: int, kernels: tuple[int, ...], expansion: int, stride: int = 1) -> None:
         super().__init__()
         self.depth = len(kernels)
         outputs, channels = width * expansion, inputs

@@ -43,9 +43,7 @@ class HRFormer(nn.Module):
         for stage, modules in _MODULES.items():
             after = self.channels[:stage]
             self.add_module(f"transition{stage - 1}", transition(before, after))
-            exchange = [
-                ExchangeModule(after, heads, [next(rates) for _ in range(_BLOCKS)]) for _ in range(modules)
-            ]
+            exchange = [ExchangeModule(after, heads, [next(rates) for _ in range(_BLOCKS)]) for _ in range(modules)]
             self.add_module(f"stage{stage}", nn.Sequential(*exchange))
             before = after
         for part in self.modules():
@@ -203,8 +201,6 @@ class FeedForward(nn.Module):
         for layer, norm in (("fc1", "norm1"), ("dw3x3", "norm2"), ("fc2", "norm3")):
             batch_norm = getattr(self, norm)
             if isinstance(batch_norm, nn.BatchNorm2d):
-                folded = nn.utils.fuse_conv_bn_eval(
-                    getattr(self, layer).double().eval(), batch_norm.double().eval()
-                )
+                folded = nn.utils.fuse_conv_bn_eval(getattr(self, layer).double().eval(), batch_norm.double().eval())
                 setattr(self, layer, folded.float())
                 setattr(self, norm, nn.Identity())

@@ -88,9 +88,7 @@ class HRNet(nn.Module):
             last = 1 if head == "pose" and stage == 4 else stage
             self.add_module(
                 f"stage{stage}",
-                nn.Sequential(
-                    *(ExchangeModule(after, last if m == modules - 1 else stage) for m in range(modules))
-                ),
+                nn.Sequential(*(ExchangeModule(after, last if m == modules - 1 else stage) for m in range(modules))),
             )
             before = after
         self.final_layer: nn.Module

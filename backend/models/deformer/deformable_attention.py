@@ -78,9 +78,7 @@ class DeformableAttention(nn.Module):
         return self.output_proj(out.to(query.dtype))
 
 
-def sample_maps(
-    values: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor, backend: str = "auto"
-) -> Tensor:
+def sample_maps(values: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor, backend: str = "auto") -> Tensor:
     """Weighted sums of bilinear samples.
 
     values (N, S, heads, D): maps of `shapes`, S = sum of H W; locations (N, Q, heads, levels, points, 2), x and y in

@@ -109,9 +109,7 @@ class Block(nn.Module):
         last = PreciseLinear(width, 3)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.refine = nn.Sequential(
-            nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), last
-        )
+        self.refine = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), last)
         self.dropout = nn.Dropout(dropout)
 
     def forward(

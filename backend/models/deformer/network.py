@@ -150,9 +150,7 @@ class DeFormer(nn.Module):
             )
             for d in config.widths
         )
-        self.between = nn.ModuleList(
-            nn.Identity() if a == b else nn.Linear(a, b) for a, b in pairwise(config.widths)
-        )
+        self.between = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b) for a, b in pairwise(config.widths))
         answer = PreciseLinear(last, 1)
         nn.init.zeros_(answer.weight)
         nn.init.constant_(answer.bias, math.log(math.expm1(1 / _FIRST_SCALE)))
@@ -277,9 +275,7 @@ def make_backbone(name: str) -> nn.Module:
         "blazepose": lambda: BlazePose(),
     }
     if name not in makers:
-        raise BadInput(
-            "bad_config", f"There is no backbone {name!r}.", f"Choose one of: {', '.join(makers)}."
-        )
+        raise BadInput("bad_config", f"There is no backbone {name!r}.", f"Choose one of: {', '.join(makers)}.")
     return makers[name]()
 
 

@@ -42,9 +42,7 @@ def sparse_attention(
             )
         return _flex(q, k, v, pattern)
     if backend == "sdpa":
-        return functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=pattern.allowed(), dropout_p=dropout_p
-        )
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=pattern.allowed(), dropout_p=dropout_p)
     if backend == "tiles":
         return _tiles(q, k, v, pattern, dropout_p)
     if backend == "math":

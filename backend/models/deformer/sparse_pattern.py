@@ -86,9 +86,7 @@ def mesh_pattern(
     tokens = joints + count
     blocks = -(-tokens // _BLOCK)
     shape = (blocks, blocks)
-    active = sp.coo_matrix(
-        (np.ones(allowed.nnz, bool), (allowed.row // _BLOCK, allowed.col // _BLOCK)), shape
-    )
+    active = sp.coo_matrix((np.ones(allowed.nnz, bool), (allowed.row // _BLOCK, allowed.col // _BLOCK)), shape)
     opened = sp.kron(active.tocsr(), np.ones((_BLOCK, _BLOCK), bool), format="csr")[:tokens, :tokens]
     # the blocks that hold a joint are full, whoever else is in them
     return AttentionPattern(opened, min(-(-joints // _BLOCK) * _BLOCK, tokens))

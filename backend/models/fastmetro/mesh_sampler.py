@@ -58,9 +58,7 @@ def _matrices(archive: zipfile.ZipFile, member: str, file: str) -> list[sp.csr_m
         raise ValueError(f"{member} is too large")
     data = io.BytesIO(archive.read(member))
     version = np.lib.format.read_magic(data)
-    read_header: Any = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
+    read_header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _shape, _order, kind = read_header(data)
     if not kind.hasobject:
         raise ValueError(f"{member} is no row of matrices")

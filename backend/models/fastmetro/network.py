@@ -208,9 +208,7 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(layers))
 
-    def forward(
-        self, tokens: Tensor, image: Tensor, positions: Tensor, allowed: Tensor, begun: bool = False
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, image: Tensor, positions: Tensor, allowed: Tensor, begun: bool = False) -> Tensor:
         """tokens (N, T, D), image (N, P, D); begun: the first layer's self-attention is already in `tokens`."""
         placed = image + positions  # as keys only: values carry no position
         for k, layer in enumerate(self.layers):

@@ -59,9 +59,7 @@ def matched_keypoints(
     """The keypoints that were seen and that the body has: names, its points (K, 3), what was seen (K, 3) px, score."""
     names = _SETS.get(person.keypoint_set, ())
     points = body_keypoints(body, person.keypoint_set, vertices, joints)
-    visible = [
-        k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _MIN_VISIBILITY
-    ]
+    visible = [k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _MIN_VISIBILITY]
     found = np.array([points[names[k]] for k in visible]).reshape(-1, 3)
     return [names[k] for k in visible], found, person.keypoints2d[visible]
 

@@ -52,9 +52,7 @@ class NetworkModel(RecoveryModel):
         run = partial(_predict, adapter=adapter, body=self.body)
         self.engine = Engine(self.network.module, run, options, self._example(device))
 
-    def recover(
-        self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera
-    ) -> list[RecoveredPerson]:
+    def recover(self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera) -> list[RecoveredPerson]:
         if not people:
             return []
         mirrored = np.array([person.side == "left" for person in people])
@@ -130,9 +128,7 @@ class NetworkModel(RecoveryModel):
         self, bodies: dict[str, np.ndarray], k: int, person: DetectedPerson
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Points of the body, and where they were detected; None where that is too little to place it by."""
-        names, points, observed = matched_keypoints(
-            self.body, bodies["vertices"][k], bodies["joints"][k], person
-        )
+        names, points, observed = matched_keypoints(self.body, bodies["vertices"][k], bodies["joints"][k], person)
         if len(names) < _MIN_KEYPOINTS:
             return None
         return points, observed[:, :2], observed[:, 2]

@@ -101,9 +101,7 @@ class PackedLinear(_Packed):
         return torch.ops.mkldnn._reorder_linear_weight(plain, x[..., 0].numel())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(
-            x.to(self.dtype), self.weight_for(x), self.bias, "none", [], ""
-        )
+        return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.weight_for(x), self.bias, "none", [], "")
 
 
 class PackedConv(_Packed):

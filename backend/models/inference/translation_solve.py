@@ -10,9 +10,7 @@ _MIN_DEPTH = 0.3  # m: nobody is photographed closer
 _MAX_DEPTH = 500.0
 
 
-def solve_translation(
-    points: np.ndarray, pixels: np.ndarray, weights: np.ndarray, camera: Camera
-) -> np.ndarray:
+def solve_translation(points: np.ndarray, pixels: np.ndarray, weights: np.ndarray, camera: Camera) -> np.ndarray:
     """The shift that lets points project as near as possible to their pixels, by linear least squares.
 
     points (K, 3) m, camera axes; pixels (K, 2); weights (K,) -> (3,) m.  Where the solution is no place in front of the

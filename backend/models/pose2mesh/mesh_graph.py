@@ -51,8 +51,7 @@ def mesh_graph(faces: np.ndarray, levels: int) -> MeshGraph:
         graphs.append(graph)
     orders = _tree_orders(parents)
     adjacency = [
-        _arrange(g, order) if k < levels else g
-        for k, (g, order) in enumerate(zip(graphs, orders, strict=True))
+        _arrange(g, order) if k < levels else g for k, (g, order) in enumerate(zip(graphs, orders, strict=True))
     ]
     return MeshGraph(
         orders=tuple(orders),
@@ -81,9 +80,7 @@ def _rescaled(matrix: sp.csr_matrix) -> sp.csr_matrix:
 def _edges(faces: np.ndarray) -> sp.csr_matrix:
     count = int(faces.max()) + 1
     a, b = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
-    graph = sp.csr_matrix(
-        (np.ones(2 * len(a)), (np.concatenate([a, b]), np.concatenate([b, a]))), shape=(count, count)
-    )
+    graph = sp.csr_matrix((np.ones(2 * len(a)), (np.concatenate([a, b]), np.concatenate([b, a]))), shape=(count, count))
     graph.data[:] = 1.0
     return graph
 

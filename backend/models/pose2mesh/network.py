@@ -132,9 +132,7 @@ class MeshNet(nn.Module):
         plan = _PLANS[config.part]
         self.plan = plan
         joints = len(POSE_SETS[config.pose_set].joints)
-        self.levels = (
-            len(plan) - 2
-        )  # mesh levels in use; the coarsest of the hierarchy serve only to build it
+        self.levels = len(plan) - 2  # mesh levels in use; the coarsest of the hierarchy serve only to build it
         self.top = graph.sizes[self.levels - 1]
         convs = [pair for block in plan for pair in pairwise(block)]
         self.cl = nn.ModuleList(ChebyshevConv(a, b) for a, b in convs)

@@ -43,8 +43,7 @@ class LandmarkLifter:
         out = list(people)
         if with_landmarks:
             points, world = (
-                np.stack([getattr(people[k], n) for k in with_landmarks])
-                for n in ("keypoints2d", "keypoints3d")
+                np.stack([getattr(people[k], n) for k in with_landmarks]) for n in ("keypoints2d", "keypoints3d")
             )
             for k, refined in zip(with_landmarks, self.landmarks(points, world), strict=True):
                 out[k] = replace(people[k], keypoints3d=refined)

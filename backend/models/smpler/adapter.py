@@ -18,9 +18,7 @@ from backend.models.smpler.network import SMPLer, SMPLerConfig
 from backend.models.spec import NetworkSpec
 
 _HANDLER = "smpl_handler."
-_REGRESSOR = (
-    _HANDLER + "J_regressor_h36m_correct"
-)  # in files for 3DPW it holds another regressor under this name
+_REGRESSOR = _HANDLER + "J_regressor_h36m_correct"  # in files for 3DPW it holds another regressor under this name
 _BODY = {
     "v_template": "v_template",
     "shapedirs": "shapedirs",
@@ -66,9 +64,7 @@ class SMPLerAdapter:
 
     def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:
         last = module(inputs)[-1]
-        return Prediction(
-            last["vertices"].float(), last["cam"].float(), last["theta"].float(), last["beta"].float()
-        )
+        return Prediction(last["vertices"].float(), last["cam"].float(), last["theta"].float(), last["beta"].float())
 
 
 def body_of(tensors: dict[str, Tensor]) -> BodyArrays:

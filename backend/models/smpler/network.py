@@ -153,9 +153,7 @@ class SMPLPredictor(nn.Module):
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """feature (N, C) -> theta (N, 24, 3, 3), beta (N, 10), cam (N, 3)."""
         count = len(feature)
-        pose, shape, cam = (
-            start.expand(count, -1) for start in (self.init_pose, self.init_shape, self.init_cam)
-        )
+        pose, shape, cam = (start.expand(count, -1) for start in (self.init_pose, self.init_shape, self.init_cam))
         for _ in range(self.iterations):
             hidden = torch.cat([feature, pose, shape, cam], 1)
             hidden = self.dropout(torch.relu(self.fc1(hidden)))
@@ -185,9 +183,7 @@ class RefinementBlock(nn.Module):
         with torch.no_grad():  # no change of pose to begin with
             self.theta_predictor.bias[[0, 3]] = 0.1
 
-    def forward(
-        self, query: Tensor, maps: list[Tensor], joints2d: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, query: Tensor, maps: list[Tensor], joints2d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """query (N, 26, 128), joints2d (N, 24, 2) in [-1, 1] -> changes of theta, beta, cam; and the new query."""
         tokens = [
             layer[1](layer[0](x).flatten(2).transpose(1, 2))  # type: ignore[index]
@@ -216,9 +212,7 @@ def joint_windows(tokens: Tensor, joints2d: Tensor) -> tuple[Tensor, Tensor]:
     columns = (place[..., :1].floor() + steps).clamp(0, _GRID - 1)
     rows = (place[..., 1:].floor() + steps).clamp(0, _GRID - 1)
     shape = (*place.shape[:2], 2 * RADIUS, 2 * RADIUS)
-    pixels = torch.stack([columns[..., :, None].expand(shape), rows[..., None, :].expand(shape)], -1).flatten(
-        2, 3
-    )
+    pixels = torch.stack([columns[..., :, None].expand(shape), rows[..., None, :].expand(shape)], -1).flatten(2, 3)
     offsets = (pixels - place[:, :, None]) / RADIUS
     index = (pixels[..., 1] * _GRID + pixels[..., 0]).long().flatten(1)
     # joints that are not numbers (a diverged network) must not index outside

@@ -26,9 +26,7 @@ class ChangeDetector:
         height, width = pixels.shape[:2]
         scale = _GRID_SIDE / max(height, width)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        small: np.ndarray = cv2.cvtColor(
-            cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
-        )
+        small: np.ndarray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         if small.shape == self._last.shape:
             moved = small.astype(np.float32) - self._last
             moved -= np.median(moved)  # the light may change everywhere
@@ -37,9 +35,7 @@ class ChangeDetector:
             self._change = np.zeros(small.shape, np.float32)
         self._last = small
 
-    def search_window(
-        self, known: Sequence[np.ndarray], size: tuple[int, int]
-    ) -> tuple[int, int, int, int] | None:
+    def search_window(self, known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
         """x, y, width, height, px, of a square round the largest change outside the boxes (4,) of those who are known.
 
         size: width, height of the picture, px.  None where nothing changes.

@@ -115,15 +115,9 @@ class ClipDetector(MediaPipeDetector):
         other out is tried, and one that is found anew; of all that, what is most like the person is taken."""
         for k, one in enumerate(predicted):
             first = seen[k]
-            if not one.seen_last_frame or (
-                first is not None and one.pose_distance(first) < _SUSPECT_DISTANCE
-            ):
+            if not one.seen_last_frame or (first is not None and one.pose_distance(first) < _SUSPECT_DISTANCE):
                 continue
-            near = [
-                other
-                for m, other in enumerate(predicted)
-                if m != k and _regions_overlap(one.region, other.region)
-            ]
+            near = [other for m, other in enumerate(predicted) if m != k and _regions_overlap(one.region, other.region)]
             if not near:
                 continue
             redetected = self._finder.find(network_image, *self._crop(one))
@@ -183,9 +177,7 @@ class ClipDetector(MediaPipeDetector):
             return []
         x, y, w, h = window
         regions = [
-            r
-            for r in self._finder.find(network_image, x, y, w, h)
-            if not any(_same_region(r, one) for one in found)
+            r for r in self._finder.find(network_image, x, y, w, h) if not any(_same_region(r, one) for one in found)
         ]
         new = []
         for one in self._read(network_image, regions):
@@ -200,9 +192,7 @@ class ClipDetector(MediaPipeDetector):
                 new.append(self._readers[0].read(network_image, again.region) or again)
         return new
 
-    def _verify_newcomer(
-        self, network_image: NetworkImage, one: Candidate, found_whole: bool
-    ) -> Candidate | None:
+    def _verify_newcomer(self, network_image: NetworkImage, one: Candidate, found_whole: bool) -> Candidate | None:
         """A second look at a newcomer: a real person is found again in the same place, and more precisely.
 
         found_whole: in the whole picture, where less is taken for a person than in a tile; the landmark network's own
@@ -245,11 +235,7 @@ def _suppress_duplicates(predicted: list[PredictedPose], seen: list[Candidate | 
     for k in range(len(seen)):
         for other in range(k):
             one, two = seen[k], seen[other]
-            if (
-                one is None
-                or two is None
-                or one.distance(two) > _DUPLICATE_DISTANCE * max(one.size, two.size)
-            ):
+            if one is None or two is None or one.distance(two) > _DUPLICATE_DISTANCE * max(one.size, two.size):
                 continue
             worse = k if predicted[k].pose_distance(one) >= predicted[other].pose_distance(two) else other
             seen[worse] = None

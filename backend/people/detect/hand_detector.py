@@ -29,9 +29,7 @@ class HandDetector:
         with quiet():
             from mediapipe.python.solutions.hands import Hands
 
-            self._hands: Any = Hands(
-                static_image_mode=True, max_num_hands=_HANDS_PER_RUN, min_detection_confidence=0.5
-            )
+            self._hands: Any = Hands(static_image_mode=True, max_num_hands=_HANDS_PER_RUN, min_detection_confidence=0.5)
             self._run_networks(np.zeros((_MIN_CROP, _MIN_CROP, 3), np.uint8), 0, 0, _MIN_CROP, _MIN_CROP)
 
     def close(self) -> None:
@@ -50,18 +48,14 @@ class HandDetector:
         found = self._run_networks(image, 0, 0, width, height)
         for x, y, w, h in tiles(width, height):
             for hand in self._run_networks(image, x, y, w, h):
-                inside = (
-                    (hand.keypoints2d[:, :2] > (x, y)) & (hand.keypoints2d[:, :2] < (x + w, y + h))
-                ).all()
+                inside = ((hand.keypoints2d[:, :2] > (x, y)) & (hand.keypoints2d[:, :2] < (x + w, y + h))).all()
                 if inside and _size(hand) > _MIN_SIZE * w:
                     found.append(hand)
         hands = [_enlarged(hand, scale) for hand in _merge(found)]
         hands.sort(key=lambda hand: -float(np.prod(hand.box[2:] - hand.box[:2])))
         return hands[:max_people]
 
-    def _run_networks(
-        self, image: np.ndarray, x: int, y: int, width: int, height: int
-    ) -> list[DetectedPerson]:
+    def _run_networks(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[DetectedPerson]:
         """Run the networks on one rectangle of the picture."""
         import cv2
 

@@ -71,15 +71,8 @@ def _poses(path: Path, value: Any, joints: tuple[int, ...]) -> np.ndarray:
         return np.zeros((0, joints[0], 3))
     if poses.ndim == 2:
         poses = poses[None]
-    if (
-        poses.ndim != 3
-        or poses.shape[1] not in joints
-        or poses.shape[2] not in (2, 3)
-        or len(poses) > _MAX_PEOPLE
-    ):
-        raise _wrong(
-            path, f"it holds {np.asarray(value).shape}, expected {' or '.join(map(str, joints))} joints"
-        )
+    if poses.ndim != 3 or poses.shape[1] not in joints or poses.shape[2] not in (2, 3) or len(poses) > _MAX_PEOPLE:
+        raise _wrong(path, f"it holds {np.asarray(value).shape}, expected {' or '.join(map(str, joints))} joints")
     if not np.isfinite(poses).all():
         raise _wrong(path, "it holds values that are not numbers")
     if poses.shape[2] == 2:

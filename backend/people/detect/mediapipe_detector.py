@@ -100,9 +100,7 @@ class MediaPipeDetector:
         zoom = max(1.0, MIN_CROP / max(crop.shape[:2]))
         if zoom > 1:
             crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-        mp_image = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(crop)
-        )
+        mp_image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(crop))
         answer = self._landmarker.detect(mp_image)
         h, w = crop.shape[:2]
         found = []

@@ -71,9 +71,7 @@ class PersonFinder:
     def close(self) -> None:
         self._runner.close()
 
-    def find(
-        self, network_image: NetworkImage, x: float, y: float, width: float, height: float
-    ) -> list[Region]:
+    def find(self, network_image: NetworkImage, x: float, y: float, width: float, height: float) -> list[Region]:
         """Everybody in a part of the picture, px; it may reach over the picture's edges.
 
         The part is cut out: given as a rectangle, MediaPipe answers in shares of it, turned by the wrong aspect.
@@ -121,9 +119,7 @@ class LandmarkReader:
         """The person in a region; None where the network sees nobody."""
         from mediapipe.python import packet_getter
 
-        answer = self._runner.process(
-            {"image": network_image.packet, "rect": network_image.rectangle(region)}
-        )
+        answer = self._runner.process({"image": network_image.packet, "rect": network_image.rectangle(region)})
         if answer["landmarks"].is_empty() or answer["world"].is_empty():
             return None
         landmarks = packet_getter.get_proto(answer["landmarks"]).landmark
@@ -147,9 +143,7 @@ def _runner(graph: str, options: Any, inputs: tuple[str, ...], outputs: tuple[st
     from mediapipe.framework import calculator_pb2
     from mediapipe.python._framework_bindings.task_runner import TaskRunner
 
-    node = calculator_pb2.CalculatorGraphConfig.Node(
-        calculator=graph, input_stream=inputs, output_stream=outputs
-    )
+    node = calculator_pb2.CalculatorGraphConfig.Node(calculator=graph, input_stream=inputs, output_stream=outputs)
     node.options.Extensions[type(options).ext].CopyFrom(options)
     config = calculator_pb2.CalculatorGraphConfig(node=[node], input_stream=inputs, output_stream=outputs)
     with quiet():

@@ -55,6 +55,4 @@ class Region:
 
     def scaled(self, scale: float) -> Region:
         """In px of a picture `scale` times as large."""
-        return Region(
-            (self.x + 0.5) * scale - 0.5, (self.y + 0.5) * scale - 0.5, self.side * scale, self.rotation
-        )
+        return Region((self.x + 0.5) * scale - 0.5, (self.y + 0.5) * scale - 0.5, self.side * scale, self.rotation)

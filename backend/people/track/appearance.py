@@ -26,9 +26,7 @@ def _region(pixels: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndar
     if (points[:, 2] > 0.3).sum() < 3:
         return None
     low, high = points[:, :2].min(0), points[:, :2].max(0)
-    width = max(
-        high[0] - low[0], 0.35 * (high[1] - low[1])
-    )  # from the side the landmarks lie over each other
+    width = max(high[0] - low[0], 0.35 * (high[1] - low[1]))  # from the side the landmarks lie over each other
     middle = (low[0] + high[0]) / 2
     height, wide = pixels.shape[:2]
     x0, x1 = int(max(middle - 0.4 * width, 0)), int(min(middle + 0.4 * width, wide))
@@ -49,9 +47,7 @@ def _histogram(region: np.ndarray | None) -> np.ndarray:
 
 def similarity(one: np.ndarray, other: np.ndarray) -> float:
     """0..1; 0.5 where either was not seen."""
-    known = [
-        (a, b) for a, b in zip(np.split(one, 2), np.split(other, 2), strict=True) if np.any(a) and np.any(b)
-    ]
+    known = [(a, b) for a, b in zip(np.split(one, 2), np.split(other, 2), strict=True) if np.any(a) and np.any(b)]
     if not known:
         return 0.5
     return float(np.mean([2.0 * float(a @ b) for a, b in known]))

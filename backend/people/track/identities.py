@@ -50,9 +50,7 @@ def identify(
     return _one_detection_per_frame(apply_edits(person, detections["frame"], edits), detections)
 
 
-def apply_edits(
-    person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]
-) -> np.ndarray:
+def apply_edits(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]) -> np.ndarray:
     """person: (N,) ids.  frames: (N,).  -> (N,) ids after the user's edits, one after the other, each on the ids that
     the one before left: what was split can be merged and split again.
 
@@ -88,9 +86,7 @@ def _trim(person: np.ndarray, detections: Arrays, fps: float) -> None:
             for side in (run, run[::-1]):
                 if numbers[side[0]] in (read[0], read[-1]):
                     continue
-                sizes = np.array(
-                    [_size(points) for points in detections["keypoints2d"][at[side[: 2 * edge]]]]
-                )
+                sizes = np.array([_size(points) for points in detections["keypoints2d"][at[side[: 2 * edge]]]])
                 small = np.nonzero(sizes[:edge] < _SHRINK_RATIO * np.median(sizes[edge:]))[0]
                 if len(small):
                     person[at[side[: small[-1] + 1]]] = 0
@@ -127,9 +123,7 @@ def tracks_from_detections(detections: Arrays, person: np.ndarray, step: int) ->
         frames = np.arange(numbers[0], numbers[-1] + 1, step)
         place = (numbers - numbers[0]) // step
 
-        def spread(
-            name: str, at: np.ndarray = at, place: np.ndarray = place, count: int = len(frames)
-        ) -> np.ndarray:
+        def spread(name: str, at: np.ndarray = at, place: np.ndarray = place, count: int = len(frames)) -> np.ndarray:
             values = detections[name][at]
             out = np.zeros((count, *values.shape[1:]), values.dtype)
             out[place] = values
@@ -162,9 +156,7 @@ def best_row(track: Track) -> int:
     return int(np.argmax(seen * np.sqrt(np.maximum(heights, 0))))
 
 
-def thumbnails(
-    tracks: Sequence[Track], read_frame: Callable[[int], np.ndarray | None], side: int = 96
-) -> np.ndarray:
+def thumbnails(tracks: Sequence[Track], read_frame: Callable[[int], np.ndarray | None], side: int = 96) -> np.ndarray:
     """read_frame: frame number -> uint8 RGB (H, W, 3) or None.  -> (P, side, side, 3) uint8; grey where none."""
     import cv2
 

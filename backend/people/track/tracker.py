@@ -93,10 +93,7 @@ class Tracker:
         ]
         embeddings = [appearance(pixels, _scaled(p.keypoints2d, scale)) for p in people]
         costs = np.array(
-            [
-                [self._cost(one, found[k], embeddings[k], number) for k in range(len(found))]
-                for one in self._tracks
-            ]
+            [[self._cost(one, found[k], embeddings[k], number) for k in range(len(found))] for one in self._tracks]
         ).reshape(len(self._tracks), len(found))
         ids = [0] * len(found)
         occluded = _overlapped([p.box for p in people])
@@ -126,9 +123,7 @@ class Tracker:
             return 1e6
         return away + _APPEARANCE_WEIGHT * (1 - similarity(one.embedding, embedding))
 
-    def _update_track(
-        self, one: _TrackState, seen: Candidate, embedding: np.ndarray | None, number: int
-    ) -> None:
+    def _update_track(self, one: _TrackState, seen: Candidate, embedding: np.ndarray | None, number: int) -> None:
         """embedding: None where somebody else's clothes are in them."""
         seconds = (number - one.number) / self._fps
         moved = (seen.points[:, :2] - one.points[:, :2]) / seconds

@@ -14,9 +14,7 @@ _MIN_SIMILARITY = 0.72  # clothes, to be the same person again
 _NEAR = 3.0  # sizes away, after a short time
 _SHORT_GAP = 1.0  # s; after more, where somebody was says nothing about where they come back
 _MAX_GAP = 60.0  # s after which nobody is linked
-_GROWTH = (
-    2.0  # times the size in the picture, or 1 / so much; more after a long gap: people walk up to the camera
-)
+_GROWTH = 2.0  # times the size in the picture, or 1 / so much; more after a long gap: people walk up to the camera
 _GROWTH_PER_SECOND = 1.0
 _GAP_COST = 0.02  # cost of a second's gap
 _MARGIN = 0.08  # by so much the second best must be worse where two people could be meant
@@ -77,13 +75,7 @@ class _Tracklets:
         growth = np.abs(np.log(after / before))
         away = np.median(np.linalg.norm(self.end[a][:, CORE] - self.start[b][:, CORE], axis=2), axis=1)
         short = seconds <= _SHORT_GAP
-        fits = (
-            (seconds > 0)
-            & (seconds <= _MAX_GAP)
-            & (similarity >= _MIN_SIMILARITY)
-            & self.active[a]
-            & self.active[b]
-        )
+        fits = (seconds > 0) & (seconds <= _MAX_GAP) & (similarity >= _MIN_SIMILARITY) & self.active[a] & self.active[b]
         fits &= ~short | (away <= _NEAR * np.minimum(before, after))
         fits &= growth < np.log(_GROWTH + _GROWTH_PER_SECOND * np.maximum(seconds - _SHORT_GAP, 0))
         return np.where(fits, 1 - similarity + _GAP_COST * seconds, np.inf)

@@ -19,8 +19,7 @@ def asset():
 
 def test_format_is_smpls(asset):
     shapes = {
-        name: asset[name].shape
-        for name in ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
+        name: asset[name].shape for name in ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
     }
     assert shapes == {
         "v_template": (6890, 3), "f": (13776, 3), "shapedirs": (6890, 3, 10), "posedirs": (6890, 3, 207),
@@ -172,6 +171,4 @@ def test_uv_and_labels(asset):
     assert (area > 0).mean() > 0.99
     labels = asset["part_ids"].astype(int)
     assert set(labels) == set(range(24))
-    np.testing.assert_array_equal(
-        np.array(mirror_indices(SMPL24))[labels[asset["mirror"].astype(int)]], labels
-    )
+    np.testing.assert_array_equal(np.array(mirror_indices(SMPL24))[labels[asset["mirror"].astype(int)]], labels)

@@ -60,11 +60,7 @@ def test_one_surface_with_one_border_of_16(asset):
     assert set(counts) == {1, 2} and 778 - len(edges) + len(faces) == 1  # Euler: a disc
     border = edges[counts == 1]
     assert len(border) == 16 and (np.unique(border, return_counts=True)[1] == 2).all()
-    after = {
-        int(a): int(b)
-        for a, b in directed_edges
-        if (min(a, b), max(a, b)) in {tuple(e) for e in border.tolist()}
-    }
+    after = {int(a): int(b) for a, b in directed_edges if (min(a, b), max(a, b)) in {tuple(e) for e in border.tolist()}}
     loop = [next(iter(after))]
     while after[loop[-1]] != loop[0]:
         loop.append(after[loop[-1]])
@@ -139,9 +135,7 @@ def test_hinges_bend_towards_the_palm(hand):
     assert moved[2] < (hand.regressors["freihand21"][4] @ hand.v_template)[2] - 0.02  # across the palm
 
 
-@pytest.mark.parametrize(
-    ("joint", "angle"), [(j, a) for j in ("middle2", "index1", "thumb3") for a in (0.8, 1.5)]
-)
+@pytest.mark.parametrize(("joint", "angle"), [(j, a) for j in ("middle2", "index1", "thumb3") for a in (0.8, 1.5)])
 def test_bent_joints_keep_more_volume_than_plain_skinning(hand, joint, angle):
     """Volume of the cone from the joint to the surface around it, against the rest pose."""
     j = MANO16.index(joint)

@@ -54,9 +54,7 @@ def official(smpl, chumpy):
     shapes = smpl["shapedirs"]
     first_ten = np.arange(shapes.size).reshape(shapes.shape)[:, :, :10]
     return smpl | {
-        "shapedirs": chumpy.Select(
-            a=chumpy.Ch(x=shapes), idxs=first_ten.ravel(), preferred_shape=first_ten.shape
-        ),
+        "shapedirs": chumpy.Select(a=chumpy.Ch(x=shapes), idxs=first_ten.ravel(), preferred_shape=first_ten.shape),
         "v_template": chumpy.Ch(x=smpl["v_template"]),
         "v_posed": chumpy.Ops(a=1, b=2),  # an expression that nothing needs
         "J_regressor": sp.csc_matrix(smpl["J_regressor"]),

@@ -97,9 +97,7 @@ def test_a_hand_keeps_its_border(hand_mesh, tmp_path, monkeypatch):
         assert len(loop) == len(border)  # one loop
         assert set(level.vertices[loop].tolist()) <= set(whole)  # of the fine border's own vertices
         assert np.ptp(points[level.vertices[loop]], axis=0).max() > 0.8 * size
-        edges = {
-            frozenset(e) for t in level.faces.tolist() for e in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))
-        }
+        edges = {frozenset(e) for t in level.faces.tolist() for e in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))}
         assert len(level.vertices) - len(edges) + len(level.faces) == 1  # Euler: a disc
         assert sum(e <= set(loop) for e in edges) == len(loop)  # no chord: the border does not touch itself
         np.testing.assert_array_equal(level.down @ points, points[level.vertices])

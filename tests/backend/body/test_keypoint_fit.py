@@ -36,17 +36,13 @@ def random_people(seed, count=1, spread=0.35):
     """Random standing people: poses within limits, turned any way, in front of the camera."""
     rng = np.random.default_rng(seed)
     rest, _, low, high = joint_priors(SMPL24)
-    poses = (
-        np.clip(rest + rng.normal(0, spread, (count, 24, 3)), np.maximum(low, -2), np.minimum(high, 2)) * 0.8
-    )
+    poses = np.clip(rest + rng.normal(0, spread, (count, 24, 3)), np.maximum(low, -2), np.minimum(high, 2)) * 0.8
     for k in range(count):
         yaw = rng.uniform(-np.pi, np.pi)
         turned = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
         poses[k, 0] = rot.log(np.diag([1.0, -1, -1]) @ turned)
     betas = rng.normal(0, 0.7, (count, 10))
-    trans = np.column_stack(
-        [rng.uniform(-0.3, 0.3, count), rng.uniform(0.1, 0.3, count), rng.uniform(3.2, 4.5, count)]
-    )
+    trans = np.column_stack([rng.uniform(-0.3, 0.3, count), rng.uniform(0.1, 0.3, count), rng.uniform(3.2, 4.5, count)])
     return poses, betas, trans
 
 
@@ -76,9 +72,7 @@ def pa_mpjpe(a, b):
     a, b = a - a.mean(0), b - b.mean(0)
     u, s, v = np.linalg.svd(a.T @ b)
     sign = np.array([1, 1, np.sign(np.linalg.det(v.T @ u.T))])
-    return np.linalg.norm(
-        (s * sign).sum() / (a**2).sum() * a @ (v.T @ np.diag(sign) @ u.T).T - b, axis=1
-    ).mean()
+    return np.linalg.norm((s * sign).sum() / (a**2).sum() * a @ (v.T @ np.diag(sign) @ u.T).T - b, axis=1).mean()
 
 
 def test_jacobian_is_the_derivative_of_every_residual(skeleton):
@@ -106,9 +100,7 @@ def test_jacobian_is_the_derivative_of_every_residual(skeleton):
         forward, _ = problem.residuals(state.updated(change), weights, derive=False)
         backward, _ = problem.residuals(state.updated(-change), weights, derive=False)
         numeric = (forward - backward) / (2 * step)
-        np.testing.assert_allclose(
-            jacobian[:, :, k], numeric, atol=2e-4 * (1 + np.abs(numeric).max()), err_msg=str(k)
-        )
+        np.testing.assert_allclose(jacobian[:, :, k], numeric, atol=2e-4 * (1 + np.abs(numeric).max()), err_msg=str(k))
 
 
 def test_known_bodies_are_recovered(body):
@@ -226,9 +218,7 @@ def test_nobody_and_nonsense(body):
     broken = people[0].keypoints2d.copy()
     broken[3, 0] = np.nan
     with pytest.raises(BadInput, match="not 33 finite"):
-        fit_keypoints(
-            body, [DetectedPerson(people[0].box, 1.0, broken, people[0].keypoints3d, "blazepose33")], CAMERA
-        )
+        fit_keypoints(body, [DetectedPerson(people[0].box, 1.0, broken, people[0].keypoints3d, "blazepose33")], CAMERA)
 
 
 def test_landmarks_that_are_joints_are_the_skeletons_own(body):
@@ -263,9 +253,9 @@ def test_rotation_logarithm_and_its_derivative():
     for k in range(3):
         change = np.zeros(3)
         change[k] = step
-        numeric = (
-            rot.log(rot.exp(vectors) @ rot.exp(change)) - rot.log(rot.exp(vectors) @ rot.exp(-change))
-        ) / (2 * step)
+        numeric = (rot.log(rot.exp(vectors) @ rot.exp(change)) - rot.log(rot.exp(vectors) @ rot.exp(-change))) / (
+            2 * step
+        )
         np.testing.assert_allclose(rot.inverse_right_jacobian(vectors)[..., k], numeric, atol=1e-5)
 
 

@@ -34,9 +34,7 @@ def test_a_sparse_matrix_multiplies_points_and_can_be_copied():
     assert not matrix.state_dict()
     points = torch.as_tensor(rng.standard_normal((5, 2, 3)), dtype=torch.float32).requires_grad_()
     product = matrix(points)
-    torch.testing.assert_close(
-        product, torch.as_tensor(np.einsum("vw,wnc->vnc", dense, points.detach())).float()
-    )
+    torch.testing.assert_close(product, torch.as_tensor(np.einsum("vw,wnc->vnc", dense, points.detach())).float())
     product.square().sum().backward()
     expected = 2 * np.einsum("vw,vnc->wnc", dense, product.detach())
     torch.testing.assert_close(points.grad, torch.as_tensor(expected).float())

@@ -31,9 +31,7 @@ def test_equal_to_smplx(arrays, dtype, tolerance, count):
     trans = torch.randn(count, 3, generator=generator, dtype=torch.float64).to(dtype)
     # as matrices: smplx adds 1e-8 to every axis-angle component before it makes a rotation of it
     turns = matrix_from_axis_angle(poses)
-    theirs = reference(
-        betas=betas, global_orient=turns[:, :1], body_pose=turns[:, 1:], transl=trans, pose2rot=False
-    )
+    theirs = reference(betas=betas, global_orient=turns[:, :1], body_pose=turns[:, 1:], transl=trans, pose2rot=False)
     ours = BodyModel(arrays, dtype)(poses, betas, trans)
     torch.testing.assert_close(ours.vertices, theirs.vertices, atol=tolerance, rtol=0)
     torch.testing.assert_close(ours.joints, theirs.joints[:, :24], atol=tolerance, rtol=0)
@@ -105,9 +103,7 @@ def test_a_hand_is_equal_to_smplx(tmp_path):
 @pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-6, 1.0, np.pi - 1e-6, np.pi])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradients_of_rotations_are_finite(angle, dtype):
-    axis = torch.nn.functional.normalize(
-        torch.randn(50, 3, generator=torch.Generator().manual_seed(2), dtype=dtype)
-    )
+    axis = torch.nn.functional.normalize(torch.randn(50, 3, generator=torch.Generator().manual_seed(2), dtype=dtype))
     vector = (axis * angle).requires_grad_()
     matrix = matrix_from_axis_angle(vector)
     (axis_angle_from_matrix(matrix) * torch.arange(1.0, 4.0)).sum().backward()

@@ -90,9 +90,7 @@ _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
         b"\x80\x04\x8c\x05numpy\x8c\x12core._internal.ast\x93.",  # a dotted name
         b"\x80\x04\x8c\tchumpy.ch\x8c\tos.system\x93\x8c\x04true\x85R.",
         b"\x80\x02cchumpy.ch\nCh\nX\x04\x00\x00\x00true\x85R.",  # arguments for a stand-in
-        b"\x80\x02"
-        + _RECONSTRUCT
-        + b"cnumpy\nndarray\nJ\x00\x00\x00\x7f\x85U\x01d\x87R.",  # an array of 2 G numbers
+        b"\x80\x02" + _RECONSTRUCT + b"cnumpy\nndarray\nJ\x00\x00\x00\x7f\x85U\x01d\x87R.",  # an array of 2 G numbers
         b"\x80\x02cnumpy\nndarray\nJ\x00\x00\x00\x7f\x85R.",
         b"\x80\x02c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00as\x86b.",  # changes the reader
         b"\x80\x02\x82\x01.",  # an extension

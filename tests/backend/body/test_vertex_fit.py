@@ -97,9 +97,7 @@ def test_hands_are_bodies_too(dtype):
     rng = np.random.RandomState(0)
     joints, count = 16, 778
     owner = np.arange(count) % (joints - 1)
-    weights = (
-        0.8 * np.eye(joints)[owner] + 0.2 * np.eye(joints)[np.maximum(np.array(MANO16_PARENTS)[owner], 0)]
-    )
+    weights = 0.8 * np.eye(joints)[owner] + 0.2 * np.eye(joints)[np.maximum(np.array(MANO16_PARENTS)[owner], 0)]
     regressor = np.eye(joints)[owner].T / np.eye(joints)[owner].sum(0).clip(1)[:, None]
     regressor[-1, :15] = 1 / 15
     arrays = BodyArrays(

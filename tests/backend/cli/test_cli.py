@@ -20,9 +20,7 @@ def test_recover_writes_results_under_a_path_with_spaces_and_umlauts(tmp_path, c
     folder.mkdir()
     photo = folder / "an ästronaut.png"
     shutil.copy(DATA / "astronaut.png", photo)
-    assert (
-        main(["recover", str(photo), "--out", str(tmp_path / "öut put"), "--export", "npz,obj,overlay"]) == 0
-    )
+    assert main(["recover", str(photo), "--out", str(tmp_path / "öut put"), "--export", "npz,obj,overlay"]) == 0
     said = capsys.readouterr().out
     assert "1 person" in said and "reprojection error" in said
     (npz,) = (tmp_path / "öut put").glob("*.npz")
@@ -87,7 +85,6 @@ def test_models_and_bodies_are_listed(capsys):
 
 def test_help_needs_no_torch():
     code = (
-        "import sys, backend.cli as c; c.build_parser(); "
-        "sys.exit('torch' in sys.modules or 'mediapipe' in sys.modules)"
+        "import sys, backend.cli as c; c.build_parser(); sys.exit('torch' in sys.modules or 'mediapipe' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -9,9 +9,7 @@ from backend.paths import HOME_VARIABLE
 def test_a_sound_installation(capsys):
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
-    assert {"python", "torch", "device", "people", "body", "loopback", "blender"} <= {
-        f["name"] for f in findings
-    }
+    assert {"python", "torch", "device", "people", "body", "loopback", "blender"} <= {f["name"] for f in findings}
     assert not [f for f in findings if f["state"] == "problem"]
 
 

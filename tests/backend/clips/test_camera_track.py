@@ -65,9 +65,7 @@ def test_frames_between_are_interpolated_and_the_end_is_held(view, content):
     part, whole = (rot.log(found.rotation[k] @ found.rotation[0].T) for k in (1, 3))
     np.testing.assert_allclose(part, whole / 3, atol=1e-9)
     np.testing.assert_allclose(found.focal[[0, 3, 9]], true.focal[[0, 3, 9]])
-    np.testing.assert_array_equal(
-        track.view(np.array([11])).rotation[0], track.view(np.array([9])).rotation[0]
-    )
+    np.testing.assert_array_equal(track.view(np.array([11])).rotation[0], track.view(np.array([9])).rotation[0])
     assert track.fitted(640, 360, 0, 11) is track
     for first, last in ((0, 12), (0, 300)):
         with pytest.raises(BadInput, match="0 to 9"):
@@ -180,9 +178,7 @@ def test_other_intrinsics_show_the_same(view, skeleton):
 
 def test_level_is_level(view):
     level = view.level_rotation
-    np.testing.assert_allclose(
-        level @ np.swapaxes(level, 1, 2), np.broadcast_to(np.eye(3), level.shape), atol=1e-12
-    )
+    np.testing.assert_allclose(level @ np.swapaxes(level, 1, 2), np.broadcast_to(np.eye(3), level.shape), atol=1e-12)
     np.testing.assert_allclose(level[:, 1], np.tile([0, 1.0, 0], (10, 1)))
     assert ((level[:, 2] * view.rotation[:, 2]).sum(1) > 0.9).all()
     assert (np.linalg.det(level) > 0).all()

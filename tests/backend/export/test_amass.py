@@ -64,7 +64,5 @@ def test_the_hands_of_smpl_have_a_place_of_their_own():
 
 def test_hands_are_no_amass_bodies():
     with pytest.raises(BadInput) as caught:
-        amass_fields(
-            motion_of(np.zeros((1, 16, 3)), np.zeros(10), np.zeros((1, 3))), World(), np.zeros(3), 30
-        )
+        amass_fields(motion_of(np.zeros((1, 16, 3)), np.zeros(10), np.zeros((1, 3))), World(), np.zeros(3), 30)
     assert caught.value.code == "no_amass"

@@ -72,9 +72,7 @@ def test_amass_stands_upright_in_the_world(body, scene, motion):
 
 
 def test_the_overlay_follows_the_camera(tmp_path, body, scene, motion):
-    frames = [
-        SimpleNamespace(number=t, pixels=np.zeros((SIZE[1], SIZE[0], 3), np.uint8)) for t in range(COUNT)
-    ]
+    frames = [SimpleNamespace(number=t, pixels=np.zeros((SIZE[1], SIZE[0], 3), np.uint8)) for t in range(COUNT)]
     write_overlay_video(tmp_path / "out.mp4", frames, [motion], body, scene.camera, Fraction(3))
     with av.open(str(tmp_path / "out.mp4")) as container:
         pictures = [f.to_ndarray(format="gray") for f in container.decode(video=0)]

@@ -10,9 +10,7 @@ from PIL import ExifTags, Image
 from backend.errors import BadInput
 from backend.media.photo import MAX_PIXELS, encode_png, load_image
 
-RAMP = np.stack(np.broadcast_arrays(*np.ogrid[0:120:40j, 0:240:60j], 128.0), -1).astype(
-    np.uint8
-)  # (40, 60, 3)
+RAMP = np.stack(np.broadcast_arrays(*np.ogrid[0:120:40j, 0:240:60j], 128.0), -1).astype(np.uint8)  # (40, 60, 3)
 
 
 def save(path, image, **options):

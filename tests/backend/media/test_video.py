@@ -32,9 +32,7 @@ def number_of(pixels):
     return sum(1 << bit for bit, x in enumerate(middles) if row[x] > 120)
 
 
-def write(
-    path, count=60, rate=30, size=SIZE, times=None, codec="libx264", pix_fmt="yuv420p", gop=12, **options
-):
+def write(path, count=60, rate=30, size=SIZE, times=None, codec="libx264", pix_fmt="yuv420p", gop=12, **options):
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
@@ -92,9 +90,7 @@ def test_a_variable_rate_shows_what_is_on_the_screen(tmp_path):
     assert later[1] == [seen for n, seen in zip(*whole, strict=True) if n >= 15]
 
 
-@pytest.mark.parametrize(
-    ("size", "pix_fmt"), [((66, 50), "yuv420p10le"), ((67, 51), "yuv444p"), ((64, 48), "gray")]
-)
+@pytest.mark.parametrize(("size", "pix_fmt"), [((66, 50), "yuv420p10le"), ((67, 51), "yuv444p"), ((64, 48), "gray")])
 def test_depths_and_sizes(tmp_path, size, pix_fmt):
     codec = "libx264" if pix_fmt != "gray" else "ffv1"
     clip = open_clip(write(tmp_path / "a.mkv", count=6, size=size, pix_fmt=pix_fmt, codec=codec))
@@ -119,9 +115,7 @@ def test_turned_clips_stand_upright(tmp_path):
     turned = rotated(path, tmp_path / "b.mp4", (0, one, 0, -one, 0, 0, 0, 0, 1 << 30))
     clip = open_clip(turned)
     assert (clip.info.width, clip.info.height) == SIZE[::-1]
-    upright = np.rot90(
-        next(open_clip(path).frames()).pixels, -1
-    )  # the phone was held a quarter turn to the left
+    upright = np.rot90(next(open_clip(path).frames()).pixels, -1)  # the phone was held a quarter turn to the left
     np.testing.assert_array_equal(next(clip.frames()).pixels, upright)
 
 

@@ -25,9 +25,7 @@ def test_the_row_of_children_is_the_same_network():
     net, row = ResNet50().eval(), sequential_resnet50().eval()
     names = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
     state = net.state_dict()
-    row.load_state_dict(
-        {key: state[f"{names[key.split('.')[0]]}.{key.split('.', 1)[1]}"] for key in row.state_dict()}
-    )
+    row.load_state_dict({key: state[f"{names[key.split('.')[0]]}.{key.split('.', 1)[1]}"] for key in row.state_dict()})
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert torch.equal(net(x), row(x))
 

@@ -156,9 +156,7 @@ def test_heads_start_along_their_own_directions():
     attention = DeformableAttention(16, 16, ((4, 4), (2, 2)), heads=8, points=4)
     bias = attention.sampling_offsets.bias.detach().view(8, 2, 4, 2)
     assert torch.equal(bias[:, 0], bias[:, 1])
-    torch.testing.assert_close(
-        bias[:3, 0, 0], torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(bias[:3, 0, 0], torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), atol=1e-6, rtol=0)
     torch.testing.assert_close(bias[:, 0, 3], 4 * bias[:, 0, 0])
     assert not attention.sampling_offsets.weight.any() and not attention.attention_weights.weight.any()
 

@@ -48,9 +48,7 @@ def open_body():
 def make(config=TINY, tiny=True, seed=0):
     torch.manual_seed(seed)
     body, levels = open_body()
-    return DeFormer(
-        config, levels, body.v_template, body.regressors["h36m17"], TinyBackbone() if tiny else None
-    )
+    return DeFormer(config, levels, body.v_template, body.regressors["h36m17"], TinyBackbone() if tiny else None)
 
 
 def shaken(config=TINY):
@@ -215,9 +213,7 @@ def test_learns_one_batch_to_a_millimetre(one_thread):
     coarse = model.first[JOINTS:]
     rotations = torch.as_tensor(generator.normal(size=(2, 3, 3))).float() * 0.5 + torch.eye(3)
     coarse = coarse @ rotations + 0.1 * torch.sin(4 * coarse @ rotations.transpose(1, 2))
-    shapes = model.measure(
-        torch.cat([torch.zeros(2, JOINTS, 3), coarse], 1), torch.tensor([0.9, 1.2])[:, None, None]
-    )
+    shapes = model.measure(torch.cat([torch.zeros(2, JOINTS, 3), coarse], 1), torch.tensor([0.9, 1.2])[:, None, None])
     target = {name: shapes[name].detach() for name in ("vertices", "vertices_120", "vertices_60")}
     target["joints"] = shapes["mesh_joints"].detach()
     places = coarse[:, None, :, :2]

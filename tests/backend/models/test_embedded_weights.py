@@ -58,9 +58,7 @@ def test_the_weights_are_those_of_their_card_and_results(name):
     assert listed[name].ready and not listed[name].testing
 
 
-@pytest.mark.parametrize(
-    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])]
-)
+@pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])])
 def test_out_of_the_box_the_pose_is_roughly_right(name, home):
     """On a picture by another renderer, of poses that no training picture has: far nearer than the mean pose."""
     assert main(["recover", str(PHOTO), "--model", name, "--out", str(home / "out")]) == 0
@@ -87,22 +85,17 @@ def test_the_detector_places_whom_a_rough_camera_would_misplace():
     with np.load(PHOTO.with_suffix(".npz")) as file:
         camera = Camera(*file["camera"], *(int(n) for n in file["image_size"]))
         body = load_body("open")
-        posed = body(
-            *(torch.as_tensor(file[n][None], dtype=torch.float32) for n in ("poses", "betas", "trans"))
-        )
+        posed = body(*(torch.as_tensor(file[n][None], dtype=torch.float32) for n in ("poses", "betas", "trans")))
     points = (body.regressors["blazepose33"] @ posed.vertices[0]).double().numpy()
     seen = np.concatenate([camera.project(points), np.ones((33, 1))], 1).astype(np.float32)
     box = np.float32([*seen[:, :2].min(0), *seen[:, :2].max(0)])
     few = seen.copy()
     few[[k for k in range(33) if k not in (0, 11, 12, 27, 28)], 2] = 0
     whole, part = (
-        DetectedPerson(box, 1.0, keypoints, np.zeros((33, 3), np.float32), "blazepose33")
-        for keypoints in (seen, few)
+        DetectedPerson(box, 1.0, keypoints, np.zeros((33, 3), np.float32), "blazepose33") for keypoints in (seen, few)
     )
     (placed,), (alone,) = (model.recover(pixels, [person], camera) for person in (whole, part))
-    model.network = dataclasses.replace(
-        model.network, spec=dataclasses.replace(model.network.spec, rough_camera=False)
-    )
+    model.network = dataclasses.replace(model.network, spec=dataclasses.replace(model.network.spec, rough_camera=False))
     (by_camera,), (alone_by_camera,) = (model.recover(pixels, [person], camera) for person in (whole, part))
     assert placed.reprojection_relative < 0.9 * by_camera.reprojection_relative < 0.05
     np.testing.assert_array_equal(placed.poses[1:], by_camera.poses[1:])

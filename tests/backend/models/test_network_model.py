@@ -89,9 +89,7 @@ def test_weak_perspective_answers_are_placed_in_the_photos_camera(body, monkeypa
     s, sx, sy = np.linalg.lstsq(system, places.ravel(), rcond=None)[0]
     camera = torch.tensor([[s, sx / s, sy / s]], dtype=torch.float32)
     oracle = Oracle(torch.as_tensor(local, dtype=torch.float32)[None], camera)
-    (found,) = model_of(monkeypatch, body, oracle).recover(
-        np.zeros((600, 800, 3), np.uint8), [person], CAMERA
-    )
+    (found,) = model_of(monkeypatch, body, oracle).recover(np.zeros((600, 800, 3), np.uint8), [person], CAMERA)
     # perspective is not in a weak-perspective answer: a few pixels, a few per cent of depth
     gap = np.linalg.norm(CAMERA.project(found.vertices) - CAMERA.project(vertices), axis=1)
     assert gap.mean() < 3
@@ -161,9 +159,7 @@ def test_a_camera_that_cannot_be_meant_still_gives_a_body_in_view(body, monkeypa
     centred = torch.as_tensor(vertices - vertices.mean(0), dtype=torch.float32)[None]
     for bad in ([-0.5, 0, 0], [float("nan"), 0, 0], [1e6, 0, 0], [1e-9, 0, 0]):
         oracle = Oracle(centred, torch.tensor([bad]))
-        (found,) = model_of(monkeypatch, body, oracle).recover(
-            np.zeros((600, 800, 3), np.uint8), [person], CAMERA
-        )
+        (found,) = model_of(monkeypatch, body, oracle).recover(np.zeros((600, 800, 3), np.uint8), [person], CAMERA)
         assert np.isfinite(found.vertices).all()
         assert found.vertices[:, 2].min() > 0.2
         middle = CAMERA.project(found.vertices.mean(0))

@@ -97,9 +97,7 @@ def test_clusters_are_neighbours_in_pairs():
     dense = graph.toarray()
     for number in range(cluster.max() + 1):
         members = np.flatnonzero(cluster == number)
-        if (
-            len(members) == 2 and members[0] > 0
-        ):  # node 0 also sees node 1's first neighbour: the original's slip
+        if len(members) == 2 and members[0] > 0:  # node 0 also sees node 1's first neighbour: the original's slip
             assert dense[members[0], members[1]] > 0
 
 

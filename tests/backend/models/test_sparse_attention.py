@@ -93,9 +93,7 @@ def test_every_pair_is_in_exactly_one_tile():
     used = torch.zeros(pattern.tile_queries.numel(), dtype=torch.bool)
     used[pattern.position] = True
     used = used.view(pattern.tile_queries.shape)
-    for queries, keys, mask, real in zip(
-        pattern.tile_queries, pattern.tile_keys, pattern.tile_mask, used, strict=True
-    ):
+    for queries, keys, mask, real in zip(pattern.tile_queries, pattern.tile_keys, pattern.tile_mask, used, strict=True):
         rows, columns = (mask & real[:, None]).nonzero(as_tuple=True)
         found.index_put_((queries[rows], keys[columns]), torch.ones(()).long(), accumulate=True)
     assert torch.equal(found, pattern.allowed().long())

@@ -30,9 +30,7 @@ def test_points_without_weight_do_not_count():
     pixels = CAMERA.project(points + [0.5, -0.2, 5.0])
     weights = np.ones(24)
     pixels[5], weights[5] = [1e4, -1e4], 0.0
-    np.testing.assert_allclose(
-        solve_translation(points, pixels, weights, CAMERA), [0.5, -0.2, 5.0], atol=1e-6
-    )
+    np.testing.assert_allclose(solve_translation(points, pixels, weights, CAMERA), [0.5, -0.2, 5.0], atol=1e-6)
 
 
 @pytest.mark.parametrize("case", ["mirrored", "point", "unseen"])

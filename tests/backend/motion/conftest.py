@@ -38,9 +38,7 @@ class Case:
             {},
         )
         for k in range(0, len(at), 16):
-            rows = {
-                name: getattr(self.track, name)[at[k : k + 16]] for name in ("keypoints2d", "keypoints3d")
-            }
+            rows = {name: getattr(self.track, name)[at[k : k + 16]] for name in ("keypoints2d", "keypoints3d")}
             rows["person"] = np.ones(len(rows["keypoints2d"]), int)
             before = {**rows, **preview.bodies(rows, [], before)}
             parts.append(before)

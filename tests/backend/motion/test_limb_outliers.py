@@ -23,8 +23,7 @@ def crossing(body):
     rng = np.random.default_rng(0)
     noise = {"pixel": 0.003, "metres": 0.01, "depth": 0.02}
     tracks = [
-        observed_track(body, one, scene.camera, rng, identity=k + 1, **noise)
-        for k, one in enumerate(scene.people)
+        observed_track(body, one, scene.camera, rng, identity=k + 1, **noise) for k, one in enumerate(scene.people)
     ]
     return scene, tracks
 

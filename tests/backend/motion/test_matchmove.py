@@ -57,9 +57,7 @@ def test_a_fixed_camera_would_be_much_worse(case, known):
     one = case("dolly")
     (fixed,), _ = recover_motions(one.body, [one.track], one.scene.camera, 30, per_frame=[one.per_frame()])
     first = one.scene.view[:1]
-    fixed.joints = (fixed.joints - first.translation[0]) @ first.rotation[
-        0
-    ]  # at its best: where the clip begins
+    fixed.joints = (fixed.joints - first.translation[0]) @ first.rotation[0]  # at its best: where the clip begins
     assert root_error(fixed, one.gt) > 10 * root_error(known[0], one.gt)
     slide = foot_slide(one.feet(fixed), one.gt.contacts)
     assert slide > 5 * foot_slide(one.feet(known[0]), one.gt.contacts)
@@ -105,9 +103,7 @@ def test_a_networks_poses_are_followed_in_the_world(case):
     place = view.points(gt.joints[:, :1])[:, 0]
     given = State(common.rotations.copy(), common.betas, place - root)
     given.rotations[:, 0] = view.rotation @ given.rotations[:, 0]
-    given = State(
-        given.rotations @ rot.exp(0.03 * rng.standard_normal((count, 24, 3))), given.betas, given.trans
-    )
+    given = State(given.rotations @ rot.exp(0.03 * rng.standard_normal((count, 24, 3))), given.betas, given.trans)
     motion, world = recover(one, 2.0, per_frame=[given], network_poses=True)
     assert world.scale == pytest.approx(2.0, rel=0.03)
     assert root_error(motion, gt) < 0.1

@@ -28,9 +28,7 @@ def test_the_banded_system_is_the_dense_one(count):
             row[[t * size + d, (t + 1) * size + d, (t + 2) * size + d]] = 1, -2, 1
             dense += acceleration_weights[t, d] * np.outer(row, row)
     expected = np.linalg.solve(dense, gradient.ravel()).reshape(count, size)
-    np.testing.assert_allclose(
-        solve_banded(blocks, gradient, acceleration_weights), expected, rtol=1e-9, atol=1e-12
-    )
+    np.testing.assert_allclose(solve_banded(blocks, gradient, acceleration_weights), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_smoothness_weights_yield_to_fast_motion_not_to_spikes():
@@ -117,9 +115,7 @@ def test_measures_have_the_units_they_say():
     feet[:, 0, 0, 0] = [0, 0.01, 0.02, 0.03]
     contacts = np.array([[True, True]] * 4)
     assert foot_slide(feet, contacts) == pytest.approx(5.0)
-    assert penetration(np.array([[[0, 0, -0.02], [0, 0, 1.0]], [[0, 0, 0.1], [0, 0, 1.0]]])) == pytest.approx(
-        10.0
-    )
+    assert penetration(np.array([[[0, 0, -0.02], [0, 0, 1.0]], [[0, 0, 0.1], [0, 0, 1.0]]])) == pytest.approx(10.0)
     fast = np.zeros((50, 1, 3))
     fast[:, 0, 0] = np.exp(-((np.arange(50) - 25.0) ** 2) / 4)
     assert acceleration_peak_ratio(0.5 * fast, fast) == pytest.approx(0.5)

@@ -71,9 +71,7 @@ def test_a_short_gap_is_filled_and_marked(case):
         values[25:35] = 0
         setattr(track, name, values)
     whole = one.per_frame()
-    per_frame = State(
-        *(np.delete(getattr(whole, n), np.r_[25:35], 0) for n in ("rotations", "betas", "trans"))
-    )
+    per_frame = State(*(np.delete(getattr(whole, n), np.r_[25:35], 0) for n in ("rotations", "betas", "trans")))
     (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, per_frame=[per_frame])
     np.testing.assert_array_equal(np.nonzero(motion.filled)[0], np.arange(25, 35))
     assert not motion.hidden.any()
@@ -135,8 +133,7 @@ def test_poses_of_a_network_become_one_motion(case):
 def test_very_short_tracks_work(case, count):
     one = case("walk", 1.2)
     fields = {
-        n: getattr(one.track, n)[:count]
-        for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
+        n: getattr(one.track, n)[:count] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
     }
     (motion,), _ = recover_motions(one.body, [replace(one.track, **fields)], one.scene.camera, 30)
     assert motion.poses.shape == (count, 24, 3)
@@ -172,9 +169,7 @@ def test_the_same_again_is_the_same(case):
 def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
     one = case("walk", 4.0)
     gone = slice(40, 80)
-    fields = {
-        n: getattr(one.track, n).copy() for n in ("keypoints2d", "keypoints3d", "boxes", "scores", "seen")
-    }
+    fields = {n: getattr(one.track, n).copy() for n in ("keypoints2d", "keypoints3d", "boxes", "scores", "seen")}
     for values in fields.values():
         values[gone] = 0
     track = replace(one.track, **fields)
@@ -187,13 +182,9 @@ def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
     assert not motion.contacts[gone].any()
     assert np.isfinite(motion.poses).all()
     # each side is what it would be alone: nothing pulls it towards the other
-    fields = {
-        n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
-    }
+    fields = {n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")}
     late = State(*(getattr(per_frame, n)[40:] for n in ("rotations", "betas", "trans")))
-    (alone,), _ = recover_motions(
-        one.body, [replace(track, **fields)], one.scene.camera, 30, per_frame=[late]
-    )
+    (alone,), _ = recover_motions(one.body, [replace(track, **fields)], one.scene.camera, 30, per_frame=[late])
     error, usual = (mpjpe(m.joints[-40:], one.gt.joints[80:]) for m in (motion, alone))
     assert error < usual + 5
     moved = np.linalg.norm(np.diff(motion.joints[:, 0], axis=0), axis=-1)

@@ -139,7 +139,5 @@ def test_every_frame_step_searches_everywhere(step):
         for every in (FULL_IMAGE_EVERY, IDLE_EVERY):
             share = np.mean([scheduled_slot(number, every) == 0 for number in frames]) * every
             assert 0.5 < share < 1.6
-        looked_at = {
-            scheduled_slot(n // TILE_EVERY, count) for n in frames if scheduled_slot(n, TILE_EVERY) == 0
-        }
+        looked_at = {scheduled_slot(n // TILE_EVERY, count) for n in frames if scheduled_slot(n, TILE_EVERY) == 0}
         assert looked_at == set(range(count))

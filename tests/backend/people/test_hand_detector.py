@@ -57,9 +57,7 @@ def test_two_hands_their_sides_and_joints(detector, pose, palm):
         size = np.ptp(expected, axis=0).max()
         off = np.linalg.norm(hand.keypoints2d[:, :2] - expected, axis=1)
         print(f"{hand.side}: mean {off.mean() / size:.1%}, worst {off.max() / size:.1%}")
-        assert (
-            off.mean() < 0.05 * size
-        )  # another order of joints, or a mirrored one, is off by a third and more
+        assert off.mean() < 0.05 * size  # another order of joints, or a mirrored one, is off by a third and more
         assert (hand.box[:2] <= hand.keypoints2d[:, :2].min(0) + 1e-3).all()
         assert (hand.box[2:] >= hand.keypoints2d[:, :2].max(0) - 1e-3).all()
 

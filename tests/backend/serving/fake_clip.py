@@ -42,9 +42,7 @@ class FakeClip:
         (self.out / "closed").touch()
 
     def advance(self, on_progress):
-        on_progress(
-            ClipProgress("detect", self.sent / (int(self.count) + 1), self.sent, int(self.count), 10.0, 3.0)
-        )
+        on_progress(ClipProgress("detect", self.sent / (int(self.count) + 1), self.sent, int(self.count), 10.0, 3.0))
         if self.sent == int(self.count):
             self.over = True
             ids = np.array([3])

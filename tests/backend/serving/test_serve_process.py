@@ -114,9 +114,7 @@ def test_other_refusals(tmp_path):
     assert "token" in refused("--token", "")
 
 
-@pytest.mark.parametrize(
-    "host", ["0.0.0.0", "*", "192.168.1.2", "::", "example.org", "127.0.0.1.example.org", ""]
-)
+@pytest.mark.parametrize("host", ["0.0.0.0", "*", "192.168.1.2", "::", "example.org", "127.0.0.1.example.org", ""])
 def test_only_loopback_without_keys(host):
     with pytest.raises(BadInput) as caught:
         bind_address(host, 0, encrypted=False)
@@ -144,9 +142,7 @@ def test_tokens():
 # ---- keys ------------------------------------------------------------------------------------------------
 
 
-def connect(
-    endpoint: str, server_key: Path, keys: tuple[bytes, bytes] | None
-) -> tuple[zmq.Context, zmq.Socket]:
+def connect(endpoint: str, server_key: Path, keys: tuple[bytes, bytes] | None) -> tuple[zmq.Context, zmq.Socket]:
     context = zmq.Context()
     dealer = context.socket(zmq.DEALER)
     dealer.linger = 0

@@ -20,27 +20,17 @@ def assert_is(record, person, atol3d=2e-6, atol2d=0.02):
             np.testing.assert_allclose(record.trans, person.trans, atol=atol3d)
         joints = posed.joints(record.joint_set, record.pose, record.betas, record.trans)
         if record.joints3d is not None:
-            shift = (
-                0
-                if record.trans is not None and record.camera is not None
-                else record.joints3d[0, :3] - joints[0]
-            )
+            shift = 0 if record.trans is not None and record.camera is not None else record.joints3d[0, :3] - joints[0]
             np.testing.assert_allclose(record.joints3d[:, :3], joints + shift, atol=5 * atol3d)
         if record.joints2d is not None and record.camera is not None and record.trans is not None:
             seen = record.joints2d[:, 2] > 0
-            np.testing.assert_allclose(
-                record.joints2d[seen, :2], project(joints, record.camera)[seen], atol=atol2d
-            )
+            np.testing.assert_allclose(record.joints2d[seen, :2], project(joints, record.camera)[seen], atol=atol2d)
         if record.weak_camera is not None and record.joints2d is not None:
             plain = posed.joints(record.joint_set, record.pose, record.betas)
-            np.testing.assert_allclose(
-                record.joints2d[:, :2], project_weak(plain, record.weak_camera), atol=atol2d
-            )
+            np.testing.assert_allclose(record.joints2d[:, :2], project_weak(plain, record.weak_camera), atol=atol2d)
     if record.joints2d is not None and record.weak_camera is None:
         seen = record.joints2d[:, 2] > 0
-        np.testing.assert_allclose(
-            record.joints2d[seen, :2], person.joints2d(record.joint_set)[seen], atol=atol2d
-        )
+        np.testing.assert_allclose(record.joints2d[seen, :2], person.joints2d(record.joint_set)[seen], atol=atol2d)
     if record.joints3d is not None and record.camera is not None:
         np.testing.assert_allclose(record.joints3d[:, :3], person.joints3d(record.joint_set), atol=5 * atol3d)
 

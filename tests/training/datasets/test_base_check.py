@@ -23,9 +23,7 @@ def test_official_bodies_lack_regressors_and_are_compared_all_the_same(tmp_path,
         assert [
             m for m in build_dataset({**table, "body": "official"}).check() if not m.startswith("note: human")
         ] == []
-    (note,) = (
-        m for m in build_dataset({**tables["tsv"], "body": "bare"}).check() if not m.startswith("note: human")
-    )
+    (note,) = (m for m in build_dataset({**tables["tsv"], "body": "bare"}).check() if not m.startswith("note: human"))
     assert note.startswith("note: fits are not compared") and "no regressor of h36m17" in note
 
 

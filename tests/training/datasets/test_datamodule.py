@@ -60,9 +60,7 @@ class _Save(lightning.Callback):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_goes_on_exactly_from_any_checkpoint(tmp_path, workers):
     whole = _Model()
-    _trainer(tmp_path, max_epochs=3, enable_checkpointing=False, callbacks=[_Save(tmp_path)]).fit(
-        whole, _data()
-    )
+    _trainer(tmp_path, max_epochs=3, enable_checkpointing=False, callbacks=[_Save(tmp_path)]).fit(whole, _data())
     assert len(set(whole.seen)) == 18 and whole.validated == [0, 1, 2, 3, 4] * 3
     for step in (1, 6, 8, 12, 17) if workers == 0 else (8,):
         model = _Model()
@@ -96,15 +94,11 @@ def test_sets_come_from_tables_and_are_looked_at_before_the_first_step(tmp_path)
     assert len(data.test_dataloader()) == 1
     path = tmp_path / "human3.6m" / "train.label.tsv"
     path.write_bytes(
-        path.read_bytes()
-        .replace(b'"has_smpl": 1', b'"has_smpl": 9')
-        .replace(b'"betas": [', b'"betas": [NaN, ', 1)
+        path.read_bytes().replace(b'"has_smpl": 1', b'"has_smpl": 9').replace(b'"betas": [', b'"betas": [NaN, ', 1)
     )
 
     write_lineidx(path)
-    with pytest.raises(
-        BadInput, match=r"cannot be trained on:\n.*train\.label\.tsv, row 0: 'betas' has shape"
-    ):
+    with pytest.raises(BadInput, match=r"cannot be trained on:\n.*train\.label\.tsv, row 0: 'betas' has shape"):
         RecordData(_joints, table).setup("fit")
 
 

@@ -19,9 +19,7 @@ def test_rotations_are_scipys_at_every_angle():
         np.testing.assert_allclose(g.axis_angle_to_matrix(vector), matrix, atol=1e-14)
         np.testing.assert_allclose(g.axis_angle_to_matrix(g.matrix_to_axis_angle(matrix)), matrix, atol=1e-14)
         np.testing.assert_allclose(g.matrix_to_axis_angle(matrix), vector, atol=1e-6)
-    assert (g.matrix_to_axis_angle(np.eye(3)) == 0).all() and (
-        g.axis_angle_to_matrix(np.zeros(3)) == np.eye(3)
-    ).all()
+    assert (g.matrix_to_axis_angle(np.eye(3)) == 0).all() and (g.axis_angle_to_matrix(np.zeros(3)) == np.eye(3)).all()
 
 
 def test_a_root_of_zeros_is_rotated():
@@ -42,9 +40,7 @@ def test_boxes_are_those_of_the_original():
 def test_fit_errors():
     draw = np.random.RandomState(1)
     joints = draw.randn(17, 3)
-    assert g.fit_error_3d(joints, joints + [0.3, 0, -1]) == pytest.approx(
-        0, abs=1e-9
-    )  # means are moved together
+    assert g.fit_error_3d(joints, joints + [0.3, 0, -1]) == pytest.approx(0, abs=1e-9)  # means are moved together
     moved = joints.copy()
     moved[0] += [0.017, 0, 0]
     assert g.fit_error_3d(joints, moved) == pytest.approx(1 * 16 / 17 + 16 / 17, rel=1e-6)  # mm

@@ -21,9 +21,7 @@ def test_sizes_and_orders_are_the_published_ones():
     sizes = {"metro24": 24, "j14": 14, "h36m17": 17, "coco19": 19, "smpl24": 24, "hand21": 21, "muco21": 21,
              "mpii16": 16, "openpose18": 18, "openpose25": 25, "spin49": 49}  # fmt: skip
     assert {name: len(JOINT_SETS[name]) for name in sizes} == sizes
-    assert (
-        JOINT_SETS["metro24"].names[14] == "pelvis" == JOINT_SETS["metro24"].names[JOINT_SETS["metro24"].root]
-    )
+    assert JOINT_SETS["metro24"].names[14] == "pelvis" == JOINT_SETS["metro24"].names[JOINT_SETS["metro24"].root]
     assert JOINT_SETS["muco21"].names[14] == "pelvis"
     assert all(len(set(s.names)) == len(s) for s in JOINT_SETS.values())
 
@@ -63,9 +61,7 @@ def test_left_and_right_are_swapped_in_pairs():
         for i, j in enumerate(mirror):
             a, b = kind.names[i], kind.names[j]
             assert (a == b) == ("left" not in a and "right" not in a), name
-            assert a.replace("left", "x").replace("right", "x") == b.replace("left", "x").replace(
-                "right", "x"
-            )
+            assert a.replace("left", "x").replace("right", "x") == b.replace("left", "x").replace("right", "x")
     # METRO's published flip of its 24 joints
     assert JOINT_SETS["metro24"].mirror.tolist() == [
         5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13, 14, 15, 16, 17, 18, 19, 21, 20, 23, 22,
@@ -83,9 +79,7 @@ def test_joints_go_into_other_sets_by_name():
     assert (index_map("muco21", "h36m17") >= 0).sum() == 14
 
 
-@pytest.mark.parametrize(
-    ("name", "kinds"), [("open", ("h36m17", "coco17", "lsp14")), ("open_hand", ("hand21",))]
-)
+@pytest.mark.parametrize(("name", "kinds"), [("open", ("h36m17", "coco17", "lsp14")), ("open_hand", ("hand21",))])
 def test_posed_joints_are_those_of_the_skinned_body(name, kinds):
     draw = np.random.RandomState(4)
     body, posed = load_body(name).double(), posed_joints(name)
@@ -97,13 +91,9 @@ def test_posed_joints_are_those_of_the_skinned_body(name, kinds):
     out = body(torch.tensor(whole), torch.tensor(betas)[None], torch.tensor(trans)[None])
     for kind in kinds:
         rows = body.regressors["freihand21" if kind == "hand21" else kind]
-        np.testing.assert_allclose(
-            posed.joints(kind, pose, betas, trans), (rows @ out.vertices[0]).numpy(), atol=1e-6
-        )
+        np.testing.assert_allclose(posed.joints(kind, pose, betas, trans), (rows @ out.vertices[0]).numpy(), atol=1e-6)
     if count == 24:
-        np.testing.assert_allclose(
-            posed.joints("smpl24", pose, betas, trans), out.joints[0].numpy(), atol=1e-6
-        )
+        np.testing.assert_allclose(posed.joints("smpl24", pose, betas, trans), out.joints[0].numpy(), atol=1e-6)
         coco = posed.joints("coco19", pose, betas, trans)
         np.testing.assert_allclose(coco[17], coco[[11, 12]].mean(0))
     np.testing.assert_allclose(
@@ -114,8 +104,6 @@ def test_posed_joints_are_those_of_the_skinned_body(name, kinds):
 def test_bodies_without_a_regressor_say_so():
     posed = PosedJoints(dataclasses.replace(read_body(find_body("open")), regressors={}))
     for kind in ("h36m17", "coco19", "metro24"):
-        with pytest.raises(
-            BadInput, match=r"no regressor of (h36m17|coco17|lsp14) joints.*recover-mesh bodies import"
-        ):
+        with pytest.raises(BadInput, match=r"no regressor of (h36m17|coco17|lsp14) joints.*recover-mesh bodies import"):
             posed.joints(kind, np.zeros(72), np.zeros(10))
     assert posed.joints("smpl24", np.zeros(72), np.zeros(10)).shape == (24, 3)

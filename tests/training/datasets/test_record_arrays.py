@@ -72,9 +72,7 @@ def test_eft_is_the_truth_in_its_weak_camera(tmp_path):
     data = build_dataset(config)
     for record, person in zip(data, bodies(3), strict=True):
         assert_is(record, person)
-        assert (
-            record.joints2d.shape == (49, 3) and record.side == pytest.approx(150) and record.camera is None
-        )
+        assert record.joints2d.shape == (49, 3) and record.side == pytest.approx(150) and record.camera is None
     assert data.check() == []
     path = Path(config["path"])
     content = json.loads(path.read_text())

@@ -115,15 +115,11 @@ def test_surreal_is_mirrored_as_its_own_scripts_place_it(tmp_path):
     pose, zrot = content["pose"][:, 0], float(content["zrot"][0, 0])
     around_z = Rotation.from_euler("z", zrot).as_matrix()
     root = (
-        Rotation.from_euler("x", 90, degrees=True).as_matrix()
-        @ around_z
-        @ Rotation.from_rotvec(pose[:3]).as_matrix()
+        Rotation.from_euler("x", 90, degrees=True).as_matrix() @ around_z @ Rotation.from_rotvec(pose[:3]).as_matrix()
     )
     pose = np.concatenate([Rotation.from_matrix(root).as_rotvec(), pose[3:]])
     body = load_body("open")
-    posed = body(
-        torch.tensor(pose).float().reshape(1, 24, 3), torch.tensor(content["shape"][:, 0]).float()[None]
-    )
+    posed = body(torch.tensor(pose).float().reshape(1, 24, 3), torch.tensor(content["shape"][:, 0]).float()[None])
     joints = posed.joints[0].numpy() - posed.joints[0, 0].numpy() + content["joints3D"][:, 0, 0]
     np.testing.assert_allclose(
         joints, content["joints3D"][..., 0].T, atol=0.012
@@ -228,9 +224,7 @@ def test_up3d_is_the_truth(tmp_path):
         np.testing.assert_allclose(record.box, person.box(), atol=1.5)
         assert (record.image.read() == person.image()).all()
     assert data.check() == []
-    (tmp_path / "00001_body.pkl").write_bytes(
-        pickle.dumps({"pose": np.zeros(72), "betas": _Evil()}, protocol=2)
-    )
+    (tmp_path / "00001_body.pkl").write_bytes(pickle.dumps({"pose": np.zeros(72), "betas": _Evil()}, protocol=2))
     np.save(tmp_path / "00002_joints.npy", np.zeros((14, 3)))
     (tmp_path / "00000_render_light.png").unlink()
     wrong = data.check()

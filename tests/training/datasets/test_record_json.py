@@ -42,9 +42,7 @@ def _edit(path, change):
 def test_human36m_is_the_truth(originals):
     config = {**originals["human36m"], "split": "test"}
     data = build_dataset(config)
-    assert [r.subject for r in data] == ["S9"] * 3 + [
-        "S11"
-    ] * 3  # no frame between the steps, none without a fit
+    assert [r.subject for r in data] == ["S9"] * 3 + ["S11"] * 3  # no frame between the steps, none without a fit
     people = [person for subject in PROTOCOL2["test"] for person in bodies(3, subject)]
     for record, person in zip(data, people, strict=True):
         assert record.joint_set == "h36m17" and record.gender == "neutral"
@@ -98,9 +96,7 @@ def test_coco_is_the_truth(originals):
         assert record.joints2d[:, 2].tolist() == [1, 1, 1, 0] + [1] * 13
         seen = record.joints2d[:, 2] > 0
         posed = person.posed.joints("coco17", person.pose, person.betas)
-        np.testing.assert_allclose(
-            record.joints2d[seen, :2], (posed[:, :2] * WEAK[0] + WEAK[1:])[seen], atol=1e-4
-        )
+        np.testing.assert_allclose(record.joints2d[seen, :2], (posed[:, :2] * WEAK[0] + WEAK[1:])[seen], atol=1e-4)
         np.testing.assert_allclose(record.weak_camera, WEAK)
         np.testing.assert_allclose(record.pose, person.pose, atol=1e-6)
         assert record.joints3d is None and record.camera is None and record.trans is None
@@ -179,9 +175,7 @@ def test_detections_of_other_frames_are_named(copies):
 
     path = Path(copies["human36m"]["path"]) / "absnet_output_on_testset.json"
     _edit(path, lambda c: c.pop(min(c)))
-    with pytest.raises(
-        BadInput, match="lacks 1 of 6 test frames, among them s_09_act_02_subact_01_ca_01_000001"
-    ):
+    with pytest.raises(BadInput, match="lacks 1 of 6 test frames, among them s_09_act_02_subact_01_ca_01_000001"):
         build_dataset({**copies["human36m"], "split": "test"})
 
 

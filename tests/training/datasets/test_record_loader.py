@@ -68,9 +68,7 @@ def test_killed_in_mid_epoch_and_resumed(tmp_path):
     """SIGKILL, as a preempted node gets it: what was trained on and the rest are the very same sequence."""
     state, log = tmp_path / "state.json", tmp_path / "log"
     script = Path(__file__).with_name("loader_fakes.py")
-    paths = os.pathsep.join(
-        [str(Path(training.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+    paths = os.pathsep.join([str(Path(training.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
         [sys.executable, str(script), str(state), str(log)], env={**os.environ, "PYTHONPATH": paths}
     )

@@ -233,9 +233,7 @@ def test_synthetic_sets_say_camera_and_place_besides(folder):
     person = bodies(3)[2]
     extra = {"trans": person.trans.tolist(), "camera": person.camera.tolist(), "box": person.box().tolist()}
     _edit_label(folder, 2, **extra, **{"3d_joints": np.c_[person.joints3d("metro24"), np.ones(24)].tolist()})
-    data = build_dataset(
-        {"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent
-    )
+    data = build_dataset({"kind": "synthetic", "path": "human3.6m/train.yaml", "body": "open"}, root=folder.parent)
     assert_is(data[2], person)
     np.testing.assert_allclose(data[2].box, person.box(), atol=1e-4)
     assert data[1].trans is None and data[1].camera is None

@@ -57,10 +57,7 @@ def test_the_rest_of_an_epoch_is_shared_evenly_or_not_at_all():
 def test_accumulated_batches_are_those_of_more_processes(drop_last):
     """4 published processes, on 2 that gather over 2 batches: step for step the same rows, the last step's, too."""
     four = [_rows(GlobalBatches(43, 3, rank, 4, seed=5, drop_last=drop_last)) for rank in range(4)]
-    two = [
-        _rows(GlobalBatches(43, 3, rank, 2, seed=5, drop_last=drop_last, accumulation_steps=2))
-        for rank in range(2)
-    ]
+    two = [_rows(GlobalBatches(43, 3, rank, 2, seed=5, drop_last=drop_last, accumulation_steps=2)) for rank in range(2)]
     steps = len(four[0])
     assert steps == (3 if drop_last else 4)
     assert [len(rows) for rows in two] == [2 * steps, 2 * steps]
@@ -68,8 +65,7 @@ def test_accumulated_batches_are_those_of_more_processes(drop_last):
         here = [two[rank][2 * step + part] for rank in range(2) for part in range(2)]
         assert here == [four[rank][step] for rank in range(4)]
     middle = [
-        [draw.row for draw in batch]
-        for batch in GlobalBatches(43, 3, seed=5, accumulation_steps=2).batches(0, 4)
+        [draw.row for draw in batch] for batch in GlobalBatches(43, 3, seed=5, accumulation_steps=2).batches(0, 4)
     ]
     assert middle == _rows(GlobalBatches(43, 3, seed=5, accumulation_steps=2))[4:]
 
@@ -109,9 +105,7 @@ def test_progress_goes_on_where_the_state_was():
 
 def test_other_data_or_batches_do_not_go_on():
     state = Progress(GlobalBatches(22, 4, seed=9)).state_dict()
-    Progress(GlobalBatches(22, 2, 1, 2, seed=9)).load_state_dict(
-        state
-    )  # more processes, the same global batch
+    Progress(GlobalBatches(22, 2, 1, 2, seed=9)).load_state_dict(state)  # more processes, the same global batch
     others = (
         GlobalBatches(23, 4, seed=9),
         GlobalBatches(22, 8, seed=9),

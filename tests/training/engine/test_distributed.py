@@ -22,9 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TOY = Path(__file__).with_name("toy_run.py")
 
 
-def run(
-    out: Path, processes: int, *arguments: str, good: bool = True
-) -> tuple[dict[str, np.ndarray], list[dict]]:
+def run(out: Path, processes: int, *arguments: str, good: bool = True) -> tuple[dict[str, np.ndarray], list[dict]]:
     """-> weights and log lines; good: whether it is to end well, else both are empty."""
     toy = [str(out), "--dropout", "0", *arguments]
     if processes == 1:

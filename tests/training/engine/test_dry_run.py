@@ -36,9 +36,7 @@ def test_two_steps_of(name, tmp_path, monkeypatch):
     card = read_card(result.weights)
     assert card.testing and card.name == run.network
     assert card.body in ("open_body", "open_hand")
-    if (
-        result.weights.stem == run.network
-    ):  # a whole network: `recover-mesh recover --model` can take it at once
+    if result.weights.stem == run.network:  # a whole network: `recover-mesh recover --model` can take it at once
         monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
         kept = weights_path(run.network)
         kept.parent.mkdir(parents=True)

@@ -47,9 +47,7 @@ def test_pose_hrnet_lacks_three_fusions(tmp_path):
     torch.manual_seed(1)
     full = HRNet(32, "multi").state_dict()
     lower = [k for k in full if k.startswith(tuple(f"stage4.2.fuse_layers.{n}." for n in (1, 2, 3)))]
-    tensors = {k: v for k, v in full.items() if k not in lower} | {
-        "final_layer.weight": torch.zeros(17, 32, 1, 1)
-    }
+    tensors = {k: v for k, v in full.items() if k not in lower} | {"final_layer.weight": torch.zeros(17, 32, 1, 1)}
     torch.save(tensors, tmp_path / "pose_hrnet_w32_256x256.pth")
     torch.manual_seed(2)
     backbone = HRNet(32, "multi")

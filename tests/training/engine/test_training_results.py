@@ -82,9 +82,7 @@ def test_median_over_seeds(tmp_path):
         measured = EvaluationResult({"human36m-smpler/MPJPE": value}, weights)
         path = write_results(tmp_path / f"seed-{seed}", run, measured)
         assert json.loads(path.read_text())["published"]["results"][0]["MPJPE"] == 47.0
-    write_results(
-        tmp_path / "seed-9", run, EvaluationResult({"human36m-smpler/MPJPE": 1.0}, weights, limited=2)
-    )
+    write_results(tmp_path / "seed-9", run, EvaluationResult({"human36m-smpler/MPJPE": 1.0}, weights, limited=2))
     (row,) = seed_medians(tmp_path)
     assert row.median == 48.0 and row.spread == 3.0
     assert row.values == {"seed-1": 50.0, "seed-2": 47.0, "seed-3": 48.0}

@@ -37,9 +37,7 @@ def test_alignment_equals_both_originals(tensors):
     g = tensors("fastmetro", "golden_losses_metrics")
     moved = procrustes_align(g["pa_S1"], g["pa_S2"])
     torch.testing.assert_close(moved[2], g["pa_aligned0"], atol=2e-6, rtol=0)
-    torch.testing.assert_close(
-        distances(moved, g["pa_S2"].double()), g["pa_error"].double(), atol=2e-6, rtol=0
-    )
+    torch.testing.assert_close(distances(moved, g["pa_S2"].double()), g["pa_error"].double(), atol=2e-6, rtol=0)
     g = tensors("smpler", "golden_extras")
     gt = g["gt_joints3d"][..., :3]
     moved = procrustes_align(g["pred_joints3d"], gt)

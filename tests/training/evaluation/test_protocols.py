@@ -60,9 +60,7 @@ def test_quirks_are_a_switch():
 def test_about_a_regressed_joint():
     vertices = torch.randn(2, 5, 3)
     row = torch.tensor([0.5, 0.5, 0, 0, 0])
-    torch.testing.assert_close(
-        (row @ root_relative(vertices, row)).abs().max(), torch.tensor(0.0), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close((row @ root_relative(vertices, row)).abs().max(), torch.tensor(0.0), atol=1e-6, rtol=0)
 
 
 def test_means_of_batches_are_a_quirk_of_pose2mesh():

@@ -53,10 +53,7 @@ def test_by_plain_formulas():
     def hips(j):
         return j - (j[2] + j[3]) / 2
 
-    kp3d = [
-        (true3d[0, :, 3:] * abs(hips(f[n][0]) - hips(true3d[0, :, :3]))).mean()
-        for n in ("joints", "mesh_joints")
-    ]
+    kp3d = [(true3d[0, :, 3:] * abs(hips(f[n][0]) - hips(true3d[0, :, :3]))).mean() for n in ("joints", "mesh_joints")]
     camera = f["camera"][:, None]
     placed = [x.numpy()[:, :14, :2], camera[..., :1] * (f["mesh_joints"][..., :2] + camera[..., 1:])]
     kp2d = [(true2d[..., 2:] * abs(p - true2d[..., :2])).mean() for p in placed]

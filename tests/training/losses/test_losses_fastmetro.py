@@ -53,18 +53,12 @@ def test_terms_equal_the_original(tensors, meshes, surface):
     chosen = g["has_smpl"].bool()
     pairs = {
         "vertices_l1": terms.masked_mean(chosen, terms.l1, predicted, true),
-        "edge_gt": terms.masked_mean(
-            chosen, lambda p, t: terms.edge_error(p, t, surface.edges, 1e-8), predicted, true
-        ),
+        "edge_gt": terms.masked_mean(chosen, lambda p, t: terms.edge_error(p, t, surface.edges, 1e-8), predicted, true),
         "edge_gt_nonuniform": terms.masked_mean(
             chosen, lambda p, t: terms.edge_error(p, t, surface.face_edges, 1e-8), predicted, true
         ),
-        "edge_self": terms.masked_mean(
-            chosen, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), predicted
-        ),
-        "normal": terms.masked_mean(
-            chosen, lambda p, t: terms.normal_error(p, t, surface.faces), predicted, true
-        ),
+        "edge_self": terms.masked_mean(chosen, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), predicted),
+        "normal": terms.masked_mean(chosen, lambda p, t: terms.normal_error(p, t, surface.faces), predicted, true),
         "kp3d": terms.masked_mean(
             g["has_3d"],
             terms.weighted_l1,
@@ -84,9 +78,7 @@ def test_terms_equal_the_original(tensors, meshes, surface):
 def test_the_sum_is_the_recipe_of_the_golden_terms(tensors, meshes, surface):
     g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
     # one mesh for all levels; both kinds of joints are the golden's
-    out = FastMETROLoss(surface)(
-        g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], targets(g, true)
-    )
+    out = FastMETROLoss(surface)(g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], targets(g, true))
     centred = terms.hip_relative(g["pred_joints"])
     assert not torch.allclose(centred, g["pred_joints"])
     expected = (
@@ -136,9 +128,7 @@ def test_nothing_labelled_is_no_loss_and_finite_gradients(part):
         has_2d=nowhere,
         has_mesh=nowhere,
     )
-    loss = FastMETROLoss(surface, part, upstream_quirks=False)(
-        found, found, levels, torch.ones(2, 3), wanted
-    )["loss"]
+    loss = FastMETROLoss(surface, part, upstream_quirks=False)(found, found, levels, torch.ones(2, 3), wanted)["loss"]
     loss.backward()
     assert loss == 0
     assert (found.grad == 0).all() and (levels[-1].grad == 0).all()
@@ -187,16 +177,12 @@ def test_hand_loss_by_plain_formulas():
     normal = unit(np.cross(edge(fine0, 0, 1), edge(fine0, 0, 2)))
     project_ = [camera[:, None, :1] * (x[..., :2] + camera[:, None, 1:]) for x in (joints, mesh_joints)]
     expected = {
-        "joints3d": 1000
-        * sum((confidence * abs(wrist(x) - wrist(true))).mean() for x in (joints, mesh_joints)),
+        "joints3d": 1000 * sum((confidence * abs(wrist(x) - wrist(true))).mean() for x in (joints, mesh_joints)),
         "joints2d": 100 * sum((seen * abs(x - places[..., :2])).mean() for x in project_),
         "vertices": 50 * (abs(coarse - coarse0).mean() + abs(fine - fine0).mean()),
         "edge": 100
         * np.mean(
-            [
-                abs(np.linalg.norm(edge(fine, *p), axis=-1) - np.linalg.norm(edge(fine0, *p), axis=-1))
-                for p in pairs
-            ]
+            [abs(np.linalg.norm(edge(fine, *p), axis=-1) - np.linalg.norm(edge(fine0, *p), axis=-1)) for p in pairs]
         ),
         "normal": 10 * np.mean([abs((unit(edge(fine, *p)) * normal).sum(-1)) for p in pairs]),
     }

@@ -43,9 +43,7 @@ def test_a_training_step_equals_the_original(golden, keys, name):
     net = MeshNet(config, mesh_graph(faces, LEVELS[config.part]))
     arrays = fill_state_dict(keys("pose2mesh", name), int(g["meta.weights_seed"]))
     prefix = "pose2mesh."
-    net.load_state_dict(
-        {k.removeprefix(prefix): torch.as_tensor(v) for k, v in arrays.items() if k.startswith(prefix)}
-    )
+    net.load_state_dict({k.removeprefix(prefix): torch.as_tensor(v) for k, v in arrays.items() if k.startswith(prefix)})
     net.train()
     regressor = torch.as_tensor(fake_regressor(21 if name == "mano" else 17, len(vertices)))
     loss = Pose2MeshLoss(Surface(faces), regressor)

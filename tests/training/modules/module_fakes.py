@@ -82,9 +82,7 @@ class TinyPyramid(nn.Module):
         return [layer(images) for layer in self.layers]
 
 
-def overfit(
-    module: nn.Module, data: dict[str, Tensor], steps: int, rate: float, clip: float = 0.0
-) -> list[float]:
+def overfit(module: nn.Module, data: dict[str, Tensor], steps: int, rate: float, clip: float = 0.0) -> list[float]:
     """The losses of `steps` steps on one batch, by the module's own optimiser at another rate."""
     module.train()
     module.log_dict = lambda *_: None  # there is no trainer to log to

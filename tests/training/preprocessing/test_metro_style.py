@@ -76,9 +76,7 @@ def test_a_sample_equals_the_original(golden, family, case):
     np.testing.assert_allclose([image.mean(), image.std()], get["mean_std"], atol=2e-5)
     np.testing.assert_allclose(out["joints2d"], get["kp2d"], atol=1e-6)
     expected = get["kp3d"].copy()
-    rootless = joints3d(
-        get["kp3d_in"], AugmentationParams(bool(flip), tuple(gains), rotation), METRO24.mirror, 14
-    )
+    rootless = joints3d(get["kp3d_in"], AugmentationParams(bool(flip), tuple(gains), rotation), METRO24.mirror, 14)
     np.testing.assert_allclose(out["joints3d"], rootless)
     expected[:, :3] -= expected[14, :3]
     np.testing.assert_allclose(out["joints3d"], expected, atol=2e-6)
@@ -195,9 +193,7 @@ def test_a_flipped_body_is_its_mirror_image():
     from backend.body.joint_sets import SMPL24, mirror_indices
 
     mirrored = joints[0][mirror_indices(SMPL24)] * [-1, 1, 1]
-    np.testing.assert_allclose(
-        joints[1], mirrored, atol=0.01
-    )  # the open body is symmetric to a few millimetres
+    np.testing.assert_allclose(joints[1], mirrored, atol=0.01)  # the open body is symmetric to a few millimetres
 
 
 def test_bad_records_are_named():

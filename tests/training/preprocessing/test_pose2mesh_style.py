@@ -160,9 +160,7 @@ def test_a_weak_camera_projects_the_body_as_it_is(person):
 
 def test_hands():
     hand = hands(1)[0]
-    record = record_of(
-        hand, "hand21", dataset="freihand", detected2d=with_column(hand.joints2d("hand21") + 1)
-    )
+    record = record_of(hand, "hand21", dataset="freihand", detected2d=with_column(hand.joints2d("hand21") + 1))
     out = Pose2MeshPreparer("mano", "mano", "open_hand")(record)
     np.testing.assert_allclose(out["pose2d"], normalise_pose(hand.joints2d("hand21")), atol=1e-4)
     joints = 1000 * hand.joints3d("hand21")
@@ -238,9 +236,7 @@ def valid(prepare, record):
 )
 def test_bad_fits_are_not_learned_from(person, dataset, error, pose_set, stage, quirks, expected):
     record = record_of(person, "h36m17", dataset=dataset, fit_error=error)
-    prepare = Pose2MeshPreparer(
-        pose_set, "human36", "open", stage=stage, input="truth", upstream_quirks=quirks
-    )
+    prepare = Pose2MeshPreparer(pose_set, "human36", "open", stage=stage, input="truth", upstream_quirks=quirks)
     assert valid(prepare, record) == expected
 
 

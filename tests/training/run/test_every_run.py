@@ -86,9 +86,7 @@ def test_two_steps_of(name, tmp_path):
     run = load_run(name)
     before = signal.getsignal(signal.SIGTERM)
     result = dry_run(run, tmp_path)
-    assert (
-        signal.getsignal(signal.SIGTERM) == before
-    )  # else the trainer stays in memory, and nobody can end it
+    assert signal.getsignal(signal.SIGTERM) == before  # else the trainer stays in memory, and nobody can end it
     assert len(result.losses) == 2 and all(map(math.isfinite, result.losses)) and min(result.losses) > 0
     expected = {f"{run.data.validate[0].protocol}/MPJPE"} if "freihand" not in name else set()
     assert expected <= set(result.metrics)
@@ -110,9 +108,7 @@ ENDS = (
 
 def _on_one_batch(name, folder):
     """-> module in evaluation mode, batch."""
-    module, _, batch = overfit.build_one_batch(
-        with_generated_data(load_run(name), folder, batch=2), folder, 2
-    )
+    module, _, batch = overfit.build_one_batch(with_generated_data(load_run(name), folder, batch=2), folder, 2)
     return module.eval(), batch
 
 

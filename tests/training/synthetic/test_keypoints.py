@@ -38,9 +38,7 @@ def test_clean_keypoints_are_the_bodys(sampler):
     hips = batch.landmarks[:, [23, 24]].mean(1)
     assert np.abs(hips).max() < 1e-6
     with torch.inference_mode():
-        joints = sampler.body.pose_joints(
-            torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)
-        ).numpy()
+        joints = sampler.body.pose_joints(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)).numpy()
     np.testing.assert_allclose(batch.joints, joints - joints[:, :1], atol=1e-5)
     assert batch.coco19.shape == (12, 19, 3)
     np.testing.assert_allclose(batch.coco19[:, 18, :2], batch.keypoints[:, [11, 12], :2].mean(1), atol=1e-3)
@@ -59,9 +57,7 @@ def test_people_stand_upright_in_the_image(sampler):
 
 def test_noise_is_as_large_as_it_says(sampler):
     seeded = [
-        KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=n).batch(
-            np.random.default_rng(1), 2000
-        )
+        KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=n).batch(np.random.default_rng(1), 2000)
         for n in (CLEAN, DetectorNoise(swapped=0, far=0, missing=0, tilt=0, flat=0, reversed=0))
     ]
     clean, noisy = seeded
@@ -86,9 +82,9 @@ def test_swaps_and_missing_points_happen(sampler):
     swapped = np.abs(batch.keypoints[:, left, :2] - clean.keypoints[:, right, :2]).max(1) < 1e-3
     assert 0.3 < swapped.mean() < 0.8
     np.testing.assert_allclose(batch.world[swapped, left], clean.ray_landmarks[swapped, right], atol=1e-5)
-    gone = KeypointSampler(
-        sampler.body, poses=sampler.poses, views=1, noise=DetectorNoise(missing=0.5)
-    ).batch(np.random.default_rng(2), 300)
+    gone = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=DetectorNoise(missing=0.5)).batch(
+        np.random.default_rng(2), 300
+    )
     assert 0.3 < (gone.keypoints[..., 2] < 0.5).mean() < 0.6
 
 
@@ -152,8 +148,8 @@ def test_trained_weights_come_back(tmp_path, sampler):
 
 
 def test_a_tilted_camera_rotates_all_3d_landmarks(sampler):
-    tilted = KeypointSampler(
-        sampler.body, poses=sampler.poses, views=1, noise=replace(CLEAN, tilt=0.3)
-    ).batch(np.random.default_rng(3), 200)
+    tilted = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=replace(CLEAN, tilt=0.3)).batch(
+        np.random.default_rng(3), 200
+    )
     assert pa_mpjpe(tilted.world, tilted.landmarks).max() < 0.1  # nothing but a turn
     assert np.linalg.norm(tilted.world - tilted.ray_landmarks, axis=-1).mean() > 0.05

@@ -54,9 +54,7 @@ def test_there_are_enough_archetypes_within_the_limits(sampler):
         "arms crossed",
     } <= set(names)
     for archetype in sampler.archetypes:
-        assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), (
-            archetype.name
-        )
+        assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), archetype.name
 
 
 def test_what_is_drawn_is_within_the_limits(drawn):
@@ -79,9 +77,7 @@ def test_angles_mean_what_they_say(sampler):
     thigh = joints["left_knee"] - joints["left_hip"]
     shin = joints["left_ankle"] - joints["left_knee"]
     assert thigh[2] > 0.35 and shin[1] < -0.35  # forward, then down
-    _, joints = _posed(
-        sampler, right_arm_forward=90, right_arm_up=0, right_arm_turn_in=-90, right_elbow_flex=90
-    )
+    _, joints = _posed(sampler, right_arm_forward=90, right_arm_up=0, right_arm_turn_in=-90, right_elbow_flex=90)
     assert (joints["right_elbow"] - joints["right_shoulder"])[2] > 0.2
     assert (joints["right_wrist"] - joints["right_elbow"])[1] > 0.2  # the forearm stands up
 
@@ -125,10 +121,7 @@ def test_a_body_through_itself_is_caught(sampler, degrees, pair):
     assert (collisions(capsules, ends, radius) <= 0).all()
     (ends, radius), _ = _posed(sampler, **degrees)
     deep = collisions(capsules, ends, radius)[:, 0]
-    found = {
-        (capsules.names[capsules.first[k]], capsules.names[capsules.second[k]])
-        for k in np.nonzero(deep > 0)[0]
-    }
+    found = {(capsules.names[capsules.first[k]], capsules.names[capsules.second[k]]) for k in np.nonzero(deep > 0)[0]}
     assert pair in found, found
 
 
@@ -138,10 +131,7 @@ def test_the_floor_filter_catches_those_who_float(sampler):
     assert supported(capsules, ends, radius, "feet").all() and balanced(capsules, ends).all()
     assert not supported(capsules, ends, radius, "back").any()  # nobody lies on the back standing
     (ends, radius), _ = _posed(sampler, left_hip_flex=60, left_knee_flex=60)
-    assert (
-        not supported(capsules, ends, radius, "feet").any()
-        and supported(capsules, ends, radius, "foot").all()
-    )
+    assert not supported(capsules, ends, radius, "feet").any() and supported(capsules, ends, radius, "foot").all()
     (ends, radius), _ = _posed(sampler, root_lean=35)
     assert not balanced(capsules, ends).any()  # would fall on the face
 
@@ -169,9 +159,7 @@ def test_a_wrist_reaches_its_target(sampler):
         global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
         aim = np.array([[0.1 * sign], [0.0], [0.35]]) + rng.uniform(-0.1, 0.1, (3, count))
         target = (joints[names.index(f"{side}_shoulder")] + aim).astype(np.float32)
-        inverse_kinematics.solve_arm(
-            angles, np.ones(count, bool), side, target, rest, global_rotations, joints, names
-        )
+        inverse_kinematics.solve_arm(angles, np.ones(count, bool), side, target, rest, global_rotations, joints, names)
         _, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
         gap = np.linalg.norm(joints[names.index(f"{side}_wrist")] - target, axis=0)
         assert gap.max() < 0.005, gap.max()

@@ -67,12 +67,7 @@ def test_the_projected_body_covers_the_drawn_one(studio, samples):
         inside = layer[..., 3] > 0
         rows, columns = np.nonzero(inside)
         x0, y0, x1, y1 = sample.label["box"]
-        assert (
-            columns.min() >= x0 - 1
-            and columns.max() <= x1 + 1
-            and rows.min() >= y0 - 1
-            and rows.max() <= y1 + 1
-        )
+        assert columns.min() >= x0 - 1 and columns.max() <= x1 + 1 and rows.min() >= y0 - 1 and rows.max() <= y1 + 1
         picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (96, 96, 3)
         assert picture[inside].std() > 3
@@ -98,9 +93,7 @@ def test_labels_have_metros_fields(studio, samples):
     if studio.part == "body":
         names = {n: k for k, n in enumerate(METRO24)}
         rest = studio.regressor @ studio.body.v_template.double().numpy()
-        assert (
-            rest[names["right_wrist"], 0] < -0.5 < 0.5 < rest[names["left_wrist"], 0]
-        )  # the person's right is at -x
+        assert rest[names["right_wrist"], 0] < -0.5 < 0.5 < rest[names["left_wrist"], 0]  # the person's right is at -x
         assert (
             rest[names["head_top"], 1]
             > rest[names["nose"], 1]
@@ -157,9 +150,7 @@ def test_files_are_metros(finished):
         offsets = [int(v) for v in (out / f"train.{kind}.lineidx").read_text().split()]
         assert len(offsets) == 8 and raw[offsets[3] :].split(b"\t")[0] == b"body_train_00000_003"
     lines = (out / names["img"]).read_bytes().splitlines()
-    picture = cv2.imdecode(
-        np.frombuffer(base64.b64decode(lines[3].split(b"\t")[1]), np.uint8), cv2.IMREAD_COLOR
-    )
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(lines[3].split(b"\t")[1]), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (48, 48, 3)
     label = json.loads((out / names["label"]).read_bytes().splitlines()[3].split(b"\t")[1])
     with np.load(out / "train.npz", allow_pickle=False) as arrays:
@@ -170,10 +161,7 @@ def test_files_are_metros(finished):
 
 def test_splits_have_nothing_in_common(finished):
     out, _ = finished
-    poses = [
-        np.load(out / f"{s}.npz", allow_pickle=False)["pose"].reshape(-1, 72)
-        for s in ("train", "val", "test")
-    ]
+    poses = [np.load(out / f"{s}.npz", allow_pickle=False)["pose"].reshape(-1, 72) for s in ("train", "val", "test")]
     everything = np.concatenate(poses)
     assert len(np.unique(everything.round(3), axis=0)) == len(everything)
 
@@ -202,9 +190,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_goes_on(finished, t
 @pytest.mark.slow
 def test_workers_and_a_real_kill_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_writer, "SHARD", 4)
-    alone = write_dataset(
-        tmp_path / "alone", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=1
-    )
+    alone = write_dataset(tmp_path / "alone", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=1)
     code = (
         "import sys, pathlib; from training.synthetic import dataset_writer; dataset_writer.SHARD = 4; "
         "writer.write_dataset(pathlib.Path(sys.argv[1]), part='hand', count=14, size=32, seed=5, renderer='numpy')"
@@ -215,9 +201,7 @@ def test_workers_and_a_real_kill_change_nothing(tmp_path, monkeypatch):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = write_dataset(
-        tmp_path / "killed", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=2
-    )
+    finished = write_dataset(tmp_path / "killed", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=2)
     assert finished["sha256"] == alone["sha256"]
 
 
@@ -246,9 +230,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
 def test_the_users_images_are_backgrounds(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((80, 120, 3), (0, 0, 255), np.uint8))
     studio = make_studio("hand", 64, "numpy", tmp_path)
-    pictures = [
-        cv2.imdecode(np.frombuffer(s.jpeg, np.uint8), cv2.IMREAD_COLOR) for s in studio.shard(0, 0, 0, 6)
-    ]
+    pictures = [cv2.imdecode(np.frombuffer(s.jpeg, np.uint8), cv2.IMREAD_COLOR) for s in studio.shard(0, 0, 0, 6)]
     red = [(p[..., 2] > 120) & (p[..., :2] < 80).all(-1) for p in pictures]
     assert sum(r.mean() > 0.2 for r in red) >= 2
 

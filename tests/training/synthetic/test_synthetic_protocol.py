@@ -32,9 +32,7 @@ def _batch(samples) -> dict[str, torch.Tensor]:
     yes = torch.ones(len(samples))
 
     def stacked(name):
-        return torch.stack(
-            [torch.tensor(np.array(s.label[name]).squeeze(), dtype=torch.float32) for s in samples]
-        )
+        return torch.stack([torch.tensor(np.array(s.label[name]).squeeze(), dtype=torch.float32) for s in samples])
 
     return {
         "pose": stacked("pose"), "betas": stacked("betas"), "joints3d": stacked("3d_joints"),
@@ -70,9 +68,7 @@ def test_readers_find_the_labels_joints_in_the_pose(samples):
     """`training.datasets` gives METRO's joints of a pose where the labels have them, all but Human3.6M's low nose."""
     for sample in samples[:4]:
         label = sample.label
-        found = posed_joints("open").joints(
-            "metro24", label["pose"], np.array(label["betas"]), label["trans"]
-        )
+        found = posed_joints("open").joints("metro24", label["pose"], np.array(label["betas"]), label["trans"])
         gap = np.linalg.norm(found - np.array(label["3d_joints"])[0, :, :3], axis=1) * 1e3
         assert gap.max() < TOLERANCE_MM, METRO24[gap.argmax()]
 

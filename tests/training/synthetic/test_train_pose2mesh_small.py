@@ -57,9 +57,7 @@ def test_deep_poses_come_as_often_as_they_should(body, sampler):
 
 def test_poses_come_by_their_weights_though_few_pass(sampler):
     poses = sampler.poses
-    drawn = np.bincount(
-        poses.sample(np.random.default_rng(2), 6000).archetype, minlength=len(poses.archetypes)
-    )
+    drawn = np.bincount(poses.sample(np.random.default_rng(2), 6000).archetype, minlength=len(poses.archetypes))
     wanted = np.array([a.weight for a in poses.archetypes])
     ratio = (drawn / drawn.sum()) / (wanted / wanted.sum())
     names = [a.name for a in poses.archetypes]
@@ -76,9 +74,7 @@ def test_deep_poses_are_within_the_limits():
     names = [a.name for a in all_archetypes()]
     for archetype in deep_poses():
         assert archetype.name not in names and archetype.support in KINDS
-        assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), (
-            archetype.name
-        )
+        assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), archetype.name
     assert list(pose_categories(["catcher", "walk", "lunge", "sit"])) == ["deep", "moving", "deep", "seated"]
 
 
@@ -88,14 +84,10 @@ def test_the_coarse_surface_is_the_bodys(body, sampler):
     batch = sampler.batch(np.random.default_rng(3), 16)
     joints, vertices = posed_gt(body, batch.rotations, batch.betas)
     vertices = vertices - joints[:, :1]
-    coarse = CoarseSkinning(body, index)(
-        torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)
-    ).numpy()
+    coarse = CoarseSkinning(body, index)(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)).numpy()
     np.testing.assert_allclose(coarse, vertices[:, index], atol=1e-5)
     assert adjacency.shape == (431, 431) and up.shape == plain.shape == (6890, 431)
-    errors = [
-        np.linalg.norm(np.stack([way @ c for c in coarse]) - vertices, axis=-1).mean() for way in (up, plain)
-    ]
+    errors = [np.linalg.norm(np.stack([way @ c for c in coarse]) - vertices, axis=-1).mean() for way in (up, plain)]
     assert errors[0] < 0.002 < errors[1]
 
 
@@ -124,9 +116,7 @@ def test_detections_come_with_the_truth(body, seen):
     rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10]  # there the skin and the skeleton are at one
     between = found.landmarks[:, rigid] - found.landmarks[:, rigid[:1]]
     np.testing.assert_allclose(between, (batch.world[:, rigid] - batch.world[:, rigid[:1]])[:7], atol=1e-4)
-    np.testing.assert_allclose(
-        found.joints, batch.ray_joints[:7], atol=1e-4
-    )  # rays to hips of skin and skeleton
+    np.testing.assert_allclose(found.joints, batch.ray_joints[:7], atol=1e-4)  # rays to hips of skin and skeleton
     keypoints, world, landmarks, _ = found.sample(np.random.default_rng(0), 200)
     # mirrored and rolled alike: what is left in the image is left in space
     assert np.abs(world - landmarks).max() < 0.15
@@ -160,9 +150,7 @@ def test_the_embedded_network_beats_the_plain_fit_on_held_out_poses(body, sample
     held = sampler.batch(np.random.default_rng([901, 0]), 32)
     truth = posed_gt(body, held.rotations, held.betas)
     methods = recovery_methods(body)
-    errors = {
-        n: measure(body, m, held.keypoints, held.world, truth, sampler.size) for n, m in methods.items()
-    }
+    errors = {n: measure(body, m, held.keypoints, held.world, truth, sampler.size) for n, m in methods.items()}
     plain, small, both, _ = (errors[name]["PA-MPJPE"] for name in METHODS)
     assert small.mean() < 0.85 * plain.mean() and (small < plain).mean() > 0.7
     assert both.mean() < plain.mean()

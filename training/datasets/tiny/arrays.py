@@ -59,9 +59,7 @@ def capture_poses(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     poses = np.zeros((count, 156))
     for person in bodies(count, seed):
         poses[person.index, :66] = person.pose[:66]
-        upright = Rotation.from_euler("x", 90, degrees=True) * Rotation.from_euler(
-            "y", 50 * person.index, degrees=True
-        )
+        upright = Rotation.from_euler("x", 90, degrees=True) * Rotation.from_euler("y", 50 * person.index, degrees=True)
         poses[person.index, :3] = upright.as_rotvec()
         poses[person.index, 66:] = 0.4
     return poses, np.concatenate([bodies(1, seed)[0].betas, np.full(6, 0.1)])

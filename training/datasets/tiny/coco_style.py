@@ -35,9 +35,7 @@ def write_muco(folder: Path, count: int, seed: int) -> dict[str, Any]:
                 fits[str(identity)] = {
                     "pose": person.pose.tolist(), "shape": person.betas.tolist(), "trans": trans.tolist(),
                 }  # fmt: skip
-    (folder / "data" / "MuCo-3DHP.json").write_text(
-        json.dumps({"images": images, "annotations": annotations})
-    )
+    (folder / "data" / "MuCo-3DHP.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     (folder / "data" / "smpl_param.json").write_text(json.dumps(fits))
     return {"kind": "muco", "path": str(folder), "body": "open"}
 

@@ -22,9 +22,7 @@ def write_eft(folder: Path, count: int, seed: int) -> dict[str, Any]:
     rows = []
     for person in bodies(count, seed):
         side, center = 150.0, np.array([95.0, 81.0])
-        points = (
-            person.posed.joints("spin49", person.pose, person.betas)[:, :2] * EFT_CAMERA[0] + EFT_CAMERA[1:]
-        )
+        points = person.posed.joints("spin49", person.pose, person.betas)[:, :2] * EFT_CAMERA[0] + EFT_CAMERA[1:]
         keypoints = np.concatenate([points * side / 2 + center, np.ones((49, 1))], 1)
         name = f"COCO_train2014_{person.index:012d}.jpg"
         rows.append({

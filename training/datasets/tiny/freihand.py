@@ -51,9 +51,7 @@ def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
         images, annotations, detections, data = [], [], [], {}
         for person in reversed(people):
             name = f"{split}/rgb/{person.index:08d}.jpg"
-            images.append(
-                {"id": person.index, "file_name": name, "width": 224, "height": 224, "db_idx": person.index}
-            )
+            images.append({"id": person.index, "file_name": name, "width": 224, "height": 224, "db_idx": person.index})
             annotations.append({"id": person.index, "image_id": person.index, "bbox": person.xywh()})
             camera: dict[str, Any] = {
                 "focal": person.camera[:2].tolist(),
@@ -68,9 +66,7 @@ def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
             else:
                 data[str(person.index)] = {"cam_param": camera, "scale": 0.03}
             keypoints = (person.joints2d("hand21") + 0.5).tolist()
-            detections.append(
-                {"image_id": person.index, "annotation_id": person.index, "keypoints": keypoints}
-            )
+            detections.append({"image_id": person.index, "annotation_id": person.index, "keypoints": keypoints})
             save(folder / "data" / name, person.jpeg(_SIZE))
         layout = {"images": images, "annotations": annotations}
         (folder / "data" / f"freihand_{split}_coco.json").write_text(json.dumps(layout))

@@ -92,8 +92,6 @@ def write_pw3d_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
         detections.append({"annotation_id": identity, "keypoints": keypoints.tolist()})
     annotations.sort(key=lambda a: a["id"])
     (folder / "data").mkdir(exist_ok=True)
-    (folder / "data" / "3DPW_latest_test.json").write_text(
-        json.dumps({"images": images, "annotations": annotations})
-    )
+    (folder / "data" / "3DPW_latest_test.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     (folder / "data" / "darkpose_3dpw_testset_output.json").write_text(json.dumps(detections))
     return {"kind": "pw3d_json", "path": str(folder), "split": "test", "body": "open"}

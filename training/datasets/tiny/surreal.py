@@ -39,9 +39,7 @@ def write_surreal(folder: Path, count: int, seed: int) -> dict[str, Any]:
         zrot = np.linspace(0.3, 2.0, len(track))
         content = {
             "joints2D": np.stack([p.joints2d("smpl24")[_MIRROR].T for p in track], -1),
-            "joints3D": np.stack(
-                [(p.joints3d("smpl24")[_MIRROR] @ WORLD_TO_CAMERA + CAM_LOC).T for p in track], -1
-            ),
+            "joints3D": np.stack([(p.joints3d("smpl24")[_MIRROR] @ WORLD_TO_CAMERA + CAM_LOC).T for p in track], -1),
             "pose": np.stack([_file_pose(p, z) for p, z in zip(track, zrot, strict=True)], -1),
             "shape": np.stack([p.betas for p in track], -1),
             "camLoc": CAM_LOC[:, None],
@@ -60,9 +58,7 @@ def _file_pose(person: Person, zrot: float) -> np.ndarray:
     mirrored = vectors[_MIRROR] * [1, -1, -1]
     root = Rotation.from_rotvec(vectors[0]).as_matrix()
     around = CAPTURE_TO_WORLD @ Rotation.from_euler("z", zrot).as_matrix()
-    mirrored[0] = Rotation.from_matrix(
-        around.T @ WORLD_TO_CAMERA.T @ root @ np.diag([-1.0, 1, 1])
-    ).as_rotvec()
+    mirrored[0] = Rotation.from_matrix(around.T @ WORLD_TO_CAMERA.T @ root @ np.diag([-1.0, 1, 1])).as_rotvec()
     return mirrored.ravel()
 
 
@@ -86,9 +82,7 @@ def write_surreal_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
         for person in reversed(people_of(count, seed)):
             name = f"01_01_c{person.index:04d}.jpg"
             camera = {"focal": CAMERA[:2].tolist(), "princpt": CAMERA[2:].tolist()}
-            images.append(
-                {"id": person.index, "file_name": name, "width": 320, "height": 240, "cam_param": camera}
-            )
+            images.append({"id": person.index, "file_name": name, "width": 320, "height": 240, "cam_param": camera})
             fit = {
                 "pose": person.pose.tolist(), "shape": person.betas.tolist(), "trans": person.trans.tolist(),
                 "gender": "female",
@@ -98,9 +92,7 @@ def write_surreal_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
                 "joint_cam": (person.joints3d("smpl24") * 1000).tolist(),
             })  # fmt: skip
             keypoints = (person.joints2d("smpl24") + 0.5).tolist()
-            detections.append(
-                {"image_id": person.index, "annotation_id": 40 + person.index, "keypoints": keypoints}
-            )
+            detections.append({"image_id": person.index, "annotation_id": 40 + person.index, "keypoints": keypoints})
             save(folder / "images" / split / name, person.jpeg(SIZE))
         layout = {"images": images, "annotations": annotations}
         (folder / "data" / f"{split}.json").write_text(json.dumps(layout))
