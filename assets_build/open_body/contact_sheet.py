@@ -1,4 +1,4 @@
-"""`python -m assets_build.open_body.contact_sheet OUT.png`: the body in hard poses, without and with pose correctives."""
+"""`python -m assets_build.open_body.contact_sheet OUT.png`: the body in hard poses, without and with correctives."""
 
 from __future__ import annotations
 
