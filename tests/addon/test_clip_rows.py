@@ -8,7 +8,7 @@ from fake_backend import BODY, CAMERA, make_body
 
 from backend import protocol as backend_protocol
 from backend.clips.clip_run import final_chunk
-from backend.clips.results import motion_fields, motion_of
+from backend.clips.results import motion_fields, motion_from_fields
 from backend.serving.clip_messages import chunk_message
 from backend.structures import Motion, World
 from blender_addon import protocol
@@ -83,7 +83,7 @@ def test_through_npz(scene, motion, animated, tmp_path):
     path = tmp_path / "person2.npz"
     np.savez_compressed(path, **fields)
     with np.load(path) as archive:
-        back, _ = motion_of(dict(archive))
+        back, _ = motion_from_fields(dict(archive))
     assert_same(back, motion)
     clip_npz.build(scene, [str(path)], make_body())
     assert_same(animated[0], motion)

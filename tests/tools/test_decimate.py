@@ -27,7 +27,7 @@ def test_half_a_body_loses_vertices_in_pairs_and_keeps_its_seams():
     half = half_body()
     decimation = Decimation(half)
     decimation.run(len(half.points), len(half.points) - FEWER)
-    alive = np.array(sorted(decimation.around))
+    alive = np.array(sorted(decimation.incident_faces))
     on_plane = half.middle[alive].sum()
     assert 2 * len(alive) - on_plane == len(half.points) - FEWER
     faces = np.array([decimation.faces[f] for f in decimation.faces])

@@ -8,7 +8,7 @@ import pytest
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.registry import KINDS, build_dataset
+from training.datasets.registry import DATASETS, build_dataset
 from training.run.requirements import required_files
 from training.run.spec import SetSpec
 
@@ -32,7 +32,7 @@ def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_
 
 
 def test_every_kind_can_be_tried_without_its_data():
-    assert set(KINDS) - {"mix", "concatenation", "synthetic"} == {k for k in tiny.KINDS if "tsv_" not in k}
+    assert set(DATASETS) - {"mix", "concatenation", "synthetic"} == {k for k in tiny.KINDS if "tsv_" not in k}
 
 
 def test_an_unknown_kind_is_named():
@@ -42,8 +42,8 @@ def test_an_unknown_kind_is_named():
 
 def test_no_set_needs_torch_to_say_what_it_reads():
     code = (
-        "import sys; from training.datasets.registry import KINDS, class_of\n"
-        "for kind in KINDS: class_of(kind)\n"
+        "import sys; from training.datasets.registry import DATASETS, dataset_class\n"
+        "for kind in DATASETS: class_of(kind)\n"
         "sys.exit(', '.join({'torch', 'lightning'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
