@@ -99,3 +99,6 @@ def mirror_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 SHOULDERS, HIPS, KNEES = left_right(BLAZEPOSE33, "shoulder", "hip", "knee")
 ARMS = tuple(zip(*left_right(BLAZEPOSE33, "elbow", "wrist", "pinky", "index", "thumb"), strict=True))
 LEGS = tuple(zip(*left_right(BLAZEPOSE33, "knee", "ankle", "heel", "foot_index"), strict=True))
+
+# whose middle is the origin in which 3D joints are compared
+J14_HIPS = tuple(indices(J14, "right_hip", "left_hip"))

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from backend.body.joint_sets import J14_HIPS
 from training.datasets.joint_sets import JOINT_SETS
 from training.evaluation.metrics import MPJPE, MPVPE, PAMPJPE, FScore, SampleMean, Unlabelled
 
@@ -69,7 +70,7 @@ def _metro(name: str, benchmark: str, split: str, **more: object) -> EvaluationP
         split,
         "the 14 common joints, regressed from the mesh",
         tuple(range(14)),
-        (2, 3),
+        J14_HIPS,
         "h36m pelvis",
         "neutral body for everybody",
         **more,  # type: ignore[arg-type]

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# of the 14 evaluated joints: the hips, whose middle is the origin in which 3D joints are compared
-HIPS = (2, 3)
+from backend.body.joint_sets import J14_HIPS
 
 
 def hip_relative(joints: Tensor) -> Tensor:
     """(N, 14, C) -> the same with the middle of the hips at the origin; of C, the first three are coordinates."""
-    middle = joints[:, list(HIPS), :3].mean(1, keepdim=True)
+    middle = joints[:, list(J14_HIPS), :3].mean(1, keepdim=True)
     return torch.cat([joints[..., :3] - middle, joints[..., 3:]], -1)
 
 

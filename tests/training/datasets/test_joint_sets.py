@@ -30,6 +30,7 @@ def test_published_maps_agree_with_the_names():
     metro, h36m = JOINT_SETS["metro24"].names, JOINT_SETS["h36m17"].names
     assert tuple(metro[i] for i in sets.METRO24_TO_J14) == known.J14
     assert known.H36M17_TO_J14 == (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10)  # METRO's and SMPLer's
+    assert known.J14_HIPS == (2, 3)
     assert tuple(h36m[i] for i in known.H36M17_TO_J14) == known.J14
     assert index_map("metro24", "j14").tolist() == list(sets.METRO24_TO_J14)
     assert index_map("h36m17", "j14").tolist() == list(known.H36M17_TO_J14)
