@@ -51,8 +51,9 @@ def test_graphs(found):
         for k in range(levels + 1):
             np.testing.assert_array_equal(graph.orders[k], golden[f"perm_{k}"])
         for k in range(levels):
-            np.testing.assert_array_equal(graph.laplacians[k].toarray(), sparse(golden, f"L{k}").toarray())
-            np.testing.assert_array_equal(graph.adjacency[k].toarray(), sparse(golden, f"A{k}", f"L{k}").toarray())
+            # as sparse matrices: dense ones of a body take 3 GB
+            assert (graph.laplacians[k] != sparse(golden, f"L{k}")).nnz == 0
+            assert (graph.adjacency[k] != sparse(golden, f"A{k}", f"L{k}")).nnz == 0
         joints = laplacian(joint_graph(POSE_SETS[name])).toarray()
         np.testing.assert_allclose(joints, sparse(golden, f"L{levels}").toarray(), atol=1e-7)
 
