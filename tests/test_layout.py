@@ -6,6 +6,7 @@ Read from the source, so that imports inside functions and under TYPE_CHECKING c
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from graphlib import CycleError, TopologicalSorter
@@ -198,3 +199,22 @@ def test_all_kinds_of_imports_are_read(tmp_path):
     }
     assert set(circle(found)) == {"one/a.py", "one/b.py", "one/deep/c.py"}
     assert not circle({"one/a.py": {"one/b.py"}, "one/b.py": {"os"}})
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_pages_name_what_exists(page):
+    """`file.py` and `file.py: Class.method`, below the root or one of the packages."""
+    named = re.findall(r"`(\w+/[\w/]+\.py)(?:: ([\w.]+))?", (ROOT / page).read_text("utf-8"))
+    assert len(named) > 5
+    wrong = []
+    for file, name in named:
+        paths = [ROOT / folder / file for folder in ("", "backend", "blender_addon", "training")]
+        found = [path for path in paths if path.is_file()]
+        body = ast.parse(found[0].read_text("utf-8")).body if found else []
+        for part in filter(None, name.split(".")):
+            inner = [node for node in body if getattr(node, "name", "") == part]
+            body = getattr(inner[0], "body", []) if inner else []
+            found = found if inner else []
+        if not found:
+            wrong.append(f"{file}: {name}")
+    assert not wrong
