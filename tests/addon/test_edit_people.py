@@ -138,7 +138,7 @@ def test_backend_applies_the_same_edits(scene, clip):
     test_one_edit_follows_the_other(scene, clip)
     frames = np.concatenate([np.arange(first, last + 1) for first, last, _ in FOUND.values()])
     ids = np.repeat(list(FOUND), [last - first + 1 for first, last, _ in FOUND.values()])
-    edited = identities.edited(ids, frames, [tuple(edit) for edit in job(scene)["edits"]])
+    edited = identities.apply_edits(ids, frames, [tuple(edit) for edit in job(scene)["edits"]])
     for k, (first, last) in people(clip).items():
         mine = frames[edited == k]
         assert first <= mine.min() and mine.max() <= last

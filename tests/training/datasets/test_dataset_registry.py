@@ -43,7 +43,7 @@ def test_an_unknown_kind_is_named():
 def test_no_set_needs_torch_to_say_what_it_reads():
     code = (
         "import sys; from training.datasets.registry import DATASETS, dataset_class\n"
-        "for kind in DATASETS: class_of(kind)\n"
+        "for kind in DATASETS: dataset_class(kind)\n"
         "sys.exit(', '.join({'torch', 'lightning'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
