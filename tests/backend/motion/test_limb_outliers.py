@@ -10,7 +10,7 @@ from backend.body.kinematics import Skeleton
 from backend.body.landmarks import LEG_BONES
 from backend.motion import pipeline
 from backend.motion.limb_outliers import suppress_limb_outliers, viterbi_path
-from backend.motion.track_fit import TrackProblem
+from backend.motion.track_problem import TrackProblem
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.simulated_detections import observed_track
 

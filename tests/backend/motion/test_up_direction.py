@@ -6,7 +6,8 @@ import pytest
 from backend.body.keypoint_fit.fit import ray_rotations
 from backend.body.keypoint_fit.problem import Weights
 from backend.motion.contacts import find_contacts
-from backend.motion.track_fit import TrackProblem, start_state
+from backend.motion.track_problem import TrackProblem
+from backend.motion.track_start import start_state
 from backend.motion.up_direction import estimate_ground_slopes
 from backend.structures import Camera
 
