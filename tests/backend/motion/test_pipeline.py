@@ -1,4 +1,4 @@
-"""Motions with known truth, seen with noise: smoother, closer, on their feet."""
+"""Motions from noisy detections with known truth: jitter, error, foot slide, gaps, swaps."""
 
 from dataclasses import replace
 
@@ -30,11 +30,11 @@ def test_jitter_goes_and_fast_motion_stays(case, name):
     gt = one.gt.joints
     assert jitter(motion.joints, 30) < 0.2 * jitter(alone, 30)
     assert acceleration_peak_ratio(motion.joints, gt) >= 0.9
-    # one shape for all frames costs a little in each
+    # one shape for all frames costs some accuracy in each
     assert pa_mpjpe(motion.joints, gt).mean() < 1.1 * pa_mpjpe(alone, gt).mean()
 
 
-def test_feet_that_stand_stay_and_nobody_is_below_the_floor(case):
+def test_feet_in_contact_stay_in_place_and_above_the_ground(case):
     one = case("walk")
     free, _ = recover(one, foot_lock="never")
     locked, world = recover(one)
@@ -45,17 +45,17 @@ def test_feet_that_stand_stay_and_nobody_is_below_the_floor(case):
     assert right > 0.8 * locked.contacts.sum()
     assert right > 0.6 * contacts.sum()
     assert not free.contacts.any()
-    # the overlay pays for it with less than one percent of the person's height
+    # it costs less than one percent of the person's height in reprojection
     height = np.ptp(one.track.boxes[:, [1, 3]], axis=1).mean()
     assert locked.reprojection_px.mean() - free.reprojection_px.mean() < 0.01 * height
 
 
-def test_always_locks_all_the_time(case):
+def test_always_has_a_contact_in_every_frame(case):
     motion, _ = recover(case("walk"), foot_lock="always")
     assert motion.contacts.any(1).all()
 
 
-def test_the_slider_smooths_more_and_more(case):
+def test_more_smoothing_gives_less_jitter(case):
     one = case("walk", 1.2)
     found = [jitter(recover(one, smoothing=s, foot_lock="never")[0].joints, 30) for s in (0.0, 0.3, 0.6, 1.0)]
     assert found == sorted(found, reverse=True)
@@ -97,7 +97,7 @@ def test_windows_leave_no_seam(case, monkeypatch):
     monkeypatch.setattr(track_fit, "WINDOW", 80)
     monkeypatch.setattr(track_fit, "OVERLAP", 40)
     parts, _ = recover(one, foot_lock="never")
-    # somewhere another of two poses that explain the pictures alike may be found; what must not be is a jump
+    # an ambiguous pose may be resolved differently, but there must be no jump
     gap = parts.joints - whole.joints
     assert np.linalg.norm(gap, axis=-1).mean() < 0.01
     assert np.linalg.norm(np.diff(gap, axis=0), axis=-1).max() < 0.03
@@ -140,7 +140,7 @@ def test_very_short_tracks_work(case, count):
     assert np.isfinite(motion.joints).all()
 
 
-def test_nobody_is_no_motion(case):
+def test_no_people_give_no_motion(case):
     one = case("walk", 1.2)
     motions, world = recover_motions(one.body, [], one.scene.camera, 30)
     assert motions == []
@@ -149,7 +149,7 @@ def test_nobody_is_no_motion(case):
     assert recover_motions(one.body, [unseen], one.scene.camera, 30)[0] == []
 
 
-def test_it_can_be_given_up(case):
+def test_it_can_be_cancelled(case):
     def stop(part):
         if part > 0.2:
             raise Cancelled
@@ -159,14 +159,14 @@ def test_it_can_be_given_up(case):
         recover_motions(one.body, [one.track], one.scene.camera, 30, on_progress=stop)
 
 
-def test_the_same_again_is_the_same(case):
+def test_results_are_deterministic(case):
     one = case("walk", 1.2)
     first, second = recover(one)[0], recover(one)[0]
     np.testing.assert_array_equal(first.poses, second.poses)
     np.testing.assert_array_equal(first.trans, second.trans)
 
 
-def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
+def test_long_gaps_are_hidden_and_separate_the_motion(case):
     one = case("walk", 4.0)
     gone = slice(40, 80)
     fields = {n: getattr(one.track, n).copy() for n in ("keypoints2d", "keypoints3d", "boxes", "scores", "seen")}
@@ -181,7 +181,7 @@ def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
     np.testing.assert_array_equal(motion.hidden, motion.filled)
     assert not motion.contacts[gone].any()
     assert np.isfinite(motion.poses).all()
-    # each side is what it would be alone: nothing pulls it towards the other
+    # each side is what it would be alone: no smoothness term reaches across the gap
     fields = {n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")}
     late = State(*(getattr(per_frame, n)[40:] for n in ("rotations", "betas", "trans")))
     (alone,), _ = recover_motions(one.body, [replace(track, **fields)], one.scene.camera, 30, per_frame=[late])
