@@ -26,10 +26,7 @@ def _sides(*parts: str) -> tuple[tuple[int, ...], ...]:
 
 
 # (all landmarks of the left and right limb, those that the path is computed from, the pair that the limbs start at)
-_LIMBS = (
-    (LEGS, _sides("knee", "ankle", "foot_index"), HIPS),
-    (ARMS, _sides("elbow", "wrist"), SHOULDERS),
-)
+_LIMBS = ((LEGS, _sides("knee", "ankle", "foot_index"), HIPS), (ARMS, _sides("elbow", "wrist"), SHOULDERS))
 _END = 1  # index of ankle or wrist among the latter
 _BONES = tuple(
     bone
@@ -64,10 +61,7 @@ def suppress_limb_outliers(tracks: Sequence[Track], fps: float) -> list[Track]:
 
 
 def _left_right_swaps(track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float) -> np.ndarray:
-    """(T,) bool: left and right are swapped, for at most _MAX_SWAP.
-
-    Longer swaps are ambiguous: where legs pass each other, both continuations are smooth.
-    """
+    """(T,) bool: left and right are swapped, for at most _MAX_SWAP: where legs pass each other, longer is ambiguous."""
     left, right = leads
     there, sure = _detected(track, (*left, *right))
     positions = _relative(track, (*left, *right), base)
@@ -104,11 +98,7 @@ def _mask_outliers(track: Track, others: Sequence[np.ndarray], fps: float) -> Tr
 
 
 def viterbi_path(
-    positions: np.ndarray,
-    candidate_cost: np.ndarray,
-    skip_cost: np.ndarray,
-    speed_limit: np.ndarray,
-    fps: float,
+    positions: np.ndarray, candidate_cost: np.ndarray, skip_cost: np.ndarray, speed_limit: np.ndarray, fps: float
 ) -> np.ndarray:
     """(T,) index of the candidate on the Viterbi path, -1 where it skips the frame.
 

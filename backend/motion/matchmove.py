@@ -38,28 +38,17 @@ class Matchmove:
         return self._camera.view(track.frames, self.scale)
 
     def initialize_scale(
-        self,
-        skeleton: Skeleton,
-        soles: np.ndarray,
-        frames: Sequence[np.ndarray],
-        per_frame: Sequence[State | None],
+        self, skeleton: Skeleton, soles: np.ndarray, frames: Sequence[np.ndarray], per_frame: Sequence[State | None]
     ) -> None:
-        """Set the scale from per-frame bodies.
-
-        frames: per person the bodies' frames.  per_frame: per person the bodies, in their camera frames.
-        """
-        feet = [
-            self.feet(
-                skeleton,
-                soles,
-                numbers,
-                to_common_frame(self._camera.view(numbers, self.scale), skeleton, bodies),
-            )
-            for numbers, bodies in zip(frames, per_frame, strict=True)
-            if bodies is not None and len(bodies.trans)
-        ]
-        if not self.given_scale:
-            self.scale = estimate_scale(feet) or 1.0
+        """Set the scale from each person's bodies in single frames, in their camera frames.  frames: of the bodies."""
+        if self.given_scale:
+            return
+        feet = []
+        for at, bodies in zip(frames, per_frame, strict=True):
+            if bodies is not None and len(bodies.trans):
+                common = to_common_frame(self._camera.view(at, self.scale), skeleton, bodies)
+                feet.append(self.feet(skeleton, soles, at, common))
+        self.scale = estimate_scale(feet) or 1.0
 
     def feet(self, skeleton: Skeleton, soles: np.ndarray, frames: np.ndarray, state: State) -> FootHeights:
         """Heights for `estimate_scale`.  state: of these frames, common frame.  soles: see `foot_lock.sole_heights`."""

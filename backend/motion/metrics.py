@@ -32,10 +32,7 @@ def mpjpe(pred: np.ndarray, gt: np.ndarray, root: int = 0) -> float:
 
 
 def foot_slide(feet: np.ndarray, contacts: np.ndarray) -> float:
-    """Mean distance that a foot in contact moves from frame to frame, mm: the slowest of its points counts.
-
-    feet: (T, 2, P, 3) points of the left and right foot.  contacts: (T, 2) bool.
-    """
+    """Mean motion per frame of the slowest point of feet in contact, mm.  feet: (T, 2, P, 3).  contacts: (T, 2)."""
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1).min(-1)
     both = contacts[1:] & contacts[:-1]
     return float(moved[both].mean() * 1000) if both.any() else 0.0

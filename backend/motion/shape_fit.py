@@ -57,7 +57,8 @@ def fit_shape(
         gradient = descent[:, shape].sum(0)
         common[np.arange(count), np.arange(count)] -= excess_prior
         gradient += excess_prior * state.betas[0]
-        height, slope = rest_height(skeleton, state.betas[0])
+        slope = skeleton.height_directions
+        height = float(skeleton.height + slope @ state.betas[0])  # m, in the rest pose
         target, weight = (height_m, _HEIGHT_WEIGHT) if height_m else (skeleton.height, _MEAN_HEIGHT_WEIGHT)
         common += weight**2 * np.outer(slope, slope)
         gradient += weight**2 * slope * (target - height)
@@ -84,9 +85,3 @@ def _choose(observed: Observations, found: np.ndarray) -> np.ndarray:
     stretches = np.array_split(rows, min(MAX_FRAMES, len(rows))) if len(rows) else []
     best = np.array([stretch[np.argmax(quality[stretch])] for stretch in stretches], int)
     return best[quality[best] >= _MIN_QUALITY * quality[best].max()] if len(best) else best
-
-
-def rest_height(skeleton: Skeleton, betas: np.ndarray) -> tuple[float, np.ndarray]:
-    """Height of the body in the rest pose, m, and its gradient (B,) by the betas."""
-    slope = skeleton.height_directions
-    return float(skeleton.height + slope @ betas), slope

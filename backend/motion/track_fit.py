@@ -56,7 +56,8 @@ def fit_track(
     state = State(start.rotations, np.broadcast_to(betas, start.betas.shape).copy(), start.trans)
     # frames that contradict their neighbours must not count before the motion is known
     trust = problem.trust(state)
-    trust[_mean_over_visible(trust, problem.observed.seen) > _FIRST_TRUST] = 1.0
+    seen = problem.observed.seen
+    trust[(trust * seen).sum(1) / np.maximum(seen.sum(1), 1e-9) > _FIRST_TRUST] = 1.0
     problem.downweight_bones(trust)
     on_progress(0.1)
     first = smooth.without_fast_motion
@@ -65,15 +66,6 @@ def fit_track(
     problem.downweight_bones(trust)
     state = minimize_windows(problem, state, trust, smooth, _ITERATIONS, lambda x: on_progress(0.5 + 0.5 * x))
     return problem, state
-
-
-def concatenate_states(parts: list[State]) -> State:
-    """The states one after the other."""
-    return State(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("rotations", "betas", "trans")))
-
-
-def _mean_over_visible(trust: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    return (trust * seen).sum(1) / np.maximum(seen.sum(1), 1e-9)
 
 
 def minimize_windows(
@@ -110,7 +102,7 @@ def minimize_windows(
             if end == stop:
                 break
             first = end - OVERLAP
-    solved = concatenate_states(found)
+    solved = State(*(np.concatenate([getattr(p, n) for p in found]) for n in ("rotations", "betas", "trans")))
     return solved if shown.all() else interpolate_state(solved, np.nonzero(shown)[0], count)
 
 

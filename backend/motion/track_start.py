@@ -12,17 +12,13 @@ from backend.geometry.camera_path import View
 from backend.motion.occlusion_gaps import interpolate_state
 from backend.structures import Camera, Track
 
-# First values, introduced together with tests of left/right swaps (tests/backend/motion/test_pipeline.py)
+# Set on simulated left/right swaps (tests/backend/motion/test_pipeline.py)
 _NEARBY = 5  # rows to each side that a row is compared with
 _FLIP_ANGLE = 1.5  # rad between global orientations
 
 
 def start_state(
-    skeleton: Skeleton,
-    track: Track,
-    camera: Camera,
-    per_frame: State | None = None,
-    view: View | None = None,
+    skeleton: Skeleton, track: Track, camera: Camera, per_frame: State | None = None, view: View | None = None
 ) -> State:
     """State of every row, interpolated between detected rows that are not flipped by a left/right swap.
 

@@ -54,10 +54,7 @@ class Candidate:
 
 @dataclass
 class PredictedPose(Candidate):
-    """Pose of a tracked person, extrapolated to a frame.
-
-    seen_last_frame: detected in the frame before.  hidden: s since the last detection, 0 in the frame after it.
-    """
+    """Pose of a tracked person, extrapolated.  hidden: s since the last detection, 0 in the frame after it."""
 
     seen_last_frame: bool = True
     hidden: float = 0.0
@@ -85,10 +82,7 @@ def merge(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _same_person(one: Candidate, kept: Candidate) -> bool:
-    """Whether `one` duplicates `kept`, which has the higher score.
-
-    The thresholds' origin is not recorded; of 51 people missed in unseen photos 3 were merged into others.
-    """
+    """Whether `one` duplicates `kept`.  Thresholds: origin not recorded; they cost 3 of 51 people missed in photos."""
     if one.distance(kept) < 0.5 * max(one.size, kept.size):
         return True
     # a small pose inside a large one is an arm or a leg detected as a person

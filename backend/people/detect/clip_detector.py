@@ -115,11 +115,8 @@ class ClipDetector(MediaPipeDetector):
     def _resolve_overlaps(
         self, network_image: NetworkImage, predicted: list[PredictedPose], seen: list[Candidate | None]
     ) -> None:
-        """Correct detections of people close together, whose landmarks may jump to the other person.
-
-        A region moved away from the other person and newly found regions give further candidates; each part of the pose
-        is taken from the candidate nearest to the prediction.
-        """
+        """Correct, in place, people close together, whose landmarks may jump to each other: each part of a pose comes
+        from the nearest candidate of the first region, one moved away from the others, and newly found ones."""
         for k, one in enumerate(predicted):
             first = seen[k]
             if not one.seen_last_frame or (first is not None and one.pose_distance(first) < _SUSPECT_DISTANCE):
@@ -128,10 +125,7 @@ class ClipDetector(MediaPipeDetector):
             if not near:
                 continue
             redetected = self._finder.find(network_image, *self._crop(one))
-            regions = [
-                _shift_away(one.region, near),
-                *(region for region in redetected if _same_region(region, one)),
-            ]
+            regions = [_shift_away(one.region, near), *(region for region in redetected if _same_region(region, one))]
             others = [other for m, other in enumerate(seen) if m != k and other is not None]
             plausible = [_if_plausible(other, one) for other in self._read(network_image, regions)]
             new = [other for other in plausible if other is not None and not _duplicates_any(other, others)]
@@ -284,8 +278,7 @@ def scheduled_slot(number: int, of: int) -> int:
 
 
 def _mix_bits(value: int) -> int:
-    """32 pseudorandom bits: the mixing step (for 32 bits) of Steele, Lea, Flood, Fast splittable pseudorandom number
-    generators, 2014."""
+    """32 pseudorandom bits: mixing step of Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014."""
     value = (value + 1) * 0x9E3779B9 & 0xFFFFFFFF
     value = (value ^ value >> 16) * 0x85EBCA6B & 0xFFFFFFFF
     value = (value ^ value >> 13) * 0xC2B2AE35 & 0xFFFFFFFF

@@ -70,10 +70,7 @@ class HandDetector:
         h, w = crop.shape[:2]
         found = []
         for landmarks, world, kind in zip(
-            answer.multi_hand_landmarks,
-            answer.multi_hand_world_landmarks,
-            answer.multi_handedness,
-            strict=True,
+            answer.multi_hand_landmarks, answer.multi_hand_world_landmarks, answer.multi_handedness, strict=True
         ):
             points = np.array([[p.x * w / zoom + x, p.y * h / zoom + y, 1.0] for p in landmarks.landmark])
             # the network is trained on mirrored images, as selfie cameras show them

@@ -38,7 +38,7 @@ def suppress_swapped_limbs(predicted: Sequence[PredictedPose], seen: Sequence[Ca
     for k, one in enumerate(seen):
         if one is None:
             continue
-        others = [points for place, points in zip(owner, there, strict=True) if place != k]
+        others = [points for index, points in zip(owner, there, strict=True) if index != k]
         swapped = _swapped_limbs(predicted[k], one, others) if others else []
         one.points[swapped, :2] = predicted[k].points[swapped, :2]
         one.points[swapped, 2] = np.minimum(one.points[swapped, 2], SWAPPED_VISIBILITY)

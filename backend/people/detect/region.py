@@ -22,9 +22,7 @@ class Region:
 
     @staticmethod
     def from_landmarks(points: np.ndarray) -> Region:
-        """MediaPipe's region for landmarks (33, 2) px: a circle around all, with its middle between the hips, rotated
-        to the trunk.
-        """
+        """MediaPipe's region for landmarks (33, 2) px: of a circle about the hips, around all, rotated to the trunk."""
         hips = points[list(HIPS)].mean(0)
         trunk = points[list(SHOULDERS)].mean(0) - hips
         radius = max(float(np.linalg.norm(points - hips, axis=1).max()), 1e-3)

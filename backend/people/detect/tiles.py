@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# First values, origin not recorded
-FRACTIONS = (0.6, 0.36)  # sides over the image's longer side
-MIN_SIDE = 140  # px; smaller tiles are not used
+FRACTIONS = (0.6, 0.36)  # sides over the image's longer side; origin not recorded
+MIN_SIDE = 140  # px; smaller tiles are not used; origin not recorded
 
 
 def tiles(width: int, height: int) -> list[tuple[int, int, int, int]]:

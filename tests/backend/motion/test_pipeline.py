@@ -14,6 +14,12 @@ from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, 
 from backend.motion.pipeline import recover_motions
 
 
+def rows_of(track, at):
+    """The track with the rows `at` only."""
+    names = ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
+    return replace(track, **{name: getattr(track, name)[at] for name in names})
+
+
 def recover(case, **settings):
     per_frame = [case.per_frame()] if case.track.seen.any() else [None]
     motions, world = recover_motions(
@@ -132,10 +138,7 @@ def test_poses_of_a_network_become_one_motion(case):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_very_short_tracks_work(case, count):
     one = case("walk", 1.2)
-    fields = {
-        n: getattr(one.track, n)[:count] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
-    }
-    (motion,), _ = recover_motions(one.body, [replace(one.track, **fields)], one.scene.camera, 30)
+    (motion,), _ = recover_motions(one.body, [rows_of(one.track, slice(count))], one.scene.camera, 30)
     assert motion.poses.shape == (count, 24, 3)
     assert np.isfinite(motion.joints).all()
 
@@ -182,9 +185,8 @@ def test_long_gaps_are_hidden_and_separate_the_motion(case):
     assert not motion.contacts[gone].any()
     assert np.isfinite(motion.poses).all()
     # each side is what it would be alone: no smoothness term reaches across the gap
-    fields = {n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")}
     late = State(*(getattr(per_frame, n)[40:] for n in ("rotations", "betas", "trans")))
-    (alone,), _ = recover_motions(one.body, [replace(track, **fields)], one.scene.camera, 30, per_frame=[late])
+    (alone,), _ = recover_motions(one.body, [rows_of(track, slice(80, None))], one.scene.camera, 30, per_frame=[late])
     error, usual = (mpjpe(m.joints[-40:], one.gt.joints[80:]) for m in (motion, alone))
     assert error < usual + 5
     moved = np.linalg.norm(np.diff(motion.joints[:, 0], axis=0), axis=-1)

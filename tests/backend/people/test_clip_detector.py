@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 
 from backend.media.photo import load_image
-from backend.people.detect.clip_detector import (
-    FULL_IMAGE_EVERY,
-    IDLE_EVERY,
-    TILE_EVERY,
-    ClipDetector,
-    scheduled_slot,
-)
+from backend.people.detect.clip_detector import FULL_IMAGE_EVERY, IDLE_EVERY, TILE_EVERY, ClipDetector, scheduled_slot
 from backend.people.detect.tiles import tiles
 from backend.people.track.tracker import Tracker
 

@@ -38,8 +38,7 @@ def render(image, side, pose, palm, at):
     view = TO_PALM @ FROM_BACK[side] if palm else FROM_BACK[side]
     vertices = points.double().numpy() @ view.T + at
     behind = vertices * [1, 1, -1]
-    # the second body has the palette's second colour, which is like skin
-    drawn = draw_overlay(image, [behind, vertices], hand.faces.numpy(), CAMERA, alpha=1.0)
+    drawn = draw_overlay(image, [behind, vertices], hand.faces.numpy(), CAMERA, alpha=1.0)  # the 2nd is skin-coloured
     return drawn, CAMERA.project(hand.regressors["freihand21"].double().numpy() @ vertices)
 
 

@@ -197,8 +197,7 @@ def test_a_split_takes_no_other_persons_id():
 
 
 @pytest.mark.parametrize(
-    "edit",
-    [("merge", 1, 9, 0), ("split", 9, 20, 10), ("split", 1, 900, 9), ("merge", 0, 1, 0), ("split", 0, 20, 9)],
+    "edit", [("merge", 1, 9, 0), ("split", 9, 20, 10), ("split", 1, 900, 9), ("merge", 0, 1, 0), ("split", 0, 20, 9)]
 )
 def test_edits_of_unknown_ids_change_nothing(edit):
     rows = clip_of(*PEOPLE, tracklet(20, 21, x=1900, looks=3))
