@@ -27,7 +27,7 @@ def _sides(*parts: str) -> tuple[tuple[int, ...], ...]:
 
 # (all landmarks of the left and right limb, those that the path is computed from, the pair that the limbs start at)
 _LIMBS = ((LEGS, _sides("knee", "ankle", "foot_index"), HIPS), (ARMS, _sides("elbow", "wrist"), SHOULDERS))
-_END = 1  # index of ankle or wrist among the latter
+_END = 1  # index of ankle or wrist among those of the path
 _BONES = tuple(
     bone
     for limb in (*_sides("hip", "knee", "ankle", "foot_index"), *_sides("shoulder", "elbow", "wrist"))
@@ -60,15 +60,16 @@ def suppress_limb_outliers(tracks: Sequence[Track], fps: float) -> list[Track]:
     return found
 
 
-def _left_right_swaps(track: Track, leads: Sequence[Sequence[int]], base: Sequence[int], fps: float) -> np.ndarray:
+def _left_right_swaps(track: Track, chains: Sequence[Sequence[int]], base: Sequence[int], fps: float) -> np.ndarray:
     """(T,) bool: left and right are swapped, for at most _MAX_SWAP: where legs pass each other, longer is ambiguous."""
-    left, right = leads
-    there, sure = _detected(track, (*left, *right))
+    left, right = chains
+    detected, confidence = _detected(track, (*left, *right))
     positions = _relative(track, (*left, *right), base)
     other = np.roll(positions, len(left), 1)
-    candidate_cost = np.where(there[:, None], [0.0, _SWAP_COST / fps], np.inf)
-    speed_limit = np.full(len(track), _speed_limits(positions, there, fps)[1])
-    chosen = viterbi_path(np.stack([positions, other], 1), candidate_cost, _SKIP_COST / fps * sure, speed_limit, fps)
+    candidate_cost = np.where(detected[:, None], [0.0, _SWAP_COST / fps], np.inf)
+    limit = np.full(len(track), _speed_limits(positions, detected, fps)[1])
+    skip_cost = _SKIP_COST / fps * confidence
+    chosen = viterbi_path(np.stack([positions, other], 1), candidate_cost, skip_cost, limit, fps)
     return _short_runs(chosen == 1, _MAX_SWAP * fps)
 
 
@@ -76,22 +77,22 @@ def _mask_outliers(track: Track, others: Sequence[np.ndarray], fps: float) -> Tr
     """The track with visibility 0 for limb outliers.  others: per other person, see `_landmarks_of_other`."""
     points = track.keypoints2d.copy()
     near_others, whole_body = _near_others(track, others), _whole_body_swaps(track)
-    for sides, leads, base in _LIMBS:
-        swapped = _left_right_swaps(track, leads, base, fps)
-        for k, (limb, lead) in enumerate(zip(sides, leads, strict=True)):
-            near, worse = _overlaps_others(track, lead, others)
-            same = near_others & _overlaps_opposite(track, lead, leads[1 - k])
+    for sides, chains, base in _LIMBS:
+        swapped = _left_right_swaps(track, chains, base, fps)
+        for k, (limb, chain) in enumerate(zip(sides, chains, strict=True)):
+            near, worse = _overlaps_others(track, chain, others)
+            same = near_others & _overlaps_opposite(track, chain, chains[1 - k])
             # detections next to these lie between the two limbs and are wrong too
             between = binary_dilation(_short_runs(same, _MAX_GAP * fps) | swapped)
             off = between | _short_runs(worse, _MAX_GAP * fps)
-            there, sure = _detected(track, lead)
-            there &= ~off
-            positions = _relative(track, lead, base)
-            slow, fast = _speed_limits(positions, there, fps)
-            skip_cost = np.where(near, _SKIP_COST_NEAR, _SKIP_COST) / fps * sure * there
-            candidate_cost = np.where(there, 0.0, np.inf)[:, None]
+            detected, confidence = _detected(track, chain)
+            detected &= ~off
+            positions = _relative(track, chain, base)
+            slow, fast = _speed_limits(positions, detected, fps)
+            skip_cost = np.where(near, _SKIP_COST_NEAR, _SKIP_COST) / fps * confidence * detected
+            candidate_cost = np.where(detected, 0.0, np.inf)[:, None]
             chosen = viterbi_path(positions[:, None], candidate_cost, skip_cost, np.where(near, slow, fast), fps)
-            off |= there & (chosen < 0)
+            off |= detected & (chosen < 0)
             off &= ~whole_body  # the fit rejects such rows by the mean robust weight of all landmarks
             points[np.nonzero(off)[0][:, None], limb, 2] = 0.0
     return replace(track, keypoints2d=points)
@@ -140,17 +141,17 @@ def viterbi_path(
     return chosen
 
 
-def _detected(track: Track, lead: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _detected(track: Track, chain: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) bool: the limb is detected; (T,) its confidence 0..1."""
-    visible = track.keypoints2d[:, lead, 2].min(1)
-    there = track.seen & (visible > _VISIBLE[0])
-    return there, np.clip(visible / _VISIBLE[1], 0, 1) * there
+    visible = track.keypoints2d[:, chain, 2].min(1)
+    detected = track.seen & (visible > _VISIBLE[0])
+    return detected, np.clip(visible / _VISIBLE[1], 0, 1) * detected
 
 
-def _relative(track: Track, lead: Sequence[int], base: Sequence[int]) -> np.ndarray:
+def _relative(track: Track, chain: Sequence[int], base: Sequence[int]) -> np.ndarray:
     """(T, P, 2) limb points relative to the middle of the base pair, sizes."""
     points = track.keypoints2d[..., :2].astype(float)
-    return (points[:, lead] - points[:, base].mean(1, keepdims=True)) / _sizes(track)[:, None, None]
+    return (points[:, chain] - points[:, base].mean(1, keepdims=True)) / _sizes(track)[:, None, None]
 
 
 def _sizes(track: Track) -> np.ndarray:
@@ -169,9 +170,9 @@ def _whole_body_swaps(track: Track) -> np.ndarray:
     return (across * median_filter(across, (_MEDIAN_ROWS, 1), mode="nearest")).sum(1) < 0
 
 
-def _speed_limits(positions: np.ndarray, there: np.ndarray, fps: float) -> tuple[float, float]:
+def _speed_limits(positions: np.ndarray, detected: np.ndarray, fps: float) -> tuple[float, float]:
     """Speeds above which this limb is an outlier, sizes per s: near another person's limb, and elsewhere."""
-    both = there[1:] & there[:-1]
+    both = detected[1:] & detected[:-1]
     if not both.any():
         return _MIN_SPEED_LIMIT, _MIN_SPEED_LIMIT
     speed = np.linalg.norm(np.diff(positions, axis=0), axis=-1).mean(1)[both] * fps
@@ -182,9 +183,9 @@ def _speed_limits(positions: np.ndarray, there: np.ndarray, fps: float) -> tuple
 def _landmarks_of_other(track: Track, other: Track, fps: float) -> np.ndarray:
     """(T, 33, 3) landmarks of another person in the rows of `track`, interpolated in short gaps, _FAR elsewhere."""
     points = np.full((len(track), 33, 3), _FAR)
-    _, at, there = np.intersect1d(track.frames, other.frames, return_indices=True)
-    shown = ~hidden_rows(other.seen, fps)[there]
-    points[at[shown]] = _interpolated(other)[there[shown]]
+    _, at, other_rows = np.intersect1d(track.frames, other.frames, return_indices=True)
+    shown = ~hidden_rows(other.seen, fps)[other_rows]
+    points[at[shown]] = _interpolated(other)[other_rows[shown]]
     return points
 
 
@@ -198,11 +199,11 @@ def _near_others(track: Track, others: Sequence[np.ndarray]) -> np.ndarray:
     return near_others
 
 
-def _overlaps_others(track: Track, lead: Sequence[int], others: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _overlaps_others(track: Track, chain: Sequence[int], others: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) bool: the limb's end lies on another person's limb; (T,) bool: and that one has the higher visibility."""
     near, worse = np.zeros((2, len(track)), bool)
-    size, visible = _sizes(track), track.keypoints2d[:, lead, 2].min(1)
-    end = track.keypoints2d[:, lead[_END], :2].astype(float)
+    size, visible = _sizes(track), track.keypoints2d[:, chain, 2].min(1)
+    end = track.keypoints2d[:, chain[_END], :2].astype(float)
     for points in others:
         for a, b in _BONES:
             on = _segment_distance(end, points[:, a, :2], points[:, b, :2]) < _NEAR * size
@@ -211,11 +212,11 @@ def _overlaps_others(track: Track, lead: Sequence[int], others: Sequence[np.ndar
     return near, worse
 
 
-def _overlaps_opposite(track: Track, lead: Sequence[int], other: Sequence[int]) -> np.ndarray:
+def _overlaps_opposite(track: Track, chain: Sequence[int], other: Sequence[int]) -> np.ndarray:
     """(T,) bool: the limb lies on its left/right counterpart, which has the higher visibility."""
     points = track.keypoints2d.astype(float)
-    distance = np.linalg.norm(points[:, lead, :2] - points[:, other, :2], axis=-1).mean(1)
-    worse = points[:, lead, 2].min(1) < points[:, other, 2].min(1)
+    distance = np.linalg.norm(points[:, chain, :2] - points[:, other, :2], axis=-1).mean(1)
+    worse = points[:, chain, 2].min(1) < points[:, other, 2].min(1)
     return worse & (distance < _NEAR * _sizes(track))
 
 

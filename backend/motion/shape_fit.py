@@ -17,7 +17,7 @@ _MEAN_HEIGHT_WEIGHT = 100.0
 _PRIOR_SHARE = 0.6  # of the shape priors of all frames that is kept; origin not recorded
 _HEIGHT_WEIGHT = 400.0  # per metre off the height that the user gave: practically fixed
 _MIN_QUALITY = 0.6  # mean visibility of a chosen frame, as a share of the best one's; origin not recorded
-_MAX_BETA = 4.0  # a guard, not tuned
+_MAX_BETA = 4.0  # a guard, origin not recorded
 _MAX_STEP = 0.7  # rad: beyond it the linearisation is useless
 _DIRECTIONS, _PRIOR = STAGES[-1][:2]
 
@@ -40,7 +40,7 @@ def fit_shape(
     num_angles, count = 3 * len(skeleton.parents), len(betas)
     free = np.r_[0:num_angles, num_angles + count : num_angles + count + 3]
     shape = np.r_[num_angles : num_angles + count]
-    # each frame's problem contains the shape prior, but errors of frames are correlated: most of it is taken out again
+    # each frame's problem contains the shape prior, but errors of frames are correlated: a share is subtracted again
     excess_prior = SHAPE_WEIGHT**2 * len(rows) * (1 - _PRIOR_SHARE)
     trust = np.ones_like(chosen.seen)
     damping = 1e-2
