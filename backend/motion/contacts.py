@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 # Set on the rendered clips of docs/results.md (walk, run, dance, ... at 30 fps), none held out.  Elsewhere they do
 # worse: on unseen clips recall was 0.63, jumps and 60 fps are missed, steps at 12 fps are held.
-_SPEED = (0.35, 0.75)  # m/s; hysteresis: a contact begins below the first and ends above the second
+_SPEED = (0.35, 0.75)  # m/s; hysteresis: a contact is below the second throughout and below the first at least once
 _HEIGHT = (0.06, 0.13)  # m above the lowest foot nearby; the same
 # Smoothing smears fast feet more, so the speeds grow with the pace: times BASE + GAIN * pace in m/s, between 1 and MAX
 _BASE, _GAIN, _MAX_FACTOR = 0.6, 0.5, 3.0
