@@ -1,1 +1,1 @@
-"""Tracks of detected people -> smooth motions in one metric world."""
+"""From tracks of detected people to smooth motions in one metric world."""

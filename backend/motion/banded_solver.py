@@ -1,4 +1,4 @@
-"""Least squares over time: blocks per frame, tied to the next two frames parameter by parameter."""
+"""Linear least squares over time: dense blocks per frame, second differences between frames per parameter."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from scipy.linalg import solveh_banded
 
 
 def solve_banded(blocks: np.ndarray, gradient: np.ndarray, acceleration_weights: np.ndarray) -> np.ndarray:
-    """Solve (B + D^T W D) x = g.
+    """(T, D) solution x of (B + A^T W A) x = g, with A the second difference over frames.
 
-    blocks: (T, D, D) symmetric, per frame.  gradient: (T, D).  acceleration_weights: (T - 2, D), of second differences
-    about each inner frame, squared.  -> (T, D).  The matrix has 2 D diagonals below the main one; Cholesky, O(T D^3).
+    blocks B: (T, D, D) symmetric, one per frame.  gradient g: (T, D).  acceleration_weights W: (T - 2, D), squared
+    weights, one row per inner frame.  The matrix has 2 D diagonals below the main one; banded Cholesky, O(T D^3).
     """
     count, size = gradient.shape
     width = 2 * size if count > 2 else size - 1

@@ -1,11 +1,11 @@
-"""A camera that somebody else has solved: where it is in every frame of a clip, read from a file of any tool.
+"""A camera solved by a match-moving tool: its pose and intrinsics in every frame of a clip, read from a JSON file.
 
     {"recover_mesh": "camera", "version": 1,
      "frames": [0, 1, ...],                      frames of the clip, ascending, counted from 0
      "rotation": [[9 numbers, row by row], ...], camera frame (OpenCV's axes) -> world (z up, ground z = 0)
-     "position": [[x, y, z], ...],               in the world, in units of the scene
+     "position": [[x, y, z], ...],               in the world, scene units
      "intrinsics": [[fx, fy, cx, cy], ...],      px of the upright frame, pixel centres at integers
-     "image_size": [width, height]}              of the frame that they are for; may be left out
+     "image_size": [width, height]}              of the frame that they refer to; optional
 
 Frames between the given ones are interpolated.
 """
@@ -29,15 +29,16 @@ from backend.structures import Camera, World
 VERSION = 1
 MAX_BYTES = 256 << 20
 MAX_FRAMES = 1_000_000
+# Guards against broken files, not tuned
 _MAX_DISTANCE = 1e7  # scene units
-_SQUARE = 2e-3  # how far a rotation may be from one: tools write few digits
-_HELD = 2  # frames behind the last that see as it does: players do not agree on where clips end
+_MAX_ROTATION_ERROR = 2e-3  # largest element of R R^T - I: tools write few digits
+_HELD_FRAMES = 2  # frames after the last one that repeat it: decoders disagree on a clip's last frames
 _KNOWN = {"recover_mesh", "version", "frames", "rotation", "position", "intrinsics", "image_size"}
 
 
 @dataclass(frozen=True)
 class CameraTrack:
-    """N given frames.  Raises BadInput `bad_camera`."""
+    """Solved camera in N frames of the clip."""
 
     frames: np.ndarray  # (N,) int64, ascending
     rotation: np.ndarray  # (N, 3, 3) camera frame -> world
@@ -47,35 +48,32 @@ class CameraTrack:
 
     @classmethod
     def load(cls, path: Path) -> CameraTrack:
-        """Read a file.  Raises BadInput `bad_camera`, `file_missing`."""
+        """The track in a file.  Raises BadInput `bad_camera`, `file_missing`."""
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise _bad(f"it has more than {MAX_BYTES >> 20} MiB", path)
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise BadInput(
-                "file_missing",
-                f"There is no camera file {path}.",
-                "Write it again, or choose a fixed camera.",
-            ) from None
+            hint = "Write it again, or choose a fixed camera."
+            raise BadInput("file_missing", f"There is no camera file {path}.", hint) from None
         except (OSError, ValueError, RecursionError) as error:
             raise _bad(f"it cannot be read ({str(error)[:200]})", path) from None
         return cls.from_content(content, path)
 
     @classmethod
     def from_content(cls, content: Any, path: Path | None = None) -> CameraTrack:
-        """From what a file holds.  Raises BadInput `bad_camera`."""
+        """The track in a parsed file.  Raises BadInput `bad_camera`."""
         if not isinstance(content, dict) or content.get("recover_mesh") != "camera":
-            raise _bad('it is no map with "recover_mesh": "camera"', path)
+            raise _bad('it is not a JSON object with "recover_mesh": "camera"', path)
         version = content.get("version")
         if type(version) is not int or version != VERSION:
-            raise _bad(f"its version is {str(version)[:20]}, known here is {VERSION}", path)
+            raise _bad(f"its version is {str(version)[:20]}, expected {VERSION}", path)
         unknown = sorted(str(name)[:40] for name in set(content) - _KNOWN)
         if unknown:
-            raise _bad(f"{unknown[0]}: there is no such entry", path)
+            raise _bad(f"it has an unknown entry {unknown[0]}", path)
         frames = content.get("frames")
         if not isinstance(frames, list) or not frames or any(type(n) is not int for n in frames):
-            raise _bad("frames is no list of whole numbers", path)
+            raise _bad("frames is not a list of whole numbers", path)
         if len(frames) > MAX_FRAMES or not 0 <= frames[0] <= frames[-1] < 2**31:
             raise _bad(f"frames are not 1 to {MAX_FRAMES} numbers from 0 on", path)
         if any(b <= a for a, b in itertools.pairwise(frames)):
@@ -84,40 +82,35 @@ class CameraTrack:
         rotation = _numbers(content, "rotation", count, 9, path).reshape(-1, 3, 3)
         position = _numbers(content, "position", count, 3, path)
         intrinsics = _numbers(content, "intrinsics", count, 4, path)
-        wrong = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max((1, 2)) > _SQUARE
+        wrong = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max((1, 2)) > _MAX_ROTATION_ERROR
         wrong |= np.linalg.det(rotation) <= 0
         if wrong.any():
-            raise _bad(f"the rotation of frame {frames[int(wrong.argmax())]} is no rotation", path)
+            raise _bad(f"the rotation of frame {frames[int(wrong.argmax())]} is not a rotation", path)
         if np.abs(position).max() > _MAX_DISTANCE:
             raise _bad(f"a position is farther than {_MAX_DISTANCE:g} units from the origin", path)
         if (intrinsics[:, :2] < 1).any() or np.abs(intrinsics).max() > 1e6:
-            raise _bad("fx and fy are not from 1 to 1,000,000 px, or the centre is farther away", path)
+            raise _bad("fx and fy are not from 1 to 1,000,000 px, or cx and cy are farther away than that", path)
         u, _, vt = np.linalg.svd(rotation)
         return cls(np.array(frames, np.int64), u @ vt, position, intrinsics, _size(content.get("image_size"), path))
 
     @property
     def digest(self) -> str:
-        """Changes with what the file says, not with how or where it is written."""
-        parts = (
-            self.frames,
-            self.rotation,
-            self.position,
-            self.intrinsics,
-            np.array(self.image_size or (0, 0)),
-        )
+        """Hash of the values: independent of the file's place and formatting."""
+        size = np.array(self.image_size or (0, 0))
+        parts = (self.frames, self.rotation, self.position, self.intrinsics, size)
         return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in parts)).hexdigest()[:16]
 
     def fitted(self, width: int, height: int, first: int, last: int) -> CameraTrack:
-        """For a clip of this size, px; frames first..last are needed.  Intrinsics of a proxy are scaled.
+        """The track for a clip of this size, px, with intrinsics scaled where it was solved on a proxy.
 
-        Raises BadInput `bad_camera` where frames are missing or the size is another.
+        first, last: frames that are needed.  Raises BadInput `bad_camera` where some are missing or the aspect differs.
         """
-        if first < self.frames[0] or last > self.frames[-1] + _HELD:
+        if first < self.frames[0] or last > self.frames[-1] + _HELD_FRAMES:
             raise BadInput(
                 "bad_camera",
-                f"The camera is given for frames {self.frames[0]} to {self.frames[-1]} of the clip, "
+                f"The camera is solved for frames {self.frames[0]} to {self.frames[-1]} of the clip, "
                 f"needed are {first} to {last} (the first is 0).",
-                "Give it for the whole range, or recover only the frames that it has.",
+                "Solve it for the whole range, or recover only the frames that it has.",
             )
         if self.image_size is None or self.image_size == (width, height):
             return self
@@ -125,7 +118,7 @@ class CameraTrack:
         if abs(wide / high - 1) > 0.01:
             raise BadInput(
                 "bad_camera",
-                f"The camera is for pictures of {self.image_size[0]} x {self.image_size[1]} px, "
+                f"The camera is for images of {self.image_size[0]} x {self.image_size[1]} px, "
                 f"the clip has {width} x {height}.",
                 "Solve the camera on the clip that is recovered.",
             )
@@ -136,7 +129,7 @@ class CameraTrack:
         return replace(self, intrinsics=scaled, image_size=(width, height))
 
     def view(self, frames: np.ndarray, scale: float = 1.0) -> View:
-        """How T frames of the clip see the common frame.  scale: units of the scene per metre."""
+        """Camera path of T frames of the clip, interpolated.  scale: scene units per metre."""
         frames = np.clip(np.asarray(frames, float), self.frames[0], self.frames[-1])
         after = np.clip(np.searchsorted(self.frames, frames), 0, len(self.frames) - 1)
         before = np.where(self.frames[after] == frames, after, np.maximum(after - 1, 0))
@@ -150,12 +143,12 @@ class CameraTrack:
         to_world = a @ rot.exp(rot.log(np.swapaxes(a, 1, 2) @ b) * part)
         axes = World().rotation  # common frame -> world
         to_camera = np.swapaxes(to_world, 1, 2) @ axes
-        place = between(self.position) / scale @ axes
+        position = between(self.position) / scale @ axes
         intrinsics = between(self.intrinsics)
-        return View(to_camera, -(to_camera @ place[..., None])[..., 0], intrinsics[:, :2], intrinsics[:, 2:])
+        return View(to_camera, -(to_camera @ position[..., None])[..., 0], intrinsics[:, :2], intrinsics[:, 2:])
 
     def typical(self, width: int, height: int) -> Camera:
-        """The camera with mean intrinsics, for those who know but one."""
+        """Camera with the mean intrinsics, for code that takes one camera per clip."""
         fx, fy, cx, cy = self.intrinsics.mean(0).tolist()
         return Camera(fx, fy, cx, cy, width, height)
 
@@ -173,7 +166,7 @@ def _numbers(content: dict[str, Any], name: str, count: int, width: int, path: P
     except OverflowError:
         values = np.full(1, np.inf)
     if not np.isfinite(values).all():
-        raise _bad(f"{name} holds a number that is not finite", path)
+        raise _bad(f"{name} has a number that is not finite", path)
     return values
 
 

@@ -1,4 +1,4 @@
-"""People before a camera that moves as somebody else has solved it: the scale of its scene, and who stands in it."""
+"""People before a solved, moving camera: the scale of its scene, and bodies of a size that stands on its ground."""
 
 from __future__ import annotations
 
@@ -17,61 +17,55 @@ from backend.structures import Track
 if TYPE_CHECKING:
     from backend.motion.camera_track import CameraTrack
 
-_MIN_CHANGE = 0.01  # a change this small is none
-_MAX_RESIZE = 0.12  # whose size would have to change by more does not stand on the scene's ground
-_MIN_ROWS = 5  # frames
+# Unchanged since the first version, origin not recorded.  Checked on clip *dolly* and on simulated detections with
+# scales of 0.5 and 3 (docs/results.md).
+_MIN_CHANGE = 0.01  # relative; smaller changes of scale or size are ignored
+_MAX_RESIZE = 0.12  # relative; a person who needs more is not on the scene's ground and keeps the size
+_MIN_ROWS = 5  # detections that a person's own scale needs
 
 
 class Matchmove:
-    """A camera track and the scale of its scene, which grows better as more is known."""
+    """A camera track and the scale of its scene, which is refined as more motion is known."""
 
     def __init__(self, camera: CameraTrack, given_scale: float = 0.0) -> None:
-        """given_scale: units of the scene per metre; 0: to be found from the feet."""
+        """given_scale: scene units per metre; 0: estimated from the feet."""
         self._camera = camera
         self.given_scale = given_scale
         self.scale = given_scale or 1.0
 
     def view(self, track: Track) -> View:
-        """Of every row, by the scale as it is known now."""
+        """Camera path of the track's rows, with the current scale."""
         return self._camera.view(track.frames, self.scale)
 
     def initialize_scale(
-        self,
-        skeleton: Skeleton,
-        soles: np.ndarray,
-        frames: Sequence[np.ndarray],
-        per_frame: Sequence[State | None],
+        self, skeleton: Skeleton, soles: np.ndarray, frames: Sequence[np.ndarray], per_frame: Sequence[State | None]
     ) -> None:
-        """A first scale, from bodies of single frames in their camera frames.  frames: of the bodies of each person."""
-        feet = [
-            self.feet(
-                skeleton,
-                soles,
-                numbers,
-                to_common_frame(self._camera.view(numbers, self.scale), skeleton, bodies),
-            )
-            for numbers, bodies in zip(frames, per_frame, strict=True)
-            if bodies is not None and len(bodies.trans)
-        ]
-        if not self.given_scale:
-            self.scale = estimate_scale(feet) or 1.0
+        """Set the scale from each person's bodies in single frames, in their camera frames.  frames: of the bodies."""
+        if self.given_scale:
+            return
+        feet = []
+        for at, bodies in zip(frames, per_frame, strict=True):
+            if bodies is not None and len(bodies.trans):
+                common = to_common_frame(self._camera.view(at, self.scale), skeleton, bodies)
+                feet.append(self.feet(skeleton, soles, at, common))
+        self.scale = estimate_scale(feet) or 1.0
 
     def feet(self, skeleton: Skeleton, soles: np.ndarray, frames: np.ndarray, state: State) -> FootHeights:
-        """state: of these frames in the common frame, by the present scale.  soles: see `foot_lock.sole_heights`."""
+        """Heights for `estimate_scale`.  state: of these frames, common frame.  soles: see `foot_lock.sole_heights`."""
         points = skeleton.forward(state)[2][:, list(POINTS)]
         height = self._camera.view(frames, self.scale).positions[:, 1]  # y is down
         return FootHeights(points[..., 1] + soles - height[:, None], -height * self.scale)
 
     def rescaled(self, skeleton: Skeleton, track: Track, state: State, before: float, size: float = 1.0) -> State:
-        """The same as the camera sees it, after the scale has changed from `before`, for bodies `size` times larger."""
+        """State with the same projection for the current scale instead of `before`; bodies `size` times larger."""
         old, new = self._camera.view(track.frames, before).positions, self.view(track).positions
         root = root_joint(skeleton, state.betas)
         return State(state.rotations, state.betas, new + (state.trans + root - old) * size - root)
 
     def refine_scale(self, people: Sequence[FootHeights], first_is_known: bool) -> list[float]:
-        """The scale by whole motions; -> how many times larger each person must be to stand in that scene.
+        """Per person the factor of size with which they stand on the scene's ground; sets the scale from whole motions.
 
-        first_is_known: the first one's height is; it then sets the scale, and that person stays as large.
+        first_is_known: the first person's height is given; it sets the scale, and that person keeps the size.
         """
         if not self.given_scale:
             found = estimate_scale(people[:1] if first_is_known else people)
@@ -82,14 +76,14 @@ class Matchmove:
         sizes = []
         for k, one in enumerate(people):
             own = estimate_scale([one]) if len(one.camera) >= _MIN_ROWS else None
-            # a body that is taken for too large is seen too far away, and its feet too low
+            # a body that is too large is placed too far away, with its feet too low
             ratio = 1.0 if own is None or (k == 0 and first_is_known) else own / self.scale
             sizes.append(ratio if _MIN_CHANGE < abs(ratio - 1) < _MAX_RESIZE else 1.0)
         return sizes
 
 
 class TrackedMotion(Protocol):
-    """A person's track, and the motion found for it."""
+    """A person's track and the state fitted to it."""
 
     track: Track
     state: State
@@ -103,9 +97,9 @@ def refine_scene_scale(
     *,
     first_is_known: bool = False,
 ) -> list[tuple[int, float]]:
-    """Find the scale by whole motions, and take everybody's `state` into that scene: the camera sees the same.
+    """(index, factor of size) of each person to be fitted again, after the scale is refined from whole motions.
 
-    -> who has to be solved again: number, and how many times larger.  They are brought as near as may be.
+    Each person's `state` is moved into the rescaled scene with the same projection: the start of that fit.
     """
     before = matchmove.scale
     feet = [
@@ -115,14 +109,14 @@ def refine_scene_scale(
     sizes = matchmove.refine_scale(feet, first_is_known)
     for one, size in zip(people, sizes, strict=True):
         one.state = matchmove.rescaled(skeleton, one.track, one.state, before, size)
-    # in another scale another motion is smooth: solved again even where nobody changes size
+    # the smoothness terms depend on the scale: all are fitted again after a change of it
     return [(k, size) for k, size in enumerate(sizes) if size != 1.0 or before != matchmove.scale]
 
 
 def resize_bodies(skeleton: Skeleton, state: State, size: float) -> State:
-    """The same as the camera sees it, in camera frames, with bodies `size` times larger.
+    """State with (nearly) the same projection and bodies `size` times larger; both in camera frames.
 
-    The shape changes as little as gives that height (the least norm).
+    Betas change by the least-norm step that gives that height.
     """
     slope = skeleton.height_directions
     height = skeleton.height + state.betas @ slope

@@ -1,4 +1,4 @@
-"""Measures of motion.  Joints (T, J, 3) in metres; errors in millimetres."""
+"""Metrics of motion.  Joints (T, J, 3) in metres; errors in millimetres."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def jitter(joints: np.ndarray, fps: float) -> float:
-    """Mean norm of the third derivative by finite differences, m/s^3; 0 for fewer than four frames."""
+    """Mean norm of the third finite difference over time, m/s^3; 0 for fewer than four frames."""
     if len(joints) < 4:
         return 0.0
     third = np.diff(joints, n=3, axis=0) * fps**3
@@ -14,7 +14,7 @@ def jitter(joints: np.ndarray, fps: float) -> float:
 
 
 def acceleration_peak_ratio(pred: np.ndarray, gt: np.ndarray, share: float = 0.02) -> float:
-    """Acceleration of `pred` over `gt`'s where that is highest (the top `share` of joints and frames)."""
+    """Mean acceleration of `pred` over that of `gt`, where gt's is highest (top `share` of joints and frames)."""
     if len(gt) < 3:
         return 1.0
     a, b = (np.linalg.norm(np.diff(x, n=2, axis=0), axis=-1) for x in (pred, gt))
@@ -26,19 +26,18 @@ def acceleration_peak_ratio(pred: np.ndarray, gt: np.ndarray, share: float = 0.0
 
 
 def mpjpe(pred: np.ndarray, gt: np.ndarray, root: int = 0) -> float:
-    """Mean per-joint position error with the root joints (SMPL's pelvis) laid over each other, mm."""
+    """Mean per-joint position error, root-relative, mm."""
     gap = (pred - pred[:, root : root + 1]) - (gt - gt[:, root : root + 1])
     return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
 
 
 def foot_slide(feet: np.ndarray, contacts: np.ndarray) -> float:
-    """feet (T, 2, P, 3): points of the left and the right foot.  contacts (T, 2) bool.  Mean way from frame to frame of
-    the slowest point of each foot that stands in both, mm per frame."""
+    """Mean motion per frame of the slowest point of feet in contact, mm.  feet: (T, 2, P, 3).  contacts: (T, 2)."""
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1).min(-1)
     both = contacts[1:] & contacts[:-1]
     return float(moved[both].mean() * 1000) if both.any() else 0.0
 
 
 def penetration(points: np.ndarray) -> float:
-    """points (T, N, 3) in the world, z up, ground z = 0: mean over frames of the deepest point below it, mm."""
+    """Mean over frames of the deepest point's depth below the ground z = 0, mm.  points: (T, N, 3), world."""
     return float(np.maximum(-points[..., 2].min(1), 0).mean() * 1000) if len(points) else 0.0

@@ -1,4 +1,4 @@
-"""Poses that a network gave frame by frame, made one motion: the same ties over time, the poses as observations."""
+"""One smooth motion from a network's per-frame poses: smoothness terms as in `track_fit`, poses as observations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import numpy as np
 from backend.body.kinematics import Skeleton, State
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
-from backend.motion.track_fit import TrackProblem, start_state
+from backend.motion.track_problem import TrackProblem, slice_state
+from backend.motion.track_start import start_state
 from backend.structures import Camera, Track
 
-_ROTATION_WEIGHT = 5.0  # per rad: about as firmly as keypoints hold a joint
-_TRANSLATION_WEIGHT = (20.0, 20.0, 4.0)  # per metre: depth is known worst
+# Unchanged since the first version, origin not recorded; about as stiff as the keypoint terms
+_ROTATION_WEIGHT = 5.0  # per rad
+_TRANSLATION_WEIGHT = (20.0, 20.0, 4.0)  # per metre along the camera's axes: depth is the least certain
 
 
 class PoseProblem(TrackProblem):
-    """Like `TrackProblem`, but what is observed are rotations and places."""
+    """`TrackProblem` whose observations are rotations and translations."""
 
     def __init__(
         self,
@@ -26,21 +28,17 @@ class PoseProblem(TrackProblem):
         hidden: np.ndarray | None = None,
         view: View | None = None,
     ) -> None:
-        """network_state: the network's answers for the rows that were seen, in order, in their camera frames."""
+        """network_state: the network's bodies of the detected rows, in order, in their camera frames."""
         super().__init__(skeleton, track, camera, hidden, view=view)
         self.network_state = start_state(skeleton, track, camera, network_state, view)
         self._weight = track.seen * 1.0
-        self.joints = np.arange(len(skeleton.parents))  # poses say how every joint is turned
+        self.joints = np.arange(len(skeleton.parents))  # the poses observe all of them
         axes = np.eye(3)[None] if view is None else view.rotation
-        self._axes = np.broadcast_to(axes, (len(track), 3, 3))  # of the directions in which places are known
+        self._axes = np.broadcast_to(axes, (len(track), 3, 3))  # camera axes, for _TRANSLATION_WEIGHT
 
     def _residuals(self, state: State, first: int, end: int) -> np.ndarray:
-        """(T, 3 J + 3)"""
-        network_state = State(
-            self.network_state.rotations[first:end],
-            self.network_state.betas[first:end],
-            self.network_state.trans[first:end],
-        )
+        """(T, 3 J + 3) weighted differences of rotations and translation."""
+        network_state = slice_state(self.network_state, first, end)
         rotation_residual = rot.log(np.swapaxes(network_state.rotations, -1, -2) @ state.rotations) * _ROTATION_WEIGHT
         gap = (self._axes[first:end] @ (state.trans - network_state.trans)[..., None])[..., 0]
         translation_residual = gap * np.array(_TRANSLATION_WEIGHT)
@@ -62,7 +60,7 @@ class PoseProblem(TrackProblem):
         descent[:, :num_angles] = -_ROTATION_WEIGHT * weight[:, None] * values[:, :num_angles]
         descent[:, num_angles:] = -(np.swapaxes(slope, 1, 2) @ values[:, num_angles:, None])[..., 0]
         if self.extra is not None:
-            active = self.skeleton.active  # of which the extra residuals speak
+            active = self.skeleton.active  # joints that the extra residuals depend on
             columns = np.r_[(3 * active[:, None] + np.arange(3)).ravel(), num_angles : num_angles + 3]
             for v, j in self.extra(offset, offset + count, state, True):
                 assert j is not None

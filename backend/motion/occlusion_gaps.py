@@ -1,4 +1,4 @@
-"""Where somebody is out of sight: short gaps are bridged by the motion, in long ones nobody is shown."""
+"""Occlusion gaps: rows without a detection.  Short gaps are interpolated, in long ones the person is hidden."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from backend.body.kinematics import State
 from backend.geometry import rotations_numpy as rot
 from backend.motion.contacts import intervals
 
-LONGEST = 1.0  # s: what is made up beyond it is fiction
+LONGEST = 1.0  # s, origin not recorded; a longer interpolation would be invention
 
 
 def hidden_rows(seen: np.ndarray, fps: float) -> np.ndarray:
-    """seen: (T,) bool.  -> (T,) bool: rows of gaps longer than LONGEST.  fps: of the rows."""
+    """(T,) bool: rows in gaps longer than LONGEST.  seen: (T,) bool.  fps: of the rows."""
     hidden = np.zeros(len(seen), bool)
     for first, end in intervals(~seen):
         hidden[first:end] = end - first > LONGEST * fps
@@ -20,8 +20,7 @@ def hidden_rows(seen: np.ndarray, fps: float) -> np.ndarray:
 
 
 def interpolate_state(known: State, rows: np.ndarray, count: int) -> State:
-    """States of rows 0 <= t < count from those of `rows` (ascending): between them on the way from one to the next,
-    before the first and after the last held."""
+    """State of rows 0 <= t < count, interpolated between those of `rows` (ascending) and constant outside."""
     wanted = np.arange(count)
     after = np.clip(np.searchsorted(rows, wanted), 0, len(rows) - 1)
     before = np.where(rows[after] == wanted, after, np.maximum(after - 1, 0))

@@ -1,4 +1,4 @@
-"""Everybody's motion in one world, from their tracks."""
+"""Motions of all people of a clip in one world, from their tracks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from backend.motion.matchmove import Matchmove, refine_scene_scale, resize_bodie
 from backend.motion.network_pose_fit import PoseProblem
 from backend.motion.occlusion_gaps import LONGEST, hidden_rows
 from backend.motion.smoothness import Smoothness
-from backend.motion.track_fit import TrackProblem, fit_track, minimize_windows, slice_state, start_state
+from backend.motion.track_fit import fit_track, minimize_windows
+from backend.motion.track_problem import TrackProblem, slice_state
+from backend.motion.track_start import start_state
 from backend.motion.up_direction import estimate_ground_slopes
 from backend.structures import Camera, Motion, Track, World
 from backend.threads import one_blas_thread
 
-_LOCK_ITERATIONS = (3, 4)
-_POSE_ITERATIONS = 6
-_BATCH = 256
+_LOCK_ITERATIONS = (3, 4)  # of the two foot lock passes; one of 5 before contacts were searched twice
+_POSE_ITERATIONS = (2, 6)  # of a network's poses: with constant smoothness weights, then with all; origin not recorded
+_BATCH = 256  # frames whose joint rotations are in memory at once
 
 OnProgress = Callable[[float], None]
 
@@ -54,18 +56,20 @@ def recover_motions(
     matchmove: Matchmove | None = None,
     on_progress: OnProgress = lambda part: None,
 ) -> tuple[list[Motion], World]:
-    """tracks: of everybody, who is most in the clip first; `height_m` (0: unknown) is that person's.  fps: of the rows.
-    per_frame: bodies of each track's seen rows, to start from.  network_poses: they are a network's, and what the
-    motions follow instead of keypoints; the shape is their median.  smoothing: 0..1.  foot_lock: auto, always, never.
-    on_progress: called with 0..1; may raise to give up.  Without `matchmove` a camera that does not move is taken for
-    granted; with it the motions come in the common frame, and their world is the matchmove's.
+    """One motion per track with a detection, and their world.
+
+    tracks: the most prominent person first; `height_m` (0: unknown) is that person's.  fps: of the rows.
+    per_frame: per track the bodies of its detected rows, the initial state.  network_poses: these are a network's, and
+    the motions follow them instead of the keypoints; the shape is their median.  smoothing: 0..1.  foot_lock: auto,
+    always, never.  matchmove: None: the camera is assumed fixed, motions are in its frame; else they are in the common
+    frame, and the world is the matchmove's.  on_progress: called with 0..1; may raise to stop.
     """
     skeleton = Skeleton(body)
     chosen = [(t, per_frame[k] if per_frame is not None else None) for k, t in enumerate(tracks) if t.seen.any()]
     detected_tracks = [track for track, _ in chosen]
     tracks = detected_tracks if network_poses else suppress_limb_outliers(detected_tracks, fps)
     chosen = [(track, bodies) for track, (_, bodies) in zip(tracks, chosen, strict=True)]
-    slopes = estimate_ground_slopes(tracks, camera) if matchmove is None else None  # its up is known
+    slopes = estimate_ground_slopes(tracks, camera) if matchmove is None else None  # else up is known
     soles = sole_heights(skeleton, float(body.v_template[:, 1].min()))
     if matchmove is not None:
         matchmove.initialize_scale(
@@ -105,7 +109,7 @@ def recover_motions(
 
 @dataclass(frozen=True)
 class _ClipContext:
-    """What all people of a clip have in common.  up: (3,) unit, where no matchmove knows it better."""
+    """What all people of a clip share.  up: (3,) unit, camera frame; not used with a matchmove."""
 
     skeleton: Skeleton
     camera: Camera
@@ -125,7 +129,7 @@ class _ClipContext:
         last: State | None = None,
         on_progress: OnProgress = lambda part: None,
     ) -> _Person:
-        """A person's motion.  size: times larger than in `last`, the motion that was found before."""
+        """The person's fitted motion.  size: factor over `last`, the state of an earlier fit."""
         skeleton, camera = self.skeleton, self.camera
         view = None if self.matchmove is None else self.matchmove.view(track)
         hidden = hidden_rows(track.seen, self.fps)
@@ -138,8 +142,8 @@ class _ClipContext:
             betas = np.median(bodies.betas, axis=0)
             state = State(start.rotations, np.tile(betas, (len(track), 1)), start.trans)
             trust = np.ones_like(problem.observed.seen)
-            state = minimize_windows(problem, state, trust, self.smooth.without_fast_motion, 2)
-            state = minimize_windows(problem, state, trust, self.smooth, _POSE_ITERATIONS, on_progress)
+            state = minimize_windows(problem, state, trust, self.smooth.without_fast_motion, _POSE_ITERATIONS[0])
+            state = minimize_windows(problem, state, trust, self.smooth, _POSE_ITERATIONS[1], on_progress)
             return _Person(track, problem, state)
         start = start_state(skeleton, track, camera, bodies, view) if last is None else last
         if size != 1.0:
@@ -153,11 +157,11 @@ class _ClipContext:
     def lock_feet(
         self, one: _Person, world: World, soles: np.ndarray, foot_lock: str, on_progress: OnProgress
     ) -> np.ndarray:
-        """The last pass over a motion, which knows the ground.  -> (T, P) contacts."""
+        """(T, P) bool contacts, after a last pass over the motion with foot lock and the world's up."""
         one.problem.set_up_axis(world.rotation[2])
         trust = one.problem.trust(one.state)
         contacts = np.zeros((len(one.track), len(POINTS)), bool)
-        # feet that are held slow down their neighbouring frames: more contacts are found the second time
+        # locked feet slow down in neighbouring frames, so the second pass finds more contacts
         shares = ((0.0, 0.4), (0.4, 1.0))
         for iterations, (begin, end) in zip(_LOCK_ITERATIONS, shares, strict=True):
             points = _feet(self.skeleton, one.state)
@@ -173,7 +177,7 @@ class _ClipContext:
 
 
 def _feet(skeleton: Skeleton, state: State) -> np.ndarray:
-    """(T, P, 3) the foot points, in batches: the turns of all joints of a long clip are many."""
+    """(T, P, 3) foot points, m, computed in batches to bound the memory."""
     count, points = len(state.trans), list(POINTS)
     return np.concatenate(
         [skeleton.forward(slice_state(state, k, k + _BATCH))[2][:, points] for k in range(0, count, _BATCH)]
@@ -202,7 +206,7 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
 
 
 def _reprojection(skeleton: Skeleton, one: _Person, first: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> joints (T, J, 3), confidence (T, J) and reprojection error (T,) px of rows first <= t < end."""
+    """Joints (T, J, 3) m, confidence (T, J) 0..1, reprojection error (T,) px of rows first <= t < end."""
     problem = one.problem.problem(first, end)
     _, joints, points = skeleton.forward(slice_state(one.state, first, end))
     uv = problem.project(points)

@@ -1,4 +1,4 @@
-"""What ties the frames of a motion together: small accelerations, unless the pictures insist on large ones."""
+"""Smoothness terms of a motion: weighted accelerations, with smaller weights where motion is fast."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 from backend.body.kinematics import State
 from backend.geometry import rotations_numpy as rot
 
-# Accelerations that people have anyway, and those from which on motion is taken for meant: rad/s^2, m/s^2
-_ROTATION, _FAST_ROTATION = 7.0, 40.0
-_TRANSLATION, _FAST_TRANSLATION = 1.0, 6.0
-_NOISE = 0.3  # of the residuals that stand against them, see `keypoint_fit.problem`
-_RANGE = 30.0  # the slider's ends are so many times weaker and stronger than its middle
+# Accelerations of usual motion, rad/s^2 and m/s^2.  Set for little jitter with peaks kept on motions with known truth
+# (docs/results.md, tests/backend/motion), none held out: 9, 5, then 7; 1.5, then 1
+_ROTATION, _TRANSLATION = 7.0, 1.0
+# Unchanged since the first version, origin not recorded
+_FAST_ROTATION, _FAST_TRANSLATION = 40.0, 6.0  # accelerations at which a weight is 1/2 (1/4 when squared)
+_NOISE = 0.3  # size of the residuals of `keypoint_fit.problem` that the smoothness is weighed against
+_RANGE = 30.0  # factor of the weights between the middle and the ends of the slider
 
 
 @dataclass(frozen=True)
 class Smoothness:
-    """rotation, translation: acceleration weights per frame^2.  fast_rotation, fast_translation: where halved."""
+    """Weights of accelerations (rotation in rad, translation in m per frame^2), and accelerations that halve them."""
 
     rotation: float
     translation: float
@@ -27,12 +29,12 @@ class Smoothness:
 
     @property
     def without_fast_motion(self) -> Smoothness:
-        """The same where no motion is taken for meant: to begin with, when noise looks like fast motion."""
+        """The same with constant weights: for the first iterations, in which noise looks like fast motion."""
         return Smoothness(self.rotation, self.translation, np.inf, np.inf)
 
     @classmethod
     def of(cls, smoothing: float, fps: float) -> Smoothness:
-        """smoothing: the slider, 0..1; 0 leaves the frames alone.  fps: of the recovered frames."""
+        """Weights for the slider's value 0..1; 0: no smoothing.  fps: of the recovered frames."""
         strength = 0.0 if smoothing <= 0 else _RANGE ** (2 * smoothing - 1)
         square = fps * fps
         return cls(
@@ -44,10 +46,10 @@ class Smoothness:
 
 
 def accelerations(state: State, joints: np.ndarray) -> np.ndarray:
-    """(T - 2, 3 A + 3): of the turns of A joints in their own axes, rad per frame^2, and of the place, m per frame^2.
+    """(T - 2, 3 A + 3) accelerations: of the rotations of A joints in their own axes, rad, and of trans, m per frame^2.
 
-    A small turn d of frame t, R <- R exp(d), changes the acceleration about it by -2 d, those beside it by d, as long
-    as the turn from frame to frame is small.
+    A small rotation d of frame t, R <- R exp(d), changes the acceleration at t by -2 d and those at t - 1 and t + 1 by
+    d, as long as the rotations from frame to frame are small.
     """
     rotations = state.rotations[:, joints]
     inner = np.swapaxes(rotations[1:-1], -1, -2)
@@ -57,10 +59,10 @@ def accelerations(state: State, joints: np.ndarray) -> np.ndarray:
 
 
 def smoothness_weights(found: np.ndarray, smooth: Smoothness) -> np.ndarray:
-    """(T - 2, 3 J + 3) squared weights for accelerations `found`: joint by joint less where motion is fast.
+    """(T - 2, 3 J + 3) squared weights for accelerations `found`, smaller for joints in fast motion.
 
-    The weight of Geman and McClure for the whole joint: 1/4 at the fast limit, so that a punch stays one.  Meant motion
-    lasts some frames: the median over neighbours is what counts, and a spike of noise loosens nothing.
+    Geman-McClure weight per joint: 1/4 at the fast limit, so that a punch is not smoothed away.  Real motion lasts some
+    frames: the median over three frames counts, so that a spike of noise keeps its weight.
     """
     joints = (found.shape[1] - 3) // 3
     angular = _median_of_three(np.linalg.norm(found[:, :-3].reshape(-1, joints, 3), axis=-1))
@@ -71,7 +73,7 @@ def smoothness_weights(found: np.ndarray, smooth: Smoothness) -> np.ndarray:
 
 
 def _median_of_three(size: np.ndarray) -> np.ndarray:
-    """(T, n): median over three frames."""
+    """(T, n) median over three frames."""
     if len(size) < 3:
         return size
     padded = np.pad(size, ((1, 1), (0, 0)), mode="edge")

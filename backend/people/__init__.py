@@ -1,1 +1,1 @@
-"""Who is where in a picture: people with boxes, keypoints and visibility."""
+"""People in images and clips: detection with 2D and 3D keypoints, and tracking."""

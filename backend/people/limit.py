@@ -1,4 +1,4 @@
-"""How many people are wanted."""
+"""The option that limits the number of people."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from backend.protocol import MAX_PEOPLE
 
 
 def people_limit(people: str) -> int | None:
-    """`all` -> None, `largest` -> 1, `N` -> N.  Raises BadInput `bad_people`."""
+    """Largest number of people: None for `all`, 1 for `largest`, N for `N`.  Raises BadInput `bad_people`."""
     if people == "all":
         return None
     if people == "largest":
         return 1
     if people.isdecimal() and 1 <= int(people) <= MAX_PEOPLE:
         return int(people)
-    raise BadInput(
-        "bad_people",
-        f"People cannot be {people!r}.",
-        f"Use all, largest, or a number from 1 to {MAX_PEOPLE}.",
-    )
+    hint = f"Use all, largest, or a number from 1 to {MAX_PEOPLE}."
+    raise BadInput("bad_people", f"People cannot be {people!r}.", hint)

@@ -1,1 +1,1 @@
-"""Finds people and their keypoints in one image."""
+"""Detection of people and their keypoints in one image, with tracked people as hints."""

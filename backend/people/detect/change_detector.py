@@ -1,4 +1,4 @@
-"""Where a clip's picture changes from one frame to the next: who comes in moves."""
+"""Change between consecutive frames: where a person who enters the image may be."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+# Set on the rendered clips of docs/results.md with benchmarks/tracking.py, none held out
 _GRID_SIDE = 64  # cells along the long side
-_NOISE = 3.0  # grey levels that a cell may change by itself
-_MIN_CHANGE = 12.0  # sum of grey levels over cells: a small person who walks
-_WINDOW_SCALE = 1.6  # side of the square over what changes in it
-_MARGIN = 0.15  # of a box, by which what somebody known moves reaches over it
+_NOISE = 3.0  # grey levels; smaller changes of a cell count as noise
+_MIN_CHANGE = 12.0  # grey levels summed over cells: a small person who walks
+_WINDOW_SCALE = 1.6  # side of the search window over the extent of the change
+_MARGIN = 0.15  # of a known person's box, by which it is enlarged before it is masked
 
 
 class ChangeDetector:
-    """Remembers the last frame, small and grey.  All it knows is in `state`."""
+    """Difference to the last frame on a coarse grey grid.  `state` is all that has to be saved."""
 
     def __init__(self) -> None:
         self._last: np.ndarray = np.zeros((0, 0), np.uint8)
         self._change: np.ndarray = np.zeros((0, 0), np.float32)
 
     def update(self, pixels: np.ndarray) -> None:
-        """pixels: uint8 RGB (H, W, 3) of the next frame."""
+        """Take the next frame.  pixels: uint8 RGB (H, W, 3)."""
         height, width = pixels.shape[:2]
         scale = _GRID_SIDE / max(height, width)
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         small: np.ndarray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         if small.shape == self._last.shape:
             moved = small.astype(np.float32) - self._last
-            moved -= np.median(moved)  # the light may change everywhere
+            moved -= np.median(moved)  # of the light
             self._change = np.maximum(np.abs(moved) - _NOISE, 0)
         else:
             self._change = np.zeros(small.shape, np.float32)
         self._last = small
 
     def search_window(self, known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-        """x, y, width, height, px, of a square round the largest change outside the boxes (4,) of those who are known.
+        """x, y, width, height, px, of a square around the largest change; None without one.
 
-        size: width, height of the picture, px.  None where nothing changes.
+        known: boxes (4,) px of detected people, in which changes do not count.  size: width, height of the image, px.
         """
         if not self._change.size:
             return None
@@ -50,7 +51,7 @@ class ChangeDetector:
             top, bottom = int(max((y0 - high) * down, 0)), int(np.ceil(max((y1 + high) * down, 0)))
             left, right = int(max((x0 - wide) * across, 0)), int(np.ceil(max((x1 + wide) * across, 0)))
             change[top:bottom, left:right] = 0
-        # parts of one body may move while what lies between them does not
+        # dilated, so that moving parts of one body are one component
         near = cv2.dilate((change > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
         count, label, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
         sums = np.bincount(label.ravel(), change.ravel(), count)
@@ -64,12 +65,12 @@ class ChangeDetector:
         return int(middle[0] - side / 2), int(middle[1] - side / 2), int(side), int(side)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that the next frame needs."""
+        """What the next frame needs, as arrays."""
         return {"last": self._last}
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> ChangeDetector:
-        """Back from `state`."""
+        """The detector with a saved `state`."""
         changes = cls()
         changes._last = np.array(state["last"], np.uint8)
         return changes

@@ -1,7 +1,7 @@
-"""People in one frame of a clip: close looks where they should be, and now and then a look around for others.
+"""People in one frame of a clip: crops around tracked people, and scheduled searches for new ones.
 
-What is looked at depends on the frame's number, on who is expected and on where the picture changes, on nothing else: a
-run that is resumed sees what an uninterrupted one would have seen.
+The crops depend on nothing but the frame's number, the predicted poses and where the image changes: a resumed run gives
+the same detections as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -20,32 +20,34 @@ from backend.people.detect.region import Region
 from backend.people.detect.tiles import tiles
 from backend.structures import DetectedPerson
 
-FULL_IMAGE_EVERY = 12  # frames between looks at the whole picture
-TILE_EVERY = 3  # frames between looks at one tile, while somebody is followed
-IDLE_EVERY = 4  # frames between looks at the whole picture while nobody is there; tiles have the rest
-LOST_EVERY = 3  # frames between looks for somebody who is hidden
-RECENT = 0.7  # s after which who is hidden is not looked for in every frame any more
-_SUSPECT_DISTANCE = 0.25  # `pose_distance` of a pose that may be another's in part
-_MIN_IMPROVEMENT = 0.08  # by so much another look must fit better to be taken
-_SHIFT = 0.12  # sides of a region by which it moves away from others
-_GATE = 0.8  # sizes between a pose and where it was expected
-_DUPLICATE_DISTANCE = 0.3  # sizes between two poses of one person
-_THREADS = 2
+# Frames per search, a trade of time against how late a new person is found; origin not recorded
+FULL_IMAGE_EVERY = 12  # of the whole image, while somebody is tracked
+TILE_EVERY = 3  # of one tile, while somebody is tracked
+IDLE_EVERY = 4  # of the whole image, while nobody is tracked; the other frames search a tile
+# Set on the rendered clips of docs/results.md (*cross*, *occlusion*) with benchmarks/tracking.py, none held out
+LOST_EVERY = 3  # frames per thorough search for a hidden person
+RECENT = 0.7  # s for which a hidden person is searched in every frame
+_SUSPECT_DISTANCE = 0.25  # `pose_distance` from which a pose may be partly another person's
+_MIN_IMPROVEMENT = 0.08  # person sizes by which a further candidate must be nearer than the first
+_SHIFT = 0.12  # of a region's side, by which it is moved away from others
+_GATE = 0.8  # person sizes between a pose and its prediction
+_DUPLICATE_DISTANCE = 0.3  # person sizes between two poses of one person
+_THREADS = 2  # origin not recorded
 
 
 class ClipDetector(MediaPipeDetector):
-    """Not thread-safe; see `MediaPipeDetector`.  Answers do not depend on how its own threads run."""
+    """Detector for consecutive frames.  Not thread-safe; results do not depend on the order of its own threads."""
 
     def __init__(self) -> None:
         super().__init__()
         self._finder = PersonFinder()
         self._readers = [LandmarkReader() for _ in range(_THREADS)]
         self._pool = ThreadPoolExecutor(_THREADS, "landmarks")
-        with quiet():  # the networks load at the first picture, and say so: let it be this one
-            nothing = NetworkImage(np.zeros((64, 64, 3), np.uint8))
-            self._finder.find(nothing, 0, 0, 64, 64)
+        with quiet():  # the networks load, and log, with their first image
+            empty = NetworkImage(np.zeros((64, 64, 3), np.uint8))
+            self._finder.find(empty, 0, 0, 64, 64)
             for reader in self._readers:
-                reader.read(nothing, Region(32, 32, 64, 0.0))
+                reader.read(empty, Region(32, 32, 64, 0.0))
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -64,9 +66,11 @@ class ClipDetector(MediaPipeDetector):
         full: bool = False,
         changes: ChangeDetector | None = None,
     ) -> list[DetectedPerson]:
-        """image: uint8 RGB (H, W, 3), `scale` times the clip's frame.  predicted: poses, in px of the frame,
-        where people should be.  number: of the frame.  full: look everywhere, as for a photo.  changes: where the
-        picture has changed since the frame before.  Returns people in px of the frame, largest first."""
+        """People in px of the frame, largest first.
+
+        image: uint8 RGB (H, W, 3), `scale` times the clip's frame.  predicted: poses of tracked people, px of the
+        frame.  number: of the frame.  full: search everywhere, as in a photo.  changes: since the frame before.
+        """
         image, smaller = working_copy(image)
         scale *= smaller
         if full:
@@ -91,7 +95,7 @@ class ClipDetector(MediaPipeDetector):
     def _detect_predicted(
         self, network_image: NetworkImage, predicted: list[PredictedPose], number: int
     ) -> list[Candidate | None]:
-        """Each of the expected people, None where nobody is like that."""
+        """For each predicted pose its detection, or None."""
         seen_last_frame = [one.seen_last_frame for one in predicted]
         regions = [one.region for one, now in zip(predicted, seen_last_frame, strict=True) if now]
         answers = iter(self._read(network_image, regions))
@@ -111,8 +115,8 @@ class ClipDetector(MediaPipeDetector):
     def _resolve_overlaps(
         self, network_image: NetworkImage, predicted: list[PredictedPose], seen: list[Candidate | None]
     ) -> None:
-        """Where two are close together, the landmarks of one may jump to the other: then a region that leaves the
-        other out is tried, and one that is found anew; of all that, what is most like the person is taken."""
+        """Correct, in place, people close together, whose landmarks may jump to each other: each part of a pose comes
+        from the nearest candidate of the first region, one moved away from the others, and newly found ones."""
         for k, one in enumerate(predicted):
             first = seen[k]
             if not one.seen_last_frame or (first is not None and one.pose_distance(first) < _SUSPECT_DISTANCE):
@@ -121,20 +125,17 @@ class ClipDetector(MediaPipeDetector):
             if not near:
                 continue
             redetected = self._finder.find(network_image, *self._crop(one))
-            regions = [
-                _shift_away(one.region, near),
-                *(region for region in redetected if _same_region(region, one)),
-            ]
+            regions = [_shift_away(one.region, near), *(region for region in redetected if _same_region(region, one))]
             others = [other for m, other in enumerate(seen) if m != k and other is not None]
             plausible = [_if_plausible(other, one) for other in self._read(network_image, regions)]
             new = [other for other in plausible if other is not None and not _duplicates_any(other, others)]
-            readings = [*([] if first is None else [first]), *new]
-            seen[k] = assemble_pose(one, readings, _MIN_IMPROVEMENT) if readings else None
+            candidates = [*([] if first is None else [first]), *new]
+            seen[k] = assemble_pose(one, candidates, _MIN_IMPROVEMENT) if candidates else None
 
     def _search(
         self, network_image: NetworkImage, one: PredictedPose, others: list[Candidate], thoroughly: bool
     ) -> Candidate | None:
-        """Somebody who was lost from view: where they should be, and then, thoroughly, not far from it."""
+        """Detection of a lost person in the predicted region; thoroughly: also in regions found around it."""
 
         def best(regions: list[Region]) -> Candidate | None:
             plausible = [_if_plausible(other, one) for other in self._read(network_image, regions)]
@@ -146,7 +147,7 @@ class ClipDetector(MediaPipeDetector):
             x, y, width, height = self._crop(one)
             regions = self._finder.find(network_image, x, y, width, height)
             found = best([r for r in regions if not any(_same_region(r, other) for other in others)])
-        # the first look was not made for this pose: the second one is
+        # again, in the region of the found pose
         return None if found is None else best([found.region])
 
     def _find_newcomers(
@@ -157,8 +158,7 @@ class ClipDetector(MediaPipeDetector):
         number: int,
         changes: ChangeDetector | None,
     ) -> list[Candidate]:
-        """Newcomers, each looked at a second time: in the whole picture, in the tile whose turn it is, or where most
-        has changed that nobody known explains."""
+        """New people, verified: in the whole image, in the scheduled tile, or in the window with most change."""
         width, height = network_image.width, network_image.height
         if scheduled_slot(number, FULL_IMAGE_EVERY if predicted else IDLE_EVERY) == 0:
             window = (0, 0, width, height)
@@ -185,7 +185,7 @@ class ClipDetector(MediaPipeDetector):
                 continue
             if (w, h) != (width, height):
                 inside = ((one.points[:, :2] > (x, y)) & (one.points[:, :2] < (x + w, y + h))).all(1)
-                if inside.mean() < 0.85 or one.size < 0.10 * w:
+                if inside.mean() < 0.85 or one.size < 0.10 * w:  # as in `MediaPipeDetector._candidates`
                     continue
             again = self._verify_newcomer(network_image, one, found_whole=(w, h) == (width, height))
             if again is not None and not _overlaps_any(again, found):
@@ -193,10 +193,10 @@ class ClipDetector(MediaPipeDetector):
         return new
 
     def _verify_newcomer(self, network_image: NetworkImage, one: Candidate, found_whole: bool) -> Candidate | None:
-        """A second look at a newcomer: a real person is found again in the same place, and more precisely.
+        """Second, more precise detection of a new person in the same place; None: a false detection.
 
-        found_whole: in the whole picture, where less is taken for a person than in a tile; the landmark network's own
-        second look is enough then.
+        found_whole: in the whole image, where false detections are rarer than in tiles: a second run of the landmark
+        network is then enough.
         """
 
         def same(again: list[Candidate | None], away: float) -> Candidate | None:
@@ -210,7 +210,7 @@ class ClipDetector(MediaPipeDetector):
         return found
 
     def _read(self, network_image: NetworkImage, regions: list[Region]) -> list[Candidate | None]:
-        """The landmarks in each region, side by side."""
+        """For each region the landmarks in it, or None; regions are shared among threads."""
         if len(regions) < 2:
             return [self._readers[0].read(network_image, region) for region in regions]
 
@@ -224,14 +224,14 @@ class ClipDetector(MediaPipeDetector):
 
 
 def _if_plausible(seen: Candidate | None, predicted: PredictedPose) -> Candidate | None:
-    """`seen` where it may be the one who is expected."""
+    """`seen` if its score and its distance to the prediction allow it, else None."""
     if seen is None or seen.score <= MIN_SCORE or seen.distance(predicted) > _GATE * predicted.size:
         return None
     return seen
 
 
 def _suppress_duplicates(predicted: list[PredictedPose], seen: list[Candidate | None]) -> None:
-    """Of two who are one pose, only the one whom it fits better was seen."""
+    """Suppress duplicates in place: of two detections of one pose, keep the one nearer to its prediction."""
     for k in range(len(seen)):
         for other in range(k):
             one, two = seen[k], seen[other]
@@ -246,12 +246,12 @@ def _duplicates_any(one: Candidate, found: list[Candidate]) -> bool:
 
 
 def _regions_overlap(one: Region, other: Region) -> bool:
-    """Whether the two regions share much of the picture."""
+    """Whether the regions' middles are within half the larger side."""
     return bool(np.hypot(one.x - other.x, one.y - other.y) < 0.5 * max(one.side, other.side))
 
 
 def _shift_away(region: Region, others: list[PredictedPose]) -> Region:
-    """Moved to the side where the others are not, and smaller by as much."""
+    """The region moved away from the nearest of the others, and smaller by as much."""
     nearest = min(others, key=lambda other: abs(other.region.x - region.x)).region
     away = -1.0 if nearest.x > region.x else 1.0
     return region.moved(np.array([away * _SHIFT * region.side, 0.0])).enlarged(1 - _SHIFT)
@@ -262,24 +262,23 @@ def _overlaps_any(one: Candidate, found: list[Candidate]) -> bool:
 
 
 def _same_region(region: Region, one: Candidate) -> bool:
-    """Whether a region found anew is round somebody who is known."""
+    """Whether a found region is that of a known detection.  Thresholds: origin not recorded."""
     own = one.region
     away = np.hypot(own.x - region.x, own.y - region.y)
     return bool(away < 0.12 * own.side and 0.6 < region.side / max(own.side, 1e-6) < 1.6)
 
 
 def scheduled_slot(number: int, of: int) -> int:
-    """0..of - 1: whose turn it is in frame `number`; each has one in every block of `of` frames.
+    """Slot 0..of - 1 of frame `number`; each slot comes once in every block of `of` frames.
 
-    The order differs from block to block as if by chance.  With a fixed order, or one that moves on evenly, some step
-    between the frames that are read meets the same turns for ever: every 12th frame is never the one that 12 wait for.
+    The order is pseudorandom per block.  With a regular order, reading every n-th frame could meet the same slots for
+    ever and miss others.
     """
     return (number + _mix_bits(number // of)) % of
 
 
 def _mix_bits(value: int) -> int:
-    """32 bits that look random: Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014 (the mixing
-    step, for 32 bits)."""
+    """32 pseudorandom bits: mixing step of Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014."""
     value = (value + 1) * 0x9E3779B9 & 0xFFFFFFFF
     value = (value ^ value >> 16) * 0x85EBCA6B & 0xFFFFFFFF
     value = (value ^ value >> 13) * 0xC2B2AE35 & 0xFFFFFFFF

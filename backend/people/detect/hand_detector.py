@@ -1,4 +1,4 @@
-"""Hands by MediaPipe's palm and hand networks, which its wheel brings along: whole picture, then tiles."""
+"""Hands by the palm and hand landmark networks in MediaPipe's wheel: in the whole image, then in tiles."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from backend.people.detect.task_bundle import require_mediapipe
 from backend.people.detect.tiles import tiles
 from backend.structures import DetectedPerson
 
+# First values, origin not recorded; tests check them on rendered open hands
 _HANDS_PER_RUN = 4
-_MIN_CROP = 256  # px: smaller crops are enlarged
-_MIN_SIZE = 0.06  # of a tile's side: smaller finds in it are more often noise
+_MIN_CROP = 256  # px; smaller crops are enlarged
+_MIN_SIZE = 0.06  # of a tile's side; smaller detections are mostly false
 
 
 class HandDetector:
-    """See `PersonDetector`: every hand is one, with keypoint set `freihand21` and its `side`.  Not thread-safe."""
+    """`PersonDetector` of hands: each has keypoint set `freihand21` and a `side`.  Not thread-safe."""
 
     name = "mediapipe-hands"
 
@@ -36,7 +37,7 @@ class HandDetector:
         self._hands.close()
 
     def detect(self, image: np.ndarray, max_people: int | None = None) -> list[DetectedPerson]:
-        """image: uint8 RGB (H, W, 3), not mirrored.  Returns hands, largest first."""
+        """Hands, largest first.  image: uint8 RGB (H, W, 3), not mirrored."""
         import cv2
 
         height, width = image.shape[:2]
@@ -56,7 +57,7 @@ class HandDetector:
         return hands[:max_people]
 
     def _run_networks(self, image: np.ndarray, x: int, y: int, width: int, height: int) -> list[DetectedPerson]:
-        """Run the networks on one rectangle of the picture."""
+        """Hands in one rectangle of the image, in px of the image."""
         import cv2
 
         crop = image[y : y + height, x : x + width]
@@ -69,13 +70,10 @@ class HandDetector:
         h, w = crop.shape[:2]
         found = []
         for landmarks, world, kind in zip(
-            answer.multi_hand_landmarks,
-            answer.multi_hand_world_landmarks,
-            answer.multi_handedness,
-            strict=True,
+            answer.multi_hand_landmarks, answer.multi_hand_world_landmarks, answer.multi_handedness, strict=True
         ):
             points = np.array([[p.x * w / zoom + x, p.y * h / zoom + y, 1.0] for p in landmarks.landmark])
-            # the network is trained on mirrored pictures, as selfie cameras show them
+            # the network is trained on mirrored images, as selfie cameras show them
             side = {"Left": "right", "Right": "left"}[kind.classification[0].label]
             found.append(
                 DetectedPerson(
@@ -95,7 +93,7 @@ def _size(hand: DetectedPerson) -> float:
 
 
 def _merge(hands: list[DetectedPerson]) -> list[DetectedPerson]:
-    """The best of every group that is the same hand."""
+    """The best detection of each hand, highest score first."""
     kept: list[DetectedPerson] = []
     for one in sorted(hands, key=lambda hand: -hand.score):
         gaps = [
@@ -103,13 +101,13 @@ def _merge(hands: list[DetectedPerson]) -> list[DetectedPerson]:
             / max(_size(one), _size(other))
             for other in kept
         ]
-        if min(gaps, default=np.inf) > 0.35:
+        if min(gaps, default=np.inf) > 0.35:  # hand sizes; origin not recorded
             kept.append(one)
     return kept
 
 
 def _enlarged(hand: DetectedPerson, scale: float) -> DetectedPerson:
-    """From the working copy's pixels to the picture's."""
+    """The hand in px of the image, from those of its copy scaled by `scale`."""
     points = hand.keypoints2d.copy()
     points[:, :2] = (points[:, :2] + 0.5) / scale - 0.5
     box = np.concatenate([points[:, :2].min(0), points[:, :2].max(0)])

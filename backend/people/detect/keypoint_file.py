@@ -1,4 +1,4 @@
-"""2D poses from the user's own file, for networks that lift poses: .npy, or .json as pose estimators write it."""
+"""2D poses from the user's file, .npy or .json, for networks that lift poses to 3D."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HINT = (
     "Give a .npy of (joints, 2 or 3) or (people, joints, 2 or 3) in pixels, or a .json of "
     '{"picture.jpg": [[[x, y, score], …], …]}.'
 )
-# As in Pose2Mesh's own demo: people who are hardly there, and people who were found twice
+# From Pose2Mesh's demo: smallest sum of scores; mean distance of duplicates, over joints with a score above _SURE
 _MIN_SCORES = 1.5
 _SAME_PX = 20.0
 _SURE = 0.1
@@ -25,25 +25,25 @@ _SURE = 0.1
 
 @dataclass(frozen=True)
 class KeypointFile:
-    """poses: for every picture name ("" for all) the people (P, J, 3) x px, y px, score."""
+    """poses: per image name ("": any image) the people (P, J, 3): x px, y px, score."""
 
     name: str
     poses: dict[str, np.ndarray]
 
     def people(self, image_name: str, keypoint_set: str) -> list[DetectedPerson]:
-        """The people of a picture, by its file name.  Raises BadInput `no_keypoints`."""
+        """The people of an image, by its path, file name or stem.  Raises BadInput `no_keypoints`."""
         for key in ("", image_name, Path(image_name).name, Path(image_name).stem):
             if key in self.poses:
                 return [_person(pose, keypoint_set) for pose in self.poses[key]]
         raise BadInput(
             "no_keypoints",
-            f"{self.name} has no keypoints of {Path(image_name).name or 'this picture'}.",
-            f"It names {', '.join(list(self.poses)[:5])}.",
+            f"{self.name} has no keypoints of {Path(image_name).name or 'this image'}.",
+            f"It has those of {', '.join(list(self.poses)[:5])}.",
         )
 
 
 def read_keypoints(path: Path, joints: tuple[int, ...]) -> KeypointFile:
-    """A file of poses, each of as many joints as one of `joints` says; a score of 1 is added where it has none.
+    """The poses in a file.  joints: numbers of joints that are accepted.  A missing score becomes 1.
 
     Raises BadInput `file_missing`, `not_keypoints`.
     """
@@ -72,16 +72,16 @@ def _poses(path: Path, value: Any, joints: tuple[int, ...]) -> np.ndarray:
     if poses.ndim == 2:
         poses = poses[None]
     if poses.ndim != 3 or poses.shape[1] not in joints or poses.shape[2] not in (2, 3) or len(poses) > _MAX_PEOPLE:
-        raise _wrong(path, f"it holds {np.asarray(value).shape}, expected {' or '.join(map(str, joints))} joints")
+        raise _wrong(path, f"its shape is {np.asarray(value).shape}, expected {' or '.join(map(str, joints))} joints")
     if not np.isfinite(poses).all():
-        raise _wrong(path, "it holds values that are not numbers")
+        raise _wrong(path, "it has values that are not finite")
     if poses.shape[2] == 2:
         poses = np.concatenate([poses, np.ones((*poses.shape[:2], 1))], 2)
     return poses
 
 
 def _sensible(poses: np.ndarray) -> np.ndarray:
-    """Without people of hardly any score, and without those that stand where another one already does."""
+    """The poses without those of low score and without duplicates."""
     kept: list[np.ndarray] = []
     for pose in poses:
         if pose[:, 2].sum() < _MIN_SCORES:
@@ -104,10 +104,10 @@ def _person(pose: np.ndarray, keypoint_set: str) -> DetectedPerson:
         box=np.concatenate([low, high]).astype(np.float32),
         score=float(np.clip(pose[:, 2].mean(), 0, 1)),
         keypoints2d=pose.astype(np.float32),
-        keypoints3d=np.zeros((len(pose), 3), np.float32),  # a 2D file says nothing of depth
+        keypoints3d=np.zeros((len(pose), 3), np.float32),  # unknown
         keypoint_set=keypoint_set,
     )
 
 
 def _wrong(path: Path, reason: str) -> BadInput:
-    return BadInput("not_keypoints", f"{path.name} holds no keypoints that can be used ({reason}).", _HINT)
+    return BadInput("not_keypoints", f"{path.name} has no usable keypoints ({reason}).", _HINT)

@@ -1,8 +1,7 @@
-"""MediaPipe's two pose networks one by one: the first finds people, the second reads one person's landmarks.
+"""MediaPipe's two pose networks separately: detector of people, and landmarks of one person.
 
-MediaPipe's own `PoseLandmarker` runs both on every picture, and the second for everybody in it.  In a clip it is known
-where people should be: the first can be left out, and the second runs once for each.  The graphs are MediaPipe's, so
-are the numbers that come out.
+MediaPipe's own `PoseLandmarker` runs both on every image.  In a clip the regions of tracked people are known: the
+detector can be left out, and the landmark network runs once per person.  The graphs and their numbers are MediaPipe's.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from backend.people.detect.candidates import NOSE, TORSO, Candidate
 from backend.people.detect.region import Region
 from backend.people.detect.task_bundle import pose_bundle
 
-POSES_PER_RUN = 6
+POSES_PER_RUN = 6  # largest number of people in one run; origin not recorded
 _LANDMARKS = ("LANDMARKS:landmarks", "WORLD_LANDMARKS:world", "AUXILIARY_LANDMARKS:circle")
-_SIDE = 320  # px: smaller parts are enlarged, the first network was trained on people of this size
-_MIN_SIDE = 8  # px
-_MIN_CONFIDENCE = 0.5  # of both networks, MediaPipe's default
+_SIDE = 320  # px; smaller parts are enlarged, as with `mediapipe_detector.MIN_CROP`
+_MIN_SIDE = 8  # px; smaller parts are skipped
+_MIN_CONFIDENCE = 0.5  # of both networks; MediaPipe's default
 
 
 class NetworkImage:
-    """What the networks look at, handed over once.  pixels: uint8 RGB (H, W, 3)."""
+    """An image as MediaPipe's packet, converted once.  pixels: uint8 RGB (H, W, 3)."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         import mediapipe
@@ -41,7 +40,7 @@ class NetworkImage:
         self.packet: Any = packet_creator.create_image(image)
 
     def rectangle(self, region: Region) -> Any:
-        """As MediaPipe wants it: in shares of the picture."""
+        """The region as MediaPipe's NormalizedRect, in fractions of the image's width and height."""
         from mediapipe.framework.formats import rect_pb2
         from mediapipe.python import packet_creator
 
@@ -56,7 +55,7 @@ class NetworkImage:
 
 
 class PersonFinder:
-    """The first network.  Not thread-safe."""
+    """The detector of people.  Not thread-safe."""
 
     def __init__(self) -> None:
         from mediapipe.tasks.cc.vision.pose_detector.proto import pose_detector_graph_options_pb2
@@ -72,9 +71,9 @@ class PersonFinder:
         self._runner.close()
 
     def find(self, network_image: NetworkImage, x: float, y: float, width: float, height: float) -> list[Region]:
-        """Everybody in a part of the picture, px; it may reach over the picture's edges.
+        """Regions of all people in a rectangle of the image, px; the rectangle may reach over the image's edges.
 
-        The part is cut out: given as a rectangle, MediaPipe answers in shares of it, turned by the wrong aspect.
+        It is cut out here: for a rectangle MediaPipe's results are relative to it and rotated by a wrong aspect ratio.
         """
         from mediapipe.python import packet_getter
 
@@ -101,7 +100,7 @@ class PersonFinder:
 
 
 class LandmarkReader:
-    """The second network.  Not thread-safe."""
+    """The landmark network.  Not thread-safe."""
 
     def __init__(self) -> None:
         from mediapipe.tasks.cc.vision.pose_landmarker.proto import pose_landmarks_detector_graph_options_pb2
@@ -116,7 +115,7 @@ class LandmarkReader:
         self._runner.close()
 
     def read(self, network_image: NetworkImage, region: Region) -> Candidate | None:
-        """The person in a region; None where the network sees nobody."""
+        """The person in a region; None where the network detects nobody."""
         from mediapipe.python import packet_getter
 
         answer = self._runner.process({"image": network_image.packet, "rect": network_image.rectangle(region)})
@@ -127,19 +126,20 @@ class LandmarkReader:
         wide, high = network_image.width, network_image.height
         points = np.array([[p.x * wide, p.y * high, p.visibility] for p in landmarks])
         score = float(points[[NOSE, *TORSO], 2].mean())
-        # MediaPipe's own: the middle of the circle around the person, and its top
+        # MediaPipe's auxiliary landmarks: middle and top of the circle around the person
         middle, top = ((p.x * wide, p.y * high) for p in packet_getter.get_proto(answer["circle"]).landmark)
         roi = Region.from_circle(np.array(middle), np.array(top))
         return Candidate(points, np.array([[p.x, p.y, p.z] for p in world]), score, roi)
 
 
 def _network(name: str) -> bytes:
+    """Content of a .tflite file in the bundle."""
     with zipfile.ZipFile(pose_bundle()) as bundle:
         return bundle.read(name)
 
 
 def _runner(graph: str, options: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Any:
-    """A graph of one node."""
+    """Task runner of a graph with one node."""
     from mediapipe.framework import calculator_pb2
     from mediapipe.python._framework_bindings.task_runner import TaskRunner
 
@@ -152,7 +152,7 @@ def _runner(graph: str, options: Any, inputs: tuple[str, ...], outputs: tuple[st
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what MediaPipe's C++ side writes to the standard error away; Python's own messages come afterwards."""
+    """Discard what is written to standard error meanwhile: MediaPipe's C++ side logs there."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,4 +1,4 @@
-"""The turned square around a person that the landmark network looks at."""
+"""ROI: the rotated square around a person that MediaPipe's landmark network takes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from backend.body.joint_sets import HIPS, SHOULDERS
 
-_MARGIN = 1.25  # MediaPipe's: side of the region over the diameter of the circle around a person
+_MARGIN = 1.25  # side of the region over the diameter of the circle around a person; MediaPipe's value
 
 
 @dataclass(frozen=True)
 class Region:
-    """x, y: its middle, side, px; rotation: rad, clockwise, 0 where the person is upright."""
+    """x, y of its middle and side, px; rotation: rad, clockwise, 0: the person is upright."""
 
     x: float
     y: float
@@ -22,8 +22,7 @@ class Region:
 
     @staticmethod
     def from_landmarks(points: np.ndarray) -> Region:
-        """points: (33, 2) landmarks, px.  The square that MediaPipe puts round a person with these: about the middle
-        of the hips, as large as a circle around all of them, upright along the trunk."""
+        """MediaPipe's region for landmarks (33, 2) px: of a circle about the hips, around all, rotated to the trunk."""
         hips = points[list(HIPS)].mean(0)
         trunk = points[list(SHOULDERS)].mean(0) - hips
         radius = max(float(np.linalg.norm(points - hips, axis=1).max()), 1e-3)
@@ -31,14 +30,14 @@ class Region:
 
     @staticmethod
     def from_circle(middle: np.ndarray, top: np.ndarray) -> Region:
-        """middle, top: (2,) px, of the circle around a person; the top is over the head."""
+        """Region of a circle around a person.  middle, top: (2,) px; the top is above the head."""
         up = top - middle
         side = 2 * _MARGIN * float(np.linalg.norm(up))
         return Region(float(middle[0]), float(middle[1]), side, float(np.arctan2(up[0], -up[1])))
 
     @staticmethod
     def from_array(values: np.ndarray) -> Region:
-        """Back from `array`."""
+        """Region of an `array`."""
         return Region(*map(float, values))
 
     def array(self) -> np.ndarray:
@@ -46,13 +45,13 @@ class Region:
         return np.array([self.x, self.y, self.side, self.rotation])
 
     def moved(self, by: np.ndarray) -> Region:
-        """by: (2,) px."""
+        """The region translated.  by: (2,) px."""
         return Region(self.x + float(by[0]), self.y + float(by[1]), self.side, self.rotation)
 
     def enlarged(self, factor: float) -> Region:
-        """Of another size about the same middle."""
+        """The region with its side times `factor`."""
         return Region(self.x, self.y, self.side * factor, self.rotation)
 
     def scaled(self, scale: float) -> Region:
-        """In px of a picture `scale` times as large."""
+        """The same region in px of an image `scale` times as large."""
         return Region((self.x + 0.5) * scale - 0.5, (self.y + 0.5) * scale - 0.5, self.side * scale, self.rotation)

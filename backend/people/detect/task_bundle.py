@@ -1,7 +1,7 @@
-"""MediaPipe's own two pose networks, packed so that its PoseLandmarker finds several people.
+"""MediaPipe's two pose networks, packed for its PoseLandmarker, which detects several people.
 
-The wheel of mediapipe 0.10.21 carries both networks for its old one-person API only.  The newer API takes a bundle: an
-uncompressed zip of the same two files, each with metadata that says how its input is normalised.
+The wheel of mediapipe 0.10.21 has both networks for its old one-person API only.  The newer API takes a bundle: an
+uncompressed zip of the same two files, each with metadata on the normalisation of its input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NETWORKS = (
 
 
 def require_mediapipe() -> None:
-    """Raises RecoverMeshError `mediapipe_missing` unless the wheel that carries its models is installed."""
+    """Raise RecoverMeshError `mediapipe_missing` unless the wheel that contains the networks is installed."""
     hint = f'Run: python -m pip install "mediapipe=={VERSION}"'
     try:
         found = metadata.version("mediapipe")
@@ -33,7 +33,7 @@ def require_mediapipe() -> None:
     if found != VERSION:
         raise RecoverMeshError(
             "mediapipe_missing",
-            f"mediapipe {found} is installed; {VERSION} is the last version that carries its own models.",
+            f"mediapipe {found} is installed; {VERSION} is the last version that contains its own models.",
             hint,
         )
 

@@ -1,15 +1,15 @@
-"""Overlapping squares over a picture, so that people who are small in it are found too."""
+"""Overlapping tiles of an image, in which small people are detected too."""
 
 from __future__ import annotations
 
 import numpy as np
 
-FRACTIONS = (0.6, 0.36)  # of the long side
-MIN_SIDE = 140  # px
+FRACTIONS = (0.6, 0.36)  # sides over the image's longer side; origin not recorded
+MIN_SIDE = 140  # px; smaller tiles are not used; origin not recorded
 
 
 def tiles(width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """(x, y, width, height) of every tile, px; neighbours overlap by half.  A tile is never the whole picture."""
+    """(x, y, width, height) of each tile, px; neighbours overlap by about half.  None is the whole image."""
     found: list[tuple[int, int, int, int]] = []
     long_side = max(width, height)
     for k, fraction in enumerate(FRACTIONS):

@@ -1,4 +1,4 @@
-"""Who was in the whole clip: false finds dropped, those who were hidden or left linked again, tracks made."""
+"""People of a whole clip: false detections dropped, tracklets linked, the user's edits applied, tracks made."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from backend.people.detect.candidates import CORE, Candidate
 from backend.people.track.tracklet_linking import link_tracklets
 from backend.structures import Track
 
-MIN_FRAMES = 3  # fewer sights, or a mean score below MIN_MEAN_SCORE, are a false find
+# A tracklet with fewer detections or a lower mean score is false.  First values, origin not recorded
+MIN_FRAMES = 3
 MIN_MEAN_SCORE = 0.55
-_EDGE = 1 / 6  # s before somebody is hidden, or after, in which a pose may shrink to what is still seen
-_SHRINK_RATIO = 0.75  # of the size just before
+# Set on clip *occlusion* of docs/results.md: half-hidden people are detected as small whole poses
+_EDGE = 1 / 6  # s before and after an occlusion in which such poses are dropped
+_SHRINK_RATIO = 0.75  # of the size just before or after; smaller poses are dropped
 
 Arrays = dict[str, np.ndarray]
 
@@ -27,11 +29,11 @@ def identify(
     edits: Sequence[tuple[str, int, int, int]] = (),
     read: int = MIN_FRAMES,
 ) -> np.ndarray:
-    """detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), by frame.
+    """(N,) final ids of detections, 0 where one is false.
 
-    merge: groups of ids that the user calls one person.  split: (id, frame): from there on it is another.  edits: what
-    the user did after that, see `apply_edits`.  read: frames in all; in a clip of one frame one is enough.  -> (N,)
-    ids; 0 where a find is false.  The user's word comes last and stays.
+    detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), sorted by frame.
+    merge: groups of ids that the user calls one person.  split: (id, frame): from that frame on it is another person.
+    edits: later ones, see `apply_edits`.  read: number of frames, which bounds MIN_FRAMES.  The user's edits come last.
     """
     person = detections["person"].copy()
     for k in np.unique(person):
@@ -51,11 +53,10 @@ def identify(
 
 
 def apply_edits(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[str, int, int, int]]) -> np.ndarray:
-    """person: (N,) ids.  frames: (N,).  -> (N,) ids after the user's edits, one after the other, each on the ids that
-    the one before left: what was split can be merged and split again.
+    """(N,) ids after the user's edits, applied in order, each to the ids that the one before left.
 
-    ("merge", id, other, 0): `other` is `id` too.  ("split", id, frame, new): from that frame on `id` is called `new`;
-    one who has that name already, whom the user did not see, gets another.  Ids that are not there change nothing.
+    person: (N,) ids.  frames: (N,).  ("merge", id, other, 0): `other` becomes `id`.  ("split", id, frame, new): from
+    that frame on `id` becomes `new`; a person who had the id `new` gets a fresh one.  Unknown ids change nothing.
     """
     person = person.copy()
     for kind, one, second, new in edits:
@@ -69,10 +70,9 @@ def apply_edits(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[st
 
 
 def _trim(person: np.ndarray, detections: Arrays, fps: float) -> None:
-    """Take back sights where somebody is going out of view: half hidden, a whole small pose is seen in what is left.
+    """Drop detections of half-hidden people at occlusions, in place: the network gives them as small whole poses.
 
-    A frame or two that are missed while somebody comes out belong to that.  At the clip's own ends nobody comes or
-    goes, there everything stays.
+    One or two missed frames while a person reappears belong to the occlusion.  The clip's ends are no occlusions.
     """
     read = np.unique(detections["frame"])
     step = int(np.diff(read).min(initial=np.iinfo(np.int64).max)) if len(read) > 1 else 1
@@ -93,7 +93,7 @@ def _trim(person: np.ndarray, detections: Arrays, fps: float) -> None:
 
 
 def _merge_groups(groups: Sequence[Sequence[int]]) -> list[set[int]]:
-    """Groups that share somebody are one group; 0 is nobody and joins nothing."""
+    """The groups, with those that share an id united; 0 is no person and is left out."""
     merged: list[set[int]] = []
     for group in groups:
         one = {k for k in group if k > 0}
@@ -103,7 +103,7 @@ def _merge_groups(groups: Sequence[Sequence[int]]) -> list[set[int]]:
 
 
 def _one_detection_per_frame(person: np.ndarray, detections: Arrays) -> np.ndarray:
-    """Of two finds of one person in a frame the surer one stays."""
+    """The ids, in place; of two detections of one person in a frame, that of the lower score becomes 0."""
     order = np.lexsort((-detections["scores"], detections["frame"], person))
     same = (person[order][1:] == person[order][:-1]) & (
         detections["frame"][order][1:] == detections["frame"][order][:-1]
@@ -113,7 +113,7 @@ def _one_detection_per_frame(person: np.ndarray, detections: Arrays) -> np.ndarr
 
 
 def tracks_from_detections(detections: Arrays, person: np.ndarray, step: int) -> list[Track]:
-    """One track per id but 0, who is most in the clip first: by size in the picture times the frames seen."""
+    """One track per id but 0, sorted by size in the image times number of detections.  step: frames between rows."""
     found: list[tuple[float, Track]] = []
     for k in np.unique(person):
         if k == 0:
@@ -121,26 +121,19 @@ def tracks_from_detections(detections: Arrays, person: np.ndarray, step: int) ->
         at = np.nonzero(person == k)[0]
         numbers = detections["frame"][at]
         frames = np.arange(numbers[0], numbers[-1] + 1, step)
-        place = (numbers - numbers[0]) // step
+        row = (numbers - numbers[0]) // step
 
-        def spread(name: str, at: np.ndarray = at, place: np.ndarray = place, count: int = len(frames)) -> np.ndarray:
+        def spread(name: str, at: np.ndarray = at, row: np.ndarray = row, count: int = len(frames)) -> np.ndarray:
             values = detections[name][at]
             out = np.zeros((count, *values.shape[1:]), values.dtype)
-            out[place] = values
+            out[row] = values
             return out
 
         seen = np.zeros(len(frames), bool)
-        seen[place] = True
+        seen[row] = True
         size = np.median([_size(points) for points in detections["keypoints2d"][at]])
-        track = Track(
-            int(k),
-            frames,
-            seen,
-            spread("boxes"),
-            spread("scores"),
-            spread("keypoints2d"),
-            spread("keypoints3d"),
-        )
+        fields = (spread(name) for name in ("boxes", "scores", "keypoints2d", "keypoints3d"))
+        track = Track(int(k), frames, seen, *fields)
         found.append((float(size) * len(at), track))
     return [track for _, track in sorted(found, key=lambda pair: (-pair[0], pair[1].id))]
 
@@ -150,14 +143,14 @@ def _size(points: np.ndarray) -> float:
 
 
 def best_row(track: Track) -> int:
-    """The row that shows a person best: large, sure and whole."""
+    """The row that shows the person best: large, with high score and visibility."""
     seen = track.keypoints2d[:, CORE, 2].mean(1) * track.scores * track.seen
     heights = track.boxes[:, 3] - track.boxes[:, 1]
     return int(np.argmax(seen * np.sqrt(np.maximum(heights, 0))))
 
 
 def thumbnails(tracks: Sequence[Track], read_frame: Callable[[int], np.ndarray | None], side: int = 96) -> np.ndarray:
-    """read_frame: frame number -> uint8 RGB (H, W, 3) or None.  -> (P, side, side, 3) uint8; grey where none."""
+    """(P, side, side, 3) uint8 RGB; grey where `read_frame` (frame number -> uint8 RGB (H, W, 3)) gives None."""
     import cv2
 
     out = np.full((len(tracks), side, side, 3), 128, np.uint8)

@@ -1,4 +1,4 @@
-"""Who is who from one frame to the next: place, pose and clothes, matched by the Hungarian method.
+"""Tracking from frame to frame: position and appearance, matched by the Hungarian method.
 
 Kuhn, The Hungarian Method for the Assignment Problem, 1955 (scipy's `linear_sum_assignment`).
 """
@@ -16,54 +16,56 @@ from backend.people.detect.region import Region
 from backend.people.track.appearance import SIZE, appearance, similarity
 from backend.structures import DetectedPerson
 
-LOST_AFTER = 2.0  # s that somebody may be hidden; who comes back later is linked when the clip has ended
-_GATE = 1.6  # sizes of the person that the pose may be away from where it was expected
-_GATE_GROWTH = 2.4  # by so much per second since the last sight
-_MAX_EXTRAPOLATION = 0.5  # s for which a motion is expected to go on
-_APPEARANCE_WEIGHT = 0.8  # weight of the clothes
-_VELOCITY_DECAY = 2e-7  # share of the last velocity of the body that is left after a second
-_APPEARANCE_DECAY = 0.04  # of the clothes, after a second
-_MAX_OVERLAP = 0.1  # share of a box that lies over another: the clothes are not only one's own
-_UNSEEN = 0.3  # visibility below which a limb's motion is a guess
+# First values, origin not recorded; growth and decays were per frame at 30 fps
+LOST_AFTER = 2.0  # s without a detection after which a track ends; `tracklet_linking` may continue it
+_GATE = 1.6  # person sizes between a pose and its prediction
+_GATE_GROWTH = 2.4  # person sizes per s without a detection
+_APPEARANCE_WEIGHT = 0.8  # of dissimilarity 1, in person sizes of distance
+_VELOCITY_DECAY = 2e-7  # share of the old velocity after a second (0.6 a frame)
+_APPEARANCE_DECAY = 0.04  # share of the old embedding after a second (0.9 a frame)
+# Set on the rendered clips of docs/results.md with benchmarks/tracking.py, none held out
+_MAX_EXTRAPOLATION = 0.5  # s
+_MAX_OVERLAP = 0.1  # of a box by another, above which the embedding is not updated
+_UNSEEN = 0.3  # visibility below which a limb's velocity is not measured
 
 
 @dataclass
 class _TrackState:
-    """Somebody who is being followed.  Times are in s, velocities in px / s."""
+    """One track: the last detection and velocities, px / s."""
 
     id: int
-    number: int  # frame of the last sight
-    points: np.ndarray  # (33, 3) as last seen
-    world: np.ndarray  # (33, 3)
+    number: int  # frame of the last detection
+    points: np.ndarray  # (33, 3) x px, y px, visibility
+    world: np.ndarray  # (33, 3) m
     velocity: np.ndarray  # (2,) of the body
-    limbs: np.ndarray  # (33, 2) of the landmarks against the body, at the last sight
+    limbs: np.ndarray  # (33, 2) of the landmarks relative to the body
     embedding: np.ndarray  # (SIZE,)
-    roi: np.ndarray  # (4,) `Region.array`, as last seen
+    roi: np.ndarray  # (4,) `Region.array`
 
 
 class Tracker:
-    """One clip's identities.  All it knows is in `state`, so that a journal can bring it back bit by bit."""
+    """Tracks of one clip.  `state` is complete: a tracker restored from it gives the same bits."""
 
     def __init__(self, fps: float = 30.0, step: int = 1) -> None:
-        """fps: of the clip.  step: every so many frames are read."""
+        """fps: of the clip.  step: frames between those that are read."""
         self._fps, self._step = fps, step
         self._tracks: list[_TrackState] = []
         self._next = 1
-        self._last = -1  # frame
+        self._last = -1  # last frame of `update`
 
     def predictions(self, number: int) -> list[PredictedPose]:
-        """Where everybody who is followed should be in frame `number`."""
+        """Predicted poses of all active tracks in frame `number`."""
         return [self._predict(one, number) for one in self._active(number)]
 
     def _active(self, number: int) -> list[_TrackState]:
         return [one for one in self._tracks if self._seconds_unseen(one, number) <= LOST_AFTER]
 
     def _seconds_unseen(self, one: _TrackState, number: int) -> float:
-        """s since the last sight; 0 in the frame after it."""
+        """Time since the last detection, s; 0 in the frame after it."""
         return (number - one.number - self._step) / self._fps
 
     def _predict(self, one: _TrackState, number: int) -> PredictedPose:
-        """Motion goes on, but not for ever; that of the limbs only for one step."""
+        """Constant velocity: of the body for at most _MAX_EXTRAPOLATION, of the limbs for one step."""
         step = self._step / self._fps
         seconds = (number - one.number) / self._fps
         points = one.points.copy()
@@ -77,9 +79,9 @@ class Tracker:
     def update(
         self, number: int, pixels: np.ndarray, people: Sequence[DetectedPerson], scale: float = 1.0
     ) -> tuple[list[int], list[np.ndarray]]:
-        """The identity of each detection in frame `number`, counted from 1, and its `appearance`.
+        """Per detection in frame `number` its track id, from 1 on, and its `appearance`.
 
-        pixels: the frame, `scale` times as large as what the people's keypoints are in.
+        pixels: the frame, `scale` times as large as the image that the keypoints refer to.
         """
         self._tracks = self._active(number)
         found = [
@@ -115,6 +117,7 @@ class Tracker:
         return ids, embeddings
 
     def _cost(self, one: _TrackState, seen: Candidate, embedding: np.ndarray, number: int) -> float:
+        """Cost of assigning a detection to a track, person sizes; 1e6 outside the gate."""
         predicted = self._predict(one, number)
         size = max(min(seen.size, predicted.size), 1.0)
         away = seen.distance(predicted) / size
@@ -124,7 +127,7 @@ class Tracker:
         return away + _APPEARANCE_WEIGHT * (1 - similarity(one.embedding, embedding))
 
     def _update_track(self, one: _TrackState, seen: Candidate, embedding: np.ndarray | None, number: int) -> None:
-        """embedding: None where somebody else's clothes are in them."""
+        """Take a detection into its track.  embedding: None where another person overlaps."""
         seconds = (number - one.number) / self._fps
         moved = (seen.points[:, :2] - one.points[:, :2]) / seconds
         body = np.median(moved[CORE], axis=0)
@@ -139,7 +142,7 @@ class Tracker:
             one.embedding = (keep * one.embedding + (1 - keep) * embedding).astype(np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything, as arrays."""
+        """All tracks, as arrays."""
         tracks = self._tracks
         return {
             "next": np.array(self._next),
@@ -156,7 +159,7 @@ class Tracker:
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray], fps: float = 30.0, step: int = 1) -> Tracker:
-        """Back from `state`; fps and step as before."""
+        """The tracker with a saved `state`; fps and step as before."""
         tracker = cls(fps, step)
         tracker._next, tracker._last = int(state["next"]), int(state["last"])
         names = ("id", "number", "points", "world", "velocity", "limbs", "looks", "around")
@@ -174,7 +177,7 @@ def _scaled(points: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _overlapped(boxes: Sequence[np.ndarray]) -> list[bool]:
-    """Which of the boxes (4,) another one lies over."""
+    """Per box (4,) whether another one covers more than _MAX_OVERLAP of it."""
 
     def over(a: np.ndarray, b: np.ndarray) -> bool:
         sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)

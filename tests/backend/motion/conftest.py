@@ -1,4 +1,4 @@
-"""The open body, and motions whose truth is known."""
+"""The open body, and motions with known truth."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def body():
 
 
 class Case:
-    """A scene's first person as a detector would see them, and what each frame alone gives."""
+    """A scene's first person: true motion, simulated detections, per-frame bodies."""
 
     def __init__(self, body, name, seconds, noise=1.0, seed=0, **more):
         self.body, self.skeleton = body, Skeleton(body)
@@ -30,13 +30,9 @@ class Case:
         self.track = observed_track(body, self.gt, self.scene.camera, rng, **noises, **more)
 
     def per_frame(self):
-        """The provisional bodies of the rows that were seen."""
-        preview, at, parts, before = (
-            KeypointPreview(self.body, self.scene.camera),
-            np.nonzero(self.track.seen)[0],
-            [],
-            {},
-        )
+        """The preview's bodies of the detected rows."""
+        preview, at = KeypointPreview(self.body, self.scene.camera), np.nonzero(self.track.seen)[0]
+        parts, before = [], {}
         for k in range(0, len(at), 16):
             rows = {name: getattr(self.track, name)[at[k : k + 16]] for name in ("keypoints2d", "keypoints3d")}
             rows["person"] = np.ones(len(rows["keypoints2d"]), int)

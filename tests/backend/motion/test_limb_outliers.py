@@ -1,4 +1,4 @@
-"""Limbs that jump: onto another person, onto the other side, and motion that is none."""
+"""Limb outliers: limbs on another person, left/right swaps, and fast motion that is neither."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from backend.body.kinematics import Skeleton
 from backend.body.landmarks import LEG_BONES
 from backend.motion import pipeline
 from backend.motion.limb_outliers import suppress_limb_outliers, viterbi_path
-from backend.motion.track_fit import TrackProblem
+from backend.motion.track_problem import TrackProblem
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.simulated_detections import observed_track
 
@@ -33,7 +33,7 @@ def changed(track):
 
 
 def with_a_leg_of_each_other(tracks, rows):
-    """One's left leg read on the other's, and the other's right one on one's; on the way at both ends."""
+    """Each person's left or right leg detected on the other's, half-way there in the first and the last row."""
     one, other = map(changed, tracks)
     for swapped, source, side in ((one, tracks[1], LEFT), (other, tracks[0], RIGHT)):
         for row in rows:
@@ -46,7 +46,7 @@ def with_a_leg_of_each_other(tracks, rows):
 
 
 def error_of_ankles(body, scene, tracks):
-    """(people,) m, from the pelvis, while the two cross."""
+    """(people,) m, mean pelvis-relative error of the ankles while the two cross."""
     motions, _ = pipeline.recover_motions(body, tracks, scene.camera, scene.fps, foot_lock="never")
     gaps = []
     for motion, gt in zip(motions, scene.people, strict=True):
@@ -62,15 +62,15 @@ def test_legs_of_another_person_are_suppressed(body, crossing, first):
     swapped = with_a_leg_of_each_other(tracks, rows)
     for track, side in zip(suppress_limb_outliers(swapped, scene.fps), (LEFT, RIGHT), strict=True):
         off = (track.keypoints2d[:, side, 2] == 0).all(1)
-        # a frame beside them may go too, where the legs all but meet
+        # a neighbouring frame may go too, where the legs nearly meet
         assert set(rows) <= set(np.nonzero(off)[0]) <= set(range(first - 1, first + 9))
     clean = error_of_ankles(body, scene, tracks)
     assert (error_of_ankles(body, scene, swapped) < clean + 0.03).all()
 
 
 def test_legs_swapped_while_two_people_cross_are_repaired(body, crossing, monkeypatch):
-    """What the landmark network does there: in one person left and right change places for moments, with a frame
-    between both; of the other, who is behind, both legs are read in one place."""
+    """As the landmark network does it: the front person's legs swap for some frames, with a half-swapped frame at each
+    end; both legs of the person behind are detected in one place."""
     scene, tracks = crossing
     front, behind = map(changed, tracks)
     rows = np.arange(44, 64)
@@ -89,7 +89,7 @@ def test_legs_swapped_while_two_people_cross_are_repaired(body, crossing, monkey
     assert (found < [0.08, 0.15]).all()
 
 
-def test_what_is_said_to_be_detected_stays(body, crossing):
+def test_the_motion_returns_the_detected_keypoints(body, crossing):
     scene, tracks = crossing
     swapped = with_a_leg_of_each_other(tracks, range(50, 58))
     before = [track.keypoints2d.copy() for track in swapped]
@@ -106,11 +106,11 @@ def test_correct_limbs_of_crossing_people_are_kept(crossing):
 
 
 @pytest.mark.parametrize("name", ["dance", "run"])
-def test_fast_motion_is_no_jump(case, name):
+def test_fast_motion_is_no_outlier(case, name):
     one = case(name, 3.0).track
-    beside = changed(one)  # somebody who stands two steps away
-    beside.keypoints2d[:] = one.keypoints2d[0] + np.float32([300, 0, 0])
-    for tracks in ([one], [one, beside]):
+    other = changed(one)  # a standing person two steps away
+    other.keypoints2d[:] = one.keypoints2d[0] + np.float32([300, 0, 0])
+    for tracks in ([one], [one, other]):
         found = suppress_limb_outliers(tracks, 30.0)[0]
         np.testing.assert_array_equal(found.keypoints2d, one.keypoints2d)
         np.testing.assert_array_equal(found.keypoints3d, one.keypoints3d)
@@ -124,12 +124,12 @@ def with_sides_swapped(track, rows):
 
 
 def widest(track):
-    """The row whose ankles are farthest apart, neither near the beginning nor the end."""
+    """The row, away from the clip's ends, in which the ankles are farthest apart."""
     apart = np.linalg.norm(track.keypoints2d[:, 27, :2] - track.keypoints2d[:, 28, :2], axis=1)
     return 12 + int(apart[12:-24].argmax())
 
 
-def test_short_left_right_swaps_of_legs_are_skipped(case):
+def test_short_left_right_swaps_of_legs_are_suppressed(case):
     one = case("walk", 2.0).track
     row = widest(one)
     (found,) = suppress_limb_outliers([with_sides_swapped(one, slice(row, row + 2))], 30.0)
@@ -149,7 +149,7 @@ def test_a_whole_body_swap_is_left_to_the_fit(case):
     np.testing.assert_array_equal(found.keypoints2d[row], swapped.keypoints2d[row])
 
 
-def test_a_duplicated_leg_is_skipped_near_another_person(case):
+def test_a_duplicated_leg_is_suppressed_near_another_person(case):
     one = case("walk", 2.0).track
     row = widest(one)
     doubled, near = changed(one), changed(one)
@@ -166,27 +166,26 @@ def test_a_duplicated_leg_is_skipped_near_another_person(case):
 
 
 def path(x, skip_cost=0.2, speed_limit=3.0):
-    places = np.asarray(x, float)[:, None, None, None] * [1.0, 0.0]
-    count = len(places)
-    return viterbi_path(
-        places, np.zeros((count, 1)), np.full(count, skip_cost), np.full(count, speed_limit), 30.0
-    ).tolist()
+    positions = np.asarray(x, float)[:, None, None, None] * [1.0, 0.0]
+    count = len(positions)
+    skips, limits = np.full(count, skip_cost), np.full(count, speed_limit)
+    return viterbi_path(positions, np.zeros((count, 1)), skips, limits, 30.0).tolist()
 
 
 def test_viterbi_path():
     assert path([0, 0.1, 0.2, 1.5, 1.6, 0.4, 0.5]) == [0, 0, 0, -1, -1, 0, 0]
     assert path([0, 0.1, 0.2, 1.5, 1.6, 0.4, 0.5], speed_limit=40.0) == [0] * 7
-    assert path([0] * 30 + [9] * 30) == [0] * 60  # who is somewhere else for good went there
+    assert path([0] * 30 + [9] * 30) == [0] * 60  # a jump that lasts is no outlier
     assert path([0.5]) == [0]
     assert path([]) == []
 
 
-@pytest.mark.parametrize("count, carried", [(8, True), (40, False)])
-def test_legs_hidden_for_a_moment_are_bridged(case, count, carried):
+@pytest.mark.parametrize("count, bridged", [(8, True), (40, False)])
+def test_legs_suppressed_for_a_moment_are_bridged(case, count, bridged):
     one = case("walk", 2.0)
     track = changed(one.track)
     rows = slice(10, 10 + count)
     track.keypoints2d[rows, 23:, 2] = 0
     problem = TrackProblem(Skeleton(one.body), track, one.scene.camera, None, LEVEL, None, bridged_rows=30)
     bone_confidence = problem.observed.bone_confidence[rows][:, LEG_BONES]
-    assert (bone_confidence == 0).all() if carried else (bone_confidence > 0.5).all()
+    assert (bone_confidence == 0).all() if bridged else (bone_confidence > 0.5).all()

@@ -1,4 +1,4 @@
-"""A clip before a known moving camera: right in the world, on its feet, whatever the scene's units."""
+"""A clip with a known moving camera: the motion in the world, foot slide, the scale of the scene."""
 
 from dataclasses import replace
 
@@ -20,13 +20,8 @@ from benchmarks.clips.cameras import camera_file_content
 
 def recover(one, scale=1.0, given=0.0, **settings):
     track = CameraTrack.from_content(camera_file_content(one.scene.view, scale))
-    per_frame = with_intrinsics(
-        one.scene.view,
-        one.skeleton,
-        one.per_frame(),
-        np.full(2, one.scene.camera.fx),
-        np.array([479.5, 269.5]),
-    )
+    focal, center = np.full(2, one.scene.camera.fx), np.array([479.5, 269.5])
+    per_frame = with_intrinsics(one.scene.view, one.skeleton, one.per_frame(), focal, center)
     settings = {"per_frame": [per_frame], "matchmove": Matchmove(track, given), **settings}
     (motion,), world = recover_motions(one.body, [one.track], one.scene.camera, 30, **settings)
     return motion, world
@@ -41,7 +36,7 @@ def known(case):
     return recover(case("dolly"))
 
 
-def test_the_trajectory_in_the_world_is_right(case, known):
+def test_the_trajectory_in_the_world(case, known):
     one = case("dolly")
     motion, world = known
     assert world.scale == 1.0
@@ -59,15 +54,15 @@ def test_a_fixed_camera_would_be_much_worse(case, known):
     one = case("dolly")
     (fixed,), _ = recover_motions(one.body, [one.track], one.scene.camera, 30, per_frame=[one.per_frame()])
     first = one.scene.view[:1]
-    # at its best: where the clip begins
-    fixed = replace(fixed, joints=(fixed.joints - first.translation[0]) @ first.rotation[0])
-    assert root_error(fixed, one.gt) > 10 * root_error(known[0], one.gt)
+    # at its best: aligned to the camera of the first frame
+    aligned = replace(fixed, joints=(fixed.joints - first.translation[0]) @ first.rotation[0])
+    assert root_error(aligned, one.gt) > 10 * root_error(known[0], one.gt)
     slide = foot_slide(one.feet(fixed), one.gt.contacts)
     assert slide > 5 * foot_slide(one.feet(known[0]), one.gt.contacts)
 
 
 @pytest.mark.parametrize("scale", [0.5, 3.0])
-def test_the_scale_of_the_scene_is_found(case, scale):
+def test_the_scale_of_the_scene_is_estimated(case, scale):
     one = case("dolly")
     motion, world = recover(one, scale)
     assert world.scale == pytest.approx(scale, rel=0.05)
@@ -80,7 +75,7 @@ def height(one, motion):
 
 
 def test_a_given_scale_sets_the_persons_size(case):
-    """Who stands in a scene that is 8 % smaller is 8 % smaller."""
+    """In a scene that is 8 % smaller the person is 8 % smaller."""
     one = case("dolly", 1.2)
     found = [recover(one, 2.0, given=given) for given in (2.0, 2.0 * 1.08)]
     assert [world.scale for _, world in found] == [2.0, 2.16]
@@ -96,15 +91,15 @@ def test_a_given_height_sets_the_scale(case):
     assert scales[0] / scales[1] == pytest.approx(1.1, abs=0.015)
 
 
-def test_a_networks_poses_are_followed_in_the_world(case):
+def test_a_networks_poses_become_a_motion_in_the_world(case):
     one = case("dolly", 1.2)
     gt, view = one.gt, one.scene.view
     rng = np.random.default_rng(1)
     count = len(gt.poses)
     common = State(rot.exp(gt.poses), np.tile(gt.betas, (count, 1)), gt.trans)
     root = gt.joints[:, 0] - gt.trans
-    place = view.points(gt.joints[:, :1])[:, 0]
-    given = State(common.rotations.copy(), common.betas, place - root)
+    position = view.points(gt.joints[:, :1])[:, 0]
+    given = State(common.rotations.copy(), common.betas, position - root)
     given.rotations[:, 0] = view.rotation @ given.rotations[:, 0]
     given = State(given.rotations @ rot.exp(0.03 * rng.standard_normal((count, 24, 3))), given.betas, given.trans)
     motion, world = recover(one, 2.0, per_frame=[given], network_poses=True)
@@ -113,7 +108,7 @@ def test_a_networks_poses_are_followed_in_the_world(case):
     assert mpjpe(motion.joints, gt.joints) < 40
 
 
-def test_larger_bodies_farther_away_look_the_same(case):
+def test_larger_bodies_farther_away_project_to_the_same_pixels(case):
     one = case("dolly", 1.2)
     state = one.per_frame()
     larger = resize_bodies(one.skeleton, state, 1.1)
@@ -139,7 +134,7 @@ def test_derivatives_are_those_of_the_residuals(case, moving):
     np.testing.assert_allclose((ahead - back) / 2, (jacobian @ step[..., None])[..., 0], atol=2e-9, rtol=1e-3)
 
 
-def test_the_estimate_bears_feet_in_the_air_and_says_nothing_without_any():
+def test_the_scale_is_robust_to_feet_in_the_air_and_none_without_feet():
     rng = np.random.default_rng(0)
     camera = rng.uniform(2, 4, 200)  # of a scene with 2 units per metre
     below = camera[:, None] / 2 + 0.01 * rng.standard_normal((200, 4))
@@ -147,5 +142,5 @@ def test_the_estimate_bears_feet_in_the_air_and_says_nothing_without_any():
     below[60:110] -= 0.3  # a jump
     assert estimate_scale([FootHeights(below, camera)]) == pytest.approx(2.0, rel=0.02)
     assert estimate_scale([]) is None
-    assert estimate_scale([FootHeights(below, -camera)]) is None  # under the ground
-    assert estimate_scale([FootHeights(-below, camera)]) is None  # above the camera
+    assert estimate_scale([FootHeights(below, -camera)]) is None  # the camera is under the ground
+    assert estimate_scale([FootHeights(-below, camera)]) is None  # the feet are above the camera

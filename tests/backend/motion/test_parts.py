@@ -1,4 +1,4 @@
-"""The pieces of motion: banded systems, ground, contacts, measures."""
+"""Parts of the motion pipeline: banded solver, smoothness, ground, contacts, metrics."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_smoothness_weights_yield_to_fast_motion_not_to_spikes():
 
 
 @pytest.mark.parametrize(("a", "b", "c"), [(0.0, 0.0, 1.5), (0.05, -0.1, 1.2), (-0.03, -0.35, 2.5)])
-def test_a_world_stands_on_its_plane(a, b, c):
+def test_the_world_of_a_plane(a, b, c):
     world = world_of_plane(a, b, c)
     np.testing.assert_allclose(world.rotation @ world.rotation.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(world.rotation) > 0
@@ -66,8 +66,7 @@ def test_the_ground_is_found_under_people_who_walk_into_the_depth():
         )
         feet[:, 2:, 1] -= 0.12 * (np.sin(np.arange(90) / 5)[:, None] ** 2)  # one foot is lifted
         people.append(feet + 0.015 * rng.standard_normal(feet.shape))
-    # slow: otherwise nobody stands
-    world = find_ground(people, np.zeros(4), fps=5.0)
+    world = find_ground(people, np.zeros(4), fps=5.0)  # slow: at 30 fps nobody would stand
     tilt = np.degrees(np.arccos(world.rotation[2] @ gt_world.rotation[2]))
     assert tilt < 2.5
     assert abs(world.translation[2] - gt_world.translation[2]) < 0.15
@@ -97,7 +96,7 @@ def test_intervals():
     assert intervals(np.zeros(3, bool)) == []
 
 
-def test_measures_have_the_units_they_say():
+def test_metrics_and_their_units():
     fps = 30.0
     time = np.arange(20) / fps
     joints = np.zeros((20, 2, 3))
@@ -109,8 +108,8 @@ def test_measures_have_the_units_they_say():
     assert mpjpe(shifted, joints) == pytest.approx(50.0)
     rng = np.random.default_rng(0)
     body = rng.standard_normal((3, 24, 3))
-    turned = 1.7 * body @ rot.exp(np.array([0.3, -1.0, 2.0])).T + [1.0, 2.0, 3.0]
-    assert pa_mpjpe(turned, body) == pytest.approx(0.0, abs=1e-6)
+    similar = 1.7 * body @ rot.exp(np.array([0.3, -1.0, 2.0])).T + [1.0, 2.0, 3.0]
+    assert pa_mpjpe(similar, body) == pytest.approx(0.0, abs=1e-6)
     feet = np.zeros((4, 2, 1, 3))
     feet[:, 0, 0, 0] = [0, 0.01, 0.02, 0.03]
     contacts = np.array([[True, True]] * 4)

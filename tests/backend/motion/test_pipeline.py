@@ -1,4 +1,4 @@
-"""Motions with known truth, seen with noise: smoother, closer, on their feet."""
+"""Motions from noisy detections with known truth: jitter, error, foot slide, gaps, swaps."""
 
 from dataclasses import replace
 
@@ -12,6 +12,12 @@ from backend.geometry import rotations_numpy as rot
 from backend.motion import track_fit
 from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, penetration
 from backend.motion.pipeline import recover_motions
+
+
+def rows_of(track, at):
+    """The track with the rows `at` only."""
+    names = ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
+    return replace(track, **{name: getattr(track, name)[at] for name in names})
 
 
 def recover(case, **settings):
@@ -30,11 +36,11 @@ def test_jitter_goes_and_fast_motion_stays(case, name):
     gt = one.gt.joints
     assert jitter(motion.joints, 30) < 0.2 * jitter(alone, 30)
     assert acceleration_peak_ratio(motion.joints, gt) >= 0.9
-    # one shape for all frames costs a little in each
+    # one shape for all frames costs some accuracy in each
     assert pa_mpjpe(motion.joints, gt).mean() < 1.1 * pa_mpjpe(alone, gt).mean()
 
 
-def test_feet_that_stand_stay_and_nobody_is_below_the_floor(case):
+def test_feet_in_contact_stay_in_place_and_above_the_ground(case):
     one = case("walk")
     free, _ = recover(one, foot_lock="never")
     locked, world = recover(one)
@@ -45,17 +51,17 @@ def test_feet_that_stand_stay_and_nobody_is_below_the_floor(case):
     assert right > 0.8 * locked.contacts.sum()
     assert right > 0.6 * contacts.sum()
     assert not free.contacts.any()
-    # the overlay pays for it with less than one percent of the person's height
+    # it costs less than one percent of the person's height in reprojection
     height = np.ptp(one.track.boxes[:, [1, 3]], axis=1).mean()
     assert locked.reprojection_px.mean() - free.reprojection_px.mean() < 0.01 * height
 
 
-def test_always_locks_all_the_time(case):
+def test_always_has_a_contact_in_every_frame(case):
     motion, _ = recover(case("walk"), foot_lock="always")
     assert motion.contacts.any(1).all()
 
 
-def test_the_slider_smooths_more_and_more(case):
+def test_more_smoothing_gives_less_jitter(case):
     one = case("walk", 1.2)
     found = [jitter(recover(one, smoothing=s, foot_lock="never")[0].joints, 30) for s in (0.0, 0.3, 0.6, 1.0)]
     assert found == sorted(found, reverse=True)
@@ -97,7 +103,7 @@ def test_windows_leave_no_seam(case, monkeypatch):
     monkeypatch.setattr(track_fit, "WINDOW", 80)
     monkeypatch.setattr(track_fit, "OVERLAP", 40)
     parts, _ = recover(one, foot_lock="never")
-    # somewhere another of two poses that explain the pictures alike may be found; what must not be is a jump
+    # an ambiguous pose may be resolved differently, but there must be no jump
     gap = parts.joints - whole.joints
     assert np.linalg.norm(gap, axis=-1).mean() < 0.01
     assert np.linalg.norm(np.diff(gap, axis=0), axis=-1).max() < 0.03
@@ -132,15 +138,12 @@ def test_poses_of_a_network_become_one_motion(case):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_very_short_tracks_work(case, count):
     one = case("walk", 1.2)
-    fields = {
-        n: getattr(one.track, n)[:count] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")
-    }
-    (motion,), _ = recover_motions(one.body, [replace(one.track, **fields)], one.scene.camera, 30)
+    (motion,), _ = recover_motions(one.body, [rows_of(one.track, slice(count))], one.scene.camera, 30)
     assert motion.poses.shape == (count, 24, 3)
     assert np.isfinite(motion.joints).all()
 
 
-def test_nobody_is_no_motion(case):
+def test_no_people_give_no_motion(case):
     one = case("walk", 1.2)
     motions, world = recover_motions(one.body, [], one.scene.camera, 30)
     assert motions == []
@@ -149,7 +152,7 @@ def test_nobody_is_no_motion(case):
     assert recover_motions(one.body, [unseen], one.scene.camera, 30)[0] == []
 
 
-def test_it_can_be_given_up(case):
+def test_it_can_be_cancelled(case):
     def stop(part):
         if part > 0.2:
             raise Cancelled
@@ -159,14 +162,14 @@ def test_it_can_be_given_up(case):
         recover_motions(one.body, [one.track], one.scene.camera, 30, on_progress=stop)
 
 
-def test_the_same_again_is_the_same(case):
+def test_results_are_deterministic(case):
     one = case("walk", 1.2)
     first, second = recover(one)[0], recover(one)[0]
     np.testing.assert_array_equal(first.poses, second.poses)
     np.testing.assert_array_equal(first.trans, second.trans)
 
 
-def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
+def test_long_gaps_are_hidden_and_separate_the_motion(case):
     one = case("walk", 4.0)
     gone = slice(40, 80)
     fields = {n: getattr(one.track, n).copy() for n in ("keypoints2d", "keypoints3d", "boxes", "scores", "seen")}
@@ -181,10 +184,9 @@ def test_who_is_unseen_for_long_is_hidden_and_may_come_back_anywhere(case):
     np.testing.assert_array_equal(motion.hidden, motion.filled)
     assert not motion.contacts[gone].any()
     assert np.isfinite(motion.poses).all()
-    # each side is what it would be alone: nothing pulls it towards the other
-    fields = {n: getattr(track, n)[80:] for n in ("frames", "seen", "boxes", "scores", "keypoints2d", "keypoints3d")}
+    # each side is what it would be alone: no smoothness term reaches across the gap
     late = State(*(getattr(per_frame, n)[40:] for n in ("rotations", "betas", "trans")))
-    (alone,), _ = recover_motions(one.body, [replace(track, **fields)], one.scene.camera, 30, per_frame=[late])
+    (alone,), _ = recover_motions(one.body, [rows_of(track, slice(80, None))], one.scene.camera, 30, per_frame=[late])
     error, usual = (mpjpe(m.joints[-40:], one.gt.joints[80:]) for m in (motion, alone))
     assert error < usual + 5
     moved = np.linalg.norm(np.diff(motion.joints[:, 0], axis=0), axis=-1)

@@ -1,4 +1,4 @@
-"""Up is found from people who walk, and each pose problem says the same in both of its forms."""
+"""Up direction from people who walk; normal matrix and Jacobian of a pose problem agree; contacts of fast feet."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 from backend.body.keypoint_fit.fit import ray_rotations
 from backend.body.keypoint_fit.problem import Weights
 from backend.motion.contacts import find_contacts
-from backend.motion.track_fit import TrackProblem, start_state
+from backend.motion.track_problem import TrackProblem
+from backend.motion.track_start import start_state
 from backend.motion.up_direction import estimate_ground_slopes
 from backend.structures import Camera
 
@@ -54,7 +55,7 @@ def test_the_short_normal_matrix_is_the_jacobians(case):
     np.testing.assert_allclose(cost, (values**2).sum(1), atol=1e-9)
 
 
-def test_fast_feet_touch_the_ground_too():
+def test_contacts_of_fast_feet():
     fps, count = 30.0, 60
     time = np.arange(count) / fps
     points = np.zeros((count, 4, 3))
@@ -67,7 +68,7 @@ def test_fast_feet_touch_the_ground_too():
         smooth = swing**2 * (3 - 2 * swing)
         at = slice(2 * side, 2 * side + 2)
         points[:, at, 0] = (1.9 * (np.floor(phase) + smooth))[:, None]  # 2.7 m/s
-        # smeared, as a fit over time smears it: while it stands it creeps at half a metre per second
+        # smeared as by smoothing: in contact it creeps at half a metre per second
         points[:, at, 0] += (0.5 * time * stands[:, side])[:, None]
         points[:, at, 2] = (0.2 * np.sin(np.pi * swing))[:, None]
     found = find_contacts(points, fps).reshape(count, 2, 2).any(-1)

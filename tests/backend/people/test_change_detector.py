@@ -1,4 +1,4 @@
-"""Where the picture changes, on made-up pictures."""
+"""The window of most change, on made-up images."""
 
 import numpy as np
 
@@ -14,33 +14,33 @@ def image(x=None, light=0):
     return pixels
 
 
-def seen(*images):
+def after(*images):
     changes = ChangeDetector()
     for pixels in images:
         changes.update(pixels)
     return changes
 
 
-def test_what_moves_is_in_the_middle_of_the_place():
-    x, y, w, h = seen(image(500), image(510)).search_window([], SIZE)
+def test_the_window_is_around_what_moves():
+    x, y, w, h = after(image(500), image(510)).search_window([], SIZE)
     assert x < 500 and x + w > 550 and y < 310 and y + h > 390
     assert w == h < 300
 
 
-def test_what_somebody_known_moves_does_not_count():
+def test_changes_in_a_known_box_do_not_count():
     known = np.array([480, 290, 570, 410])
-    assert seen(image(500), image(510)).search_window([known], SIZE) is None
+    assert after(image(500), image(510)).search_window([known], SIZE) is None
 
 
 def test_stillness_and_light_are_no_change():
     assert ChangeDetector().search_window([], SIZE) is None
-    assert seen(image(500)).search_window([], SIZE) is None
-    assert seen(image(500), image(500)).search_window([], SIZE) is None
-    assert seen(image(), image(light=30)).search_window([], SIZE) is None
+    assert after(image(500)).search_window([], SIZE) is None
+    assert after(image(500), image(500)).search_window([], SIZE) is None
+    assert after(image(), image(light=30)).search_window([], SIZE) is None
 
 
-def test_state_brings_it_back():
-    changes = seen(image(500), image(510))
+def test_a_restored_detector_is_the_same():
+    changes = after(image(500), image(510))
     again = ChangeDetector.from_state({k: v.copy() for k, v in changes.state().items()})
     for one in (changes, again):
         one.update(image(530))

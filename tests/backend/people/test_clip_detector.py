@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 
 from backend.media.photo import load_image
-from backend.people.detect.clip_detector import (
-    FULL_IMAGE_EVERY,
-    IDLE_EVERY,
-    TILE_EVERY,
-    ClipDetector,
-    scheduled_slot,
-)
+from backend.people.detect.clip_detector import FULL_IMAGE_EVERY, IDLE_EVERY, TILE_EVERY, ClipDetector, scheduled_slot
 from backend.people.detect.tiles import tiles
 from backend.people.track.tracker import Tracker
 
@@ -34,25 +28,25 @@ def still():
     return load_image(RENDERED).pixels
 
 
-def zoom_and_place(t):
-    """A walk to the right that comes nearer: (2, 3) picture of the person -> frame."""
+def zoom_and_shift(t):
+    """(2, 3) transform of the person's image into frame t: to the right, and nearer."""
     zoom = 0.75 + 0.01 * t
     return np.array([[zoom, 0, 120 + 14 * t], [0, zoom, 30 - t]], float)
 
 
-def frame(still, place):
-    """The person's picture over a ramp of grey.  place: None where nobody is there."""
+def frame(still, transform):
+    """The person's image over a grey ramp.  transform: None: no person."""
     ramp = np.linspace(90, 200, WIDTH).astype(np.uint8)
     background = np.repeat(np.tile(ramp, (HEIGHT, 1))[..., None], 3, 2)
-    if place is None:
+    if transform is None:
         return background
-    return cv2.warpAffine(still, place, (WIDTH, HEIGHT), dst=background, borderMode=cv2.BORDER_TRANSPARENT)
+    return cv2.warpAffine(still, transform, (WIDTH, HEIGHT), dst=background, borderMode=cv2.BORDER_TRANSPARENT)
 
 
-def follow(detector, pictures, tracker=None, start=0):
-    """-> per frame: ids and people; the tracker after it."""
+def follow(detector, images, tracker=None, start=0):
+    """Per frame the ids and people, and the tracker afterwards."""
     tracker, found = tracker or Tracker(), []
-    for number, pixels in enumerate(pictures, start):
+    for number, pixels in enumerate(images, start):
         people = detector.detect_next(pixels, tracker.predictions(number), number, full=number == 0)
         ids, _ = tracker.update(number, pixels, people)
         found.append((ids, people))
@@ -61,7 +55,7 @@ def follow(detector, pictures, tracker=None, start=0):
 
 @pytest.fixture(scope="module")
 def walk(still):
-    return [frame(still, zoom_and_place(t)) for t in range(FRAMES)]
+    return [frame(still, zoom_and_shift(t)) for t in range(FRAMES)]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +63,7 @@ def followed(detector, walk):
     return follow(detector, walk)[0]
 
 
-def test_one_person_with_one_name_in_every_frame(followed):
+def test_one_person_with_one_id_in_every_frame(followed):
     assert [ids for ids, _ in followed] == [[1]] * FRAMES
 
 
@@ -77,13 +71,13 @@ def test_crops_agree_with_the_photo_detector(detector, still, followed):
     (alone,) = detector.detect(still)
     sure = alone.keypoints2d[:, 2] > 0.8
     for t, (_, (person,)) in enumerate(followed):
-        place = zoom_and_place(t)
-        gt = alone.keypoints2d[:, :2] @ place[:, :2].T + place[:, 2]
+        transform = zoom_and_shift(t)
+        gt = alone.keypoints2d[:, :2] @ transform[:, :2].T + transform[:, 2]
         gap = np.linalg.norm(person.keypoints2d[:, :2] - gt, axis=1)[sure]
         assert np.median(gap) < 0.03 * (person.box[3] - person.box[1])
 
 
-def test_a_run_that_goes_on_sees_the_same_bit_by_bit(detector, walk, followed):
+def test_a_resumed_run_detects_the_same_bit_by_bit(detector, walk, followed):
     _, tracker = follow(detector, walk[:11])
     state = {name: value.copy() for name, value in tracker.state().items()}
     resumed, _ = follow(detector, walk[11:], Tracker.from_state(state), 11)
@@ -98,7 +92,7 @@ def test_a_run_that_goes_on_sees_the_same_bit_by_bit(detector, walk, followed):
 def test_most_frames_run_one_crop(detector, walk, monkeypatch):
     runs = []
     run = detector._run_networks
-    monkeypatch.setattr(detector, "_run_networks", lambda *place: runs.append(place[1:]) or run(*place))
+    monkeypatch.setattr(detector, "_run_networks", lambda *args: runs.append(args[1:]) or run(*args))
     detector.detect_next(walk[0], [], 0, full=True)
     full, tracker = len(runs), follow(detector, walk[:2])[1]
     runs.clear()
@@ -109,12 +103,12 @@ def test_most_frames_run_one_crop(detector, walk, monkeypatch):
     assert full > 5 * len(runs) / (FRAMES - 2)
 
 
-def test_who_comes_in_later_is_found_and_who_leaves_is_gone(detector, still):
-    there = range(3, 3 + 2 * IDLE_EVERY)
-    pictures = [frame(still, zoom_and_place(5) if t in there else None) for t in range(there.stop + 4)]
-    seen = [len(people) for _, people in follow(detector, pictures)[0]]
-    assert not any(seen[: there.start]) and not any(seen[there.stop :])
-    assert seen[there.stop - 1] == 1
+def test_a_person_who_enters_is_found_and_one_who_left_is_gone(detector, still):
+    present = range(3, 3 + 2 * IDLE_EVERY)
+    images = [frame(still, zoom_and_shift(5) if t in present else None) for t in range(present.stop + 4)]
+    seen = [len(people) for _, people in follow(detector, images)[0]]
+    assert not any(seen[: present.start]) and not any(seen[present.stop :])
+    assert seen[present.stop - 1] == 1
 
 
 def test_large_frames_give_full_size_pixels(detector, walk, followed):

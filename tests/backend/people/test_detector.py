@@ -1,4 +1,4 @@
-"""Finding people: in public-domain photos, and the merging of what tiles find."""
+"""Detection in public-domain photos; tiles; merging of candidates."""
 
 from pathlib import Path
 
@@ -33,9 +33,9 @@ def test_one_astronaut_with_her_face_where_it_is(detector, astronaut):
     (person,) = detector.detect(astronaut)
     nose, left_eye, right_eye = person.keypoints2d[[0, 2, 5], :2]
     assert 190 < nose[0] < 260 and 80 < nose[1] < 150
-    assert left_eye[0] > right_eye[0]  # her left is on the picture's right
+    assert left_eye[0] > right_eye[0]  # her left is on the image's right
     assert person.keypoints2d.shape == (33, 3) and person.keypoints3d.shape == (33, 3)
-    assert person.keypoints2d[25:, 2].max() < 0.5  # knees and feet are not in the picture
+    assert person.keypoints2d[25:, 2].max() < 0.5  # knees and feet are not in the image
     assert 0.5 < person.score <= 1
 
 
@@ -48,7 +48,7 @@ def test_the_mirror_image_gives_mirrored_keypoints(detector, astronaut):
 
 
 @pytest.mark.parametrize("name", ["coffee.png", "chelsea.png"])
-def test_nobody(detector, name):
+def test_no_people(detector, name):
     assert detector.detect(load_image(DATA / name).pixels) == []
 
 
@@ -75,7 +75,7 @@ def test_largest_only_runs_few_crops(detector, monkeypatch):
     assert np.median(np.linalg.norm(alone.keypoints2d[:, :2] - everybody.keypoints2d[:, :2], axis=1)) < 10
 
 
-def test_large_pictures_give_full_size_pixels(detector):
+def test_large_images_give_full_size_pixels(detector):
     person = load_image(RENDERED).pixels
     (found,) = detector.detect(person)
     (large,) = detector.detect(np.kron(person, np.ones((2, 2, 1), np.uint8)))
@@ -104,7 +104,7 @@ def test_merge_drops_a_limb_inside_a_person():
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (2000, 300), (300, 2000), (1280, 1280)])
-def test_tiles_cover_the_picture(width, height):
+def test_tiles_cover_the_image(width, height):
     covered = np.zeros((height, width), int)
     for x, y, w, h in tiles(width, height):
         assert x >= 0 and y >= 0 and x + w <= width and y + h <= height and (w, h) != (width, height)
@@ -113,7 +113,7 @@ def test_tiles_cover_the_picture(width, height):
     assert tiles(200, 200) == []
 
 
-def test_a_wrong_mediapipe_is_said(monkeypatch):
+def test_another_mediapipe_is_an_error(monkeypatch):
     monkeypatch.setattr(task_bundle.metadata, "version", lambda name: "0.10.35")
     with pytest.raises(RecoverMeshError, match=r"0\.10\.35 is installed") as caught:
         task_bundle.pose_bundle()

@@ -26,7 +26,7 @@ def test_one_pose_in_pixels(tmp_path):
 
 
 def test_integers_are_numbers_too(tmp_path):
-    """The original's own demo file is int64, and it cut the crop's coordinates to integers."""
+    """The original's demo file is int64; its crop coordinates were truncated to integers."""
     pose = RNG.randint(0, 500, (2, 21, 2))
     np.save(tmp_path / "pose.npy", pose)
     people = read_keypoints(tmp_path / "pose.npy", (21,)).people("", "mano")
@@ -34,7 +34,7 @@ def test_integers_are_numbers_too(tmp_path):
     np.testing.assert_allclose(people[1].keypoints2d[:, :2], pose[1])
 
 
-def test_a_json_names_pictures_and_is_sifted(tmp_path):
+def test_a_json_of_several_images_without_weak_and_duplicate_poses(tmp_path):
     strong = np.concatenate([RNG.uniform(0, 500, (17, 2)), np.full((17, 1), 0.9)], 1)
     weak = np.concatenate([RNG.uniform(0, 500, (17, 2)), np.full((17, 1), 0.05)], 1)
     twice = strong + [3, 3, 0]
@@ -78,7 +78,7 @@ def test_uneven_json_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["coco", "human36", "smpl"])
-def test_detected_people_are_put_into_every_order(name):
+def test_detected_keypoints_in_every_pose_set(name):
     keypoints = np.concatenate([RNG.uniform(0, 500, (33, 2)), RNG.uniform(0, 1, (33, 1))], 1)
     person = DetectedPerson(np.zeros(4), 1.0, keypoints, np.zeros((33, 3)), "blazepose33")
     pose = pose_of(person, name)
@@ -91,7 +91,7 @@ def test_detected_people_are_put_into_every_order(name):
     np.testing.assert_allclose(pose[joints.index("pelvis")], hips)
 
 
-def test_sets_that_do_not_lead_to_each_other_are_refused():
+def test_unrelated_keypoint_sets_are_refused():
     person = DetectedPerson(np.zeros(4), 1.0, np.zeros((21, 3)), np.zeros((21, 3)), "freihand21")
     assert pose_of(person, "mano").shape == (21, 3)
     with pytest.raises(BadInput) as caught:

@@ -1,4 +1,4 @@
-"""Who is who: synthetic people who cross, hide, leave, and come back."""
+"""Tracking and identities of synthetic people who cross, hide, leave and come back."""
 
 import numpy as np
 import pytest
@@ -37,13 +37,13 @@ def image(people):
 
 
 class Clip:
-    """Feeds a tracker frame by frame and keeps the rows."""
+    """A tracker that is fed frame by frame, and all detections."""
 
     def __init__(self):
         self.tracker, self.rows, self.frame = Tracker(), [], 0
 
     def see(self, people, hidden=()):
-        """people: (x, colour); hidden: indices of those whom the detector misses."""
+        """{index: track id} in the next frame.  people: (x, colour).  hidden: indices without a detection."""
         found = [person(x, seed=self.frame * 10 + k) for k, (x, _) in enumerate(people) if k not in hidden]
         owners = [k for k in range(len(people)) if k not in hidden]
         ids, embeddings = self.tracker.update(self.frame, image(people), found)
@@ -70,7 +70,7 @@ def crossing(steps=60):
         yield 100 + 7 * t, 540 - 7 * t
 
 
-def test_people_who_cross_keep_their_names():
+def test_people_who_cross_keep_their_ids():
     clip = Clip()
     for a, b in crossing():
         near = abs(a - b) < 50
@@ -80,28 +80,28 @@ def test_people_who_cross_keep_their_names():
     assert len({row[1] for row in clip.rows}) == 2
 
 
-def test_equal_clothes_are_told_apart_by_motion():
+def test_equal_appearance_is_matched_by_motion():
     clip = Clip()
     for a, b in crossing():
         seen = clip.see([(b, RED), (a, RED)], hidden=(0,) if abs(a - b) < 40 else ())
     assert seen == {row[4]: row[1] for row in clip.rows[:2]}
 
 
-def test_a_detector_that_misses_some_frames_changes_nothing():
+def test_missed_frames_keep_the_id():
     clip = Clip()
     for t in range(40):
         clip.see([(100 + 4 * t, RED)], hidden=(0,) if t % 4 == 1 else ())
     assert {row[1] for row in clip.rows} == {1}
 
 
-def test_a_newcomer_has_a_new_name():
+def test_a_new_person_has_a_new_id():
     clip = Clip()
     for t in range(10):
         clip.see([(100, RED)] if t < 5 else [(100, RED), (500, GREEN)])
     assert {row[1] for row in clip.rows if row[4] == 1} == {2}
 
 
-def test_state_brings_the_tracker_back_bit_by_bit():
+def test_a_restored_tracker_is_the_same_bit_by_bit():
     clip, again = Clip(), None
     for t, (a, b) in enumerate(crossing()):
         if t == 25:
@@ -115,7 +115,7 @@ def test_state_brings_the_tracker_back_bit_by_bit():
                 np.testing.assert_array_equal(value, again.tracker.state()[name])
 
 
-def test_an_empty_tracker_has_a_state_too():
+def test_an_empty_tracker_has_a_state():
     tracker = Tracker.from_state(Tracker().state())
     assert tracker.update(0, image([]), []) == ([], [])
     assert tracker.predictions(1) == []
@@ -145,7 +145,7 @@ def test_another_appearance_is_another_person():
     assert set(identify(come_back(GREEN).arrays(), 30.0)) == {1, 2}
 
 
-def test_people_who_are_there_at_the_same_time_are_never_one():
+def test_coexisting_people_are_never_linked():
     clip = Clip()
     for _ in range(20):
         clip.see([(150, RED), (450, RED)])
@@ -206,7 +206,7 @@ def test_thumbnails_show_the_person(there):
 
 
 @pytest.mark.parametrize(("fps", "step"), [(30.0, 1), (120.0, 1), (120.0, 4), (12.0, 1)])
-def test_how_long_somebody_is_looked_for_is_told_in_seconds(fps, step):
+def test_a_track_ends_after_a_time_in_seconds(fps, step):
     tracker = Tracker(fps, step)
     for number in range(0, 4 * step, step):
         tracker.update(number, image([(300, RED)]), [person(300)])
@@ -219,7 +219,7 @@ def test_how_long_somebody_is_looked_for_is_told_in_seconds(fps, step):
     assert not tracker.predictions(last + 2 * step)[0].seen_last_frame
 
 
-def test_limbs_go_on_for_one_step_and_no_longer():
+def test_limbs_are_extrapolated_for_one_step():
     tracker = Tracker()
     for number in range(6):
         one = person(300)
