@@ -34,7 +34,7 @@ def test_recover_writes_results_under_a_path_with_spaces_and_umlauts(tmp_path, c
 
 def test_nobody_is_said_and_is_no_failure(tmp_path, capsys):
     assert main(["recover", str(DATA / "coffee.png"), "--out", str(tmp_path)]) == 0
-    assert "nobody found" in capsys.readouterr().out
+    assert "no people found" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
