@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from backend.errors import BadInput
 from backend.models.registry import DEFAULT_MODEL, available_models, get_model
 from backend.models.spec import NETWORKS, network
 
@@ -83,8 +84,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from backend.errors import BadInput
-
     network(args.name)  # an unknown name fails before the slow imports
     if args.test_weights == (args.file is not None):
         raise BadInput(
@@ -105,7 +104,6 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from backend.errors import BadInput
     from backend.models.weights_files import weights_path
 
     network(args.name)

@@ -23,11 +23,11 @@ def provisional_chunk(
     if common_frame is not None:
         poses, trans, world = common_frame.transform(rows("frame"), poses, betas, trans)
     ids, index = np.unique(person, return_index=True)
-    known = {"frames": rows("frame"), "poses": poses, "trans": trans}
+    arrays = {"frames": rows("frame"), "poses": poses, "trans": trans}
     for name, row in ROWS.items():
-        if name not in known:  # quantities that need the whole clip are 0
-            known[name] = rows(name) if name in chunks[0] else row.zeros(len(person))
-    return ClipChunk(final=False, people=ids, betas=betas[index], person=person, world=world, lost=lost, **known)
+        if name not in arrays:  # quantities that need the whole clip are 0
+            arrays[name] = rows(name) if name in chunks[0] else row.zeros(len(person))
+    return ClipChunk(final=False, people=ids, betas=betas[index], person=person, world=world, lost=lost, **arrays)
 
 
 def final_chunk(motions: list[Motion], world: World, first: int, end: int, lost: tuple[str, ...] = ()) -> ClipChunk:

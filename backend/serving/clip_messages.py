@@ -29,11 +29,7 @@ def clip_message(job: str, run: ClipRun) -> Message:
         "body": run.body_name,
         "license": run.license,
         "notice": clip_text(run.notice),
-        "camera": [
-            *map(float, (camera.fx, camera.fy, camera.cx, camera.cy)),
-            float(camera.width),
-            float(camera.height),
-        ],
+        "camera": [*map(float, (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height))],
         "fps": [info.fps.numerator, info.fps.denominator],
         "frames": info.frame_count,
         "number": info.first_number,

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from backend.body.procrustes import pa_mpjpe
+from backend.clips.clip_run import ClipRun
+from backend.clips.job_file import ClipJobFile
+from backend.clips.journal import Journal
 from backend.clips.results import motion_from_fields
 from backend.errors import BadInput, Cancelled, RecoverMeshError
 from backend.export.npz import read_npz
@@ -33,14 +36,10 @@ def assert_same(found, expected):
 
 
 @pytest.fixture(scope="module")
-def reference(walk, tmp_path_factory):
+def reference(walk, recoverer, tmp_path_factory):
     """Folder and records of an uninterrupted run."""
-    from backend.clips.clip_run import ClipRun
-    from backend.clips.job_file import ClipJobFile
-    from backend.recovery import Recoverer
-
     out = tmp_path_factory.mktemp("reference")
-    run = ClipRun(ClipJobFile(source=str(walk), out=str(out)), Recoverer())
+    run = ClipRun(ClipJobFile(source=str(walk), out=str(out)), recoverer)
     records = []
     while not run.over:
         records += run.advance(lambda progress: None)
@@ -234,8 +233,6 @@ def test_a_moved_clip_resumes_and_another_clip_starts_over(run_clip, walk, tmp_p
 
 
 def test_a_full_disk_keeps_the_finished_chunks(run_clip, reference, tmp_path, monkeypatch):
-    from backend.clips.journal import Journal
-
     append = Journal.append
 
     def full(self, chunk):
@@ -305,9 +302,6 @@ def test_only_the_selected_people_are_recovered(run_clip, reference, tmp_path):
 
 
 def test_a_second_run_in_the_same_folder_is_refused(recoverer, walk, tmp_path):
-    from backend.clips.clip_run import ClipRun
-    from backend.clips.job_file import ClipJobFile
-
     job = ClipJobFile(source=str(walk), out=str(tmp_path / "out"))
     first = ClipRun(job, recoverer)
     with pytest.raises(BadInput) as caught:

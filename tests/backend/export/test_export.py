@@ -1,7 +1,10 @@
 """Result files: complete or absent, readable by other tools, exact."""
 
+import errno
+
 import numpy as np
 import pytest
+import torch
 
 from backend.body.loader import load_body
 from backend.errors import BadInput, RecoverMeshError
@@ -20,8 +23,6 @@ def body():
 
 
 def person(body, x=0.0, z=4.0):
-    import torch
-
     poses, betas = torch.zeros(1, 24, 3), torch.zeros(1, 10)
     poses[0, 0, 0] = np.pi  # y up -> the camera's y down
     poses[0, 16, 2] = -1.0
@@ -38,8 +39,6 @@ def result(body, people, source="photo.jpg"):
 
 
 def test_npz_has_amass_names_and_poses_the_same_body(tmp_path, body):
-    import torch
-
     one = person(body)
     (path,) = export(result(body, [one]), ["npz"], tmp_path, None, body)
     assert path.name == "photo_person1.npz"
@@ -107,8 +106,6 @@ def test_a_folder_that_cannot_be_written(tmp_path, body):
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_incomplete_one(tmp_path, body, monkeypatch):
-    import errno
-
     (path,) = export(result(body, [person(body)]), ["npz"], tmp_path, None, body)
     before = path.read_bytes()
 

@@ -11,6 +11,8 @@ import zmq
 from server_process import TOKEN, BareClient, Clock, kinds, server_here, wait_for
 
 from backend import protocol
+from backend.serving import server as server_module
+from backend.serving import sessions
 
 
 def test_before_hello_every_message_is_answered_with_an_error(server):
@@ -76,8 +78,6 @@ def test_a_frame_over_the_limit_ends_only_its_connection(monkeypatch):
 
 
 def test_too_many_clients_are_refused(monkeypatch):
-    from backend.serving import sessions
-
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
     with (
         server_here(factory="no:such", model="") as server,
@@ -89,9 +89,6 @@ def test_too_many_clients_are_refused(monkeypatch):
 
 
 def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch, caplog):
-    from backend.serving import server as server_module
-    from backend.serving import sessions
-
     clock, limit = Clock(), 3600.0
     caplog.set_level("INFO", "recover-mesh.server")
     monkeypatch.setattr(sessions, "CLIENT_SILENCE_SECONDS", limit)
@@ -132,8 +129,6 @@ def test_the_jobs_of_a_dead_client_are_cancelled(server, client, gate):
 
 def test_a_vanished_peer_and_a_full_one_are_dropped():
     """With ROUTER_MANDATORY, EHOSTUNREACH and EAGAIN end a session; without it messages are lost silently."""
-    from backend.serving.sessions import MAX_OUTBOX, Sessions
-
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     router.linger, router.router_mandatory, router.sndhwm = 0, 1, 1
@@ -145,32 +140,32 @@ def test_a_vanished_peer_and_a_full_one_are_dropped():
         peer.send(b"hi")
         assert router.poll(30_000)
         name, _ = router.recv_multipart()
-        sessions = Sessions(router)
-        sessions.open(name, "full")
-        sessions.open(b"was never there", "gone")
-        sessions.send(b"was never there", [b"x"])
-        assert [session.client for session in sessions.tick()] == ["gone"]
+        opened = sessions.Sessions(router)
+        opened.open(name, "full")
+        opened.open(b"was never there", "gone")
+        opened.send(b"was never there", [b"x"])
+        assert [session.client for session in opened.tick()] == ["gone"]
         big = b"x" * 1_000_000
         for _ in range(200):
-            sessions.send(name, [big], droppable=True)  # may be lost, never blocks
-        assert sessions.tick() == []
+            opened.send(name, [big], droppable=True)  # may be lost, never blocks
+        assert opened.tick() == []
         sent = 0
-        while sessions.reachable(name):
-            sessions.send(name, [big])
+        while opened.reachable(name):
+            opened.send(name, [big])
             sent += 1
             assert sent < 1000
         peer.recv()
         received = 1
-        while peer.poll(200) or sessions.waiting():  # queued messages are sent once there is room
-            assert sessions.tick() == []
+        while peer.poll(200) or opened.waiting():  # queued messages are sent once there is room
+            assert opened.tick() == []
             if peer.poll(0):
                 peer.recv()
                 received += 1
         assert received >= sent
-        for _ in range(MAX_OUTBOX + 1000):
-            sessions.send(name, [big])
-        assert [session.client for session in sessions.tick()] == ["full"]
-        sessions.send(name, [b"x"])  # to a closed session: no error
+        for _ in range(sessions.MAX_OUTBOX + 1000):
+            opened.send(name, [big])
+        assert [session.client for session in opened.tick()] == ["full"]
+        opened.send(name, [b"x"])  # to a closed session: no error
     finally:
         peer.close(0)
         router.close(0)
