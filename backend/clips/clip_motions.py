@@ -25,7 +25,7 @@ from backend.structures import Camera, ClipPeople, Motion, Track, World
 
 _DETECTIONS = ("frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks")
 _BODIES = ("poses", "betas", "trans")
-_MAX_THUMBNAILS = 64  # people listed, those seen longest first
+_MAX_THUMBNAILS = 64  # people listed, by size times number of frames
 
 
 @dataclass(frozen=True)

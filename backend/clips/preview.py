@@ -21,7 +21,7 @@ from backend.threads import one_blas_thread
 
 Arrays = dict[str, np.ndarray]
 _ITERATIONS = 6  # from the pose of the chunk before, which is close
-_COLD_ITERATIONS = 24  # from the initial state of a person who was not in the chunk before
+_COLD_ITERATIONS = 24  # where a person was not in the chunk before
 _DIRECTIONS, _PRIOR, _ = STAGES[-1]
 
 
@@ -97,7 +97,7 @@ def _zero_bodies(count: int, joints: int, betas: int) -> Arrays:
 
 
 def _previous_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """id -> rotations of all joints but the root, and betas, in the last frame of the chunk before."""
+    """id -> rotations of all joints but the root, and betas, of the person's last detection in the chunk before."""
     if "poses" not in before:
         return {}
     return {

@@ -35,7 +35,7 @@ class ServerOptions:
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
-    parser.add_argument("--token", help=f"secret of the clients (default: ${TOKEN_VARIABLE}, else a random one)")
+    parser.add_argument("--token", help=f"secret that clients send (default: ${TOKEN_VARIABLE}, else a random one)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where models run")
     parser.add_argument("--model", default="keypoint-fit", help="model to load at the start (default: keypoint-fit)")
     parser.add_argument(
