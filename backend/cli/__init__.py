@@ -1,4 +1,4 @@
-"""The command `recover-mesh`: parses, dispatches, and turns errors into words.  `--help` must stay cheap (no torch)."""
+"""The command `recover-mesh`: parses, dispatches, prints errors.  `--help` must stay fast (no torch)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from backend.cli.command_line import add_command, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The parser of `recover-mesh` with all its commands."""
     from backend.cli import bodies, doctor, models, recover
     from backend.serving.options import add_serve_arguments
 
@@ -35,8 +36,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 everything done, 1 something could not be done, 2 wrong use, 130 interrupted."""
-    return run_command(build_parser().parse_args(argv), "recover-mesh", "what was finished is kept")
+    """Run the command; returns its exit code: 0 all done, 1 something failed, 2 wrong use, 130 interrupted."""
+    return run_command(build_parser().parse_args(argv), "recover-mesh", "finished results stay")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`recover-mesh bodies`: list body models; `bodies import FILE` adds an SMPL or MANO file of your own."""
+"""`recover-mesh bodies`: list body models; `bodies import FILE` adds your own SMPL or MANO file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    adding = actions.add_parser("import", help="check a body file and keep it")
+    adding = actions.add_parser("import", help="check a body file and store a copy")
     adding.add_argument("file", type=Path, help="an SMPL-format .npz, or an official SMPL or MANO .pkl")
-    adding.add_argument("--name", help="what to call it (the file's name)")
+    adding.add_argument("--name", help="name of the body (the file's name)")
     adding.add_argument(
         "--with",
         dest="regressors",
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         from backend.body.loader import import_body
 
         spec = import_body(args.file, args.name, args.regressors)
-        print(f"{spec.name}: kept as {spec.path}. Licence: {spec.license}")
+        print(f"{spec.name}: stored as {spec.path}. Licence: {spec.license}")
         return 0
     table = Table("body", "licence", "file", box=None, pad_edge=False)
     for spec in available_bodies():

@@ -1,4 +1,4 @@
-"""What `recover-mesh` and `python -m training` share: commands, and errors turned into words.  No torch."""
+"""Shared by `recover-mesh` and `python -m training`: commands, and how their errors are printed.  No torch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def add_command(
     add_arguments: Callable[[argparse.ArgumentParser], None],
     run: Callable[[argparse.Namespace], int],
 ) -> None:
-    """commands: what `ArgumentParser.add_subparsers` returns."""
+    """Add a command.  commands: what `ArgumentParser.add_subparsers` returns.  run: returns the exit code."""
     sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
     add_arguments(sub)
     sub.set_defaults(run=run)
 
 
 def run_command(args: argparse.Namespace, program: str, interrupted: str) -> int:
-    """-> the command's exit code; 2 after an error in words, 130 after ^C (interrupted: what to say then)."""
+    """The command's exit code: 2 after a RecoverMeshError, 130 after ^C.  interrupted: text to print after ^C."""
     try:
         return args.run(args)
     except RecoverMeshError as error:

@@ -30,7 +30,7 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.  state: ok, warning (works without) or problem (does not work)."""
+    """One line of the report.  state: ok, warning (a part is missing) or problem (does not work)."""
 
     name: str
     state: str
@@ -57,6 +57,7 @@ def run_doctor(args: argparse.Namespace) -> int:
 
 
 def examine() -> Iterator[Finding]:
+    """The findings of all checks."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python, _packages, _device, _detector, _body, _folders, _loopback, _blender,
     )  # fmt: skip
@@ -65,7 +66,7 @@ def examine() -> Iterator[Finding]:
             yield from check()
         except RecoverMeshError as error:
             yield Finding(check.__name__.lstrip("_"), "problem", error.message, error.hint)
-        except Exception as error:  # a doctor that dies of the illness helps nobody
+        except Exception as error:  # whatever a check raises is a finding too
             yield Finding(check.__name__.lstrip("_"), "problem", f"{type(error).__name__}: {error}", "Install again.")
 
 
@@ -140,9 +141,9 @@ def _loopback() -> Iterator[Finding]:
         port = server.bind_to_random_port("tcp://127.0.0.1")
         client.connect(f"tcp://127.0.0.1:{port}")
         client.send(b"ping")
-        answered = bool(server.poll(3000)) and server.recv() == b"ping"
-    hint = "" if answered else "A firewall may block this machine's connections to itself."
-    yield Finding("loopback", "ok" if answered else "problem", "ZeroMQ round trip on 127.0.0.1", hint)
+        arrived = bool(server.poll(3000)) and server.recv() == b"ping"
+    hint = "" if arrived else "A firewall may block this machine's connections to itself."
+    yield Finding("loopback", "ok" if arrived else "problem", "ZeroMQ message on 127.0.0.1", hint)
 
 
 def _blender() -> Iterator[Finding]:

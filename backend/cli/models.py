@@ -1,10 +1,11 @@
-"""`recover-mesh models`: what can run here, what is missing for the rest, and bringing official weights in."""
+"""`recover-mesh models`: list the models and what they lack, import official weights, remove them."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from backend.errors import BadInput
 from backend.models.registry import DEFAULT_MODEL, available_models, get_model
 from backend.models.spec import NETWORKS, network
 
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="every model, and what is missing (the default)", allow_abbrev=False)
     showing = actions.add_parser("show", help="everything about one model", allow_abbrev=False)
     showing.add_argument("name", metavar="NAME")
-    adding = actions.add_parser("import", help="check an official weights file and keep it", allow_abbrev=False)
+    adding = actions.add_parser("import", help="check and convert an official weights file", allow_abbrev=False)
     adding.add_argument("name", metavar="NAME", help="the network that the file is for")
     adding.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the official checkpoint")
     adding.add_argument(
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     adding.add_argument(
         "--test-weights",
         action="store_true",
-        help="no FILE: make nonsense weights that only try the plumbing",
+        help="no FILE: make random weights, to test an installation; their results are nonsense",
     )
     adding.add_argument("--seed", type=int, default=0, help="of the test weights (0)")
     removing = actions.add_parser("remove", help="delete imported weights", allow_abbrev=False)
@@ -70,7 +71,7 @@ def _show(args: argparse.Namespace) -> int:
         entry = network(args.name)
         rows |= {
             "input": entry.input,
-            "answers": entry.outputs,
+            "outputs": entry.outputs,
             "joints": entry.joints,
             "published (mm)": entry.published,
             "official file": entry.source,
@@ -83,9 +84,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from backend.errors import BadInput
-
-    network(args.name)  # say what is wrong before the slow imports
+    network(args.name)  # an unknown name fails before the slow imports
     if args.test_weights == (args.file is not None):
         raise BadInput(
             "bad_usage",
@@ -98,14 +97,13 @@ def _import(args: argparse.Namespace) -> int:
         path, card = make_test_weights(args.name, seed=args.seed, body=args.body)
     else:
         path, card = import_weights(args.name, args.file, body=args.body, files=args.files)
-    print(f"{card.name}: kept as {path}")
+    print(f"{card.name}: stored as {path}")
     print(f"  body: {card.body}. {card.notes}".rstrip())
     print(f"  licence: {card.license}")
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from backend.errors import BadInput
     from backend.models.weights_files import weights_path
 
     network(args.name)

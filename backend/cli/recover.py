@@ -1,4 +1,4 @@
-"""`recover-mesh recover`: photos and clips in, one npz per person and an overlay out."""
+"""`recover-mesh recover`: from photos and clips to one npz per person, an overlay, and other formats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="photos, videos, or folders of them")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (out)")
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="see `recover-mesh models`")
-    parser.add_argument("--people", default="all", metavar="all|largest|N", help="whom to recover (all)")
+    parser.add_argument("--people", default="all", metavar="all|largest|N", help="people to recover (all)")
     parser.add_argument(
         "--export",
         metavar="LIST",
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"clips: {', '.join(recover_clip.FORMATS)} (npz); all but npz, obj and overlay need Blender",
     )
     parser.add_argument(
-        "--focal", type=float, default=0.0, metavar="PX", help="focal length in pixels (EXIF, else a guess)"
+        "--focal", type=float, default=0.0, metavar="PX", help="focal length in pixels (EXIF, else 1.2 x long side)"
     )
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
 
     from backend.people.limit import people_limit
 
-    people_limit(args.people)  # say what is wrong before the slow imports
+    people_limit(args.people)  # wrong use fails before the slow imports
     get_model(args.model)
     photos, clips = _inputs(args.inputs, args.sequence)
     jobs = recover_clip.jobs(args, clips)
     if not photos and not jobs and not args.shard:
-        raise BadInput("no_input", "Nothing to recover was given.", "Give photos, videos, or --job FILE.")
+        raise BadInput("no_input", "No input was given.", "Give photos, videos, or --job FILE.")
     photo_formats = _formats(args.export or "npz,overlay", FORMATS) if photos else []
     clip_formats = _formats(args.export or "npz", recover_clip.FORMATS) if jobs else []
     _ensure_folder(args.out)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Recoverers:
-    """Loads a model when it is first asked for, and keeps the last."""
+    """Model name -> Recoverer, loaded on first use; the last one stays loaded."""
 
     def __init__(self, args: argparse.Namespace, console: Console) -> None:
         self._args, self._console = args, console
@@ -102,7 +102,7 @@ def _recover_photos(
     console: Console,
     recoverers: _Recoverers,
 ) -> int:
-    """-> how many could not be used."""
+    """Number of photos that could not be recovered."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     failed = 0
@@ -126,7 +126,7 @@ def _report_options(recoverer: Recoverer, options: EngineOptions, console: Conso
     engine = recoverer.model.engine
     if engine is None:
         if not options.exact:
-            console.print("[yellow]--precision and --compile change nothing: this model is no network.[/]")
+            console.print("[yellow]--precision and --compile have no effect: this model is not a network.[/]")
     elif not options.exact:
         names = [options.precision, *(["compiled"] if options.compile else [])]
         console.print(f"{', '.join(names)}: vertices move by up to {engine.error_mm:.2f} mm against exact fp32.")
@@ -154,7 +154,7 @@ def _recover_one(
 def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path], part: str) -> str:
     one, many, size = ("hand", "hands", "its size") if part == "hand" else ("person", "people", "body height")
     if not result.people:
-        return f"{path.name}: {'no hand' if part == 'hand' else 'nobody'} found ({seconds:.2f} s)"
+        return f"{path.name}: no {many} found ({seconds:.2f} s)"
     count = len(result.people)
     errors = ", ".join(f"{p.reprojection_px:.1f} px ({p.reprojection_relative:.1%})" for p in result.people)
     noun = one if count == 1 else many
@@ -175,7 +175,7 @@ def _formats(text: str, known: Sequence[str]) -> list[str]:
 
 
 def _inputs(names: list[str], sequence: bool) -> tuple[list[Path], list[Path]]:
-    """Photos and clips as given; folders become the pictures and videos in them, sorted by name."""
+    """Paths of photos and of clips; a folder stands for the images and videos in it, sorted by name."""
     photos: list[Path] = []
     clips: list[Path] = []
     for name in names:
@@ -189,7 +189,7 @@ def _inputs(names: list[str], sequence: bool) -> tuple[list[Path], list[Path]]:
             if not images and not videos:
                 raise BadInput(
                     "no_pictures",
-                    f"The folder {path} holds no pictures or videos.",
+                    f"The folder {path} contains no images or videos.",
                     f"Known endings: {', '.join(sorted(IMAGE_SUFFIXES | recover_clip.VIDEO_SUFFIXES))}.",
                 )
             photos += images
@@ -200,7 +200,7 @@ def _inputs(names: list[str], sequence: bool) -> tuple[list[Path], list[Path]]:
 
 
 def _ensure_folder(folder: Path) -> None:
-    """Create the output folder and prove that it can be written before any work is done."""
+    """Create the output folder.  Raises BadInput `unwritable` before any work is done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".recover-mesh-probe"

@@ -1,4 +1,4 @@
-"""`recover-mesh recover` for clips: videos, image sequences, job files; skips what is done, resumes the rest."""
+"""`recover-mesh recover` for clips: videos, image sequences, job files.  Finished clips are skipped, others resumed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips = parser.add_argument_group("clips (videos and image sequences)")
     clips.add_argument("--job", type=Path, action="append", default=[], metavar="FILE", help="a clip's job file")
     clips.add_argument("--sequence", action="store_true", help="inputs are image sequences, each one clip")
-    clips.add_argument(
-        "--shard", metavar="I/N", help="of all clips, only every N-th, beginning with the I-th (1/4 … 4/4)"
-    )
+    clips.add_argument("--shard", metavar="I/N", help="only every N-th clip, beginning with the I-th (1/4 … 4/4)")
     clips.add_argument("--first", type=int, default=0, metavar="FRAME", help="first frame, counted from 0 (0)")
     clips.add_argument("--last", type=int, metavar="FRAME", help="last frame (the clip's)")
-    clips.add_argument("--step", type=int, default=1, metavar="N", help="every so many frames (1)")
+    clips.add_argument("--step", type=int, default=1, metavar="N", help="only every N-th frame (1)")
     clips.add_argument("--fps", default="", help="frame rate of image sequences (24)")
     clips.add_argument("--smoothing", type=float, default=0.5, metavar="0..1", help="0 none, 1 most (0.5)")
     clips.add_argument("--foot-lock", choices=FOOT_LOCKS, default="auto", help="keep standing feet still (auto)")
@@ -44,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--height", type=float, default=0.0, metavar="M", help="height of the person seen longest, metres"
     )
     clips.add_argument(
-        "--camera", type=Path, metavar="FILE", help="the way of a moving camera (JSON; see the user guide)"
+        "--camera", type=Path, metavar="FILE", help="camera track of a moving camera (JSON; see the user guide)"
     )
     clips.add_argument(
         "--scene-scale", type=float, default=0.0, metavar="UNITS",
-        help="units per metre of the scene that --camera belongs to (found from standing feet)",
+        help="units per metre of the scene that --camera belongs to (estimated from standing feet)",
     )  # fmt: skip
 
 
@@ -57,7 +55,10 @@ def is_clip(path: Path) -> bool:
 
 
 def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJobFile]:
-    """A job for every clip, each with a folder of its own below --out; then those of --job.  Raises BadInput."""
+    """One job per clip, each with its own folder below --out; then the jobs of --job; of these the --shard.
+
+    Raises BadInput `bad_job`, `file_missing`, `bad_shard`.
+    """
     found = []
     names: dict[str, Path] = {}
     for path in clips:
@@ -102,7 +103,7 @@ def run_jobs(
     console: Console,
     recoverers: Callable[[str], Recoverer],
 ) -> int:
-    """Recover one clip after the other; returns how many failed.  recoverers: model name -> Recoverer."""
+    """Recover the clips; returns how many failed.  recoverers: model name -> Recoverer."""
     failed = 0
     for number, job in enumerate(todo, 1):
         label = f"[{number}/{len(todo)}] {Path(job.source).name}"
@@ -126,24 +127,24 @@ def _run_job(job: ClipJobFile, label: str, formats: Sequence[str], console: Cons
         done_before = run.finished_before
         if run.resumed and not done_before:
             console.print(f"{label}: resumed, {run.resumed} frames were done.")
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
         with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(label, total=1.0, words="")
+            task = bar.add_task(label, total=1.0, status="")
 
             def on_progress(progress: Any) -> None:
-                words = f"{progress.stage}, {progress.done} of {progress.total}"
+                status = f"{progress.stage}, {progress.done} of {progress.total}"
                 if progress.rate:
-                    words += f", {progress.rate:.1f} fps, {progress.left:.0f} s left"
-                bar.update(task, completed=progress.fraction, words=words)
+                    status += f", {progress.rate:.1f} fps, {progress.left:.0f} s left"
+                bar.update(task, completed=progress.fraction, status=status)
 
             while not run.over:
                 run.advance(on_progress)
         seconds = time.perf_counter() - start
         if done_before:
-            console.print(f"{label}: done already, {_people_words(run)}.")
+            console.print(f"{label}: done already, {_people_count(run)}.")
         else:
             console.print(
-                f"{label}: {_people_words(run)}, {run.total} frames, {seconds:.1f} s "
+                f"{label}: {_people_count(run)}, {run.total} frames, {seconds:.1f} s "
                 f"({(run.total - run.resumed) / seconds:.1f} fps)"
             )
         if run.camera_track is not None and run.world.scale != 1.0:
@@ -158,12 +159,13 @@ def _run_job(job: ClipJobFile, label: str, formats: Sequence[str], console: Cons
         run.close()
 
 
-def _people_words(run: ClipRun) -> str:
+def _people_count(run: ClipRun) -> str:
     count = len(run.motions)
-    return "nobody found" if not count else f"{count} {'person' if count == 1 else 'people'}"
+    return "no people found" if not count else f"{count} {'person' if count == 1 else 'people'}"
 
 
 def _export(run: ClipRun, formats: Sequence[str], console: Console) -> list[Path]:
+    """Write the run's motions in `formats`; returns the paths of all result files, the npz included."""
     out = Path(run.job.out)
     written = run.files
     if not run.motions:

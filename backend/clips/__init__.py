@@ -1,1 +1,1 @@
-"""A clip becomes motions: the job, its journal, and the run that resumes where it stopped."""
+"""Recovering a clip: the job file, the journal of finished chunks, and the run that resumes from it."""

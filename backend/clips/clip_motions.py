@@ -1,4 +1,4 @@
-"""From the journal to the final motions: who is who, whom the job wants, and their motions in one world."""
+"""From the journal to the final motions: track ids, the tracks that the job selects, their motions in one world."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from backend.structures import Camera, ClipPeople, Motion, Track, World
 
 _DETECTIONS = ("frame", "person", "boxes", "scores", "keypoints2d", "keypoints3d", "looks")
 _BODIES = ("poses", "betas", "trans")
-_MAX_THUMBNAILS = 64
+_MAX_THUMBNAILS = 64  # people listed, by size times number of frames
 
 
 @dataclass(frozen=True)
 class ClipMotions:
-    """What a clip's job ends with."""
+    """The result of a clip's job."""
 
     motions: list[Motion]
     world: World
@@ -52,10 +52,10 @@ def finish(
     on_progress: Callable[[float], None],
     camera_track: CameraTrack | None = None,
 ) -> ClipMotions:
-    """camera: that the journal's bodies were found with.  camera_track: of the camera, where it is known.
-    network_poses: the journal's bodies are a network's.  on_progress: 0..1; may raise.
+    """The motions of the people that the job selects, and their world.
 
-    Raises BadInput `no_person`.
+    camera: with which the journal's bodies were recovered.  camera_track: of a moving camera.  network_poses: the
+    journal's bodies come from a network.  on_progress: 0..1; may raise to cancel.  Raises BadInput `no_person`.
     """
     detections, person = _detections_with_ids(job, journal, fps, (*_DETECTIONS, *_BODIES))
     tracks = _selected_tracks(job, tracks_from_detections(detections, person, job.step))
@@ -85,7 +85,10 @@ def finish(
 def with_track_intrinsics(
     skeleton: Skeleton, state: State, camera: Camera, camera_track: CameraTrack, frames: np.ndarray
 ) -> State:
-    """Bodies that were found with `camera`, as the true intrinsics of these frames see them, in camera frames."""
+    """Bodies (T) recovered with `camera`, moved to look the same with the track's intrinsics; in camera frames.
+
+    frames: (T,) clip frames of the bodies.
+    """
     view = camera_track.view(frames)
     focal, center = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
     return with_intrinsics(view, skeleton, state, focal, center)
@@ -94,7 +97,7 @@ def with_track_intrinsics(
 def list_people(
     job: ClipJobFile, journal: Journal, clip: FrameReader, kept: Sequence[int], fps: Fraction
 ) -> ClipPeople:
-    """Everybody in the clip, whether the job wants them or not, with a picture of each."""
+    """The people in the clip, at most _MAX_THUMBNAILS, each with a thumbnail.  kept: ids that the job recovers."""
     detections, person = _detections_with_ids(job, journal, fps, _DETECTIONS)
     tracks = tracks_from_detections(detections, person, job.step)[:_MAX_THUMBNAILS]
 
@@ -117,13 +120,13 @@ def list_people(
 def _selected_tracks(job: ClipJobFile, tracks: list[Track]) -> list[Track]:
     if not job.keep:
         return tracks[: people_limit(job.people)]
-    made = {new for _, _, _, new in job.edits}  # of those nothing may be left
-    missing = sorted(set(job.keep) - {track.id for track in tracks} - made)
+    created = {new for _, _, _, new in job.edits}  # by splits; later edits may have left no frames of them
+    missing = sorted(set(job.keep) - {track.id for track in tracks} - created)
     if missing:
         raise BadInput(
             "no_person",
             f"There is no person {', '.join(map(str, missing))} in this clip.",
-            f"Known are: {', '.join(str(track.id) for track in tracks) or 'nobody'}.",
+            f"Its people: {', '.join(str(track.id) for track in tracks) or 'none'}.",
         )
     return [track for track in tracks if track.id in job.keep]
 

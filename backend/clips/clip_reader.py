@@ -1,4 +1,4 @@
-"""Frames of a clip -> rows of people, one chunk at a time; nothing is remembered that a chunk does not hold."""
+"""Detections and provisional bodies of a clip, chunk by chunk; a chunk contains all the state that the next needs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from backend.people.track.appearance import SIZE
 from backend.people.track.tracker import Tracker
 from backend.structures import Camera, DetectedPerson
 
-CHUNK_FRAMES = 16  # soon on the screen, and little is lost by a crash
+CHUNK_FRAMES = 16  # few: bodies are shown early, and a crash loses little
 Arrays = dict[str, np.ndarray]
 
 
 class FrameSource(Protocol):
-    """What is read from a clip (`backend.media.clip.Clip`)."""
+    """The part of `backend.media.clip.Clip` that the reader uses."""
 
     lost: list[str]
 
@@ -28,26 +28,29 @@ class FrameSource(Protocol):
 
 
 class PreviewModel(Protocol):
-    """Bodies of a chunk's rows while the clip is read, warm-started by what the chunk before left.
+    """Provisional bodies of a chunk's detections, warm-started from the chunk before.
 
-    needs_pixels: whether the pictures are looked at, in full size; else none are kept.
+    needs_pixels: `bodies` needs the full-size images; else it gets none.
     """
 
     needs_pixels: bool
 
     def bodies(self, detections: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
-        """rows: `frame`, `person` (N,) and the detections.  pixels: the chunk's pictures by `picture` (N,).
-        before: the same answer of the last chunk.  -> poses (N, J, 3), trans (N, 3), betas (N, B),
-        confidence (N, J), reprojection_px (N,); and detections that it corrected, by their names."""
+        """poses (N, J, 3) rad, trans (N, 3) m, betas (N, B), confidence (N, J), reprojection_px (N,) of N detections;
+        and arrays of detections that it refined, by their names.
+
+        detections: `frame`, `person`, `image` (N,), and the arrays of `ClipReader.next_chunk`.  pixels: the chunk's
+        images, by `image`.  before: the chunk before, {} for the first.
+        """
         ...
 
 
 class ClipReader:
-    """Begins after what the journal holds.  `next_chunk` -> arrays of a chunk, None at the end of the clip.
+    """Reads a clip from the first frame that the journal lacks.
 
-    A chunk: `numbers` (M,) frames read; rows of N detections: `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
-    `keypoints3d`, `looks`, the bodies of `PreviewModel`; `tracker.*`, `changes.*`, the state of both after it; `lost`,
-    (L,) texts, all that could not be used so far.
+    A chunk: `numbers` (M,) frames read; of N detections `frame`, `person` (N,), `boxes`, `scores`, `keypoints2d`,
+    `keypoints3d`, `looks` (appearance embeddings) and the bodies of `PreviewModel`; `tracker.*`, `changes.*`, the
+    states of tracker and change detector after it; `lost` (L,) texts, all that could not be read so far.
     """
 
     def __init__(
@@ -60,8 +63,8 @@ class ClipReader:
         fps: float = 30.0,
         step: int = 1,
     ) -> None:
-        """last: what the journal ends with.  fps: of the clip.  step: every so many frames are read."""
-        self.lost: tuple[str, ...] = ()  # what could not be used so far
+        """last: the journal's last chunk.  fps: of the clip.  step: every `step`-th frame is read."""
+        self.lost: tuple[str, ...] = ()  # what could not be read so far, as sentences
         self._camera = camera
         self._detector = detector
         self._preview = preview
@@ -70,7 +73,7 @@ class ClipReader:
         self._tracker = Tracker.from_state(tracker, fps, step) if tracker else Tracker(fps, step)
         self._changes = ChangeDetector.from_state(changes) if changes else ChangeDetector()
         start = int(self._last["numbers"][-1]) + 1 if last else 0
-        # who looks at nothing but what the detector sees needs no larger frames than it does
+        # where only the detector reads the pixels, frames of its working size are enough
         self._frames = Prefetcher(clip.frames(start, None if preview.needs_pixels else WORKING_SIDE), clip.lost)
         self._scanned = bool(last)
 
@@ -78,13 +81,16 @@ class ClipReader:
         return {k.removeprefix(prefix): v for k, v in self._last.items() if k.startswith(prefix)}
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the clip's file."""
         self._frames.close()
 
     def next_chunk(self, on_frame: Callable[[int, str], None]) -> Arrays | None:
-        """on_frame: called with the frames done in this chunk and the stage that begins; may raise to give up."""
+        """The next chunk (see the class), None at the end of the clip.
+
+        on_frame: called with the number of frames done in this chunk and the stage that begins; may raise to cancel.
+        """
         numbers: list[int] = []
-        found: list[tuple[int, int, int, DetectedPerson, np.ndarray]] = []
+        found: list[tuple[int, int, int, DetectedPerson, np.ndarray]] = []  # frame, person, image, detection, embedding
         images: list[np.ndarray] = []
         on_frame(0, "decode")
         while len(numbers) < CHUNK_FRAMES:
@@ -108,7 +114,7 @@ class ClipReader:
         on_frame(len(numbers), "fit")
         detections = _stack_detections(found)
         bodies = self._preview.bodies(detections, images, self._last)
-        detections.pop("picture")
+        detections.pop("image")
         state = {f"tracker.{name}": value for name, value in self._tracker.state().items()}
         state |= {f"changes.{name}": value for name, value in self._changes.state().items()}
         lost = np.array(self.lost, dtype=str)
@@ -116,7 +122,7 @@ class ClipReader:
         return self._last
 
     def _detect(self, frame: Any) -> tuple[list[int], list[np.ndarray], list[DetectedPerson]]:
-        """Ids, clothes and detections of everybody in a frame."""
+        """Track ids, appearance embeddings and detections of the people in a frame."""
         scale = frame.pixels.shape[1] / self._camera.width
         expected = self._tracker.predictions(frame.number)
         self._changes.update(frame.pixels)
@@ -144,7 +150,7 @@ def _stack_detections(found: list[tuple[int, int, int, DetectedPerson, np.ndarra
     return {
         "frame": ints[:, 0],
         "person": ints[:, 1],
-        "picture": ints[:, 2],
+        "image": ints[:, 2],
         "boxes": stack("box", (4,)),
         "scores": stack("score", ()),
         "keypoints2d": stack("keypoints2d", (33, 3)),

@@ -1,4 +1,4 @@
-"""Bodies of single frames before a known moving camera, as they are shown while the clip is read."""
+"""Provisional bodies of a clip with a known moving camera, in the common frame."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from backend.structures import Camera, World
 
 
 class CommonFramePreview:
-    """Turns rows from their cameras' frames into the common one; the first say how large the scene is, for now."""
+    """Transforms bodies from camera frames to the common frame; the first bodies give a provisional scene scale."""
 
     def __init__(self, body: BodyModel, reading_camera: Camera, camera_track: CameraTrack, scene_scale: float) -> None:
-        """reading_camera: the camera that the bodies are found with.  scene_scale: as in the job."""
+        """reading_camera: with which the bodies were recovered.  scene_scale: units per metre, 0: to be estimated."""
         self._skeleton = Skeleton(body)
         self._soles = sole_heights(self._skeleton, float(body.v_template[:, 1].min()))
-        self._reading_camera, self._camera_track, self._scene_scale = (
-            reading_camera,
-            camera_track,
-            scene_scale,
-        )
+        self._reading_camera, self._camera_track, self._scene_scale = reading_camera, camera_track, scene_scale
         self.world: World | None = None
 
     def transform(
         self, frames: np.ndarray, poses: np.ndarray, betas: np.ndarray, trans: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, World]:
-        """-> poses, trans, and the world of the common frame."""
+        """poses (N, J, 3) rad and trans (N, 3) m in the common frame, and its world.
+
+        frames: (N,).  poses, betas (N, B), trans: recovered with `reading_camera`.
+        """
         if not len(frames):
             return poses, trans, self.world or World(scale=self._scene_scale or 1.0)
         state = State(rot.exp(poses), betas, trans)

@@ -1,4 +1,4 @@
-"""The job file: everything that recovering one clip depends on, as JSON that panel, command line and farm share."""
+"""The job file: all that recovering one clip depends on, as JSON for the add-on, the command line and a render farm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.people.limit import people_limit
 
 VERSION = 1
 FOOT_LOCKS = ("auto", "always", "never")
-# what the motions alone depend on: they are made again from the journal, nothing is looked at again
+# only the motions depend on these: they are solved again from the journal, without reading the clip
 _MOTION_SETTINGS = (
     "people", "smoothing", "foot_lock", "height_m", "scene_scale", "merge", "split", "edits", "keep",
 )  # fmt: skip
@@ -27,25 +27,25 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ClipJobFile:
-    """Raises BadInput `bad_job` where a value is not what its comment says."""
+    """The settings of one clip's job.  Raises BadInput `bad_job` where a value is not what its comment says."""
 
-    source: str  # a video, a folder of pictures, or one picture of a numbered sequence
+    source: str  # a video, a folder of images, or one image of a numbered sequence
     out: str  # folder of the journal and the results
     model: str = DEFAULT_MODEL
     first: int = 0  # clip frames are counted from 0
     last: int | None = None  # the last frame that is recovered; None: the clip's last
-    step: int = 1  # every so many frames
+    step: int = 1  # every `step`-th frame is recovered
     fps: str = ""  # frame rate of a sequence, "24" or "30000/1001"; a video has its own
     focal_px: float = 0.0  # of the upright frame; 0: 1.2 times its long side
     people: str = "all"  # all, largest, or a number
     smoothing: float = 0.5  # 0 none .. 1 most
     foot_lock: str = "auto"  # auto, always, never
     height_m: float = 0.0  # height of the person seen longest: sets the scale; 0: unknown
-    camera: str = ""  # file of the camera's way (see `camera_track`); none: it does not move
-    scene_scale: float = 0.0  # units per metre of the scene that `camera` belongs to; 0: to be found
+    camera: str = ""  # file of a camera track (see `backend.motion.camera_track`); none: the camera is fixed
+    scene_scale: float = 0.0  # units per metre of the scene that `camera` belongs to; 0: estimated
     merge: tuple[tuple[int, ...], ...] = ()  # ids that are one person
     split: tuple[tuple[int, int], ...] = ()  # (id, frame): from that frame on it is another person
-    # after merge and split, in this order, on the ids that the edit before left; see `identities.edited`:
+    # applied after merge and split, in this order, each to the ids that the one before left; see `identities.edited`
     edits: tuple[tuple[str, int, int, int], ...] = ()  # ("merge", id, other, 0) or ("split", id, frame, new id)
     keep: tuple[int, ...] = ()  # ids to recover; none: by `people`
     version: int = field(default=VERSION, compare=False)
@@ -62,13 +62,9 @@ class ClipJobFile:
             ("focal_px", 0 <= self.focal_px <= 1e6, "a focal length in pixels"),
             ("smoothing", 0 <= self.smoothing <= 1, "from 0 to 1"),
             ("foot_lock", self.foot_lock in FOOT_LOCKS, f"one of {', '.join(FOOT_LOCKS)}"),
-            ("edits", all(map(_is_edit, self.edits)), _WORDS["edits"]),
+            ("edits", all(map(_is_edit, self.edits)), _EXPECTED["edits"]),
             ("height_m", self.height_m == 0 or 0.4 <= self.height_m <= 2.6, "0, or 0.4 to 2.6 metres"),
-            (
-                "scene_scale",
-                self.scene_scale == 0 or 1e-4 <= self.scene_scale <= 1e4,
-                "0, or units per metre",
-            ),
+            ("scene_scale", self.scene_scale == 0 or 1e-4 <= self.scene_scale <= 1e4, "0, or units per metre"),
         )
         for name, good, wanted in checks:
             if not good:
@@ -77,35 +73,35 @@ class ClipJobFile:
 
     @property
     def rate(self) -> Fraction | None:
-        """Frame rate of a sequence, None where it is not given."""
+        """Frame rate of a sequence in Hz, None if none is given."""
         return _rate(self.fps)
 
     @property
     def clip_key(self) -> str:
-        """Changes with every setting that the journal depends on; the clip's place and content are no settings.
+        """Digest of the settings that the journal depends on, without the clip's path and content.
 
-        Nor is the camera's way: the journal holds what each frame shows, in that frame's own camera.
+        Without the camera track too: the journal's bodies are in each frame's camera frame.
         """
         skip = {*_MOTION_SETTINGS, "source", "out", "camera", "version"}
         return _digest({k: v for k, v in asdict(self).items() if k not in skip})
 
     @property
     def motion_key(self) -> str:
-        """Changes with every setting that the final motions depend on besides the journal.
+        """Digest of the settings that the motions depend on besides the journal.
 
-        The camera's way is no setting either: of that the content counts (`CameraTrack.digest`), not the path.
+        Without the camera track's path: its content counts (`CameraTrack.digest`).
         """
         return _digest({k: getattr(self, k) for k in _MOTION_SETTINGS})
 
     def save(self, path: Path) -> None:
-        """Write the job file, whole or not at all.  Raises RecoverMeshError `disk_full`, `unwritable`."""
+        """Write the job file atomically.  Raises RecoverMeshError `disk_full`, `unwritable`."""
         content = {"recover_mesh": "clip", **asdict(self)}
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> ClipJobFile:
-        """Read a job file; paths in it are relative to its folder.  Raises BadInput `bad_job`, `file_missing`."""
+        """The job of a file; paths in it are relative to its folder.  Raises BadInput `bad_job`, `file_missing`."""
         try:
             if path.stat().st_size > _MAX_BYTES:
                 raise _bad("it is too large", path)
@@ -115,15 +111,15 @@ class ClipJobFile:
         except (OSError, ValueError) as error:
             raise _bad(f"it cannot be read: {error}", path) from None
         if not isinstance(content, dict) or content.pop("recover_mesh", None) != "clip":
-            raise _bad('it is no map with "recover_mesh": "clip"', path)
+            raise _bad('it is not a JSON object with "recover_mesh": "clip"', path)
         job = cls.from_fields(content)
         folder = path.resolve().parent
-        way = str(folder / job.camera) if job.camera else ""
-        return replace(job, source=str(folder / job.source), out=str(folder / job.out), camera=way)
+        camera = str(folder / job.camera) if job.camera else ""
+        return replace(job, source=str(folder / job.source), out=str(folder / job.out), camera=camera)
 
     @classmethod
     def from_fields(cls, content: dict[str, Any]) -> ClipJobFile:
-        """From the values of a job file.  Raises BadInput `bad_job`."""
+        """The job with these values, as a job file has them.  Raises BadInput `bad_job`."""
         types = get_type_hints(cls)
         unknown = sorted(set(content) - set(types))
         if unknown:
@@ -136,13 +132,13 @@ class ClipJobFile:
             try:
                 values[name] = msgspec.convert(value, types[name])
             except (msgspec.ValidationError, OverflowError):
-                wanted = _WORDS.get(name) or _TYPE_WORDS[types[name]]
+                wanted = _EXPECTED.get(name) or _EXPECTED_TYPES[types[name]]
                 raise _bad(f"{name} is {value!r}, it must be {wanted}") from None
         return cls(**values)
 
 
-# what a value must be where its type alone does not say it
-_WORDS = {
+# for error messages: what a value must be, where its type is not enough
+_EXPECTED = {
     "source": "a path",
     "out": "a path",
     "camera": "a path",
@@ -152,7 +148,7 @@ _WORDS = {
     "edits": 'a list of ["merge", id, other, 0] and ["split", id, frame, new id]',
     "keep": "a list of ids",
 }
-_TYPE_WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number"}
+_EXPECTED_TYPES: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number"}
 
 
 def _is_edit(edit: tuple[str, int, int, int]) -> bool:
@@ -176,4 +172,4 @@ def _digest(values: dict[str, Any]) -> str:
 
 def _bad(why: str, path: Path | None = None) -> BadInput:
     name = "The job" if path is None else f"The job file {path}"
-    return BadInput("bad_job", f"{name} cannot be used: {why}.", "Correct it, or let the panel write a new one.")
+    return BadInput("bad_job", f"{name} cannot be used: {why}.", "Correct it, or let the add-on write a new one.")

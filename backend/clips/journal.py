@@ -1,10 +1,10 @@
-"""The journal: every finished chunk of a clip on disk, so that whatever dies, the job goes on where it stopped.
+"""The journal: every finished chunk of a clip on disk, from which an interrupted job resumes.
 
-    OUT/journal/journal.json        what the chunks were made from: clip, settings, version
-    OUT/journal/chunk-000000.npz    rows of a chunk's people, and the state after it
+    OUT/journal/journal.json        what the chunks depend on: clip, settings, version
+    OUT/journal/chunk-000000.npz    detections and bodies of a chunk, and the reader's state after it
 
-A chunk is written beside its place, flushed to the disk and renamed: it is there whole or not at all.  Chunks are
-used up to the first that is missing or damaged; what lies behind that is made again.
+A chunk is written to a temporary file, flushed to the disk and renamed: it is complete or absent.  Chunks are used up
+to the first that is missing or damaged; the later ones are made again.
 """
 
 from __future__ import annotations
@@ -23,31 +23,30 @@ from filelock import FileLock, Timeout
 from backend.atomic import atomic_path
 from backend.errors import BadInput, RecoverMeshError
 
-VERSION = 3  # rises when chunks made by an older program must not be continued
+VERSION = 3  # raise it where chunks of an older release must not be continued
 _HEADER = "journal.json"
 Arrays = dict[str, np.ndarray]
 
 
 class Journal:
-    """One clip's chunks.  Only one process writes a journal at a time (see `lock`)."""
+    """One clip's chunks.  Only one process may write a journal at a time (see `JournalLock`)."""
 
     def __init__(self, out: Path, key: str, fingerprint: str) -> None:
         """Open or begin.  key: `ClipJobFile.clip_key`.  fingerprint: of the clip's content.
 
-        Chunks made with other settings, by another program version, or from another clip are set aside, as
-        `journal-old`, never mixed in.  Raises RecoverMeshError `disk_full`, `unwritable`.
+        Chunks of other settings, of another version or of another clip are moved to `journal-old`, never mixed in.
+        Raises RecoverMeshError `disk_full`, `unwritable`.
         """
         self.folder = out / "journal"
         self._about = {"version": VERSION, "key": key, "fingerprint": fingerprint}
-        self.resumed = 0  # chunks that were there
-        self.set_aside = False
+        self.set_aside = False  # chunks were moved to `journal-old`
         header = self._read_header()
         if header != self._about:
             if header is not None or any(self.folder.glob("chunk-*.npz")):
                 self._set_aside(out)
             self._write_header()
         self.count = self._count_complete_chunks()
-        self.resumed = self.count
+        self.resumed = self.count  # chunks found on opening
 
     def _read_header(self) -> dict[str, Any] | None:
         try:
@@ -77,7 +76,7 @@ class Journal:
         return self.folder / f"chunk-{index:06d}.npz"
 
     def _count_complete_chunks(self) -> int:
-        """How many chunks from the first on are whole.  Only the last can be damaged by a crash: it alone is read."""
+        """Number of complete chunks from the first on.  A crash can damage only the last: only that one is read."""
         count = 0
         while self._path(count).is_file():
             count += 1
@@ -93,13 +92,13 @@ class Journal:
             return None
 
     def read(self, index: int) -> Arrays:
-        """One chunk.  Raises BadInput `bad_journal` where the disk gives something else than what was written."""
+        """The arrays of one chunk.  Raises BadInput `bad_journal` where its file is damaged."""
         chunk = self._try(index)
         if chunk is None:
             raise BadInput(
                 "bad_journal",
                 f"{self._path(index)} is damaged.",
-                "Delete it and what follows: those frames are recovered again.",
+                "Delete it and the later chunks: their frames are recovered again.",
             )
         return chunk
 
@@ -107,7 +106,7 @@ class Journal:
         return (self.read(index) for index in range(self.count))
 
     def append(self, chunk: Arrays) -> None:
-        """Add the next chunk; on return it survives a power cut.  Raises RecoverMeshError `disk_full`, `unwritable`."""
+        """Add a chunk; on return it survives a power failure.  Raises RecoverMeshError `disk_full`, `unwritable`."""
         path = self._path(self.count)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **chunk)  # type: ignore[arg-type]
@@ -118,11 +117,11 @@ class Journal:
 
 
 class JournalLock:
-    """Held while a process works on a folder.  A lock whose process has ended is nobody's."""
+    """The lock of a job's folder, held by the process that works on it; free once that process has ended."""
 
     def __init__(self, out: Path) -> None:
-        """Raises BadInput `job_running` where a living process holds it."""
-        # no soft lock in its place: that one outlives a process that is killed
+        """Raises BadInput `job_running` where another process holds it, RecoverMeshError `unwritable`."""
+        # no fallback to a soft lock: that one remains when its process is killed
         self._lock = FileLock(out / "journal.lock", blocking=False, thread_local=False, fallback_to_soft=False)
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -145,7 +144,7 @@ class JournalLock:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A renamed file is safe only when its folder is on the disk too; Windows does that by itself."""
+    """Flush a folder: without that a power failure can undo a rename.  Windows does it by itself."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Frames decoded in a thread of their own, a few ahead of who looks at them."""
+"""Frames decoded in advance, in a thread of their own."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_QUEUE_SIZE = 4  # waiting: decoding is uneven, keyframes take longer
-_POLL_SECONDS = 0.05  # s between looks whether the wait is given up
+_QUEUE_SIZE = 4  # frames; decoding takes uneven time, keyframes longest
+_POLL_SECONDS = 0.05  # between checks whether to stop waiting
 
 
 @dataclass(frozen=True)
 class _Item:
     frame: Any  # None at the end
-    lost: tuple[str, ...]  # what the clip had lost when this frame came
+    lost: tuple[str, ...]  # the clip's `lost` after this frame
     error: BaseException | None = None
 
 
 class Prefetcher:
-    """Iterates over `frames`; what is given out does not depend on the thread's pace.
+    """Iterates over `frames` in a thread; frames and `lost` do not depend on its speed.
 
-    lost: texts of what could not be used up to the frame that was given out last.
+    lost: what could not be read up to the last frame returned, as sentences.
     """
 
     def __init__(self, frames: Iterator[Any], lost: list[str]) -> None:
-        """lost: grows while `frames` are read."""
+        """lost: the clip's list, which grows while `frames` are read."""
         self.lost: tuple[str, ...] = ()
         self._frames, self._source_lost = frames, lost
         self._queue: queue.Queue[_Item] = queue.Queue(_QUEUE_SIZE)
@@ -37,7 +37,7 @@ class Prefetcher:
         self._thread.start()
 
     def next(self, waiting: Callable[[], None]) -> Any:
-        """The next frame, None after the last.  waiting: called now and then while there is none; may raise."""
+        """The next frame, None after the last.  waiting: called repeatedly until there is one; may raise to cancel."""
         while not self._ended:
             try:
                 item = self._queue.get(timeout=_POLL_SECONDS)
@@ -51,7 +51,7 @@ class Prefetcher:
         return None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Stop the thread; it closes `frames`, and so the clip's file."""
         self._stop.set()
         self._ended = True
         while self._thread.is_alive():
@@ -65,7 +65,7 @@ class Prefetcher:
             for frame in self._frames:
                 if not self._put(_Item(frame, tuple(self._source_lost))):
                     break
-        except BaseException as raised:  # handed to whoever waits for the frame
+        except BaseException as raised:  # `next` raises it in its own thread
             error = raised
         close = getattr(self._frames, "close", None)
         if close is not None:

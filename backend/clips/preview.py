@@ -1,4 +1,4 @@
-"""Bodies of single frames while a clip is read: quick, warm-started, replaced when the whole clip is known."""
+"""Provisional bodies while a clip is read; the final motions replace them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from backend.structures import Camera, DetectedPerson
 from backend.threads import one_blas_thread
 
 Arrays = dict[str, np.ndarray]
-_ITERATIONS = 6  # the pose of the chunk before is close
+_ITERATIONS = 6  # from the pose of the chunk before, which is close
+_COLD_ITERATIONS = 24  # where a person was not in the chunk before
 _DIRECTIONS, _PRIOR, _ = STAGES[-1]
 
 
 def preview_model(recoverer: Any, camera: Camera) -> PreviewModel:
-    """By keypoints for the built-in model, else by the network itself."""
+    """`KeypointPreview` for the built-in model, else `NetworkPreview`."""
     model = recoverer.model
     if isinstance(model, KeypointFitModel):
-        # without the lifter: on rendered clips walks became better by it, runs and dances worse (docs/results.md)
+        # no lifter: on rendered clips it improves walks, but makes runs and dances worse (docs/results.md)
         return KeypointPreview(model.body, camera)
     return NetworkPreview(model, camera)
 
 
 class KeypointPreview:
-    """See `PreviewModel`.  With a lifter, the answer also has its refined 3D landmarks."""
+    """`PreviewModel` by a short keypoint fit.  With a lifter, `bodies` returns its refined landmarks too."""
 
     needs_pixels = False
 
@@ -47,13 +48,7 @@ class KeypointPreview:
         """See `PreviewModel.bodies`."""
         joints, betas = len(self._skeleton.parents), self._skeleton.joint_directions.shape[2]
         if not len(detections["person"]):
-            return {
-                "poses": np.zeros((0, joints, 3)),
-                "trans": np.zeros((0, 3)),
-                "betas": np.zeros((0, betas)),
-                "confidence": np.zeros((0, joints), np.float32),
-                "reprojection_px": np.zeros(0, np.float32),
-            }
+            return _zero_bodies(0, joints, betas)
         refined: Arrays = {}
         if self._lifter is not None:
             refined = {"keypoints3d": self._lifter.landmarks(detections["keypoints2d"], detections["keypoints3d"])}
@@ -66,19 +61,19 @@ class KeypointPreview:
         for k, person in enumerate(detections["person"]):
             if int(person) in previous:
                 state.rotations[k, 1:], state.betas[k] = previous[int(person)]
-        state = self._solve(problem, state, 24 if new else _ITERATIONS)
+        state = self._solve(problem, state, _COLD_ITERATIONS if new else _ITERATIONS)
         _, joints_at, points = self._skeleton.forward(state)
         uv = problem.project(points)
         error = np.linalg.norm(uv - observed.uv, axis=-1)
-        everything = np.concatenate([uv, problem.project(joints_at)], 1)
-        height = np.maximum(np.ptp(everything, axis=1).max(-1), 1.0)
-        counted = (observed.seen > 0.5) + 1e-9
+        extent = np.ptp(np.concatenate([uv, problem.project(joints_at)], 1), axis=1)
+        height = np.maximum(extent.max(-1), 1.0)
+        visible = (observed.seen > 0.5) + 1e-9
         return refined | {
             "poses": rot.log(state.rotations),
             "trans": state.trans,
             "betas": state.betas,
             "confidence": joint_confidence(self._skeleton, problem, error / height[:, None]).astype(np.float32),
-            "reprojection_px": ((error * counted).sum(1) / counted.sum(1)).astype(np.float32),
+            "reprojection_px": ((error * visible).sum(1) / visible.sum(1)).astype(np.float32),
         }
 
     @staticmethod
@@ -90,8 +85,19 @@ class KeypointPreview:
         return minimize(problem, state, Weights(_DIRECTIONS, _PRIOR, trust), iterations - half)[0]
 
 
+def _zero_bodies(count: int, joints: int, betas: int) -> Arrays:
+    """The arrays of `PreviewModel.bodies`, filled with 0."""
+    return {
+        "poses": np.zeros((count, joints, 3)),
+        "trans": np.zeros((count, 3)),
+        "betas": np.zeros((count, betas)),
+        "confidence": np.zeros((count, joints), np.float32),
+        "reprojection_px": np.zeros(count, np.float32),
+    }
+
+
 def _previous_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """id -> rotations of all joints but the root, and betas, where the chunk before ended."""
+    """id -> rotations of all joints but the root, and betas, of the person's last detection in the chunk before."""
     if "poses" not in before:
         return {}
     return {
@@ -100,7 +106,7 @@ def _previous_poses(before: Arrays) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 
 class NetworkPreview:
-    """See `PreviewModel`.  A network needs no start, and its answers are what is smoothed at the end."""
+    """`PreviewModel` by a network: no warm start, and the final motions smooth the same bodies."""
 
     needs_pixels = True
 
@@ -110,17 +116,9 @@ class NetworkPreview:
     def bodies(self, detections: Arrays, pixels: list[np.ndarray], before: Arrays) -> Arrays:
         """See `PreviewModel.bodies`."""
         body = self._model.body
-        joints, betas = len(body.parents), body.num_betas
-        count = len(detections["person"])
-        out: Arrays = {
-            "poses": np.zeros((count, joints, 3)),
-            "trans": np.zeros((count, 3)),
-            "betas": np.zeros((count, betas)),
-            "confidence": np.zeros((count, joints), np.float32),
-            "reprojection_px": np.zeros(count, np.float32),
-        }
-        for image_index in np.unique(detections["picture"]):
-            at = np.nonzero(detections["picture"] == image_index)[0]
+        out = _zero_bodies(len(detections["person"]), len(body.parents), body.num_betas)
+        for image_index in np.unique(detections["image"]):
+            at = np.nonzero(detections["image"] == image_index)[0]
             people = [
                 DetectedPerson(
                     detections["boxes"][k],

@@ -1,4 +1,4 @@
-"""The final motions of a clip on disk: one npz per person, and what they were made from."""
+"""The final motions of a clip on disk: one npz per person, and an index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.atomic import atomic_path
 from backend.errors import RecoverMeshError
-from backend.export.npz import read_npz
+from backend.export.npz import read_npz, write_arrays
 from backend.geometry.camera_path import View
 from backend.protocol_rows import CAMERA_ROWS, PERSON_FILE, ROWS, rows_of_file
 from backend.structures import Camera, Motion, World
@@ -25,8 +25,8 @@ def motion_fields(
 ) -> dict[str, np.ndarray]:
     """The arrays of one person of one clip, as `protocol_rows.PERSON_FILE` lists them.
 
-    labels: model, body, license, source, notice.  Where the camera moves, trans, joints and the root's turns are in one
-    common frame of all rows (x right, y down, z ahead, ground y = 0, m), and the camera of each row is there besides.
+    labels: model, body, license, source, notice.  With a moving camera, trans, joints and the global orientation are in
+    the common frame (x right, y down, z forward, ground y = 0, m), and the camera of each row is included.
     """
     step = int(motion.frames[1] - motion.frames[0]) if len(motion.frames) > 1 else 1
     values: dict[str, Any] = {name: getattr(motion, name) for name in ROWS}
@@ -57,7 +57,7 @@ def motion_fields(
 
 
 def motion_from_fields(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
-    """Back from `motion_fields`."""
+    """The motion and world that `motion_fields` got.  Raises KeyError where an array is missing."""
     view = None
     if "camera_rotation" in fields:
         rotation, translation, intrinsics = (fields[name] for name in CAMERA_ROWS)
@@ -75,10 +75,10 @@ def motion_from_fields(fields: dict[str, np.ndarray]) -> tuple[Motion, World]:
 
 
 class Results:
-    """`personN.npz` and `result.json` in the job's folder.  What an unfinished or another job left does not count."""
+    """`personN.npz` and `result.json` in the job's folder.  Files of an unfinished or of another job are ignored."""
 
     def __init__(self, out: Path, key: str) -> None:
-        """key: of everything that the motions depend on."""
+        """key: digest of all that the motions depend on."""
         self.out = out
         self._key = key
 
@@ -95,7 +95,7 @@ class Results:
 
     @property
     def done(self) -> bool:
-        """The job was finished with these settings, and its files are there."""
+        """Whether the job was finished with these settings, and its files are there."""
         content = self._content()
         return content is not None and all((self.out / name).is_file() for name in content["files"])
 
@@ -105,7 +105,7 @@ class Results:
         return [] if content is None else [self.out / name for name in content["files"]]
 
     def read(self) -> tuple[list[Motion], World] | None:
-        """What an earlier run wrote, None where it is not there or damaged."""
+        """Motions and world that an earlier run wrote; None where they are missing or damaged."""
         if not self.done:
             return None
         try:
@@ -115,7 +115,7 @@ class Results:
         return [motion for motion, _ in pairs], pairs[0][1] if pairs else World()
 
     def forget(self) -> None:
-        """What is there does not count any more."""
+        """Delete the index: the results are not `done` any more."""
         self._index.unlink(missing_ok=True)
 
     def write(
@@ -127,22 +127,20 @@ class Results:
         labels: dict[str, str],
         lost: Sequence[str],
     ) -> None:
-        """Replace what was there.  Raises RecoverMeshError `disk_full`, `unwritable`; then nothing counts as done."""
-        former = self._former()
+        """Write the results and delete earlier ones.  Raises RecoverMeshError `disk_full`, `unwritable`: not `done`."""
+        earlier = self._earlier_files()
         self._index.unlink(missing_ok=True)
         files = []
         for motion in motions:
-            path = self.out / f"person{motion.id}.npz"
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **motion_fields(motion, world, camera, fps, labels))  # type: ignore[arg-type]
-            files.append(path.name)
+            files.append(f"person{motion.id}.npz")
+            write_arrays(self.out / files[-1], motion_fields(motion, world, camera, fps, labels))
         content = {"key": self._key, "files": files, "fps": str(fps), "lost": list(lost), **labels}
         with atomic_path(self._index) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name in former - set(files):  # people of the run before who are nobody now
+        for name in earlier - set(files):
             (self.out / name).unlink(missing_ok=True)
 
-    def _former(self) -> set[str]:
+    def _earlier_files(self) -> set[str]:
         try:
             files = json.loads(self._index.read_text(encoding="utf-8"))["files"]
             return {name for name in files if Path(name).name == name and name.endswith(".npz")}

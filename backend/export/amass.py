@@ -1,9 +1,9 @@
-"""Motions as AMASS stores them: in the world, z up, so that tools made for AMASS read them.
+"""Motions in AMASS's format: in the world, z up, for tools that read AMASS.
 
 Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019.  Fields of a `*_poses.npz`: poses
 (T, 156) axis-angle of SMPL-H (root, 21 body joints, 30 finger joints), trans (T, 3) m, betas (16,), dmpls (T, 8),
-gender, mocap_framerate Hz.  Ours have three more, which other tools do not look at: body and license, for betas mean
-nothing without their body; hands (T, 6), SMPL's two hand joints.
+gender, mocap_framerate Hz.  Ours have three more, which other tools ignore: body and license, because betas belong to
+one body model; hands (T, 6), SMPL's two hand joints.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.atomic import atomic_path
 from backend.errors import BadInput
+from backend.export.npz import write_arrays
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Motion, World
 
-BODY_COLUMNS = 66  # root and 21 body joints are SMPL's; SMPL's two hand joints have no place in SMPL-H
+BODY_COLUMNS = 66  # the root and 21 body joints, which SMPL and SMPL-H share; SMPL-H lacks SMPL's two hand joints
 COLUMNS = 156
 BETAS = 16
 DMPLS = 8
 
 
 def world_motion(motion: Motion, world: World, root_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """-> poses (T, J, 3) and trans (T, 3) in the world.
+    """Poses (T, J, 3) rad and trans (T, 3) m in the world.
 
-    root_joint: (3,) of the unposed body with these betas: skinning turns the body about it.
+    root_joint: (3,) m, of the rest pose with the motion's betas: skinning rotates the body about it.
     """
     poses = np.array(motion.poses, np.float64)
     poses[:, 0] = rot.log(world.rotation @ rot.exp(poses[:, 0]))
@@ -42,14 +42,15 @@ def amass_fields(
     body: str = "",
     license: str = "",
 ) -> dict[str, np.ndarray]:
-    """The arrays of one person.  Fingers are at rest.  body, license: of the body that the betas are of.
+    """The arrays of one person, with fingers in the rest pose.
 
+    root_joint: as in `world_motion`.  framerate: Hz.  body, license: of the body model that the betas belong to.
     Raises BadInput `no_amass` for bodies without SMPL's joints.
     """
     if motion.poses.shape[1] != 24:
         raise BadInput(
             "no_amass",
-            f"AMASS holds bodies of SMPL's 24 joints, this one has {motion.poses.shape[1]}.",
+            f"AMASS needs SMPL's 24 joints, this body has {motion.poses.shape[1]}.",
             "Export npz instead.",
         )
     poses, trans = world_motion(motion, world, root_joint)
@@ -80,7 +81,5 @@ def write_amass(
     body: str = "",
     license: str = "",
 ) -> None:
-    """Write `amass_fields`.  Raises RecoverMeshError `disk_full`, `unwritable`; leaves nothing half-made."""
-    fields = amass_fields(motion, world, root_joint, framerate, body=body, license=license)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **fields)  # type: ignore[arg-type]
+    """Write `amass_fields` atomically.  Raises RecoverMeshError `disk_full`, `unwritable`."""
+    write_arrays(path, amass_fields(motion, world, root_joint, framerate, body=body, license=license))

@@ -1,4 +1,4 @@
-"""glb and blend, written by Blender itself: the add-on's own scene code in a process of its own."""
+"""Files in Blender's formats: a process with bpy runs the add-on's own scene code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS = 300.0
 
 
 def blender_python() -> str:
-    """A Python in which `import bpy` works.  Raises RecoverMeshError `no_blender`."""
+    """Path of a Python in which `import bpy` works.  Raises RecoverMeshError `no_blender`."""
     named = os.environ.get(PYTHON_VARIABLE)
     if named:
         return named
@@ -50,7 +50,10 @@ def write_through_blender(
     glb: Path | None = None,
     blend: Path | None = None,
 ) -> None:
-    """Write one picture's people.  Raises RecoverMeshError `no_blender`, `blender_failed`."""
+    """Write one image's people.  Raises RecoverMeshError `no_blender`, `blender_failed`.
+
+    pixels: uint8 RGB (H, W, 3), upright, shown in the scene.
+    """
     python = blender_python()
     with tempfile.TemporaryDirectory(prefix="recover-mesh-") as name:
         folder = Path(name)
@@ -68,15 +71,11 @@ def write_through_blender(
             "glb": None if glb is None else str(glb.resolve()),
             "blend": None if blend is None else str(blend.resolve()),
         }
-        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        _run([python, "-m", "blender_addon.headless", str(folder / "plan.json")], folder)
-    for wanted in (glb, blend):
-        if wanted is not None and not wanted.is_file():
-            raise RecoverMeshError("blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`.")
+        _run_blender(python, plan, folder, [path for path in (glb, blend) if path is not None])
 
 
 def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: Sequence[Path]) -> None:
-    """Write a clip's people in Blender's formats.  results: the npz files of the people.
+    """Write a clip's people to `paths`, in the formats of their suffixes.  results: the npz files of the people.
 
     Raises RecoverMeshError `no_blender`, `blender_failed`.
     """
@@ -89,11 +88,7 @@ def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: 
             "body": str(folder / "body.npz"),
             "write": [str(path.resolve()) for path in paths],
         }
-        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        _run([python, "-m", "blender_addon.headless", str(folder / "plan.json")], folder)
-    for wanted in paths:
-        if not wanted.is_file():
-            raise RecoverMeshError("blender_failed", f"Blender did not write {wanted}.", "Run `recover-mesh doctor`.")
+        _run_blender(python, plan, folder, paths)
 
 
 def _write_body(path: Path, body: BodyModel) -> None:
@@ -101,15 +96,21 @@ def _write_body(path: Path, body: BodyModel) -> None:
     np.savez(path, **{k: np.array(v) for k, v in fields.items()}, **arrays)  # type: ignore[arg-type]
 
 
-def _run(command: list[str], folder: Path) -> None:
-    root = Path(__file__).resolve().parent.parent.parent  # where `blender_addon` is importable from
+def _run_blender(python: str, plan: dict[str, Any], folder: Path, paths: Sequence[Path]) -> None:
+    """Run `blender_addon.headless` on a plan, which must write `paths`.  Raises RecoverMeshError `blender_failed`."""
+    plan_file = folder / "plan.json"
+    plan_file.write_text(json.dumps(plan), encoding="utf-8")
+    command = [python, "-m", "blender_addon.headless", str(plan_file)]
+    root = Path(__file__).resolve().parent.parent.parent  # of `blender_addon`
     environment = {**os.environ, "PYTHONPATH": str(root), "BLENDER_USER_RESOURCES": str(folder / "profile")}
+    hint = "Run `recover-mesh doctor`."
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RecoverMeshError(
-            "blender_failed", f"Blender could not be run ({error}).", "Run `recover-mesh doctor`."
-        ) from None
+        raise RecoverMeshError("blender_failed", f"Blender could not be run ({error}).", hint) from None
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise RecoverMeshError("blender_failed", f"Blender failed: {last}", "Run `recover-mesh doctor`.")
+        raise RecoverMeshError("blender_failed", f"Blender failed: {last}", hint)
+    for path in paths:
+        if not path.is_file():
+            raise RecoverMeshError("blender_failed", f"Blender did not write {path}.", hint)

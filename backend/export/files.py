@@ -11,11 +11,11 @@ _CLAIMS = ".recover-mesh"  # one small text per base name in the output folder: 
 
 
 def claim_stem(out_dir: Path, source: str, index: int) -> str:
-    """Base name for the files of one source: its own stem; `-2`, `-3`, … where another source has that name already.
+    """Base name for the files of one source: its stem, with `-2`, `-3`, … where another source has that name already.
 
-    The claim is remembered in the folder, so the same source gets the same name (and overwrites its own files) in a
-    later run, and two photos of one name from different folders never overwrite each other, not even from two
-    processes.  A source without a path (`""`) is named after its index.
+    The claim is stored in the folder: in a later run a source gets the same name and overwrites its own files, and
+    photos of one name from different folders never overwrite each other, not even from two processes.  A source
+    without a path (`""`) is named after its index.  Raises RecoverMeshError `disk_full`, `unwritable`.
     """
     stem = Path(source).stem if source else f"image{index:04d}"
     owner = os.path.abspath(source) if source else stem  # noqa: PTH100  (resolve() would follow links to equal files)

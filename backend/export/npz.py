@@ -1,4 +1,4 @@
-"""One npz per input and person, in AMASS's field names, so that existing tools read it.  Never pickled."""
+"""One npz per input and person, with AMASS's field names, so that existing tools read it.  Never pickled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.atomic import atomic_path
 from backend.errors import BadInput
 from backend.structures import FrameResult, RecoveredPerson
 
-# A still has no frame rate; 30 is what tools that divide by it can live with
+# Hz; a photo has no frame rate, but some tools divide by it
 STILL_FRAMERATE = 30.0
 REQUIRED = (
     "poses", "betas", "trans", "mocap_framerate", "gender", "joints", "frames", "keypoints2d",
@@ -22,7 +22,7 @@ REQUIRED = (
 def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.ndarray]:
     """The arrays of one person of one photo (T = 1).
 
-    poses (T, 72) axis-angle rad, parent-relative, SMPL joint order; the root's turns into the camera frame ·
+    poses (T, 72) axis-angle rad, parent-relative, SMPL joint order; the root's rotates into the camera frame ·
     betas (10,) · trans (T, 3) m, added after skinning · joints (T, 24, 3) m · confidence (T, 24) 0..1 ·
     keypoints2d (T, K, 3) x px, y px, visibility · frames (T,) frame numbers in the source · mocap_framerate Hz ·
     camera (4,) fx fy cx cy px · image_size (2,) width height px · reprojection_px () mean error ·
@@ -52,14 +52,18 @@ def person_fields(result: FrameResult, person: RecoveredPerson) -> dict[str, np.
 
 
 def write_npz(path: Path, result: FrameResult, person: RecoveredPerson) -> None:
-    """Write `person_fields` to `path`.  Raises RecoverMeshError `disk_full`, `unwritable`; leaves nothing half-made."""
-    fields = person_fields(result, person)
+    """Write `person_fields` to `path`.  Raises RecoverMeshError `disk_full`, `unwritable`."""
+    write_arrays(path, person_fields(result, person))
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a compressed npz atomically.  Raises RecoverMeshError `disk_full`, `unwritable`."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **fields)  # type: ignore[arg-type]
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read a file of `write_npz` back, texts as 0-d arrays.  Raises BadInput `bad_npz` where it is not such a file."""
+    """The arrays of a file of `write_npz`, texts as 0-d arrays.  Raises BadInput `bad_npz` for any other file."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             fields = {name: archive[name] for name in archive.files}

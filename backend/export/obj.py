@@ -1,4 +1,4 @@
-"""Wavefront OBJ: the posed mesh, for every tool that reads nothing better."""
+"""Wavefront OBJ: the posed mesh without a rig, for any tool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from backend.atomic import atomic_path
 from backend.export.rasterizer import vertex_normals
 
-Y_UP = np.array([1.0, -1.0, -1.0])  # OpenCV camera frame -> x right, y up, z towards the viewer: half a turn about x
+Y_UP = np.array([1.0, -1.0, -1.0])  # OpenCV camera frame -> x right, y up, z towards the viewer: pi rad about x
 
 
 def write_obj(
@@ -24,7 +24,7 @@ def write_obj(
     """Write one mesh.
 
     vertices: (V, 3) metres in the camera frame (x right, y down, z forward).  In the file: metres, y up, z towards the
-    viewer, the camera at the origin, so that people of one photo keep their places beside each other.
+    viewer, the camera at the origin, so that people of one photo keep their relative positions.
     faces: (F, 3) vertex indices, counter-clockwise from outside.  uv: (L, 2) 0..1, v up, with uv_faces (F, 3) indices
     into it, or one UV per face corner (L = 3 F) without.  Raises RecoverMeshError `disk_full` or `unwritable`.
     """

@@ -1,4 +1,4 @@
-"""Pictures to look at: the bodies over the photo, and from the side.  Drawn in numpy, no OpenGL needed."""
+"""Images of the result: the bodies over the photo, and from the side.  Drawn in numpy, without OpenGL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backend.export.rasterizer import NEAR, rasterize, vertex_normals
 from backend.structures import Camera
 
 MAX_SIDE = 1600  # px; larger photos are drawn smaller
-# sRGB, one per person; light and little saturated, so that form stays readable
+# sRGB, one per person; bright and little saturated, so that the shading stays visible
 PALETTE = np.array(
     [
         [150, 190, 235],
@@ -41,11 +41,11 @@ def draw_overlay(
     max_side: int = MAX_SIDE,
     supersampling: int = 2,
 ) -> np.ndarray:
-    """Draw P bodies over a photo, nearer ones before farther ones wherever they cross.
+    """The photo with P bodies drawn over it: uint8 RGB, at most `max_side` pixels on its long side.
 
-    pixels: uint8 RGB (H, W, 3).  vertices: P arrays (V, 3), metres in the camera frame.  faces: (F, 3)
-    of all, or P of them; counter-clockwise from outside.  camera: of the full-size photo.  alpha: the bodies' opacity.
-    Returns uint8 RGB, at most `max_side` pixels on its long side.
+    pixels: uint8 RGB (H, W, 3).  vertices: P arrays (V, 3), metres in the camera frame.  faces: (F, 3) of all bodies,
+    or P of them; counter-clockwise from outside.  camera: of the full-size photo.  alpha: the bodies' opacity.
+    The nearer surface hides the farther at every pixel.  Raises BadInput `wrong_size`.
     """
     height, width = pixels.shape[:2]
     if (width, height) != (camera.width, camera.height):
@@ -60,7 +60,7 @@ def draw_overlay(
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     height, width = pixels.shape[:2]
     zoom = np.array([width / camera.width, height / camera.height])
-    # pixel centres are at integers, so a picture's corner is at -0.5
+    # pixel centres are at integers, so an image's corner is at -0.5
     screens = [(camera.project(v) + 0.5) * zoom - 0.5 for v in vertices]
     return _compose(pixels, screens, [v[:, 2] for v in vertices], vertices, faces, alpha, supersampling)
 
@@ -73,10 +73,10 @@ def side_view(
     yaw: float = math.pi / 2,
     supersampling: int = 2,
 ) -> np.ndarray:
-    """Look at bodies from another side, without perspective, on a plain backdrop; shows leaning and bent knees.
+    """An orthographic image of bodies from another side, uint8 RGB (size, size, 3); shows leaning and bent knees.
 
     vertices: P arrays (V, 3), metres in the camera frame.  yaw: rad about the camera's vertical axis; pi/2 looks from
-    the camera's right-hand side.  Returns uint8 RGB (size, size, 3).
+    the camera's right-hand side.
     """
     if not len(vertices):
         return np.broadcast_to(_BACKDROP.astype(np.uint8), (size, size, 3)).copy()
@@ -113,7 +113,7 @@ def _compose(
     alpha: float,
     supersampling: int,
 ) -> np.ndarray:
-    """Rasterise all bodies together, shade, average the sub-pixels, and lay them over `pixels`."""
+    """`pixels` with all bodies rasterised together, shaded, averaged over sub-pixels and blended."""
     image = pixels.copy()
     region = _region(screens, depths, *pixels.shape[:2])
     if region is None:
@@ -145,13 +145,13 @@ def _compose(
 def _region(
     screens: Sequence[np.ndarray], depths: Sequence[np.ndarray], height: int, width: int
 ) -> tuple[int, int, int, int] | None:
-    """x0 y0 x1 y1 of the pixels that the bodies can touch, or None."""
-    points = [s[d > NEAR] for s, d in zip(screens, depths, strict=True)]
-    seen = np.concatenate(points) if points else np.zeros((0, 2))
-    if not len(seen):
+    """x0 y0 x1 y1 px that contain the bodies, None where they are outside the image."""
+    parts = [s[d > NEAR] for s, d in zip(screens, depths, strict=True)]
+    points = np.concatenate(parts) if parts else np.zeros((0, 2))
+    if not len(points):
         return None
-    x0, y0 = np.maximum(np.floor(seen.min(0)), 0).astype(int).tolist()
-    x1, y1 = np.minimum(np.ceil(seen.max(0)) + 1, [width, height]).astype(int).tolist()
+    x0, y0 = np.maximum(np.floor(points.min(0)), 0).astype(int).tolist()
+    x1, y1 = np.minimum(np.ceil(points.max(0)) + 1, [width, height]).astype(int).tolist()
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
@@ -160,7 +160,7 @@ def _light(x: float, y: float, z: float) -> np.ndarray:
     return direction / np.linalg.norm(direction)
 
 
-# towards the light, in the camera frame (y down, z away from the viewer)
+# unit vectors towards the lights, in the camera frame (y down, z forward)
 _KEY, _FILL, _BACK = _light(-0.55, -0.75, -0.75), _light(0.9, -0.1, -0.5), _light(0.5, -0.6, 0.65)
 _KEY_COLOUR = np.array([1.0, 0.96, 0.90], np.float32) * 0.78
 _FILL_COLOUR = np.array([0.80, 0.90, 1.0], np.float32) * 0.22
@@ -170,12 +170,12 @@ _SKY, _GROUND = np.array([0.30, 0.33, 0.38], np.float32), np.array([0.15, 0.13, 
 def shade(normals: np.ndarray, albedo: np.ndarray) -> np.ndarray:
     """(N, 3) normals of any length in the camera frame, (N, 3) sRGB 0..255 -> (N, 3) sRGB 0..255.
 
-    Key, fill, sky and ground light in linear light, a rim from behind, and a soft highlight.
+    Key, fill, hemisphere and rim light and a specular highlight, added in linear colour.
     """
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     linear = (albedo / 255.0) ** 2.2
     key = normals @ _KEY
-    wrapped = np.clip((key + 0.25) / 1.25, 0, 1) ** 1.4  # light creeps round the edge, as on skin
+    wrapped = np.clip((key + 0.25) / 1.25, 0, 1) ** 1.4  # wrapped diffuse light, which looks like skin
     fill = np.clip(normals @ _FILL, 0, 1)
     upward = (0.5 - 0.5 * normals[:, 1])[:, None]
     light = wrapped[:, None] * _KEY_COLOUR + fill[:, None] * _FILL_COLOUR + upward * _SKY + (1 - upward) * _GROUND

@@ -1,4 +1,4 @@
-"""The bodies over a clip, as a video to look at."""
+"""A clip with the bodies drawn over it, as a video."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_overlay_video(
     fps: Fraction,
     on_frame: Callable[[int], None] = lambda number: None,
 ) -> None:
-    """Draw everybody over every frame and write an H.264 mp4, at most MAX_SIDE px on its long side.
+    """Write an H.264 mp4 of the frames with all people drawn, at most MAX_SIDE px on its long side.
 
-    frames: `ClipFrame`s.  fps: of the frames given.  on_frame: called with each frame's number; may raise.
-    Raises RecoverMeshError `disk_full`, `unwritable`, `no_encoder`; leaves nothing half-made.
+    frames: `ClipFrame`s.  fps: of these frames, Hz.  on_frame: called with each frame's number; may raise to cancel.
+    Raises RecoverMeshError `disk_full`, `unwritable`, `no_encoder`; then no file is left.
     """
     import av
 
@@ -55,9 +55,9 @@ def write_overlay_video(
                     if frame.number in row
                 ]
                 vertices = [_vertices(body, motion, k) for motion, k in present]
-                lens = _lens(camera, *present[0]) if present else camera  # one camera sees them all
-                image = draw_overlay(frame.pixels, vertices, faces, lens, max_side=MAX_SIDE, supersampling=1)
-                image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]  # yuv420p wants even
+                of_frame = _row_camera(camera, *present[0]) if present else camera  # the same for all people
+                image = draw_overlay(frame.pixels, vertices, faces, of_frame, max_side=MAX_SIDE, supersampling=1)
+                image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]  # yuv420p needs even sides
                 if stream is None:
                     stream = _add_stream(container, fps, image.shape[1], image.shape[0])
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image))))
@@ -80,6 +80,7 @@ def _add_stream(container: Any, fps: Fraction, width: int, height: int) -> Any:
 
 @torch.inference_mode()
 def _vertices(body: BodyModel, motion: Motion, k: int) -> np.ndarray:
+    """(V, 3) m in the camera frame of row k."""
     pose, betas, trans = (
         torch.as_tensor(np.asarray(x, np.float32))[None] for x in (motion.poses[k], motion.betas, motion.trans[k])
     )
@@ -87,8 +88,8 @@ def _vertices(body: BodyModel, motion: Motion, k: int) -> np.ndarray:
     return vertices if motion.view is None else motion.view[k : k + 1].points(vertices[None])[0]
 
 
-def _lens(camera: Camera, motion: Motion, k: int) -> Camera:
-    """The camera of row k."""
+def _row_camera(camera: Camera, motion: Motion, k: int) -> Camera:
+    """The camera of row k.  camera: of motions with a fixed camera."""
     if motion.view is None:
         return camera
     (fx, fy), (cx, cy) = motion.view.focal[k].tolist(), motion.view.center[k].tolist()

@@ -1,7 +1,7 @@
-"""A z-buffer in numpy: triangles to per-pixel triangle number and depth, without OpenGL, the same on every machine.
+"""A z-buffer in numpy: triangle number and depth per pixel, without OpenGL, the same on every machine.
 
-A triangle is cut into its pixel rows, each row into exactly the pixels inside it, so that no work is wasted on bounding
-boxes.  Depth is 1/z, which is linear on the screen; so is any attribute over z.
+A triangle is split into pixel rows, a row into the pixels inside the triangle: none outside is computed.  Depth is 1/z,
+which is linear in image coordinates; so is any attribute over z.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NEAR = 0.05  # metres; triangles that reach nearer are left out
+NEAR = 0.05  # metres; triangles with a nearer corner are left out
 
 
 @dataclass(frozen=True)
 class Raster:
-    """The visible samples of a picture, N of them, each pixel at most once."""
+    """The N covered pixels of an image, each once."""
 
     rows: np.ndarray  # (N,) int
     columns: np.ndarray  # (N,) int
@@ -39,9 +39,9 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def rasterize(screen: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: int, width: int) -> Raster:
     """The nearest front-facing triangle at every pixel centre.
 
-    screen: (V, 2) pixels, x right, y down, pixel centres at integers.  depth: (V,) metres, positive away from the
-    camera.  faces: (F, 3), counter-clockwise for the eye from outside; backs are not drawn.  Triangles nearer than NEAR
-    are dropped.
+    screen: (V, 2) pixels, x right, y down, pixel centres at integers.  depth: (V,) metres, positive in front of the
+    camera.  faces: (F, 3), counter-clockwise from outside; back faces are culled.  Triangles nearer than NEAR are
+    dropped.
     """
     corners = screen[faces].astype(np.float64)  # (F, 3, 2)
     inverse = 1.0 / np.maximum(depth, NEAR)[faces]  # (F, 3)
@@ -61,13 +61,13 @@ def rasterize(screen: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: 
 
     span_row, span_triangle, left, right = _spans(corners, height, width)
     length = right - left + 1
-    samples = np.repeat(np.arange(len(length)), length)  # span of each fragment
+    samples = np.repeat(np.arange(len(length)), length)  # the span of each fragment (a pixel of a triangle)
     first = np.cumsum(length) - length
     columns = (np.arange(len(samples)) - first[samples] + left[samples]).astype(np.int32)
     rows = span_row[samples].astype(np.int32)
     triangles = span_triangle[samples]
 
-    # from each triangle's own corner, or float32 loses thin triangles far from the picture's
+    # relative to each triangle's own corner: from the image's, float32 loses distant thin triangles
     origin = np.floor(corners.min(1))
     planes = _planes(corners - origin[:, None], inverse, doubled_area).astype(np.float32)  # weight / z of each corner
     origin = origin.astype(np.float32)
@@ -85,7 +85,7 @@ def rasterize(screen: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: 
 
 
 def _spans(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray, ...]:
-    """(F, 3, 2) -> rows, triangles, first and last columns of every run of pixels inside a triangle."""
+    """(F, 3, 2) px -> rows, triangles, first and last columns (S,) of all runs of pixels inside a triangle."""
     top = np.maximum(np.ceil(corners[:, :, 1].min(1)), 0).astype(np.int64)
     bottom = np.minimum(np.floor(corners[:, :, 1].max(1)), height - 1).astype(np.int64)
     count = np.maximum(bottom - top + 1, 0)
@@ -95,7 +95,7 @@ def _spans(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray, ..
     for k in range(3):
         start, end = corners[:, k], corners[:, (k + 1) % 3]
         rise = end[:, 1] - start[:, 1]
-        # a front face runs down its left side and up its right
+        # the edges of a front face go down on its left side and up on its right
         slope = np.divide(end[:, 0] - start[:, 0], rise, out=np.zeros(len(rise)), where=rise != 0)
         x = start[triangles, 0] + (rows - start[triangles, 1]) * slope[triangles]
         goes_down = (rise > 0)[triangles]
@@ -105,16 +105,11 @@ def _spans(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray, ..
     first = np.maximum(np.ceil(left), 0)
     last = np.minimum(np.floor(right), width - 1)
     inside = (last >= first) & np.isfinite(first) & np.isfinite(last)
-    return (
-        rows[inside],
-        triangles[inside],
-        first[inside].astype(np.int64),
-        last[inside].astype(np.int64),
-    )
+    return rows[inside], triangles[inside], first[inside].astype(np.int64), last[inside].astype(np.int64)
 
 
 def _planes(corners: np.ndarray, inverse: np.ndarray, doubled_area: np.ndarray) -> np.ndarray:
-    """Coefficients (a, b, c) of each corner's barycentric weight over its depth: a x + b y + c.  (F, 3, 3)"""
+    """(F, 3, 3) coefficients (a, b, c) of each corner's barycentric weight over its depth: a x + b y + c."""
     planes = np.empty((len(corners), 3, 3))
     for k in range(3):
         p, q = corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]
@@ -125,12 +120,15 @@ def _planes(corners: np.ndarray, inverse: np.ndarray, doubled_area: np.ndarray) 
 
 
 def _nearest(pixels: np.ndarray, inverse_depth: np.ndarray, size: int) -> np.ndarray:
-    """Index of the fragment with the greatest inverse depth at every covered pixel."""
+    """Index of the fragment with the greatest inverse depth at every covered pixel.
+
+    pixels: (N,) index of each fragment's pixel.  size: number of pixels.
+    """
     best = np.full(size, -1, np.int64)
     best_depth = np.zeros(size, np.float32)
     rivals = np.arange(len(pixels))
     while len(rivals):
-        # where two rivals share a pixel one of them is written; the other comes back in the next round if it is nearer
+        # of fragments at the same pixel one is written; a nearer one is tried again in the next round
         best[pixels[rivals]] = rivals
         won = best[pixels[rivals]] == rivals
         winners = rivals[won]

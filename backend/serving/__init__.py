@@ -1,1 +1,1 @@
-"""The parts of the server: sessions, jobs, the worker process, security, the command."""
+"""The server: sessions, jobs, the worker process, security, the command's options."""

@@ -1,4 +1,4 @@
-"""What the server offers: models and bodies by name, without importing torch."""
+"""The models and bodies that the server offers, without importing torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from backend.models.registry import available_models, get_model
 
 
 def models() -> list[dict[str, Any]]:
-    """Entries of the wire's `welcome.models`: those that can run, and those whose weights can be had."""
+    """Entries of `welcome.models`: the models that can run, and those whose weights are available."""
     names = ("name", "label", "ready", "body", "license", "hint")
     return [{name: getattr(spec, name) for name in names} for spec in available_models() if spec.offered]
 
 
 def bodies() -> list[dict[str, str]]:
-    """Entries of the wire's `welcome.bodies`."""
+    """Entries of `welcome.bodies`."""
     from backend.body.registry import available_bodies
 
     return [{"name": spec.name, "label": spec.label, "license": spec.license} for spec in available_bodies()]

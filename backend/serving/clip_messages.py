@@ -1,4 +1,4 @@
-"""Records of a clip -> fields and arrays of the wire."""
+"""Records of a clip -> fields and arrays of the protocol's messages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from backend.clips.clip_run import ClipRun
 
 Message = tuple[dict[str, Any], dict[str, np.ndarray]]
-_MAX_LOST = 256  # sentences that a message carries
+_MAX_LOST = 256  # sentences in a message
 
 
 def clip_message(job: str, run: ClipRun) -> Message:
-    """`clip`: what the clip is."""
+    """`clip`: model, camera, frame rate and range of a clip that was opened."""
     camera, info = run.camera, run.info
     return {
         "job": job,
@@ -29,11 +29,7 @@ def clip_message(job: str, run: ClipRun) -> Message:
         "body": run.body_name,
         "license": run.license,
         "notice": clip_text(run.notice),
-        "camera": [
-            *map(float, (camera.fx, camera.fy, camera.cx, camera.cy)),
-            float(camera.width),
-            float(camera.height),
-        ],
+        "camera": [*map(float, (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height))],
         "fps": [info.fps.numerator, info.fps.denominator],
         "frames": info.frame_count,
         "number": info.first_number,

@@ -1,4 +1,4 @@
-"""The clips that a worker has open: one step of one of them at a time."""
+"""The clips that a worker has open; it does one step of one clip at a time."""
 
 from __future__ import annotations
 
@@ -26,24 +26,28 @@ def load_callable(path: str) -> Callable[..., Any]:
 
 
 class ClipRuns:
-    """factory: `module:callable`, makes a `ClipRun` of a job and a recoverer.  A run that is lost resumes."""
+    """Open runs by the clip's key.  A run that is opened again resumes from its journal.
+
+    factory: `module:callable`, which makes a `ClipRun` from a job and a recoverer.  recoverer: model name -> Recoverer.
+    emit: takes a header and frames for the server, see `backend.serving.worker`.
+    """
 
     def __init__(self, factory: str, recoverer: Callable[[str], Any], emit: Callable[..., None]) -> None:
         self._factory = factory
         self._recoverer = recoverer
         self._emit = emit
         self._runs: dict[str, Any] = {}
-        self._sent: dict[str, int] = {}  # chunks of each
+        self._sent: dict[str, int] = {}  # number of chunks
 
     def forget(self, clip: str) -> None:
-        """Close a clip; what it has finished is on the disk."""
+        """Close a clip.  Its journal stays."""
         run = self._runs.pop(clip, None)
         self._sent.pop(clip, None)
         if run is not None:
             run.close()
 
     def step(self, task: dict[str, Any], is_cancelled: Callable[[int], bool]) -> None:
-        """Do one step and emit what came of it; never raises for what a clip may do."""
+        """Do one step of a clip and emit its records and its end; emits errors too, never raises them."""
         number, clip = task["task"], task["clip"]
 
         def on_progress(progress: ClipProgress) -> None:

@@ -14,25 +14,25 @@ from backend.protocol import RESULT_WINDOW
 
 MAX_JOBS_PER_CLIENT = 8
 MAX_JOBS = 32
-MAX_QUEUED_BYTES = 1024**3  # encoded images that wait
-MAX_CLIP_CRASHES = 2  # of workers in a row that came no further
-PROGRESS_SECONDS = 0.05
-# Part of a picture's time that is over when a stage begins: measured, detection takes about half
+MAX_QUEUED_BYTES = 1024**3  # of encoded images in the queue
+MAX_CLIP_CRASHES = 2  # of workers in a row without a new step, after which a clip fails
+PROGRESS_SECONDS = 0.05  # shortest time between two `progress` of a job
+# Share of an image's time that is over when a stage begins; measured: detection takes about half
 STAGE_SHARES = {"queued": 0.0, "loading": 0.0, "decode": 0.0, "detect": 0.1, "fit": 0.6, "done": 1.0}
 
 
 @dataclass(eq=False)
 class Job(ABC):
-    """What a client has asked the server for, and where it stands.  The worker has at most one task of it at a time."""
+    """One request of a client and its state.  The worker has at most one task of it at a time."""
 
     client: bytes
     id: str  # chosen by the client
     request: str
     _: KW_ONLY
     started: float = field(default_factory=time.monotonic)
-    unacked: set[int] = field(default_factory=set)
-    running: bool = False  # a task of it is with the worker
-    over: bool = False  # done, failed or cancelled: whatever still comes is dropped
+    unacked: set[int] = field(default_factory=set)  # results or chunks that the client has not acknowledged
+    running: bool = False  # the worker has a task of it
+    over: bool = False  # done, failed or cancelled: later messages of the worker are dropped
     stage: str = "queued"
     progress_wanted: bool = False
     progress_sent: float = 0.0
@@ -41,54 +41,54 @@ class Job(ABC):
     @property
     @abstractmethod
     def left(self) -> bool:
-        """Something is left to begin."""
+        """Whether a task is left to begin."""
 
     @property
     @abstractmethod
     def complete(self) -> bool:
-        """Everything is done."""
+        """Whether all tasks are done."""
 
     @property
     def may_run(self) -> bool:
-        """Something is left, nothing is with the worker, and the client has taken enough of the results."""
+        """Whether a task is left, none is running, and the window of unacknowledged results is not full."""
         return self.left and not self.running and not self.over and len(self.unacked) < RESULT_WINDOW
 
     @property
     def image_bytes(self) -> int:
-        """Of encoded images that wait with it."""
+        """Bytes of encoded images that it holds."""
         return 0
 
     @abstractmethod
     def next_task(self, worker_ready: bool) -> tuple[dict[str, Any], list[bytes]]:
-        """Header and frames of what the worker is to do next, see `backend.serving.worker`."""
+        """Header and frames of the worker's next task, see `backend.serving.worker`."""
 
     @abstractmethod
     def end_task(self, task: dict[str, Any], answer: dict[str, Any]) -> None:
-        """The worker has done a task.  task: the header of `next_task`.  answer: the header of the worker's answer."""
+        """Record that a task is done.  task: the header of `next_task`.  answer: the header of the worker's answer."""
 
     def set_stage(self, stage: str, numbers: dict[str, Any] | None = None) -> None:
-        """numbers: what the worker says of its progress besides."""
+        """Record the worker's stage.  numbers: further fields of a clip's `progress`."""
         self.stage, self.progress_wanted = stage, True
 
     @abstractmethod
     def progress(self) -> dict[str, Any]:
-        """Fields of `progress`, but the job's id."""
+        """Fields of `progress`, without the job's id."""
 
     def resumes(self) -> bool:
-        """A worker died over it: whether the next one goes on with it."""
+        """Called when the worker ended during its task: whether the next worker continues it."""
         return False
 
     def release(self) -> dict[str, Any] | None:
-        """It is over: let go of what it holds.  -> what the worker must be told for it, if anything."""
+        """Free what an ended job holds; returns the header of a last message to the worker, or None."""
         return None
 
 
 @dataclass(eq=False)
 class PhotoJob(Job):
-    """One `recover`.  Sources are worked on in order, one at a time."""
+    """One `recover`.  Its sources are recovered in order, one per task."""
 
     sources: list[str]
-    images: deque[bytes]  # of the empty sources, in order
+    images: deque[bytes]  # encoded, of the empty sources, in order
     model: str
     people: str
     focal_px: float
@@ -134,19 +134,19 @@ class PhotoJob(Job):
 
 @dataclass(eq=False)
 class ClipJob(Job):
-    """One `recover_clip`.  The worker takes step after step, until it says that the clip is over."""
+    """One `recover_clip`.  A task is one step of the run; the worker's answer says when the clip is over."""
 
-    file: str  # the job file
+    file: str  # path of the job file
     exhausted: bool = False
-    steps: int = 0  # that the present worker has done
-    furthest: int = 0  # that any worker has done
-    crashes: int = 0  # of workers in a row, none of which came further than those before
-    numbers: dict[str, Any] = field(default_factory=dict)  # what the worker said of its progress
-    goes_last: ClassVar[bool] = True  # a photo does not wait for a whole clip, not even one's own
+    steps: int = 0  # done by the present worker
+    furthest: int = 0  # most steps that any worker has done
+    crashes: int = 0  # of workers in a row without a new step
+    numbers: dict[str, Any] = field(default_factory=dict)  # of the last `stage`
+    goes_last: ClassVar[bool] = True  # a photo never waits for a whole clip, not even of the same client
 
     @property
     def key(self) -> str:
-        """Name of the clip in the worker: clients choose the ids of their jobs freely."""
+        """Name of the clip in the worker; job ids are unique only per client."""
         return f"{self.client.hex()}:{self.id}"
 
     @property
@@ -172,7 +172,7 @@ class ClipJob(Job):
         return {"fraction": 0.0, "done": 0, "total": 0, **self.numbers, "stage": self.stage}
 
     def resumes(self) -> bool:
-        """From its journal, but not for ever."""
+        """Whether the next worker continues from the journal: until MAX_CLIP_CRASHES."""
         self.crashes = 1 if self.steps > self.furthest else self.crashes + 1
         self.furthest, self.steps = max(self.furthest, self.steps), 0
         return self.crashes <= MAX_CLIP_CRASHES
@@ -182,7 +182,7 @@ class ClipJob(Job):
 
 
 class JobQueue:
-    """The unfinished jobs.  Clients take turns picture by picture: one photo never waits for a long list."""
+    """The unfinished jobs.  Clients take turns, task by task: one photo never waits for another client's long list."""
 
     def __init__(self) -> None:
         self._clients: OrderedDict[bytes, list[Job]] = OrderedDict()
@@ -195,7 +195,7 @@ class JobQueue:
         return sum(len(jobs) for jobs in self._clients.values())
 
     def add(self, job: Job) -> int:
-        """Returns the number of jobs ahead of it; raises RecoverMeshError `busy` or `duplicate_job`."""
+        """Queue a job; returns the number of jobs before it.  Raises RecoverMeshError `busy`, `duplicate_job`."""
         ahead, own = len(self), self._clients.get(job.client, [])
         if any(other.id == job.id for other in own):
             raise RecoverMeshError(
@@ -205,8 +205,8 @@ class JobQueue:
         if ahead >= MAX_JOBS or len(own) >= MAX_JOBS_PER_CLIENT or waiting_bytes > MAX_QUEUED_BYTES:
             raise RecoverMeshError(
                 "busy",
-                f"The backend has {ahead} unfinished jobs, {len(own)} of them yours; at most {MAX_JOBS} are "
-                f"taken, {MAX_JOBS_PER_CLIENT} of one client, and {MAX_QUEUED_BYTES >> 20} MiB of images.",
+                f"The backend has {ahead} unfinished jobs, {len(own)} of them yours; it takes at most {MAX_JOBS}, "
+                f"{MAX_JOBS_PER_CLIENT} of one client, and {MAX_QUEUED_BYTES >> 20} MiB of images.",
                 "Wait for one to finish, or cancel one.",
             )
         self._clients.setdefault(job.client, []).append(job)
@@ -227,7 +227,7 @@ class JobQueue:
             self._clients.pop(job.client, None)
 
     def take(self, reachable: Callable[[bytes], bool]) -> Job | None:
-        """The next job with something to work on; clients take turns, `reachable` may pass one by."""
+        """The next job that may run, None if there is none.  reachable: whether a client gets a turn."""
         for client in list(self._clients):
             if not reachable(client):
                 continue

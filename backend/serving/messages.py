@@ -1,4 +1,4 @@
-"""Records of the backend -> fields and arrays of the wire."""
+"""Records of the backend -> fields and arrays of the protocol's messages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from backend.structures import FrameResult, RecoveredPerson
 if TYPE_CHECKING:
     from backend.body.model import BodyModel
 
-MAX_TEXT = 2000  # of a message or hint on the wire; a longer one tells nobody more
+MAX_TEXT = 2000  # characters of an error's message or hint
 
 
 @dataclass(frozen=True)
 class BodySizes:
-    """Sizes of a body's arrays: a picture without people still answers with arrays of the right shape."""
+    """Sizes of a body's arrays, so that a result without people has arrays of the right shapes too."""
 
     joints: int = 24
     betas: int = 10
@@ -37,13 +37,13 @@ class BodySizes:
 
 
 def clip(text: str) -> str:
-    """Cut a text to what a message carries, without lone surrogates (file names of other encodings)."""
+    """The text without lone surrogates (file names of other encodings), cut to MAX_TEXT characters."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def error_fields(error: BaseException, job: str | None = None) -> dict[str, str]:
-    """Fields `code`, `message`, `hint` (and `job`) of `error` or `source_failed` for any exception."""
+    """Fields `code`, `message`, `hint` (and `job`) of `error` and `source_failed`, for any exception."""
     if isinstance(error, RecoverMeshError):
         code, message, hint = error.code, error.message, error.hint
     elif isinstance(error, ProtocolError):
@@ -59,9 +59,9 @@ def error_fields(error: BaseException, job: str | None = None) -> dict[str, str]
 def result_message(
     job: str, result: FrameResult, sizes: BodySizes | None = None, source: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """`result` of one picture: (fields, arrays).
+    """Fields and arrays of one image's `result`.
 
-    sizes: shapes of the arrays where there are no people.  source: as the client gave it, if it is another.
+    sizes: of the arrays where there are no people.  source: as the client gave it, where `result.source` differs.
     Raises RecoverMeshError `not_finite` where the model gave NaN or infinity.
     """
     people = result.people[:MAX_PEOPLE]

@@ -16,28 +16,28 @@ TOKEN_VARIABLE = "RECOVER_MESH_TOKEN"
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What `serve` needs to know.  factory, body_source: `module:callable`, see `backend.serving.worker`."""
+    """Options of `serve`.  factory, body_source, clip_factory: `module:callable`, see `backend.serving.worker`."""
 
     host: str = "127.0.0.1"
     port: int = 0
     token: str | None = None  # None: a random one
     device: str = "auto"
-    model: str = "keypoint-fit"  # loaded at once
+    model: str = "keypoint-fit"  # loaded at the start
     precision: str = "fp32"  # of networks, see `backend.models.inference.engine`
     curve_keys: Path | None = None
     watch_stdin: bool = False
     factory: str = "backend.recovery:Recoverer"
     body_source: str = "backend.serving.worker:read_body"
     clip_factory: str = "backend.clips.clip_run:ClipRun"
-    task_seconds: float = 600.0  # a picture that takes longer hangs: the worker is ended
+    task_seconds: float = 600.0  # longest time of a task, after which the worker is killed
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
-    parser.add_argument("--token", help=f"what clients must say (default: ${TOKEN_VARIABLE}, else a random one)")
+    parser.add_argument("--token", help=f"secret that clients send (default: ${TOKEN_VARIABLE}, else a random one)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where models run")
-    parser.add_argument("--model", default="keypoint-fit", help="model to load at once (default: keypoint-fit)")
+    parser.add_argument("--model", default="keypoint-fit", help="model to load at the start (default: keypoint-fit)")
     parser.add_argument(
         "--precision",
         choices=("fp32", "bf16"),
@@ -45,13 +45,13 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="of networks: fp32 is exact; bf16 is faster, and the log says by how much vertices move",
     )
     parser.add_argument(
-        "--watch-stdin", action="store_true", help="end when the standard input closes (its parent has died)"
+        "--watch-stdin", action="store_true", help="exit when the standard input closes (the parent has exited)"
     )
     parser.add_argument(
-        "--curve-keys", type=Path, metavar="DIR", help="encrypt, and admit only the clients with a key in DIR"
+        "--curve-keys", type=Path, metavar="DIR", help="encrypt, and accept only the clients with a key in DIR"
     )
     parser.add_argument(
-        "--add-client", metavar="NAME", help="make a client's key pair in --curve-keys, print where, and end"
+        "--add-client", metavar="NAME", help="make a client's key pair in --curve-keys, print its path, and exit"
     )
     parser.add_argument("--factory", default="backend.recovery:Recoverer", help=argparse.SUPPRESS)
     parser.add_argument("--clip-factory", default="backend.clips.clip_run:ClipRun", help=argparse.SUPPRESS)
@@ -59,9 +59,9 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def serve_options(args: argparse.Namespace) -> ServerOptions | None:
-    """What the arguments ask for, with the log set up; None where they asked for a client's keys, which are made then.
+    """The options in the arguments; None for --add-client, whose keys it makes.  Sets up logging.
 
-    Raises RecoverMeshError: `bad_use`, `unknown_model`, and what making keys raises.
+    Raises RecoverMeshError `bad_use`, `unknown_model`, and what `add_client` raises.
     """
     from backend.serving.security import add_client
 

@@ -1,8 +1,8 @@
 """Messages over a pipe between the server and its worker process: length-prefixed frames, nothing pickled.
 
 One message is a 4-byte frame count, that many 8-byte lengths (both little-endian), and the frames.  Frame 0
-is a msgpack map.  Only the server and the child that it started speak here, so there is no negotiation; the
-limits guard against a library that writes to the wrong descriptor.
+is a msgpack map.  Both ends are of the same release, so there is no negotiation; the limits guard against a
+library that writes to the wrong descriptor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backend.protocol import MAX_FRAMES, MAX_MESSAGE_BYTES
 
 
 def write_message(stream: IO[bytes], header: dict[str, Any], frames: Sequence[bytes | memoryview] = ()) -> None:
-    """Write one message and flush.  Raises OSError when the other side is gone."""
+    """Write one message and flush.  Raises OSError when the other process has exited."""
     parts: list[bytes | memoryview] = [msgpack.packb(header), *frames]
     sizes = [memoryview(part).nbytes for part in parts]
     stream.write(struct.pack(f"<I{len(parts)}Q", len(parts), *sizes))
@@ -27,7 +27,10 @@ def write_message(stream: IO[bytes], header: dict[str, Any], frames: Sequence[by
 
 
 def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]] | None:
-    """Read one message; None at the end of the stream, also when it ends in the middle of a message."""
+    """Header and frames of the next message; None at the end of the stream, even within a message.
+
+    Raises ValueError where it is no message.
+    """
     count_raw = _read_exactly(stream, 4)
     if count_raw is None:
         return None

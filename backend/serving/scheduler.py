@@ -1,6 +1,6 @@
-"""Who works when: jobs and bodies -> tasks of the worker, and the worker's answers -> messages to clients.
+"""Jobs and requests for bodies -> tasks of the worker; the worker's answers -> messages to clients.
 
-Called by the polling thread only; nothing here waits.
+Called by the polling thread only; nothing here blocks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from backend.serving.sessions import Sessions
 from backend.serving.worker_process import WorkerProcess
 
 log = logging.getLogger("recover-mesh.server")
-MAX_DEATHS = 3  # of workers in a row, after which waiting jobs are failed
+MAX_DEATHS = 3  # of workers in a row, after which all queued jobs fail
 MAX_BODY_REQUESTS = 16
 
 
 @dataclass
 class _Task:
-    """What the worker is busy with."""
+    """The worker's present task."""
 
     number: int
     began: float
@@ -35,7 +35,7 @@ class _Task:
 
 
 class Scheduler:
-    """Jobs run one picture at a time; a cancelled job is over at once, whatever the worker still does."""
+    """Gives the worker one task at a time.  A cancelled job is over at once, even if its task still runs."""
 
     def __init__(self, worker: WorkerProcess, sessions: Sessions, device: str, task_seconds: float) -> None:
         self._worker = worker
@@ -45,21 +45,21 @@ class Scheduler:
         self._body_requests: deque[tuple[bytes, str, str]] = deque()  # client, request, name
         self._task: _Task | None = None
         self._tasks = 0
-        self.device = device  # the worker's, once it has said so
+        self.device = device  # as in the options; the worker's own name of it, once it is ready
 
     @property
     def progress_waits(self) -> bool:
         return any(job.progress_wanted for job in self._jobs)
 
     def submit(self, job: Job) -> None:
-        """Queue a job and tell its client; raises RecoverMeshError `busy`, `duplicate_job`."""
+        """Queue a job and answer `accepted`.  Raises RecoverMeshError `busy`, `duplicate_job`."""
         ahead = self._jobs.add(job)
         self._sessions.answer(job.client, "accepted", job.request, {"job": job.id, "queued": ahead})
 
-    def ask_body(self, client: bytes, request: str, name: str) -> None:
-        """Queue the answer to `get_body`; raises RecoverMeshError `busy`."""
+    def request_body(self, client: bytes, request: str, name: str) -> None:
+        """Queue a `get_body`.  Raises RecoverMeshError `busy`."""
         if len(self._body_requests) >= MAX_BODY_REQUESTS:
-            raise RecoverMeshError("busy", "Too many bodies are asked for at once.", "Ask again later.")
+            raise RecoverMeshError("busy", "Too many bodies are requested at once.", "Try again later.")
         self._body_requests.append((client, request, name))
 
     def acknowledge(self, client: bytes, job_id: str, index: int) -> None:
@@ -68,7 +68,7 @@ class Scheduler:
             job.unacked.discard(index)
 
     def cancel(self, client: bytes, job_id: str, request: str) -> None:
-        """Answer `cancelled` at once; raises RecoverMeshError `unknown_job`."""
+        """Cancel a job and answer `cancelled`.  Raises RecoverMeshError `unknown_job`."""
         job = self._jobs.get(client, job_id)
         if job is None:
             raise RecoverMeshError("unknown_job", f"There is no job {job_id!r}.", "It may be finished.")
@@ -76,12 +76,12 @@ class Scheduler:
         self._sessions.answer(client, "cancelled", request, {"job": job.id})
 
     def drop_client(self, client: bytes) -> None:
-        """The jobs of a client that is gone are cancelled."""
+        """Cancel the jobs of a client that is gone."""
         for job in self._jobs.of_client(client):
             self._drop(job)
 
     def _drop(self, job: Job) -> None:
-        """Forget a job; the worker gives its task up at its next stage, what still comes is dropped."""
+        """Remove a job; the worker cancels its task at the next stage, and its later messages are dropped."""
         self._jobs.remove(job)
         if self._task is not None and self._task.job is job:
             self._worker.send({"do": "cancel", "task": self._task.number})
@@ -94,12 +94,13 @@ class Scheduler:
         self._sessions.answer(job.client, "error", job.request, {**fields, "job": job.id})
 
     def tick(self) -> None:
+        """Send due progress, give an idle worker a task, kill one whose task takes too long."""
         self._send_progress()
         now = time.monotonic()
         if self._task is None:
             self._dispatch()
         elif now - self._task.began > self._task_seconds:
-            log.error("a picture took more than %g s: the worker is ended", self._task_seconds)
+            log.error("a task took more than %g s: the worker is killed", self._task_seconds)
             self._task.began = now
             self._worker.kill()
 
@@ -112,7 +113,7 @@ class Scheduler:
                 self._sessions.answer(job.client, "progress", job.request, fields, droppable=True)
 
     def _dispatch(self) -> None:
-        """Give the idle worker its next task: bodies first, they are quick and a client waits for them."""
+        """Give the idle worker its next task: bodies first, because they are quick."""
         if not self._worker.alive:
             return
         while self._body_requests:
@@ -132,6 +133,7 @@ class Scheduler:
         self._worker.send({**header, "task": self._tasks, "request": request}, frames)
 
     def on_worker(self, header: dict[str, Any], frames: list[bytes]) -> None:
+        """Handle one message of the worker, see `backend.serving.worker`."""
         event, task = header["event"], self._task
         if event == "ready":
             self.device = header["device"]
@@ -141,7 +143,7 @@ class Scheduler:
         elif event == "died":
             self._on_death(header["code"])
         elif task is None or header["task"] != task.number:
-            log.warning("the worker spoke of task %s, which nobody waits for", header["task"])
+            log.warning("a message of the worker about task %s, which has ended, is dropped", header["task"])
         elif event == "stage":
             if task.job is not None and header["stage"] != "done":
                 task.job.set_stage(header["stage"], header.get("numbers"))
@@ -170,7 +172,7 @@ class Scheduler:
     ) -> None:
         job.running = False
         if job.over:
-            return  # cancelled: a late result is nobody's
+            return  # cancelled: the late result is dropped
         if answer["event"] == "job_failed":
             self._fail(job, problem)
             return
@@ -189,11 +191,11 @@ class Scheduler:
         self._sessions.answer(job.client, "done", job.request, {"job": job.id, "seconds": seconds})
 
     def _on_death(self, code: int) -> None:
-        """Fail what it was busy with; after several deaths in a row also what waits: nothing would run it."""
+        """Fail the job of the present task, unless it resumes; after MAX_DEATHS in a row all queued jobs too."""
         error = RecoverMeshError(
             "worker_died",
             f"The process that recovers bodies ended unexpectedly (exit code {code}).",
-            "Try again: a fresh one starts by itself. If it happens again, use a smaller photo (memory may "
+            "Try again: a new one starts automatically. If it happens again, use a smaller photo (memory may "
             "have run out) and look at the backend's log.",
         )
         fields = error_fields(error)

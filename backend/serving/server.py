@@ -1,7 +1,7 @@
 """The server: one ROUTER socket, one polling thread, inference in a worker process.
 
-The polling thread never waits for anything but its poll: not for the worker, not for a client.  `serve` is
-the entry; `recover-mesh serve` and `python -m backend.serving.server` call it.
+The polling thread blocks only in its poll, never on the worker or a client.  `serve` is the entry point of
+`recover-mesh serve` and of `python -m backend.serving.server`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger("recover-mesh.server")
 HIGH_WATER = 8  # messages per client and direction in ZeroMQ's own queues
 POLL_MS = 100
 SOON_MS = 20  # while something waits to be sent
-MESSAGES_PER_TURN = 64  # taken from the socket before the worker is looked after again
+MESSAGES_PER_TURN = 64  # read from the socket before the worker's messages are handled
 
 
 class Server:
@@ -98,11 +98,11 @@ class Server:
         self._wake.set()
 
     def kill_worker(self) -> None:
-        """The last resort, from the thread that watches the standard input."""
+        """Kill the worker at once; for the thread that watches the standard input, when the polling thread hangs."""
         self._worker.kill()
 
     def run(self) -> None:
-        """Serve until `stop`.  The worker starts here and loads the first model while nobody waits for it."""
+        """Serve until `stop`.  Starts the worker, which loads the first model before a client needs it."""
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._wake.fileno(), zmq.POLLIN)
@@ -145,7 +145,7 @@ class Server:
             kind, header, arrays = protocol.decode(frames)
             request, job_id = header["request"], header.get("job", "")
             if protocol.MESSAGES[kind].sender != "client":
-                raise protocol.ProtocolError("unknown_type", f"{kind} is what a server says, not a client")
+                raise protocol.ProtocolError("unknown_type", f"{kind} is a message of a server, not of a client")
             session = self._sessions.get(client)
             if session is not None:
                 session.last_seen = time.monotonic()
@@ -161,7 +161,7 @@ class Server:
             self._sessions.answer(client, "error", request or error.request, error_fields(error, error.job))
         except RecoverMeshError as error:
             self._sessions.answer(client, "error", request, error_fields(error, job_id))
-        except Exception as error:  # a fault of ours must not end the service of others
+        except Exception as error:  # a bug in one handler must not stop the server
             log.exception("a message could not be handled")
             self._sessions.answer(client, "error", request, error_fields(error, job_id))
 
@@ -183,7 +183,7 @@ class Server:
 
     def _on_get_body(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         check_body(header["body"])
-        self._scheduler.ask_body(client, header["request"], header["body"])
+        self._scheduler.request_body(client, header["request"], header["body"])
 
     def _on_recover(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         check_model(header["model"])
@@ -215,15 +215,15 @@ class Server:
         self._scheduler.cancel(client, header["job"], header["request"])
 
     def _on_shutdown(self, client: bytes, header: dict[str, Any], arrays: dict[str, Any]) -> None:
-        log.info("shutdown asked for")
+        log.info("a client requested the shutdown")
         self.stop()
 
 
 def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None] | None = None) -> int:
     """Serve until SIGTERM, SIGINT, `shutdown`, or (watch_stdin) the end of the standard input.  Returns 0.
 
-    on_ready: called once with the ready event; without it, that is printed as one line of JSON on stdout.
-    Raises BadInput where it cannot listen: `port_taken`, `not_loopback`, `bad_keys`, `bad_address`.
+    on_ready: called once with the ready event; None: it is printed as one line of JSON on stdout.
+    Raises BadInput where it cannot listen: `port_taken`, `bad_port`, `not_loopback`, `bad_keys`, `bad_address`.
     """
     server = Server(options)
     if threading.current_thread() is threading.main_thread():
@@ -250,25 +250,25 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None] | N
 
 
 def _watch_stdin(server: Server) -> None:
-    """A parent that dies, however it dies, closes our standard input."""
+    """Stop the server when the standard input closes: that happens even when the parent is killed."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         while os.read(sys.stdin.fileno(), 4096):
             pass
-    log.info("standard input closed: ending")
+    log.info("standard input closed: stopping")
     server.stop()
     time.sleep(0.7)
-    server.kill_worker()  # still here: the polling thread hangs
+    server.kill_worker()  # the process still runs: the polling thread hangs
     os._exit(0)
 
 
 def run_serve(args: argparse.Namespace) -> int:
-    """Serve until told to end.  Raises RecoverMeshError where it cannot begin (exit code 2)."""
+    """Run `serve` with the command's arguments; returns the exit code.  Raises RecoverMeshError (exit code 2)."""
     options = serve_options(args)
     return 0 if options is None else serve(options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m backend.serving.server`: `recover-mesh serve` without the other commands around it."""
+    """`python -m backend.serving.server`: the same as `recover-mesh serve`, without the other commands' imports."""
     parser = argparse.ArgumentParser(prog="python -m backend.serving.server", allow_abbrev=False)
     add_serve_arguments(parser)
     try:

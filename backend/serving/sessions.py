@@ -1,4 +1,4 @@
-"""Clients that have said a good `hello`, and sending to them without ever waiting for them."""
+"""Clients whose `hello` was accepted, and sending to them without blocking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.protocol import CLIENT_SILENCE_SECONDS, HEARTBEAT_SECONDS, encode
 log = logging.getLogger("recover-mesh.server")
 Frames = Sequence[bytes | memoryview]
 MAX_SESSIONS = 32
-MAX_OUTBOX = 64  # messages that wait for a client that does not read; one that asks for more is dropped
+MAX_OUTBOX = 64  # messages queued for a client that does not read; with more it is dropped
 PROBE_SECONDS = 2.0 * HEARTBEAT_SECONDS
 
 
@@ -30,11 +30,11 @@ class Session:
     last_seen: float
     last_probe: float = 0.0
     outbox: deque[Frames] = field(default_factory=deque)
-    gone: str = ""  # why, once it is
+    gone: str = ""  # the reason, once the client is gone
 
 
 class Sessions:
-    """Sends over the ROUTER socket.  ROUTER_MANDATORY: a full or vanished peer is an error, not a loss."""
+    """The open sessions of a ROUTER socket with ROUTER_MANDATORY: sends to full or vanished peers fail visibly."""
 
     def __init__(self, socket: zmq.Socket) -> None:
         self._socket = socket
@@ -44,13 +44,13 @@ class Sessions:
         return self._sessions.get(client)
 
     def open(self, client: bytes, name: str) -> None:
-        """Raises RecoverMeshError `busy` when there are too many clients."""
+        """Open a session.  Raises RecoverMeshError `busy` when there are too many clients."""
         if client not in self._sessions and len(self._sessions) >= MAX_SESSIONS:
             raise RecoverMeshError("busy", f"The backend serves {MAX_SESSIONS} clients already.", "Close one of them.")
         self._sessions.setdefault(client, Session(client, name, time.monotonic()))
 
     def reachable(self, client: bytes) -> bool:
-        """It is there and reads what it is sent."""
+        """Whether the client is connected and reads what is sent."""
         session = self._sessions.get(client)
         return session is not None and not session.gone and not session.outbox
 
@@ -58,7 +58,7 @@ class Sessions:
         return any(session.outbox for session in self._sessions.values())
 
     def send(self, client: bytes, frames: Frames, droppable: bool = False) -> None:
-        """Send or queue.  Before `hello`, or where droppable, what cannot go now is lost."""
+        """Send or queue.  A message that cannot be sent now is lost before `hello` or where it is droppable."""
         session = self._sessions.get(client)
         if session is None:
             self._try(client, frames)
@@ -94,7 +94,7 @@ class Sessions:
         return True
 
     def tick(self) -> list[Session]:
-        """Send what waits, probe the silent, and hand over (and forget) those that are gone."""
+        """Send what is queued and probe silent clients; returns, and closes, the sessions that are gone."""
         now = time.monotonic()
         for session in self._sessions.values():
             while session.outbox and not session.gone and self._try(session.id, session.outbox[0], session):
@@ -103,7 +103,7 @@ class Sessions:
             if silence > CLIENT_SILENCE_SECONDS:
                 session.gone = session.gone or f"it was silent for {silence:.0f} s"
             elif silence > PROBE_SECONDS and now - session.last_probe > PROBE_SECONDS:
-                # An unasked `pong`: the socket answers EHOSTUNREACH when the client's process has ended
+                # an unrequested `pong`: sending it fails with EHOSTUNREACH when the client's process has ended
                 session.last_probe = now
                 self.send(session.id, encode("pong"), droppable=True)
         gone = [session for session in self._sessions.values() if session.gone]

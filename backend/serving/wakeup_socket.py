@@ -1,4 +1,4 @@
-"""Wakes a thread that waits in a poll, from any other thread, on every platform."""
+"""A socket by which any thread wakes another that waits in a poll, on every platform."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Wake:
         return self._reader.fileno()
 
     def set(self) -> None:
-        with contextlib.suppress(OSError):  # full: awake already; closed: nobody waits
+        with contextlib.suppress(OSError):  # full: awake already; closed: no thread waits
             self._writer.send(b"\0")
 
     def clear(self) -> None:

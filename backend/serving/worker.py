@@ -1,14 +1,14 @@
-"""The worker process: loads the models and recovers one picture at a time.  Only here is torch imported.
+"""The worker process: loads the models and does one task at a time.  Only it imports torch.
 
-Speaks `backend.serving.pipe` with the server over its standard input and output.  It ends itself when its
-input closes, so that no worker outlives its server, however that died.
+It exchanges messages of `backend.serving.pipe` with the server over standard input and output.  It exits when its
+input closes, so that no worker outlives its server, not even a killed one.
 
 Server -> worker: `recover` (task, request, job, index, source, model, people, focal_px; an image as frame),
 `clip` (task, request, clip, job, file: one step of a clip), `forget` (clip), `body` (task, request, name),
 `cancel` (task).  Worker -> server: `ready` (device), `warm_failed`, `stage` (task, stage, of clips numbers),
-`part` (task, chunk, the wire's frames), and one end for each task: `result` (the wire's frames, ready to
-send), `source_failed`, `job_failed`, `given_up` (cancelled in the middle), `step` (of a clip: over),
-`body` (the wire's frames), `body_failed`.
+`part` (task, chunk, frames for the client), and one end of each task: `result` (frames for the client),
+`source_failed`, `job_failed`, `given_up` (cancelled), `step` (of a clip: over), `body` (frames for the client),
+`body_failed`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently us
 
 
 class PhotoRecoverer(Protocol):
-    """What the factory makes of a model's name and a device (`backend.recovery.Recoverer`)."""
+    """What the factory returns for a model's name and a device (`backend.recovery.Recoverer`)."""
 
     device: str  # where the model runs
     model: RecoveryModel
@@ -63,7 +63,7 @@ class PhotoRecoverer(Protocol):
 
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Fields and arrays of the wire's `body` for a body's name."""
+    """Fields and arrays of the message `body`, for a body's name."""
     from backend.body.loader import load_body
     from backend.body.wire import body_message
 
@@ -71,7 +71,7 @@ def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 class Worker:
-    """One task after the other.  `cancel` may be called from another thread at any time."""
+    """Does one task after the other.  `cancel` may be called from another thread at any time."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Worker:
             return task in self._cancelled
 
     def warm_up(self, model: str) -> None:
-        """Load the first model before anybody asks, so that the first click is fast."""
+        """Load the first model at the start, so that the first recovery is fast."""
         try:
             recoverer = self._recoverer(model)
         except Exception as error:
@@ -119,7 +119,7 @@ class Worker:
         self._emit({"event": "ready", "device": device[:128]})
 
     def run(self, task: dict[str, Any], frames: Sequence[bytes]) -> None:
-        """Do one task and emit its end; never raises for what a task may do."""
+        """Do one task and emit its end; emits errors too, never raises them."""
         if task["do"] == "body":
             self._body(task)
         elif task["do"] == "forget":
@@ -141,7 +141,7 @@ class Worker:
             self._sizes[model] = BodySizes.of_body(self._models[model].model.body)
             while len(self._models) > 1 and self._memory() > self._budget:
                 name, _ = self._models.popitem(last=False)
-                log.info("the model %s leaves memory", name)
+                log.info("the model %s is unloaded", name)
         self._models.move_to_end(model)
         return self._models[model]
 
@@ -189,7 +189,7 @@ class Worker:
                 self._sizes[task["model"]] = BodySizes.of_person(result.people[0])
             fields, arrays = result_message(task["job"], result, sizes, task["source"])
             message = protocol.encode("result", task["request"], arrays, **{**fields, "index": task["index"]})
-            on_stage("done")  # a last look at `cancel`, before anything is sent
+            on_stage("done")  # checks for `cancel` a last time before the result is sent
         except Cancelled:
             self._emit({"event": "given_up", "task": number})
         except Exception as error:
@@ -212,30 +212,33 @@ class Worker:
 
 
 def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Our pipes, with 0 and 1 redirected: a library that prints must not write into the messages."""
+    """Copies of standard input and output; 0 and 1 are redirected, so that printing never corrupts messages."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     os.dup2(2, 1)
     return incoming, outgoing
 
 
 def main(settings_json: str) -> int:
-    """settings_json: `factory`, `body_source`, `clip_factory`, `device`, `precision`, `model` (to load at once)."""
+    """Work until the server exits.
+
+    settings_json: `factory`, `body_source`, `clip_factory`, `device`, `precision`, `model` (loaded at the start).
+    """
     settings = json.loads(settings_json)
     incoming, outgoing = _take_over_pipes()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to the whole group; the server ends us
-    with contextlib.suppress(OSError):  # Linux: when memory runs out, end this process and not Blender
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C goes to the whole process group; the server stops the worker
+    with contextlib.suppress(OSError):  # Linux: when memory runs out, kill this process and not Blender
         Path("/proc/self/oom_score_adj").write_text("500")
 
     def emit(header: dict[str, Any], frames: Sequence[bytes | memoryview] = ()) -> None:
         try:
             write_message(outgoing, header, frames)
         except OSError:
-            os._exit(0)  # the server is gone
+            os._exit(0)  # the server has exited
 
     worker = Worker(
         settings["factory"],

@@ -1,4 +1,4 @@
-"""The server's handle on its worker process: start, talk, notice its death, start another."""
+"""The server's handle on its worker process: start, messages, death, restart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from backend.serving.wakeup_socket import Wake
 log = logging.getLogger("recover-mesh.server")
 RESTART_SECONDS = (0.0, 0.5, 2.0, 10.0)  # pause before a restart, by deaths in a row
 
-# The worker sees the modules that the server sees, wherever it was started from
+# The worker imports modules from where the server does
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from backend.serving.worker import main; raise SystemExit(main(sys.argv[2]))"
@@ -27,9 +27,9 @@ _BOOT = (
 
 
 class WorkerProcess:
-    """At most one living child.  All methods are for the polling thread; threads of its own do the pipes.
+    """At most one child process.  Its methods are for the polling thread; threads of its own serve the pipes.
 
-    `events` hands over what the worker said, in order; a dead worker is the event `died` (code), once.
+    `events` returns the worker's messages in order; when it has exited, the event `died` (code) once.
     """
 
     def __init__(self, settings: dict[str, str], wake: Wake) -> None:
@@ -40,7 +40,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._generation = 0
         self._restart_at = 0.0
-        self.deaths = 0  # in a row, without being `ready` in between
+        self.deaths = 0  # in a row, without being `ready` between them
         self.ready = False
 
     @property
@@ -52,7 +52,7 @@ class WorkerProcess:
         return None if self._process is None else self._process.pid
 
     def tick(self) -> None:
-        """Start the process if there is none and the pause after its last death is over."""
+        """Start the process if there is none and the pause after the last death is over."""
         if self._process is None and time.monotonic() >= self._restart_at:
             self._start()
 
@@ -93,12 +93,13 @@ class WorkerProcess:
                 write_message(process.stdin, *message)
             process.stdin.close()
         except (OSError, ValueError):
-            pass  # it died; the reader says so
+            pass  # it has exited, which `_read` reports
 
     def send(self, header: dict[str, Any], frames: Sequence[bytes] = ()) -> None:
         self._outgoing.put((header, frames))
 
     def events(self) -> list[tuple[dict[str, Any], list[bytes]]]:
+        """Headers and frames of the messages since the last call."""
         found: list[tuple[dict[str, Any], list[bytes]]] = []
         while True:
             try:
@@ -120,12 +121,12 @@ class WorkerProcess:
             found.append((header, frames))
 
     def kill(self) -> None:
-        """End the process at once; `died` follows, and a fresh one by `tick`."""
+        """Kill the process at once; `died` follows, and `tick` starts a new one."""
         if self._process is not None:
             self._process.kill()
 
     def stop(self, patience: float = 0.3) -> None:
-        """End the process for good: by its input's end, by force after `patience` seconds."""
+        """End the process for good: close its input, kill it after `patience` seconds."""
         process, self._process = self._process, None
         self._generation += 1
         if process is None:

@@ -1,4 +1,4 @@
-"""`recover-mesh` as a person uses it."""
+"""`recover-mesh` from its arguments to its output and files."""
 
 import os
 import shutil
@@ -21,8 +21,8 @@ def test_recover_writes_results_under_a_path_with_spaces_and_umlauts(tmp_path, c
     photo = folder / "an ästronaut.png"
     shutil.copy(DATA / "astronaut.png", photo)
     assert main(["recover", str(photo), "--out", str(tmp_path / "öut put"), "--export", "npz,obj,overlay"]) == 0
-    said = capsys.readouterr().out
-    assert "1 person" in said and "reprojection error" in said
+    output = capsys.readouterr().out
+    assert "1 person" in output and "reprojection error" in output
     (npz,) = (tmp_path / "öut put").glob("*.npz")
     with np.load(npz, allow_pickle=False) as data:
         assert data["poses"].shape == (1, 72)
@@ -32,9 +32,9 @@ def test_recover_writes_results_under_a_path_with_spaces_and_umlauts(tmp_path, c
     assert len(list((tmp_path / "öut put").glob("*.obj"))) == 1
 
 
-def test_nobody_is_said_and_is_no_failure(tmp_path, capsys):
+def test_a_photo_without_people_is_reported_and_is_no_failure(tmp_path, capsys):
     assert main(["recover", str(DATA / "coffee.png"), "--out", str(tmp_path)]) == 0
-    assert "nobody found" in capsys.readouterr().out
+    assert "no people found" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
@@ -43,22 +43,22 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path, capsys):
     bad.write_bytes(b"")
     out = tmp_path / "out"
     assert main(["recover", str(bad), str(DATA / "astronaut.png"), "--out", str(out), "--export", "npz"]) == 1
-    said = capsys.readouterr().out
-    assert "bad.jpg" in said and "1 of 2 inputs" in said
+    output = capsys.readouterr().out
+    assert "bad.jpg" in output and "1 of 2 inputs" in output
     assert [p.name for p in out.iterdir() if p.is_file()] == ["astronaut_person1.npz"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--model", "nonsense"], "no model 'nonsense'"),
         (["--people", "none"], "People cannot be 'none'"),
         (["--export", "npz,stl"], "Cannot export stl"),
     ],
 )
-def test_wrong_use_is_said_in_words(tmp_path, capsys, arguments, words):
+def test_wrong_use_is_an_error_message(tmp_path, capsys, arguments, message):
     assert main(["recover", str(DATA / "coffee.png"), "--out", str(tmp_path), *arguments]) == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_output_folder_that_is_a_file(tmp_path, capsys):
@@ -71,7 +71,7 @@ def test_output_folder_without_permission(tmp_path, capsys):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     if os.name == "posix" and os.geteuid() == 0:
-        locked = Path("/sys/recover-mesh")  # where not even root may write
+        locked = Path("/sys/recover-mesh")  # not even root may write there
     assert main(["recover", str(DATA / "coffee.png"), "--out", str(locked)]) == 2
     assert "Cannot write to" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""How a command ends: its own code, an error in words, or an interruption."""
+"""How a command ends: with its own exit code, an error message, or an interruption."""
 
 import argparse
 
@@ -23,7 +23,7 @@ def raising(error):
 
 
 @pytest.mark.parametrize(
-    ("run", "code", "said"),
+    ("run", "code", "output"),
     [
         (lambda args: args.far, 3, ""),
         (raising(BadInput("no", "It is gone.", "Look again.")), 2, "me: It is gone.\n  Look again.\n"),
@@ -31,11 +31,11 @@ def raising(error):
         (raising(KeyboardInterrupt()), 130, "me: interrupted; nothing is lost.\n"),
     ],
 )
-def test_ends(capsys, run, code, said):
+def test_exit_code_and_message(capsys, run, code, output):
     assert run_command(parsed(run), "me", "nothing is lost") == code
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == output
 
 
-def test_a_bug_is_no_error_in_words():
+def test_a_bug_is_raised():
     with pytest.raises(ZeroDivisionError):
         run_command(parsed(raising(ZeroDivisionError())), "me", "nothing is lost")

@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, and says what to do."""
+"""The doctor reports problems, each with a hint."""
 
 import json
 
@@ -6,7 +6,7 @@ from backend.cli import doctor, main
 from backend.paths import HOME_VARIABLE
 
 
-def test_a_sound_installation(capsys):
+def test_a_complete_installation_has_no_problem(capsys):
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
     assert {"python", "torch", "device", "people", "body", "loopback", "blender"} <= {f["name"] for f in findings}
@@ -19,6 +19,6 @@ def test_problems_are_counted_and_come_with_a_hint(tmp_path, capsys, monkeypatch
     monkeypatch.setenv(HOME_VARIABLE, str(blocked))
     monkeypatch.setitem(doctor.PACKAGES, "no-such-package", "no_such_module")
     assert main(["doctor"]) == 1
-    said = capsys.readouterr().out
-    assert "PROBLEM  no-such-package" in said and "pip install no-such-package" in said
-    assert HOME_VARIABLE in said
+    output = capsys.readouterr().out
+    assert "PROBLEM  no-such-package" in output and "pip install no-such-package" in output
+    assert HOME_VARIABLE in output

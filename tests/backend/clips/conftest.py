@@ -15,7 +15,7 @@ from benchmarks.clips.render import Renderer
 
 @pytest.fixture(scope="session")
 def walk(tmp_path_factory):
-    """mp4 of one walking person, 40 frames, 640 x 360, 15 fps; the truth beside it."""
+    """mp4 of one walking person, 40 frames, 640 x 360, 15 fps; the ground truth in an npz next to it."""
     body = load_body("open")
     scene = MOTIONS["walk"](MotionMaker(body, 15.0), (640, 360), seconds=40 / 15)
     return write_clip(tmp_path_factory.mktemp("clip"), "walk", scene, Renderer(body))
@@ -28,7 +28,7 @@ def recoverer():
 
 @pytest.fixture
 def run_clip(recoverer, walk, tmp_path):
-    """Run a job, `steps` steps of it or all; returns the records.  What was journaled stays in tmp_path/out."""
+    """Run all or `steps` steps of a job in tmp_path/out, where the journal stays; returns the run and its records."""
 
     def run(steps=None, on_progress=lambda progress: None, **settings):
         job = replace(ClipJobFile(source=str(walk), out=str(tmp_path / "out")), **settings)

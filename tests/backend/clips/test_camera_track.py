@@ -1,4 +1,4 @@
-"""The camera file: what it says, what is refused, and the two frames that it ties together."""
+"""Camera tracks: reading and checking their files, and transforms between camera frames and the common frame."""
 
 import json
 
@@ -27,7 +27,7 @@ def content(view):
     return camera_file_content(view, 2.0, (640, 360))
 
 
-def test_it_comes_back(view, content, tmp_path):
+def test_a_written_track_is_read_back(view, content, tmp_path):
     path = tmp_path / "camera.json"
     path.write_text(json.dumps(content))
     track = CameraTrack.load(path)
@@ -42,17 +42,14 @@ def test_it_comes_back(view, content, tmp_path):
 
 
 def test_the_common_frame_is_blenders_world(view, content):
-    """A place of the world, through the file's own numbers and through the common frame: the same pixel."""
-    place = np.array([0.3, 5.0, 1.1])
-    common = World().rotation.T @ place
+    """A point of the world projects to the same pixel by the file's numbers and by the common frame."""
+    point = np.array([0.3, 5.0, 1.1])
+    common = World().rotation.T @ point
     for k in (0, 7):
-        rotation, position = (
-            np.reshape(content["rotation"][k], (3, 3)),
-            np.array(content["position"][k]) / 2.0,
-        )
-        seen = rotation.T @ (place - position)
+        rotation, position = np.reshape(content["rotation"][k], (3, 3)), np.array(content["position"][k]) / 2.0
+        in_camera = rotation.T @ (point - position)
         fx, fy, cx, cy = content["intrinsics"][k]
-        pixel = seen[:2] / seen[2] * [fx, fy] + [cx, cy]
+        pixel = in_camera[:2] / in_camera[2] * [fx, fy] + [cx, cy]
         np.testing.assert_allclose(view[k : k + 1].project(common[None, None])[0, 0], pixel)
 
 
@@ -60,11 +57,11 @@ def test_frames_between_are_interpolated_and_the_end_is_held(view, content):
     for name in ("frames", "rotation", "position", "intrinsics"):
         content[name] = content[name][::3]  # 0, 3, 6, 9
     track = CameraTrack.from_content(content)
-    found, true = track.view(np.arange(10), 2.0), view
-    np.testing.assert_allclose(found.positions[1], (2 * true.positions[0] + true.positions[3]) / 3)
-    part, whole = (rot.log(found.rotation[k] @ found.rotation[0].T) for k in (1, 3))
-    np.testing.assert_allclose(part, whole / 3, atol=1e-9)
-    np.testing.assert_allclose(found.focal[[0, 3, 9]], true.focal[[0, 3, 9]])
+    found = track.view(np.arange(10), 2.0)
+    np.testing.assert_allclose(found.positions[1], (2 * view.positions[0] + view.positions[3]) / 3)
+    part, full = (rot.log(found.rotation[k] @ found.rotation[0].T) for k in (1, 3))
+    np.testing.assert_allclose(part, full / 3, atol=1e-9)
+    np.testing.assert_allclose(found.focal[[0, 3, 9]], view.focal[[0, 3, 9]])
     np.testing.assert_array_equal(track.view(np.array([11])).rotation[0], track.view(np.array([9])).rotation[0])
     assert track.fitted(640, 360, 0, 11) is track
     for first, last in ((0, 12), (0, 300)):
@@ -72,7 +69,7 @@ def test_frames_between_are_interpolated_and_the_end_is_held(view, content):
             track.fitted(640, 360, first, last)
 
 
-def test_a_proxys_intrinsics_are_scaled_another_clips_are_refused(content):
+def test_intrinsics_of_a_proxy_are_scaled_and_of_another_aspect_refused(content):
     content["image_size"] = [320, 180]
     content["intrinsics"] = [[350.0, 351.0, 159.5, 89.5]] * 10
     track = CameraTrack.from_content(content).fitted(640, 360, 0, 9)
@@ -131,7 +128,7 @@ def test_wrong_content_is_named(content, tmp_path, change, word):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 5000])
-def test_other_files_are_no_cameras(tmp_path, text):
+def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "camera.json").write_text(text)
     with pytest.raises(BadInput) as caught:
         CameraTrack.load(tmp_path / "camera.json")
@@ -153,7 +150,7 @@ def skeleton():
     return Skeleton(load_body("open"))
 
 
-def test_bodies_go_into_the_common_frame_where_they_are(view, skeleton):
+def test_bodies_keep_their_camera_coordinates_through_the_common_frame(view, skeleton):
     rng = np.random.default_rng(0)
     rotations = rot.exp(0.4 * rng.standard_normal((10, 24, 3)))
     state = State(rotations, 0.5 * rng.standard_normal((10, 10)), rng.uniform(-1, 1, (10, 3)) + [0, 0, 5])
@@ -162,8 +159,8 @@ def test_bodies_go_into_the_common_frame_where_they_are(view, skeleton):
     np.testing.assert_allclose(view.points(common), own, atol=1e-9)
 
 
-def test_other_intrinsics_show_the_same(view, skeleton):
-    """Away from the middle too: a body found with one lens looks nearly the same through another."""
+def test_with_other_intrinsics_a_body_projects_nearly_the_same(view, skeleton):
+    """Also away from the image's centre: within 6 % of the body's height."""
     rest = np.broadcast_to(np.eye(3), (10, 24, 3, 3)).copy()
     rest[:, 0] = rot.exp(np.array([np.pi, 0, 0])) @ rot.exp(np.array([0, 0.8, 0]))
     state = State(rest, np.zeros((10, 10)), np.linspace([-1.5, 0.2, 6], [1.5, -0.4, 4], 10))
@@ -176,7 +173,7 @@ def test_other_intrinsics_show_the_same(view, skeleton):
     assert np.linalg.norm(after - before, axis=-1).max() < 0.06 * height
 
 
-def test_level_is_level(view):
+def test_level_rotation_has_a_vertical_y_axis(view):
     level = view.level_rotation
     np.testing.assert_allclose(level @ np.swapaxes(level, 1, 2), np.broadcast_to(np.eye(3), level.shape), atol=1e-12)
     np.testing.assert_allclose(level[:, 1], np.tile([0, 1.0, 0], (10, 1)))

@@ -1,4 +1,4 @@
-"""Reading in chunks: stopped anywhere it goes on with the same numbers, and is told what was lost."""
+"""Reading in chunks: resumed after any chunk, it gives the same numbers."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ from benchmarks.tracking import NoBodyFit
 
 @pytest.fixture(scope="module")
 def detector():
-    found = ClipDetector()
-    yield found
-    found.close()
+    clip_detector = ClipDetector()
+    yield clip_detector
+    clip_detector.close()
 
 
 def read(walk, detector, last=None, chunks=9, preview=None):
@@ -31,38 +31,38 @@ def read(walk, detector, last=None, chunks=9, preview=None):
 
 
 @pytest.fixture(scope="module")
-def whole(walk, detector):
-    """All chunks, read without a stop."""
+def uninterrupted(walk, detector):
+    """All chunks, read by one reader."""
     return read(walk, detector)
 
 
-def test_stopped_after_a_chunk_it_reads_on_the_same_bit_by_bit(walk, detector, whole):
+def test_a_resumed_reader_gives_the_same_chunks_bit_by_bit(walk, detector, uninterrupted):
     resumed = read(walk, detector, read(walk, detector, chunks=1)[0])
-    assert len(whole) == 3 and len(resumed) == 2
-    for expected, found in zip(whole[1:], resumed, strict=True):
+    assert len(uninterrupted) == 3 and len(resumed) == 2
+    for expected, found in zip(uninterrupted[1:], resumed, strict=True):
         assert expected.keys() == found.keys()
         for name, value in expected.items():
             np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_images_are_kept_only_where_needed(walk, detector, monkeypatch):
-    given = []
+def test_only_a_preview_that_needs_pixels_gets_images(walk, detector):
+    shapes = []
 
-    class Looking(NoBodyFit):
+    class PixelPreview(NoBodyFit):
         needs_pixels = True
 
-        def bodies(self, rows, pixels, before):
-            given.append([picture.shape for picture in pixels])
+        def bodies(self, detections, pixels, before):
+            shapes.append([image.shape for image in pixels])
             return {}
 
-    read(walk, detector, chunks=1, preview=Looking())
-    assert given == [[(360, 640, 3)] * 16]
+    read(walk, detector, chunks=1, preview=PixelPreview())
+    assert shapes == [[(360, 640, 3)] * 16]
     assert not KeypointPreview.needs_pixels
 
 
-def test_smaller_frames_give_full_size_pixels(walk, detector, whole, monkeypatch):
+def test_keypoints_of_reduced_frames_are_in_full_size_pixels(walk, detector, uninterrupted, monkeypatch):
     monkeypatch.setattr("backend.clips.clip_reader.WORKING_SIDE", 480)
     small = read(walk, detector, chunks=1)[0]
-    np.testing.assert_array_equal(small["frame"], whole[0]["frame"])
-    gap = np.linalg.norm(small["keypoints2d"][..., :2] - whole[0]["keypoints2d"][..., :2], axis=-1)
+    np.testing.assert_array_equal(small["frame"], uninterrupted[0]["frame"])
+    gap = np.linalg.norm(small["keypoints2d"][..., :2] - uninterrupted[0]["keypoints2d"][..., :2], axis=-1)
     assert np.median(gap) < 4  # px of 360

@@ -1,4 +1,4 @@
-"""A clip from end to end on a rendered person: right, resumable at any moment, and honest about what it lost."""
+"""A clip from end to end, on a rendered person: accurate, resumable at any moment, with all losses reported."""
 
 import json
 import random
@@ -12,11 +12,16 @@ import numpy as np
 import pytest
 
 from backend.body.procrustes import pa_mpjpe
+from backend.clips.clip_run import ClipRun
+from backend.clips.job_file import ClipJobFile
+from backend.clips.journal import Journal
 from backend.clips.results import motion_from_fields
 from backend.errors import BadInput, Cancelled, RecoverMeshError
 from backend.export.npz import read_npz
 from backend.motion.metrics import mpjpe
 from backend.structures import ClipChunk, ClipPeople
+
+DETECT = "backend.people.detect.clip_detector.ClipDetector.detect_next"
 
 
 def results(out):
@@ -31,14 +36,10 @@ def assert_same(found, expected):
 
 
 @pytest.fixture(scope="module")
-def reference(walk, tmp_path_factory):
-    """What an uninterrupted run gives."""
-    from backend.clips.clip_run import ClipRun
-    from backend.clips.job_file import ClipJobFile
-    from backend.recovery import Recoverer
-
+def reference(walk, recoverer, tmp_path_factory):
+    """Folder and records of an uninterrupted run."""
     out = tmp_path_factory.mktemp("reference")
-    run = ClipRun(ClipJobFile(source=str(walk), out=str(out)), Recoverer())
+    run = ClipRun(ClipJobFile(source=str(walk), out=str(out)), recoverer)
     records = []
     while not run.over:
         records += run.advance(lambda progress: None)
@@ -46,22 +47,22 @@ def reference(walk, tmp_path_factory):
     return out, records
 
 
-def test_the_person_is_found_followed_and_right(walk, reference):
+def test_the_motion_is_close_to_the_ground_truth(walk, reference):
     out, _ = reference
     (name,) = results(out)
     motion, world = motion_from_fields(read_npz(out / name))
     with np.load(walk.with_suffix(".npz")) as gt:
-        true = gt["joints"][0]
+        gt_joints = gt["joints"][0]
     np.testing.assert_array_equal(motion.frames, np.arange(40))
     assert not motion.filled.any()
-    assert pa_mpjpe(motion.joints, true).mean() < 80
-    assert mpjpe(motion.joints, true) < 120
-    assert 1.0 < world.translation[2] < 2.0  # the camera hangs at 1.5 m
+    assert pa_mpjpe(motion.joints, gt_joints).mean() < 80
+    assert mpjpe(motion.joints, gt_joints) < 120
+    assert 1.0 < world.translation[2] < 2.0  # the camera is 1.5 m above the ground
     feet = world.points(motion.joints[:, [10, 11]])[..., 2]
     assert 0 < feet.min() < 0.08
 
 
-def test_records_stream_first_provisional_then_final(reference):
+def test_provisional_records_come_before_final_ones(reference):
     _, records = reference
     kinds = [type(record) for record in records]
     assert kinds == [ClipChunk] * 3 + [ClipPeople, ClipChunk]
@@ -75,7 +76,7 @@ def test_records_stream_first_provisional_then_final(reference):
 
 
 @pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_stopped_and_resumed_it_ends_the_same(run_clip, reference, tmp_path, steps):
+def test_a_resumed_run_gives_the_same_results(run_clip, reference, tmp_path, steps):
     for _ in range(20):
         run, _ = run_clip(steps)
         if run.over:
@@ -85,7 +86,7 @@ def test_stopped_and_resumed_it_ends_the_same(run_clip, reference, tmp_path, ste
     assert_same(results(tmp_path / "out"), results(reference[0]))
 
 
-def test_cancelled_in_mid_frame_it_ends_the_same(run_clip, reference, tmp_path):
+def test_a_run_cancelled_within_frames_gives_the_same_results(run_clip, reference, tmp_path):
     rng = random.Random(0)
 
     def maybe(progress):
@@ -102,28 +103,31 @@ def test_cancelled_in_mid_frame_it_ends_the_same(run_clip, reference, tmp_path):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_killed_at_any_moment_it_ends_the_same(walk, reference, tmp_path, kills):
+def test_a_killed_run_gives_the_same_results(walk, reference, tmp_path, kills):
     rng = random.Random(1)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "backend", "recover", str(walk), "--out", str(out)]
+
+    def count_chunks():  # not by rglob: that fails when a temporary folder of the other process disappears
+        return len(list((out / "walk" / "journal").glob("chunk-*.npz")))
+
     for _ in range(kills):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            chunks = len(list(out.rglob("chunk-*.npz")))
+            chunks = count_chunks()
             end = time.monotonic() + 240
-            while len(list(out.rglob("chunk-*.npz"))) == chunks and process.poll() is None:
+            while count_chunks() == chunks and process.poll() is None:
                 assert time.monotonic() < end
                 time.sleep(0.02)
             time.sleep(rng.random() * 0.8)
             process.kill()
-    assert len(list(out.rglob("chunk-*.npz"))) >= kills
+    assert count_chunks() >= kills
     subprocess.run(command, check=True, capture_output=True)
     assert_same(results(out / "walk"), results(reference[0]))
 
 
-def test_other_smoothing_uses_the_same_journal(run_clip, recoverer, reference, tmp_path, monkeypatch):
+def test_other_smoothing_uses_the_same_journal(run_clip, reference, tmp_path, monkeypatch):
     shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
-    looked = "backend.people.detect.clip_detector.ClipDetector.detect_next"
-    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
+    monkeypatch.setattr(DETECT, lambda *_, **__: pytest.fail("frames must not be read again"))
     run, _ = run_clip(smoothing=0.0, foot_lock="never")
     assert run.resumed == 40
     (fields,) = results(tmp_path / "out").values()
@@ -133,15 +137,15 @@ def test_other_smoothing_uses_the_same_journal(run_clip, recoverer, reference, t
 
 @pytest.fixture
 def still_camera(walk, tmp_path):
-    """Writes the way of the camera that filmed `walk`, which stands still, for a scene of so many units per metre."""
+    """Writes a camera track of `walk`'s fixed camera.  scale: units per metre.  zoom: factor on the focal length."""
     with np.load(walk.with_suffix(".npz")) as gt:
-        rotation, place, numbers = gt["world_rotation"], gt["world_translation"], gt["camera"]
+        rotation, position, intrinsics = gt["world_rotation"], gt["world_translation"], gt["camera"]
 
     def write(scale=1.0, zoom=1.0, **more):
         content = {
             "recover_mesh": "camera", "version": 1, "frames": [0, 39], "rotation": [rotation.ravel().tolist()] * 2,
-            "position": [(place * scale).tolist()] * 2, "image_size": [640, 360],
-            "intrinsics": [[numbers[0] * zoom, numbers[1] * zoom, *numbers[2:].tolist()]] * 2, **more,
+            "position": [(position * scale).tolist()] * 2, "image_size": [640, 360],
+            "intrinsics": [[intrinsics[0] * zoom, intrinsics[1] * zoom, *intrinsics[2:].tolist()]] * 2, **more,
         }  # fmt: skip
         path = tmp_path / "camera.json"
         path.write_text(json.dumps(content))
@@ -150,12 +154,9 @@ def still_camera(walk, tmp_path):
     return write
 
 
-def test_a_known_camera_uses_the_same_journal(
-    run_clip, walk, reference, recoverer, tmp_path, still_camera, monkeypatch
-):
+def test_a_known_camera_uses_the_same_journal(run_clip, walk, reference, tmp_path, still_camera, monkeypatch):
     shutil.copytree(reference[0], tmp_path / "out")
-    looked = "backend.people.detect.clip_detector.ClipDetector.detect_next"
-    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("nothing has to be looked at again"))
+    monkeypatch.setattr(DETECT, lambda *_, **__: pytest.fail("frames must not be read again"))
     run, records = run_clip(camera=still_camera(3.0))
     assert run.resumed == 40
     assert not run.finished_before
@@ -165,16 +166,16 @@ def test_a_known_camera_uses_the_same_journal(
     with np.load(walk.with_suffix(".npz")) as gt:
         root = gt["joints"][0][:, 0] @ gt["world_rotation"].T + gt["world_translation"]
     motion, world = motion_from_fields(fields)
-    # in units of the artist's scene
+    # the scene has 3 units per metre
     gap = np.linalg.norm(world.points(motion.joints[:, 0]) * world.scale / 3.0 - root, axis=1)
     assert gap.mean() < 0.2
     assert abs(world.points(motion.joints[:, [10, 11]])[..., 2].min() - 0.04) < 0.04
-    # what is shown while it goes on is near already
+    # the provisional bodies are close already
     chunk = next(r for r in records if isinstance(r, ClipChunk) and not r.final)
     assert chunk.world.scale == pytest.approx(3.0, rel=0.15)
     step = len(chunk.frames)
     assert np.linalg.norm(chunk.trans - motion.trans[:step], axis=1).mean() < 0.4
-    # finished is finished, for this camera; the path does not count, the content does
+    # a finished run stays finished for this camera: the content of its file counts, not the path
     (tmp_path / "camera.json").rename(tmp_path / "moved.json")
     assert run_clip(0, camera=str(tmp_path / "moved.json"))[0].finished_before
     assert not run_clip(0, camera=still_camera(3.01))[0].finished_before
@@ -182,10 +183,8 @@ def test_a_known_camera_uses_the_same_journal(
     assert not run_clip(0)[0].finished_before
 
 
-def test_with_a_known_camera_stopped_and_resumed_it_ends_the_same(
-    run_clip, reference, tmp_path, still_camera, recoverer
-):
-    """Whatever the camera's file said while the clip was read."""
+def test_a_resumed_run_with_a_known_camera_gives_the_same_results(run_clip, reference, tmp_path, still_camera):
+    """Even if the camera track was another one while the clip was read."""
     run_clip(1, camera=still_camera(1.0, zoom=1.4))
     run, _ = run_clip(camera=still_camera(1.0))
     assert run.over
@@ -196,7 +195,7 @@ def test_with_a_known_camera_stopped_and_resumed_it_ends_the_same(
     assert_same(stopped, results(tmp_path / "out"))
 
 
-def test_a_camera_that_does_not_fit_is_refused_at_once(run_clip, still_camera):
+def test_a_camera_track_of_another_clip_is_refused_at_once(run_clip, still_camera):
     for change in ({"image_size": [360, 640]}, {"frames": [0, 30]}, {"frames": [3, 39]}, {"version": 7}):
         with pytest.raises(BadInput) as caught:
             run_clip(0, camera=still_camera(**change))
@@ -204,16 +203,16 @@ def test_a_camera_that_does_not_fit_is_refused_at_once(run_clip, still_camera):
     assert run_clip(0, camera=still_camera(frames=[3, 30]), first=4, last=29)[0].total == 26
 
 
-def test_a_finished_job_is_not_done_again(run_clip, recoverer, reference, tmp_path, monkeypatch):
+def test_a_finished_job_is_not_done_again(run_clip, reference, tmp_path, monkeypatch):
     shutil.copytree(reference[0], tmp_path / "out")
-    monkeypatch.setattr("backend.clips.clip_run.finish", lambda *_: pytest.fail("it was finished"))
+    monkeypatch.setattr("backend.clips.clip_run.finish", lambda *_: pytest.fail("it was finished before"))
     run, records = run_clip()
     assert run.finished_before
     assert [type(r) for r in records] == [ClipPeople, ClipChunk]
     np.testing.assert_array_equal(records[1].poses, reference[1][-1].poses.astype(np.float32))
 
 
-def test_a_damaged_result_is_made_again(run_clip, reference, tmp_path):
+def test_a_damaged_result_is_written_again(run_clip, reference, tmp_path):
     shutil.copytree(reference[0], tmp_path / "out")
     (tmp_path / "out" / "person1.npz").write_bytes(b"nothing")
     run, _ = run_clip()
@@ -221,7 +220,7 @@ def test_a_damaged_result_is_made_again(run_clip, reference, tmp_path):
     assert_same(results(tmp_path / "out"), results(reference[0]))
 
 
-def test_a_moved_clip_resumes_another_starts_over(run_clip, walk, tmp_path):
+def test_a_moved_clip_resumes_and_another_clip_starts_over(run_clip, walk, tmp_path):
     run_clip(2)
     moved = shutil.copy(walk, tmp_path / "elsewhere.mp4")
     run, _ = run_clip(0, source=str(moved))
@@ -237,9 +236,7 @@ def test_a_moved_clip_resumes_another_starts_over(run_clip, walk, tmp_path):
     assert len(list((tmp_path / "out" / "journal-old").glob("chunk-*.npz"))) == 2
 
 
-def test_a_full_disk_keeps_what_is_finished(run_clip, reference, tmp_path, monkeypatch):
-    from backend.clips.journal import Journal
-
+def test_a_full_disk_keeps_the_finished_chunks(run_clip, reference, tmp_path, monkeypatch):
     append = Journal.append
 
     def full(self, chunk):
@@ -257,14 +254,14 @@ def test_a_full_disk_keeps_what_is_finished(run_clip, reference, tmp_path, monke
     assert_same(results(tmp_path / "out"), results(reference[0]))
 
 
-def test_nobody_in_the_clip_is_an_answer(run_clip, tmp_path):
+def test_a_clip_without_people_is_no_error(run_clip, tmp_path):
     path = tmp_path / "empty.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=15)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for k in range(6):
-            picture = np.full((240, 320, 3), 20 * k, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            image = np.full((240, 320, 3), 20 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode())
     run, records = run_clip(source=str(path))
     assert run.motions == []
@@ -280,7 +277,7 @@ def test_one_frame_and_steps(run_clip):
     assert [m.frames.tolist() for m in run.motions] == [[2, 9, 16, 23, 30]]
 
 
-def test_what_is_lost_is_told(run_clip, walk, tmp_path):
+def test_a_truncated_file_is_reported_once(run_clip, walk, tmp_path):
     with (
         av.open(str(walk)) as source,
         av.open(str(tmp_path / "cut.mp4"), "w", options={"movflags": "faststart"}) as out,
@@ -293,13 +290,13 @@ def test_what_is_lost_is_told(run_clip, walk, tmp_path):
     data = (tmp_path / "cut.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 7 // 10])
     run, records = run_clip(source=str(tmp_path / "cut.mp4"))
-    told = [sentence for record in records if isinstance(record, ClipChunk) for sentence in record.lost]
-    assert len(told) == 1
-    assert "cut off" in told[0]
+    lost = [sentence for record in records if isinstance(record, ClipChunk) for sentence in record.lost]
+    assert len(lost) == 1
+    assert "cut off" in lost[0]
     assert 10 < len(run.motions[0].frames) < 40
 
 
-def test_whom_to_keep(run_clip, reference, tmp_path):
+def test_only_the_selected_people_are_recovered(run_clip, reference, tmp_path):
     shutil.copytree(reference[0] / "journal", tmp_path / "out" / "journal")
     with pytest.raises(BadInput) as caught:
         run_clip(keep=(9,))
@@ -308,10 +305,7 @@ def test_whom_to_keep(run_clip, reference, tmp_path):
     assert [m.id for m in run.motions] == [1]
 
 
-def test_two_at_once_is_refused(run_clip, recoverer, walk, tmp_path):
-    from backend.clips.clip_run import ClipRun
-    from backend.clips.job_file import ClipJobFile
-
+def test_a_second_run_in_the_same_folder_is_refused(recoverer, walk, tmp_path):
     job = ClipJobFile(source=str(walk), out=str(tmp_path / "out"))
     first = ClipRun(job, recoverer)
     with pytest.raises(BadInput) as caught:

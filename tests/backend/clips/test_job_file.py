@@ -1,4 +1,4 @@
-"""The job file: it comes back as it went, and says what is wrong with it."""
+"""The job file: saved and loaded without a change; error messages name the wrong value."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from backend.errors import BadInput
 JOB = ClipJobFile(source="/clips/größe 1.mp4", out="/out/größe")
 
 
-def test_it_comes_back(tmp_path):
+def test_a_saved_job_is_loaded_unchanged(tmp_path):
     job = replace(
         JOB,
         first=3,
@@ -30,12 +30,12 @@ def test_it_comes_back(tmp_path):
     assert job.rate == Fraction(30000, 1001)
 
 
-def test_relative_paths_belong_to_its_folder(tmp_path):
-    replace(JOB, source="a.mp4", out="a.out", camera="way.json").save(tmp_path / "job.json")
+def test_paths_are_relative_to_the_job_file(tmp_path):
+    replace(JOB, source="a.mp4", out="a.out", camera="camera.json").save(tmp_path / "job.json")
     job = ClipJobFile.load(tmp_path / "job.json")
     assert job.source == str(tmp_path / "a.mp4")
     assert job.out == str(tmp_path / "a.out")
-    assert job.camera == str(tmp_path / "way.json")
+    assert job.camera == str(tmp_path / "camera.json")
     JOB.save(tmp_path / "job.json")
     assert ClipJobFile.load(tmp_path / "job.json").camera == ""
 
@@ -82,28 +82,28 @@ def test_wrong_values_are_named(tmp_path, change, word):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"recover_mesh": "photo"}', '{"recover_mesh": "clip"}'])
-def test_other_files_are_no_jobs(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "job.json").write_text(content)
     with pytest.raises(BadInput) as caught:
         ClipJobFile.load(tmp_path / "job.json")
     assert caught.value.code == "bad_job"
 
 
-def test_a_missing_file_is_missing(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(BadInput) as caught:
         ClipJobFile.load(tmp_path / "job.json")
     assert caught.value.code == "file_missing"
 
 
-def test_keys_change_with_what_they_stand_for():
+def test_keys_change_with_the_settings_that_they_cover():
     smoother, other_model = replace(JOB, smoothing=0.9), replace(JOB, model="smpler-w32")
     moved = replace(JOB, source="/elsewhere/a.mp4", out="/elsewhere")
-    assert smoother.clip_key == JOB.clip_key  # the journal serves
+    assert smoother.clip_key == JOB.clip_key  # the journal stays valid
     assert smoother.motion_key != JOB.motion_key
     edited = replace(JOB, edits=(("merge", 1, 2, 0),))
     assert (edited.clip_key, edited.motion_key != JOB.motion_key) == (JOB.clip_key, True)
     assert other_model.clip_key != JOB.clip_key
-    scaled, seen_otherwise = replace(JOB, scene_scale=2.0), replace(JOB, camera="/way.json")
-    assert (scaled.clip_key, seen_otherwise.clip_key) == (JOB.clip_key, JOB.clip_key)
+    scaled, with_camera = replace(JOB, scene_scale=2.0), replace(JOB, camera="/camera.json")
+    assert (scaled.clip_key, with_camera.clip_key) == (JOB.clip_key, JOB.clip_key)
     assert scaled.motion_key != JOB.motion_key
     assert (moved.clip_key, moved.motion_key) == (JOB.clip_key, JOB.motion_key)

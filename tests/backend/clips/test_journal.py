@@ -1,4 +1,4 @@
-"""The journal: what is in it survives, what is damaged is made again, what belongs to another job is never mixed in."""
+"""The journal: its chunks survive, damaged ones are made again, those of another job are never mixed in."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def filled(out, count=3):
     return journal
 
 
-def test_chunks_come_back_bit_by_bit(tmp_path):
+def test_chunks_are_read_back_bit_by_bit(tmp_path):
     filled(tmp_path)
     again = Journal(tmp_path, "key", "clip")
     assert again.resumed == again.count == 3
@@ -41,7 +41,7 @@ def test_another_jobs_chunks_are_set_aside(tmp_path, key):
     assert len(list((tmp_path / "journal-old").glob("chunk-*.npz"))) == 3
 
 
-def test_chunks_without_a_header_are_nobodys(tmp_path):
+def test_chunks_without_a_header_are_ignored(tmp_path):
     filled(tmp_path)
     (tmp_path / "journal" / "journal.json").unlink()
     assert Journal(tmp_path, "key", "clip").count == 0
@@ -58,7 +58,7 @@ def test_a_damaged_last_chunk_is_made_again(tmp_path, damage):
     np.testing.assert_array_equal(journal.read(2)["numbers"], chunk(2)["numbers"])
 
 
-def test_what_lies_behind_a_gap_does_not_count(tmp_path):
+def test_chunks_after_a_missing_one_are_ignored(tmp_path):
     filled(tmp_path)
     (tmp_path / "journal" / "chunk-000001.npz").unlink()
     assert Journal(tmp_path, "key", "clip").count == 1
@@ -73,7 +73,7 @@ def test_a_damaged_chunk_in_the_middle_is_named(tmp_path):
     assert "chunk-000001" in caught.value.message
 
 
-def test_a_full_disk_loses_nothing_that_was_there(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_earlier_chunks(tmp_path, monkeypatch):
     journal = filled(tmp_path)
 
     def full(file, **arrays):
@@ -91,7 +91,7 @@ def test_a_full_disk_loses_nothing_that_was_there(tmp_path, monkeypatch):
     assert Journal(tmp_path, "key", "clip").count == 3
 
 
-def test_one_process_at_a_time_and_a_dead_one_holds_nothing(tmp_path):
+def test_one_process_at_a_time_and_a_killed_one_frees_the_lock(tmp_path):
     code = "import sys, time; from pathlib import Path; from backend.clips.journal import JournalLock; "
     code += f"lock = JournalLock(Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:

@@ -1,4 +1,4 @@
-"""Frames decoded ahead: the same frames, the same losses, and a thread that ends."""
+"""Frames decoded in advance: the same frames, the same losses, and a thread that ends."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def read(prefetcher, pause=0.0):
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.002])
-def test_losses_belong_to_their_frames_whatever_the_pace(pause):
+def test_losses_belong_to_their_frames_at_any_speed(pause):
     lost = []
     prefetcher = Prefetcher(frames(lost), lost)
     assert read(prefetcher, pause) == [(k, (k + 1) // 5) for k in range(20)]
@@ -41,7 +41,7 @@ def test_losses_belong_to_their_frames_whatever_the_pace(pause):
     prefetcher.close()
 
 
-def test_an_error_comes_where_the_frame_would():
+def test_an_error_is_raised_in_place_of_its_frame():
     lost = []
     prefetcher = Prefetcher(frames(lost, error_at=3), lost)
     assert [prefetcher.next(lambda: None) for _ in range(3)] == [0, 1, 2]
@@ -50,7 +50,7 @@ def test_an_error_comes_where_the_frame_would():
     prefetcher.close()
 
 
-def test_closed_in_the_middle_lets_go_of_the_file():
+def test_close_before_the_end_closes_the_file():
     lost, closed = [], []
     prefetcher = Prefetcher(frames(lost, 1000, closed=closed), lost)
     assert prefetcher.next(lambda: None) == 0
@@ -59,18 +59,18 @@ def test_closed_in_the_middle_lets_go_of_the_file():
     assert not any(thread.name == "decode" and thread.is_alive() for thread in threading.enumerate())
 
 
-def test_who_waits_may_give_up():
-    go_on = threading.Event()
+def test_waiting_can_be_cancelled():
+    resume = threading.Event()
 
     def stuck():
-        go_on.wait(20)
+        resume.wait(20)
         yield 1
 
-    def give_up():
+    def cancel():
         raise Cancelled
 
     prefetcher = Prefetcher(stuck(), [])
     with pytest.raises(Cancelled):
-        prefetcher.next(give_up)
-    go_on.set()
+        prefetcher.next(cancel)
+    resume.set()
     prefetcher.close()

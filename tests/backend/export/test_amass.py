@@ -1,4 +1,4 @@
-"""AMASS files hold the same bodies, standing in the world."""
+"""AMASS files contain the same bodies, in the world."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def motion_of(poses, betas, trans):
     )  # fmt: skip
 
 
-def test_the_body_stands_in_the_world_where_the_camera_saw_it(body, tmp_path):
+def test_an_amass_file_poses_the_same_vertices_in_the_world(body, tmp_path):
     rng = np.random.default_rng(0)
     poses = 0.5 * rng.standard_normal((5, 24, 3))
     poses[:, 22:] = 0  # SMPL-H has no hand joints
@@ -34,8 +34,8 @@ def test_the_body_stands_in_the_world_where_the_camera_saw_it(body, tmp_path):
 
     def vertices(poses, trans):
         tensors = (torch.as_tensor(np.asarray(x), dtype=torch.float32) for x in (poses, betas, trans))
-        pose, shape, place = tensors
-        return body(pose, shape.expand(5, -1), place).vertices.numpy()
+        pose, shape, translation = tensors
+        return body(pose, shape.expand(5, -1), translation).vertices.numpy()
 
     root = (body.joints_template + body.joints_shapedirs @ torch.as_tensor(betas, dtype=torch.float32))[0]
     motion = motion_of(poses, betas, trans)
@@ -54,7 +54,7 @@ def test_the_body_stands_in_the_world_where_the_camera_saw_it(body, tmp_path):
     assert not fields["hands"].any()
 
 
-def test_the_hands_of_smpl_have_a_place_of_their_own():
+def test_smpls_hand_joints_are_in_their_own_array():
     poses = np.zeros((2, 24, 3))
     poses[:, 22] = [0.1, 0.2, 0.3]
     fields = amass_fields(motion_of(poses, np.zeros(10), np.zeros((2, 3))), World(), np.zeros(3), 30)
@@ -62,7 +62,7 @@ def test_the_hands_of_smpl_have_a_place_of_their_own():
     assert not fields["poses"][:, 66:].any()
 
 
-def test_hands_are_no_amass_bodies():
+def test_a_hand_model_is_refused():
     with pytest.raises(BadInput) as caught:
         amass_fields(motion_of(np.zeros((1, 16, 3)), np.zeros(10), np.zeros((1, 3))), World(), np.zeros(3), 30)
     assert caught.value.code == "no_amass"

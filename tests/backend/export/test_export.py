@@ -1,7 +1,10 @@
-"""Result files: whole or absent, readable by other tools, exact."""
+"""Result files: complete or absent, readable by other tools, exact."""
+
+import errno
 
 import numpy as np
 import pytest
+import torch
 
 from backend.body.loader import load_body
 from backend.errors import BadInput, RecoverMeshError
@@ -20,8 +23,6 @@ def body():
 
 
 def person(body, x=0.0, z=4.0):
-    import torch
-
     poses, betas = torch.zeros(1, 24, 3), torch.zeros(1, 10)
     poses[0, 0, 0] = np.pi  # y up -> the camera's y down
     poses[0, 16, 2] = -1.0
@@ -37,9 +38,7 @@ def result(body, people, source="photo.jpg"):
     return FrameResult(source, 0, CAMERA, people, "keypoint-fit", body.name, body.license)
 
 
-def test_npz_has_amass_names_and_gives_the_body_back(tmp_path, body):
-    import torch
-
+def test_npz_has_amass_names_and_poses_the_same_body(tmp_path, body):
     one = person(body)
     (path,) = export(result(body, [one]), ["npz"], tmp_path, None, body)
     assert path.name == "photo_person1.npz"
@@ -68,7 +67,7 @@ def test_obj_is_the_mesh_with_y_up(tmp_path, body):
     assert sum(line.startswith("vt ") for line in lines) == len(body.uv)
 
 
-def test_overlay_covers_the_body_and_nothing_else(body):
+def test_overlay_covers_the_body_only(body):
     photo = np.full((240, 320, 3), 255, np.uint8)
     one = person(body)
     drawn = draw_overlay(photo, [one.vertices], body.faces.numpy(), CAMERA)
@@ -106,9 +105,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, body):
     assert caught.value.code == "unwritable"
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, body, monkeypatch):
-    import errno
-
+def test_a_full_disk_leaves_the_old_file_and_no_incomplete_one(tmp_path, body, monkeypatch):
     (path,) = export(result(body, [person(body)]), ["npz"], tmp_path, None, body)
     before = path.read_bytes()
 
@@ -123,7 +120,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, body, monkeyp
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [path.name]
 
 
-def test_no_blender_is_said(tmp_path, body, monkeypatch):
+def test_a_missing_blender_is_reported(tmp_path, body, monkeypatch):
     from backend.export import blender_export
 
     monkeypatch.delenv(blender_export.PYTHON_VARIABLE, raising=False)
@@ -141,7 +138,7 @@ def test_glb_and_blend_through_blender(tmp_path, body):
     assert paths[1].stat().st_size > 100_000
 
 
-def test_npz_that_is_none(tmp_path):
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
     path = tmp_path / "x.npz"
     path.write_bytes(b"nothing")
     with pytest.raises(BadInput, match="not a result"):

@@ -1,4 +1,4 @@
-"""Motions before a moving camera, written and drawn."""
+"""Motions with a moving camera, written and drawn."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -40,7 +40,7 @@ def motion(scene):
     )  # fmt: skip
 
 
-def test_results_come_back_with_their_cameras(scene, motion):
+def test_results_are_read_back_with_their_cameras(scene, motion):
     fields = motion_fields(motion, World(scale=2.5), scene.camera, Fraction(3), LABELS)
     assert fields["camera_rotation"].shape == (COUNT, 3, 3)
     assert fields["camera_translation"].shape == (COUNT, 3)
@@ -49,36 +49,36 @@ def test_results_come_back_with_their_cameras(scene, motion):
     assert world.scale == 2.5
     points = motion.joints[:, :5]
     np.testing.assert_allclose(found.view.project(points), scene.view.project(points))
-    # by the numbers of the file alone, as another tool would
+    # from the arrays of the file alone, as another tool would
     k = 4
-    seen = fields["joints"][k] @ fields["camera_rotation"][k].T + fields["camera_translation"][k]
+    in_camera = fields["joints"][k] @ fields["camera_rotation"][k].T + fields["camera_translation"][k]
     fx, fy, cx, cy = fields["camera_intrinsics"][k]
-    pixels = seen[:, :2] / seen[:, 2:] * [fx, fy] + [cx, cy]
+    pixels = in_camera[:, :2] / in_camera[:, 2:] * [fx, fy] + [cx, cy]
     np.testing.assert_allclose(pixels, scene.view[k : k + 1].project(motion.joints[k : k + 1])[0], atol=1e-3)
 
 
-def test_a_fixed_cameras_results_have_none(scene, motion):
+def test_results_of_a_fixed_camera_have_no_camera_rows(scene, motion):
     fields = motion_fields(replace(motion, view=None), World(), scene.camera, Fraction(3), LABELS)
     assert not {"camera_rotation", "camera_translation", "camera_intrinsics", "scene_scale"} & set(fields)
     assert motion_from_fields(fields)[0].view is None
 
 
-def test_amass_stands_upright_in_the_world(body, scene, motion):
+def test_amass_is_upright_in_the_world(scene, motion):
     root = motion.joints[0, 0] - motion.trans[0]
     fields = amass_fields(motion, World(scale=2.5), root, 3.0)
-    place = fields["trans"] + root
-    np.testing.assert_allclose(place, scene.world.points(motion.joints[:, 0]), atol=1e-6)
-    assert (np.abs(place[:, 2] - 0.9) < 0.2).all()
+    position = fields["trans"] + root
+    np.testing.assert_allclose(position, scene.world.points(motion.joints[:, 0]), atol=1e-6)
+    assert (np.abs(position[:, 2] - 0.9) < 0.2).all()  # m, the height of a standing person's pelvis
 
 
 def test_the_overlay_follows_the_camera(tmp_path, body, scene, motion):
     frames = [SimpleNamespace(number=t, pixels=np.zeros((SIZE[1], SIZE[0], 3), np.uint8)) for t in range(COUNT)]
     write_overlay_video(tmp_path / "out.mp4", frames, [motion], body, scene.camera, Fraction(3))
     with av.open(str(tmp_path / "out.mp4")) as container:
-        pictures = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
+        images = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
     uv = scene.view.project(motion.joints)
-    for picture, points in zip(pictures, uv, strict=True):
-        rows, columns = np.nonzero(picture > 60)
+    for image, points in zip(images, uv, strict=True):
+        rows, columns = np.nonzero(image > 60)
         middle = (points.min(0) + points.max(0)) / 2
         drawn = np.array([(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2])
         assert np.linalg.norm(drawn - middle) < 10

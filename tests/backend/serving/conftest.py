@@ -1,4 +1,4 @@
-"""A server for each file of tests, a client for each test."""
+"""One server per test file, one client per test."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Stands in for `backend.clips.clip_run.ClipRun` in a real worker process; the job's source says what it is to do.
+"""A fake `backend.clips.clip_run.ClipRun` for a real worker process; the job's source selects what it does.
 
-`COUNT` chunks, then one final one; a word may follow: `wait:PATH` (the second chunk waits until PATH exists),
-`die:PATH` (kills its process at every second chunk as long as PATH does not exist, which it writes first), `die`
-(kills it whenever it is asked for the second chunk), `bug`, `nan`.  A file in the job's folder is the journal: one
-line per chunk; what is there is replayed.
+`COUNT` chunks, then a final one; a word may follow: `wait:PATH` (the second chunk waits until PATH exists), `die:PATH`
+(kills its process at the second chunk unless PATH exists, and writes PATH first), `die` (kills it always at the second
+chunk), `bug`, `nan`.  The journal is a file in the job's folder with one line per chunk, from which it resumes.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class FakeClip:
         if self.sent == int(self.count):
             self.over = True
             ids = np.array([3])
-            picture = np.full((1, 4, 5, 3), 200, np.uint8)
-            return [ClipPeople(ids, ids, ids, ids, np.array([True]), picture), self._chunk(True)]
+            thumbnails = np.full((1, 4, 5, 3), 200, np.uint8)
+            return [ClipPeople(ids, ids, ids, ids, np.array([True]), thumbnails), self._chunk(True)]
         if self.sent == 1:
             self._obey(on_progress)
         if self.sent >= len(self._lines()):
@@ -60,7 +59,7 @@ class FakeClip:
         word, _, path = self.order.partition(":")
         path = path.replace("|", "/")
         if word == "bug":
-            raise ZeroDivisionError("a fault of ours")
+            raise ZeroDivisionError("a bug")
         if word == "wait":
             Path(path + ".started").touch()
             while not Path(path).exists():

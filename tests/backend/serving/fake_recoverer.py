@@ -1,8 +1,8 @@
-"""Stands in for `backend.recovery.Recoverer` in a real worker process; the source says what it is to do.
+"""A fake `backend.recovery.Recoverer` for a real worker process; the source selects what it does.
 
-`ok`, `two` people, `nobody`, `bad` (BadInput), `bug` (an exception nobody expects), `nan`, `print` (writes to
-stdout), `die` (kills its own process), `wait:PATH` (writes PATH.started, then works until PATH exists, deaf
-to everything), `stages:SECONDS` (reports thousands of stages), `big` (16 MB of vertices), `picture`.
+`ok`, `two` people, `nobody`, `bad` (BadInput), `bug` (another exception), `nan`, `print` (writes to stdout),
+`die` (kills its own process), `wait:PATH` (writes PATH.started, then waits until PATH exists, without a look
+at `cancel`), `stages:SECONDS` (reports thousands of stages), `big` (16 MB of vertices), `picture`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def person(seed: int) -> RecoveredPerson:
 
 
 class FakeModel(RecoveryModel):
-    """A model whose weights take so many bytes.  It recovers nobody: that is the recoverer's part here."""
+    """A model of which only the body and the memory in bytes are used."""
 
     def __init__(self, size: int = 0) -> None:
         self.body = SimpleNamespace(parents=[-1] * 24, num_betas=10, v_template=[])
@@ -84,7 +84,7 @@ class FakeRecoverer:
         if order == "bad":
             raise BadInput("not_an_image", "This is no image.", "Choose a photo.")
         if order == "bug":
-            raise ZeroDivisionError("a fault of ours")
+            raise ZeroDivisionError("a bug")
         if order == "big":
             found[0].vertices = np.zeros((16_000_000 // 12, 3), np.float32)
         if order == "nan":

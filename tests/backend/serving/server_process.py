@@ -1,4 +1,4 @@
-"""A real server in its own process, the fake recoverer in its worker, and a bare client to talk to it."""
+"""A real server in its own process, with the fake recoverer in its worker, and a bare client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend import protocol
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "a token for tests"
-TIMEOUT = 120.0  # seconds; the machine may be slow, a test that waits this long has failed
+TIMEOUT = 120.0  # seconds, for slow machines; a test that waits this long has failed
 
 
 def wait_for(condition, what: str) -> None:
@@ -29,7 +29,7 @@ def wait_for(condition, what: str) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Zombies, which have ended but were not waited for, do not run."""
+    """Whether a process runs.  Zombies, which have ended but were not waited for, do not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -37,7 +37,7 @@ def is_running(pid: int) -> bool:
 
 
 class ServerProcess:
-    """`python -m backend.serving.server`; a context manager that ends it."""
+    """`python -m backend.serving.server`; a context manager that kills it."""
 
     def __init__(self, *args: str, factory: str = "fake_recoverer:FakeRecoverer", **popen: Any) -> None:
         paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -83,7 +83,7 @@ class ServerProcess:
 
 
 class BareClient:
-    """A DEALER that says exactly what it is told to; a context manager."""
+    """A DEALER socket without any logic of its own; a context manager."""
 
     def __init__(self, endpoint: str, hello: bool = True, hwm: int = 1000) -> None:
         self.context = zmq.Context()
@@ -118,7 +118,7 @@ class BareClient:
         return protocol.decode(self.socket.recv_multipart())
 
     def expect(self, kind: str, skip: tuple[str, ...] = ("pong", "progress", "accepted")) -> dict[str, Any]:
-        """Header of the next message but those of `skip`, which must be of `kind`; arrays under "_arrays"."""
+        """Header of the next message that is not in `skip`, which must be a `kind`; arrays under "_arrays"."""
         while True:
             message = self.receive()
             assert message is not None, f"waited for {kind}"
@@ -127,7 +127,7 @@ class BareClient:
             assert message[0] in skip, f"expected {kind}, got {message}"
 
     def collect(self, job: str, acknowledge: bool = True) -> list[tuple[str, dict[str, Any]]]:
-        """What comes of a job until its end, without progress."""
+        """Kinds and headers of a job's messages until its end, without `accepted` and `progress`."""
         found = []
         while True:
             message = self.receive()
@@ -154,7 +154,7 @@ def kinds_within(client, seconds):
 
 
 class Clock:
-    """Stands in for `time` in a module: a monotonic clock that can be put forward."""
+    """A replacement for `time` in a module: a monotonic clock that can be set forward."""
 
     def __init__(self):
         self.ahead = 0.0  # s
@@ -164,7 +164,7 @@ class Clock:
 
 
 class Gate:
-    """A source that keeps the worker busy until it is opened."""
+    """A source that keeps the worker busy until `open`."""
 
     def __init__(self, path):
         self.path = path
@@ -179,7 +179,7 @@ class Gate:
 
 @contextlib.contextmanager
 def server_here(**options):
-    """A server in a thread of this process, for options that the command line does not offer."""
+    """A server in a thread of this process, for options that are not on the command line."""
     from backend.serving.server import Server, ServerOptions
 
     server = Server(ServerOptions(token=TOKEN, **options))

@@ -1,4 +1,4 @@
-"""Clips as a client sees them: chunks in order, credit, cancel, and workers that die in the middle."""
+"""Clips as a client sees them: chunks in order, acknowledgements, cancel, and workers that are killed."""
 
 import os
 import signal
@@ -62,20 +62,20 @@ def test_a_clip_comes_in_chunks_and_ends_with_the_final_motions(client, start):
     assert headers[7]["_arrays"]["thumbnails"].shape == (1, 4, 5, 3)
 
 
-def test_progress_tells_frames_rate_and_time_left(client, start, tmp_path):
+def test_progress_has_stage_and_frames(client, start, tmp_path):
     start(f"3 wait:{str(tmp_path / 'gate').replace('/', '|')}")
     wait_for((tmp_path / "gate.started").exists, "the second chunk")
-    seen = []
-    while not seen or seen[-1]["done"] < 1:
+    progress = []
+    while not progress or progress[-1]["done"] < 1:
         kind, header, _ = client.receive()
         if kind == "progress":
-            seen.append(header)
-    assert (seen[-1]["total"], seen[-1]["stage"]) == (3, "detect")
+            progress.append(header)
+    assert (progress[-1]["total"], progress[-1]["stage"]) == (3, "detect")
     (tmp_path / "gate").touch()
     collect(client)
 
 
-def test_chunks_wait_for_the_client(client, start):
+def test_chunks_wait_for_acknowledgements(client, start):
     out = start("20")
     wait_for(lambda: len(journaled(out)) >= RESULT_WINDOW, "the window to fill")
     time.sleep(0.3)
@@ -92,9 +92,9 @@ def test_cancel_is_answered_at_once_and_the_next_run_resumes(client, start, tmp_
     out = start(f"5 wait:{str(tmp_path / 'gate').replace('/', '|')}")
     wait_for((tmp_path / "gate.started").exists, "the second chunk")
     client.send("cancel", "c", job="j")
-    # the chunk that waits is not over: `gate` is not there yet
+    # the second chunk still waits: `gate` does not exist yet
     assert client.expect("cancelled", skip=("pong", "progress", "accepted", "clip", "chunk"))["job"] == "j"
-    wait_for((out / "closed").exists, "the worker to let go")
+    wait_for((out / "closed").exists, "the worker to close the clip")
     (tmp_path / "gate").touch()
     start(f"5 wait:{str(tmp_path / 'gate').replace('/', '|')}")
     found = collect(client)
@@ -102,7 +102,7 @@ def test_cancel_is_answered_at_once_and_the_next_run_resumes(client, start, tmp_
     assert found[-1][0] == "done"
 
 
-def test_a_worker_that_dies_is_followed_by_one_that_resumes(client, start, tmp_path):
+def test_after_a_workers_death_the_next_one_resumes(client, start, tmp_path):
     out = start(f"4 die:{str(tmp_path / 'died').replace('/', '|')}")
     found = collect(client)
     assert found[-1][0] == "done"
@@ -134,13 +134,13 @@ def test_a_killed_server_leaves_the_journal(client, start, tmp_path):
 
 
 @pytest.mark.parametrize(("order", "code"), [("3 bug", "internal"), ("3 nan", "not_finite")])
-def test_what_goes_wrong_ends_the_job_in_words(client, start, order, code):
+def test_a_failing_clip_ends_its_job_with_an_error(client, start, order, code):
     start(order)
     kind, header = collect(client)[-1]
     assert (kind, header["code"]) == ("error", code)
 
 
-def test_a_job_file_that_is_none_is_refused(client, tmp_path):
+def test_missing_and_invalid_job_files_are_refused(client, tmp_path):
     client.send("recover_clip", "r", job="j", file=str(tmp_path / "none.json"))
     assert client.expect("error")["code"] == "file_missing"
     (tmp_path / "bad.json").write_text("{}")
@@ -148,7 +148,7 @@ def test_a_job_file_that_is_none_is_refused(client, tmp_path):
     assert client.expect("error")["code"] == "bad_job"
 
 
-def test_photos_go_on_between_the_chunks_of_a_clip(client, start):
+def test_photos_are_recovered_between_the_chunks_of_a_clip(client, start):
     start("200")
     client.recover("photo", "ok")
     kinds = []

@@ -1,4 +1,4 @@
-"""`serve` as a process: its ready line, its ends, its refusals, and its keys."""
+"""`serve` as a process: its ready line, how it ends, what it refuses, and its keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wait_ended(server: ServerProcess, pids: list[int]) -> int:
     return code
 
 
-def test_one_line_says_that_it_is_ready():
+def test_one_ready_line_is_printed():
     with ServerProcess(stdin=subprocess.PIPE) as server:
         assert server.ready == {
             "event": "ready",
@@ -43,7 +43,7 @@ def test_one_line_says_that_it_is_ready():
         pids = all_pids(server)
         server.process.send_signal(signal.SIGTERM)
         assert wait_ended(server, pids) == 0
-        assert server.process.stdout.read() == ""  # the one line and nothing else
+        assert server.process.stdout.read() == ""  # nothing after the ready line
 
 
 def test_interrupt_ends_it():
@@ -53,14 +53,14 @@ def test_interrupt_ends_it():
         assert wait_ended(server, pids) == 0
 
 
-def test_it_ends_with_its_standard_input(tmp_path):
+def test_with_watch_stdin_it_ends_when_standard_input_closes(tmp_path):
     with (
         ServerProcess("--watch-stdin", stdin=subprocess.PIPE) as server,
         BareClient(server.endpoint) as client,
     ):
         gate = tmp_path / "gate"
         client.recover("j", f"wait:{gate}")
-        wait_for((tmp_path / "gate.started").exists, "the worker to be in the middle of a picture")
+        wait_for((tmp_path / "gate.started").exists, "the worker to begin the image")
         pids = all_pids(server)
         assert server.process.stdin is not None
         server.process.stdin.close()
@@ -68,16 +68,16 @@ def test_it_ends_with_its_standard_input(tmp_path):
         assert wait_ended(server, pids) == 0
 
 
-def test_without_the_option_the_standard_input_means_nothing():
+def test_without_watch_stdin_standard_input_is_ignored():
     with ServerProcess(stdin=subprocess.DEVNULL) as server, BareClient(server.endpoint) as client:
         client.recover("j", "ok")
         assert client.collect("j")[-1][0] == "done"
 
 
-def test_a_killed_server_takes_its_worker_along():
+def test_the_worker_of_a_killed_server_ends():
     with ServerProcess() as server, BareClient(server.endpoint) as client:
         client.recover("j", "ok")
-        client.collect("j")  # the worker is idle now: its only sign is the end of its input
+        client.collect("j")  # the worker is idle now: it sees only the end of its input
         pids = all_pids(server)
         server.process.kill()
         wait_ended(server, pids)
@@ -97,7 +97,7 @@ def refused(*args: str) -> str:
     return done.stderr
 
 
-def test_a_taken_port_is_said():
+def test_a_taken_port_is_reported():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -154,7 +154,7 @@ def connect(endpoint: str, server_key: Path, keys: tuple[bytes, bytes] | None) -
     return context, dealer
 
 
-def test_keys_admit_the_known_and_nobody_else(tmp_path):
+def test_only_clients_with_an_authorized_key_are_accepted(tmp_path):
     secret = add_client(tmp_path, "artist")
     assert secret.stat().st_mode & 0o077 == 0
     public, private = zmq.auth.load_certificate(secret)
@@ -167,7 +167,7 @@ def test_keys_admit_the_known_and_nobody_else(tmp_path):
         try:
             assert known.poll(TIMEOUT * 1000)
             assert protocol.decode(known.recv_multipart())[0] == "welcome"
-            # the strangers began earlier; what was admitted would have been answered by now or soon
+            # the strangers connected earlier: if they were accepted, their answers would be here by now or soon
             assert not any(dealer.poll(500) for _, dealer in strangers)
         finally:
             for other, dealer in (*strangers, (context, known)):
@@ -175,17 +175,9 @@ def test_keys_admit_the_known_and_nobody_else(tmp_path):
                 other.term()
 
 
-def test_a_client_is_added_once_and_by_a_plain_name(tmp_path):
+def test_a_client_is_added_once_and_with_a_valid_name(tmp_path):
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "backend.serving.server",
-            "--curve-keys",
-            str(tmp_path),
-            "--add-client",
-            "artist",
-        ],
+        [sys.executable, "-m", "backend.serving.server", "--curve-keys", str(tmp_path), "--add-client", "artist"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The server as a client sees it: a real process with a real worker, and a recoverer that does as told."""
+"""The server as a client sees it: a real process with a real worker, and a fake recoverer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.protocol import RESULT_WINDOW
 from backend.serving.jobs import PROGRESS_SECONDS
 
 
-def test_results_come_in_order_and_a_bad_source_stops_nothing(client):
+def test_results_come_in_order_and_a_bad_source_does_not_stop_the_job(client):
     client.recover("j", "ok", "bad", "two", "bug", "nan", "nobody", "print", focal_px=20.0, people="3")
     found = client.collect("j")
     failed = "source_failed"
@@ -20,7 +20,7 @@ def test_results_come_in_order_and_a_bad_source_stops_nothing(client):
     assert all(header["request"] == "request j" for _, header in found)
     headers = [header for _, header in found]
     assert headers[0]["camera"] == [520.0, 500.0, 319.5, 239.5, 640, 480]
-    assert headers[0]["model"] == "keypoint-fit auto 3"  # all options arrived at the recoverer
+    assert headers[0]["model"] == "keypoint-fit auto 3"  # all options reached the recoverer
     assert (headers[1]["code"], headers[1]["hint"]) == ("not_an_image", "Choose a photo.")
     assert headers[2]["_arrays"]["vertices"].shape == (2, 50, 3)
     assert headers[3]["code"] == "internal"
@@ -37,7 +37,7 @@ def test_results_come_in_order_and_a_bad_source_stops_nothing(client):
     }
 
 
-def test_encoded_images_take_the_places_of_empty_sources(client):
+def test_encoded_images_are_used_for_empty_sources(client):
     images = {f"image{k}": np.frombuffer(text, np.uint8) for k, text in enumerate((b"two", b"picture"))}
     client.recover("j", "ok", "", "ok", "", arrays=images)
     results = [header for kind, header in client.collect("j") if kind == "result"]
@@ -68,14 +68,14 @@ def test_a_client_that_does_not_acknowledge_gets_a_window_of_results(client, ser
     client.recover("j", *["ok"] * 20)
     for index in range(RESULT_WINDOW):
         assert client.expect("result")["index"] == index
-    with BareClient(server.endpoint) as other:  # the worker is free for others meanwhile
+    with BareClient(server.endpoint) as other:  # meanwhile the worker is free for others
         other.recover("k", "ok")
         assert kinds(other.collect("k")) == ["result", "done"]
     assert kinds_within(client, 0.5) <= {"progress"}
     client.send("ack", job="j", index=1)
     assert client.expect("result")["index"] == RESULT_WINDOW
-    client.send("ack", job="j", index=1)  # twice is once
-    client.send("ack", job="j", index=17)  # was never sent
+    client.send("ack", job="j", index=1)  # a second time: ignored
+    client.send("ack", job="j", index=17)  # of a result that was never sent: ignored
     client.send("ack", job="none", index=0)
     assert kinds_within(client, 0.5) <= {"progress"}
     for index in (0, 2, 3):
@@ -85,7 +85,7 @@ def test_a_client_that_does_not_acknowledge_gets_a_window_of_results(client, ser
     client.expect("cancelled")
 
 
-def test_memory_stays_bounded_when_nobody_reads():
+def test_memory_stays_bounded_when_a_client_does_not_read():
     with ServerProcess() as server, BareClient(server.endpoint, hwm=1) as client:
         wait_for(server.worker_pids, "the worker")
         before = server.memory_bytes()
@@ -94,7 +94,7 @@ def test_memory_stays_bounded_when_nobody_reads():
         with BareClient(server.endpoint) as other:
             other.recover("k", "ok")
             assert kinds(other.collect("k")) == ["result", "done"]
-            for _ in range(3):  # the server goes on serving
+            for _ in range(3):  # the server serves others
                 other.recover("k", *["ok"] * 10)
                 other.collect("k")
         assert server.memory_bytes() - before < (3 * RESULT_WINDOW + 4) * 2 * 16_000_000

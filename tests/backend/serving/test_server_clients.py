@@ -1,4 +1,4 @@
-"""Clients that are strangers, talk nonsense, fall silent or vanish."""
+"""Clients without a token, with invalid messages, silent ones, and ones that disappear."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import zmq
 from server_process import TOKEN, BareClient, Clock, kinds, server_here, wait_for
 
 from backend import protocol
+from backend.serving import server as server_module
+from backend.serving import sessions
 
 
-def test_before_hello_nothing_is_answered_but_an_error(server):
+def test_before_hello_every_message_is_answered_with_an_error(server):
     with BareClient(server.endpoint, hello=False) as client:
         for kind in ("ping", "shutdown"):
             client.send(kind, "r")
@@ -32,7 +34,7 @@ def test_a_wrong_token_is_refused(server, token):
         assert client.expect("error", ())["code"] == "hello_first"
 
 
-def test_messages_that_are_none_are_answered_and_survived(server, client):
+def test_invalid_messages_are_answered_with_errors(client):
     rng = random.Random(5)
     ping = {"v": 1, "type": "ping", "request": "", "arrays": []}
     cases = [
@@ -41,7 +43,7 @@ def test_messages_that_are_none_are_answered_and_survived(server, client):
         ([msgpack.packb({**ping, "v": 99})], "version"),
         ([msgpack.packb({**ping, "type": "nonsense"})], "unknown_type"),
         ([msgpack.packb({**ping, "type": "welcome"})], "malformed"),
-        (protocol.encode("pong"), "unknown_type"),  # what only a server says
+        (protocol.encode("pong"), "unknown_type"),  # only a server sends it
         ([msgpack.packb({**ping, "x" * 60000: 1})], "malformed"),
         ([msgpack.packb(ping)] * 40, "malformed"),
         ([b"\0" * (protocol.MAX_HEADER_BYTES + 1)], "too_large"),
@@ -68,7 +70,7 @@ def test_a_frame_over_the_limit_ends_only_its_connection(monkeypatch):
         BareClient(server.endpoint) as bad,
     ):
         bad.socket.send(b"\0" * 200_000)
-        while not bad.socket.poll(100):  # ZeroMQ connects again by itself, as somebody new
+        while not bad.socket.poll(100):  # ZeroMQ reconnects automatically, as a new client
             bad.send("ping")
         assert bad.expect("error")["code"] == "hello_first"
         good.send("ping")
@@ -76,8 +78,6 @@ def test_a_frame_over_the_limit_ends_only_its_connection(monkeypatch):
 
 
 def test_too_many_clients_are_refused(monkeypatch):
-    from backend.serving import sessions
-
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
     with (
         server_here(factory="no:such", model="") as server,
@@ -89,9 +89,6 @@ def test_too_many_clients_are_refused(monkeypatch):
 
 
 def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch, caplog):
-    from backend.serving import server as server_module
-    from backend.serving import sessions
-
     clock, limit = Clock(), 3600.0
     caplog.set_level("INFO", "recover-mesh.server")
     monkeypatch.setattr(sessions, "CLIENT_SILENCE_SECONDS", limit)
@@ -102,7 +99,7 @@ def test_a_client_that_is_silent_too_long_is_dropped(monkeypatch, caplog):
             clock.ahead += limit / 2
             client.send("ping", f"ping {k}")
             while client.expect("pong", ())["request"] != f"ping {k}":
-                pass  # one that nobody asked for, by which the server looks for a dead client
+                pass  # an unrequested `pong`, by which the server probes for dead clients
         assert "dropped" not in caplog.text
         clock.ahead += 2 * limit
         wait_for(lambda: "dropped: it was silent" in caplog.text, "the client to be dropped")
@@ -114,7 +111,7 @@ def test_the_jobs_of_a_dead_client_are_cancelled(server, client, gate):
     dead = BareClient(server.endpoint)
     dead.recover("j", gate.source, *["ok"] * 1000)
     gate.wait_started()
-    time.sleep(0.3)  # the last progress has left: from now on there is nothing to send to it
+    time.sleep(0.3)  # the last progress is sent: from now on there is nothing to send to it
     dead.close()
 
     def only_job():
@@ -130,10 +127,8 @@ def test_the_jobs_of_a_dead_client_are_cancelled(server, client, gate):
     assert kinds(client.collect("l")) == ["result", "done"]
 
 
-def test_a_peer_that_vanishes_is_dropped_and_the_full_one_too():
-    """ROUTER_MANDATORY: EHOSTUNREACH and EAGAIN end a session instead of losing messages silently."""
-    from backend.serving.sessions import MAX_OUTBOX, Sessions
-
+def test_a_vanished_peer_and_a_full_one_are_dropped():
+    """With ROUTER_MANDATORY, EHOSTUNREACH and EAGAIN end a session; without it messages are lost silently."""
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     router.linger, router.router_mandatory, router.sndhwm = 0, 1, 1
@@ -145,32 +140,32 @@ def test_a_peer_that_vanishes_is_dropped_and_the_full_one_too():
         peer.send(b"hi")
         assert router.poll(30_000)
         name, _ = router.recv_multipart()
-        sessions = Sessions(router)
-        sessions.open(name, "full")
-        sessions.open(b"was never there", "gone")
-        sessions.send(b"was never there", [b"x"])
-        assert [session.client for session in sessions.tick()] == ["gone"]
+        opened = sessions.Sessions(router)
+        opened.open(name, "full")
+        opened.open(b"was never there", "gone")
+        opened.send(b"was never there", [b"x"])
+        assert [session.client for session in opened.tick()] == ["gone"]
         big = b"x" * 1_000_000
         for _ in range(200):
-            sessions.send(name, [big], droppable=True)  # may be lost, never waits
-        assert sessions.tick() == []
+            opened.send(name, [big], droppable=True)  # may be lost, never blocks
+        assert opened.tick() == []
         sent = 0
-        while sessions.reachable(name):
-            sessions.send(name, [big])
+        while opened.reachable(name):
+            opened.send(name, [big])
             sent += 1
             assert sent < 1000
         peer.recv()
         received = 1
-        while peer.poll(200) or sessions.waiting():  # what was kept back goes out once there is room
-            assert sessions.tick() == []
+        while peer.poll(200) or opened.waiting():  # queued messages are sent once there is room
+            assert opened.tick() == []
             if peer.poll(0):
                 peer.recv()
                 received += 1
         assert received >= sent
-        for _ in range(MAX_OUTBOX + 1000):
-            sessions.send(name, [big])
-        assert [session.client for session in sessions.tick()] == ["full"]
-        sessions.send(name, [b"x"])  # forgotten: best effort
+        for _ in range(sessions.MAX_OUTBOX + 1000):
+            opened.send(name, [big])
+        assert [session.client for session in opened.tick()] == ["full"]
+        opened.send(name, [b"x"])  # to a closed session: no error
     finally:
         peer.close(0)
         router.close(0)

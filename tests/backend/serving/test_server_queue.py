@@ -1,4 +1,4 @@
-"""Jobs that wait, take turns and are cancelled."""
+"""Jobs in the queue: their order, their limits, and cancelling them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def test_cancel_is_answered_while_the_worker_is_busy(client, gate):
     client.recover("k", "ok")
     assert client.expect("accepted", ("pong", "progress"))["queued"] == 0
     gate.open()
-    assert kinds(client.collect("k")) == ["result", "done"]  # and nothing of j in between: collect skips, so:
+    assert kinds(client.collect("k")) == ["result", "done"]
     client.send("cancel", "r2", job="j")
     error = client.expect("error")
     assert (error["code"], error["job"], error["request"]) == ("unknown_job", "j", "r2")
 
 
-def test_nothing_of_a_cancelled_job_comes_late(client, gate):
+def test_no_message_of_a_cancelled_job_comes_late(client, gate):
     client.recover("j", gate.source, "ok")
     gate.wait_started()
     client.send("cancel", job="j")
@@ -39,7 +39,7 @@ def test_nothing_of_a_cancelled_job_comes_late(client, gate):
     assert set(late) == {"k"}
 
 
-def test_the_worker_gives_a_cancelled_picture_up(client):
+def test_the_worker_cancels_an_image_at_its_next_stage(client):
     client.recover("j", "stages:600")  # seconds
     client.expect("progress", ("accepted",))
     client.send("cancel", job="j")
@@ -79,7 +79,7 @@ def test_two_clients_take_turns(server, client, gate):
     with BareClient(server.endpoint) as other:
         client.recover("long", gate.source, *["ok"] * (RESULT_WINDOW - 1))
         gate.wait_started()
-        other.recover("j", "two")  # the same job id as another client's is no matter
+        other.recover("j", "two")
         other.expect("accepted", ())
         gate.open()
         assert kinds(other.collect("j")) == ["result", "done"]
@@ -87,7 +87,7 @@ def test_two_clients_take_turns(server, client, gate):
         assert [header["index"] for kind, header in found if kind == "result"] == list(range(RESULT_WINDOW))
 
 
-def test_turns_are_by_picture():
+def test_clients_take_turns_image_by_image():
     def job(client, name):
         return PhotoJob(client, name, "", ["ok"] * 3, deque(), "m", "all", 0.0)
 
@@ -101,5 +101,5 @@ def test_turns_are_by_picture():
         taken.next_index += 1
         order.append(taken.id)
     assert order == ["a1", "b1", "a1", "b1", "a1", "b1"]
-    assert jobs.take(lambda client: client != b"a") is None  # b has nothing left, a is passed by
+    assert jobs.take(lambda client: client != b"a") is None  # b has no task left, a is not reachable
     assert jobs.take(lambda client: True).id == "a2"

@@ -1,4 +1,4 @@
-"""The worker's models: which stay in memory, and how networks are asked to run."""
+"""The worker's models: which stay in memory, and the precision of their networks."""
 
 from __future__ import annotations
 
@@ -34,12 +34,7 @@ def worker(budget, precision="fp32"):
 
 def test_models_stay_as_long_as_their_weights_fit(made):
     one = worker(100)
-    for name in (
-        "40",
-        "50",
-        "40",
-        "30",
-    ):  # the third is still there; the fourth sends away what was used longest ago
+    for name in ("40", "50", "40", "30"):  # the third is still loaded; the fourth unloads the least recently used
         one.warm_up(name)
     assert [name for name, _ in made] == ["40", "50", "30"]
     one.warm_up("40")
@@ -48,7 +43,7 @@ def test_models_stay_as_long_as_their_weights_fit(made):
     assert [name for name, _ in made] == ["40", "50", "30", "50"]
 
 
-def test_a_model_that_is_too_large_stays_alone(made):
+def test_a_model_over_the_budget_unloads_all_others(made):
     one = worker(100)
     for name in ("40", "500", "500"):
         one.warm_up(name)

@@ -1,4 +1,4 @@
-"""Workers that die, hang or cannot start: the jobs fail in words, the server goes on."""
+"""Workers that are killed, hang or cannot start: their jobs fail with errors, the server continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.serving import scheduler
 
 
 @pytest.mark.parametrize("kill", ["itself", "from outside"])
-def test_a_dead_worker_is_an_error_and_a_fresh_one_follows(server, client, gate, kill):
+def test_a_workers_death_fails_its_job_and_a_new_one_starts(server, client, gate, kill):
     if kill == "itself":
         client.recover("j", "ok", "die", "ok")
     else:
@@ -34,7 +34,7 @@ def test_a_worker_killed_while_idle_is_replaced(server, client):
     client.collect("j")
     (pid,) = server.worker_pids()
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: server.worker_pids() not in ([], [pid]), "a fresh worker")
+    wait_for(lambda: server.worker_pids() not in ([], [pid]), "a new worker")
     client.recover("k", "ok")
     assert kinds(client.collect("k")) == ["result", "done"]
 
@@ -50,7 +50,7 @@ def test_a_model_that_cannot_be_loaded_fails_the_job():
         assert (found[0][1]["code"], found[0][1]["hint"]) == ("no_weights", "Download them.")
 
 
-def test_workers_that_always_die_fail_the_jobs_and_leave_the_server(tmp_path, monkeypatch):
+def test_workers_that_always_die_fail_all_jobs_and_the_server_continues(tmp_path, monkeypatch):
     log = tmp_path / "deaths"
     monkeypatch.setenv("FAKE_DEATHS", str(log))
     with (
@@ -62,12 +62,12 @@ def test_workers_that_always_die_fail_the_jobs_and_leave_the_server(tmp_path, mo
         failed = [client.expect("error") for _ in range(8)]
         assert [header["job"] for header in failed] == [f"j{k}" for k in range(8)]
         assert {header["code"] for header in failed} == {"worker_died"}
-        assert len(log.read_text()) < 8  # it did not take a death for each of them
+        assert len(log.read_text()) < 8  # fewer deaths than jobs
         client.send("ping", "still there")
         assert client.expect("pong", ("progress",))["request"] == "still there"
 
 
-def test_a_picture_that_hangs_ends_the_worker_and_not_the_server(gate, monkeypatch):
+def test_an_image_that_hangs_kills_the_worker_and_not_the_server(gate, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     clock, limit = Clock(), 3600.0
     monkeypatch.setattr(scheduler, "time", clock)
