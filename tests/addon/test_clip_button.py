@@ -71,7 +71,7 @@ def test_people_who_are_not_ticked_are_left_out(real_backend, scene, footage):
     settings.source, settings.clip.path = "CLIP", footage
     bpy.ops.recover_mesh.recover_clip()
     settings.clip.people[0].use = False
-    with pytest.raises(RuntimeError, match="Nobody is chosen"):
+    with pytest.raises(RuntimeError, match="No person is ticked"):
         bpy.ops.recover_mesh.recover_clip()
 
 

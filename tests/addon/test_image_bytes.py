@@ -64,7 +64,7 @@ def test_linear_pixels_become_srgb(scene):
 def test_image_without_pixels_is_refused(scene):
     image = bpy.data.images.new("movie", 2, 2)
     image.source = "MOVIE"
-    with pytest.raises(UserError, match="is no single picture"):
+    with pytest.raises(UserError, match="is no single image"):
         image_content(image)
     lost = bpy.data.images.new("lost", 2, 2)
     lost.source, lost.filepath = "FILE", "//nowhere.png"
@@ -81,7 +81,7 @@ def test_choose_photos(scene, tmp_path):
     assert chosen == ["a.png", "b2.png", "b10.png"]
     assert bpy.ops.recover_mesh.remove_photo(index=1) == {"FINISHED"}
     assert len(scene.recover_mesh.photos) == 2
-    with pytest.raises(RuntimeError, match="Choose a picture file"):
+    with pytest.raises(RuntimeError, match="Choose an image file"):
         bpy.ops.recover_mesh.choose_photos(files=[{"name": "absent.png"}], directory=str(tmp_path))
 
 

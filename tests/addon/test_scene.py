@@ -327,7 +327,7 @@ def test_results_of_another_body_are_refused(addon_body, scene):
     nan = records.Person(one.poses * np.nan, one.betas, one.trans, one.confidence)
     with pytest.raises(UserError, match="not numbers"):
         build.build_photo(photo_of([nan], addon_body), addon_body)
-    with pytest.raises(UserError, match="makes no sense"):
+    with pytest.raises(UserError, match="camera is invalid"):
         build.build_photo(photo_of([one], addon_body, Camera(0.0, 0.0, 0.0, 0.0, 10, 10)), addon_body)
 
 
