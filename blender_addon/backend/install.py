@@ -111,7 +111,7 @@ class Installation:
     def _install(self, target: str) -> None:
         if self._wheel is None:
             raise UserError(
-                "This copy of the extension carries no backend.",
+                "This copy of the extension bundles no backend.",
                 "Install the zip that `make extension` builds, or name an environment in the preferences.",
             )
         _remove(target)

@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from bpy.types import Operator
 
 from ..errors import UserError
-from ..scene import amass, person
+from ..scene import amass, footage, person
 from ..settings import properties
 from .npz_import import NpzImport, read_body
 
@@ -24,7 +24,7 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator):
 
     onto: EnumProperty(
         name="Onto",
-        description="Who moves",
+        description="The body that moves",
         items=(
             ("NEW", "New Body", "A new body for every file"),
             ("ACTIVE", "Active Body", "The active body, in its own shape. Its former action stays in the file"),
@@ -65,8 +65,8 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator):
         else:
             body_model = read_body(self.body, sources[0].body or DEFAULT_BODY)
         if self.rate == "FILE":
-            amass.set_rate(scene, sources[0].fps)
-        sources = [amass.resample(source, amass.scene_rate(scene)) for source in sources]
+            footage.set_rate(scene, sources[0].fps)
+        sources = [amass.resample(source, footage.scene_rate(scene)) for source in sources]
         for source in sources:
             if body_model is None:
                 amass.apply_to(rigs[0], source, start=self.start, on_ground=self.on_ground)
@@ -76,7 +76,7 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator):
                 rigs.append(amass.create(scene, source, body_model, **options))
         frames = max(len(source.poses) for source in sources)
         if self.fit_range:
-            amass.set_frame_range(scene, self.start, frames)
+            scene.frame_start, scene.frame_end = self.start, self.start + frames - 1
         for other in context.selected_objects:
             other.select_set(False)
         rigs[-1].select_set(True)

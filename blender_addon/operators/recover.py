@@ -59,7 +59,7 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
         elif event.photo.people:
             self._recovered.append(event)
         else:
-            notes.append(f"{event.source.label}: nobody found.")
+            notes.append(f"{event.source.label}: no people found.")
 
     def build_next(self) -> bool:
         # only once the job has ended: else Blender would show one photo after the other

@@ -9,7 +9,8 @@ from bpy.types import Operator
 from .. import runtime
 from ..client.clip_recovery import ChunkReady, ClipRecovery, ClipStarted, JobEnded, PeopleFound
 from ..errors import UserError
-from ..scene.clip import ClipInfo, ClipScene
+from ..scene.clip import ClipScene
+from ..scene.footage import ClipInfo
 from ..settings import clip_camera, clip_edits, clip_source, preferences, properties
 from . import OperatorResult, clip_people
 from .backend_operator import BackendOperator, pluralize, report_job_outcome
@@ -109,7 +110,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             except UserError as error:
                 runtime.state.notes.append(str(error))
         if not people and ended.error is None and not ended.cancelled:
-            runtime.state.notes.append("Nobody found in the clip.")
+            runtime.state.notes.append("No people found in the clip.")
         summary = f"{pluralize(people, 'person', 'people')} in {pluralize(len(self._frames), 'frame', 'frames')}"
         return report_job_outcome(self, ended, people, summary)
 

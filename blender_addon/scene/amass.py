@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 
 from ..errors import UserError
-from . import animation, armature, basis, body, clip, motion, person
+from . import animation, armature, basis, body, motion, person
 from .motion import Motion, World
 from .object_data import armature_data
 from .records import READ_ERRORS, Body, Person, Photo
@@ -25,8 +25,7 @@ BODY_COLUMNS = 66  # root and 21 joints; the columns after them are fingers, jaw
 POSE_WIDTHS = (66, 72, 156, 165)
 _FPS_KEYS = ("mocap_framerate", "mocap_frame_rate")
 _FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
-# percent of frames whose feet may be below the ground, as noise; not tuned
-_GROUND_PERCENTILE = 5
+_GROUND_PERCENTILE = 5  # of frames whose feet may be below the ground, as noise; origin not recorded
 _WORLD = World(np.eye(3), np.zeros(3))
 
 
@@ -179,13 +178,6 @@ def _ground_height(body_model: Body, mocap: Motion) -> float:
     rest = basis.body_points(body_model.rest_joints(mocap.betas)[feet])[:, 2] + body_model.floor
     heights = motion.joints(body_model, mocap, _WORLD)[:, feet, 2] - rest
     return float(np.percentile(heights.min(1), _GROUND_PERCENTILE))
-
-
-def set_frame_range(scene: bpy.types.Scene, start: int, count: int) -> None:
-    scene.frame_start, scene.frame_end = start, start + count - 1
-
-
-set_rate, scene_rate = clip.set_rate, clip.scene_rate
 
 
 def _require_joints(names: tuple[str, ...], what: str) -> None:

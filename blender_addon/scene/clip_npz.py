@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import UserError
 from ..protocol_rows import CAMERA_ROWS, PERSON_FILE, rows_of_file
 from . import moving_camera
-from .clip import ClipInfo, ClipScene
+from .clip import ClipScene
+from .footage import ClipInfo
 from .records import Body, load_npz
 
 

@@ -11,8 +11,8 @@ from mathutils import Quaternion
 
 from ..protocol_rows import CAMERA_ROWS
 from . import basis, camera, fcurves, person
-from .clip import ClipInfo, set_background
 from .fcurves import Curve
+from .footage import ClipInfo, set_background
 from .object_data import camera_data
 
 

@@ -17,7 +17,7 @@ from . import basis
 # Of a joint with several children, the one that its bone points to, on the same side
 MAIN_CHILD = {"pelvis": "spine1", "spine3": "neck", "wrist": "middle1"}
 FINGERS = ("index", "middle", "ring", "pinky", "thumb")
-# Lengths of the last bones of chains, relative to the parent's bone; by eye
+# Lengths of the last bones of chains, relative to the parent's bone; origin not recorded
 LEAF_LENGTH = {"head": 1.3, "foot": 0.5, "hand": 0.9} | dict.fromkeys(FINGERS, 0.85) | {"thumb": 0.7}
 LEAF_DEFAULT = 0.6
 

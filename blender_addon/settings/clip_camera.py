@@ -8,7 +8,7 @@ import os
 import bpy
 
 from ..errors import UserError
-from ..scene import camera_sampling, clip
+from ..scene import camera_sampling, clip, footage
 from ..scene.person import KIND_KEY
 from . import json_file, properties
 
@@ -55,12 +55,12 @@ def write(settings: properties.RecoverMeshClipSettings, scene: bpy.types.Scene, 
 
 def _size_and_count(settings: properties.RecoverMeshClipSettings, path: str) -> tuple[tuple[int, int], int]:
     """Size in px and number of frames of the clip, as Blender reads it.  Raises UserError."""
-    movie, ours = settings.movie_clip, False
+    movie, loaded = settings.movie_clip, False
     try:
         if movie is None:
             known = set(bpy.data.movieclips)
-            movie = bpy.data.movieclips.load(clip.first_image(path), check_existing=True)
-            ours = movie not in known
+            movie = bpy.data.movieclips.load(footage.first_image(path), check_existing=True)
+            loaded = movie not in known
         size, count = (int(movie.size[0]), int(movie.size[1])), int(movie.frame_duration)
     except RuntimeError as error:
         raise UserError(
@@ -68,7 +68,7 @@ def _size_and_count(settings: properties.RecoverMeshClipSettings, path: str) -> 
             "Convert the clip, or set Camera to Fixed.",
         ) from None
     finally:
-        if ours and movie is not None:
+        if loaded and movie is not None:
             bpy.data.movieclips.remove(movie)
     if min(size) < 1 or count < 1:
         raise UserError(f"Blender cannot read {os.path.basename(path)}.", "Convert the clip, or set Camera to Fixed.")

@@ -120,11 +120,7 @@ class RecoverMeshClipSettings(PropertyGroup):
         description="What filmed the clip",
         items=(
             ("FIXED", "Fixed", "A camera that does not move. It is created to match the clip"),
-            (
-                "SCENE",
-                "Scene Camera",
-                "A camera of this scene that moves as the footage's did (a matchmove)",
-            ),
+            ("SCENE", "Scene Camera", "A camera of this scene that moves as the footage's did (a matchmove)"),
         ),
     )
     camera: PointerProperty(
@@ -164,7 +160,7 @@ class RecoverMeshSettings(PropertyGroup):
     model: EnumProperty(name="Model", description="What recovers the bodies", items=_model_items)
     people: EnumProperty(
         name="People",
-        description="Whom to recover",
+        description="The people to recover",
         items=(
             ("ALL", "Everybody", "All people in the photo"),
             ("LARGEST", "Largest", "The person who is largest in the photo"),

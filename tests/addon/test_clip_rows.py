@@ -1,4 +1,4 @@
-"""Every quantity of a clip's rows, from the backend to what Blender animates: over the wire, and through npz files."""
+"""Every quantity of a clip's rows arrives in the animated motion unchanged: by the protocol, and by npz files."""
 
 from fractions import Fraction
 
@@ -8,20 +8,21 @@ from fake_backend import BODY, CAMERA, make_body
 
 from backend import protocol as backend_protocol
 from backend.clips.clip_run import final_chunk
-from backend.clips.results import motion_fields, motion_of
+from backend.clips.results import motion_fields, motion_from_fields
 from backend.serving.clip_messages import chunk_message
 from backend.structures import Motion, World
 from blender_addon import protocol
-from blender_addon.client.events import event_of
+from blender_addon.client.events import parse_event
 from blender_addon.protocol_rows import PERSON_FILE, ROWS, rows_of_file
 from blender_addon.scene import clip, clip_npz
+from blender_addon.scene.footage import ClipInfo
 
 COUNT = 5
 LABELS = {"model": "m", "body": BODY, "license": "CC0-1.0", "source": "größe.mp4", "notice": ""}
 
 
 def random_rows(row, rng):
-    """Numbers that float32 holds exactly, none of them 0."""
+    """Random values that float32 represents exactly, none of them 0."""
     values = rng.integers(1, 50, row.zeros(COUNT).shape) / 128
     return values > 0.2 if row.dtype == "bool" else values.astype(row.dtype)
 
@@ -42,7 +43,7 @@ def motion():
 
 @pytest.fixture
 def animated(monkeypatch):
-    """The motions that become actions."""
+    """The motions for which actions are written."""
     taken = []
     write = clip.animation.write_motion
 
@@ -65,8 +66,8 @@ def assert_same(found, motion):
 def test_over_the_wire(scene, motion, animated):
     fields, arrays = chunk_message("j", 0, final_chunk([motion], World(), 0, 100))
     message = protocol.decode([bytes(frame) for frame in backend_protocol.encode("chunk", "", arrays, **fields)])
-    chunk = event_of(*message, 1)
-    info = clip.ClipInfo("/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0")
+    chunk = parse_event(*message, 1)
+    info = ClipInfo("/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0")
     made = clip.ClipScene(scene, info, make_body())
     made.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
     made.finish()
@@ -83,13 +84,13 @@ def test_through_npz(scene, motion, animated, tmp_path):
     path = tmp_path / "person2.npz"
     np.savez_compressed(path, **fields)
     with np.load(path) as archive:
-        back, _ = motion_of(dict(archive))
+        back, _ = motion_from_fields(dict(archive))
     assert_same(back, motion)
     clip_npz.build(scene, [str(path)], make_body())
     assert_same(animated[0], motion)
 
 
-def test_files_of_before_a_row_was_there(motion):
+def test_old_files_without_optional_rows(motion):
     fields = motion_fields(motion, World(), CAMERA, Fraction(25), LABELS)
     late = [name for name, row in ROWS.items() if row.optional]
     assert late

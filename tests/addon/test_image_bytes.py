@@ -1,4 +1,4 @@
-"""Images of every kind in Blender, as the backend gets them."""
+"""Every kind of image in Blender in the form that the backend reads."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_packed_file_is_sent_as_it_is(scene, tmp_path):
 
 
 def test_painted_pixels_are_encoded(scene):
-    """Rows turned over, alpha dropped, values as they are seen."""
+    """Top row first, alpha dropped, values unchanged."""
     image = bpy.data.images.new("painted", 3, 2, alpha=True)
     pixels = np.zeros((2, 3, 4), np.float32)
-    pixels[0, 0] = (1.0, 0.5, 0.0, 1.0)  # Blender's first row is the bottom
+    pixels[0, 0] = (1.0, 0.5, 0.0, 1.0)  # Blender's first row is the lowest
     image.pixels.foreach_set(pixels.ravel())
     got = decode(image_content(image))
     assert got.shape == (2, 3, 3)
