@@ -1,11 +1,14 @@
 """Edits of the track ids of a clip: the list of people follows, undo reverts them, the job file contains them."""
 
 import json
+from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
+from backend.clips.job_file import ClipJobFile
+from backend.people.track import identities
 from blender_addon.settings import clip_edits, clip_source
 
 START = 11
@@ -134,11 +137,10 @@ def test_one_edit_follows_the_other(scene, clip):
 
 def test_backend_applies_the_same_edits(scene, clip):
     """The ids and ranges in the list are those that the backend computes from the job file."""
-    identities = pytest.importorskip("backend.people.track.identities")
     test_one_edit_follows_the_other(scene, clip)
     frames = np.concatenate([np.arange(first, last + 1) for first, last, _ in FOUND.values()])
     ids = np.repeat(list(FOUND), [last - first + 1 for first, last, _ in FOUND.values()])
-    edited = identities.edited(ids, frames, [tuple(edit) for edit in job(scene)["edits"]])
+    edited = identities.apply_edits(ids, frames, [tuple(edit) for edit in job(scene)["edits"]])
     for k, (first, last) in people(clip).items():
         own = frames[edited == k]
         assert first <= own.min() and own.max() <= last
@@ -216,9 +218,8 @@ def test_another_range_has_other_people(scene, clip):
 
 
 def test_the_backend_reads_the_job_file(scene, clip, tmp_path):
-    jobs = pytest.importorskip("backend.clips.job_file")
     test_one_edit_follows_the_other(scene, clip)
     fields = {**job(scene), "out": str(tmp_path / "out")}
-    path = clip_source.write_job(fields)
-    assert jobs.ClipJobFile.load(jobs.Path(path)).edits == tuple(map(tuple, fields["edits"]))
-    assert json.loads(jobs.Path(path).read_text())["edits"] == fields["edits"]
+    path = Path(clip_source.write_job(fields))
+    assert ClipJobFile.load(path).edits == tuple(map(tuple, fields["edits"]))
+    assert json.loads(path.read_text())["edits"] == fields["edits"]

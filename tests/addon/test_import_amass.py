@@ -6,6 +6,8 @@ import pytest
 from clip_helpers import body_vertices
 from fake_backend import BODY, make_body, random_person
 
+from backend import structures
+from backend.export.amass import write_amass
 from blender_addon.errors import UserError
 from blender_addon.protocol_rows import ROWS
 from blender_addon.scene import amass, basis, clip, export, fcurves, footage, person, records
@@ -71,8 +73,6 @@ def the_rig():
 
 @pytest.mark.parametrize("hands", [True, False])
 def test_export_import_round_trip(scene, tmp_path, body_file, hands):
-    export = pytest.importorskip("backend.export.amass")
-    clips = pytest.importorskip("backend.structures")
     body, arrays, (rotation, translation) = make_body(), clip_arrays(hands), tilted_world()
     info = footage.ClipInfo(
         "/clips/a.mp4", "/jobs/a", (640, 480), (600.0, 600.0, 319.5, 239.5), RATE, COUNT, "m", BODY, "CC0-1.0"
@@ -81,13 +81,13 @@ def test_export_import_round_trip(scene, tmp_path, body_file, hands):
     clip_scene.add(arrays, True, [*rotation.ravel().tolist(), *translation.tolist()])
     clip_scene.finish()
     original = next(o for o in scene.objects if o.get(person.KIND_KEY) == "rig")
-    moved = clips.Motion(
+    moved = structures.Motion(
         id=1, betas=arrays["betas"][0], joints=np.zeros((COUNT, 24, 3)), keypoints2d=np.zeros((COUNT, 33, 3)),
         **{name: arrays[name] for name in ROWS},
     )  # fmt: skip
     root = body.rest_joints(arrays["betas"][0])[0]
-    world = clips.World(rotation, translation)
-    export.write_amass(tmp_path / "a.npz", moved, world, root, RATE, body=BODY, license="CC0-1.0")
+    world = structures.World(rotation, translation)
+    write_amass(tmp_path / "a.npz", moved, world, root, RATE, body=BODY, license="CC0-1.0")
     assert load(tmp_path / "a.npz", body_file) == {"FINISHED"}
     imported = the_rig()
     assert imported != original
