@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Recover Mesh: the people in a photo as posable bodies in Blender.
 
-Nothing is imported here before `register`: the modules without bpy can be used outside Blender too.
+Nothing is imported before `register`, so that the modules without bpy can be imported outside Blender.
 """
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error that reaches the artist."""
+"""The error that the panel shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .protocol_errors import ExplainedError
 
 
 class UserError(ExplainedError):
-    """A failure in words: `message`, what happened and what was expected, and `hint`, what to do next."""
+    """`message`: what happened and what was expected.  `hint`: what to do next."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__("", message, hint)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m blender_addon.headless PLAN.json`: results to .blend and .glb without a window.
 
-The command line's `--export blend,glb` calls this in a process of its own, where `import bpy` works.
+The command line's `--export blend,glb` runs it in a separate process, with a Python that has bpy.
 
-PLAN.json is a map with `results`, the npz files of the people of one picture; `body`, an npz with the protocol's
-`body` arrays and `name`, `license`, `joint_names`; `image`, the upright picture, or null; `blend` and `glb`, what
-to write, or null.  Or, of a clip: `clip` (path, or null), `results`, `body`, and `write`, the files to write.
+PLAN.json of a photo: `results`, one npz file per person; `body`, an npz file with the protocol's `body` arrays and
+`name`, `license`, `joint_names`; `image`, path of the upright image, or null; `blend` and `glb`, paths to write, or
+null.  PLAN.json of a clip: `clip` (path, or null), `results`, `body`, and `write`, the paths to write.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 
 import bpy
 
 from .errors import UserError
 from .scene import build, clip_npz, export, records
+from .scene.object_data import mesh_data
 from .scene.person import KIND_KEY
 
 
 def run(plan: dict) -> None:
-    """Build the scene in an empty file and write what the plan asks for.  Raises UserError."""
+    """Build the scene in an empty file and write the files of the plan.  Raises UserError."""
     if "write" in plan:
         run_clip(plan)
         return
@@ -34,7 +36,7 @@ def run(plan: dict) -> None:
     bpy.context.view_layer.update()
     if plan.get("blend"):
         if image is not None:
-            image.pack()  # the file stays whole wherever it is moved to
+            image.pack()  # the file needs no other file
         _write(plan["blend"], lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, compress=True))
     if plan.get("glb"):
         for obj in collection.objects:
@@ -60,17 +62,17 @@ def run_clip(plan: dict) -> None:
 def bake_shape(obj: bpy.types.Object) -> None:
     """Replace the shape keys by the shape that they give in this pose.
 
-    For formats that know no drivers: the skinned mesh stays exact in this pose, and small.
+    For formats without drivers: the skinned mesh is exact in this pose, and the file small.
     """
-    keys = obj.data.shape_keys
-    if keys is None:
+    mesh = mesh_data(obj)
+    if mesh.shape_keys is None:
         return
     mix = obj.shape_key_add(name="Mix", from_mix=True)
-    points = [0.0] * (3 * len(obj.data.vertices))
+    points = [0.0] * (3 * len(mesh.vertices))
     mix.points.foreach_get("co", points)
     obj.shape_key_clear()
-    obj.data.vertices.foreach_set("co", points)
-    obj.data.update()
+    mesh.vertices.foreach_set("co", points)
+    mesh.update()
 
 
 def _export_glb(path: str) -> None:
@@ -92,10 +94,10 @@ def _load_image(path: str | None) -> bpy.types.Image | None:
     try:
         return bpy.data.images.load(os.path.abspath(path))
     except RuntimeError as error:
-        raise UserError(f"The picture {path} cannot be read ({error}).", "Check that the file exists.") from None
+        raise UserError(f"The image {path} cannot be read ({error}).", "Check that the file exists.") from None
 
 
-def _write(path: str, writer) -> None:
+def _write(path: str, writer: Callable[[str], object]) -> None:
     path = os.path.abspath(path)
     try:
         writer(path)

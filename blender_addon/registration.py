@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Blender is told about this extension, and how every trace of it goes away again."""
+"""Registers the extension's classes, menus and handlers with Blender, and removes them again."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def unregister() -> None:
 
 @persistent
 def _before_load(*_: object) -> None:
-    """Another file opens: what is under way belongs to this one."""
+    """Cancel the recovery: another file is opened, and it belongs to this one."""
     runtime.drop_job()

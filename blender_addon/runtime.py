@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes on at the moment: the session, the recovery, the installation, and what there is to say about them.
+"""The running session, recovery and installation, and their messages.
 
-Kept here and not in a Scene: undo must not bring a finished recovery back, and a file must not store one.
+Not stored in the Scene: undo must not restore a finished recovery, and a file must not save one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class State:
     session: Session = field(default_factory=Session)
     recovery: Recovery | None = None
     installation: Installation | None = None
-    error: UserError | None = None  # why the last recovery failed
-    notes: list[str] = field(default_factory=list)  # what the last recovery has to say besides
+    error: UserError | None = None  # of the last recovery
+    notes: list[str] = field(default_factory=list)  # of the last recovery, for the panel
 
     @property
     def busy(self) -> bool:
@@ -33,15 +33,15 @@ state = State()
 
 
 def user_folder() -> str:
-    """The extension's own folder for logs and the private environment, created when missing."""
+    """The extension's folder for logs and the private environment; created if missing."""
     if __package__.startswith("bl_ext."):
         return bpy.utils.extension_path_user(__package__, create=True)
-    # run from a checkout, as `blender_addon`: not an extension, so Blender knows no folder for it
+    # enabled from a checkout as the add-on `blender_addon`: Blender has no user folder for it
     return bpy.utils.user_resource("DATAFILES", path="recover_mesh", create=True)
 
 
 def drop_job() -> None:
-    """Cancel the recovery and drop its messages.  The backend stays."""
+    """Cancel the recovery and clear its messages.  The backend keeps running."""
     recovery, state.recovery = state.recovery, None
     if recovery is not None:
         recovery.cancel()
@@ -51,7 +51,7 @@ def drop_job() -> None:
 
 
 def shut_down() -> None:
-    """End everything that runs."""
+    """Stop the installation, the recovery and the backend."""
     if state.installation is not None:
         state.installation.cancel()
         state.installation.join(5.0)
@@ -64,7 +64,7 @@ def shut_down() -> None:
 
 
 def redraw() -> None:
-    """Show progress: the sidebar and the preferences of every window."""
+    """Redraw the sidebar and the preferences of every window."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type in {"VIEW_3D", "PREFERENCES"}:

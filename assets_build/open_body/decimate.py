@@ -54,7 +54,7 @@ class Decimation(HalfEdgeCollapse):
             raise RuntimeError(f"decimation stopped at {count} vertices, wanted {target}")
 
     def removes(self, a: int) -> int:
-        return 2 if self.half.mirrored and a not in self.border else 1
+        return 2 if self.half.mirrored and a not in self.boundary else 1
 
     def weight(self, a: int, b: int) -> float:
         h = self.half

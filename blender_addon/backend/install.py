@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install Backend: a private environment in the extension's user folder, made out of process.  No bpy here.
+"""Install Backend: a private Python environment in the extension's user folder.  No bpy here.
 
-The extension's zip carries the backend's own wheel; what that needs comes from the package index.  No
-administrator rights, nothing in Blender's own Python.  A marker file is written last, so a half-made
-environment is never used.
+The extension's zip bundles the backend's wheel; its dependencies come from the package index.  It needs no
+administrator rights and installs nothing into Blender's own Python.  A marker file is written last, so that an
+incomplete environment is never used.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from ..errors import UserError
 from .process import MARKER, clean_environment, environment_python, popen_options, private_environment
 
 TORCH = "torch~=2.13.0"
-PYTHON_VERSIONS = ((3, 12), (3, 11))  # that the backend runs on
-EXPECTED_PACKAGES = 60  # about as many as pip collects, to guess how far it is
+PYTHON_VERSIONS = ((3, 12), (3, 11))  # supported by the backend
+EXPECTED_PACKAGES = 60  # pip collects about as many; only for the progress bar
 LOG_NAME = "install.log"
+_PIP_INSTALL = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check")
 _PROBE = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1], sys.maxsize > 2**32)"
 _VERIFY = "import backend, torch, mediapipe; print(backend.__version__)"
 
 
 class _CancelledError(Exception):
-    pass
+    """The user cancelled the installation."""
 
 
 def bundled_wheel() -> str | None:
@@ -43,20 +44,21 @@ def bundled_wheel() -> str | None:
 
 
 def bundled_constraints(wheel: str) -> list[str]:
-    """pip's arguments for the versions that this release was tested with, which lie beside its wheel."""
+    """pip's arguments for the versions that this release was tested with; their file is bundled beside the wheel."""
     path = os.path.join(os.path.dirname(wheel), "constraints.txt")
     return ["-c", path] if os.path.isfile(path) else []
 
 
 def bundled_version() -> str | None:
+    """Version of the bundled wheel; None in a checkout."""
     wheel = bundled_wheel()
     return None if wheel is None else os.path.basename(wheel).split("-")[1]
 
 
 class Installation:
-    """Runs in a thread of its own from the constructor on.
+    """One installation.  The constructor starts its thread.
 
-    Read `step`, `fraction`, `lines`, `running`, `error`.
+    Any thread may read `step`, `fraction` (0..1), `lines`, `running`, `cancelled` and `error`.
     """
 
     def __init__(self, folder: str, wheel: str | None = None, requirements: Sequence[str] = (TORCH,)) -> None:
@@ -79,7 +81,7 @@ class Installation:
         return self._thread.is_alive()
 
     def cancel(self) -> None:
-        """Stop soon; what was half made is removed.  Never waits."""
+        """Stop soon and remove the incomplete environment.  Never waits."""
         self._cancel.set()
         process = self._process
         if process is not None:
@@ -109,7 +111,7 @@ class Installation:
     def _install(self, target: str) -> None:
         if self._wheel is None:
             raise UserError(
-                "This copy of the extension carries no backend.",
+                "This copy of the extension bundles no backend.",
                 "Install the zip that `make extension` builds, or name an environment in the preferences.",
             )
         _remove(target)
@@ -121,16 +123,7 @@ class Installation:
         if python is None:
             raise UserError("The private environment has no Python.", f"The log is {self.log_path}.")
         self._set_step("Downloading", 0.08)
-        pip = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--progress-bar",
-            "off",
-        ]
+        pip = [python, *_PIP_INSTALL, "--progress-bar", "off"]
         self._execute(
             [*pip, *bundled_constraints(self._wheel), *self._requirements, self._wheel],
             "The backend's packages could not be installed",
@@ -151,7 +144,7 @@ class Installation:
         return [*self._uv(), "venv", "--python", "3.12", "--managed-python", "--seed"]
 
     def _uv(self) -> list[str]:
-        """uv brings a Python of its own where the system has none that fits."""
+        """The command of uv, which downloads a Python where the system has none that fits.  Raises UserError."""
         found = shutil.which("uv")
         if found:
             return [found]
@@ -160,8 +153,7 @@ class Installation:
         try:
             self._execute([sys.executable, "-m", "venv", helper], "A helper environment could not be made")
             python = environment_python(helper) or ""
-            pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-q", "uv"]
-            self._execute(pip, "uv could not be fetched")
+            self._execute([python, *_PIP_INSTALL, "-q", "uv"], "uv could not be fetched")
         except UserError as error:
             raise UserError(
                 f"No Python 3.11 or 3.12 was found, and none could be fetched. {error.message}",
@@ -170,6 +162,7 @@ class Installation:
         return [python, "-m", "uv"]
 
     def _python_info(self, command: Sequence[str]) -> list[str]:
+        """The words that a command prints; none where it fails.  Raises _CancelledError."""
         if self._cancel.is_set():
             raise _CancelledError
         try:
@@ -187,12 +180,12 @@ class Installation:
         return done.stdout.split() if done.returncode == 0 else []
 
     def _execute(self, command: Sequence[str], failure: str) -> list[str]:
-        """Run to the end, showing what it says; returns its lines.  Raises UserError or _CancelledError."""
+        """Run a command to its end; returns the lines that it printed.  Raises UserError, _CancelledError."""
         if self._cancel.is_set():
             raise _CancelledError
         self._log.write(f"$ {' '.join(command)}\n")
         try:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 list(command),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -207,14 +200,14 @@ class Installation:
         except OSError as error:
             raise UserError(f"{failure} ({error}).", f"The log is {self.log_path}.") from None
         if self._cancel.is_set():  # cancelled between the check and the start
-            _kill_group(self._process)
+            _kill_group(process)
         output: list[str] = []
-        for line in self._process.stdout:
+        for line in process.stdout or ():
             line = line.rstrip()
             if line:
                 output.append(line)
                 self._log_line(line)
-        code = self._process.wait()
+        code = process.wait()
         self._process = None
         if self._cancel.is_set():
             raise _CancelledError
@@ -245,8 +238,8 @@ class Installation:
 
 
 def candidates() -> Iterator[list[str]]:
-    """Commands that may be a Python that fits, the likeliest first."""
-    yield [sys.executable]  # Blender's own, 3.11 up to Blender 5.0: only used to make the environment
+    """Commands that may start a supported Python, the likeliest first."""
+    yield [sys.executable]  # Blender's own, 3.11 up to Blender 5.0; it only makes the environment
     for major, minor in PYTHON_VERSIONS:
         found = shutil.which(f"python{major}.{minor}")
         if found:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backend as our child process: find its Python, start it, watch it, end it.  No bpy here.
+"""The backend as a child process: find its Python, start it, stop it.  No bpy here.
 
-The child watches its standard input and ends when that closes, so it never outlives Blender, however Blender
-ends.
+The child reads its standard input and exits when that closes, so it never outlives Blender, not even after a crash.
 """
 
 from __future__ import annotations
@@ -17,23 +16,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 from ..errors import UserError
 
-START_SECONDS = 120.0  # a cold disk and a virus scanner take their time
+START_SECONDS = 120.0  # a cold disk and a virus scanner are slow
 STOP_SECONDS = 2.0
-MAX_LOG_BYTES = 1_000_000  # an older log is moved aside once
-MARKER = "recover-mesh.json"  # in a private environment once it is complete; holds {"version": …}
+MAX_LOG_BYTES = 1_000_000  # a longer log is renamed to NAME.old at the next start
+MARKER = "recover-mesh.json"  # in a complete private environment; contains {"version": …}
 INSTALL_HINT = "Click Install Backend in the extension's preferences, or name an environment there."
 
 
 def private_environment(folder: str) -> str:
-    """Where Install Backend puts its environment, inside the extension's user folder."""
+    """Folder of Install Backend's environment.  folder: the extension's user folder."""
     return os.path.join(folder, "backend")
 
 
 def environment_python(path: str) -> str | None:
-    """The interpreter of a virtual environment or a Python folder, or the one given itself; None if none."""
+    """The interpreter in a virtual environment or Python folder, or `path` if it is a file; None if there is none."""
     if os.path.isfile(path):
         return path
     names = ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
@@ -41,10 +41,7 @@ def environment_python(path: str) -> str | None:
 
 
 def find_python(configured: str, folder: str) -> str:
-    """The Python to run the backend with:
-
-    the configured one, else the private environment's. Raises UserError.
-    """
+    """The backend's Python: the configured one, else the private environment's.  Raises UserError."""
     if configured:
         found = environment_python(os.path.expanduser(configured))
         if found is None:
@@ -61,7 +58,7 @@ def find_python(configured: str, folder: str) -> str:
 
 
 def installed_version(folder: str) -> str | None:
-    """Version in the private environment, None where there is no complete one."""
+    """Version of the backend in the private environment; None if there is no complete one."""
     try:
         with open(os.path.join(private_environment(folder), MARKER), encoding="utf-8") as file:
             return str(json.load(file)["version"])
@@ -70,21 +67,21 @@ def installed_version(folder: str) -> str | None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours without what would lead another Python astray; PIP_* and the rest stay."""
+    """Our environment variables without those that configure a Python; PIP_* and the rest stay."""
     drop = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "PYTHONUSERBASE", "VIRTUAL_ENV")
     kept = {key: value for key, value in os.environ.items() if key not in drop and key != "__PYVENV_LAUNCHER__"}
     return {**kept, "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
 
 
-def popen_options() -> dict[str, object]:
-    """A process group of its own, and no console window on Windows."""
+def popen_options() -> dict[str, Any]:
+    """Popen's arguments for a new process group, on Windows without a console window."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
 class BackendProcess:
-    """One run of the backend.  `endpoint` and `token` are known once `start` has returned."""
+    """One run of the backend.  `endpoint` and `token` are valid once `start` has returned."""
 
     def __init__(self, python: str, log_path: str, device: str = "auto", extra_args: Sequence[str] = ()) -> None:
         self.python = python
@@ -104,18 +101,9 @@ class BackendProcess:
         return None if self._process is None else self._process.pid
 
     def start(self, cancelled: Callable[[], bool] = lambda: False, timeout: float = START_SECONDS) -> bool:
-        """Start and wait for the ready line.  Returns False when `cancelled` said so; raises UserError."""
+        """Start and wait until the backend is ready; False if `cancelled` returned True.  Raises UserError."""
         folder = os.path.dirname(self.log_path)
-        command = [
-            self.python,
-            "-P",
-            "-m",
-            "backend.serving.server",
-            "--watch-stdin",
-            "--device",
-            self.device,
-            *self._extra_args,
-        ]
+        command = [self.python, "-P", "-m", "backend.serving.server", "--watch-stdin", "--device", self.device]
         try:
             os.makedirs(folder, exist_ok=True)
             if os.path.isfile(self.log_path) and os.path.getsize(self.log_path) > MAX_LOG_BYTES:
@@ -125,7 +113,7 @@ class BackendProcess:
                 log.flush()
                 log_start = log.tell()
                 self._process = subprocess.Popen(
-                    command,
+                    [*command, *self._extra_args],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -137,7 +125,7 @@ class BackendProcess:
         except OSError as error:
             raise UserError(f"The backend cannot be started with {self.python} ({error}).", INSTALL_HINT) from None
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        threading.Thread(target=self._drain, args=(lines,), name="backend stdout", daemon=True).start()
+        threading.Thread(target=_drain, args=(self._process.stdout, lines), name="backend stdout", daemon=True).start()
         deadline = time.monotonic() + timeout
         while not self.endpoint:
             if cancelled():
@@ -158,13 +146,12 @@ class BackendProcess:
         return True
 
     def stop(self) -> None:
-        """End the child: politely, then not.  Idempotent, takes at most a few seconds."""
+        """End the child: close its stdin, then terminate, then kill.  Idempotent; takes at most a few seconds."""
         process = self._process
         if process is None:
             return
-        with contextlib.suppress(OSError):
-            process.stdin.close()  # the child ends by itself
-        for end in (lambda: None, process.terminate, process.kill):
+        close_stdin = process.stdin.close if process.stdin is not None else process.terminate
+        for end in (close_stdin, process.terminate, process.kill):
             with contextlib.suppress(OSError):
                 end()
             try:
@@ -174,14 +161,14 @@ class BackendProcess:
                 continue
 
     def exit_reason(self) -> str:
-        """How the child ended, in words; empty while it lives."""
+        """How the child ended, as text; empty while it runs."""
         code = None if self._process is None else self._process.poll()
         if code is None:
             return ""
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
     def last_lines(self, start: int = 0, count: int = 4) -> str:
-        """The end of the log."""
+        """The last `count` lines of the log that are not empty, from byte `start` on."""
         try:
             with open(self.log_path, "rb") as file:
                 file.seek(max(start, os.path.getsize(self.log_path) - 8192))
@@ -190,22 +177,18 @@ class BackendProcess:
             return ""
         return "\n".join([line.rstrip() for line in lines if line.strip()][-count:])
 
-    def _drain(self, lines: queue.SimpleQueue[bytes | None]) -> None:
-        for line in self._process.stdout:
-            lines.put(line)
-        lines.put(None)
-
     def _read_ready(self, line: bytes) -> None:
         try:
             ready = json.loads(line)
             if ready["event"] == "ready":
                 self.endpoint, self.token = str(ready["endpoint"]), str(ready["token"])
         except (ValueError, KeyError, TypeError):
-            pass  # a library that prints
+            pass  # a line that a library prints
 
     def _startup_error(self, log_start: int) -> UserError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_SECONDS)
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
         output = self.last_lines(log_start)
         if "No module named" in output and "backend" in output.rpartition("No module named")[2]:
             return UserError(f"{self.python} has no Recover Mesh backend in it.", INSTALL_HINT)
@@ -213,6 +196,13 @@ class BackendProcess:
             return UserError(f"{self.python} is too old; Python 3.11 or 3.12 is needed.", INSTALL_HINT)
         exit_reason = self.exit_reason() or "no reason given"
         return UserError(
-            f"The backend ended at its start ({exit_reason}): {output or 'it said nothing'}",
+            f"The backend ended at its start ({exit_reason}): {output or 'it printed nothing'}",
             f"Its log is {self.log_path}.",
         )
+
+
+def _drain(output: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
+    """Put every line of `output` into `lines`, and None at its end."""
+    for line in output:
+        lines.put(line)
+    lines.put(None)

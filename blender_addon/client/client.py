@@ -1,6 +1,6 @@
-"""The ZeroMQ client: a background thread owns the socket; everything else talks to it through queues.
+"""The ZeroMQ client.  A background thread owns the socket; the other threads exchange messages with it by queues.
 
-No bpy in here: the operators drain `JobHandle.events` on Blender's main thread and build the scene from that.
+No bpy here: the operators take events out of `JobHandle.events` on Blender's main thread and build the scene.
 
     client = Client()
     client.connect(endpoint, token)
@@ -63,10 +63,10 @@ __all__ = [
 
 
 class JobHandle:
-    """The client's end of one job, a `recover` or a `recover_clip` that the backend works on.
+    """One job of the client: a `recover` or a `recover_clip`.
 
-    `events` holds Progress, Result and SourceFailed as they come, and last exactly one of FINAL_EVENTS.
-    Taking a Result out tells the backend to go on: it works at most protocol.RESULT_WINDOW pictures ahead.
+    `events` receives the job's events in order, the last one is exactly one of FINAL_EVENTS.  Taking a Result or a
+    Chunk out acknowledges it: the backend computes at most protocol.RESULT_WINDOW results in advance.
     """
 
     def __init__(self, client: Client, sources: Sequence[str | bytes]) -> None:
@@ -79,7 +79,7 @@ class JobHandle:
 
     @property
     def finished(self) -> bool:
-        """The final event has arrived (it may still wait in `events`)."""
+        """Whether the final event has arrived; it may still be in `events`."""
         return self._ended
 
     def cancel(self) -> None:
@@ -102,7 +102,7 @@ class JobHandle:
 class Client:
     """A connection to one backend.  Every method may be called from any thread.
 
-    allow_remote: also connect to other machines.  Inside Blender give it what `bpy.app.online_access` says.
+    allow_remote: also connect to other machines.  Inside Blender pass `bpy.app.online_access`.
     """
 
     def __init__(self, name: str = "recover-mesh client", allow_remote: bool = False) -> None:
@@ -120,7 +120,7 @@ class Client:
         return link is not None and link.lost is None and self.welcome is not None
 
     def connect(self, endpoint: str, token: str, timeout: float = 10.0, curve: CurveKeys | None = None) -> Welcome:
-        """Connect and say hello; returns what the backend offers.
+        """Connect and send `hello`; returns the backend's `welcome`.
 
         Raises ClientError: not_loopback, bad_endpoint, no_answer, bad_token, version, busy, or connected.
         """
@@ -138,7 +138,7 @@ class Client:
         return self.welcome
 
     def get_body(self, name: str, timeout: float = 60.0) -> Body:
-        """Fetch a body model.  Raises ClientError: unknown_body, no_answer, backend_lost, …"""
+        """The backend's body model of a name.  Raises ClientError: unknown_body, no_answer, backend_lost, …"""
         header, arrays = self._ask("get_body", timeout, body=name)
         copies = {key: array.copy() for key, array in arrays.items()}
         return Body(header["name"], header["license"], tuple(header["joint_names"]), copies)
@@ -146,11 +146,11 @@ class Client:
     def recover(
         self, sources: Sequence[str | bytes], model: str, people: str | int = "all", focal_px: float = 0.0
     ) -> JobHandle:
-        """Start a job and return at once.
+        """Start a job for photos; returns at once.
 
-        sources: paths (made absolute, unless remote ones are allowed) or encoded images, of these at most
-        protocol.MAX_IMAGES.  people: `all`, `largest` or a number.  focal_px: pixels of the upright image, 0
-        if unknown.  What goes wrong later comes as an event.  Raises ClientError: bad_source, too_large,
+        sources: paths (made absolute, unless remote backends are allowed) or encoded images, at most
+        protocol.MAX_IMAGES of these.  people: `all`, `largest` or a number.  focal_px: focal length in pixels of the
+        upright image, 0 if unknown.  Later errors come as events.  Raises ClientError: bad_source, too_large,
         malformed, not_connected, backend_lost.
         """
         job = JobHandle(self, sources)
@@ -171,9 +171,9 @@ class Client:
         return self._start(job, frames)
 
     def recover_clip(self, file: str) -> JobHandle:
-        """Start, or go on with, the clip of a job file on the backend's machine; returns at once.
+        """Start or resume the clip of a job file on the backend's machine; returns at once.
 
-        Events: Clip, Chunk and People as they come.  Raises ClientError: bad_source, not_connected, backend_lost.
+        Events besides Progress: Clip, Chunk and People.  Raises ClientError: bad_source, not_connected, backend_lost.
         """
         paths, _ = self._paths_and_images([file])
         job = JobHandle(self, [file])
@@ -188,7 +188,7 @@ class Client:
         self._jobs[job.id] = job
         self._send(frames)
         link = self._link
-        if link is None or link.lost is not None:  # lost in between: nobody else would tell the job
+        if link is None or link.lost is not None:  # lost in between: `_on_lost` did not see this job
             self._fail_jobs(Error(*(link.lost if link is not None and link.lost else _CLOSED)))
         return job
 
@@ -220,12 +220,12 @@ class Client:
         return paths, {f"image{k}": image for k, image in enumerate(images)}
 
     def shutdown(self) -> None:
-        """Ask the backend to end."""
+        """Ask the backend to exit."""
         self._require_link()
         self._send(protocol.encode("shutdown"))
 
     def close(self) -> None:
-        """Cancel what runs, end thread and socket.  Quick and idempotent; open jobs get Error `closed`."""
+        """Cancel the open jobs, which get Error `closed`, and end the thread and its socket.  Idempotent."""
         with self._lock:
             link, self._link = self._link, None
             self.welcome = None
@@ -254,6 +254,7 @@ class Client:
             link.send(frames)
 
     def _ask(self, kind: str, timeout: float, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Send a request; (header, arrays) of its answer.  Raises ClientError."""
         request = uuid.uuid4().hex
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pending_requests[request] = answers
@@ -285,11 +286,11 @@ class Client:
             answers.put(ClientError(event.code, event.message, event.hint))
 
     def _on_lost(self, code: str, message: str, hint: str) -> None:
-        """In the link's thread: the connection is over."""
+        """In the link's thread: the connection is lost."""
         self._fail_jobs(Error(code, message, hint))
 
     def _on_message(self, kind: str, header: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """In the link's thread."""
+        """In the link's thread: hand a message to its request or its job."""
         answers = self._pending_requests.get(header["request"])
         if kind == "error" and answers is not None:
             answers.put(ClientError(header["code"], header["message"], header["hint"]))

@@ -26,7 +26,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class ClipStarted:
-    """What the clip is (the protocol's `clip`), and the body that its people wear."""
+    """The fields of the protocol's `clip`, and the body model of its people."""
 
     header: dict[str, Any]
     body: Body
@@ -34,20 +34,20 @@ class ClipStarted:
 
 @dataclass(frozen=True)
 class ChunkReady:
-    """Some frames are done."""
+    """Some frames are finished."""
 
     chunk: wire.Chunk
 
 
 @dataclass(frozen=True)
 class PeopleFound:
-    """Who is in the clip (arrays of the protocol's `people`)."""
+    """The people of the clip: arrays of the protocol's `people`."""
 
     arrays: dict[str, Any]
 
 
 class ClipRecovery(Recovery):
-    """Starts in the constructor.  file: the job file."""
+    """The recovery of one clip; the constructor starts it.  file: the job file."""
 
     def __init__(
         self, session: Session, file: str, *, python: str, folder: str, device: str = "auto", model: str
@@ -55,7 +55,6 @@ class ClipRecovery(Recovery):
         super().__init__(session, python=python, folder=folder, device=device, model=model)
         self._file = file
         self._label = os.path.basename(file)
-        self._client: wire.Client | None = None
         self.start()
 
     def _work(self, client: wire.Client) -> JobEnded:

@@ -1,4 +1,4 @@
-"""What the client hands over: events of a job, answers, errors.  Plain records; no bpy, no sockets."""
+"""Events of a job, answers and errors of the client, as plain records.  No bpy, no sockets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..protocol_errors import ExplainedError
 
 
 class ClientError(ExplainedError):
-    """The backend cannot be reached, or refuses what was asked."""
+    """The backend cannot be reached, or refuses a request."""
 
 
 @dataclass(frozen=True)
 class CurveKeys:
-    """Keys of an encrypted connection, Z85 text (40 bytes each)."""
+    """CurveZMQ keys of an encrypted connection, Z85 text (40 bytes each)."""
 
     server_public: bytes
     public: bytes
@@ -26,7 +26,10 @@ class CurveKeys:
 
     @classmethod
     def load(cls, server_key: str, client_secret: str) -> CurveKeys:
-        """Read the files that `recover-mesh serve --add-client` made: `server.key` and `NAME.key_secret`."""
+        """The keys in `server.key` and `NAME.key_secret`, which `recover-mesh serve --add-client` wrote.
+
+        Raises ClientError: bad_keys.
+        """
         from zmq.auth import load_certificate
 
         try:
@@ -54,7 +57,7 @@ class Welcome:
 
 @dataclass(frozen=True)
 class Body:
-    """A body model; arrays as `body` of docs/protocol.md describes them."""
+    """A body model.  arrays: of `body` in docs/protocol.md."""
 
     name: str
     license: str
@@ -79,11 +82,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """One source: P people (P may be 0).
+    """The P >= 0 people of one source.
 
-    camera: fx, fy, cx, cy (px), width, height.  arrays: poses, betas, trans, joints, vertices, confidence,
-    keypoints2d, boxes; where there are left hands, mirrored; where the file would not show as the backend saw
-    it, picture.  See docs/protocol.md.  notice: what everybody must know who uses the result.
+    camera: fx, fy, cx, cy (px), width, height.  arrays, see docs/protocol.md: poses, betas, trans, joints, vertices,
+    confidence, keypoints2d, boxes; mirrored, if there are left hands; picture, the upright image as PNG, if the file
+    would show otherwise.  notice: a warning for every user of the result.
     """
 
     index: int
@@ -102,16 +105,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Clip:
-    """What a clip is.  header: the fields of the protocol's `clip`."""
+    """The properties of a clip.  header: the fields of the protocol's `clip`."""
 
     header: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some frames of a clip: `chunk` of the protocol.  world: 12 numbers.  final ones replace what came before.
+    """Some frames of a clip: the protocol's `chunk`.
 
-    scene_scale: units per metre of the scene.
+    final: not a preview; the first final chunk replaces all previews.  lost: messages on unreadable frames.  world:
+    12 numbers, rotation and translation of the camera.  scene_scale: units of the scene per metre.
     """
 
     index: int
@@ -124,14 +128,14 @@ class Chunk:
 
 @dataclass(frozen=True)
 class People:
-    """Who is in a clip: arrays people, first, last, seen, kept, thumbnails of the protocol's `people`."""
+    """The people of a clip: arrays people, first, last, seen, kept, thumbnails of the protocol's `people`."""
 
     arrays: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class SourceFailed:
-    """One source could not be used; the job goes on."""
+    """One source could not be used; the job continues."""
 
     index: int
     source: str
@@ -154,7 +158,7 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Error:
-    """Final: the job failed.  code `backend_lost`: the backend is gone; `worker_died`: try again."""
+    """Final: the job failed.  code `backend_lost`: the backend exited; `worker_died`: try again."""
 
     code: str
     message: str
@@ -166,24 +170,23 @@ Event = Progress | Result | Clip | Chunk | People | SourceFailed | Done | Cancel
 
 
 def parse_event(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray], sources: int) -> Event | None:
-    """A message of a job -> the event to hand over; sources: how many the job has."""
+    """The event of a job's message, None if it has none.  sources: how many the job has."""
     if kind == "accepted":
         return Progress(0.0, "queued", 0, sources)
     if kind == "progress":
-        numbers = (header.get("rate", 0.0), header.get("left", 0.0))
-        return Progress(header["fraction"], header["stage"], header["done"], header["total"], *numbers)
-    # arrays are views of a message that ZeroMQ takes back
+        fields = {name: header[name] for name in ("fraction", "stage", "done", "total")}
+        return Progress(**fields, rate=header.get("rate", 0.0), left=header.get("left", 0.0))
+    # arrays are views of a message, whose memory ZeroMQ reuses
     copies = {name: array.copy() for name, array in arrays.items()}
     if kind == "result":
-        names = ("index", "source", "model", "body", "license", "camera", "seconds")
-        numbers = ("scores", "reprojection_px", "reprojection_relative")
-        fields = {name: header[name] for name in (*names, *numbers)}
+        names = ("index", "source", "model", "body", "license", "camera", "seconds", "scores")
+        fields = {name: header[name] for name in (*names, "reprojection_px", "reprojection_relative")}
         return Result(**fields, arrays=copies, notice=header.get("notice", ""))
     if kind == "clip":
         return Clip(header)
     if kind == "chunk":
-        numbers = (header[name] for name in ("index", "final", "lost", "world"))
-        return Chunk(*numbers, copies, header.get("scene_scale", 1.0))
+        fields = {name: header[name] for name in ("index", "final", "lost", "world")}
+        return Chunk(**fields, arrays=copies, scene_scale=header.get("scene_scale", 1.0))
     if kind == "people":
         return People(copies)
     if kind == "source_failed":
@@ -198,7 +201,7 @@ def parse_event(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray]
 
 
 class EventQueue(queue.Queue):
-    """A queue that tells when something is taken out, so that results are acknowledged by being used."""
+    """A queue that calls `taken` for every event taken out of it, so that results are acknowledged once used."""
 
     def __init__(self, taken: Callable[[Event], None]) -> None:
         super().__init__()

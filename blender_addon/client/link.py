@@ -1,6 +1,6 @@
-"""The client's background thread: it alone touches the sockets.
+"""The client's background thread, the only user of its sockets.
 
-It sends what is queued, pings, decodes what comes, and says once when the connection is over.
+It sends queued messages and pings, decodes what arrives, and calls `on_lost` once if the connection is lost.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .. import protocol
 from .events import ClientError, CurveKeys
 
 POLL_MS = 100
-RECONNECT_SECONDS = 2.0  # after a lost connection: a server that lives is back by then
+RECONNECT_SECONDS = 2.0  # after a disconnection: a running server has reconnected by then
 HIGH_WATER = 8
 REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-KEYS_HINT = "Use keys that `recover-mesh serve --add-client` made, and only with a backend that was given them."
-LOST_HINT = "Start the job again; the backend is started anew."
+KEYS_HINT = "Use keys that `recover-mesh serve --add-client` made, and only with a backend that has them."
+LOST_HINT = "Start the job again; the backend is restarted."
 
 
 def check_endpoint(endpoint: str, allow_remote: bool) -> None:
-    """Raises ClientError `bad_endpoint` or, for another machine without leave, `not_loopback`."""
+    """Raises ClientError `bad_endpoint`, or `not_loopback` for another machine unless `allow_remote`."""
     parts = urlsplit(endpoint)
     try:
         good = parts.scheme == "tcp" and parts.hostname and parts.port and not parts.path
@@ -48,7 +48,7 @@ def check_endpoint(endpoint: str, allow_remote: bool) -> None:
 
 
 class Link:
-    """One DEALER socket and its thread.  `lost` is (code, message, hint) once the connection is over."""
+    """One DEALER socket and its thread.  `lost` is (code, message, hint) once the connection is lost."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Link:
             self._thread.join(2.0)
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: awake already; closed: the thread has ended
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
             self._wake_writer.send(b"\0")
 
     # ---- in the thread -----------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class Link:
             self._loop(socket, monitor)
         except ClientError as error:
             self._connection_lost(error.code, error.message, error.hint)
-        except Exception as error:  # whatever it was, those who wait must hear of it
+        except Exception as error:  # open requests and jobs must end, whatever the reason
             self._connection_lost(
                 "backend_lost", f"The connection failed with {type(error).__name__}: {error}", LOST_HINT
             )
@@ -115,7 +115,7 @@ class Link:
         self._on_lost(code, message, hint)
 
     def _configure(self, socket: zmq.Socket) -> None:
-        # An id of our own outlives a reconnection.  ZeroMQ's own begin with a zero byte, ours must not
+        # An id that survives a reconnection.  Ids that begin with a zero byte are ZeroMQ's
         socket.setsockopt(zmq.ROUTING_ID, b"c" + secrets.token_bytes(15))
         socket.sndhwm = socket.rcvhwm = HIGH_WATER
         socket.maxmsgsize = protocol.MAX_ARRAY_BYTES
@@ -152,7 +152,7 @@ class Link:
                 last_received, disconnected, established = time.monotonic(), None, True
             previous_loop, loop_time = loop_time, time.monotonic()
             if loop_time - previous_loop > protocol.LIVENESS_SECONDS / 2:
-                # we slept (Blender held Python up), the server did not: give its answers time
+                # this thread was blocked (Blender held Python's lock): wait for the answers of meanwhile
                 last_received = loop_time
             self._send_queued(socket, unsent)
             if closing:
@@ -162,7 +162,7 @@ class Link:
                 with contextlib.suppress(zmq.Again):
                     socket.send_multipart(protocol.encode("ping"), zmq.NOBLOCK)
             if not established:
-                last_received = loop_time  # connecting: the caller's timeout decides
+                last_received = loop_time  # connecting: `connect` has its own timeout
             if disconnected is not None and loop_time - disconnected > RECONNECT_SECONDS and established:
                 raise ClientError("backend_lost", "The backend has ended or was killed.", LOST_HINT)
             if loop_time - last_received > protocol.LIVENESS_SECONDS:
@@ -182,9 +182,9 @@ class Link:
         try:
             kind, header, arrays = protocol.decode(frames)
             if protocol.MESSAGES[kind].sender != "server":
-                raise protocol.ProtocolError("unknown_type", f"{kind} is not what a server says")
+                raise protocol.ProtocolError("unknown_type", f"a server sends no {kind}")
         except protocol.ProtocolError as error:
             hint = "Use the add-on and the backend of the same release."
-            raise ClientError(error.code, f"The backend speaks another language: {error}.", hint) from None
+            raise ClientError(error.code, f"The backend sent a message that does not fit: {error}.", hint) from None
         if kind != "pong":
             self._on_message(kind, header, arrays)

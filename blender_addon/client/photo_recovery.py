@@ -15,15 +15,12 @@ from .session import Session
 
 __all__ = ["Failed", "JobEnded", "PhotoRecovery", "Progress", "Recovered", "Source"]
 
-BATCH = 8  # images that one request may carry
+BATCH = 8  # encoded images in one request
 
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to recover:
-
-    `content` is a path or an encoded image; `image` names it where it lives in Blender.
-    """
+    """A photo to recover.  content: a path or an encoded image.  image: its name where it is an image in Blender."""
 
     label: str
     content: str | bytes
@@ -32,7 +29,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Recovered:
-    """One source is done.  `body` is None where nobody was found."""
+    """One source is finished.  `body` is None where no people were found."""
 
     source: Source
     photo: Photo
@@ -41,14 +38,14 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Failed:
-    """One source could not be used; the others go on."""
+    """One source could not be used; the job continues with the others."""
 
     source: Source
     error: UserError
 
 
 class PhotoRecovery(Recovery):
-    """Starts in the constructor."""
+    """The recovery of photos; the constructor starts it."""
 
     def __init__(
         self,
@@ -65,7 +62,6 @@ class PhotoRecovery(Recovery):
         self._sources = list(sources)
         self._people = people
         self._first, self._batch = 0, self._sources
-        self._client: wire.Client | None = None
         self.start()
 
     def _work(self, client: wire.Client) -> JobEnded:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every click that needs the backend shares: a thread, cancelling, words for what went wrong.  No bpy here.
+"""The base of photo and clip recoveries: thread, cancelling, error messages.  No bpy here.
 
-A thread does everything that waits; Blender's main thread takes what has happened out of `events`.
+The thread does everything that waits; Blender's main thread takes its events out of `events`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class JobEnded:
-    """The last event.  `error` says why, where the recovery could not go on."""
+    """The last event.  error: why the recovery failed, if it did."""
 
     cancelled: bool = False
     error: UserError | None = None
 
 
 class Recovery:
-    """One click on Recover Mesh.  Starts with `start`.  `cancel` never waits; `JobEnded` comes always, exactly once."""
+    """One click on Recover Mesh.  `cancel` never waits.  The last event is always one `JobEnded`."""
 
     def __init__(self, session: Session, *, python: str, folder: str, device: str, model: str) -> None:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -70,7 +70,7 @@ class Recovery:
             ended = JobEnded(error=error)
         except wire.ClientError as error:
             ended = JobEnded(error=self._session.to_user_error(error.code, error.message, error.hint))
-        except Exception as error:  # whatever it is, the artist must learn that it is over
+        except Exception as error:  # the panel must show the end, whatever the reason
             ended = JobEnded(error=UserError(f"Recover Mesh failed ({type(error).__name__}: {error}).", "Try again."))
         self.events.put(ended)
 
@@ -78,20 +78,20 @@ class Recovery:
         client = self._session.connect(*self._settings, self._cancel.is_set)
         if client is None or self._cancel.is_set():
             return JobEnded(cancelled=True)
-        # before the first picture: later the backend would be busy with the next one
+        # before the first photo: later the backend would be busy with the next one
         if not self._fetch_body(client):
             return JobEnded(cancelled=True)
         return self._work(client)
 
     def _work(self, client: wire.Client) -> JobEnded:
-        """What this recovery is for; ends soon after `cancel`."""
+        """Run the jobs of this recovery; returns soon after `cancel`."""
         raise NotImplementedError
 
     def _fetch_body(self, client: wire.Client) -> bool:
-        """Have the session hold the model's body.  False when cancelled."""
+        """Fetch the model's body into the session; False if cancelled.  Raises ClientError."""
         name = self._session.body_name_for(self._model)
         if name is None:
-            return True  # the backend will say what is wrong with this model
+            return True  # the job's error will tell what is wrong with this model
         self._report_progress(0.0, STAGES["loading"])
         answer: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -114,7 +114,7 @@ class Recovery:
         return False
 
     def _relay_events(self, job: wire.JobHandle) -> JobEnded:
-        """Take what the backend says until the end."""
+        """Handle the events of a job until its final one."""
         cancel_sent = False
         while True:
             if self._cancel.is_set() and not cancel_sent:
@@ -131,7 +131,7 @@ class Recovery:
             self._handle_event(event)
 
     def _handle_event(self, event: Any) -> None:
-        """One event that is not the last."""
+        """Handle one event that is not final."""
         raise NotImplementedError
 
     def _report_progress(self, fraction: float, text: str) -> None:

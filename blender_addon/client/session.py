@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one connection to the one backend, kept between jobs.  No bpy here; called from the job's thread."""
+"""The backend process and the connection to it, kept between recoveries.  No bpy here."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LOG_NAME = "backend.log"
 
 
 class Session:
-    """Backend process, client, and the bodies fetched so far."""
+    """One backend process, its client, and the body models fetched so far.  Called from a recovery's thread."""
 
     def __init__(self) -> None:
         self.extra_args: Sequence[str] = ()  # more arguments for the backend
-        self.models: list[dict] = []  # as the last backend listed them
+        self.models: list[dict] = []  # of the last backend's `welcome`
         self.device = ""
         self._lock = threading.Lock()
         self._process: BackendProcess | None = None
@@ -39,13 +39,10 @@ class Session:
     def connect(
         self, python: str, folder: str, device: str, cancelled: Callable[[], bool] = lambda: False
     ) -> Client | None:
-        """A client of a living backend, started anew where there is none.
-
-        None when cancelled; raises UserError.
-        """
+        """A client of a running backend, which is started if none runs; None if cancelled.  Raises UserError."""
         with self._lock:
             old = self._process
-            if self.running and (old.python, old.device) == (python, device):
+            if self.running and old is not None and (old.python, old.device) == (python, device):
                 return self._client
             self._close()
             process = BackendProcess(python, os.path.join(folder, LOG_NAME), device, self.extra_args)
@@ -64,7 +61,7 @@ class Session:
             return client
 
     def body(self, client: Client, name: str) -> Body:
-        """Fetch a body once.  Raises ClientError."""
+        """The body model of a name, fetched once.  Raises ClientError."""
         if name not in self._bodies:
             got = client.get_body(name)
             header = {"name": got.name, "license": got.license, "joint_names": got.joint_names}
@@ -72,32 +69,31 @@ class Session:
         return self._bodies[name]
 
     def body_name_for(self, model: str) -> str | None:
-        """Name of the body that a model's answers belong to; None where the backend has no such model ready."""
+        """Name of the body of a model's results; None if the backend has no such model ready."""
         return next((m["body"] for m in self.models if m["name"] == model and m["ready"]), None)
 
     def to_user_error(self, code: str, message: str, hint: str) -> UserError:
-        """A failed job in words, with how the backend ended where it did."""
+        """The error to show for a ClientError; where the backend has exited, with its exit code and log."""
         process = self._process
-        exit_reason = "" if process is None else process.exit_reason()
-        if code == "backend_lost" and exit_reason:
+        if code == "backend_lost" and process is not None and process.exit_reason():
             return UserError(
-                f"The backend ended in the middle of the job ({exit_reason}).",
-                f"Click Recover Mesh again: it is started anew. Its log is {process.log_path}.",
+                f"The backend ended in the middle of the job ({process.exit_reason()}).",
+                f"Click Recover Mesh again: it is restarted. Its log is {process.log_path}.",
             )
         return UserError(message, hint)
 
     def close(self) -> None:
-        """End the backend.  Idempotent."""
+        """Stop the backend.  Idempotent."""
         process = self._process
         if process is not None and not process.endpoint:
-            process.stop()  # a start in progress holds the lock until it fails
+            process.stop()  # a start in progress fails then and releases the lock
         with self._lock:
             self._close()
 
     def _close(self) -> None:
         client, process = self._client, self._process
         self._client = self._process = None
-        self._bodies.clear()  # another backend may have another body of that name
+        self._bodies.clear()  # another backend may have another body of the same name
         if client is not None:
             client.close()
         if process is not None:

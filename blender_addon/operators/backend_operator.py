@@ -1,41 +1,47 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An operator that follows a recovery: modal in a window, synchronous in scripts and in background mode."""
+"""An operator that runs a recovery: modal in a window, blocking in scripts and in background mode."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from .. import runtime
 from ..client.recovery import JobEnded, Progress, Recovery
 from ..errors import UserError
+from . import OperatorResult
+
+if TYPE_CHECKING:
+    from bpy.types import Operator as Mixin
+else:
+    Mixin = object
 
 TICK_SECONDS = 0.1
 
 
-class BackendOperator:
-    """Mix in before `bpy.types.Operator`.  Fill `make_recovery`, `handle_event`, `build_next` and `report_outcome`."""
+class BackendOperator(Mixin):
+    """Mix in before `bpy.types.Operator`; a subclass defines the four methods that raise NotImplementedError."""
 
     def make_recovery(self, context: bpy.types.Context) -> Recovery:
-        """Start it.  Raises UserError."""
+        """A new, started recovery.  Raises UserError."""
         raise NotImplementedError
 
     def handle_event(self, event: Any) -> None:
-        """One event of the recovery that is neither Progress nor JobEnded."""
+        """Handle an event of the recovery that is neither Progress nor JobEnded."""
         raise NotImplementedError
 
     def build_next(self) -> bool:
-        """Build one thing of what was taken; whether there is more.  One per tick keeps the window alive."""
+        """Build the next received result; whether there are more.  One per tick keeps the window responsive."""
         raise NotImplementedError
 
-    def report_outcome(self, ended: JobEnded) -> set[str]:
-        """Say how it went."""
+    def report_outcome(self, ended: JobEnded) -> OperatorResult:
+        """Report the end to the user; returns the operator's result."""
         raise NotImplementedError
 
     # ---- in a script or in background mode ---------------------------------------------------------------
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         if not self._start(context):
             return {"CANCELLED"}
         try:
@@ -49,7 +55,7 @@ class BackendOperator:
 
     # ---- in a window -------------------------------------------------------------------------------------
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         if bpy.app.background or context.window is None:
             return self.execute(context)
         if not self._start(context):
@@ -61,9 +67,9 @@ class BackendOperator:
         context.workspace.status_text_set("Recover Mesh: Esc cancels")
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         recovery = self._recovery
-        if runtime.state.recovery is not recovery:  # the file or the extension is going away
+        if runtime.state.recovery is not recovery:  # another file is opened, or the extension disabled
             self._clean_up(context)
             return {"CANCELLED"}
         if event.type == "ESC" and event.value == "PRESS" and self._ended is None:
@@ -82,7 +88,7 @@ class BackendOperator:
         return self.report_outcome(self._ended)
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator: another file, or the window is closed."""
+        """Clean up where Blender ends the operator: another file is opened, or the window closed."""
         if runtime.state.recovery is self._recovery:
             runtime.drop_job()
         self._clean_up(context)
@@ -124,8 +130,11 @@ def pluralize(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def report_job_outcome(operator: Any, ended: JobEnded, built: int, summary: str) -> set[str]:
-    """Say how a recovery went.  What was built stays, also after a cancel, as one undo step."""
+def report_job_outcome(operator: Any, ended: JobEnded, built: int, summary: str) -> OperatorResult:
+    """Report the end of a recovery; returns the operator's result.
+
+    What was built stays, also after an error or a cancel, as one undo step.  built: how many people or photos.
+    """
     state = runtime.state
     if ended.error is not None:
         state.error = ended.error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cancel: the button beside the progress bar."""
+"""Cancel: the button next to the progress bar."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
+from . import OperatorResult
 
 
 class RECOVERMESH_OT_cancel(Operator):
@@ -20,7 +21,7 @@ class RECOVERMESH_OT_cancel(Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return runtime.state.busy
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         runtime.state.recovery.cancel()
         runtime.redraw()
         return {"FINISHED"}

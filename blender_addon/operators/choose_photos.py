@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choose Photos: the file browser, several files at once."""
+"""Choose Photos: a file browser for one or several files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from bpy.props import CollectionProperty, StringProperty
 from bpy.types import Operator, OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper
 
+from ..settings import properties
+from . import OperatorResult
+
 IMAGE_GLOB = "*.jpg;*.jpeg;*.png;*.webp;*.tif;*.tiff;*.bmp"
 
 
-class RECOVERMESH_OT_choose_photos(Operator, ImportHelper):
+class RECOVERMESH_OT_choose_photos(ImportHelper, Operator):
     """Choose one or several photos"""
 
     bl_idname = "recover_mesh.choose_photos"
@@ -25,13 +28,13 @@ class RECOVERMESH_OT_choose_photos(Operator, ImportHelper):
     files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         names = sorted({item.name for item in self.files if item.name}, key=natural_order)
-        paths = [os.path.join(self.directory, name) for name in names] or [self.filepath]
+        paths = [os.path.join(self.directory, name) for name in names] or [self.filepath]  # type: ignore[attr-defined]
         if not all(os.path.isfile(bpy.path.abspath(path)) for path in paths):
-            self.report({"ERROR"}, "Choose a picture file.")
+            self.report({"ERROR"}, "Choose an image file.")
             return {"CANCELLED"}
-        settings = context.scene.recover_mesh
+        settings = properties.of_scene(context.scene)
         settings.source = "FILES"
         settings.photos.clear()
         for path in paths:
@@ -40,7 +43,7 @@ class RECOVERMESH_OT_choose_photos(Operator, ImportHelper):
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """photo2 before photo10."""
+    """A sort key that puts photo2 before photo10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name)]
 
 

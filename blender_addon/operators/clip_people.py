@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of those whom the last run found in the clip."""
+"""Thumbnails of the people that the last run found in the clip."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _previews: dict[str, bpy.utils.previews.ImagePreviewCollection] = {}
 
 
 def load_thumbnails(arrays: Mapping[str, np.ndarray]) -> None:
-    """Make icons of the pictures in the protocol's `people`."""
+    """Replace the icons by the thumbnails of the protocol's `people`."""
     free_thumbnails()
     icons = _previews["people"] = bpy.utils.previews.new()
     for track_id, thumbnail in zip(arrays["people"].tolist(), arrays["thumbnails"], strict=True):
         height, width = thumbnail.shape[:2]
         rgba = np.ones((height, width, 4), np.float32)
-        rgba[..., :3] = thumbnail[::-1] / 255.0  # Blender's first row is the lowest
+        rgba[..., :3] = thumbnail[::-1] / 255.0  # Blender's rows go from bottom to top
         preview = icons.new(str(track_id))
         preview.image_size = (width, height)
-        preview.image_pixels_float.foreach_set(rgba.ravel())
+        preview.image_pixels_float.foreach_set(rgba.ravel())  # type: ignore[attr-defined]  # typed as a float
 
 
 def icon(track_id: int) -> int:
-    """Icon of a person's picture, 0 where there is none (in a file that was opened again)."""
+    """Id of a person's icon; 0 if there is none, as in a file that was opened again."""
     icons = _previews.get("people")
     preview = icons.get(str(track_id)) if icons is not None else None
     return 0 if preview is None else preview.icon_id
 
 
 def free_thumbnails() -> None:
-    """Free the pictures."""
+    """Free the icons."""
     icons = _previews.pop("people", None)
     if icons is not None:
         bpy.utils.previews.remove(icons)

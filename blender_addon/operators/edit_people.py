@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Merge, Split Here, Reset: the artist's word on who is who in a clip."""
+"""Merge, Split Here, Reset: corrections of the track ids of a clip."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..settings import clip_edits, clip_source
+from ..settings import clip_edits, clip_source, properties
+from . import OperatorResult
+from .backend_operator import Mixin
 
 
-class _EditOperator:
-    """Mix in before `bpy.types.Operator`.  Fill `blocked_reason` and `edit`."""
+class _EditOperator(Mixin):
+    """Mix in before `bpy.types.Operator`; a subclass defines `blocked_reason` and `edit`."""
 
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def blocked_reason(cls, context: bpy.types.Context) -> str:
-        """Why it cannot be done; empty where it can."""
+        """Why the edit is impossible; empty if it is possible."""
         raise NotImplementedError
 
     def edit(self, context: bpy.types.Context) -> str:
-        """Do it; returns what was done."""
+        """Apply the edit to the list of people; returns what was done, for the report."""
         raise NotImplementedError
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if runtime.state.busy:
             reason = "Wait until the clip is recovered"
-        elif not clip_source.people_are_current(context.scene.recover_mesh.clip):
+        elif not clip_source.people_are_current(properties.of_scene(context.scene).clip):
             reason = "Another clip or range is chosen: recover it first"
         else:
             reason = cls.blocked_reason(context)
@@ -36,27 +38,27 @@ class _EditOperator:
             cls.poll_message_set(reason)
         return not reason
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         self.report({"INFO"}, f"{self.edit(context)}. Apply shows it in the bodies")
         return {"FINISHED"}
 
 
 class RECOVERMESH_OT_merge_people(_EditOperator, Operator):
-    """The selected people are one person. Where two of them are seen at once, the surer one counts. Apply afterwards"""
+    """The selected people are one person. Where two are seen at once, the surer detection counts. Apply afterwards"""
 
     bl_idname = "recover_mesh.merge_people"
     bl_label = "Merge"
 
     @classmethod
     def blocked_reason(cls, context: bpy.types.Context) -> str:
-        return clip_edits.merge_blocked_reason(context.scene.recover_mesh.clip)
+        return clip_edits.merge_blocked_reason(properties.of_scene(context.scene).clip)
 
     def edit(self, context: bpy.types.Context) -> str:
-        return f"Merged into Person {clip_edits.merge(context.scene.recover_mesh.clip)}"
+        return f"Merged into Person {clip_edits.merge(properties.of_scene(context.scene).clip)}"
 
 
 class RECOVERMESH_OT_split_person(_EditOperator, Operator):
-    """From the current frame on the selected person is somebody else, with a body of their own. Apply afterwards"""
+    """From the current frame on the selected person is another person, with a body of their own. Apply afterwards"""
 
     bl_idname = "recover_mesh.split_person"
     bl_label = "Split Here"
@@ -64,11 +66,11 @@ class RECOVERMESH_OT_split_person(_EditOperator, Operator):
     @classmethod
     def blocked_reason(cls, context: bpy.types.Context) -> str:
         scene = context.scene
-        return clip_edits.split_blocked_reason(scene.recover_mesh.clip, scene.frame_current)
+        return clip_edits.split_blocked_reason(properties.of_scene(scene).clip, scene.frame_current)
 
     def edit(self, context: bpy.types.Context) -> str:
         scene = context.scene
-        new = clip_edits.split(scene.recover_mesh.clip, scene.frame_current)
+        new = clip_edits.split(properties.of_scene(scene).clip, scene.frame_current)
         return f"From frame {scene.frame_current} on it is Person {new}"
 
 
@@ -80,10 +82,10 @@ class RECOVERMESH_OT_reset_people(_EditOperator, Operator):
 
     @classmethod
     def blocked_reason(cls, context: bpy.types.Context) -> str:
-        return "" if context.scene.recover_mesh.clip.edits else "Nothing was merged or split"
+        return "" if properties.of_scene(context.scene).clip.edits else "Nothing was merged or split"
 
     def edit(self, context: bpy.types.Context) -> str:
-        clip_edits.reset(context.scene.recover_mesh.clip)
+        clip_edits.reset(properties.of_scene(context.scene).clip)
         return "Merges and splits are forgotten"
 
 

@@ -1,41 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Import AMASS Motion: motion capture from AMASS's files, on our body or on one that is selected."""
+"""Import AMASS Motion: motion capture from AMASS's files, on a new body or on the active one."""
 
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, StringProperty
-from bpy.types import Operator, OperatorFileListElement
-from bpy_extras.io_utils import ImportHelper
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy.types import Operator
 
 from ..errors import UserError
-from ..scene import amass, person
-from .npz_import import NpzImport
+from ..scene import amass, footage, person
+from ..settings import properties
+from .npz_import import NpzImport, read_body
 
 DEFAULT_BODY = "open_body"
 
 
-class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
+class RECOVERMESH_OT_import_amass(NpzImport, Operator):
     """Import motions from AMASS's .npz files (SMPL, SMPL-H or SMPL-X) as keyframed bodies"""
 
     bl_idname = "recover_mesh.import_amass"
     bl_label = "Import AMASS Motion"
     bl_options = {"REGISTER", "UNDO"}
 
-    filename_ext = ".npz"
-    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
-    files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
-    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     onto: EnumProperty(
         name="Onto",
-        description="Who moves",
+        description="The body that moves",
         items=(
             ("NEW", "New Body", "A new body for every file"),
-            (
-                "ACTIVE",
-                "Active Body",
-                "The active body, in its own shape. Its former action stays in the file",
-            ),
+            ("ACTIVE", "Active Body", "The active body, in its own shape. Its former action stays in the file"),
         ),
         options={"SKIP_SAVE"},
     )
@@ -56,8 +48,8 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
     start: IntProperty(name="Start Frame", description="Frame of the scene for the first key", default=1)
     on_ground: BoolProperty(
         name="Stand on Ground",
-        description="Move the whole motion up or down so that its lowest steps are at height 0, for its actor has "
-        "legs of another length",
+        description="Move the whole motion up or down so that its lowest steps are at height 0: the actor's legs may "
+        "have another length",
         default=True,
     )
     fit_range: BoolProperty(
@@ -71,20 +63,20 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
         if self.onto == "ACTIVE":
             rigs = [self._active(context, len(sources))]
         else:
-            body_model = self.read_body(sources[0].body or DEFAULT_BODY)
+            body_model = read_body(self.body, sources[0].body or DEFAULT_BODY)
         if self.rate == "FILE":
-            amass.set_rate(scene, sources[0].fps)
-        sources = [amass.resample(source, amass.scene_rate(scene)) for source in sources]
+            footage.set_rate(scene, sources[0].fps)
+        sources = [amass.resample(source, footage.scene_rate(scene)) for source in sources]
         for source in sources:
             if body_model is None:
                 amass.apply_to(rigs[0], source, start=self.start, on_ground=self.on_ground)
             else:
-                correctives = scene.recover_mesh.correctives
+                correctives = properties.of_scene(scene).correctives
                 options = {"start": self.start, "on_ground": self.on_ground, "with_correctives": correctives}
                 rigs.append(amass.create(scene, source, body_model, **options))
         frames = max(len(source.poses) for source in sources)
         if self.fit_range:
-            amass.set_frame_range(scene, self.start, frames)
+            scene.frame_start, scene.frame_end = self.start, self.start + frames - 1
         for other in context.selected_objects:
             other.select_set(False)
         rigs[-1].select_set(True)
@@ -95,6 +87,7 @@ class RECOVERMESH_OT_import_amass(NpzImport, Operator, ImportHelper):
         return text
 
     def _active(self, context: bpy.types.Context, count: int) -> bpy.types.Object:
+        """The active rig, for `count` motions.  Raises UserError."""
         found = person.parts(context.object)
         if found is None:
             raise UserError("No body is active.", "Select a recovered body or its armature, or import a new one.")

@@ -1,28 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Import Result: the npz files that the command line writes, as bodies."""
+"""Import Recovered Bodies: the npz files that the command line writes, as bodies."""
 
 from __future__ import annotations
 
 import bpy
-from bpy.props import CollectionProperty, StringProperty
-from bpy.types import Operator, OperatorFileListElement
-from bpy_extras.io_utils import ImportHelper
+from bpy.props import StringProperty
+from bpy.types import Operator
 
 from ..scene import build, clip_npz, records
-from .npz_import import NpzImport
+from ..settings import properties
+from .npz_import import NpzImport, read_body
 
 
-class RECOVERMESH_OT_import_result(NpzImport, Operator, ImportHelper):
-    """Import the people of one picture or clip from the .npz files of `recover-mesh recover`"""
+class RECOVERMESH_OT_import_result(NpzImport, Operator):
+    """Import the people of one photo or clip from the .npz files of `recover-mesh recover`"""
 
     bl_idname = "recover_mesh.import_result"
     bl_label = "Import Recovered Bodies"
     bl_options = {"REGISTER", "UNDO"}
 
-    filename_ext = ".npz"
-    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
-    files: CollectionProperty(type=OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
-    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     body: StringProperty(
         name="Body File",
         description="A body in the protocol's arrays. Empty: ask the backend for the result's body",
@@ -32,14 +28,13 @@ class RECOVERMESH_OT_import_result(NpzImport, Operator, ImportHelper):
 
     def import_files(self, paths: list[str], context: bpy.types.Context) -> str:
         scene = context.scene
-        correctives = scene.recover_mesh.correctives
+        settings = properties.of_scene(scene)
         if clip_npz.is_clip(paths[0]):
-            body = self.read_body(str(records.load_npz(paths[0])["body"]))
-            start = scene.recover_mesh.clip.start
-            clip_npz.build(scene, paths, body, start=start, with_correctives=correctives)
+            body = read_body(self.body, str(records.load_npz(paths[0])["body"]))
+            clip_npz.build(scene, paths, body, start=settings.clip.start, with_correctives=settings.correctives)
         else:
             photo = records.photo_from_npz(paths)
-            build.build_photo(photo, self.read_body(photo.body), with_correctives=correctives)
+            build.build_photo(photo, read_body(self.body, photo.body), with_correctives=settings.correctives)
         return ""
 
 

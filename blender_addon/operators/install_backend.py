@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install Backend, and its cancel: buttons of the preferences."""
+"""Install Backend and Cancel Installation: buttons of the preferences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bpy.types import Operator
 
 from .. import runtime
 from ..backend.install import Installation
+from . import OperatorResult
 
 
 class RECOVERMESH_OT_install_backend(Operator):
@@ -21,17 +22,17 @@ class RECOVERMESH_OT_install_backend(Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         installation = runtime.state.installation
         if runtime.state.busy or (installation is not None and installation.running):
-            cls.poll_message_set("Wait until the work under way is done")
+            cls.poll_message_set("Wait until the running recovery or installation has ended")
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         if not self._start():
             return {"CANCELLED"}
         self._installation.join()
         return self._report_outcome()
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         if bpy.app.background or context.window is None:
             return self.execute(context)
         if not self._start():
@@ -40,7 +41,7 @@ class RECOVERMESH_OT_install_backend(Operator):
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         runtime.redraw()
@@ -61,11 +62,11 @@ class RECOVERMESH_OT_install_backend(Operator):
                 "Turn on Allow Online Access in Preferences > System.",
             )
             return False
-        runtime.state.session.close()  # it may run from the environment that is replaced
+        runtime.state.session.close()  # the backend may run from the environment that is replaced
         self._installation = runtime.state.installation = Installation(runtime.user_folder())
         return True
 
-    def _report_outcome(self) -> set[str]:
+    def _report_outcome(self) -> OperatorResult:
         runtime.redraw()
         if self._installation.error is not None:
             self.report({"ERROR"}, str(self._installation.error))
@@ -78,13 +79,13 @@ class RECOVERMESH_OT_install_backend(Operator):
 
 
 class RECOVERMESH_OT_cancel_install(Operator):
-    """Stop the installation and remove what is half made"""
+    """Stop the installation and remove the incomplete environment"""
 
     bl_idname = "recover_mesh.cancel_install"
     bl_label = "Cancel Installation"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         if runtime.state.installation is not None:
             runtime.state.installation.cancel()
         return {"FINISHED"}

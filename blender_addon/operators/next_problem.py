@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Next Problem: jump to the worst frame that was not looked at yet."""
+"""Next Problem: jump to the worst frame that was not visited yet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import bpy
 from bpy.types import Operator
 
 from ..scene import quality
+from . import OperatorResult
 
 _visited_problems: set[tuple[str, int]] = set()
 
@@ -25,17 +26,17 @@ class RECOVERMESH_OT_next_problem(Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         scene = context.scene
         found = quality.problem_markers(scene)
         remaining = [marker for marker in found if (marker.name, marker.frame) not in _visited_problems]
-        if not remaining:  # all seen: once more from the worst
+        if not remaining:  # all were visited: start again with the worst
             _visited_problems.clear()
             remaining = found
         marker = remaining[0]
         _visited_problems.add((marker.name, marker.frame))
         scene.frame_set(marker.frame)
-        rig = scene.objects.get(marker.person)
+        rig: bpy.types.Object | None = scene.objects.get(marker.person)
         if rig is not None and rig.visible_get(view_layer=context.view_layer):
             for other in context.selected_objects:
                 other.select_set(False)

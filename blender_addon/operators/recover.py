@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recover Mesh: the button, for photos."""
+"""Recover Mesh, the button for photos."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..scene import build
 from ..settings import preferences, properties
 from ..settings.image_bytes import image_content
+from . import OperatorResult
 from .backend_operator import BackendOperator, pluralize, report_job_outcome
 
 
@@ -27,9 +28,9 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if runtime.state.busy:
-            cls.poll_message_set("A photo is being recovered already")
+            cls.poll_message_set("A recovery is running already")
             return False
-        if not has_source(context.scene.recover_mesh):
+        if not has_source(properties.of_scene(context.scene)):
             cls.poll_message_set("Choose a photo first")
             return False
         return True
@@ -39,7 +40,7 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
         self._built: list[str] = []
         self._people = 0
         self._scene = context.scene.name
-        settings = context.scene.recover_mesh
+        settings = properties.of_scene(context.scene)
         self._correctives = settings.correctives
         return PhotoRecovery(
             runtime.state.session,
@@ -58,10 +59,10 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
         elif event.photo.people:
             self._recovered.append(event)
         else:
-            notes.append(f"{event.source.label}: nobody found.")
+            notes.append(f"{event.source.label}: no people found.")
 
     def build_next(self) -> bool:
-        # not before the job is over: Blender would show one photo after the other
+        # only once the job has ended: else Blender would show one photo after the other
         if self._ended is None or not self._recovered:
             return False
         self._build(self._recovered.pop(0))
@@ -83,7 +84,7 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
             if notice and notice not in notes:
                 notes.append(notice)
 
-    def report_outcome(self, ended: JobEnded) -> set[str]:
+    def report_outcome(self, ended: JobEnded) -> OperatorResult:
         built = len(self._built)
         summary = f"{pluralize(self._people, 'person', 'people')} in {pluralize(built, 'photo', 'photos')}"
         return report_job_outcome(self, ended, built, summary)
@@ -94,7 +95,7 @@ def has_source(settings: properties.RecoverMeshSettings) -> bool:
 
 
 def sources(settings: properties.RecoverMeshSettings) -> list[Source]:
-    """What to recover.  Raises UserError for an image that cannot be read."""
+    """The chosen photos.  Raises UserError for an image that cannot be read."""
     if settings.source == "IMAGE":
         image = settings.image
         return [Source(image.name, image_content(image), image.name)]

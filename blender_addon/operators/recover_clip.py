@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recover Mesh: the button, for clips.  Keys appear while the clip is still being read."""
+"""Recover Mesh, the button for clips.  Keyframes appear while the clip is still being read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from bpy.types import Operator
 from .. import runtime
 from ..client.clip_recovery import ChunkReady, ClipRecovery, ClipStarted, JobEnded, PeopleFound
 from ..errors import UserError
-from ..scene.clip import ClipInfo, ClipScene
+from ..scene.clip import ClipScene
+from ..scene.footage import ClipInfo
 from ..settings import clip_camera, clip_edits, clip_source, preferences, properties
-from . import clip_people
+from . import OperatorResult, clip_people
 from .backend_operator import BackendOperator, pluralize, report_job_outcome
 
 
 class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
-    """Recover the people of the clip as keyframed bodies.  Goes on where it was cancelled"""
+    """Recover the people of the clip as keyframed bodies. Resumes where it was cancelled"""
 
     bl_idname = "recover_mesh.recover_clip"
     bl_label = "Recover Mesh"
@@ -25,15 +26,15 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if runtime.state.busy:
-            cls.poll_message_set("Something is being recovered already")
+            cls.poll_message_set("A recovery is running already")
             return False
-        if not clip_source.clip_path(context.scene.recover_mesh.clip):
+        if not clip_source.clip_path(properties.of_scene(context.scene).clip):
             cls.poll_message_set("Choose a clip first")
             return False
         return True
 
     def make_recovery(self, context: bpy.types.Context) -> ClipRecovery:
-        settings = context.scene.recover_mesh
+        settings = properties.of_scene(context.scene)
         fields = clip_source.job_fields(settings, context.scene)
         fields["camera"] = clip_camera.write(settings.clip, context.scene, fields["source"], fields["out"])
         file = clip_source.write_job(fields)
@@ -61,21 +62,16 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         elif isinstance(event, ChunkReady):
             self._chunks.append(event)
         elif isinstance(event, PeopleFound):
-            settings = self._get_scene().recover_mesh.clip
+            settings = properties.of_scene(self._get_scene()).clip
             clip_edits.store(settings, self._fields, self._start_frame, event.arrays)
             clip_people.load_thumbnails(event.arrays)
 
     def _start_scene(self, event: ClipStarted) -> None:
-        """The clip is open; after a crash of the backend it begins again, with what was done."""
+        """The clip is open.  After a crash of its worker the backend opens it again and repeats the finished chunks."""
         self._chunks.clear()
         info = ClipInfo.from_wire(event.header, self._start_frame)
-        self._clip = ClipScene(
-            self._get_scene(),
-            info,
-            event.body,
-            with_correctives=self._correctives,
-            match_rate=self._match_rate,
-        )
+        scene, correctives = self._get_scene(), self._correctives
+        self._clip = ClipScene(scene, info, event.body, with_correctives=correctives, match_rate=self._match_rate)
         notes = runtime.state.notes
         notes += [note for note in (*self._clip.notes, info.notice) if note and note not in notes]
         if event.header["resumed"]:
@@ -105,7 +101,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         if final and scale != 1.0 and not self._scale_given and note not in runtime.state.notes:
             runtime.state.notes.append(note)
 
-    def report_outcome(self, ended: JobEnded) -> set[str]:
+    def report_outcome(self, ended: JobEnded) -> OperatorResult:
         people = 0
         if self._clip is not None:
             try:
@@ -114,7 +110,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             except UserError as error:
                 runtime.state.notes.append(str(error))
         if not people and ended.error is None and not ended.cancelled:
-            runtime.state.notes.append("Nobody found in the clip.")
+            runtime.state.notes.append("No people found in the clip.")
         summary = f"{pluralize(people, 'person', 'people')} in {pluralize(len(self._frames), 'frame', 'frames')}"
         return report_job_outcome(self, ended, people, summary)
 

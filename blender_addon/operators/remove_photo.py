@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take a photo off the list."""
+"""Remove: takes a photo off the list."""
 
 from __future__ import annotations
 
 import bpy
 from bpy.props import IntProperty
 from bpy.types import Operator
+
+from ..settings import properties
+from . import OperatorResult
 
 
 class RECOVERMESH_OT_remove_photo(Operator):
@@ -17,8 +20,8 @@ class RECOVERMESH_OT_remove_photo(Operator):
 
     index: IntProperty(min=0)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        context.scene.recover_mesh.photos.remove(self.index)
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
+        properties.of_scene(context.scene).photos.remove(self.index)
         return {"FINISHED"}
 
 

@@ -8,6 +8,7 @@ from bpy.props import StringProperty
 from bpy.types import Operator
 
 from ..scene import build
+from . import OperatorResult
 
 
 class RECOVERMESH_OT_show_photo(Operator):
@@ -19,8 +20,8 @@ class RECOVERMESH_OT_show_photo(Operator):
 
     collection: StringProperty()
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        found = bpy.data.collections.get(self.collection)
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
+        found: bpy.types.Collection | None = bpy.data.collections.get(self.collection)
         if found is None:
             self.report({"ERROR"}, f"There is no collection {self.collection!r} any more.")
             return {"CANCELLED"}

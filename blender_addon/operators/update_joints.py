@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Update Joints: bones follow the body's shape after its sliders were moved."""
+"""Update Joints: the bones follow the body's shape after its sliders were moved."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import bpy
 from bpy.types import Operator
 
 from ..scene import armature, body, person
+from ..scene.object_data import armature_data
+from . import OperatorResult
 
 
 class RECOVERMESH_OT_update_joints(Operator):
-    """Move the bones to where the joints are in the body's present shape"""
+    """Move the bones to the joints of the body's present shape"""
 
     bl_idname = "recover_mesh.update_joints"
     bl_label = "Update Joints"
@@ -23,9 +25,9 @@ class RECOVERMESH_OT_update_joints(Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         rig, skin = person.parts(context.object)
-        betas = body.read_betas(skin, armature.beta_count(rig.data))
+        betas = body.read_betas(skin, armature.beta_count(armature_data(rig)))
         armature.place_joints(rig, betas)
         return {"FINISHED"}
 

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import bpy
 from bpy.types import Operator
 
+from ..settings import properties
+from . import OperatorResult
+
 
 class RECOVERMESH_OT_use_strip(Operator):
-    """Take the active strip of the video sequencer: its file, the frames that it shows, and where they stand"""
+    """Take the active strip of the video sequencer: its file, the frames that it shows, and its start frame"""
 
     bl_idname = "recover_mesh.use_strip"
     bl_label = "From Strip"
@@ -23,9 +27,9 @@ class RECOVERMESH_OT_use_strip(Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         strip = active_strip(context.scene)
-        clip = context.scene.recover_mesh.clip
+        clip = properties.of_scene(context.scene).clip
         clip.movie_clip = None
         if strip.type == "MOVIE":
             clip.path = strip.filepath
@@ -40,8 +44,8 @@ class RECOVERMESH_OT_use_strip(Operator):
         return {"FINISHED"}
 
 
-def active_strip(scene: bpy.types.Scene) -> object | None:
-    """The active movie or image strip, None where there is none."""
+def active_strip(scene: bpy.types.Scene) -> Any:
+    """The active movie or image strip; None if there is none."""
     editor = scene.sequence_editor
     strip = editor.active_strip if editor is not None else None
     return strip if strip is not None and strip.type in {"MOVIE", "IMAGE"} else None

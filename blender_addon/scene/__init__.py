@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the artist sees: bodies, armatures, cameras, built from arrays."""
+"""Bodies, armatures, cameras and actions in the scene, built from arrays."""

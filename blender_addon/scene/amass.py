@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Motions of AMASS: read from a file, set to a frame rate, given to a body.
+"""Motions of AMASS: read from a file, resampled to a frame rate, applied to a body.
 
 Mahmood et al., AMASS: Archive of Motion Capture as Surface Shapes, ICCV 2019.  A file is an npz: poses (T, 72, 156 or
 165) axis-angle of SMPL, SMPL-H or SMPL-X, whose first 22 joints are the same; trans (T, 3) m; betas; mocap_framerate
-Hz.  The world is z up, as Blender's.  What `recover-mesh` exports has also body, license and hands (T, 6).
+Hz.  The world is z up, as Blender's.  Files that `recover-mesh` exports also have body, license and hands (T, 6).
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ import bpy
 import numpy as np
 
 from ..errors import UserError
-from . import animation, armature, basis, body, clip, motion, person
+from . import animation, armature, basis, body, motion, person
 from .motion import Motion, World
+from .object_data import armature_data
 from .records import READ_ERRORS, Body, Person, Photo
 
 KIND = "amass"
-BODY_COLUMNS = 66  # root and 21 joints; what comes after them are fingers, jaw and eyes
+BODY_COLUMNS = 66  # root and 21 joints; the columns after them are fingers, jaw and eyes
 POSE_WIDTHS = (66, 72, 156, 165)
 _FPS_KEYS = ("mocap_framerate", "mocap_frame_rate")
 _FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
-_GROUND_PERCENTILE = 5  # percent of frames that may be lower than the ground: noise, not steps
+_GROUND_PERCENTILE = 5  # of frames whose feet may be below the ground, as noise; origin not recorded
 _WORLD = World(np.eye(3), np.zeros(3))
 
 
 @dataclass(frozen=True)
 class Amass:
-    """One file.  T frames in the world, z up."""
+    """The motion of one file: T frames in the world, z up, rad and m."""
 
     path: str
     poses: np.ndarray  # (T, 24, 3)
     trans: np.ndarray  # (T, 3)
     fps: float
     betas: np.ndarray  # (B,)
-    body: str  # whose betas they are, as `recover-mesh` says; empty: SMPL's
+    body: str  # name of the body model of the betas in a file of `recover-mesh`; empty in AMASS's own files
     license: str
 
     @property
@@ -46,7 +47,7 @@ class Amass:
 
 
 def read(path: str) -> Amass:
-    """Raises UserError.  Only what is needed is read: files may hold pickles besides, which are never opened."""
+    """The motion in a file.  Raises UserError.  Pickled arrays in the file are never loaded."""
     try:
         with np.load(path, allow_pickle=False) as file:
             names = set(file.files)
@@ -70,18 +71,18 @@ def read(path: str) -> Amass:
         raise _error(path, f"poses is {poses.shape}, expected is (frames, {' or '.join(map(str, POSE_WIDTHS))})")
     if trans.shape != (count, 3):
         raise _error(path, f"trans is {trans.shape}, expected is ({count}, 3)")
-    if fps.size != 1 or not 0 < fps[0] <= 10000:  # false for what is no number
+    if fps.size != 1 or not 0 < fps[0] <= 10000:  # also true for NaN
         raise _error(path, f"its frame rate is {fps.tolist()}")
     if hands is None or hands.shape != (count, 6):
         hands = np.zeros((count, 6))
     poses = np.concatenate([poses[:, :BODY_COLUMNS], hands], 1)
     if not all(np.isfinite(values).all() for values in (poses, trans, betas)):
-        raise _error(path, "it holds values that are not numbers")
+        raise _error(path, "it contains values that are not numbers")
     return Amass(path, poses.reshape(count, 24, 3), trans, float(fps[0]), betas, own, terms)
 
 
 def resample(source: Amass, fps: float) -> Amass:
-    """The motion at another frame rate, as fast as before."""
+    """The motion at another frame rate and the same speed, interpolated linearly."""
     count = len(source.poses)
     positions = np.arange(int(np.floor((count - 1) * fps / source.fps + 1e-6)) + 1) * source.fps / fps
     positions = np.clip(positions, 0, count - 1)
@@ -107,7 +108,7 @@ def create(
     on_ground: bool,
     with_correctives: bool,
 ) -> bpy.types.Object:
-    """A new body in a collection of its own that moves so; returns its rig.  Raises UserError."""
+    """The rig of a new body with this motion, in a new collection.  Raises UserError."""
     _require_joints(body_model.joint_names, body_model.name)
     same_body = source.body == body_model.name and len(source.betas) >= body_model.shapedirs.shape[2]
     betas = source.betas[: body_model.shapedirs.shape[2]] if same_body else np.zeros(body_model.shapedirs.shape[2])
@@ -121,7 +122,7 @@ def create(
     rig = person.create_person(
         body_model, one, photo, source.title, number, collection, 0.0, with_correctives=with_correctives
     )
-    for part in person.parts(rig) or ():  # nothing was measured in a picture
+    for part in person.parts(rig) or ():  # motion capture has no reprojection error and no confidence
         del part["reprojection_px"], part["reprojection_relative"]
     for bone in rig.pose.bones:
         del bone["confidence"]
@@ -130,8 +131,8 @@ def create(
 
 
 def apply_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: bool) -> None:
-    """A body that is there already moves so, in its own shape; its old action stays in the file.  Raises UserError."""
-    data = rig.data
+    """Apply the motion to an existing body in its own shape; its old action stays in the file.  Raises UserError."""
+    data = armature_data(rig)
     names = tuple(data["joint_names"])
     _require_joints(names, rig.name)
     count = armature.beta_count(data)
@@ -140,7 +141,7 @@ def apply_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: boo
     if found is not None:
         betas, sole = body.read_betas(found[1], count), body.lowest_point(found[1], count)
     empty = np.zeros((1, 3, 0))
-    body_model = Body(  # what a motion needs of it
+    body_model = Body(  # only the fields that a motion needs
         name=str(rig.get("body", "")), license=str(rig.get("license", "")), joint_names=names,
         v_template=np.array([[0.0, sole - data["floor"], 0.0]]), faces=np.zeros((0, 3), int), shapedirs=empty,
         posedirs=empty, weights=np.zeros((1, len(names))), parents=np.array(data["parents"]).astype(int),
@@ -172,24 +173,17 @@ def _animate(
 
 
 def _ground_height(body_model: Body, mocap: Motion) -> float:
-    """How high the lowest steps are: an AMASS body has other legs."""
+    """Height of the lowest steps, m: the legs of AMASS's body have another length, so that it is not 0."""
     feet = [body_model.joint_names.index(name) for name in _FEET]
     rest = basis.body_points(body_model.rest_joints(mocap.betas)[feet])[:, 2] + body_model.floor
     heights = motion.joints(body_model, mocap, _WORLD)[:, feet, 2] - rest
     return float(np.percentile(heights.min(1), _GROUND_PERCENTILE))
 
 
-def set_frame_range(scene: bpy.types.Scene, start: int, count: int) -> None:
-    scene.frame_start, scene.frame_end = start, start + count - 1
-
-
-set_rate, scene_rate = clip.set_rate, clip.scene_rate
-
-
 def _require_joints(names: tuple[str, ...], what: str) -> None:
     if len(names) != 24 or not set(_FEET) <= set(names):
         raise UserError(
-            f"AMASS's motions are of bodies with SMPL's 24 joints, {what} has others.", "Choose another body."
+            f"AMASS's motions need a body with SMPL's 24 joints, {what} has others.", "Choose another body."
         )
 
 

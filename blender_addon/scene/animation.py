@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A motion as an action: the bones' turns, the root's way, and the lanes that tell how sure each frame is."""
+"""A motion as an action: bone rotations, root translation, quality properties and visibility."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mathutils import Quaternion
 from . import armature, fcurves, person, quality
 from .fcurves import Curve
 from .motion import Motion, World, bone_quaternions, root_positions
+from .object_data import armature_data
 from .records import Body
 
 QUALITY_PROPERTIES = (
@@ -32,20 +33,20 @@ def write_motion(
     *,
     measured: bool = True,
 ) -> bpy.types.Action:
-    """Replace the action of `rig`, if it is ours, by one that moves it through the whole motion.
+    """The new action of `rig` with the whole motion.  It replaces the old one, if that is ours.
 
     start: frame of the scene for the clip's frame 0.  fps: of the clip.  scale: frames of the scene per frame of the
-    clip.  measured: the motion comes from footage; its confidence and quality are shown too.  The object stands on the
-    ground under the person's first place; the root bone does the rest.  In a scene that is not metric the object is
-    scaled, not its bones.
+    clip.  measured: the motion was recovered from footage, so that confidence and quality are animated too.  The
+    object is on the ground under the person's first position; the root bone is animated relative to it.  In a scene
+    that is not metric the object is scaled, not its bones.
     """
-    axes = armature.rest_axes(rig.data)
+    axes = armature.rest_axes(armature_data(rig))
     rotations = bone_quaternions(motion, axes, world)
     positions = root_positions(body, motion, world)
     origin = np.array([positions[0, 0], positions[0, 1], 0.0])
     rig.location = (origin * world.scale).tolist()
     rig.scale = (world.scale,) * 3
-    root = (positions - origin - armature.rest_head(rig.data)) @ axes[0]
+    root = (positions - origin - armature.rest_head(armature_data(rig))) @ axes[0]
     frames = start + motion.frames * scale
     quality_curves = quality.quality_curves(body, motion, world, fps) if measured else {}
     curves = [
@@ -57,7 +58,7 @@ def write_motion(
     curves += [Curve(f'pose.bones["{root_name}"].location', k, root_name, root[:, k]) for k in range(3)]
     for j, name in enumerate(body.joint_names):
         bone = rig.pose.bones[name]
-        # the artist's view of a bone before the first key is its first pose
+        # the pose before the first keyframe
         bone.rotation_quaternion = Quaternion(rotations[0, j].tolist())
         if measured:
             bone["confidence"] = float(motion.confidence[0, j])
@@ -76,14 +77,14 @@ def write_motion(
 
 
 def _visibility_curves(hidden: np.ndarray) -> list[Curve]:
-    """What keeps an object from being shown; none for who is always there."""
+    """Curves that hide an object in viewport and render; none for a person who is never hidden."""
     if not hidden.any():
         return []
     return [Curve(path, 0, "Visibility", hidden.astype(float), constant=True) for path in _HIDDEN]
 
 
 def _animate_visibility(rig: bpy.types.Object, frames: np.ndarray, visibility: list[Curve]) -> None:
-    """The body has an action of its own for it: a hidden rig hides no children."""
+    """Animate the visibility of rig and body.  The body has its own action: a hidden rig does not hide its children."""
     pair = person.parts(rig)
     objects = [rig] if pair is None else list(pair)
     for obj in objects[1:]:
@@ -98,7 +99,7 @@ def _animate_visibility(rig: bpy.types.Object, frames: np.ndarray, visibility: l
 
 
 def _remove_own_action(obj: bpy.types.Object) -> str:
-    """Remove the action of an object if it is ours; its name, empty where there was none of ours."""
+    """Remove the action of an object if it is ours; returns its name, empty if there was none."""
     old = obj.animation_data.action if obj.animation_data is not None else None
     if old is None or not old.get("recover_mesh"):
         return ""
@@ -110,7 +111,7 @@ def _remove_own_action(obj: bpy.types.Object) -> str:
 
 @contextmanager
 def all_shown(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
-    """Nobody is hidden at any frame; afterwards all is as before.  Blender does not evaluate what is hidden."""
+    """Show all rigs and bodies in every frame within the context: Blender does not evaluate hidden objects."""
     muted, before = [], []
     for obj in [part for rig in rigs for part in person.parts(rig) or (rig,)]:
         action = obj.animation_data.action if obj.animation_data is not None else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The armature: one bone per joint, in the body's order and with its names, heads at this person's joints."""
+"""The armature: one bone per joint, with the body model's joint names and order, heads at the person's joints."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import numpy as np
 from mathutils import Matrix
 
 from . import basis, skeleton
+from .object_data import armature_data
 from .records import Body
 
-# What is needed to move the joints again when the betas change, long after the backend is gone
+# Stored with the armature, so that its joints can follow new betas without the backend
 STORED = ("joints_template", "joints_shapedirs", "parents")
 
 
 def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
-    """A new armature object in `collection`, at rest."""
+    """A new armature object in `collection`, in the rest pose."""
     data = bpy.data.armatures.new(name)
-    data.display_type = "WIRE"  # thin: the body under it is what is looked at first
+    data.display_type = "WIRE"  # thin, so that the body stays visible
     obj = bpy.data.objects.new(name, data)
     obj.show_in_front = True
     collection.objects.link(obj)
@@ -38,24 +39,25 @@ def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.ty
     for j, joint in enumerate(body.joint_names):
         pose_bone = obj.pose.bones[joint]
         pose_bone.rotation_mode = "QUATERNION"
-        # like a connected bone: only the root may be moved, the others turn
+        # like a connected bone: only the root may be moved, the others can only be rotated
         pose_bone.lock_location = (bool(body.parents[j] >= 0),) * 3
         pose_bone.lock_scale = (True,) * 3
     return obj
 
 
 def place_joints(obj: bpy.types.Object, betas: np.ndarray) -> None:
-    """Move the bones to the joints of new betas; the root's head stays where it stands in the world."""
-    root = obj.pose.bones[_root_name(obj.data)]
+    """Move the bones to the joints of new betas; the root's head keeps its position in the world."""
+    data = armature_data(obj)
+    root = obj.pose.bones[_root_name(data)]
     before = root.bone.head_local.copy()
     with edit_mode(obj):
-        _place(obj.data, betas)
-    root = obj.pose.bones[_root_name(obj.data)]
+        _place(data, betas)
+    root = obj.pose.bones[_root_name(data)]
     root.location += root.bone.matrix_local.to_3x3().transposed() @ (before - root.bone.head_local)
 
 
 def rest_axes(data: bpy.types.Armature) -> np.ndarray:
-    """(J, 3, 3) rest axes of the bones as Blender holds them, columns X Y Z, in the body's joint order."""
+    """(J, 3, 3) rest axes of the bones in armature space, columns X Y Z, in the body model's joint order."""
     return np.array([data.bones[name].matrix_local.to_3x3() for name in data["joint_names"]], np.float64)
 
 
@@ -65,11 +67,12 @@ def rest_head(data: bpy.types.Armature) -> np.ndarray:
 
 
 def beta_count(data: bpy.types.Armature) -> int:
+    """Number of betas of the armature's body model."""
     return len(data["joints_shapedirs"]) // len(data["joints_template"])
 
 
 def _place(data: bpy.types.Armature, betas: np.ndarray) -> None:
-    """Heads, lengths and axes of all edit bones."""
+    """Set heads, tails and axes of all edit bones."""
     names = list(data["joint_names"])
     template = np.array(data["joints_template"]).reshape(-1, 3)
     directions = np.array(data["joints_shapedirs"]).reshape(len(names), 3, -1)
@@ -95,10 +98,9 @@ def _root_name(data: bpy.types.Armature) -> str:
 
 @contextmanager
 def edit_mode(obj: bpy.types.Object) -> Iterator[None]:
-    """Edit mode of one armature; mode, active object and selection are afterwards as they were before.
+    """Edit mode of one armature within the context; mode, active object and selection are restored.
 
-    Edit bones exist in edit mode only, which is the one place where an operator is needed instead of the data
-    API.
+    Edit bones exist in edit mode only, and only an operator enters it.
     """
     layer = bpy.context.view_layer
     active = layer.objects.active

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A photo's whole result in the scene:
-
-one collection with its camera and its people. Complete, or not at all.
-"""
+"""A photo's result in the scene: a collection with its camera and its people, rolled back on an error."""
 
 from __future__ import annotations
 
@@ -13,20 +10,13 @@ from contextlib import contextmanager
 import bpy
 
 from . import camera, person, skinning
+from .object_data import camera_data
 from .records import Body, Photo, check_match
 
-# Everything that building may create; what is new after a failure is removed again
+# Types of data-blocks that building may create, and that are removed after an error
 _TYPES = (
-    "objects",
-    "meshes",
-    "armatures",
-    "cameras",
-    "shape_keys",
-    "materials",
-    "images",
-    "collections",
-    "actions",
-)
+    "objects", "meshes", "armatures", "cameras", "shape_keys", "materials", "images", "collections", "actions",
+)  # fmt: skip
 
 
 def build_photo(
@@ -37,10 +27,10 @@ def build_photo(
     with_correctives: bool = True,
     scene: bpy.types.Scene | None = None,
 ) -> bpy.types.Collection:
-    """Build the people of one photo and show them through its camera.
+    """The new collection of a photo with its people, shown through its camera.
 
-    image: the picture where it is an image in Blender and not a file.  Returns the new collection.  Raises
-    UserError for a result that does not fit the body; whatever fails, nothing half-made stays.
+    image: the photo, if it is an image in Blender and not a file.  Raises UserError for a result that does not fit
+    the body.  After any error everything that was built is removed.
     """
     check_match(photo, body)
     camera.check_intrinsics(photo)
@@ -57,7 +47,7 @@ def build_photo(
         person.set_provenance(cam, "camera", photo)
         background = camera.load_background(photo, image)
         if background is not None:
-            camera.set_background(cam.data, background)
+            camera.set_background(camera_data(cam), background)
         for k, one in enumerate(photo.people):
             label = body.display_name(one)
             name = f"{title} {label} {k + 1}" if len(photo.people) > 1 else f"{title} {label}"
@@ -69,12 +59,12 @@ def build_photo(
 
 
 def photos(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
-    """The collections that this extension built in a scene, oldest first."""
+    """The collections of photos in a scene, oldest first."""
     return [c for c in scene.collection.children_recursive if c.get(person.KIND_KEY) == "photo"]
 
 
 def show_photo(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
-    """Look through one photo's camera; the people of the others, who would stand in the same place, hide."""
+    """Look through one photo's camera and hide the other photos, whose people would be in the same position."""
     for window_layer in scene.view_layers:
         for other in photos(scene):
             layer = _find_layer(window_layer.layer_collection, other)
@@ -102,7 +92,7 @@ def _find_layer(layer: bpy.types.LayerCollection, collection: bpy.types.Collecti
 
 @contextmanager
 def _remove_on_error() -> Iterator[None]:
-    # names in pairs with the library, not references: Blender may move data while it is being made
+    # ids and not references, which become invalid when Blender reallocates its data
     before = {kind: {one.session_uid for one in getattr(bpy.data, kind)} for kind in _TYPES}
     try:
         yield

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A camera that sees what the photo's camera saw, with the photo behind the scene."""
+"""A camera with the intrinsics of the photo's, and the photo as its background."""
 
 from __future__ import annotations
 
 import math
 import os
+from typing import Any
 
 import bpy
 
@@ -15,7 +16,7 @@ SENSOR_MM = 36.0
 
 
 def create_camera(photo: Photo, name: str, collection: bpy.types.Collection, camera_height: float) -> bpy.types.Object:
-    """A camera object `camera_height` metres above the origin, looking along +y."""
+    """A new camera object `camera_height` metres above the origin, looking along +y."""
     data = bpy.data.cameras.new(name)
     obj = bpy.data.objects.new(name, data)
     collection.objects.link(obj)
@@ -29,9 +30,9 @@ def create_camera(photo: Photo, name: str, collection: bpy.types.Collection, cam
 
 
 def set_intrinsics(data: bpy.types.Camera, photo: Photo) -> None:
-    """Lens and shift of the photo's camera.
+    """Set lens and shift from the photo's intrinsics.
 
-    Blender measures from the picture's edge, where pixel -0.5 begins.
+    Blender measures the shift from the middle of the image, whose left edge is at pixel coordinate -0.5.
     """
     fx, _, cx, cy = photo.camera
     width, height = photo.size
@@ -40,7 +41,7 @@ def set_intrinsics(data: bpy.types.Camera, photo: Photo) -> None:
     longest = max(wide, high)
     data.type = "PERSP"
     data.sensor_fit = "AUTO"
-    # Blender's shortest lens is 1 mm; a wider sensor means the same
+    # Blender's shortest lens is 1 mm; a wider sensor gives the same angle with a longer one
     data.sensor_width = max(SENSOR_MM, 1.1 * longest / (fx * aspect_x))
     data.lens = fx * aspect_x * data.sensor_width / longest
     data.shift_x = (wide / 2 - (cx + 0.5) * aspect_x) / longest
@@ -56,6 +57,7 @@ def pixel_aspect(photo: Photo) -> tuple[float, float]:
 
 
 def set_background(data: bpy.types.Camera, image: bpy.types.Image) -> None:
+    """Show an image behind the scene in the camera's view."""
     data.background_images.clear()
     background = data.background_images.new()
     background.image = image
@@ -66,9 +68,9 @@ def set_background(data: bpy.types.Camera, image: bpy.types.Image) -> None:
 
 
 def load_background(photo: Photo, image: bpy.types.Image | None = None) -> bpy.types.Image | None:
-    """The picture as the backend saw it: its upright PNG packed, an image in Blender, or the file.
+    """The upright image that the backend read: its PNG, packed; or `image`; or the file.
 
-    None where the picture can no longer be had: the body is worth keeping without it.
+    None if the file no longer exists: the bodies are shown without it.
     """
     if photo.upright_png is not None:
         packed = bpy.data.images.new(os.path.basename(photo.source) or "Photo", *photo.size)
@@ -87,7 +89,7 @@ def load_background(photo: Photo, image: bpy.types.Image | None = None) -> bpy.t
 def use_camera(
     scene: bpy.types.Scene, obj: bpy.types.Object, photo_size: tuple[int, int], aspect: tuple[float, float]
 ) -> None:
-    """Make `obj` the scene's camera, render at the photo's size, look through it where a window is open."""
+    """Make `obj` the scene's camera, set the render size, and look through it in the open 3D viewports."""
     scene.camera = obj
     render = scene.render
     render.resolution_x, render.resolution_y = photo_size
@@ -98,17 +100,17 @@ def use_camera(
             continue
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
-                space = area.spaces.active
+                space: Any = area.spaces.active
                 space.region_3d.view_perspective = "CAMERA"
                 space.region_3d.view_camera_zoom = 0.0
                 space.region_3d.view_camera_offset = (0.0, 0.0)
 
 
 def check_intrinsics(photo: Photo) -> None:
-    """Raises UserError for a camera that no lens can show."""
+    """Raises UserError for intrinsics that no camera of Blender can have."""
     fx, fy, cx, cy = photo.camera
     if min(fx, fy) <= 0 or min(photo.size) < 1 or not all(map(math.isfinite, (fx, fy, cx, cy))):
         raise UserError(
-            f"The result's camera makes no sense (focal length {fx:g} x {fy:g} px, picture {photo.size}).",
+            f"The result's camera is invalid (focal length {fx:g} x {fy:g} px, image {photo.size}).",
             "Recover the photo again.",
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a camera of the artist is in every frame, whatever moves it, as the job's camera file says it.
+"""Position, rotation and intrinsics of a camera of the scene in every frame, for the job's camera file.
 
-Blender's cameras look along -z with y up, OpenCV's along z with y down.  A picture's edge is Blender's measure of
-lens and shift; pixel -0.5 begins there.
+Blender's cameras look along -z with y up, OpenCV's along z with y down.  Blender measures lens and shift in an image
+whose left edge is at pixel coordinate -0.5.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import person
+from .object_data import camera_data
 
 _TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 
@@ -27,11 +28,11 @@ def sample(
     start: int,
     size: tuple[int, int],
 ) -> dict[str, Any]:
-    """The content of a camera file.
+    """The content of a camera file.  Raises UserError.
 
-    frames: of the clip, counted from 0; the scene shows the first at `start`.  size: width, height in px of the clip's
-    upright frame, whatever the scene renders.  Constraints, parents, drivers and an animated lens count.  The scene's
-    frame is put back.  Raises UserError.
+    frames: of the clip, counted from 0; the scene shows frame 0 at `start`.  size: width, height in px of the clip's
+    upright frame, independent of the render size.  Constraints, parents, drivers and an animated lens are evaluated.
+    The scene's current frame is restored.
     """
     layer = bpy.context.view_layer
     layer.update()
@@ -48,7 +49,7 @@ def sample(
             matrix = np.array(cam.matrix_world, np.float64)
             rotation.append(_rotation_of(matrix[:3, :3], obj) @ _TO_OPENCV)
             position.append(matrix[:3, 3])
-            intrinsics.append(camera_intrinsics(scene, cam.data, size))
+            intrinsics.append(camera_intrinsics(scene, camera_data(cam), size))
     values = {"rotation": rotation, "position": position, "intrinsics": intrinsics}
     return {
         "recover_mesh": "camera",
@@ -62,7 +63,7 @@ def sample(
 def camera_intrinsics(
     scene: bpy.types.Scene, data: bpy.types.Camera, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy in px of a picture of `size`.  Raises UserError for what is no perspective."""
+    """fx, fy, cx, cy in px of an image of `size`.  Raises UserError unless the camera is perspective."""
     if data.type != "PERSP":
         raise UserError(
             f"The camera {data.name} is {data.type.lower()}; bodies are recovered in perspective.",
@@ -70,7 +71,7 @@ def camera_intrinsics(
         )
     aspect_x, aspect_y = scene.render.pixel_aspect_x, scene.render.pixel_aspect_y
     wide, high = size[0] * aspect_x, size[1] * aspect_y
-    # the sensor's width lies along the longer side, unless the artist has chosen one
+    # by default (AUTO) the sensor's width spans the longer side
     horizontal = data.sensor_fit == "HORIZONTAL" or (data.sensor_fit == "AUTO" and wide >= high)
     sensor = data.sensor_height if data.sensor_fit == "VERTICAL" else data.sensor_width
     side = wide if horizontal else high
@@ -84,10 +85,10 @@ def camera_intrinsics(
 
 
 def _rotation_of(matrix: np.ndarray, obj: bpy.types.Object) -> np.ndarray:
-    """The rotation of a matrix: Blender's cameras know no scale.  Raises UserError where there is none."""
+    """The rotation nearest to a (3, 3) matrix: Blender's cameras ignore scale.  Raises UserError if there is none."""
     lengths = np.linalg.norm(matrix, axis=0)
     if not np.isfinite(matrix).all() or lengths.min() < 1e-9:
-        raise UserError(f"The camera {obj.name} is scaled to nothing.", "Give it a scale of 1.")
+        raise UserError(f"The camera {obj.name} has a scale of 0.", "Give it a scale of 1.")
     u, _, vt = np.linalg.svd(matrix / lengths)
     rotation = u @ vt
     if np.linalg.det(rotation) < 0:
@@ -97,6 +98,7 @@ def _rotation_of(matrix: np.ndarray, obj: bpy.types.Object) -> np.ndarray:
 
 @contextmanager
 def _restore_frame(scene: bpy.types.Scene) -> Iterator[None]:
+    """Restore the scene's current frame at the end of the context."""
     frame, part = scene.frame_current, scene.frame_subframe
     try:
         yield
@@ -106,12 +108,12 @@ def _restore_frame(scene: bpy.types.Scene) -> Iterator[None]:
 
 @contextmanager
 def _bodies_hidden(scene: bpy.types.Scene) -> Iterator[None]:
-    """Without the skins of earlier runs: evaluating them in every frame takes most of the time."""
-    skins = [o for o in scene.objects if o.get(person.KIND_KEY) == "body" and not o.hide_viewport]
-    for skin in skins:
-        skin.hide_viewport = True
+    """Hide the body meshes of earlier runs within the context: evaluating them would take most of the time."""
+    meshes = [o for o in scene.objects if o.get(person.KIND_KEY) == "body" and not o.hide_viewport]
+    for obj in meshes:
+        obj.hide_viewport = True
     try:
         yield
     finally:
-        for skin in skins:
-            skin.hide_viewport = False
+        for obj in meshes:
+            obj.hide_viewport = False

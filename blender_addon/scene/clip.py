@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A clip's result in the scene: one collection with its camera, its people and their actions.
+"""A clip's result in the scene: a collection with its camera, its people and their actions.
 
-It grows while the backend works, and is replaced as a whole when the clip is recovered again.
+It grows while the backend computes, and is replaced as a whole when the clip is recovered again.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import bpy
 import numpy as np
@@ -19,63 +16,19 @@ from mathutils import Matrix
 from ..errors import UserError
 from ..protocol_rows import ROWS
 from . import animation, camera, person, quality
+from .footage import ClipInfo, scene_rate, set_background, set_rate
 from .motion import Motion, World
-from .records import Body, Person, Photo
+from .object_data import armature_data, camera_data, mesh_data
+from .records import Body, Person
 
 KIND = "clip"
-_RATE_TOLERANCE = 1e-3
-_MIN_WRITE_INTERVAL = 1.0  # s between two writings of growing actions; more where they take long
-
-
-@dataclass(frozen=True)
-class ClipInfo:
-    """What a clip is, and how it lies in the scene.
-
-    start: frame of the scene that shows the clip's frame 0.  job: folder of the job, by which a re-run finds its own.
-    """
-
-    source: str
-    job: str
-    size: tuple[int, int]
-    camera: tuple[float, float, float, float]
-    fps: float
-    frames: int
-    model: str
-    body: str
-    license: str
-    notice: str = ""
-    start: int = 1
-    moving: bool = False  # before a camera of the artist's: none is made, and the world is theirs
-
-    @classmethod
-    def from_wire(cls, header: Mapping[str, Any], start: int) -> ClipInfo:
-        """From the protocol's `clip`."""
-        fx, fy, cx, cy, width, height = header["camera"]
-        return cls(
-            source=header["source"],
-            job=header["out"],
-            size=(int(width), int(height)),
-            camera=(fx, fy, cx, cy),
-            fps=header["fps"][0] / header["fps"][1],
-            frames=header["frames"],
-            model=header["model"],
-            body=header["body"],
-            license=header["license"],
-            notice=header["notice"],
-            start=start,
-            moving=header.get("moving", False),
-        )
-
-    @property
-    def title(self) -> str:
-        return os.path.splitext(os.path.basename(self.source.rstrip("/\\")))[0] or "Clip"
-
-    def as_photo(self) -> Photo:
-        return Photo(self.source, self.size, self.camera, self.model, self.body, self.license, [], None, self.notice)
+_RATE_TOLERANCE = 1e-3  # relative; frame rates that differ by less are equal
+_MIN_WRITE_INTERVAL = 1.0  # s between two updates of growing actions; longer if updates are slow
+_CAMERA_HEIGHT = 1.6  # m, until the ground is known; a guess, about eye height
 
 
 class ClipScene:
-    """Builds one clip.  Holds names, never references: the artist may undo or delete anything at any time."""
+    """Builds one clip.  It stores names, not references: the user may undo or delete anything at any time."""
 
     def __init__(
         self,
@@ -86,7 +39,7 @@ class ClipScene:
         with_correctives: bool = True,
         match_rate: bool = True,
     ) -> None:
-        """Replaces what an earlier run of the same job built, and nothing else."""
+        """Begin the clip's collection.  It replaces the result of an earlier run of the same job."""
         self._scene, self._info, self._body = scene.name, info, body
         self._correctives = with_correctives
         self._rows: dict[int, dict[str, list[np.ndarray]]] = {}
@@ -96,13 +49,13 @@ class ClipScene:
         self._stale: set[int] = set()
         self._last_write = 0.0
         self._write_interval = _MIN_WRITE_INTERVAL
-        self._world = World.level(1.6)
+        self._world = World.level(_CAMERA_HEIGHT)
         self.notes: list[str] = []
         remove(scene, info.job)
         self._collection = self._begin(scene)
         if match_rate:
             set_rate(scene, info.fps)
-            if not info.moving:  # a scene with a matchmove has its range
+            if not info.moving:  # the range of a scene with a matchmove stays
                 scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
         elif abs(scene_rate(scene) / info.fps - 1) > _RATE_TOLERANCE:
             self.notes.append(
@@ -115,10 +68,11 @@ class ClipScene:
 
     @property
     def collection(self) -> str:
-        """Name of what everything of the clip is in."""
+        """Name of the clip's collection."""
         return self._collection
 
     def _begin(self, scene: bpy.types.Scene) -> str:
+        """Create the collection and its camera; returns the collection's name."""
         info = self._info
         collection = bpy.data.collections.new(info.title)
         scene.collection.children.link(collection)
@@ -127,16 +81,16 @@ class ClipScene:
         collection["job"] = info.job
         if info.moving:
             return collection.name
-        cam = camera.create_camera(photo, f"{info.title} Camera", collection, 1.6)
+        cam = camera.create_camera(photo, f"{info.title} Camera", collection, _CAMERA_HEIGHT)
         person.set_provenance(cam, "camera", photo)
-        note = set_background(cam.data, info)
+        note = set_background(camera_data(cam), info)
         if note:
             self.notes.append(note)
         camera.use_camera(scene, cam, info.size, camera.pixel_aspect(photo))
         return collection.name
 
     def add(self, arrays: Mapping[str, np.ndarray], final: bool, world: list[float], scene_scale: float = 1.0) -> None:
-        """Take a `chunk` of the protocol.  The first final one ends the provisional people."""
+        """Add a `chunk` of the protocol.  The first final one removes the previews.  world: its 12 numbers."""
         if final and not self._final:
             self._final = True
             self._rows.clear()
@@ -158,24 +112,24 @@ class ClipScene:
             self._stale.add(track_id)
 
     def _provisional_world(self, arrays: Mapping[str, np.ndarray]) -> World:
-        """While the ground is not known: as high as the first people's feet say."""
+        """The world of previews, while the ground is unknown: level, under the feet of the first people."""
         if self._rigs or not len(arrays["person"]):
             return self._world
         body = self._body
-        low = []
+        ground = []
         for k in range(len(arrays["person"])):
-            which = int(np.nonzero(arrays["people"] == arrays["person"][k])[0][0])
-            root = body.rest_joints(arrays["betas"][which])[0] + arrays["trans"][k]
-            low.append(root[1] - body.joints_template[:, 1].min() + body.joints_template[0, 1])
-        return World.level(float(np.median(low)))
+            index = int(np.nonzero(arrays["people"] == arrays["person"][k])[0][0])
+            root = body.rest_joints(arrays["betas"][index])[0] + arrays["trans"][k]
+            ground.append(root[1] - body.joints_template[:, 1].min() + body.joints_template[0, 1])
+        return World.level(float(np.median(ground)))
 
     def flush(self, force: bool = False) -> bool:
-        """Write the actions of those who have grown; whether any was.  At most once in a while unless forced."""
+        """Update the actions of people with new frames, not too often unless forced; whether any was updated."""
         if not self._stale or (not force and time.monotonic() - self._last_write < self._write_interval):
             return False
         began = time.monotonic()
         scene = self._get_scene()
-        collection = bpy.data.collections.get(self._collection)
+        collection = self._get_collection()
         if scene is None or collection is None:
             raise UserError("The clip's collection was removed.", "Recover the clip again.")
         self._place_camera(collection)
@@ -187,13 +141,10 @@ class ClipScene:
         return True
 
     def finish(self) -> None:
-        """After the last chunk, or when the artist has cancelled: what there is is whole."""
+        """Write everything and mark the problems; call it after the last chunk, or when the user has cancelled."""
         self.flush(force=True)
-        scene = self._get_scene()
-        if scene is None:
-            return
-        collection = bpy.data.collections.get(self._collection)
-        if collection is None:
+        scene, collection = self._get_scene(), self._get_collection()
+        if scene is None or collection is None:
             return
         quality.remove_markers(scene, collection)
         if self._final:
@@ -203,7 +154,7 @@ class ClipScene:
 
     def _write(self, track_id: int, collection: bpy.types.Collection) -> None:
         motion = self._motion(track_id)
-        rig = collection.objects.get(self._rigs.get(track_id, ""))
+        rig: bpy.types.Object | None = collection.objects.get(self._rigs.get(track_id, ""))
         if rig is None:
             rig = self._create(track_id, motion, collection)
         animation.write_motion(rig, self._body, motion, self._world, self._info.start, self._info.fps)
@@ -244,10 +195,10 @@ class ClipScene:
         cam.matrix_world = Matrix(matrix.tolist())
         trans = [part for rows in self._rows.values() for part in rows["trans"] if len(part)]
         farthest = max((float(part[:, 2].max()) for part in trans), default=0.0)
-        cam.data.clip_end = max(100.0, 2.0 * farthest + 10.0)
+        camera_data(cam).clip_end = max(100.0, 2.0 * farthest + 10.0)
 
     def _remove_people(self) -> None:
-        collection = bpy.data.collections.get(self._collection)
+        collection = self._get_collection()
         for name in self._rigs.values():
             rig = collection.objects.get(name) if collection is not None else None
             if rig is not None:
@@ -257,6 +208,9 @@ class ClipScene:
     def _get_scene(self) -> bpy.types.Scene | None:
         return bpy.data.scenes.get(self._scene)
 
+    def _get_collection(self) -> bpy.types.Collection | None:
+        return bpy.data.collections.get(self._collection)
+
 
 def clips(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections of clips in a scene."""
@@ -264,22 +218,23 @@ def clips(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
 
 
 def remove(scene: bpy.types.Scene, job: str) -> None:
-    """Remove what an earlier run of a job built: its people, camera, actions and markers."""
+    """Remove the result of an earlier run of a job: people, camera, actions and markers."""
     for collection in clips(scene):
         if collection.get("job") != job:
             continue
         quality.remove_markers(scene, collection)
         for name in [obj.name for obj in collection.objects]:
-            obj = collection.objects.get(name)  # a body goes with its rig
+            obj: bpy.types.Object | None = collection.objects.get(name)  # None: a body removed with its rig
             kind = "" if obj is None else obj.get(person.KIND_KEY)
             if kind == "rig":
                 _remove_person(obj)
             elif kind == "camera":
-                data, actions = obj.data, [_action_of(obj), _action_of(obj.data)]
+                data = camera_data(obj)
+                actions = [_action_of(obj), _action_of(data)]
                 bpy.data.objects.remove(obj)
                 bpy.data.cameras.remove(data)
                 _remove_actions(actions)
-        if collection.objects or collection.children:  # the artist has put something of theirs in it
+        if collection.objects or collection.children:  # the user has put other objects into it
             collection[person.KIND_KEY] = ""
         else:
             bpy.data.collections.remove(collection)
@@ -290,62 +245,21 @@ def _remove_person(rig: bpy.types.Object) -> None:
     for child in list(rig.children):
         if child.get(person.KIND_KEY) == "body":
             actions.append(_action_of(child))
-            mesh = child.data
+            mesh = mesh_data(child)
             bpy.data.objects.remove(child)
             bpy.data.meshes.remove(mesh)
-    data = rig.data
+    data = armature_data(rig)
     bpy.data.objects.remove(rig)
     bpy.data.armatures.remove(data)
     _remove_actions(actions)
 
 
-def _action_of(target: bpy.types.ID) -> bpy.types.Action | None:
+def _action_of(target: bpy.types.Object | bpy.types.Camera) -> bpy.types.Action | None:
     return target.animation_data.action if target.animation_data is not None else None
 
 
 def _remove_actions(actions: list[bpy.types.Action | None]) -> None:
-    """Those of ours that move nothing any more."""
+    """Remove those of our actions that have no users."""
     for action in actions:
         if action is not None and action.get("recover_mesh") and not action.users:
             bpy.data.actions.remove(action)
-
-
-def scene_rate(scene: bpy.types.Scene) -> float:
-    return scene.render.fps / scene.render.fps_base
-
-
-def set_rate(scene: bpy.types.Scene, fps: float) -> None:
-    """Frame rate as Blender keeps it: a whole number over a base (30000/1001 is 30 over 1.001)."""
-    whole = max(round(fps), 1)
-    scene.render.fps, scene.render.fps_base = whole, whole / fps
-
-
-def first_image(path: str) -> str:
-    """What Blender has to open for a clip: of a folder of pictures its first."""
-    if not os.path.isdir(path):
-        return path
-    endings = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-    files = sorted(name for name in os.listdir(path) if name.lower().endswith(endings))
-    return os.path.join(path, files[0]) if files else path
-
-
-def set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
-    """Show the clip behind the scene; returns what the artist must know, or nothing."""
-    path = first_image(bpy.path.abspath(info.source))
-    try:
-        movie = bpy.data.movieclips.load(path, check_existing=True)
-    except RuntimeError as error:
-        return f"Blender cannot show the clip behind the scene ({error})."
-    movie.frame_start = info.start
-    data.background_images.clear()
-    background = data.background_images.new()
-    background.source = "MOVIE_CLIP"
-    background.clip = movie
-    background.frame_method = "FIT"
-    background.display_depth = "BACK"
-    background.alpha = 1.0
-    data.show_background_images = True
-    size = tuple(movie.size)
-    if size != info.size and size == info.size[::-1]:
-        return "The clip is stored on its side and Blender shows it so; the bodies stand upright."
-    return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A clip's result files into the scene: what `recover-mesh recover CLIP` wrote."""
+"""Builds a clip in the scene from the npz files that `recover-mesh recover CLIP` writes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import numpy as np
 from ..errors import UserError
 from ..protocol_rows import CAMERA_ROWS, PERSON_FILE, rows_of_file
 from . import moving_camera
-from .clip import ClipInfo, ClipScene
+from .clip import ClipScene
+from .footage import ClipInfo
 from .records import Body, load_npz
 
 
 def is_clip(path: str) -> bool:
-    """Whether a result belongs to a clip rather than a picture."""
+    """Whether a result file belongs to a clip, not to a photo."""
     return "world_rotation" in load_npz(path)
 
 
 def build(
     scene: bpy.types.Scene, paths: Sequence[str], body: Body, *, start: int = 1, with_correctives: bool = True
 ) -> ClipScene:
-    """Build the people of one clip.  Raises UserError."""
+    """Build the people of one clip.  start: frame of the scene for its frame 0.  Raises UserError."""
     people = [_load(path) for path in paths]
     if not people:
         raise UserError("No result was given.", "Choose at least one .npz file.")
@@ -42,13 +43,15 @@ def build(
             f"The result was made for the body {str(first['body'])!r}, this is {body.name!r}.",
             f"Give the body {str(first['body'])!r}.",
         )
+    width, height = (int(n) for n in first["image_size"])
+    fx, fy, cx, cy = (float(n) for n in first["camera"])
     frames = first["frames"]
     step = int(frames[1] - frames[0]) if len(frames) > 1 else 1
     info = ClipInfo(
         source=str(first.get("source", "")),
         job=os.path.dirname(os.path.abspath(paths[0])),
-        size=tuple(int(n) for n in first["image_size"]),
-        camera=tuple(float(n) for n in first["camera"]),
+        size=(width, height),
+        camera=(fx, fy, cx, cy),
         fps=float(first["mocap_framerate"]) * step,
         frames=int(max(data["frames"].max() for data in people)) + 1,
         model=str(first["model"]),
@@ -69,13 +72,14 @@ def build(
         clip.add(rows, True, world, scale)
     clip.finish()
     if moving:
-        collection = bpy.data.collections.get(clip.collection)
+        collection: bpy.types.Collection | None = bpy.data.collections.get(clip.collection)
         if collection is not None:
             moving_camera.create(scene, collection, info, people, scale)
     return clip
 
 
 def _load(path: str) -> dict[str, np.ndarray]:
+    """The arrays of one person's file.  Raises UserError."""
     data = load_npz(path)
     missing = [name for name, entry in PERSON_FILE.items() if entry.required and name not in data]
     if missing:

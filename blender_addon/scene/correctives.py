@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pose correctives: shape keys that follow the bones, so that they stay right while an animator poses.
+"""Pose correctives (SMPL's pose blend shapes): shape keys with drivers, so that they follow every pose of the bones.
 
-SMPL adds posedirs[..., 9 (j - 1) + 3 r + c] times the entry (r, c) of R_j - I, R_j being joint j's rotation.
-Each entry is a quadratic form of the bone's quaternion, which Blender evaluates without Python ("simple
-expression").
+SMPL adds posedirs[..., 9 (j - 1) + 3 r + c] times the entry (r, c) of R_j - I, R_j being joint j's rotation (Loper et
+al., SMPL, 2015, eq. 9).  Each entry is a quadratic form of the bone's quaternion, which Blender evaluates without
+Python ("simple expression").
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import bpy
 import numpy as np
 
 from . import armature, basis, body
+from .object_data import armature_data
 from .records import Body
 
 POSE_KEY = "Pose{:03d}"
-NEGLIGIBLE = 1e-6  # m: a key whose largest offset is below moves no vertex visibly
+NEGLIGIBLE = 1e-6  # m; a corrective with smaller offsets gets no key: it moves no vertex visibly
 
 _PARTS = "wxyz"
 _CHANNELS = {"w": "ROT_W", "x": "ROT_X", "y": "ROT_Y", "z": "ROT_Z"}
 
 
 def add_correctives(body_model: Body, obj: bpy.types.Object, rig: bpy.types.Object) -> int:
-    """One driven shape key per corrective that does anything.  Returns how many were made."""
+    """Add a driven shape key per corrective with visible offsets; returns how many were added."""
     rest = body.rest_points(body_model)
-    axes = armature.rest_axes(rig.data)
+    axes = armature.rest_axes(armature_data(rig))
     largest = np.abs(body_model.posedirs).max(axis=(0, 1)) if body_model.posedirs.size else np.zeros(0)
     made = 0
     for k in np.nonzero(largest > NEGLIGIBLE)[0].tolist():
@@ -39,10 +40,10 @@ def add_correctives(body_model: Body, obj: bpy.types.Object, rig: bpy.types.Obje
 
 
 def rotation_entry(bone_axes: np.ndarray, row: int, column: int) -> np.ndarray:
-    """(4, 4) symmetric Q with q' Q q = entry (row, column) of R - I, for a unit quaternion q in the bone's
-    own axes.
+    """(4, 4) symmetric Q with q' Q q = entry (row, column) of R - I, for the bone's unit quaternion q = w x y z.
 
-    bone_axes: (3, 3) columns are the bone's rest axes in Blender's axes; R is meant in the body frame.
+    bone_axes: (3, 3) rest axes of the bone as columns, in Blender's axes.  q is in the bone's axes, R in the body
+    frame.
     """
     to_body = basis.BODY_TO_BLENDER.T @ bone_axes
     # R(q) v = (w^2 - u.u) v + 2 u (u.v) + 2 w (u x v), with q = (w, u) and u = to_body @ (x, y, z)
@@ -57,7 +58,7 @@ def rotation_entry(bone_axes: np.ndarray, row: int, column: int) -> np.ndarray:
 
 
 def expression(form: np.ndarray) -> str:
-    """The quadratic form as a driver expression of w, x, y, z."""
+    """The driver expression of a (4, 4) quadratic form of w, x, y, z."""
     terms = []
     for i in range(4):
         for j in range(i, 4):
@@ -68,7 +69,7 @@ def expression(form: np.ndarray) -> str:
 
 
 def _drive(key: bpy.types.ShapeKey, form: np.ndarray, rig: bpy.types.Object, bone: str) -> None:
-    driver = key.driver_add("value").driver
+    driver = key.driver_add("value").driver  # type: ignore[union-attr]
     driver.type = "SCRIPTED"
     text = expression(form)
     for name in _PARTS:
@@ -76,7 +77,7 @@ def _drive(key: bpy.types.ShapeKey, form: np.ndarray, rig: bpy.types.Object, bon
             continue
         variable = driver.variables.new()
         variable.name = name
-        # the bone's rotation as it is after constraints, whichever rotation mode an animator chooses
+        # the rotation after constraints, in any rotation mode of the bone
         variable.type = "TRANSFORMS"
         target = variable.targets[0]
         target.id = rig

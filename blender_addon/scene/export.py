@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Into other tools, through Blender's own exporters; and a vertex cache that holds exactly what is shown."""
+"""Export of people with their motion: by Blender's exporters, and as a vertex cache (PC2) of the evaluated mesh."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import numpy as np
 from ..errors import UserError
 from . import person
 from .animation import all_shown
+from .object_data import mesh_data
 
 _PC2_HEADER = "<12siiffi"  # name, version, vertices, start, rate, frames
 
 
 def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    """Export people with their motion; the ending of `path` says how: glb, fbx, bvh, usd, abc, pc2.
+    """Export people with their motion in the format of the ending of `path`: glb, fbx, bvh, usd, usdc, abc, pc2.
 
-    bvh and pc2 hold one person: further ones go to NAME-2.bvh, …  Raises UserError.
+    bvh and pc2 files contain one person: further ones are written to NAME-2.bvh, …  Raises UserError.
     """
     ending = os.path.splitext(path)[1].lower().lstrip(".")
     writer = _WRITERS.get(ending)
     if writer is None:
         raise UserError(f"Cannot export .{ending} files.", f"Choose from: {', '.join(_WRITERS)}.")
     if not rigs:
-        raise UserError("There is nobody to export.", "Select a recovered person.")
+        raise UserError("There is no person to export.", "Select a recovered person.")
     path = os.path.abspath(path)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -39,7 +40,7 @@ def write(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -
 
 
 def body_mesh_of(rig: bpy.types.Object) -> bpy.types.Object:
-    """The mesh of a person.  Raises UserError where it was removed."""
+    """The body mesh, an object, of a rig.  Raises UserError if it was removed."""
     found = person.parts(rig)
     if found is None:
         raise UserError(f"{rig.name} has no body any more.", "Recover it again.")
@@ -48,7 +49,7 @@ def body_mesh_of(rig: bpy.types.Object) -> bpy.types.Object:
 
 @contextmanager
 def _selected(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
-    """Only these are selected, the first active; afterwards all is as before."""
+    """Select only these objects within the context, the first is active; the old selection is restored."""
     layer = bpy.context.view_layer
     before, active = [o for o in layer.objects if o.select_get()], layer.objects.active
     for obj in before:
@@ -67,7 +68,7 @@ def _selected(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
 
 
 def _operator(path: str, add_on: str = "") -> Callable[..., set[str]]:
-    """An exporter by its name.  Raises UserError where this Blender has none."""
+    """The operator `group.name`; enables `add_on` if needed.  Raises UserError if this Blender lacks it."""
     group, name = path.split(".")
     if name not in dir(getattr(bpy.ops, group)) and add_on:
         bpy.ops.preferences.addon_enable(module=add_on)
@@ -150,25 +151,25 @@ def _abc(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _pc2(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    """Vertices of every frame in the object's own space, as the Mesh Cache modifier reads them."""
+    """Write the vertices of every frame in object space, as the Mesh Cache modifier reads them."""
     current = scene.frame_current
-    skins = [body_mesh_of(rig) for rig in rigs]
+    bodies = [body_mesh_of(rig) for rig in rigs]
     frames = range(scene.frame_start, scene.frame_end + 1)
     try:
         files = []
-        for k, skin in enumerate(skins, 1):
+        for k, obj in enumerate(bodies, 1):
             files.append(open(_numbered(path, k), "wb"))  # noqa: SIM115 - closed below
-            header = (b"POINTCACHE2\0", 1, len(skin.data.vertices), 0.0, 1.0, len(frames))
+            header = (b"POINTCACHE2\0", 1, len(mesh_data(obj).vertices), 0.0, 1.0, len(frames))
             files[-1].write(struct.pack(_PC2_HEADER, *header))
         for frame in frames:
             scene.frame_set(frame)
             graph = bpy.context.evaluated_depsgraph_get()
-            for file, skin in zip(files, skins, strict=True):
-                mesh = skin.evaluated_get(graph).to_mesh()
+            for file, obj in zip(files, bodies, strict=True):
+                mesh = obj.evaluated_get(graph).to_mesh()
                 points = np.empty(3 * len(mesh.vertices), np.float32)
                 mesh.vertices.foreach_get("co", points)
                 file.write(points.tobytes())
-                skin.evaluated_get(graph).to_mesh_clear()
+                obj.evaluated_get(graph).to_mesh_clear()
     finally:
         for file in files:
             file.close()
@@ -182,30 +183,34 @@ def _numbered(path: str, number: int) -> str:
 
 @contextmanager
 def _without_correctives(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
-    """For formats without drivers: every skin as its betas make it, without correctives; afterwards all is as before.
+    """Replace the meshes within the context by meshes with the betas baked in and without pose correctives.
 
-    The skinned mesh moves by its bones alone there: at strongly bent joints it is thinner than in Blender.
+    For formats without drivers: there bones alone deform the mesh, and strongly bent joints are thinner than in
+    Blender.
     """
     swapped: list[tuple[bpy.types.Object, bpy.types.Mesh]] = []
     try:
         for rig in rigs:
-            skin = body_mesh_of(rig)
-            full_mesh = skin.data
-            skin.data = full_mesh.copy()
-            swapped.append((skin, full_mesh))
-            _bake_betas(skin)
+            obj = body_mesh_of(rig)
+            full_mesh = mesh_data(obj)
+            obj.data = full_mesh.copy()
+            swapped.append((obj, full_mesh))
+            _bake_betas(obj)
         yield
     finally:
-        for skin, full_mesh in swapped:
-            plain_mesh, skin.data = skin.data, full_mesh
-            bpy.data.meshes.remove(plain_mesh)
+        for obj, full_mesh in swapped:
+            baked_mesh = mesh_data(obj)
+            obj.data = full_mesh
+            bpy.data.meshes.remove(baked_mesh)
 
 
-def _bake_betas(skin: bpy.types.Object) -> None:
-    keys = skin.data.shape_keys
+def _bake_betas(obj: bpy.types.Object) -> None:
+    """Replace the shape keys of a body mesh by the shape of those without drivers."""
+    mesh = mesh_data(obj)
+    keys = mesh.shape_keys
     if keys is None:
         return
-    count = 3 * len(skin.data.vertices)
+    count = 3 * len(mesh.vertices)
     base, one = np.empty(count, np.float32), np.empty(count, np.float32)
     keys.key_blocks[0].data.foreach_get("co", base)
     points = base.copy()
@@ -214,9 +219,9 @@ def _bake_betas(skin: bpy.types.Object) -> None:
         if f'key_blocks["{block.name}"].value' not in driven and block.value:
             block.data.foreach_get("co", one)
             points += block.value * (one - base)
-    skin.shape_key_clear()
-    skin.data.vertices.foreach_set("co", points)
-    skin.data.update()
+    obj.shape_key_clear()
+    mesh.vertices.foreach_set("co", points)
+    mesh.update()
 
 
 _WRITERS: dict[str, Callable[[str, bpy.types.Scene, Sequence[bpy.types.Object]], None]] = {

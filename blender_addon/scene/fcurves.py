@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole F-curves at once, in every Blender from 4.2 on.  The one place that knows how actions changed.
+"""Writes whole F-curves in every Blender from 4.2 on.  Only this module depends on the version's API of actions.
 
-4.2 and 4.3 have `Action.fcurves`; 4.4 brought slots and layers, 4.5 `fcurve_ensure_for_datablock`; 5.0 removed the old
-way.  On a layered action the old way makes curves that move nothing, without an error: the new way comes first.
+4.2 and 4.3 have `Action.fcurves`; 4.4 added slots and layers, 4.5 `fcurve_ensure_for_datablock`; 5.0 removed
+`Action.fcurves`.  On a layered action `Action.fcurves.new` makes curves that move nothing, without an error: so
+`fcurve_ensure_for_datablock` is used where it exists.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import bpy
 import numpy as np
 
+if TYPE_CHECKING:
+    Animated = bpy.types.Object | bpy.types.Camera
+
 _LINEAR, _CONSTANT = 1, 0  # Keyframe.interpolation as numbers
-_BULK_METHOD = "convert_to_samples"  # which not every Blender may have for ever
+_BULK_METHOD = "convert_to_samples"  # a later Blender may remove it
 
 
 @dataclass(frozen=True)
 class Curve:
-    """values: (T,), a key at every frame.  constant: they hold until the next (flags)."""
+    """One F-curve.  values: (T,), a keyframe at every frame.  constant: interpolation CONSTANT (flags), else LINEAR."""
 
     path: str
     index: int
@@ -29,16 +34,16 @@ class Curve:
     constant: bool = False
 
 
-def new_action(target: bpy.types.ID, name: str) -> bpy.types.Action:
-    """A new action that moves `target`."""
+def new_action(target: Animated, name: str) -> bpy.types.Action:
+    """A new action, assigned to `target`."""
     action = bpy.data.actions.new(name)
     animation = target.animation_data or target.animation_data_create()
     animation.action = action
     return action
 
 
-def write(action: bpy.types.Action, target: bpy.types.ID, frames: np.ndarray, curves: Sequence[Curve]) -> None:
-    """Add curves to an action that moves `target`, and has no keys of theirs yet.  frames: (T,) of the scene."""
+def write(action: bpy.types.Action, target: Animated, frames: np.ndarray, curves: Sequence[Curve]) -> None:
+    """Add new curves to the action of `target`.  frames: (T,) of the scene."""
     count = len(frames)
     points = np.empty((count, 2), np.float32)
     points[:, 0] = frames
@@ -46,9 +51,10 @@ def write(action: bpy.types.Action, target: bpy.types.ID, frames: np.ndarray, cu
     for curve in curves if count else ():
         points[:, 1] = curve.values
         _insert_keys(create(curve), points, curve.constant)
-    action.update_tag()  # the bulk ways do not tell the viewport
+    action.update_tag()  # foreach_set does not update the viewport
     animation = target.animation_data
-    if count and getattr(animation, "action_slot", True) is None:  # never seen with the way above; nothing would move
+    # without a slot nothing would move; `_creator` has always made one so far
+    if count and getattr(animation, "action_slot", True) is None:
         animation.action_slot = action.slots[0]
     if count:
         action.use_frame_range = True
@@ -56,18 +62,17 @@ def write(action: bpy.types.Action, target: bpy.types.ID, frames: np.ndarray, cu
 
 
 def _insert_keys(fcurve: bpy.types.FCurve, points: np.ndarray, constant: bool) -> None:
-    """Keys of an empty curve.  points: (T, 2) float32 of frame and value, T >= 1, in the order of frames.
+    """Insert the keys of an empty curve.  points: (T, 2) float32 of frame and value, T >= 1, frames ascending.
 
-    Samples, turned into keys by Blender, are the quickest: they are written as a block, and come out linear and with
-    their handles; properties of keys are set one by one.  Handles look at their neighbours only, which is right where
-    there is a key at every frame: smoothing over many keys would cost twice as much as all the rest, here and in each
-    later edit.
+    The fastest way are samples that Blender converts to keys: they are written as a block and become LINEAR with
+    valid handles, while properties of keys are set one by one.  Automatic smoothing of handles over many keys would
+    take twice as long as all the rest, here and in each later edit, and is useless with a key at every frame.
     """
     if hasattr(fcurve, "auto_smoothing"):
         fcurve.auto_smoothing = "NONE"
     keys = fcurve.keyframe_points
     count, first = len(points), math.floor(points[0, 0])
-    # Blender adds a key before a broken frame, and leaves the handles of a single key at 0
+    # not for fractional frames, where Blender adds a key before the first, nor for a single key, whose handles stay 0
     if hasattr(fcurve, _BULK_METHOD) and first == points[0, 0] and count > 1:
         keys.add(1)  # a curve without keys cannot be sampled
         fcurve.convert_to_samples(0, count)
@@ -80,7 +85,7 @@ def _insert_keys(fcurve: bpy.types.FCurve, points: np.ndarray, constant: bool) -
 
 
 def _insert_keyframe_points(fcurve: bpy.types.FCurve, points: np.ndarray) -> None:
-    """The plain way to the same keys."""
+    """Insert the same keys without samples."""
     keys = fcurve.keyframe_points
     keys.clear()
     keys.add(len(points))
@@ -89,11 +94,11 @@ def _insert_keyframe_points(fcurve: bpy.types.FCurve, points: np.ndarray) -> Non
     fcurve.update()
 
 
-def _creator(action: bpy.types.Action, target: bpy.types.ID) -> Callable[[Curve], bpy.types.FCurve]:
-    """What makes the F-curves of an action."""
+def _creator(action: bpy.types.Action, target: Animated) -> Callable[[Curve], bpy.types.FCurve]:
+    """A function that adds an empty F-curve to an action."""
     if not hasattr(action, "fcurve_ensure_for_datablock"):
         return lambda curve: action.fcurves.new(curve.path, index=curve.index, action_group=curve.group)
-    groups: dict[str, bpy.types.ActionGroup] = {}  # looking one up costs more than making a curve
+    groups: dict[str, bpy.types.ActionGroup] = {}  # looking one up takes longer than creating a curve
 
     def create(curve: Curve) -> bpy.types.FCurve:
         fcurve = action.fcurve_ensure_for_datablock(target, curve.path, index=curve.index)
@@ -106,12 +111,13 @@ def _creator(action: bpy.types.Action, target: bpy.types.ID) -> Callable[[Curve]
     return create
 
 
-def _channelbags(action: bpy.types.Action) -> list:
-    return [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+def _channelbags(action: bpy.types.Action) -> list[bpy.types.ActionChannelbag]:
+    strips: list[Any] = [strip for layer in action.layers for strip in layer.strips]
+    return [bag for strip in strips for bag in strip.channelbags]
 
 
 def curves_of(action: bpy.types.Action) -> list[bpy.types.FCurve]:
-    """All curves of an action."""
+    """All F-curves of an action."""
     if hasattr(action, "layers") and not hasattr(action, "fcurves"):
         return [curve for bag in _channelbags(action) for curve in bag.fcurves]
     return list(action.fcurves)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One person's motion as arrays, and what Blender's bones make of it.  No bpy here."""
+"""A person's motion as arrays, and the joints and bone rotations that it gives.  No bpy here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .records import Body
 
 @dataclass(frozen=True)
 class Motion(MotionRows):
-    """One body through a clip, T rows in the order of their frames."""
+    """The motion of one person through a clip, T rows in the order of their frames."""
 
     betas: np.ndarray  # (B,)
 
@@ -23,7 +23,7 @@ class Motion(MotionRows):
 class World:
     """x_world = rotation @ x_camera + translation: z up, ground at z = 0, metres.
 
-    scale: units of the scene per metre; objects are so many times larger, and as far from the origin.
+    scale: units of the scene per metre; sizes and positions of objects are multiplied by it.
     """
 
     rotation: np.ndarray  # (3, 3)
@@ -32,12 +32,12 @@ class World:
 
     @classmethod
     def level(cls, camera_height: float = 0.0) -> World:
-        """A level camera `camera_height` above the origin."""
+        """The world of a level camera `camera_height` m above the origin."""
         return cls(basis.CAMERA_TO_BLENDER, np.array([0.0, 0.0, camera_height]))
 
     @classmethod
     def from_wire(cls, numbers: list[float], scale: float = 1.0) -> World:
-        """From the wire's 12 numbers."""
+        """From the protocol's 12 numbers: rotation (row by row) and translation."""
         return cls(np.array(numbers[:9], float).reshape(3, 3), np.array(numbers[9:], float), scale)
 
     def points(self, camera_points: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ class World:
 
 
 def joints(body: Body, motion: Motion, world: World) -> np.ndarray:
-    """(T, J, 3) joints in the world."""
+    """(T, J, 3) joint positions in the world, m."""
     rest = body.rest_joints(motion.betas).astype(float)
     local = basis.rotation_matrices(motion.poses)
     rotations, positions = np.empty_like(local), np.empty(motion.poses.shape)
@@ -59,7 +59,7 @@ def joints(body: Body, motion: Motion, world: World) -> np.ndarray:
 
 
 def root_positions(body: Body, motion: Motion, world: World) -> np.ndarray:
-    """(T, 3) where the root joint is in the world: skinning turns the body about it."""
+    """(T, 3) positions of the root joint in the world, m: skinning rotates the body about it."""
     return world.points(body.rest_joints(motion.betas)[0] + motion.trans)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A camera that moves as a result's rows say, for scenes that have not the one that the clip was matched with."""
+"""An animated camera from a result's camera path, for scenes without the matchmove of the clip."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from mathutils import Quaternion
 
 from ..protocol_rows import CAMERA_ROWS
 from . import basis, camera, fcurves, person
-from .clip import ClipInfo, set_background
 from .fcurves import Curve
+from .footage import ClipInfo, set_background
+from .object_data import camera_data
 
 
 def create(
@@ -22,7 +23,7 @@ def create(
     people: Sequence[dict],
     scale: float,
 ) -> bpy.types.Object:
-    """A keyed camera in `collection`; the scene's own, with the footage behind it, where it has none.
+    """A new keyframed camera in `collection`.  A scene without a camera gets it, with the clip as its background.
 
     people: arrays of a clip's npz files.  scale: units of the scene per metre.
     """
@@ -38,7 +39,8 @@ def create(
     rotations = basis.continuous_quaternions(basis.quaternions(axes))
     cam.rotation_mode = "QUATERNION"
     cam.location, cam.rotation_quaternion = positions[0].tolist(), Quaternion(rotations[0].tolist())
-    cam.data.clip_start, cam.data.clip_end = 0.01 * scale, 1000.0 * scale
+    data = camera_data(cam)
+    data.clip_start, data.clip_end = 0.01 * scale, 1000.0 * scale
     keys = info.start + frames
     curves = [Curve("location", k, "Camera", positions[:, k]) for k in range(3)]
     curves += [Curve("rotation_quaternion", k, "Camera", rotations[:, k]) for k in range(4)]
@@ -46,21 +48,21 @@ def create(
     wide, high = info.size
     aspect_x, aspect_y = camera.pixel_aspect(photo)
     longest = max(wide * aspect_x, high * aspect_y)
-    lens = intrinsics[:, 0] * aspect_x * cam.data.sensor_width / longest
+    lens = intrinsics[:, 0] * aspect_x * data.sensor_width / longest
     shift_x = (wide / 2 - intrinsics[:, 2] - 0.5) * aspect_x / longest
     shift_y = (intrinsics[:, 3] + 0.5 - high / 2) * aspect_y / longest
     curves = [
         Curve(path, 0, "Lens", values) for path, values in (("lens", lens), ("shift_x", shift_x), ("shift_y", shift_y))
     ]
-    fcurves.write(_action(cam.data, f"{cam.name} Lens"), cam.data, keys, curves)
+    fcurves.write(_action(data, f"{cam.name} Lens"), data, keys, curves)
     if scene.camera is None:
         camera.use_camera(scene, cam, info.size, camera.pixel_aspect(photo))
-        set_background(cam.data, info)
+        set_background(data, info)
         scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
     return cam
 
 
-def _action(target: bpy.types.ID, name: str) -> bpy.types.Action:
+def _action(target: fcurves.Animated, name: str) -> bpy.types.Action:
     action = fcurves.new_action(target, name)
     action["recover_mesh"] = "motion"
     return action

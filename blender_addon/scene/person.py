@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One person: armature, skin, correctives, colour, and where it all came from."""
+"""A person in the scene: armature, body mesh, pose correctives, colour, provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import bpy
 
 from . import armature, body, correctives, pose
 from .records import Body, Person, Photo
 
-KIND_KEY = "recover_mesh"  # the custom property that marks everything this extension makes: photo, camera, rig, body
+# Custom property that marks what this extension makes: photo, clip, amass, camera, rig or body
+KIND_KEY = "recover_mesh"
 
-# A mannequin's clay, not skin: it stands over photos of real people.  Told apart at a glance; linear colours
+# Linear colours of bodies, easy to distinguish.  Clay and not skin: a body is shown over a photo of a real person
 BODY_COLORS = (
     (0.20, 0.36, 0.62),
     (0.62, 0.30, 0.16),
@@ -36,22 +37,22 @@ def create_person(
     *,
     with_correctives: bool = True,
 ) -> bpy.types.Object:
-    """Build one person into `collection`; returns the armature object.  `number` picks the colour."""
+    """The rig (armature object) of a new person in `collection`.  number: selects the colour."""
     rig = armature.create_armature(body_model, person.betas, name, collection)
     mesh = body.create_mesh(body_model, f"{name} Body")
-    skin = bpy.data.objects.new(f"{name} Body", mesh)
-    collection.objects.link(skin)
-    body.add_weights(body_model, skin)
-    body.add_shape_keys(body_model, skin, person.betas)
+    body_object = bpy.data.objects.new(f"{name} Body", mesh)
+    collection.objects.link(body_object)
+    body.add_weights(body_model, body_object)
+    body.add_shape_keys(body_model, body_object, person.betas)
     if with_correctives:
-        correctives.add_correctives(body_model, skin, rig)
-    skin.parent = rig
-    modifier = skin.modifiers.new("Armature", "ARMATURE")
+        correctives.add_correctives(body_model, body_object, rig)
+    body_object.parent = rig
+    modifier: Any = body_object.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig
     mesh.materials.append(_material(number))
-    skin.color = (*BODY_COLORS[number % len(BODY_COLORS)], 1.0)
+    body_object.color = (*BODY_COLORS[number % len(BODY_COLORS)], 1.0)
     pose.apply_pose(rig, body_model, person, camera_height)
-    for obj, kind in ((rig, "rig"), (skin, "body")):
+    for obj, kind in ((rig, "rig"), (body_object, "body")):
         set_provenance(obj, kind, photo)
         obj["reprojection_px"] = person.reprojection_px
         obj["reprojection_relative"] = person.reprojection_relative
@@ -59,36 +60,37 @@ def create_person(
 
 
 def set_provenance(target: bpy.types.ID, kind: str, photo: Photo) -> None:
-    """What this is, and which model, body, licence and photo it came from."""
+    """Store the kind, and the model, body model, licence and source, as custom properties."""
     target[KIND_KEY] = kind
     for key in ("model", "body", "license", "source"):
         target[key] = getattr(photo, key)
 
 
 def parts(obj: bpy.types.Object | None) -> tuple[bpy.types.Object, bpy.types.Object] | None:
-    """(rig, body) of the person that `obj` belongs to, or None."""
+    """(rig, body mesh object) of the person that `obj` belongs to, or None."""
     if obj is None:
         return None
     rig = obj if obj.get(KIND_KEY) == "rig" else obj.parent
     if rig is None or rig.get(KIND_KEY) != "rig":
         return None
-    is_skin: Callable[[bpy.types.Object], bool] = lambda o: o.get(KIND_KEY) == "body" and o.type == "MESH"  # noqa: E731
-    skin = next((child for child in rig.children if is_skin(child)), None)
-    return None if skin is None else (rig, skin)
+    bodies = (child for child in rig.children if child.get(KIND_KEY) == "body" and child.type == "MESH")
+    found = next(bodies, None)
+    return None if found is None else (rig, found)
 
 
 def _material(number: int) -> bpy.types.Material:
+    """The material of a colour, created once per file."""
     color = (*BODY_COLORS[number % len(BODY_COLORS)], 1.0)
     name = f"Recover Mesh Clay {number % len(BODY_COLORS) + 1}"
-    found = bpy.data.materials.get(name)
-    if found is not None:
-        return found
+    material: bpy.types.Material | None = bpy.data.materials.get(name)
+    if material is not None:
+        return material
     material = bpy.data.materials.new(name)
     material.diffuse_color = color
     material.roughness = 0.7
     if hasattr(material, "use_nodes") and not material.use_nodes:
         material.use_nodes = True
-    shader = next((n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED"), None)
+    shader: Any = next((n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED"), None)
     if shader is not None:
         shader.inputs["Base Color"].default_value = color
         shader.inputs["Roughness"].default_value = 0.6

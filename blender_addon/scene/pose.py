@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recovered poses onto pose bones."""
+"""A recovered pose on the pose bones of a rig."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import numpy as np
 from mathutils import Quaternion, Vector
 
 from . import armature, basis
+from .object_data import armature_data
 from .records import Body, Person
 
 
 def apply_pose(obj: bpy.types.Object, body: Body, person: Person, camera_height: float) -> None:
-    """Pose `obj` and put its origin on the floor under the person.
+    """Pose the rig `obj`, with its origin on the ground under the person.
 
-    camera_height: metres by which the whole scene is raised above the camera's frame.
+    camera_height: of the camera above the ground, m.
     """
-    data = obj.data
+    data = armature_data(obj)
     axes = armature.rest_axes(data)
     for name, quaternion in zip(body.joint_names, basis.bone_rotations(person.poses, axes), strict=True):
         obj.pose.bones[name].rotation_quaternion = Quaternion(quaternion.tolist())
-    root = body.rest_joints(person.betas)[0] + person.trans  # skinning turns the body about the root joint
+    root = body.rest_joints(person.betas)[0] + person.trans  # skinning rotates the body about the root joint
     root_position = basis.camera_points(root) + np.array([0.0, 0.0, camera_height])
     obj.location = (root_position[0], root_position[1], 0.0)
     offset = root_position - np.array([root_position[0], root_position[1], 0.0]) - armature.rest_head(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How sure each frame is: lanes per person, ranges of problems, and the markers that show them."""
+"""Quality of a motion: properties per frame, ranges of problems, and timeline markers at them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 from .motion import Motion, World, joints
 from .records import Body
 
-MIN_CONFIDENCE = 0.35  # mean confidence of the limbs below which a frame is a problem
-MAX_ERROR_RATIO = 3.0  # times the median reprojection error, and at least MISSED_PX
+# A frame beyond one of these limits is a problem.  Origin of their values not recorded
+MIN_CONFIDENCE = 0.35  # mean confidence of the least confident half of the joints
+MAX_ERROR_RATIO = 3.0  # reprojection error, relative to the person's median, and at least MIN_ERROR_PX
 MIN_ERROR_PX = 6.0
-MAX_SLIDE_MM = 15.0  # per frame, of a foot that stands
-MAX_JITTER_RATIO = 6.0  # times the median jitter of the clip
+MAX_SLIDE_MM = 15.0  # per frame, of a foot in contact
+MAX_JITTER_RATIO = 6.0  # relative to the person's median jitter
 _LABELS = {
     "filled": "nobody seen, filled in",
     "hidden": "nobody seen, hidden",
@@ -25,18 +26,18 @@ _LABELS = {
     "slide": "foot slides",
     "spike": "sudden jerk",
 }
-# nothing is shown where somebody is hidden, so that nothing there can be wrong
+# Severity of each problem, for the order.  Hidden frames come last: no body is shown there that could be wrong
 _WEIGHTS = {"filled": 1.0, "hidden": 0.1, "unsure": 0.8, "missed": 0.7, "slide": 0.5, "spike": 0.6}
-MARKER_PREFIX = "Recover Mesh"  # the beginning of our markers' names: others are never touched
-STORED = "recover_mesh_problems"
-MAX_MARKERS = 12  # of one person
-_MERGE_GAP = 5  # frames between two ranges that are shown as one
+MARKER_PREFIX = "Recover Mesh"  # of the names of our markers
+STORED = "recover_mesh_problems"  # custom property of the collection: our markers, as JSON
+MAX_MARKERS = 12  # per person
+_MERGE_GAP = 5  # problems of one kind with fewer frames between them are one range
 _FEET = (("left_ankle", "left_foot"), ("right_ankle", "right_foot"))
 
 
 @dataclass(frozen=True)
 class Problem:
-    """first, last: frames of the clip.  worst: the frame to look at, with how bad it is, 0..1."""
+    """A range of frames.  first, last, worst (for the marker): frames of the clip.  score: severity, 0..1."""
 
     kind: str
     first: int
@@ -50,8 +51,11 @@ class Problem:
 
 
 def quality_curves(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.ndarray]:
-    """(T,) each: filled, hidden, contact_left, contact_right (bool); reprojection_px; jitter m/s^3, of the worst
-    joint; foot_slide mm per frame, of the feet that stand; problem 0..1."""
+    """The quality properties, (T,) each.
+
+    filled, hidden, contact_left, contact_right: bool.  reprojection_px.  jitter: m/s^3, of the worst joint.
+    foot_slide: mm per frame, of the worst foot in contact.  problem: 0..1.  fps: of the clip.
+    """
     positions = joints(body, motion, world)
     step = float(np.median(np.diff(motion.frames))) if len(motion.frames) > 1 else 1.0
     found: dict[str, np.ndarray] = {
@@ -69,15 +73,17 @@ def quality_curves(body: Body, motion: Motion, world: World, fps: float) -> dict
 
 
 def _jitter(positions: np.ndarray, hidden: np.ndarray, fps: float) -> np.ndarray:
+    """(T,) largest third derivative of the (T, J, 3) positions, m/s^3; 0 at the ends and next to hidden frames."""
     out = np.zeros(len(positions))
     if len(positions) > 3:
         out[1:-2] = np.linalg.norm(np.diff(positions, n=3, axis=0), axis=-1).max(-1) * fps**3
-        shown = ~hidden  # who is hidden may turn up anywhere
+        shown = ~hidden  # after hidden frames a person may appear anywhere
         out[1:-2] *= shown[:-3] & shown[1:-2] & shown[2:-1] & shown[3:]
     return out
 
 
 def _slide(body: Body, positions: np.ndarray, contacts: np.ndarray) -> np.ndarray:
+    """(T,) largest movement of a foot since the previous frame, if it is in contact in both, mm.  contacts: (T, 2)."""
     out = np.zeros(len(positions))
     for side, names in enumerate(_FEET):
         if names[0] not in body.joint_names or len(positions) < 2:
@@ -90,7 +96,7 @@ def _slide(body: Body, positions: np.ndarray, contacts: np.ndarray) -> np.ndarra
 
 
 def _flags(motion: Motion, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Which problems each frame has, 0..1."""
+    """(T,) severity 0..1 of each kind of problem in each frame.  found: of `quality_curves`."""
     error, jitter = found["reprojection_px"], found["jitter"]
     typical_error = max(
         float(np.median(error[~motion.filled])) if (~motion.filled).any() else 0.0,
@@ -110,7 +116,7 @@ def _flags(motion: Motion, found: dict[str, np.ndarray]) -> dict[str, np.ndarray
 
 
 def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Problem]:
-    """Ranges of frames with something to look at, the worst first."""
+    """The problems of a motion, the worst first."""
     if not len(motion.frames):
         return []
     found: list[Problem] = []
@@ -128,7 +134,7 @@ def problems(body: Body, motion: Motion, world: World, fps: float) -> list[Probl
 
 @dataclass(frozen=True)
 class ProblemMarker:
-    """A problem on the timeline."""
+    """A marker of a problem on the timeline."""
 
     name: str
     frame: int
@@ -139,10 +145,10 @@ class ProblemMarker:
 def add_markers(
     scene: bpy.types.Scene, collection: bpy.types.Collection, name: str, found: list[Problem], start: float
 ) -> None:
-    """A timeline marker at the worst frame of each of the worst problems of one person."""
+    """Add a timeline marker for each of a person's worst problems.  name: of the rig.  start: see `ClipInfo`."""
     kept = _stored(collection)
     for problem in found[:MAX_MARKERS]:
-        # Blender cuts names after 63 bytes: without the clip's
+        # Blender cuts names after 63 bytes, so that the clip's title is left out
         person = f"Person {name.rpartition(' Person ')[2]}"
         label = f"{MARKER_PREFIX}: {person}: {problem.label} {problem.first + 1}-{problem.last + 1}"
         marker = scene.timeline_markers.new(label, frame=round(start + problem.worst))
@@ -160,12 +166,12 @@ def remove_markers(scene: bpy.types.Scene, collection: bpy.types.Collection) -> 
 
 
 def problem_markers(scene: bpy.types.Scene) -> list[ProblemMarker]:
-    """What is marked in a scene, the worst first; markers that the artist has removed are gone here too."""
+    """The problem markers in a scene, the worst first, without those that the user has removed."""
     there = {(marker.name, marker.frame) for marker in scene.timeline_markers}
     ours = [one for c in scene.collection.children_recursive for one in _stored(c)]
     return sorted((o for o in ours if (o.name, o.frame) in there), key=lambda one: (-one.score, one.frame))
 
 
 def _stored(collection: bpy.types.Collection) -> list[ProblemMarker]:
-    """From the collection: markers have no properties of their own in every Blender."""
+    """The markers that a collection has stored: timeline markers have no custom properties in some Blenders."""
     return [ProblemMarker(**one) for one in json.loads(collection.get(STORED, "[]"))]

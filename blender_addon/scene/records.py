@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bodies and results as plain arrays, checked once where they come in.  No bpy here."""
+"""Body models and results as arrays, from the protocol's messages and from npz files.  No bpy here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import UserError
 from . import basis
 
-# What numpy may raise on a damaged file, encrypted or of another kind
+# What numpy may raise on a file that is damaged, encrypted or of another format
 READ_ERRORS = (
     OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError,
     struct.error, zlib.error, zipfile.BadZipFile,
@@ -25,10 +25,7 @@ READ_ERRORS = (
 
 @dataclass(frozen=True)
 class Body:
-    """An SMPL-format body:
-
-    y up, facing +z, metres. Letters: V vertices, F faces, J joints, B betas, P correctives.
-    """
+    """A body model in SMPL's format: y up, facing +z, metres.  P: number of pose correctives, 9 (J - 1) or 0."""
 
     name: str
     license: str
@@ -45,23 +42,24 @@ class Body:
 
     @property
     def floor(self) -> float:
-        """How far the body is raised in Blender so that it stands on its object's origin at betas 0, m."""
+        """Height of the origin above the lowest vertex at betas 0, m: in Blender the body is raised by it."""
         return -float(basis.body_points(self.v_template)[:, 2].min())
 
     def display_name(self, person: Person) -> str:
-        """What the artist reads in the outliner."""
+        """A person's name in the outliner: Person, Left Hand or Right Hand."""
         if self.joint_names[0] != "wrist":
             return "Person"
         return "Left Hand" if person.mirrored else "Right Hand"
 
     def body_for(self, person: Person) -> Body:
-        """The body that a person's pose belongs to: this one, or for a left hand its mirror image."""
+        """The body model of a person: this one, or for a left hand its mirror image."""
         return self.mirrored() if person.mirrored else self
 
     def mirrored(self) -> Body:
         """The mirror image in x.
 
-        A pose R of this body is M R M of the mirrored one, M = diag(-1, 1, 1); faces turn, so that they look outward.
+        A rotation R of this body model is M R M of the mirrored one, M = diag(-1, 1, 1).  The order of each face's
+        vertices is reversed, so that normals point outward.
         """
         flip = np.array([-1.0, 1.0, 1.0], np.float32)
         features = np.tile(np.outer(flip, flip).ravel(), max(self.posedirs.shape[2] // 9, 0))
@@ -77,7 +75,7 @@ class Body:
         )
 
     def rest_joints(self, betas: np.ndarray) -> np.ndarray:
-        """(B,) -> (J, 3) joints of the unposed body, body frame."""
+        """(J, 3) joints in the rest pose, body frame.  betas: (B,)."""
         return self.joints_template + self.joints_shapedirs @ betas
 
 
@@ -89,15 +87,15 @@ class Person:
     betas: np.ndarray  # (B,)
     trans: np.ndarray  # (3,)
     confidence: np.ndarray  # (J,) 0..1
-    vertices: np.ndarray | None = None  # (V, 3), only to find the lowest point
+    vertices: np.ndarray | None = None  # (V, 3), used only for the lowest point
     reprojection_px: float = 0.0
     reprojection_relative: float = 0.0
-    mirrored: bool = False  # a left hand: it wears the mirrored body
+    mirrored: bool = False  # a left hand, whose body model is the mirrored one
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture and the people in it.  camera: fx, fy, cx, cy in px; pixel centres are at integers."""
+    """A photo and its people.  camera: fx, fy, cx, cy in px; pixel centres are at integers."""
 
     source: str  # path, or the name of an image in Blender
     size: tuple[int, int]  # width, height of the upright image
@@ -106,12 +104,12 @@ class Photo:
     body: str
     license: str
     people: list[Person]
-    upright_png: bytes | None = field(default=None, repr=False)  # upright PNG where the file would show otherwise
-    notice: str = ""  # e.g. that the weights are for testing
+    upright_png: bytes | None = field(default=None, repr=False)  # the upright image, if the file would show otherwise
+    notice: str = ""  # a warning for the user, as that the weights are for testing
 
 
 def body_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Body:
-    """From the protocol's `body` message."""
+    """The body model of the protocol's `body` message."""
     names = [n for n in arrays if n != "part_ids"]
     return Body(
         name=header["name"],
@@ -122,10 +120,7 @@ def body_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) 
 
 
 def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], source: str = "") -> Photo:
-    """From the protocol's `result` message.
-
-    source: what to call it where the wire carried the image itself.
-    """
+    """The photo of the protocol's `result` message.  source: its name, if the message has none: an encoded image."""
     fx, fy, cx, cy, width, height = header["camera"]
     people = [
         Person(
@@ -155,7 +150,7 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
 
 
 def body_from_npz(path: str) -> Body:
-    """From a file that holds the protocol's `body` arrays, and `name`, `license`, `joint_names`."""
+    """The body model in a file of the protocol's `body` arrays, `name`, `license`, `joint_names`.  Raises UserError."""
     data = load_npz(path)
     try:
         header = {
@@ -172,9 +167,9 @@ def body_from_npz(path: str) -> Body:
 
 
 def photo_from_npz(paths: Sequence[str]) -> Photo:
-    """From the files that `recover-mesh recover` writes:
+    """The photo of the files that `recover-mesh recover` writes, one per person; of each the first frame.
 
-    one per person, all of one picture (first frame of each).
+    Raises UserError.
     """
     people: list[Person] = []
     first: dict[str, np.ndarray] | None = None
@@ -200,8 +195,8 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
             ) from None
         if not same:
             raise UserError(
-                f"{os.path.basename(path)} belongs to another picture than the first file.",
-                "Import the people of one picture at a time.",
+                f"{os.path.basename(path)} belongs to another photo than the first file.",
+                "Import the people of one photo at a time.",
             )
         first = first or data
         people.append(person)
@@ -221,7 +216,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
 
 
 def check_match(photo: Photo, body: Body) -> None:
-    """Raises UserError where the result was not made for this body."""
+    """Raises UserError unless the result was made for this body model."""
     if photo.body != body.name:
         raise UserError(
             f"The result was made for the body {photo.body!r}, this is {body.name!r}.",
@@ -236,10 +231,11 @@ def check_match(photo: Photo, body: Body) -> None:
                 "Recover the photo again.",
             )
         if not all(np.isfinite(a).all() for a in (person.poses, person.betas, person.trans)):
-            raise UserError("The result holds values that are not numbers.", "Recover the photo again.")
+            raise UserError("The result contains values that are not numbers.", "Recover the photo again.")
 
 
 def load_npz(path: str) -> dict[str, np.ndarray]:
+    """The arrays in an npz file.  Raises UserError."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the bones of a body lie at rest: head, length and axes of each, in Blender's axes.  No bpy here.
+"""Axes and lengths of the bones in the rest pose, in Blender's axes.  No bpy here.
 
-The axes come from the body at betas 0 and are the same for every person; only heads and lengths follow the
-person's betas.  So a pose means the same on every person (actions can be exchanged), the pose correctives'
-drivers never change, and new betas leave an animation as it was.  The price: a tail may miss the next head by
-some millimetres.
+The axes come from the body at betas 0 and are equal for all people; heads and lengths follow a person's betas.  So
+actions can be exchanged between people, the drivers of the pose correctives never change, and new betas do not change
+an animation.  The price: a tail may be some millimetres off the next head.
 """
 
 from __future__ import annotations
@@ -15,23 +14,22 @@ import numpy as np
 
 from . import basis
 
-# Where a joint has several children, the one that its bone points to, on the same side
+# Of a joint with several children, the one that its bone points to, on the same side
 MAIN_CHILD = {"pelvis": "spine1", "spine3": "neck", "wrist": "middle1"}
 FINGERS = ("index", "middle", "ring", "pinky", "thumb")
-# in lengths of the parent's bone
+# Lengths of the last bones of chains, relative to the parent's bone; origin not recorded
 LEAF_LENGTH = {"head": 1.3, "foot": 0.5, "hand": 0.9} | dict.fromkeys(FINGERS, 0.85) | {"thumb": 0.7}
 LEAF_DEFAULT = 0.6
 
-# Direction of each bone's local Z. Local X, the hinge, follows: a positive turn about it bends knees, elbows,
-# fingers, toes and the spine forward, on both sides alike, and left and right mirror each other (Paste
-# Flipped works).
+# Direction of each bone's local Z.  Local X, the hinge, follows from it: a positive rotation about it bends knees,
+# elbows, fingers, toes and the spine forward on both sides, and left and right mirror each other (Paste Flipped works).
 FORWARD, BACK, DOWN = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)
 LOCAL_Z = {"hip": BACK, "knee": BACK, "ankle": DOWN, "foot": DOWN, "wrist": DOWN, "hand": DOWN}
 LOCAL_Z |= dict.fromkeys(FINGERS, DOWN) | {"thumb": BACK}  # palms face down at rest, thumbnails forward
 
 
 def main_children(names: Sequence[str], parents: np.ndarray) -> list[int]:
-    """(J,) index of the joint that each bone points to, -1 for the last of a chain."""
+    """(J,) index of the joint that each bone points to; -1 for the last of a chain."""
     chosen = []
     for j, name in enumerate(names):
         children = [c for c in range(len(names)) if parents[c] == j]
@@ -48,15 +46,14 @@ def _joint_kind(name: str) -> str:
 
 
 def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """Rest axes of the bones.
+    """(J, 3, 3) rest axes of the bones: columns are local X, Y (along the bone), Z.
 
-    joints: (J, 3) rest joints at betas 0, body frame.  Returns (J, 3, 3): columns are local X, Y (along the
-    bone), Z.
+    joints: (J, 3) rest joints at betas 0, body frame.
     """
     points = basis.body_points(joints)
     axes = np.empty((len(names), 3, 3))
     for j, child in enumerate(main_children(names, parents)):
-        # the end of a chain goes on in the direction that led to it
+        # the last bone of a chain continues in its parent's direction
         direction = points[child] - points[j] if child >= 0 else points[j] - points[parents[j]]
         y = direction / np.linalg.norm(direction)
         z = np.array(LOCAL_Z.get(_joint_kind(names[j]), FORWARD))
@@ -69,9 +66,9 @@ def bone_axes(names: Sequence[str], parents: np.ndarray, joints: np.ndarray) -> 
 
 
 def bone_lengths(names: Sequence[str], parents: np.ndarray, joints: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """(J,) metres:
+    """(J,) lengths of the bones, m: the distance to the main child along the bone.
 
-    how far each bone reaches toward its main child. joints: (J, 3) of this person, body frame.
+    joints: (J, 3) rest joints of this person, body frame.  axes: of `bone_axes`.
     """
     points = basis.body_points(joints)
     lengths = np.zeros(len(names))

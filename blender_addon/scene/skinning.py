@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The body model in numpy, for results that come without vertices.  No bpy here."""
+"""SMPL's skinning (Loper et al., 2015) in numpy, for results without vertices.  No bpy here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def lowest_point(body: Body, person: Person) -> float:
 
 
 def skinned_vertices(body: Body, person: Person) -> np.ndarray:
-    """(V, 3) camera frame: linear blend skinning with correctives, for results that come without vertices."""
+    """(V, 3) vertices in the camera frame, m: linear blend skinning with pose blend shapes."""
     rotations = basis.rotation_matrices(person.poses)
     joints = body.rest_joints(person.betas)
     features = (rotations[1:] - np.eye(3)).reshape(-1)[: body.posedirs.shape[2]]

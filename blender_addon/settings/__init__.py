@@ -1,1 +1,1 @@
-"""What the user has chosen: properties, preferences, the clip and its camera."""
+"""The user's settings: properties, preferences, the clip and its camera."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The artist's own camera as the one that filmed the clip: its file beside the job file."""
+"""Writes the file of the scene's camera that filmed the clip (a matchmove), next to the job file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import os
 import bpy
 
 from ..errors import UserError
-from ..scene import camera_sampling, clip
+from ..scene import camera_sampling, clip, footage
 from ..scene.person import KIND_KEY
-from . import json_file
+from . import json_file, properties
 
 FILE = "camera.json"
-_EXTRA_FRAMES = 2  # frames behind the clip's last: players do not agree on where clips end
+_EXTRA_FRAMES = 2  # after the clip's last frame: decoders differ in how many frames a file has
 
 
-def selected_camera(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bpy.types.Object | None:
-    """The camera of the clip settings; None where the clip's camera stands still.  Raises UserError."""
+def selected_camera(settings: properties.RecoverMeshClipSettings, scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The camera that is chosen for the clip; None for a fixed camera.  Raises UserError."""
     if settings.camera_kind != "SCENE":
         return None
     obj = settings.camera or scene.camera
@@ -27,14 +27,14 @@ def selected_camera(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -
         raise UserError(f"{obj.name} is no camera.", "Choose a camera.")
     if any(c in obj.users_collection for c in clip.clips(scene)) and obj.get(KIND_KEY):
         raise UserError(
-            f"{obj.name} was made by Recover Mesh and goes with its clip.",
+            f"{obj.name} was made by Recover Mesh and belongs to its clip.",
             "Choose the camera that matches the footage.",
         )
     return obj
 
 
-def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, folder: str) -> str:
-    """Sample the chosen camera over the clip's range into `folder`; the file's name, empty where it stands still.
+def write(settings: properties.RecoverMeshClipSettings, scene: bpy.types.Scene, path: str, folder: str) -> str:
+    """Sample the chosen camera over the clip's range into `folder`; the file's name, empty for a fixed camera.
 
     path: of the clip.  Raises UserError.
     """
@@ -53,22 +53,22 @@ def write(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene, path: str, 
     return FILE
 
 
-def _size_and_count(settings: bpy.types.PropertyGroup, path: str) -> tuple[tuple[int, int], int]:
+def _size_and_count(settings: properties.RecoverMeshClipSettings, path: str) -> tuple[tuple[int, int], int]:
     """Size in px and number of frames of the clip, as Blender reads it.  Raises UserError."""
-    movie, ours = settings.movie_clip, False
+    movie, loaded = settings.movie_clip, False
     try:
         if movie is None:
             known = set(bpy.data.movieclips)
-            movie = bpy.data.movieclips.load(clip.first_image(path), check_existing=True)
-            ours = movie not in known
+            movie = bpy.data.movieclips.load(footage.first_image(path), check_existing=True)
+            loaded = movie not in known
         size, count = (int(movie.size[0]), int(movie.size[1])), int(movie.frame_duration)
     except RuntimeError as error:
         raise UserError(
-            f"Blender cannot read {os.path.basename(path)} ({error}), and so not say how large it is.",
+            f"Blender cannot read {os.path.basename(path)} ({error}), so that its size is unknown.",
             "Convert the clip, or set Camera to Fixed.",
         ) from None
     finally:
-        if ours and movie is not None:
+        if loaded and movie is not None:
             bpy.data.movieclips.remove(movie)
     if min(size) < 1 or count < 1:
         raise UserError(f"Blender cannot read {os.path.basename(path)}.", "Convert the clip, or set Camera to Fixed.")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is who in a clip, corrected by the artist: merges and splits, kept in order until they are applied.
+"""The user's corrections of the track ids of a clip: merges and splits, in the order in which they are applied.
 
-An edit changes the list of people at once, so that the next one can follow; the bodies change when the clip is
-recovered again.  All of it lives in the scene's settings: undo takes it back, the file keeps it.
+An edit changes the list of people at once, so that the next edit can use it; the bodies change when the clip is
+recovered again.  Edits are stored in the scene's settings: undo reverts them, the .blend saves them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _FIELDS = ("id", "first", "last", "seen", "use")
 
 
 def frame_range_key(fields: Mapping[str, Any]) -> str:
-    """Which frames a job reads: in others, other people have those ids.  fields: of the job file."""
+    """A key of the frames that a job reads; track ids are valid for these only.  fields: of the job file."""
     return f"{fields['first']} {fields['last']} {fields['step']}"
 
 
 def matches_job(clip: ClipSettings, fields: Mapping[str, Any]) -> bool:
-    """Whether the people who are listed are those whom this job would find.  fields: of the job file."""
+    """Whether the listed people are those of this job's clip and frames.  fields: of the job file."""
     return clip.people_of == fields["source"] and clip.people_in in ("", frame_range_key(fields))
 
 
 def edit_rows(clip: ClipSettings) -> list[list[Any]]:
-    """The edits as the job file has them."""
+    """The edits in the form of the job file."""
     return [[edit.kind, edit.person, edit.second, edit.new] for edit in clip.edits]
 
 
 def labels(clip: ClipSettings) -> list[str]:
-    """The edits as the artist reads them; frames are those of the scene."""
+    """The edits as text for the panel; frames are the scene's."""
     return [
         f"{edit.second} merged into {edit.person}"
         if edit.kind == "merge"
@@ -43,15 +43,14 @@ def labels(clip: ClipSettings) -> list[str]:
 
 
 def has_pending_edits(clip: ClipSettings) -> bool:
-    """Whether ticks or edits were changed since the clip was recovered."""
+    """Whether edits or ticks have changed since the clip was recovered."""
     return json.loads(clip.applied or "[]") != edit_rows(clip) or any(one.use != one.kept for one in clip.people)
 
 
 def store(clip: ClipSettings, fields: Mapping[str, Any], start: int, arrays: Mapping[str, Any]) -> None:
-    """Take the `people` of the protocol; ticks as they were recovered.
+    """List the people of the protocol's `people`, each ticked if it was recovered.
 
-    fields: of the job that found them.
-    start: frame of the scene for the clip's first.
+    fields: of the job that found them.  start: frame of the scene for the clip's first.
     """
     clip.people_of, clip.people_in, clip.people_start = fields["source"], frame_range_key(fields), start
     rows = []
@@ -69,16 +68,17 @@ def store(clip: ClipSettings, fields: Mapping[str, Any], start: int, arrays: Map
 
 
 def selected(clip: ClipSettings) -> list[properties.RecoverMeshClipPerson]:
+    """The people who are selected for Merge or Split Here."""
     return [one for one in clip.people if one.select]
 
 
 def merge_blocked_reason(clip: ClipSettings) -> str:
-    """Why nothing can be merged; empty where it can."""
+    """Why a merge is impossible; empty if it is possible."""
     return "" if len(selected(clip)) > 1 else "Select two or more people first, with the arrows at the right"
 
 
 def merge(clip: ClipSettings) -> int:
-    """The chosen become one, who has the lowest of their ids.  Returns it."""
+    """Merge the selected people; returns the id of the merged person, the lowest of theirs."""
     ids = sorted(one.id for one in selected(clip))
     rows = {one.id: one for one in clip.people}
     into = rows[ids[0]]
@@ -88,12 +88,12 @@ def merge(clip: ClipSettings) -> int:
         into.use = into.use or other.use
     for k in ids[1:]:
         _add_edit(clip, "merge", ids[0], k)
-        clip.people.remove(next(place for place, one in enumerate(clip.people) if one.id == k))
+        clip.people.remove(next(index for index, one in enumerate(clip.people) if one.id == k))
     return ids[0]
 
 
 def split_blocked_reason(clip: ClipSettings, frame: int) -> str:
-    """Why nobody can be split at a frame of the scene; empty where somebody can."""
+    """Why a split at a frame of the scene is impossible; empty if it is possible."""
     found = selected(clip)
     if len(found) != 1:
         return "Select one person first, with the arrow at the right"
@@ -104,23 +104,23 @@ def split_blocked_reason(clip: ClipSettings, frame: int) -> str:
 
 
 def split(clip: ClipSettings, frame: int) -> int:
-    """The chosen person is another one from a frame of the scene on.  Returns the new id."""
+    """Split the selected person at a frame of the scene; returns the id of the new person, who begins there."""
     (one,) = selected(clip)
     cut = frame - clip.people_start
     used = [person.id for person in clip.people] + [row[0] for row in json.loads(clip.unedited or "[]")]
     used += [edit.new for edit in clip.edits]
     new = max(used) + 1
     rows = _people_rows(clip)
-    place = next(k for k, row in enumerate(rows) if row[0] == one.id)
+    index = next(k for k, row in enumerate(rows) if row[0] == one.id)
     _add_edit(clip, "split", one.id, cut, new)
     use = one.use
-    rows[place : place + 1] = [[one.id, one.first, cut - 1, 0, use], [new, cut, one.last, 0, use]]
+    rows[index : index + 1] = [[one.id, one.first, cut - 1, 0, use], [new, cut, one.last, 0, use]]
     _set_people(clip, rows)
     return new
 
 
 def reset(clip: ClipSettings) -> None:
-    """No edit, everybody as found."""
+    """Remove all edits; the list of people is again as the backend found it."""
     clip.edits.clear()
     if clip.unedited:
         _set_people(clip, json.loads(clip.unedited))

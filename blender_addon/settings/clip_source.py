@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which clip the artist chose, and its job file.  bpy is only read here."""
+"""The chosen clip and its job file.  bpy is only read here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..errors import UserError
 from . import clip_camera, clip_edits, json_file, properties
 
 JOB_FILE = "job.json"
-FOLDER = "recover_mesh"  # beside the .blend
+FOLDER = "recover_mesh"  # next to the .blend
 
 
 def clip_path(settings: properties.RecoverMeshClipSettings) -> str:
-    """Absolute path of the chosen clip, empty where none is chosen."""
+    """Absolute path of the chosen clip; empty if none is chosen."""
     if settings.movie_clip is not None:
         return bpy.path.abspath(settings.movie_clip.filepath)
     return bpy.path.abspath(settings.path) if settings.path else ""
@@ -30,9 +30,9 @@ def label(settings: properties.RecoverMeshClipSettings) -> str:
 
 
 def job_folder(path: str) -> str:
-    """Where the journal and the results of a clip live: beside the saved .blend, else with the extension's files.
+    """Folder of a clip's journal and results: next to the saved .blend, else in the extension's user folder.
 
-    The same clip has the same folder, so that a job goes on where it stopped.
+    A clip always has the same folder, so that its job can resume.
     """
     base = os.path.dirname(bpy.data.filepath) if bpy.data.filepath else runtime.user_folder()
     stem = re.sub(r"[^\w.-]+", "_", os.path.splitext(os.path.basename(path.rstrip("/\\")))[0]) or "clip"
@@ -41,7 +41,7 @@ def job_folder(path: str) -> str:
 
 
 def frame_fields(clip: properties.RecoverMeshClipSettings) -> dict[str, Any]:
-    """Those fields of the job file that say which frames are read."""
+    """The fields of the job file that select frames: first and last from 0, both included, and step."""
     return {
         "first": clip.first - 1 if clip.use_range else 0,
         "last": clip.last - 1 if clip.use_range else None,
@@ -50,7 +50,7 @@ def frame_fields(clip: properties.RecoverMeshClipSettings) -> dict[str, Any]:
 
 
 def people_are_current(clip: properties.RecoverMeshClipSettings) -> bool:
-    """Whether the people who are listed were found in what is chosen now."""
+    """Whether the listed people belong to the chosen clip and frames."""
     return clip_edits.matches_job(clip, {"source": clip_path(clip), **frame_fields(clip)})
 
 
@@ -70,7 +70,7 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         "out": job_folder(path),
         "model": settings.model or properties.DEFAULT_MODEL[0],
         **frame_fields(clip),
-        "fps": f"{round(rate * 1001)}/1001",  # of image sequences, which have none of their own
+        "fps": f"{round(rate * 1001)}/1001",  # used for image sequences, which have no frame rate
         "focal_px": clip.focal,
         "people": properties.people_argument(settings),
         "smoothing": clip.smoothing,
@@ -85,7 +85,7 @@ def job_fields(settings: properties.RecoverMeshSettings, scene: bpy.types.Scene)
         if any(not person.use for person in clip.people):
             fields["keep"] = [person.id for person in clip.people if person.use]
             if not fields["keep"]:
-                raise UserError("Nobody is chosen.", "Tick at least one person.")
+                raise UserError("No person is ticked.", "Tick at least one person.")
     return fields
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that the backend reads, written whole or not at all."""
+"""JSON files for the backend, written atomically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import UserError
 
 
 def write(path: str, content: dict[str, Any], name: str) -> None:
-    """name: what the file is, in an error's words.  Makes its folder.  Raises UserError."""
+    """Write `content` to `path`, whose folder is created.  name: of the file, for the error.  Raises UserError."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path + ".part", "w", encoding="utf-8") as file:

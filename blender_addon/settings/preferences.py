@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the backend comes from and what it runs on."""
+"""The extension's preferences: the backend's environment and device."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from ..backend import process as backend_process
 from ..errors import UserError
 from ..wrapped_label import draw_wrapped
 
-addon_package = __package__.rpartition(".")[
-    0
-]  # as Blender knows the add-on: `bl_ext.….recover_mesh`, or `blender_addon`
+# Blender's name of the add-on: `bl_ext.….recover_mesh`, or `blender_addon`
+addon_package = __package__.rpartition(".")[0]
 
 
 class RecoverMeshPreferences(AddonPreferences):
@@ -65,22 +64,22 @@ class RecoverMeshPreferences(AddonPreferences):
 
 
 def get_preferences() -> RecoverMeshPreferences:
-    return bpy.context.preferences.addons[addon_package].preferences
+    return bpy.context.preferences.addons[addon_package].preferences  # type: ignore[return-value]
 
 
 def environment() -> str:
-    """The configured environment as an absolute path, or empty."""
+    """Absolute path of the configured environment; empty if none is configured."""
     path = get_preferences().environment.strip()
     return os.path.abspath(bpy.path.abspath(path)) if path else ""
 
 
 def backend_python() -> str:
-    """Raises UserError with what to do where there is none."""
+    """Path of the backend's Python.  Raises UserError if there is none."""
     return backend_process.find_python(environment(), runtime.user_folder())
 
 
 def status() -> tuple[str, str]:
-    """One sentence on the backend with the next step, and an icon."""
+    """A sentence on the state of the backend, with the next step, and the name of an icon."""
     state = runtime.state
     if state.installation is not None and state.installation.running:
         return "The backend is being installed.", "SORTTIME"
@@ -88,7 +87,7 @@ def status() -> tuple[str, str]:
         return str(state.installation.error), "ERROR"
     if state.session.running:
         device = state.session.device
-        known = device and device != "auto"  # the backend learns it with its first model
+        known = device and device != "auto"  # the backend chooses it when it loads its first model
         return f"The backend is running{f' on {device}' if known else ''}.", "CHECKMARK"
     try:
         backend_python()
@@ -98,7 +97,7 @@ def status() -> tuple[str, str]:
         installed = backend_process.installed_version(runtime.user_folder())
         bundled = backend_install.bundled_version()
         if bundled and bundled != installed:
-            text = f"The backend {installed} is installed, this extension brings {bundled}."
+            text = f"The backend {installed} is installed, this extension bundles {bundled}."
             return f"{text} Click Reinstall Backend.", "ERROR"
     return "The backend is ready. It starts with the first photo.", "CHECKMARK"
 

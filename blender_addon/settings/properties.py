@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the artist chooses before the click; saved with the file."""
+"""The settings of the panel, stored in the scene and saved with the .blend."""
 
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import bpy
 from bpy.props import (
@@ -21,21 +22,17 @@ from .. import runtime
 
 DEFAULT_MODEL = ("keypoint-fit", "Keypoint Fit", "Fits the open body to the keypoints of each person")
 
-_items: list[tuple[str, str, str, int]] = []  # Blender keeps no reference to the texts of a dynamic enum
+_items: list[tuple[str, str, str, int]] = []  # Blender keeps no reference to the strings of a dynamic enum
 
 
 def _model_items(settings: object, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
     models = runtime.state.session.models
     rows = [
-        (
-            m["name"],
-            m["label"] if m["ready"] else f"{m['label']} (not ready)",
-            m["hint"] or f"Results: {m['license']}",
-        )
+        (m["name"], f"{m['label']}{'' if m['ready'] else ' (not ready)'}", m["hint"] or f"Results: {m['license']}")
         for m in models
     ] or [DEFAULT_MODEL]
     rows.sort(key=lambda row: row[0] != DEFAULT_MODEL[0])  # the default comes first
-    # a number made from the name: the choice stays when the list changes; the default is 0, as in a new file
+    # the stored number is a hash of the name, so that the choice survives a change of the list; 0 is the default
     numbered = [(*row, zlib.crc32(row[0].encode()) & 0x7FFFFFFF if row[0] != DEFAULT_MODEL[0] else 0) for row in rows]
     if numbered != _items:
         _items[:] = numbered
@@ -47,7 +44,7 @@ class RecoverMeshPhoto(PropertyGroup):
 
 
 class RecoverMeshClipPerson(PropertyGroup):
-    """Somebody whom the last run found in the clip."""
+    """A person whom the last run found in the clip.  first, last: frames from 0.  seen: how many have a detection."""
 
     id: IntProperty()
     first: IntProperty()
@@ -59,7 +56,7 @@ class RecoverMeshClipPerson(PropertyGroup):
 
 
 class RecoverMeshClipEdit(PropertyGroup):
-    """One edit of who is who, as the job file has it: merge, id, other, 0; or split, id, frame, new id."""
+    """An edit of track ids in the form of the job file: merge, id, other id, 0; or split, id, frame, new id."""
 
     kind: StringProperty()
     person: IntProperty()
@@ -70,7 +67,7 @@ class RecoverMeshClipEdit(PropertyGroup):
 class RecoverMeshClipSettings(PropertyGroup):
     path: StringProperty(
         name="Clip",
-        description="A video, or one picture of a numbered image sequence",
+        description="A video, or one image of a numbered image sequence",
         subtype="FILE_PATH",
     )
     movie_clip: PointerProperty(
@@ -88,7 +85,7 @@ class RecoverMeshClipSettings(PropertyGroup):
     )
     smoothing: FloatProperty(
         name="Smoothing",
-        description="How much jitter is taken away. Fast motion stays",
+        description="How much jitter is removed. Fast motion stays",
         default=0.5,
         min=0.0,
         max=1.0,
@@ -96,10 +93,10 @@ class RecoverMeshClipSettings(PropertyGroup):
     )
     foot_lock: EnumProperty(
         name="Foot Lock",
-        description="Keep standing feet where they stand",
+        description="Keep feet on the ground in place",
         items=(
-            ("auto", "Auto", "While a foot stands it does not slide"),
-            ("always", "Always", "The lower foot stands at every time"),
+            ("auto", "Auto", "A foot on the ground does not slide"),
+            ("always", "Always", "In every frame the lower foot is on the ground"),
             ("never", "Never", "Feet are left free, as in jumping, swimming or dancing on wheels"),
         ),
     )
@@ -113,7 +110,7 @@ class RecoverMeshClipSettings(PropertyGroup):
     )
     focal: FloatProperty(
         name="Focal Length (px)",
-        description="Focal length in pixels of the clip. 0: a guess",
+        description="Focal length in pixels of the clip. 0: unknown, estimated from the image size",
         default=0.0,
         min=0.0,
         max=1e6,
@@ -122,7 +119,7 @@ class RecoverMeshClipSettings(PropertyGroup):
         name="Camera",
         description="What filmed the clip",
         items=(
-            ("FIXED", "Fixed", "A camera that stands still. It is made to match the clip"),
+            ("FIXED", "Fixed", "A camera that does not move. It is created to match the clip"),
             ("SCENE", "Scene Camera", "A camera of this scene that moves as the footage's did (a matchmove)"),
         ),
     )
@@ -134,14 +131,14 @@ class RecoverMeshClipSettings(PropertyGroup):
     )
     scene_scale: FloatProperty(
         name="Scene Scale",
-        description="Units of the scene per metre. 0: found from the feet that stand on the ground (z = 0)",
+        description="Units of the scene per metre. 0: estimated from the feet on the ground (z = 0)",
         default=0.0,
         min=0.0,
         max=1e4,
     )
     people: CollectionProperty(type=RecoverMeshClipPerson)
-    people_of: StringProperty()  # the clip that `people` were found in
-    people_in: StringProperty()  # the frames of it that were read
+    people_of: StringProperty()  # path of the clip that `people` belong to
+    people_in: StringProperty()  # key of its frames that were read
     people_start: IntProperty(default=1)  # frame of the scene that showed its first frame
     edits: CollectionProperty(type=RecoverMeshClipEdit)
     applied: StringProperty()  # the edits of the last run, as JSON
@@ -151,7 +148,7 @@ class RecoverMeshClipSettings(PropertyGroup):
 class RecoverMeshSettings(PropertyGroup):
     source: EnumProperty(
         name="Source",
-        description="What bodies are recovered from",
+        description="What to recover bodies from",
         items=(
             ("FILES", "Files", "Photos on disk"),
             ("IMAGE", "Image", "An image that is already in Blender"),
@@ -163,7 +160,7 @@ class RecoverMeshSettings(PropertyGroup):
     model: EnumProperty(name="Model", description="What recovers the bodies", items=_model_items)
     people: EnumProperty(
         name="People",
-        description="Whom to recover",
+        description="The people to recover",
         items=(
             ("ALL", "Everybody", "All people in the photo"),
             ("LARGEST", "Largest", "The person who is largest in the photo"),
@@ -182,16 +179,22 @@ class RecoverMeshSettings(PropertyGroup):
 
 
 def people_argument(settings: RecoverMeshSettings) -> str:
-    """The wire's `people`."""
+    """`people` of the protocol."""
     return {"ALL": "all", "LARGEST": "largest"}.get(settings.people, str(settings.max_people))
 
 
+def of_scene(scene: bpy.types.Scene) -> RecoverMeshSettings:
+    """The extension's settings in a scene."""
+    return scene.recover_mesh  # type: ignore[attr-defined]
+
+
 def attach() -> None:
-    bpy.types.Scene.recover_mesh = PointerProperty(type=RecoverMeshSettings)
+    pointer: Any = PointerProperty(type=RecoverMeshSettings)  # type: ignore[func-returns-value]
+    bpy.types.Scene.recover_mesh = pointer  # type: ignore[attr-defined]
 
 
 def detach() -> None:
-    del bpy.types.Scene.recover_mesh
+    del bpy.types.Scene.recover_mesh  # type: ignore[attr-defined]
     _items.clear()
 
 

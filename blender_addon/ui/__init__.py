@@ -1,1 +1,1 @@
-"""What the user sees: panels."""
+"""The panels of the sidebar."""

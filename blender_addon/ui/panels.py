@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.types import Panel
@@ -13,7 +14,8 @@ from ..operators import clip_people
 from ..operators.backend_operator import pluralize
 from ..scene import armature, build, clip, person, quality
 from ..scene.body import SHAPE_KEY
-from ..settings import clip_edits, clip_source, preferences
+from ..scene.object_data import armature_data, mesh_data
+from ..settings import clip_edits, clip_source, preferences, properties
 from ..wrapped_label import draw_wrapped
 
 MAX_LISTED_PHOTOS = 8
@@ -25,7 +27,13 @@ QUALITY_LABELS = {
 }
 
 
-class _SidebarPanel:
+if TYPE_CHECKING:
+    _Mixin = Panel
+else:
+    _Mixin = object
+
+
+class _SidebarPanel(_Mixin):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Recover Mesh"
@@ -37,7 +45,7 @@ class RECOVERMESH_PT_recover(_SidebarPanel, Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, runtime.state
-        settings = context.scene.recover_mesh
+        settings = properties.of_scene(context.scene)
         column = layout.column()
         column.enabled = not state.busy
         column.row().prop(settings, "source", expand=True)
@@ -64,7 +72,7 @@ class RECOVERMESH_PT_recover(_SidebarPanel, Panel):
             row.operator("recover_mesh.cancel", text="", icon="X")
             text = "Cancelling" if recovery.cancelling else recovery.progress.text
             lines = layout.column(align=True)
-            for line in text.split(", ", 1):  # what is done, and how far: the sidebar is narrow
+            for line in text.split(", ", 1):  # stage and progress on two lines: the sidebar is narrow
                 lines.label(text=line)
         else:
             row = layout.row()
@@ -92,11 +100,11 @@ class RECOVERMESH_PT_people(_SidebarPanel, Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        settings = context.scene.recover_mesh
+        settings = properties.of_scene(context.scene)
         return settings.source == "CLIP" and len(settings.clip.people) > 0
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, clip = self.layout, context.scene.recover_mesh.clip
+        layout, clip = self.layout, properties.of_scene(context.scene).clip
         if not clip_source.people_are_current(clip):
             text = "Another clip or range is chosen: recover it to see its people."
             draw_wrapped(layout, text, "INFO", context.region.width)
@@ -124,7 +132,7 @@ class RECOVERMESH_PT_people(_SidebarPanel, Panel):
         apply.enabled = clip_edits.has_pending_edits(clip)
         apply.operator("recover_mesh.recover_clip", text="Apply", icon="FILE_REFRESH")
         if apply.enabled:
-            draw_wrapped(layout, "Only the last step is done again.", "INFO", context.region.width)
+            draw_wrapped(layout, "Only the last step is repeated.", "INFO", context.region.width)
 
 
 class RECOVERMESH_PT_quality(_SidebarPanel, Panel):
@@ -143,7 +151,7 @@ class RECOVERMESH_PT_quality(_SidebarPanel, Panel):
                 layout.label(text=rig.name, icon="ARMATURE_DATA")
                 grid = layout.grid_flow(columns=2, align=True)
                 for name in ("reprojection_px", "jitter", "foot_slide", "problem"):
-                    if name in rig:
+                    if rig.get(name) is not None:
                         grid.label(text=f"{QUALITY_LABELS[name]}: {rig[name]:.1f}")
                 if rig.get("hidden"):
                     layout.label(text="Hidden: nobody seen for long", icon="HIDE_ON")
@@ -167,8 +175,8 @@ class RECOVERMESH_PT_photos(_SidebarPanel, Panel):
             rigs = [o for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
             shown = build.is_shown(context.view_layer, collection)
             row = column.row(align=True)
-            icon = "OUTLINER_OB_CAMERA" if shown else "CAMERA_DATA"
-            button = row.operator("recover_mesh.show_photo", text=collection.name, icon=icon, depress=shown)
+            icon: Any = "OUTLINER_OB_CAMERA" if shown else "CAMERA_DATA"
+            button: Any = row.operator("recover_mesh.show_photo", text=collection.name, icon=icon, depress=shown)
             button.collection = collection.name
             if shown:
                 column.label(text=pluralize(len(rigs), "person", "people"), icon="BLANK1")
@@ -188,20 +196,20 @@ class RECOVERMESH_PT_body(_SidebarPanel, Panel):
         layout = self.layout
         rig, skin = person.parts(context.object)
         column = layout.column(align=True)
-        if "reprojection_px" in rig:
+        if rig.get("reprojection_px") is not None:
             column.label(text=f"Reprojection error: {_error_label(rig)}")
         column.label(text=f"Model: {rig.get('model', '')}")
         column.label(text=f"Body: {rig.get('body', '')}")
         draw_wrapped(column, f"Licence: {rig.get('license', '')}", "NONE", context.region.width)
         bone = context.active_pose_bone
-        if bone is not None and "confidence" in bone:
+        if bone is not None and bone.get("confidence") is not None:
             column.label(text=f"{bone.name}: {bone['confidence']:.0%} sure")
         layout.row().prop(rig.data, "pose_position", expand=True)
-        keys = skin.data.shape_keys
-        blocks = keys.key_blocks if keys is not None else {}
+        keys = mesh_data(skin).shape_keys
+        blocks: Any = keys.key_blocks if keys is not None else {}
         shape = layout.column(align=True)
         shape.use_property_split = True
-        for k in range(armature.beta_count(rig.data)):
+        for k in range(armature.beta_count(armature_data(rig))):
             key = blocks.get(SHAPE_KEY.format(k))
             if key is not None:
                 shape.prop(key, "value", text=f"Shape {k + 1}")
@@ -209,20 +217,18 @@ class RECOVERMESH_PT_body(_SidebarPanel, Panel):
 
 
 def preferences_needed(state: runtime.State) -> bool:
-    """Whether the way to the preferences is the next step."""
-    if state.busy:
-        return False
-    return preferences.status()[1] == "ERROR"
+    """Whether the panel shows Open Preferences: the backend is not ready."""
+    return not state.busy and preferences.status()[1] == "ERROR"
 
 
-def _draw_clip(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_clip(layout: bpy.types.UILayout, settings: properties.RecoverMeshClipSettings) -> None:
     layout.template_ID(settings, "movie_clip", open="clip.open")
     if settings.movie_clip is None:
         layout.prop(settings, "path", text="")
     layout.operator("recover_mesh.use_strip", icon="SEQUENCE")
 
 
-def _draw_clip_options(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_clip_options(layout: bpy.types.UILayout, settings: properties.RecoverMeshClipSettings) -> None:
     layout.prop(settings, "smoothing")
     layout.prop(settings, "foot_lock")
     layout.prop(settings, "height")
@@ -242,7 +248,7 @@ def _draw_clip_options(layout: bpy.types.UILayout, settings: bpy.types.PropertyG
     layout.prop(settings, "step")
 
 
-def _draw_photos(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_photos(layout: bpy.types.UILayout, settings: properties.RecoverMeshSettings) -> None:
     layout.operator("recover_mesh.choose_photos", icon="FILE_IMAGE")
     if not settings.photos:
         return
@@ -256,7 +262,7 @@ def _draw_photos(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) 
         box.label(text=f"and {pluralize(more, 'photo', 'photos')} more")
 
 
-def _frame_range_label(one: bpy.types.PropertyGroup, start: int) -> str:
+def _frame_range_label(one: properties.RecoverMeshClipPerson, start: int) -> str:
     text = f"{one.first + start}-{one.last + start}"
     return f"{text}, seen {one.seen} times" if one.seen else f"{text}, not applied yet"
 

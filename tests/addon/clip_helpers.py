@@ -1,12 +1,13 @@
-"""A clip of two people who cross, as the wire carries it, and what Blender shows of it."""
+"""A clip of two people whose paths cross: its protocol messages, and the mesh that Blender shows."""
 
 from __future__ import annotations
 
-import bpy
 import numpy as np
 import torch
+from evaluated_mesh import evaluated_vertices
 
-from blender_addon.scene import clip, export
+from blender_addon.scene import export
+from blender_addon.scene.footage import ClipInfo
 
 COUNT = 40  # frames
 
@@ -17,11 +18,11 @@ def info_of(gt_scene, job="/jobs/a", start=11, **more):
         "source": "/clips/cross.mp4", "job": job, "size": (c.width, c.height), "camera": (c.fx, c.fy, c.cx, c.cy),
         "fps": 25.0, "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": start,
     }  # fmt: skip
-    return clip.ClipInfo(**{**fields, **more})
+    return ClipInfo(**{**fields, **more})
 
 
 def chunk(gt_scene, first, end, people=(1, 2), filled=(), hidden=()):
-    """Rows as the wire carries them."""
+    """Arrays of the protocol's `chunk`: frames first to end - 1 of these people."""
     rows = [(p, t) for t in range(first, end) for p in people]
     gt = {p: gt_scene.people[p - 1] for p in people}
 
@@ -51,16 +52,13 @@ def rigs(scene):
     return {o["person"]: o for o in scene.objects if o.get("recover_mesh") == "rig"}
 
 
-def skin_vertices(rig):
-    skin = export.body_mesh_of(rig)
-    evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
-    evaluated.data.vertices.foreach_get("co", points)
-    matrix = np.array(evaluated.matrix_world)
-    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+def body_vertices(rig):
+    """(V, 3) vertices of the evaluated body mesh in the world."""
+    return evaluated_vertices(export.body_mesh_of(rig))
 
 
 def gt_vertices(model, gt_scene, person, t):
+    """(V, 3) the backend's vertices in the world.  person: from 1."""
     one = gt_scene.people[person - 1]
     with torch.inference_mode():
         tensors = (

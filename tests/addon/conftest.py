@@ -1,4 +1,4 @@
-"""Real Blender (the bpy wheel) in this process, with a profile of its own and the add-on enabled from the checkout."""
+"""Blender (the bpy wheel) in the test process, with a temporary profile and the add-on enabled from the checkout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-# Blender reads it when bpy is imported; without it the tests would write into the user's own profile
+# Blender reads the variable when bpy is imported; without it the tests would write into the user's profile
 PROFILE = tempfile.TemporaryDirectory(prefix="recover-mesh-profile-", ignore_cleanup_errors=True)
 os.environ["BLENDER_USER_RESOURCES"] = PROFILE.name
 
@@ -31,9 +31,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave without Blender's own exit, which hangs in 4.5 where anything is still registered.
+    """Exit without Blender's own exit, which hangs in 4.5 if anything is still registered.
 
-    A worker of pytest-xdist has sent all its reports by now: it does so in `pytest_sessionfinish`.
+    A worker of pytest-xdist has already sent its reports, in `pytest_sessionfinish`.
     """
     if "bpy" in sys.modules:
         PROFILE.cleanup()
@@ -44,7 +44,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def addon():
-    """The add-on, enabled; disabled again at the end."""
+    """The enabled add-on; disabled at the end of the session."""
     import bpy  # makes addon_utils importable
     import addon_utils  # isort: skip
 
@@ -56,7 +56,7 @@ def addon():
 
 @pytest.fixture
 def scene(addon):
-    """An empty file."""
+    """The scene of an empty file."""
     import bpy
 
     from blender_addon import runtime
@@ -68,7 +68,7 @@ def scene(addon):
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> str:
-    """A virtual environment in which `backend` and the stand-in can be imported, as a user would name it."""
+    """Path of a virtual environment in which `backend` and `fake_backend` can be imported, for the preferences."""
     folder = tmp_path_factory.mktemp("an environment")
     venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     inside = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
@@ -79,9 +79,9 @@ def environment(tmp_path_factory) -> str:
 
 @contextmanager
 def backend_of(environment: str, *arguments: str) -> Iterator[None]:
-    """The add-on set up to use the backend with these arguments.
+    """Set the add-on up to use the backend with these arguments.
 
-    One that runs already is kept, since its start takes seconds; a test that ends it gives the next a fresh one.
+    A running backend is reused, since a start takes seconds; after a test that stops it the next one starts it again.
     """
     from blender_addon import runtime
     from blender_addon.settings import preferences
@@ -98,7 +98,7 @@ def backend_of(environment: str, *arguments: str) -> Iterator[None]:
 
 @pytest.fixture
 def fake_backend(addon, scene, environment):
-    """The real server as the add-on's child, with the stand-in for the recovery in its worker."""
+    """The add-on's session with a real server, whose worker has the fake recovery of `fake_backend`."""
     from blender_addon import runtime
 
     with backend_of(
@@ -109,13 +109,13 @@ def fake_backend(addon, scene, environment):
 
 @pytest.fixture(scope="session")
 def user_folder(tmp_path_factory) -> str:
-    """Where the jobs of clips are kept, so that a clip which was read once is not read again."""
+    """Folder of the clips' jobs for the session, so that a clip is read only once."""
     return str(tmp_path_factory.mktemp("user folder"))
 
 
 @pytest.fixture
 def real_backend(addon, scene, environment, monkeypatch, user_folder):
-    """The real backend as the add-on's child."""
+    """The add-on's `runtime` with the real backend."""
     from blender_addon import runtime
 
     monkeypatch.setattr(runtime, "user_folder", lambda: user_folder)
@@ -140,7 +140,7 @@ def addon_body(model):
 
 @pytest.fixture(scope="session")
 def gt_scene(model):
-    """Two people who cross before a fixed camera; see `clip_helpers`."""
+    """Two people whose paths cross in front of a fixed camera; see `clip_helpers`."""
     from clip_helpers import COUNT
 
     from benchmarks.clips.motions import MOTIONS, MotionMaker
@@ -150,7 +150,7 @@ def gt_scene(model):
 
 @pytest.fixture
 def built_clip(scene, addon_body, gt_scene):
-    """That clip in the scene, five frames of it filled in."""
+    """The clip of `gt_scene` in the scene, five of its frames filled in."""
     from clip_helpers import COUNT, chunk, info_of, world_of
 
     from blender_addon.scene import clip

@@ -1,8 +1,7 @@
-"""Stands in for the recovery in a real worker process: bodies in random poses, and what the source's name
-asks for.
+"""A fake recovery for a real worker process: people in random poses.
 
-`nobody`, `two` people, `bad` (BadInput), `die` (kills its process), `wait` (works until it is cancelled),
-else one person.
+The name of the source selects what happens: `nobody` (no people), `two` (two people), `bad` (BadInput), `die` (kills
+the server), `wait` (runs until cancelled); one person for any other name.
 """
 
 from __future__ import annotations
@@ -26,40 +25,19 @@ from blender_addon.scene.records import Body, Person
 from blender_addon.scene.skinning import skinned_vertices
 
 ROOT = Path(__file__).parents[2]
-BODY = available_bodies()[0].name  # the server knows no other
+BODY = available_bodies()[0].name  # the only one of the server
 NAMES = [
-    "pelvis",
-    "left_hip",
-    "right_hip",
-    "spine1",
-    "left_knee",
-    "right_knee",
-    "spine2",
-    "left_ankle",
-    "right_ankle",
-    "spine3",
-    "left_foot",
-    "right_foot",
-    "neck",
-    "left_collar",
-    "right_collar",
-    "head",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hand",
-    "right_hand",
-]
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
+    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
+]  # fmt: skip
 
 CAMERA = Camera(700.0, 700.0, 300.0, 250.0, 640, 480)
 
 
 @cache
 def make_body() -> Body:
-    """The open body, with random correctives: what is checked here must not depend on what they look like."""
+    """The open body with random pose correctives, so that no test depends on the real ones."""
     data = np.load(ROOT / "backend" / "assets" / "open_body.npz")
     rng = np.random.default_rng(0)
     regressor, parents = data["J_regressor"], data["kintree_table"][0].astype(np.int64)
@@ -82,7 +60,7 @@ def make_body() -> Body:
 
 
 def body_message(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Fields and arrays of the wire's `body`."""
+    """Fields and arrays of the protocol's `body`."""
     body = make_body()
     fields = {"name": name, "license": body.license, "joint_names": list(body.joint_names)}
     arrays = {key: value for key, value in vars(body).items() if isinstance(value, np.ndarray)}
@@ -90,7 +68,7 @@ def body_message(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def random_person(seed: int, bend: float = 0.4) -> Person:
-    """Somebody some metres in front of the camera, upright but turned, in a random pose and shape."""
+    """A person 4 to 7 m in front of the camera, roughly upright, in a random pose and shape."""
     rng = np.random.default_rng(seed)
     poses = bend * rng.standard_normal((24, 3))
     poses[0] = np.array([np.pi, 0.0, 0.0]) + 0.3 * rng.standard_normal(3)
@@ -105,8 +83,8 @@ def random_person(seed: int, bend: float = 0.4) -> Person:
     )
 
 
-class StandInModel(RecoveryModel):
-    """What the worker asks of a model; bodies are the recoverer's part here."""
+class FakeModel(RecoveryModel):
+    """A model with the fields that the worker reads; FakeRecoverer does not call it."""
 
     body = SimpleNamespace(parents=[-1] * 24, num_betas=10, v_template=[])
 
@@ -115,19 +93,13 @@ class StandInModel(RecoveryModel):
 
 
 class FakeRecoverer:
-    """Fills the place of backend.recovery.Recoverer."""
+    """Replaces backend.recovery.Recoverer."""
 
     def __init__(self, model: str, device: str) -> None:
-        self.device, self.model = device, StandInModel()
+        self.device, self.model = device, FakeModel()
 
     def recover(
-        self,
-        source: str | bytes,
-        *,
-        index: int,
-        people: str,
-        focal_px: float,
-        on_stage: Callable[[str], None],
+        self, source: str | bytes, *, index: int, people: str, focal_px: float, on_stage: Callable[[str], None]
     ) -> FrameResult:
         order = Path(source).stem if isinstance(source, str) else "bytes"
         on_stage("decode")
@@ -147,7 +119,7 @@ class FakeRecoverer:
             index=index,
             camera=CAMERA,
             people=[self._person(100 * index + k) for k in range(count)],
-            model="stand-in",
+            model="fake",
             body=BODY,
             license="CC0-1.0",
             seconds={"fit": 0.0},
@@ -171,7 +143,7 @@ class FakeRecoverer:
 
 
 def write_png(path: Path, width: int = 8, height: int = 6) -> Path:
-    """A small picture."""
+    """Write a small image; returns `path`."""
     from PIL import Image
 
     Image.new("RGB", (width, height), (200, 120, 40)).save(path)

@@ -1,6 +1,6 @@
-"""Install Backend without Blender: what it makes, and what it leaves when it fails or is cancelled.
+"""Install Backend without Blender: the environment that it makes, and its clean-up after errors and cancels.
 
-A small wheel stands in for the backend's, so that nothing is fetched from the package index.
+A small fake wheel replaces the backend's, so that nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIMEOUT = 240.0  # seconds; the machine may be slow
 
 @pytest.fixture
 def wheel(tmp_path) -> str:
-    """A wheel of that name whose modules are empty."""
+    """Path of a wheel with the backend's name and empty modules."""
     path = tmp_path / "recover_mesh-9.8.7-py3-none-any.whl"
     info = "recover_mesh-9.8.7.dist-info"
     with zipfile.ZipFile(path, "w") as content:
@@ -40,7 +40,7 @@ def wheel(tmp_path) -> str:
 
 @pytest.fixture(scope="module")
 def copier(tmp_path_factory) -> str:
-    """A Python that makes an environment by copying one, in a tenth of the time that `venv` takes for pip."""
+    """Path of a Python whose `venv` copies an environment, in a tenth of the time that the real one takes for pip."""
     folder = tmp_path_factory.mktemp("copier")
     template, python = folder / "template", folder / "python"
     subprocess.run([sys.executable, "-m", "venv", str(template)], check=True)
@@ -55,7 +55,7 @@ def copier(tmp_path_factory) -> str:
 
 @pytest.fixture
 def quick(request, monkeypatch) -> None:
-    """Every environment of the test is such a copy, where there is a shell to copy it."""
+    """Environments are copied by `copier`, on systems with a shell."""
     if os.name == "posix":
         monkeypatch.setattr(sys, "executable", request.getfixturevalue("copier"))
 
@@ -71,7 +71,7 @@ def made(folder: Path) -> bool:
 
 
 def test_install(wheel, tmp_path):
-    """With the environment that `venv` makes; the other tests copy one."""
+    """With the real `venv`; the other tests copy an environment."""
     folder = tmp_path / "user folder ä"
     with pytest.raises(UserError, match="not installed"):
         backend_process.find_python("", str(folder))
@@ -79,18 +79,18 @@ def test_install(wheel, tmp_path):
     assert done.error is None and done.fraction == 1.0
     assert backend_process.installed_version(str(folder)) == "9.8.7"
     python = backend_process.find_python("", str(folder))
-    said = subprocess.run(
+    printed = subprocess.run(
         [python, "-P", "-c", "import backend; print(backend.__file__)"],
         capture_output=True,
         text=True,
         env=backend_process.clean_environment(),
     )
-    assert str(folder) in said.stdout
+    assert str(folder) in printed.stdout
     assert "recover_mesh-9.8.7" in Path(done.log_path).read_text(encoding="utf-8")
 
 
 def test_constraints_are_passed_to_pip(quick, wheel, tmp_path):
-    """constraints.txt beside the wheel binds what pip may choose."""
+    """pip installs the versions in constraints.txt next to the wheel."""
     Path(wheel).with_name("constraints.txt").write_text("recover-mesh==1.0.0\n")
     done = finish(Installation(str(tmp_path / "folder"), wheel, ()))
     assert "recover-mesh==1.0.0" in Path(done.log_path).read_text() and done.error is not None
@@ -126,7 +126,7 @@ def test_wheel_that_does_not_start(quick, wheel, tmp_path):
 
 
 def test_cancel_kills_everything(quick, wheel, tmp_path, monkeypatch):
-    """pip waits for an index that never answers; cancel ends it at once and removes what is half made."""
+    """pip waits for an index that never answers; cancel kills it and removes the incomplete environment."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -134,7 +134,7 @@ def test_cancel_kills_everything(quick, wheel, tmp_path, monkeypatch):
         monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
         installation = Installation(str(tmp_path), wheel, ("no-such-package~=1.0",))
         silent.settimeout(TIMEOUT)
-        connection, _ = silent.accept()  # pip is at work
+        connection, _ = silent.accept()  # pip is running
         child = installation._process
         installation.cancel()
         finish(installation)
@@ -146,7 +146,7 @@ def test_cancel_kills_everything(quick, wheel, tmp_path, monkeypatch):
 
 def test_checkout_has_no_bundled_wheel(tmp_path):
     done = finish(Installation(str(tmp_path)))
-    assert "carries no backend" in str(done.error) and not made(tmp_path)
+    assert "bundles no backend" in str(done.error) and not made(tmp_path)
 
 
 def test_no_python_anywhere(quick, wheel, tmp_path, monkeypatch):
@@ -161,7 +161,7 @@ def test_no_python_anywhere(quick, wheel, tmp_path, monkeypatch):
 
 
 def test_unsupported_python_is_skipped(quick, wheel, tmp_path, monkeypatch):
-    """An interpreter of another version is asked, and the next one taken."""
+    """A Python of another version is probed, and the next one used."""
     other = tmp_path / "python3.13"
     other.write_text("#!/bin/sh\necho 3 13 True\n")
     other.chmod(0o755)

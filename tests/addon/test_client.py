@@ -1,4 +1,4 @@
-"""The add-on's client against a real server.  No bpy: the package's own `__init__` is not run."""
+"""The add-on's client with a real server.  No bpy: the package's `__init__` is not imported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from server_process import TIMEOUT, TOKEN, Gate, ServerProcess, wait_for  # noqa
 
 
 def load_client():
-    """Import blender_addon/client/client.py the way Blender does, as a part of some package, but without Blender."""
+    """Import the client as part of a package of another name, as Blender does, but without Blender."""
     package = types.ModuleType("addon_without_blender")
     package.__path__ = [str(ROOT / "blender_addon")]
     sys.modules[package.__name__] = package
@@ -56,7 +56,7 @@ def gate(tmp_path):
 
 
 def drain(job):
-    """Every event of a job but progress, to the final one."""
+    """All events of a job without Progress, up to the final one."""
     found = []
     while not found or not isinstance(found[-1], c.FINAL_EVENTS):
         event = job.events.get(timeout=TIMEOUT)
@@ -103,7 +103,7 @@ def test_a_job_from_paths_and_bytes(client):
     first, second, failed, nobody, _ = events
     assert first.source == str(Path("two").absolute())
     assert first.arrays["vertices"].shape == (2, 50, 3)
-    first.arrays["vertices"][:] = 0  # a copy of our own, not a view of the message
+    first.arrays["vertices"][:] = 0  # writable: a copy, not a view of the message
     assert first.camera == [510.0, 500.0, 319.5, 239.5, 640, 480]
     assert first.model.endswith(" 3")
     assert second.arrays["picture"].tobytes() == b"picture"
@@ -128,7 +128,7 @@ def test_progress_begins_with_queued_and_names_stages(client):
 def test_taking_results_acknowledges_them(client):
     job = client.recover(["ok"] * 20, "keypoint-fit")
     wait_for(lambda: job.events.qsize() >= protocol.RESULT_WINDOW, "the first results")
-    time.sleep(0.3)  # more would come now if they were acknowledged unseen
+    time.sleep(0.3)  # more would arrive if results were acknowledged before they are taken
     waiting = [event for event in list(job.events.queue) if isinstance(event, c.Result)]
     assert len(waiting) == protocol.RESULT_WINDOW
     results = drain(job)[:-1]
@@ -141,7 +141,7 @@ def test_cancel(client, gate):
     job.cancel()
     job.cancel()
     assert types_of(drain(job)) == ["Result", "Cancelled"]
-    job.cancel()  # after the end: nothing
+    job.cancel()  # after the end: no effect
     gate.path.touch()
     assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
     with pytest.raises(queue.Empty):
@@ -191,7 +191,7 @@ def test_bad_sources(client):
     assert error_of(recover, ["a\udcff.png"], "keypoint-fit").code == "bad_source"
     assert error_of(recover, [b"x"] * (protocol.MAX_IMAGES + 1), "keypoint-fit").code == "too_large"
     assert error_of(recover, ["/x" * 300] * 4096, "keypoint-fit").code == "too_large"
-    big = np.zeros(protocol.MAX_ARRAY_BYTES + 1, np.uint8)  # never written to, so it takes no memory
+    big = np.zeros(protocol.MAX_ARRAY_BYTES + 1, np.uint8)  # never written to, so that it takes no memory
     assert error_of(recover, [memoryview(big)], "keypoint-fit").code == "too_large"
     assert types_of(drain(recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
 
@@ -212,7 +212,7 @@ def test_close_is_quick_and_idempotent(server, gate):
     left = set(threading.enumerate()) - others
     assert not [t for t in left if t.name == "recover-mesh client" and t.is_alive()]
     gate.path.touch()
-    client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)  # and it can be used again
+    client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)  # a closed client can connect again
     assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
     client.close()
 
@@ -251,7 +251,7 @@ def test_connect_times_out(tmp_path):
 
 
 class FakeServer:
-    """Answers each message with the frames that `answer` gives."""
+    """A server that answers each message with the frames of `answer`."""
 
     def __init__(self, answer):
         self.context = zmq.Context()
@@ -317,7 +317,7 @@ def test_malformed_server_message_ends_the_jobs():
 
 def test_a_silent_server_is_lost(monkeypatch):
     client = c.Client()
-    with FakeServer(welcome) as fake:  # answers hello and never again
+    with FakeServer(welcome) as fake:  # answers only `hello`
         client.connect(fake.endpoint, TOKEN, timeout=TIMEOUT)
         job = client.recover(["ok"], "m")
         monkeypatch.setattr(protocol, "LIVENESS_SECONDS", 1.0)
@@ -337,7 +337,7 @@ def test_a_killed_backend_is_noticed():
         assert (error.code, type(error)) == ("backend_lost", c.Error)
         assert error_of(client.recover, ["ok"], "keypoint-fit").code == "backend_lost"
         client.close()
-    with ServerProcess() as server:  # a fresh one, and the same client object
+    with ServerProcess() as server:  # a new server, the same client
         client.connect(server.endpoint, TOKEN, timeout=TIMEOUT)
         assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
         client.close()

@@ -1,10 +1,10 @@
-"""A clip in Blender: actions that move the mesh as the backend says, growing, replaced."""
+"""A clip in Blender: actions reproduce the backend's vertices, grow with each chunk, and are replaced by a re-run."""
 
 import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
-from clip_helpers import COUNT, chunk, gt_vertices, info_of, rigs, skin_vertices, world_of
+from clip_helpers import COUNT, body_vertices, chunk, gt_vertices, info_of, rigs, world_of
 from mathutils import Vector
 
 from backend.geometry import rotations_numpy as rot
@@ -19,7 +19,7 @@ MM = 1e-3
 def test_vertices_match_the_backend_in_every_frame(scene, model, gt_scene, built_clip, t):
     scene.frame_set(11 + t)
     for person, rig in rigs(scene).items():
-        gap = np.linalg.norm(skin_vertices(rig) - gt_vertices(model, gt_scene, person, t), axis=1)
+        gap = np.linalg.norm(body_vertices(rig) - gt_vertices(model, gt_scene, person, t), axis=1)
         assert gap.max() < 0.05 * MM
 
 
@@ -79,7 +79,7 @@ def test_chunked_equals_whole_clip(scene, addon_body, gt_scene):
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 2
 
 
-def test_final_motions_replace_the_provisional_ones(scene, addon_body, gt_scene):
+def test_final_motions_replace_previews(scene, addon_body, gt_scene):
     clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
     clip_scene.add(chunk(gt_scene, 0, 16, people=(1, 2)), False, world_of(gt_scene))
     clip_scene.flush(force=True)
@@ -96,19 +96,19 @@ def test_rerun_replaces_only_its_own_objects(scene, addon_body, gt_scene, built_
     other = clip.ClipScene(scene, info_of(gt_scene, job="/jobs/b"), addon_body)
     other.add(chunk(gt_scene, 0, 10, people=(1,)), True, world_of(gt_scene))
     other.finish()
-    cube = bpy.data.objects.new("Cube of mine", None)
+    cube = bpy.data.objects.new("User's cube", None)
     clip.clips(scene)[0].objects.link(cube)
-    action = bpy.data.actions.new("Action of mine")
+    action = bpy.data.actions.new("User's action")
     action.use_fake_user = True
-    scene.timeline_markers.new("Marker of mine", frame=5)
+    scene.timeline_markers.new("User's marker", frame=5)
     kept = {o.name for o in clip.clips(scene)[1].objects}
     rerun = clip.ClipScene(scene, info_of(gt_scene), addon_body)
     rerun.add(chunk(gt_scene, 0, COUNT, people=(1,)), True, world_of(gt_scene))
     rerun.finish()
     assert len(clip.clips(scene)) == 2
     assert cube.name in scene.objects
-    assert "Action of mine" in bpy.data.actions
-    assert "Marker of mine" in {m.name for m in scene.timeline_markers}
+    assert "User's action" in bpy.data.actions
+    assert "User's marker" in {m.name for m in scene.timeline_markers}
     assert kept <= {o.name for o in scene.objects}
     assert len([o for o in scene.objects if o.get("recover_mesh") == "rig"]) == 2
 

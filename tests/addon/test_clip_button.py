@@ -1,4 +1,4 @@
-"""The button that recovers a clip, with the real backend as the add-on's child."""
+"""Recover Mesh for clips, with the real backend."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def footage(model, tmp_path_factory):
 
 def test_the_button_recovers_a_clip_and_a_second_click_is_quick(real_backend, scene, footage, tmp_path):
     settings = scene.recover_mesh
-    # a path of its own, so that it was not read before
+    # a new path, so that no journal of the clip exists
     settings.source, settings.clip.path = "CLIP", str(shutil.copy(footage, tmp_path))
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
     assert real_backend.state.error is None
@@ -51,7 +51,7 @@ def test_a_person_is_split_and_merged_by_the_buttons(real_backend, scene, footag
     scene.frame_set(15)
     bpy.ops.recover_mesh.split_person()
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
-    assert [n for n in real_backend.state.notes if "33 frames were done" in n]  # only the last step was
+    assert [n for n in real_backend.state.notes if "33 frames were done" in n]  # only the last step was repeated
     assert [(p.id, p.first, p.last, p.seen) for p in settings.clip.people] == [
         (2, 14, 32, 19),
         (1, 0, 13, 14),
@@ -71,7 +71,7 @@ def test_people_who_are_not_ticked_are_left_out(real_backend, scene, footage):
     settings.source, settings.clip.path = "CLIP", footage
     bpy.ops.recover_mesh.recover_clip()
     settings.clip.people[0].use = False
-    with pytest.raises(RuntimeError, match="Nobody is chosen"):
+    with pytest.raises(RuntimeError, match="No person is ticked"):
         bpy.ops.recover_mesh.recover_clip()
 
 

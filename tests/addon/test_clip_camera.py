@@ -1,4 +1,4 @@
-"""The artist's moving camera: sampled as Blender evaluates it, and bodies that it sees where the truth is."""
+"""A matchmove camera: its samples match Blender's evaluation, and bodies project onto the ground truth."""
 
 import json
 
@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from bpy_extras.object_utils import world_to_camera_view
+from clip_helpers import body_vertices
 from mathutils import Matrix, Vector
 
 from backend.motion.camera_track import CameraTrack
 from benchmarks.clips.cameras import camera_file_content
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.errors import UserError
-from blender_addon.scene import camera_sampling, clip, clip_npz, export
+from blender_addon.scene import camera_sampling, clip, clip_npz
+from blender_addon.scene.footage import ClipInfo
 from blender_addon.settings import clip_camera
 
 SIZE = (640, 360)
@@ -27,26 +29,26 @@ def gt_scene(model):
 
 
 def animated_camera(scene, content, fit="HORIZONTAL"):
-    """Keyed as a tracker leaves it: an empty that carries a camera, an animated lens."""
+    """A camera with the animation of a match-moving tool: parented to an empty, with an animated lens."""
     data = bpy.data.cameras.new("Solved")
     cam = bpy.data.objects.new("Solved", data)
-    carrier = bpy.data.objects.new("Carrier", None)
-    for obj in (cam, carrier):
+    parent = bpy.data.objects.new("Parent", None)
+    for obj in (cam, parent):
         scene.collection.objects.link(obj)
-    cam.parent = carrier
-    carrier.location = (3.0, -1.0, 0.5)
-    carrier.rotation_mode, carrier.rotation_euler = "XYZ", (0.1, 0.2, 0.7)
-    carrier.scale = (1.3, 1.3, 1.3)
+    cam.parent = parent
+    parent.location = (3.0, -1.0, 0.5)
+    parent.rotation_mode, parent.rotation_euler = "XYZ", (0.1, 0.2, 0.7)
+    parent.scale = (1.3, 1.3, 1.3)
     bpy.context.view_layer.update()
     data.sensor_fit, data.sensor_width, data.sensor_height = fit, 30.0, 20.0
     cam.rotation_mode = "QUATERNION"
     flip = np.diag([1.0, -1.0, -1.0])
-    carried = np.array(carrier.matrix_world)
+    parent_matrix = np.array(parent.matrix_world)
     for k, frame in enumerate(content["frames"]):
         matrix = np.eye(4)
         matrix[:3, :3] = np.reshape(content["rotation"][k], (3, 3)) @ flip
         matrix[:3, 3] = content["position"][k]
-        local = Matrix((np.linalg.inv(carried) @ matrix).tolist())
+        local = Matrix((np.linalg.inv(parent_matrix) @ matrix).tolist())
         cam.location, cam.rotation_quaternion = local.to_translation(), local.to_quaternion()
         side, sensor = (SIZE[1], 20.0) if fit == "VERTICAL" else (SIZE[0], 30.0)
         fx, _, cx, cy = content["intrinsics"][k]
@@ -67,7 +69,7 @@ def info_of(gt_scene, job="/jobs/a", **more):
         "source": "/clips/dolly.mp4", "job": job, "size": SIZE, "camera": (c.fx, c.fy, c.cx, c.cy), "fps": 6.0,
         "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": START, "moving": True,
     }  # fmt: skip
-    return clip.ClipInfo(**{**fields, **more})
+    return ClipInfo(**{**fields, **more})
 
 
 def chunk_arrays(gt_scene):
@@ -97,12 +99,9 @@ def the_rig(scene):
 
 
 def projected_vertices(scene, rig):
-    """Of the evaluated mesh, in px of the clip, through the scene's camera."""
-    skin = export.body_mesh_of(rig)
-    evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    mesh = evaluated.data
-    positions = [evaluated.matrix_world @ mesh.vertices[k].co for k in range(0, len(mesh.vertices), 300)]
-    views = [world_to_camera_view(scene, scene.camera, Vector(place)) for place in positions]
+    """(V / 300, 2) every 300th vertex of the evaluated mesh, projected by the scene's camera, px of the clip."""
+    positions = body_vertices(rig)[::300].tolist()
+    views = [world_to_camera_view(scene, scene.camera, Vector(position)) for position in positions]
     return np.array([(v.x * SIZE[0] - 0.5, (1 - v.y) * SIZE[1] - 0.5) for v in views])
 
 
@@ -121,10 +120,8 @@ def test_sampled_camera_matches_the_animation(scene, gt_scene, fit):
     content = camera_file_content(gt_scene.view, 1.7, SIZE)
     content["intrinsics"] = [[fx, fy, cx + 7, cy - 4] for fx, fy, cx, cy in content["intrinsics"]]
     cam = animated_camera(scene, content, fit)
-    scene.render.resolution_x, scene.render.resolution_y = (
-        1920,
-        800,
-    )  # the clip's size counts, not the render's
+    # the size of the clip counts, not of the render
+    scene.render.resolution_x, scene.render.resolution_y = 1920, 800
     scene.frame_set(7, subframe=0.25)
     found = camera_sampling.sample(scene, cam, range(COUNT), START, SIZE)
     assert (scene.frame_current, scene.frame_subframe) == (7, 0.25)
@@ -146,7 +143,7 @@ def test_upright_clips_and_wide_pixels(scene):
         scene.collection.objects.link(cam)
         bpy.context.view_layer.update()
         fx, fy, cx, cy = camera_sampling.camera_intrinsics(scene, data, size)
-        for x, y, z in ((0.3, -0.2, -2.0), (-0.4, 0.5, -3.0)):  # the camera is at the origin and looks down
+        for x, y, z in ((0.3, -0.2, -2.0), (-0.4, 0.5, -3.0)):  # the camera is at the origin and looks along -z
             seen = world_to_camera_view(scene, cam, Vector((x, y, z)))
             pixel = (seen.x * size[0] - 0.5, (1 - seen.y) * size[1] - 0.5)
             np.testing.assert_allclose((fx * x / -z + cx, fy * -y / -z + cy), pixel, atol=1e-3)
@@ -218,22 +215,22 @@ def test_imported_result_creates_its_camera(scene, model, addon_body, gt_scene, 
 
 def test_missing_camera_is_an_error(scene, addon_body, gt_scene):
     settings = scene.recover_mesh.clip
-    assert clip_camera.selected_camera(settings, scene) is None  # fixed, as ever
+    assert clip_camera.selected_camera(settings, scene) is None  # fixed, the default
     settings.camera_kind = "SCENE"
     with pytest.raises(UserError, match="no camera"):
         clip_camera.selected_camera(settings, scene)
     clip.ClipScene(scene, info_of(gt_scene, moving=False), addon_body)
     with pytest.raises(UserError, match="made by Recover Mesh"):
         clip_camera.selected_camera(settings, scene)
-    mine = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
-    settings.camera = mine
-    assert clip_camera.selected_camera(settings, scene) == mine
+    cam = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    settings.camera = cam
+    assert clip_camera.selected_camera(settings, scene) == cam
     with pytest.raises(UserError, match="view layer"):
-        camera_sampling.sample(scene, mine, [0], 1, SIZE)
-    scene.collection.objects.link(mine)
-    mine.data.type = "ORTHO"
+        camera_sampling.sample(scene, cam, [0], 1, SIZE)
+    scene.collection.objects.link(cam)
+    cam.data.type = "ORTHO"
     with pytest.raises(UserError, match="perspective"):
-        camera_sampling.sample(scene, mine, [0], 1, SIZE)
+        camera_sampling.sample(scene, cam, [0], 1, SIZE)
 
 
 # ---- the button ------------------------------------------------------------------------------------------
@@ -272,9 +269,9 @@ def test_recover_clip_with_the_scene_camera(real_backend, scene, footage):
     gaps, pixels = [], []
     for t in range(24):
         scene.frame_set(START + t)
-        place = rig.matrix_world @ rig.pose.bones["pelvis"].head
-        gaps.append(np.linalg.norm(np.array(place) - gt[t]))
-        seen = world_to_camera_view(scene, cam, place)
+        pelvis = rig.matrix_world @ rig.pose.bones["pelvis"].head
+        gaps.append(np.linalg.norm(np.array(pelvis) - gt[t]))
+        seen = world_to_camera_view(scene, cam, pelvis)
         gt_pixel = gt_scene.view[t : t + 1].project(gt_scene.people[0].joints[t : t + 1, :1])[0, 0]
         pixels.append(np.hypot(seen.x * SIZE[0] - 0.5 - gt_pixel[0], (1 - seen.y) * SIZE[1] - 0.5 - gt_pixel[1]))
     assert np.mean(gaps) < 0.25 * 4.0

@@ -1,11 +1,11 @@
-"""A clip's motion for other tools."""
+"""Export of a clip's motion to every format."""
 
 import struct
 
 import bpy
 import numpy as np
 import pytest
-from clip_helpers import COUNT, gt_vertices, rigs, skin_vertices
+from clip_helpers import COUNT, body_vertices, gt_vertices, rigs
 
 from blender_addon.errors import UserError
 from blender_addon.scene import export
@@ -50,7 +50,7 @@ def test_pc2_holds_the_evaluated_mesh(scene, built_clip, tmp_path):
     assert (vertices, frames) == (6890, COUNT)
     points = np.frombuffer(data[32:], np.float32).reshape(frames, vertices, 3)
     scene.frame_set(11 + 17)
-    shown = skin_vertices(rig) - np.array(export.body_mesh_of(rig).matrix_world)[:3, 3]
+    shown = body_vertices(rig) - np.array(export.body_mesh_of(rig).matrix_world)[:3, 3]
     assert np.abs(points[17] - shown).max() < 1e-5
 
 

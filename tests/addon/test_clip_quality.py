@@ -1,4 +1,4 @@
-"""Where to look in a clip: lanes, markers, who is hidden."""
+"""Quality properties, problem markers, and hidden people of a clip."""
 
 import bpy
 import numpy as np
@@ -25,24 +25,24 @@ def test_quality_properties_and_markers(scene, built_clip):
 
 def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene, tmp_path):
     clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    gone = range(12, 30)
-    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(1,), filled=gone, hidden=gone), True, world_of(gt_scene))
+    absent = range(12, 30)
+    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(1,), filled=absent, hidden=absent), True, world_of(gt_scene))
     clip_scene.add(chunk(gt_scene, 0, COUNT, people=(2,), filled=range(20, 25)), True, world_of(gt_scene))
     clip_scene.finish()
     rig, other = rigs(scene)[1], rigs(scene)[2]
-    for t, away in ((11, False), (12, True), (29, True), (30, False)):
+    for t, hidden in ((11, False), (12, True), (29, True), (30, False)):
         scene.frame_set(11 + t)
         for obj in (rig, export.body_mesh_of(rig)):
-            assert (obj.hide_viewport, obj.hide_render, rig["hidden"]) == (away, away, away), t
+            assert (obj.hide_viewport, obj.hide_render, rig["hidden"]) == (hidden, hidden, hidden), t
         assert not other.hide_viewport
         assert not export.body_mesh_of(other).hide_render
     visibility = [c for c in fcurves.curves_of(rig.animation_data.action) if c.data_path.startswith("hide_")]
     assert {key.interpolation for curve in visibility for key in curve.keyframe_points} == {"CONSTANT"}
     found = quality.problem_markers(scene)
-    assert found[0].person == other.name  # what is made up and shown
+    assert found[0].person == other.name  # interpolated and visible
     assert any("hidden 13-30" in one.name and one.score < 0.2 for one in found)
     assert not any("jerk" in one.name and 11 <= one.frame - 11 <= 31 and one.person == rig.name for one in found)
-    # exporters give all frames, also of who is hidden while they run
+    # exporters write all frames, those of hidden people too
     scene.frame_set(11 + 20)
     export.write(str(tmp_path / "a.pc2"), scene, [rig])
     assert rig.hide_viewport
@@ -52,11 +52,8 @@ def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene
 
 def test_visible_again_after_hidden_frames(scene, addon_body, gt_scene):
     clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    clip_scene.add(
-        chunk(gt_scene, 0, 10, people=(1,), filled=range(5, 10), hidden=range(5, 10)),
-        False,
-        world_of(gt_scene),
-    )
+    rows = chunk(gt_scene, 0, 10, people=(1,), filled=range(5, 10), hidden=range(5, 10))
+    clip_scene.add(rows, False, world_of(gt_scene))
     clip_scene.flush(force=True)
     scene.frame_set(11 + 7)
     assert rigs(scene)[1].hide_render

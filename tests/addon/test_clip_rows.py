@@ -1,4 +1,4 @@
-"""Every quantity of a clip's rows, from the backend to what Blender animates: over the wire, and through npz files."""
+"""Every quantity of a clip's rows arrives in the animated motion unchanged: by the protocol, and by npz files."""
 
 from fractions import Fraction
 
@@ -15,13 +15,14 @@ from blender_addon import protocol
 from blender_addon.client.events import parse_event
 from blender_addon.protocol_rows import PERSON_FILE, ROWS, rows_of_file
 from blender_addon.scene import clip, clip_npz
+from blender_addon.scene.footage import ClipInfo
 
 COUNT = 5
 LABELS = {"model": "m", "body": BODY, "license": "CC0-1.0", "source": "größe.mp4", "notice": ""}
 
 
 def random_rows(row, rng):
-    """Numbers that float32 holds exactly, none of them 0."""
+    """Random values that float32 represents exactly, none of them 0."""
     values = rng.integers(1, 50, row.zeros(COUNT).shape) / 128
     return values > 0.2 if row.dtype == "bool" else values.astype(row.dtype)
 
@@ -42,7 +43,7 @@ def motion():
 
 @pytest.fixture
 def animated(monkeypatch):
-    """The motions that become actions."""
+    """The motions for which actions are written."""
     taken = []
     write = clip.animation.write_motion
 
@@ -66,7 +67,7 @@ def test_over_the_wire(scene, motion, animated):
     fields, arrays = chunk_message("j", 0, final_chunk([motion], World(), 0, 100))
     message = protocol.decode([bytes(frame) for frame in backend_protocol.encode("chunk", "", arrays, **fields)])
     chunk = parse_event(*message, 1)
-    info = clip.ClipInfo("/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0")
+    info = ClipInfo("/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0")
     made = clip.ClipScene(scene, info, make_body())
     made.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
     made.finish()
@@ -89,7 +90,7 @@ def test_through_npz(scene, motion, animated, tmp_path):
     assert_same(animated[0], motion)
 
 
-def test_files_of_before_a_row_was_there(motion):
+def test_old_files_without_optional_rows(motion):
     fields = motion_fields(motion, World(), CAMERA, Fraction(25), LABELS)
     late = [name for name, row in ROWS.items() if row.optional]
     assert late

@@ -1,11 +1,14 @@
-"""Who is who in a clip, as the artist corrects it: the list follows, undo takes it back, the job file has it."""
+"""Edits of the track ids of a clip: the list of people follows, undo reverts them, the job file contains them."""
 
 import json
+from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
+from backend.clips.job_file import ClipJobFile
+from backend.people.track import identities
 from blender_addon.settings import clip_edits, clip_source
 
 START = 11
@@ -25,7 +28,7 @@ def arrays(found, kept=None):
 
 
 def recovered(clip, found, **fields):
-    """As after a run."""
+    """Store people as a run does that found them."""
     fields = {"source": clip_source.clip_path(clip), **clip_source.frame_fields(clip), **fields}
     clip_edits.store(clip, fields, clip.start, arrays(found))
 
@@ -59,7 +62,7 @@ def test_unedited_people_have_nothing_pending(scene, clip):
     assert not {"edits", "keep"} & set(job(scene))
 
 
-def test_the_selected_become_one(scene, clip):
+def test_merge_two(scene, clip):
     select(clip, 1, 3)
     assert bpy.ops.recover_mesh.merge_people() == {"FINISHED"}
     assert people(clip) == {1: (0, 140), 2: (0, 50)}
@@ -67,7 +70,7 @@ def test_the_selected_become_one(scene, clip):
     assert clip_edits.has_pending_edits(clip)
 
 
-def test_three_become_one(scene, clip):
+def test_merge_three(scene, clip):
     select(clip, 1, 2, 3)
     bpy.ops.recover_mesh.merge_people()
     assert people(clip) == {1: (0, 140)}
@@ -75,7 +78,7 @@ def test_three_become_one(scene, clip):
 
 
 @pytest.mark.parametrize("ids", [(), (2,)])
-def test_one_alone_cannot_be_merged(clip, ids):
+def test_one_person_cannot_be_merged(clip, ids):
     select(clip, *ids)
     assert not bpy.ops.recover_mesh.merge_people.poll()
     with pytest.raises(RuntimeError):
@@ -83,7 +86,7 @@ def test_one_alone_cannot_be_merged(clip, ids):
     assert len(clip.edits) == 0
 
 
-def test_one_becomes_two_at_the_current_frame(scene, clip):
+def test_split_at_the_current_frame(scene, clip):
     select(clip, 1)
     scene.frame_set(START + 30)
     assert bpy.ops.recover_mesh.split_person() == {"FINISHED"}
@@ -97,14 +100,14 @@ def test_one_becomes_two_at_the_current_frame(scene, clip):
     [
         ((1,), START + 1, True),
         ((1,), START + 60, True),
-        ((1,), START, False),  # nothing would be left before
+        ((1,), START, False),  # no frame would be left before
         ((1,), START + 61, False),
         ((3,), START + 30, False),
         ((1, 2), START + 30, False),
         ((), START + 30, False),
     ],
 )
-def test_where_somebody_can_be_split(scene, clip, ids, frame, can):
+def test_frames_at_which_a_split_is_possible(scene, clip, ids, frame, can):
     select(clip, *ids)
     scene.frame_set(frame)
     assert bpy.ops.recover_mesh.split_person.poll() == can
@@ -133,15 +136,14 @@ def test_one_edit_follows_the_other(scene, clip):
 
 
 def test_backend_applies_the_same_edits(scene, clip):
-    """The ids and ranges that the artist sees are those that the backend makes of the job file."""
-    identities = pytest.importorskip("backend.people.track.identities")
+    """The ids and ranges in the list are those that the backend computes from the job file."""
     test_one_edit_follows_the_other(scene, clip)
     frames = np.concatenate([np.arange(first, last + 1) for first, last, _ in FOUND.values()])
     ids = np.repeat(list(FOUND), [last - first + 1 for first, last, _ in FOUND.values()])
     edited = identities.apply_edits(ids, frames, [tuple(edit) for edit in job(scene)["edits"]])
     for k, (first, last) in people(clip).items():
-        mine = frames[edited == k]
-        assert first <= mine.min() and mine.max() <= last
+        own = frames[edited == k]
+        assert first <= own.min() and own.max() <= last
     assert set(edited) == set(people(clip))
 
 
@@ -157,7 +159,7 @@ def test_applied_edits_stay_and_more_can_follow(scene, clip):
     assert job(scene)["edits"] == [["merge", 1, 3, 0], ["split", 1, 90, 4]]
 
 
-def test_reset_is_as_found(scene, clip):
+def test_reset_restores_the_found_people(scene, clip):
     assert not bpy.ops.recover_mesh.reset_people.poll()
     test_applied_edits_stay_and_more_can_follow(scene, clip)
     assert bpy.ops.recover_mesh.reset_people() == {"FINISHED"}
@@ -175,7 +177,7 @@ def test_ticks_and_edits_combine(scene, clip):
     assert job(scene)["keep"] == [1, 4, 3]
     select(clip, 1, 2)
     bpy.ops.recover_mesh.merge_people()
-    assert "keep" not in job(scene)  # all who are left are ticked
+    assert "keep" not in job(scene)  # all remaining people are ticked
 
 
 def test_undo_and_redo(scene, clip):
@@ -192,7 +194,7 @@ def test_undo_and_redo(scene, clip):
     assert people(clip) == {1: (0, 140), 2: (0, 50)}
 
 
-def test_the_file_keeps_them(scene, clip, tmp_path):
+def test_edits_are_saved_with_the_file(scene, clip, tmp_path):
     select(clip, 1, 3)
     bpy.ops.recover_mesh.merge_people()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
@@ -215,10 +217,9 @@ def test_another_range_has_other_people(scene, clip):
     assert people(clip) == {1: (0, 140)}
 
 
-def test_the_job_file_is_one_that_the_backend_reads(scene, clip, tmp_path):
-    jobs = pytest.importorskip("backend.clips.job_file")
+def test_the_backend_reads_the_job_file(scene, clip, tmp_path):
     test_one_edit_follows_the_other(scene, clip)
     fields = {**job(scene), "out": str(tmp_path / "out")}
-    path = clip_source.write_job(fields)
-    assert jobs.ClipJobFile.load(jobs.Path(path)).edits == tuple(map(tuple, fields["edits"]))
-    assert json.loads(jobs.Path(path).read_text())["edits"] == fields["edits"]
+    path = Path(clip_source.write_job(fields))
+    assert ClipJobFile.load(path).edits == tuple(map(tuple, fields["edits"]))
+    assert json.loads(path.read_text())["edits"] == fields["edits"]

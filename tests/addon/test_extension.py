@@ -1,4 +1,4 @@
-"""The zip: what is in it, whether Blender accepts it, and whether it works where nothing else is."""
+"""The extension's zip: its content, Blender's validation, and its use in a fresh profile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools import build_extension  # noqa: E402
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory) -> Path:
-    """Built as `make extension` does: the validator has accepted the stage and the zip."""
+    """The zip of `make extension`, accepted by Blender's validator."""
     return build_extension.build(tmp_path_factory.mktemp("dist"))
 
 
@@ -37,14 +37,9 @@ def test_every_wheel_is_listed_and_there(names):
 
 
 def test_every_platform_and_python_has_both_packages():
-    """One of pyzmq and one of msgpack for each platform, and for each Python of Blender 4.2 to 5.2."""
+    """Exactly one wheel of pyzmq and one of msgpack for each platform and each Python of Blender 4.2 to 5.2."""
     wheels = [build_extension.WHEEL_NAME.fullmatch(Path(e).name) for e in build_extension.manifest()["wheels"]]
-    systems = {
-        "linux-x64": "linux",
-        "windows-x64": "win_amd64",
-        "macos-arm64": "arm64",
-        "macos-x64": "x86_64",
-    }
+    systems = {"linux-x64": "linux", "windows-x64": "win_amd64", "macos-arm64": "arm64", "macos-x64": "x86_64"}
     for platform, mark in systems.items():
         for python in (11, 13, 14):
             for package in ("pyzmq", "msgpack"):
@@ -59,7 +54,7 @@ def test_every_platform_and_python_has_both_packages():
                 assert len(fits) == 1, (platform, python, package)
 
 
-def test_zip_holds_the_code_and_nothing_else(names, archive):
+def test_zip_contains_the_code_and_nothing_else(names, archive):
     code = {
         str(p.relative_to(ROOT / "blender_addon")).replace(os.sep, "/") for p in (ROOT / "blender_addon").rglob("*.py")
     }
@@ -77,11 +72,7 @@ def test_backend_wheel(names, archive, tmp_path):
         content.extract(wheel, tmp_path)
     with zipfile.ZipFile(tmp_path / wheel) as content:
         inside = set(content.namelist())
-    assert {
-        "backend/serving/server.py",
-        "backend/assets/open_body.npz",
-        "blender_addon/protocol.py",
-    } <= inside
+    assert {"backend/serving/server.py", "backend/assets/open_body.npz", "blender_addon/protocol.py"} <= inside
 
 
 def test_versions_agree():
@@ -90,7 +81,7 @@ def test_versions_agree():
 
 
 def test_only_relative_imports():
-    """The same code runs as `blender_addon` and as `bl_ext.user_default.recover_mesh`."""
+    """The same code is imported as `blender_addon` and as `bl_ext.user_default.recover_mesh`."""
     for path in (ROOT / "blender_addon").rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
             stripped = line.strip()
@@ -99,7 +90,7 @@ def test_only_relative_imports():
 
 
 def test_installed_in_a_fresh_profile(archive, environment, tmp_path):
-    """Install, enable, recover, disable; and the process ends by itself, with nothing leftovers running."""
+    """Install, enable, recover, disable; the process exits by itself and leaves nothing registered or running."""
     photo = write_png(tmp_path / "two.png")
     profile = tmp_path / "profile"
     profile.mkdir()

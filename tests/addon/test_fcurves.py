@@ -1,4 +1,4 @@
-"""Whole F-curves at once: the keys that Blender itself would make, which an artist can go on with in every Blender."""
+"""F-curves written as a block: their keys equal those that Blender inserts, and can be edited in every Blender."""
 
 import bpy
 import numpy as np
@@ -25,14 +25,14 @@ def cube(scene):
 
 def write(obj, frames, values, constant=False):
     action = fcurves.new_action(obj, "Test")
-    curve = fcurves.Curve("location", 0, "Place", values, constant)
+    curve = fcurves.Curve("location", 0, "Location", values, constant)
     fcurves.write(action, obj, np.asarray(frames, float), [curve])
     (found,) = fcurves.curves_of(action)
     return found
 
 
 def keys_of(fcurve):
-    """Everything a key holds, by name."""
+    """All fields of the keys, by name."""
     keys = fcurve.keyframe_points
     found = {}
     for name, width in FIELDS.items():
@@ -54,7 +54,7 @@ SPACINGS = {
     "before the start": np.arange(-20, 20),
     "with gaps": np.array([1, 2, 3, 50, 51, 52]),
     "between frames": 1 + 0.25 * np.arange(20),
-    "from a broken frame": 1.5 + 0.25 * np.arange(20),
+    "from a fractional frame": 1.5 + 0.25 * np.arange(20),
     "one": np.array([5]),
     "two": np.array([5, 6]),
 }
@@ -95,7 +95,7 @@ def test_fallback_without_convert_to_samples(cube, monkeypatch):
 
 def test_nothing_to_write_is_no_curve(cube):
     action = fcurves.new_action(cube, "Test")
-    fcurves.write(action, cube, np.zeros(0), [fcurves.Curve("location", 0, "Place", np.zeros(0))])
+    fcurves.write(action, cube, np.zeros(0), [fcurves.Curve("location", 0, "Location", np.zeros(0))])
     assert fcurves.curves_of(action) == []
 
 
@@ -115,11 +115,11 @@ def test_curves_have_their_groups(scene):
     assert groups['["problem"]'] == "Quality"
 
 
-# ---- what an artist does with them -----------------------------------------------------------------------------
+# ---- edits by the user -----------------------------------------------------------------------------------------
 
 
 def animated_person(scene):
-    """(rig, action): somebody who turns and walks through 30 frames."""
+    """(rig, action) of a person who moves sideways and bends a knee in 30 frames."""
     body = make_body()
     one = random_person(3)
     photo = records.Photo("clip", (640, 480), (600.0, 600.0, 319.5, 239.5), "m", body.name, body.license, [one])
@@ -137,13 +137,14 @@ def animated_person(scene):
 
 
 def bone_matrices(rig):
-    """(24, 4, 4) bones in the world, as evaluated."""
+    """(24, 4, 4) evaluated bone matrices in the world."""
     rig = rig.evaluated_get(bpy.context.evaluated_depsgraph_get())
     names = rig.data["joint_names"]
     return np.array([rig.matrix_world @ rig.pose.bones[name].matrix for name in names])
 
 
 def path_of(scene, rig, frames=(START, START + 7, START + 29)):
+    """(T, 24, 4, 4) bone matrices in these frames."""
     found = []
     for frame in frames:
         scene.frame_set(frame)
@@ -151,7 +152,7 @@ def path_of(scene, rig, frames=(START, START + 7, START + 29)):
     return np.array(found)
 
 
-def test_new_keys_are_seen_without_a_change_of_frame(scene):
+def test_new_keys_are_evaluated_without_a_frame_change(scene):
     scene.frame_set(START + 20)
     rig, _ = animated_person(scene)
     bpy.context.view_layer.update()
@@ -159,7 +160,7 @@ def test_new_keys_are_seen_without_a_change_of_frame(scene):
     np.testing.assert_allclose(at_once, path_of(scene, rig, [START, START + 20])[1], atol=1e-6)
 
 
-def test_they_are_the_same_after_saving(scene, tmp_path):
+def test_keys_survive_saving(scene, tmp_path):
     rig, action = animated_person(scene)
     before, keys = path_of(scene, rig), [keys_of(c) for c in fcurves.curves_of(action)]
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
@@ -185,7 +186,7 @@ def test_inserted_key_replaces_one_key(scene):
     assert [len(c.keyframe_points) for c in fcurves.curves_of(action) if c.data_path == path] == [COUNT] * 4
 
 
-def test_undo_takes_back_an_edit_of_the_action(scene):
+def test_undo_reverts_an_edit_of_the_action(scene):
     rig, action = animated_person(scene)
     name = action.name
     before = path_of(scene, rig)
@@ -200,19 +201,19 @@ def test_undo_takes_back_an_edit_of_the_action(scene):
     np.testing.assert_array_equal(path_of(scene, rig), before)
 
 
-def test_bezier_keys_have_good_handles_at_once(cube):
+def test_bezier_keys_have_valid_handles(cube):
     values = np.sin(np.arange(40) / 5.0)
     fcurve = write(cube, range(1, 41), values)
     for key in fcurve.keyframe_points:
         key.interpolation = "BEZIER"
-    lazy = [fcurve.evaluate(1 + k / 8) for k in range(8 * 39)]
+    before = [fcurve.evaluate(1 + k / 8) for k in range(8 * 39)]
     fcurve.update()
-    assert lazy == pytest.approx([fcurve.evaluate(1 + k / 8) for k in range(8 * 39)], abs=1e-6)
+    assert before == pytest.approx([fcurve.evaluate(1 + k / 8) for k in range(8 * 39)], abs=1e-6)
     inside = range(8, 8 * 38)  # curves begin and end level
-    assert [lazy[k] for k in inside] == pytest.approx([np.sin(k / 40) for k in inside], abs=0.005)
+    assert [before[k] for k in inside] == pytest.approx([np.sin(k / 40) for k in inside], abs=0.005)
 
 
-def test_a_key_that_was_moved_takes_its_handles_with_it(cube):
+def test_handles_move_with_their_key(cube):
     fcurve = write(cube, range(1, 41), np.zeros(40))
     fcurve.keyframe_points[10].co_ui[1] = 3.0
     fcurve.update()
@@ -222,7 +223,7 @@ def test_a_key_that_was_moved_takes_its_handles_with_it(cube):
     assert fcurve.evaluate(10.5) == 1.5
 
 
-def test_pushed_down_into_the_nla_it_moves_the_same(scene):
+def test_nla_strip_moves_the_same(scene):
     rig, action = animated_person(scene)
     before = path_of(scene, rig)
     animation_data = rig.animation_data

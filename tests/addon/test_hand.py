@@ -1,4 +1,4 @@
-"""A recovered hand in real Blender: mesh, 16 bones, weights and sliders, posed as the backend poses it, both sides."""
+"""Left and right hands in Blender: mesh, 16 bones, weights and shape keys; vertices match the backend's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import bpy
 import numpy as np
 import pytest
 import torch
+from evaluated_mesh import evaluated_vertices
 from mathutils import Quaternion
-from test_scene import evaluated_vertices, expected_in_blender, people_of
+from test_scene import expected_in_blender, people_of
 
 from assets_build.open_hand.poses import hinges, named_pose, random_poses
 from backend.body.joint_sets import MANO16, MANO16_PARENTS
@@ -26,7 +27,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def addon_body(models) -> records.Body:
-    """The wire carries the right hand only; the add-on mirrors it."""
+    """The right hand; the protocol has no left one, the add-on mirrors this."""
     return records.body_from_wire(*body_message(models[False]))
 
 
@@ -35,7 +36,7 @@ def photo_of(people: list[records.Person]) -> records.Photo:
 
 
 def hand_at(poses: np.ndarray, mirrored: bool, seed: int = 0, shape: float = 1.0) -> records.Person:
-    """poses: (16, 3) of the right hand."""
+    """A hand at a random position with a random global orientation.  poses: (16, 3) of the right hand."""
     rng = np.random.default_rng(seed)
     poses = poses.copy()
     poses[0] = rng.normal(0, 1, 3)
@@ -89,7 +90,7 @@ def test_hand_mesh_bones_weights_and_shape_keys(models, addon_body, scene, mirro
     drivers = skin.data.shape_keys.animation_data.drivers
     assert len(drivers) == int((np.abs(addon_body.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
     assert all(d.driver.is_simple_expression and d.driver.is_valid for d in drivers)
-    # faces look outward: away from the bone that holds them
+    # normals point outward: away from the bone with the largest weight
     rest = np.array([v.co for v in skin.data.vertices])
     normals = np.array([v.normal for v in skin.data.vertices])
     heads = np.array([bone.head_local for bone in rig.data.bones])
@@ -105,7 +106,7 @@ def test_hand_mesh_bones_weights_and_shape_keys(models, addon_body, scene, mirro
 
 @SIDES
 def test_finger_bones_and_bending_axes(models, addon_body, scene, mirrored):
-    """Tails stay inside; a turn about local X alone curls every finger to the palm, alike on both sides."""
+    """Tails are inside the finger; a rotation about local X bends every finger towards the palm, on both sides."""
     collection = build.build_photo(photo_of([hand_at(np.zeros((16, 3)), mirrored, shape=0.0)]), addon_body)
     ((rig, skin),) = people_of(collection)
     for bone in rig.pose.bones:
@@ -120,12 +121,12 @@ def test_finger_bones_and_bending_axes(models, addon_body, scene, mirrored):
         if name == "wrist":
             continue
         local = np.array(bone.matrix_local.to_3x3())
-        # a turn axis mirrors like a pose: x stays, y and z change sign
+        # a rotation axis is mirrored like a pose: x stays, y and z change sign
         expected = basis.body_points(axes[MANO16.index(name), 0] * ([1, -1, -1] if mirrored else [1, 1, 1]))
         assert local[:, 0] @ expected > np.cos(np.radians(10)), name
         if not name.endswith("3"):
             nearest = rig.data.bones[MANO16.index(name) + 1].head_local
-            assert (bone.tail_local - nearest).length < 1e-5  # beta 0: it ends where the next one begins
+            assert (bone.tail_local - nearest).length < 1e-5  # at betas 0 the tail is at the next head
         else:
             tip = rest[addon_body.weights[:, MANO16.index(name)] > 0.9]
             reach = (tip - np.array(bone.head_local)) @ local[:, 1]
@@ -143,7 +144,7 @@ def test_finger_bones_and_bending_axes(models, addon_body, scene, mirrored):
 
 
 def test_left_and_right_are_mirror_images(addon_body, scene):
-    """The same grasp on both sides gives the same local rotations up to Blender's own mirroring (y and z flip)."""
+    """The same grasp on both sides has equal local rotations up to Blender's mirroring (y and z change sign)."""
     grasp = named_pose("fist", addon_body.joints_template)
     collection = build.build_photo(photo_of([hand_at(grasp, False), hand_at(grasp, True)]), addon_body)
     (right, _), (left, _) = people_of(collection)

@@ -1,4 +1,4 @@
-"""The command line's way into Blender: npz files in, .blend and .glb out, in a process of its own."""
+"""Export to .blend and .glb by `blender_addon.headless` in a separate process, and import of npz files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from evaluated_mesh import evaluated_vertices
 from fake_backend import BODY, CAMERA, make_body, random_person, write_png
 
 from backend.export.npz import write_npz
@@ -22,26 +23,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> dict:
-    """Two people of one picture as the command line writes them, and the files that Blender made of them."""
+    """The plan of an export of two people in one photo, and its files."""
     folder = tmp_path_factory.mktemp("a job")
     results = []
     for seed in (1, 2):
         one = random_person(seed)
         zeros = np.zeros((24, 3), np.float32)
         row = RecoveredPerson(
-            *(
-                one.poses,
-                one.betas,
-                one.trans,
-                zeros,
-                zeros,
-                one.confidence,
-                zeros,
-                np.zeros(4),
-                0.9,
-                2.0,
-                0.01,
-            )
+            one.poses, one.betas, one.trans, zeros, zeros, one.confidence, zeros, np.zeros(4), 0.9, 2.0, 0.01
         )
         frame = FrameResult("somebody.jpg", 0, CAMERA, [row], "keypoint-fit", BODY, "CC0-1.0")
         write_npz(folder / f"somebody_person{seed}.npz", frame, row)
@@ -73,19 +62,17 @@ def expected_world(seeds: tuple[int, ...]) -> list[np.ndarray]:
     return [p - [0, 0, lowest] for p in points]
 
 
-def test_blend_holds_the_people(job, scene):
+def test_blend_contains_the_people(job, scene):
     bpy.ops.wm.open_mainfile(filepath=job["blend"])
     skins = sorted((o for o in bpy.data.objects if o.get(person.KIND_KEY) == "body"), key=lambda o: o.name)
     for skin, expected in zip(skins, expected_world((1, 2)), strict=True):
-        evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
-        got = np.array([evaluated.matrix_world @ v.co for v in evaluated.data.vertices])
-        assert np.abs(got - expected).max() < 1e-3
+        assert np.abs(evaluated_vertices(skin) - expected).max() < 1e-3
     assert bpy.context.scene.camera.data.background_images[0].image.packed_file is not None
     assert (bpy.context.scene.render.resolution_x, bpy.context.scene.render.resolution_y) == (640, 480)
 
 
 def test_glb_is_skinned_and_exact(job, scene):
-    """Imported again: the skinned mesh, correctives baked in, is where it should be."""
+    """Imported again: the skinned mesh with baked correctives has the expected vertices."""
     raw = Path(job["glb"]).read_bytes()
     (length,) = struct.unpack_from("<I", raw, 12)
     content = json.loads(raw[20 : 20 + length])
@@ -96,8 +83,7 @@ def test_glb_is_skinned_and_exact(job, scene):
     bpy.context.view_layer.update()
     skins = sorted((o for o in bpy.data.objects if o.find_armature() is not None), key=lambda o: o.name)
     for skin, expected in zip(skins, expected_world((1, 2)), strict=True):
-        evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
-        got = np.array([evaluated.matrix_world @ v.co for v in evaluated.data.vertices])
+        got = evaluated_vertices(skin)
         # glTF splits vertices: compare as sets of points
         assert np.abs(got.min(0) - expected.min(0)).max() < 1e-3
         assert np.abs(got.max(0) - expected.max(0)).max() < 1e-3
@@ -132,7 +118,7 @@ def test_import_of_something_else(job, scene, tmp_path):
     assert not bpy.data.objects
 
 
-def test_failure_in_words(job, tmp_path):
+def test_error_messages(job, tmp_path):
     done = run(tmp_path, {**job, "results": [str(tmp_path / "absent.npz")]})
     assert done.returncode == 1 and "absent.npz cannot be read" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""Images of every kind in Blender, as the backend gets them."""
+"""Every kind of image in Blender in the form that the backend reads."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_packed_file_is_sent_as_it_is(scene, tmp_path):
 
 
 def test_painted_pixels_are_encoded(scene):
-    """Rows turned over, alpha dropped, values as they are seen."""
+    """Top row first, alpha dropped, values unchanged."""
     image = bpy.data.images.new("painted", 3, 2, alpha=True)
     pixels = np.zeros((2, 3, 4), np.float32)
-    pixels[0, 0] = (1.0, 0.5, 0.0, 1.0)  # Blender's first row is the bottom
+    pixels[0, 0] = (1.0, 0.5, 0.0, 1.0)  # Blender's first row is the lowest
     image.pixels.foreach_set(pixels.ravel())
     got = decode(image_content(image))
     assert got.shape == (2, 3, 3)
@@ -64,7 +64,7 @@ def test_linear_pixels_become_srgb(scene):
 def test_image_without_pixels_is_refused(scene):
     image = bpy.data.images.new("movie", 2, 2)
     image.source = "MOVIE"
-    with pytest.raises(UserError, match="is no single picture"):
+    with pytest.raises(UserError, match="is no single image"):
         image_content(image)
     lost = bpy.data.images.new("lost", 2, 2)
     lost.source, lost.filepath = "FILE", "//nowhere.png"
@@ -81,7 +81,7 @@ def test_choose_photos(scene, tmp_path):
     assert chosen == ["a.png", "b2.png", "b10.png"]
     assert bpy.ops.recover_mesh.remove_photo(index=1) == {"FINISHED"}
     assert len(scene.recover_mesh.photos) == 2
-    with pytest.raises(RuntimeError, match="Choose a picture file"):
+    with pytest.raises(RuntimeError, match="Choose an image file"):
         bpy.ops.recover_mesh.choose_photos(files=[{"name": "absent.png"}], directory=str(tmp_path))
 
 

@@ -1,14 +1,16 @@
-"""AMASS files in Blender: what was exported comes back as it was, other people's motions stand and keep their speed."""
+"""AMASS files in Blender: our exports are imported unchanged; other motions are on the ground and keep their speed."""
 
 import bpy
 import numpy as np
 import pytest
-from clip_helpers import skin_vertices as body_vertices
+from clip_helpers import body_vertices
 from fake_backend import BODY, make_body, random_person
 
+from backend import structures
+from backend.export.amass import write_amass
 from blender_addon.errors import UserError
 from blender_addon.protocol_rows import ROWS
-from blender_addon.scene import amass, basis, clip, export, fcurves, person, records
+from blender_addon.scene import amass, basis, clip, export, fcurves, footage, person, records
 from blender_addon.scene.skinning import skinned_vertices
 
 MM = 1e-3
@@ -26,7 +28,7 @@ def body_file(tmp_path_factory):
 
 
 def clip_arrays(hands=True):
-    """A clip's rows in the protocol's arrays: somebody who bends and goes, in the camera frame."""
+    """Arrays of the protocol's `chunk`: a person who changes pose and position, in the camera frame."""
     one = random_person(5)
     rng = np.random.default_rng(1)
     poses = np.tile(one.poses, (COUNT, 1, 1)).astype(np.float64)
@@ -43,13 +45,12 @@ def clip_arrays(hands=True):
 
 
 def tilted_world():
-    """(rotation, translation) of a world whose camera looks down."""
-    turn = basis.rotation_matrices(np.array([-1.4, 0.1, 0.05]))
-    return turn, np.array([0.0, 0.0, 1.5])
+    """(rotation, translation) of the world of a tilted camera."""
+    return basis.rotation_matrices(np.array([-1.4, 0.1, 0.05])), np.array([0.0, 0.0, 1.5])
 
 
 def write(path, count=COUNT, width=156, rate=120.0, rate_name="mocap_framerate", **more):
-    """A file as AMASS has them: somebody who stands upright, facing -y, and walks along x."""
+    """Write a file in AMASS's format: a person upright, facing -y, who moves along x; returns its path."""
     poses = np.zeros((count, width))
     poses[:, :3] = [np.pi / 2, 0, 0]  # y up -> z up
     poses[:, 3 * 4] = np.linspace(0, 1, count)  # left knee
@@ -72,23 +73,21 @@ def the_rig():
 
 @pytest.mark.parametrize("hands", [True, False])
 def test_export_import_round_trip(scene, tmp_path, body_file, hands):
-    export = pytest.importorskip("backend.export.amass")
-    clips = pytest.importorskip("backend.structures")
-    body, arrays, (turn, place) = make_body(), clip_arrays(hands), tilted_world()
-    info = clip.ClipInfo(
+    body, arrays, (rotation, translation) = make_body(), clip_arrays(hands), tilted_world()
+    info = footage.ClipInfo(
         "/clips/a.mp4", "/jobs/a", (640, 480), (600.0, 600.0, 319.5, 239.5), RATE, COUNT, "m", BODY, "CC0-1.0"
     )
     clip_scene = clip.ClipScene(scene, info, body)
-    clip_scene.add(arrays, True, [*turn.ravel().tolist(), *place.tolist()])
+    clip_scene.add(arrays, True, [*rotation.ravel().tolist(), *translation.tolist()])
     clip_scene.finish()
     original = next(o for o in scene.objects if o.get(person.KIND_KEY) == "rig")
-    moved = clips.Motion(
+    moved = structures.Motion(
         id=1, betas=arrays["betas"][0], joints=np.zeros((COUNT, 24, 3)), keypoints2d=np.zeros((COUNT, 33, 3)),
         **{name: arrays[name] for name in ROWS},
     )  # fmt: skip
     root = body.rest_joints(arrays["betas"][0])[0]
-    world = clips.World(turn, place)
-    export.write_amass(tmp_path / "a.npz", moved, world, root, RATE, body=BODY, license="CC0-1.0")
+    world = structures.World(rotation, translation)
+    write_amass(tmp_path / "a.npz", moved, world, root, RATE, body=BODY, license="CC0-1.0")
     assert load(tmp_path / "a.npz", body_file) == {"FINISHED"}
     imported = the_rig()
     assert imported != original
@@ -100,7 +99,7 @@ def test_export_import_round_trip(scene, tmp_path, body_file, hands):
 
 
 def test_mesh_matches_numpy_skinning(scene, tmp_path, body_file):
-    """World z up, hands at rest, no shape: against our own skinning."""
+    """World z up, hands in the rest pose, betas 0: against `skinned_vertices`."""
     scene.render.fps, scene.render.fps_base = 120, 1.0
     path = write(tmp_path / "walk.npz")
     load(path, body_file, on_ground=False)
@@ -124,7 +123,7 @@ def test_motion_is_moved_onto_the_ground(scene, tmp_path, body_file):
     points = body_vertices(the_rig())
     assert 1.4 < np.ptp(points[:, 2]) < 2.2  # upright
     x_of_ankles = [(the_rig().matrix_world @ the_rig().pose.bones[f"{s}_ankle"].head).x for s in ("left", "right")]
-    assert x_of_ankles[0] > x_of_ankles[1]  # it faces -y, as bodies in Blender do
+    assert x_of_ankles[0] > x_of_ankles[1]  # it faces -y
 
 
 @pytest.mark.parametrize("width", amass.POSE_WIDTHS)
@@ -152,12 +151,12 @@ def test_pickles_are_never_loaded(scene, tmp_path, body_file):
     [(120.0, 24), (60.0, 12), (24.0, 5), (30000 / 1001, 6), (240.0, 47)],
 )
 def test_resampling_keeps_the_speed(scene, tmp_path, body_file, fps, keys):
-    clip.set_rate(scene, fps)
+    footage.set_rate(scene, fps)
     load(write(tmp_path / "walk.npz"), body_file, start=11, on_ground=False)
     action = the_rig().animation_data.action
     assert len(fcurves.curves_of(action)[0].keyframe_points) == keys
     assert (scene.frame_start, scene.frame_end) == (11, 10 + keys)
-    assert clip.scene_rate(scene) == pytest.approx(fps, rel=1e-6)
+    assert footage.scene_rate(scene) == pytest.approx(fps, rel=1e-6)
     for frame in (11, 11 + keys // 2):
         scene.frame_set(frame)
         seconds = (frame - 11) / fps
@@ -171,7 +170,7 @@ def test_resampling_keeps_the_speed(scene, tmp_path, body_file, fps, keys):
 
 def test_scene_takes_the_frame_rate_of_the_file(scene, tmp_path, body_file):
     load(write(tmp_path / "walk.npz"), body_file, rate="FILE")
-    assert clip.scene_rate(scene) == pytest.approx(120)
+    assert footage.scene_rate(scene) == pytest.approx(120)
     assert len(fcurves.curves_of(the_rig().animation_data.action)[0].keyframe_points) == COUNT
 
 
@@ -229,16 +228,16 @@ def test_no_active_body_is_an_error(scene, tmp_path):
 
 WRONG = {
     "no poses": {"poses": None},
-    "no place": {"trans": None},
-    "no rate": {"mocap_framerate": None},
+    "no trans": {"trans": None},
+    "no frame rate": {"mocap_framerate": None},
     "rate 0": {"mocap_framerate": np.array(0.0)},
     "rate nan": {"mocap_framerate": np.array(np.nan)},
     "two rates": {"mocap_framerate": np.array([30.0, 60.0])},
-    "a text for a rate": {"mocap_framerate": np.array("fast")},
+    "rate is text": {"mocap_framerate": np.array("fast")},
     "other columns": {"poses": np.zeros((COUNT, 100))},
-    "flat": {"poses": np.zeros(156)},
-    "nothing": {"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3))},
-    "a place too few": {"trans": np.zeros((COUNT - 1, 3))},
+    "poses 1-D": {"poses": np.zeros(156)},
+    "no frames": {"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3))},
+    "trans too short": {"trans": np.zeros((COUNT - 1, 3))},
     "not numbers": {"trans": np.full((COUNT, 3), np.nan)},
     "our own result": {"world_rotation": np.eye(3)},
 }
@@ -262,8 +261,8 @@ def test_damaged_files_are_refused(tmp_path):
         if k % 3 == 0:
             del data[int(rng.integers(len(data))) :]
         else:
-            for place in rng.integers(len(data), size=3):
-                data[place] ^= int(rng.integers(1, 256))
+            for index in rng.integers(len(data), size=3):
+                data[index] ^= int(rng.integers(1, 256))
         (tmp_path / "damaged.npz").write_bytes(bytes(data))
         try:
             amass.read(str(tmp_path / "damaged.npz"))

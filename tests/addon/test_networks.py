@@ -1,11 +1,12 @@
-"""From the button to rigged meshes with each of the four networks: real server, real worker, weights for testing."""
+"""Recover Mesh with each of the four networks: real server and worker, random weights."""
 
 from __future__ import annotations
 
 import bpy
 import numpy as np
 import pytest
-from test_recover import evaluated_vertices, rigs
+from evaluated_mesh import evaluated_vertices
+from test_recover import rigs
 
 from backend.models.weights import TEST_NOTICE, make_test_weights
 from backend.recovery import Recoverer
@@ -21,11 +22,11 @@ pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
 
 @pytest.fixture
 def backend(addon, scene, environment, name, tmp_path, monkeypatch):
-    """The real backend as the add-on's child, connected, so that the panel knows its models."""
+    """The add-on's session, connected to the real backend, so that the panel lists its models."""
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     make_test_weights(name)
     session = runtime.state.session
-    session.close()  # one that runs looks for weights elsewhere
+    session.close()  # a running backend has another folder of weights
     session.extra_args = ()
     settings = preferences.get_preferences()
     settings.environment, settings.device = environment, "cpu"

@@ -1,4 +1,4 @@
-"""The button, from photo to bodies, over the real wire and a real server; only the recovery itself is a stand-in."""
+"""Recover Mesh for photos with a real server and protocol; only the recovery in the worker is a fake."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from evaluated_mesh import evaluated_vertices
 from fake_backend import BODY, CAMERA, make_body, random_person, write_png
 
 from blender_addon import runtime
@@ -39,15 +40,6 @@ def datablocks() -> dict[str, int]:
     return {kind: len(getattr(bpy.data, kind)) for kind in kinds}
 
 
-def evaluated_vertices(obj: bpy.types.Object) -> np.ndarray:
-    bpy.context.view_layer.update()
-    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
-    evaluated.data.vertices.foreach_get("co", points)
-    matrix = np.array(evaluated.matrix_world)
-    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-
-
 def wait_until(condition, what: str) -> None:
     end = time.monotonic() + TIMEOUT
     while not condition():
@@ -63,10 +55,10 @@ def test_one_photo(fake_backend, scene, tmp_path):
     (rig,) = rigs()
     _, skin = person.parts(rig)
     expected = basis.camera_points(skinning.skinned_vertices(make_body(), random_person(0)))
-    expected[:, 2] -= expected[:, 2].min()  # stands on the floor
+    expected[:, 2] -= expected[:, 2].min()  # the lowest vertex is at z = 0
     assert np.abs(evaluated_vertices(skin) - expected).max() < 1e-3
     for obj in (rig, skin, scene.camera):
-        assert (obj["model"], obj["body"], obj["license"]) == ("stand-in", BODY, "CC0-1.0")
+        assert (obj["model"], obj["body"], obj["license"]) == ("fake", BODY, "CC0-1.0")
         assert obj["source"] == str(tmp_path / "someone's photo äöü.png")
     assert rig["reprojection_px"] == pytest.approx(3.5)
     assert (scene.render.resolution_x, scene.render.resolution_y) == (CAMERA.width, CAMERA.height)
@@ -76,13 +68,13 @@ def test_one_photo(fake_backend, scene, tmp_path):
 
 
 def test_several_photos(fake_backend, scene, tmp_path):
-    """People of different photos would stand in the same place: one photo shows at a time."""
+    """Only one photo is visible at a time: people of different photos overlap."""
     choose(scene, tmp_path, "one.png", "nobody.png", "two.png", "bad.png")
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
     assert [c.name for c in build.photos(scene)] == ["one", "two"]
     assert len(rigs()) == 3
     assert runtime.state.notes == [
-        "nobody.png: nobody found.",
+        "nobody.png: no people found.",
         "bad.png: bad.png is no image. Choose a photo.",
     ]
     first, second = build.photos(scene)
@@ -93,12 +85,12 @@ def test_several_photos(fake_backend, scene, tmp_path):
     assert scene.camera.name in first.objects
 
 
-def test_nobody_leaves_nothing(fake_backend, scene, tmp_path):
+def test_photo_without_people_leaves_nothing(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "nobody.png")
     before = datablocks()
     assert bpy.ops.recover_mesh.recover() == {"CANCELLED"}
     assert datablocks() == before
-    assert runtime.state.notes == ["nobody.png: nobody found."]
+    assert runtime.state.notes == ["nobody.png: no people found."]
 
 
 def test_undo_is_one_step(fake_backend, scene, tmp_path):
@@ -130,7 +122,7 @@ def test_backend_missing(scene, tmp_path):
 
 
 def test_environment_without_backend(fake_backend, scene, tmp_path):
-    """Some Python, but not one with recover-mesh in it."""
+    """A Python without recover-mesh, and a path without Python."""
     import venv
 
     venv.create(tmp_path / "bare", with_pip=False, symlinks=os.name != "nt")
@@ -155,7 +147,7 @@ def test_killed_backend_is_restarted(fake_backend, scene, tmp_path):
     choose(scene, tmp_path, "one.png", "die.png")
     with pytest.raises(RuntimeError, match=r"ended in the middle of the job \(killed by signal 9\)"):
         bpy.ops.recover_mesh.recover()
-    assert len(rigs()) == 1  # what was finished stays
+    assert len(rigs()) == 1  # finished photos stay
     scene.recover_mesh.photos.remove(1)
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
     assert fake_backend.running and len(rigs()) == 2
@@ -180,7 +172,7 @@ def test_backend_is_kept_between_jobs(fake_backend, scene, tmp_path):
 
 
 def test_cancel(fake_backend, scene, tmp_path):
-    """From another thread, as nothing else runs while a script waits for the operator."""
+    """From another thread: the operator blocks this one."""
     choose(scene, tmp_path, "one.png", "wait.png")
 
     def cancel() -> None:

@@ -1,4 +1,4 @@
-"""Blender's evaluated mesh and camera against the backend's body model and projection."""
+"""Blender's evaluated mesh and camera match the backend's body model and projection."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bpy_extras.object_utils import world_to_camera_view
+from evaluated_mesh import evaluated_vertices
 from fake_backend import random_person, write_png
 from mathutils import Quaternion, Vector
 
@@ -24,7 +25,7 @@ PEOPLE = pytest.mark.parametrize("count", [12, pytest.param(100, marks=pytest.ma
 
 @pytest.fixture(scope="module")
 def model():
-    """The embedded body; with random correctives as long as it has none of its own."""
+    """The embedded body; with random pose correctives if it has none."""
     arrays = read_body(find_body("open"))
     if np.abs(arrays.posedirs).max() < correctives.NEGLIGIBLE:
         rng = np.random.default_rng(0)
@@ -45,23 +46,14 @@ def photo_of(people: list[records.Person], addon_body: records.Body, camera: Cam
 
 
 def camera_vertices(model, one: records.Person) -> np.ndarray:
-    """The backend's answer, in the camera frame."""
+    """(V, 3) the backend's vertices in the camera frame."""
     with torch.no_grad():
         tensors = [torch.as_tensor(a, dtype=torch.float32)[None] for a in (one.poses, one.betas, one.trans)]
         return model(*tensors).vertices[0].numpy()
 
 
-def evaluated_vertices(obj: bpy.types.Object) -> np.ndarray:
-    bpy.context.view_layer.update()
-    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
-    evaluated.data.vertices.foreach_get("co", points)
-    matrix = np.array(evaluated.matrix_world)
-    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-
-
 def people_of(collection: bpy.types.Collection) -> list[tuple[bpy.types.Object, bpy.types.Object]]:
-    """(rig, skin) in the order of the result."""
+    """(rig, body mesh object) of each person, in the order of the result."""
     return [person.parts(o) for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
 
 
@@ -70,16 +62,13 @@ def camera_height_of(collection: bpy.types.Collection) -> float:
 
 
 def expected_in_blender(vertices: np.ndarray, collection: bpy.types.Collection) -> np.ndarray:
-    """Camera frame -> where Blender should have them."""
+    """(V, 3) camera frame -> Blender's world."""
     return basis.camera_points(vertices) + np.array([0.0, 0.0, camera_height_of(collection)])
 
 
 @PEOPLE
 def test_vertices_are_the_backends(model, addon_body, scene, count):
-    """Poses and shapes at random, each person built anew:
-
-    correctives, armature and sliders together are exact.
-    """
+    """People in random poses and shapes: correctives, armature and shape keys together are exact."""
     worst = 0.0
     for first in range(0, count, 4):
         crowd = [random_person(seed, bend=0.5) for seed in range(first, first + 4)]
@@ -89,7 +78,7 @@ def test_vertices_are_the_backends(model, addon_body, scene, count):
             got = evaluated_vertices(skin)
             worst = max(worst, np.abs(got - expected_in_blender(camera_vertices(model, one), collection)).max())
             lowest = min(lowest, got[:, 2].min())
-        assert abs(lowest) < MM  # the lowest of them stands on the floor
+        assert abs(lowest) < MM  # the lowest vertex of all is on the ground
         bpy.data.batch_remove(list(collection.objects))
         bpy.data.collections.remove(collection)
     print(f"\nworst of {count}: {worst / MM:.4f} mm")
@@ -98,7 +87,7 @@ def test_vertices_are_the_backends(model, addon_body, scene, count):
 
 @PEOPLE
 def test_vertices_after_update_joints(model, addon_body, scene, count):
-    """Sliders moved, Update Joints clicked, another pose set: still the backend's vertices."""
+    """Vertices match the backend's after new betas, Update Joints and another pose."""
     collection = build.build_photo(photo_of([random_person(0)], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
     bpy.context.view_layer.objects.active = skin
@@ -107,12 +96,12 @@ def test_vertices_after_update_joints(model, addon_body, scene, count):
     for seed in range(1, count + 1):
         one = random_person(seed, bend=0.5)
         bpy.context.view_layer.update()
-        stood = (rig.matrix_world @ rig.pose.bones[0].matrix).translation
+        pelvis = (rig.matrix_world @ rig.pose.bones[0].matrix).translation
         for k, value in enumerate(one.betas):
             keys[body.SHAPE_KEY.format(k)].value = value
         assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
         bpy.context.view_layer.update()
-        assert ((rig.matrix_world @ rig.pose.bones[0].matrix).translation - stood).length < MM
+        assert ((rig.matrix_world @ rig.pose.bones[0].matrix).translation - pelvis).length < MM
         pose.apply_pose(rig, addon_body, one, camera_height_of(collection))
         expected = expected_in_blender(camera_vertices(model, one), collection)
         worst = max(worst, np.abs(evaluated_vertices(skin) - expected).max())
@@ -121,7 +110,7 @@ def test_vertices_after_update_joints(model, addon_body, scene, count):
 
 
 def test_update_joints_alone_keeps_the_pose(model, addon_body, scene):
-    """New betas under the same pose: what the backend gives for these, with the pelvis where it was."""
+    """After new betas in the same pose: the backend's vertices of these, with the pelvis at its old position."""
     one = random_person(5)
     collection = build.build_photo(photo_of([one], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
@@ -147,15 +136,7 @@ def test_update_joints_alone_keeps_the_pose(model, addon_body, scene):
         Camera(1000.0, 800.0, 390.0, 310.0, 600, 800),
         Camera(12.0, 12.0, 319.5, 239.5, 640, 480),
     ],
-    ids=[
-        "landscape",
-        "portrait",
-        "off-centre",
-        "far off-centre",
-        "tall pixels",
-        "wide pixels",
-        "shorter than 1 mm",
-    ],
+    ids=["landscape", "portrait", "off-centre", "far off-centre", "tall pixels", "wide pixels", "shorter than 1 mm"],
 )
 def test_projection_is_the_backends(model, addon_body, scene, camera):
     one = random_person(3)
@@ -165,13 +146,13 @@ def test_projection_is_the_backends(model, addon_body, scene, camera):
     seen = [world_to_camera_view(scene, scene.camera, Vector(p)) for p in evaluated_vertices(skin)[::37].tolist()]
     size = np.array([scene.render.resolution_x, scene.render.resolution_y])
     assert tuple(size) == (camera.width, camera.height)
-    # Blender's 0..1 spans the whole picture, from the edge of its first pixel, whose centre is 0
+    # Blender's 0..1 begins at the edge of the first pixel, whose centre is 0
     pixels = np.array([[p.x, 1 - p.y] for p in seen]) * size - 0.5
     assert np.abs(pixels - expected).max() < 0.02
 
 
 def test_correctives_need_no_python(addon_body, scene):
-    """Simple expressions are evaluated with auto-run off, and follow a pose that is not stored in quaternions."""
+    """Drivers are simple expressions, evaluated with auto-run off, and follow bones in any rotation mode."""
     collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
     ((rig, skin),) = people_of(collection)
     drivers = skin.data.shape_keys.animation_data.drivers
@@ -232,7 +213,7 @@ def test_uvs(addon_body, scene):
     assert np.array_equal(got.reshape(-1, 2), uv)
 
 
-def test_large_betas_fit_their_sliders(addon_body, scene):
+def test_sliders_allow_large_betas(addon_body, scene):
     one = random_person(1)
     one.betas[0] = -7.25
     collection = build.build_photo(photo_of([one], addon_body), addon_body)
@@ -255,20 +236,15 @@ def test_bones(addon_body, scene):
 
 
 def test_hinges_bend_about_local_x(addon_body, scene):
-    """A positive turn about local X takes shins back, forearms forward, hands down, the trunk forward."""
-    still = records.Person(np.zeros((24, 3)), np.zeros(10), np.array([0, 0, 4.0]), np.ones(24))
-    still.poses[0] = [np.pi, 0, 0]
-    collection = build.build_photo(photo_of([still], addon_body), addon_body)
+    """A positive rotation about local X moves shins back, forearms forward, hands down, the trunk forward."""
+    resting = records.Person(np.zeros((24, 3)), np.zeros(10), np.array([0, 0, 4.0]), np.ones(24))
+    resting.poses[0] = [np.pi, 0, 0]
+    collection = build.build_photo(photo_of([resting], addon_body), addon_body)
     ((rig, _),) = people_of(collection)
     forward, up = Vector((0, -1, 0)), Vector((0, 0, 1))
     expected = {
-        "knee": -forward,
-        "elbow": forward,
-        "wrist": -up,
-        "spine1": forward,
-        "neck": forward,
-        "foot": -up,
-    }
+        "knee": -forward, "elbow": forward, "wrist": -up, "spine1": forward, "neck": forward, "foot": -up,
+    }  # fmt: skip
     for bone in rig.pose.bones:
         direction = expected.get(bone.name.rpartition("_")[2])
         if direction is None:
@@ -282,7 +258,7 @@ def test_hinges_bend_about_local_x(addon_body, scene):
 
 
 def test_left_and_right_mirror(model, addon_body, scene):
-    """Paste Flipped works: mirrored rest axes, up to the small asymmetry of the body itself."""
+    """Paste Flipped works: rest axes are mirrored, up to the small asymmetry of the body."""
     collection = build.build_photo(photo_of([random_person(2)], addon_body), addon_body)
     ((rig, _),) = people_of(collection)
     for bone in rig.data.bones:
@@ -290,12 +266,12 @@ def test_left_and_right_mirror(model, addon_body, scene):
             continue
         other = rig.data.bones[bone.name.replace("left_", "right_")]
         mirror = np.diag([-1.0, 1.0, 1.0])
-        mine, its = np.array(bone.matrix_local.to_3x3()), np.array(other.matrix_local.to_3x3())
-        assert np.abs(mirror @ mine @ np.diag([-1.0, 1.0, 1.0]) - its).max() < 0.02, bone.name
+        left, right = np.array(bone.matrix_local.to_3x3()), np.array(other.matrix_local.to_3x3())
+        assert np.abs(mirror @ left @ mirror - right).max() < 0.02, bone.name
 
 
-def test_rest_axes_are_the_same_for_everybody(addon_body, scene):
-    """So a pose copied from one person means the same on another."""
+def test_rest_axes_are_equal_for_all_people(addon_body, scene):
+    """So that a pose can be copied from one person to another."""
     collection = build.build_photo(photo_of([random_person(1), random_person(2)], addon_body), addon_body)
     (first, _), (second, _) = people_of(collection)
     assert np.abs(armature.rest_axes(first.data) - armature.rest_axes(second.data)).max() < 1e-4
@@ -327,12 +303,12 @@ def test_results_of_another_body_are_refused(addon_body, scene):
     nan = records.Person(one.poses * np.nan, one.betas, one.trans, one.confidence)
     with pytest.raises(UserError, match="not numbers"):
         build.build_photo(photo_of([nan], addon_body), addon_body)
-    with pytest.raises(UserError, match="makes no sense"):
+    with pytest.raises(UserError, match="camera is invalid"):
         build.build_photo(photo_of([one], addon_body, Camera(0.0, 0.0, 0.0, 0.0, 10, 10)), addon_body)
 
 
 def test_upright_image_is_packed(addon_body, scene, tmp_path):
-    """An EXIF-turned photo shows as the backend saw it, wherever the file goes."""
+    """The upright image of a photo with EXIF rotation is the background, packed into the file."""
     upright = write_png(tmp_path / "upright.png", 40, 30).read_bytes()
     shown = photo_of([random_person(1)], addon_body, Camera(50.0, 50.0, 19.5, 14.5, 40, 30))
     build.build_photo(records.Photo(**{**vars(shown), "upright_png": upright}), addon_body)
@@ -344,12 +320,12 @@ def test_upright_image_is_packed(addon_body, scene, tmp_path):
 def test_mode_and_selection_are_kept(addon_body, scene):
     mesh = bpy.data.meshes.new("mine")
     mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
-    mine = bpy.data.objects.new("mine", mesh)
-    scene.collection.objects.link(mine)
-    bpy.context.view_layer.objects.active = mine
-    mine.select_set(True)
+    obj = bpy.data.objects.new("mine", mesh)
+    scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
+    obj.select_set(True)
     bpy.ops.object.mode_set(mode="EDIT")
     build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
-    assert (mine.mode, bpy.context.view_layer.objects.active) == ("EDIT", mine)
+    assert (obj.mode, bpy.context.view_layer.objects.active) == ("EDIT", obj)
     bpy.ops.object.mode_set(mode="OBJECT")
     assert [o.name for o in bpy.context.view_layer.objects if o.select_get()] == ["mine"]

@@ -1,8 +1,8 @@
-"""A user's way through the installed zip, in a fresh process and profile; prints one line of JSON.
+"""Uses the installed zip like a user, in a fresh process and profile; prints one line of JSON.
 
 usage: use_extension.py ZIP ENVIRONMENT PHOTO   (with BLENDER_USER_RESOURCES set to an empty folder)
        blender -b -P use_extension.py -- ZIP ENVIRONMENT PHOTO
-With RECOVER_MESH_REAL set the backend is the real one, else a stand-in that must be importable in ENVIRONMENT.
+With RECOVER_MESH_REAL set the real backend is used, else `fake_backend`, which must be importable in ENVIRONMENT.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MODULE = "bl_ext.user_default.recover_mesh"
 
 
 def main(archive: str, environment: str, photo: str) -> dict:
-    import addon_utils  # Blender's own, importable once bpy is
+    import addon_utils  # Blender's, importable after bpy
 
     bpy.ops.extensions.package_install_files(
         repo="user_default", filepath=archive, enable_on_install=True, overwrite=True

@@ -1,0 +1,14 @@
+"""The vertices that Blender shows, after shape keys, drivers and modifiers."""
+
+import bpy
+import numpy as np
+
+
+def evaluated_vertices(obj: bpy.types.Object) -> np.ndarray:
+    """(V, 3) vertices of the evaluated mesh in the world."""
+    bpy.context.view_layer.update()
+    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    points = np.empty(3 * len(evaluated.data.vertices), np.float32)
+    evaluated.data.vertices.foreach_get("co", points)
+    matrix = np.array(evaluated.matrix_world)
+    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
