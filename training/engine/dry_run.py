@@ -94,7 +94,7 @@ class DryRun:
             what += " as published (its data are not here)"
         less = "; less, since a step's cost grows slower than its batch" if self.batch < training.batch else ""
         return (
-            f"the full run: {what}, {training.epochs} epochs, {batches:,} steps of "
+            f"the whole run: {what}, {training.epochs} epochs, {batches:,} steps of "
             f"{training.devices} x {training.batch}; {hours:,.1f} h on {training.devices} such devices, "
             f"{hours * training.devices:,.1f} h on one{less}"
         )
