@@ -1,4 +1,4 @@
-"""FreiHAND: its own JSON files, and Pose2Mesh's."""
+"""Tiny FreiHAND: its own JSON files, and Pose2Mesh's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _intrinsics(person: Person) -> list[list[float]]:
 
 
 def write_freihand(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Annotations of `count` hands, images under two of the four backgrounds; two evaluation images."""
+    """`count` annotated hands, images with two of the four backgrounds, and two evaluation images."""
     people = hands(count, seed)
     content = {
         "training_K": [_intrinsics(p) for p in people],
@@ -45,7 +45,7 @@ def write_freihand(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 
 def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Ids in falling order; joints in millimetres; detections half a pixel off."""
+    """`count` hands, with ids in descending order, joints in millimetres, and detections half a pixel off."""
     people = hands(count, seed)
     for split, detected in (("train", "train"), ("eval", "test")):
         images, annotations, detections, data = [], [], [], {}

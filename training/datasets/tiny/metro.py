@@ -1,4 +1,4 @@
-"""METRO's TSV container, plain and composite, bodies and hands."""
+"""Tiny data sets in METRO's TSV format, plain and composite, bodies and hands."""
 
 from __future__ import annotations
 
