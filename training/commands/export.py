@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
         if path.stem != entry.network:
             from backend.errors import BadInput
 
-            raise BadInput("not_a_model", f"{path.name} is only a part of a network.", "Export the run that builds on it.")
+            hint = "Export the run that builds on it."
+            raise BadInput("not_a_model", f"{path.name} is only a part of a network.", hint)
         with atomic_path(weights_path(entry.network)) as temporary:
             shutil.copyfile(path, temporary)
         print(f"installed: recover-mesh recover PHOTO --model {entry.network}")

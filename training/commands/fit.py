@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_machine_arguments(parser)
     parser.add_argument(
         "--resume", nargs="?", const="auto", default="no", metavar="FILE",
-        help="resume from the latest checkpoint of the run's folder (or from FILE); starts at step 0 where there is none",
+        help="resume from the latest checkpoint of the run's folder (or from FILE); from step 0 where there is none",
     )  # fmt: skip
     parser.add_argument(
         "--from", dest="start", type=Path, metavar="FILE", help="initial weights in place of the run's own"
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overfit", type=positive_steps, metavar="N",
         help="overfit the full network on one fixed batch of two samples (PoseNet alone: eight) in N steps.  No data "
-        "needed: generated files and the open body, or your own data with --data.  All is as in the run, except: random "
-        "weights, no augmentation, no dropout, a learning rate that rises for 10 steps and falls in the last half.  "
-        "Writes overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
+        "needed: generated files and the open body, or your own data with --data.  As the run, except: random weights, "
+        "no augmentation, no dropout, a learning rate that rises for 10 steps and falls in the last half.  Writes "
+        "overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
     )  # fmt: skip
     parser.add_argument(
         "--rate-factor", type=float, metavar="F",

@@ -110,7 +110,7 @@ class Checkpoints(Callback):
             raise Preempted
 
     def _must_stop(self, trainer: Trainer, sync: bool) -> bool:
-        """Whether any process received a signal: all must stop after the same step.  sync: reduce over processes now."""
+        """Whether any process received a signal: all must stop after the same step.  sync: compare processes now."""
         if trainer.world_size == 1:
             return self._stop_requested
         return sync and bool(trainer.strategy.reduce_boolean_decision(self._stop_requested, all=False))

@@ -1,4 +1,4 @@
-"""Dry run of a training run: builds everything, runs two steps on generated files, and estimates the real run's time."""
+"""Dry run of a training run: builds everything, runs two steps on generated files, estimates the real run's time."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from training.run.spec import Run
 
 
 def cache_folder(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
-    """The cache's folder below `root`, named by a hash of all that a row's features depend on.  layers: the frozen ones."""
+    """The cache's folder below `root`, named by a hash of all that features depend on.  layers: the frozen ones."""
     sets = [dataclasses.asdict(spec) for spec in run.data.train]
     for one in sets:
         one["options"].pop("first", None)  # fewer rows, but the same

@@ -50,7 +50,7 @@ def fit(
     if run.training.keep_maps and machines.nodes > 1:
         raise BadInput(
             "bad_usage",
-            f"training.keep_maps caches features for the processes of one machine; these are {machines.nodes} machines.",
+            f"training.keep_maps caches features for the processes of one machine; here are {machines.nodes}.",
             "Train on one machine, or add --set training.keep_maps=false.",
         )
     rank = process_rank(machines)

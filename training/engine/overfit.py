@@ -287,7 +287,7 @@ def _labelled(item: dict[str, Any]) -> list[float]:
 
 
 def disable_dropout(module: nn.Module) -> None:
-    """Sets every dropout probability to 0, also the plain numbers `dropout` of attention and `drop` of residual paths."""
+    """Sets every dropout probability to 0, also the plain floats `dropout` of attention and `drop` of residual paths."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
@@ -339,8 +339,8 @@ def evaluate_batch(module: EvaluationModule, batch: dict[str, Tensor]) -> dict[s
 def _all_losses_settings(run: Run) -> dict[str, Any]:
     """The run's settings with all losses from the first step on.
 
-    Includes the mesh losses in the SMPL regressor's runs.  Those start from a trained mesh network and hardly change it;
-    with random weights it predicts the same mesh for all samples, from which nothing can be learned.
+    Includes the mesh losses in the SMPL regressor's runs.  Those start from a trained mesh network and hardly change
+    it; with random weights it predicts the same mesh for all samples, from which nothing can be learned.
     """
     changed = {"edge_from_epoch": 1, "mesh_weight": 1.0}
     return {name: changed.get(name, value) for name, value in run.settings.items()}

@@ -1,8 +1,8 @@
 """Writes FreiHAND's submission file: predictions of all evaluation images for the benchmark's server.
 
-Zimmermann et al., ICCV 2019; github.com/lmb-freiburg/freihand: `pred.json`, zipped, is [joints, vertices], each with one
-entry per image in the order of the files, 21 x 3 and 778 x 3 numbers in metres.  The server aligns hands before scoring,
-so that the origin is arbitrary.
+Zimmermann et al., ICCV 2019; github.com/lmb-freiburg/freihand: `pred.json`, zipped, is [joints, vertices], each with
+one entry per image in the order of the files, 21 x 3 and 778 x 3 numbers in metres.  The server aligns hands before
+scoring, so that the origin is arbitrary.
 """
 
 from __future__ import annotations

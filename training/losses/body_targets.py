@@ -154,7 +154,7 @@ class Pose2MeshTargets(nn.Module):
 
 
 def hand_regressor(hand: BodyModel) -> Tensor:
-    """Regressor (21, V) float32 of FreiHAND's joints: the body's own, else MANO's 16 joints and five fingertip vertices."""
+    """Regressor (21, V) float32 of FreiHAND's joints: the body's own, else MANO's 16 joints and five fingertips."""
     if "freihand21" in hand.regressors:
         return hand.regressors["freihand21"].float()
     tips = torch.eye(len(hand.v_template))[list(MANO_TIPS)]

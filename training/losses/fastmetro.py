@@ -55,8 +55,8 @@ class FastMETROLoss(nn.Module):
     def forward(
         self, joints: Tensor, mesh_joints: Tensor, meshes: list[Tensor], camera: Tensor, targets: MeshTargets
     ) -> dict[str, Tensor]:
-        """joints (N, K, 3): of the tokens, relative to their root; mesh_joints (N, K, 3): regressed from the finest mesh;
-        meshes: coarse to fine, relative to the finest mesh's root; camera (N, 3): s, tx, ty.  Lengths in m."""
+        """joints (N, K, 3): of the tokens, relative to their root; mesh_joints (N, K, 3): regressed from the finest
+        mesh; meshes: coarse to fine, relative to the finest mesh's root; camera (N, 3): s, tx, ty.  Lengths in m."""
         w, surface = self.weights, self.surface
         hand = self.part == "hand"
         mesh = meshes[-1] if hand else meshes[-2]
@@ -119,8 +119,8 @@ class SMPLRegressorLoss(nn.Module):
         camera: Tensor,
         targets: MeshTargets,
     ) -> dict[str, Tensor]:
-        """rotations (N, 24, 3, 3), betas (N, 10); vertices (N, V, 3), joints (N, 14, 3) of that body, m, relative to its
-        pelvis; camera (N, 3): that of the mesh, without gradient from this loss."""
+        """rotations (N, 24, 3, 3), betas (N, 10); vertices (N, V, 3), joints (N, 14, 3) of that body, m, relative to
+        its pelvis; camera (N, 3): that of the mesh, without gradient from this loss."""
         mask_2d = None if self.upstream_quirks else targets.has_2d
         parts = {
             "smpl_parameters": parameter_loss(rotations, betas, targets),

@@ -77,8 +77,8 @@ class Pose2MeshLoss(nn.Module):
         with_edges: bool = True,
     ) -> dict[str, Tensor]:
         """vertices and target (N, V, 3) m; target_joints (N, K, 3) mm, relative to the mesh's origin; lifted and
-        target_lifted (N, J, 3) mm, None where MeshNet is trained alone; mesh_valid (N,), joints_valid (N, K), lift_valid
-        (N, J): 0 or 1.  with_edges: include the edge loss."""
+        target_lifted (N, J, 3) mm, None where MeshNet is trained alone; mesh_valid (N,), joints_valid (N, K),
+        lift_valid (N, J): 0 or 1.  with_edges: include the edge loss."""
         w, quirks = self.weights, self.upstream_quirks
         regressed = self.regressor @ (vertices * 1000)
         mask = None if quirks else mesh_valid.bool()

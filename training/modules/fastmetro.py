@@ -30,8 +30,8 @@ from training.modules.evaluation_module import EvaluationModule, in_float32, ste
 class FastMETROModule(EvaluationModule):
     """Takes batches of `training.preprocessing.metro_style`.
 
-    AdamW; the learning rate is multiplied by gamma every `step` epochs.  With an SMPL regressor its body is evaluated;
-    regressor_weight: of the regressor's loss; mesh_weight: factor on all other losses (1e-8 trains the regressor alone).
+    AdamW; the learning rate is multiplied by gamma every `step` epochs.  With an SMPL regressor its body is evaluated.
+    regressor_weight: of its loss.  mesh_weight: factor on all other losses (1e-8 trains the regressor alone).
     token_rate: learning rate of the joint and vertex tokens; None: that of all parameters, as the original.  Tokens are
     initialised as noise of length sqrt(width); at a usual learning rate they need tens of thousands of steps to leave
     it, more than a short training has.

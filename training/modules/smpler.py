@@ -119,7 +119,7 @@ def _mean_parameters(path: str | None) -> tuple[Tensor, Tensor]:
     if [len(values) for values in arrays] != [144, 10] or not all(np.isfinite(v).all() for v in arrays):
         raise BadInput(
             "bad_mean_parameters",
-            f"{Path(path).name} has pose and shape of {[len(v) for v in arrays]} numbers, expected [144, 10] finite ones.",
+            f"{Path(path).name} has pose and shape of {[len(v) for v in arrays]} numbers, expected [144, 10], finite.",
             hint,
         )
     return torch.as_tensor(arrays[0]), torch.as_tensor(arrays[1])

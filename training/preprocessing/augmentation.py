@@ -12,7 +12,7 @@ RandomGenerator = np.random.Generator | np.random.RandomState
 
 @dataclass(frozen=True)
 class AugmentationParams:
-    """flip: left to right.  gains: per colour channel.  rotation: degrees, rotates the image's content counter-clockwise.
+    """flip: left to right.  gains: per colour channel.  rotation: degrees, of the image's content, counter-clockwise.
     scale: of the box."""
 
     flip: bool = False
@@ -43,6 +43,3 @@ class MetroAugmentation:
         if rng.uniform() <= self.rotation_off:
             rotation = 0.0
         return AugmentationParams(flip, (float(red), float(green), float(blue)), float(rotation), float(scale))
-
-
-BODY = MetroAugmentation()

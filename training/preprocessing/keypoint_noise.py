@@ -23,7 +23,7 @@ _HUMAN36_ERRORS = np.array([
     [0.06, -0.44, 1.93, 1.63, 0.95], [0.05, 0.16, 2.02, 2.24, 0.90],
 ])  # fmt: skip
 
-# COCO's 17 joints: the sigmas of its keypoint similarity (OKS), left/right counterparts, and, from PoseFix, how often each
+# COCO's 17 joints: sigmas of its keypoint similarity (OKS), left/right counterparts, and, from PoseFix, how often each
 # joint fails: a level 0..2 per kind of error
 _SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 _PARTNER = (None, *(k + 1 if k % 2 else k - 1 for k in range(1, 17)))

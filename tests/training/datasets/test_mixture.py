@@ -31,7 +31,7 @@ def test_weights_choose():
     mix = RandomMix([Numbers(10, "a"), Numbers(10, "b")], weights=[3, 1])
     picked = [mix.locate(0, np.random.default_rng(k))[0] for k in range(2000)]
     assert np.mean(picked) == pytest.approx(0.25, abs=0.03)
-    with pytest.raises(BadInput, match="2 sets cannot be drawn"):
+    with pytest.raises(BadInput, match="2 data sets cannot be drawn"):
         RandomMix([Numbers(1), Numbers(1)], weights=[1])
 
 

@@ -45,8 +45,8 @@ def test_freihand_json_is_the_truth(tmp_path):
     [
         ("training_xyz.json", lambda c: c.pop(), "files of different lengths: {'training_K.json': 3"),
         ("training_xyz.json", lambda c: c[1].pop(), r"training_xyz\.json, row 1: 1 has shape \(20, 3\)"),
-        ("training_mano.json", lambda c: c[2][0].__setitem__(5, np.nan), r"mano\.json, row 2: 2 holds values"),
-        ("training_K.json", lambda c: c.__setitem__(0, "x"), r"training_K\.json, row 0: 0 does not hold numbers"),
+        ("training_mano.json", lambda c: c[2][0].__setitem__(5, np.nan), r"mano\.json, row 2: 2 contains NaN"),
+        ("training_K.json", lambda c: c.__setitem__(0, "x"), r"training_K\.json, row 0: 0 is not an array of numbers"),
     ],
 )  # fmt: skip
 def test_damaged_freihand_is_named(tmp_path, file, change, words):
@@ -78,7 +78,7 @@ def test_eft_is_the_truth_in_its_weak_camera(tmp_path):
     content = json.loads(path.read_text())
     content["data"][1]["parm_pose"][3][0] = [1.0, 1.0, 0.0]
     path.write_text(json.dumps(content))
-    with pytest.raises(BadInput, match=r"row 1: 'parm_pose' does not hold rotation matrices"):
+    with pytest.raises(BadInput, match=r"row 1: 'parm_pose' has no rotation matrices"):
         build_dataset(config)
     del content["data"]
     path.write_text(json.dumps(content))
@@ -128,7 +128,7 @@ def test_spin_npz_is_the_truth(tmp_path):
         content = dict(archive)
     content["part"][1, 4, 0] = np.nan
     np.savez(config["path"], **content)
-    assert any("row 1: joints2d holds values that are not" in m for m in build_dataset(config).check())
+    assert any("row 1: joints2d contains NaN" in m for m in build_dataset(config).check())
     np.savez(config["path"], **{**content, "pose": content["pose"][:2]})
     with pytest.raises(BadInput, match="has 2 rows of 'pose' for 3 images"):
         build_dataset(config)

@@ -127,13 +127,13 @@ def test_coco_fit_errors_are_in_a_crop_of_64(copies):
         ),
         (
             "human36m", "annotations/Human36M_subject6_smpl_param.json",
-            lambda c: c["2"]["1"]["0"]["pose"].__setitem__(3, float("nan")), "'pose' holds values that are not",
+            lambda c: c["2"]["1"]["0"]["pose"].__setitem__(3, float("nan")), "'pose' contains NaN",
         ),
         ("human36m", "annotations/Human36M_subject8_data.json", lambda c: c.pop("images"), "lacks 'images'"),
         ("muco", "data/MuCo-3DHP.json", lambda c: c["images"][1].pop("f"), "row image 51: lacks 'f'"),
         ("muco", "data/MuCo-3DHP.json", lambda c: c["annotations"][0].update(keypoints_cam=[[1, 2, 3]]), "not 21"),
         ("muco", "data/smpl_param.json", lambda c: c["1"].update(pose=[0] * 71), r"row 1: 'pose' has shape \(71,\)"),
-        ("muco", "data/smpl_param.json", lambda c: c.clear(), "has no row that can be used"),
+        ("muco", "data/smpl_param.json", lambda c: c.clear(), "has no usable row"),
         (
             "coco", "annotations/person_keypoints_train2017.json",
             lambda c: c["annotations"][2].update(image_id=77), r"row 902 \(image\): lacks 77",

@@ -95,7 +95,7 @@ def test_killed_in_mid_epoch_and_resumed(tmp_path):
 def test_damage_comes_out_of_workers_as_it_is(workers):
     records = Numbers(8, broken=(6,))
     loader = ResumableLoader(PreparedDataset(records, prepare), GlobalBatches(8, 2, shuffle=False), workers)
-    with pytest.raises(BadInput, match="numbers, row 6: betas holds values that are not numbers"):
+    with pytest.raises(BadInput, match="numbers, row 6: betas contains NaN or infinite values"):
         list(loader)
     assert loader.progress.done == 3
 

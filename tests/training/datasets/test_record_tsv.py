@@ -113,11 +113,11 @@ def test_2d_without_its_flag_is_kept_only_for_reproduction(folder):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pose": [float("nan")] * 72}, "'pose' holds values that are not numbers"),
+        ({"pose": [float("nan")] * 72}, "'pose' contains NaN or infinite values"),
         ({"betas": [0.0] * 9}, "'betas' has shape (9,), expected (10,)"),
         ({"center": ...}, "lacks 'center'"),
         ({"2d_joints": [[[0, 0, 1]] * 23]}, "'2d_joints' has 23 joints"),
-        ({"3d_joints": "x"}, "'3d_joints' does not hold numbers"),
+        ({"3d_joints": "x"}, "'3d_joints' is not an array of numbers"),
         ({"scale": 0.0}, "a side of 0.0 px"),
         ({"pose": [0.0] * 66}, "expected 72 (SMPL) or 48 (MANO)"),
     ],
@@ -150,11 +150,11 @@ def test_a_lineidx_of_another_file_is_named(folder):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0][:-1] + b" \n", *lines[1:]]))
     data = TsvDataset(folder / "train.yaml")
-    with pytest.raises(BadInput, match=r"row 1: what lies between the offsets.*write_lineidx"):
+    with pytest.raises(BadInput, match=r"row 1: there is not one row between the offsets.*write_lineidx"):
         data[1]
     assert any("train.lineidx" in m or "label.lineidx" in m for m in data.check(max_rows=1))
     (folder / "train.label.lineidx").write_text("0\nmany\n")
-    with pytest.raises(BadInput, match="something else than one byte offset"):
+    with pytest.raises(BadInput, match="does not have one byte offset"):
         TsvDataset(folder / "train.yaml")
     (folder / "train.label.lineidx").unlink()
     with pytest.raises(BadInput, match=r"no .*train\.label\.lineidx"):
@@ -188,7 +188,7 @@ def test_images_of_other_rows_and_damaged_ones_are_named(folder):
         ("img: a.tsv\n", "names no `label`"),
         ("- 1\n", "no YAML table"),
         ("label: none.tsv\n", "There is no"),
-        ("label: train.label.tsv\nlinelist: list.tsv\n", "asks for row 9 of source 0"),
+        ("label: train.label.tsv\nlinelist: list.tsv\n", "requests row 9 of source 0"),
         ("composite: true\ncomposite: false\n", "found duplicate key"),
         ("composite: true\nlabel: [train.label.tsv]\nimg: [a, b]\n", "different numbers of files"),
     ],
@@ -216,7 +216,7 @@ def test_subsets(folder):
     assert {r.subject for r in build_dataset({**config, "subjects": ["S2"]})} == {"S2"}
     with pytest.raises(BadInput, match=r"no rows of S7.*S1, S2"):
         build_dataset({**config, "subjects": ["S7"]})
-    with pytest.raises(BadInput, match="does not know colour"):
+    with pytest.raises(BadInput, match="has no option colour"):
         build_dataset({**config, "colour": 1})
     with pytest.raises(BadInput, match="no kind of data set 'tvs'"):
         build_dataset({"kind": "tvs"})

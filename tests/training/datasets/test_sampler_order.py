@@ -71,7 +71,7 @@ def test_accumulated_batches_are_those_of_more_processes(drop_last):
 
 
 def test_too_few_rows_for_a_batch():
-    with pytest.raises(BadInput, match="7 rows, fewer than one batch of 4 x 1 processes x 2 gathered"):
+    with pytest.raises(BadInput, match="7 rows, fewer than one batch of 4 x 1 processes x 2 accumulation steps"):
         GlobalBatches(7, 4, accumulation_steps=2)
     with pytest.raises(BadInput, match="3 rows, fewer than one batch of 4 x 2"):
         GlobalBatches(3, 4, 0, 2)
@@ -113,7 +113,7 @@ def test_other_data_or_batches_do_not_go_on():
         GlobalBatches(22, 2, seed=9, accumulation_steps=2),  # Lightning counts batches, not steps
     )
     for other in others:
-        with pytest.raises(BadInput, match="cannot go on in the middle"):
+        with pytest.raises(BadInput, match="cannot be resumed in the middle"):
             Progress(other).load_state_dict(state)
 
 

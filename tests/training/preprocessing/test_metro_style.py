@@ -12,7 +12,7 @@ import pytest
 from backend.errors import BadInput
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
-from training.preprocessing.augmentation import BODY, AugmentationParams, MetroAugmentation
+from training.preprocessing.augmentation import AugmentationParams, MetroAugmentation
 from training.preprocessing.crops import CropWindow
 from training.preprocessing.metro_style import (
     MEAN,
@@ -91,9 +91,9 @@ def drawn(augmentation, rng, count):
 
 def test_draws_equal_the_originals(golden):
     expected = golden("fastmetro", "golden_augm_draws")["golden_augm_draws"]
-    np.testing.assert_array_equal(drawn(BODY, np.random.RandomState(5), 6), expected)
+    np.testing.assert_array_equal(drawn(MetroAugmentation(), np.random.RandomState(5), 6), expected)
     expected = golden("smpler", "golden_preproc")["augm_draws_seed11"]
-    np.testing.assert_array_equal(drawn(BODY, np.random.RandomState(11), 20), expected)
+    np.testing.assert_array_equal(drawn(MetroAugmentation(), np.random.RandomState(11), 20), expected)
 
 
 def test_draws_of_hands():
@@ -102,7 +102,7 @@ def test_draws_of_hands():
     assert not found[:, 0].any()
     assert np.abs(found[:, 4]).max() == 180 and 0.55 < (found[:, 4] == 0).mean() < 0.65
     assert found[:, 5].min() == 0.75 and found[:, 5].max() == 1.25
-    body = drawn(BODY, np.random.default_rng(0), 2000)
+    body = drawn(MetroAugmentation(), np.random.default_rng(0), 2000)
     assert 0.45 < body[:, 0].mean() < 0.55 and np.abs(body[:, 4]).max() == 60
 
 

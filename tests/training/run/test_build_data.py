@@ -27,5 +27,5 @@ def test_what_a_preparer_finds_wrong_is_said_as_it_says_it(tmp_path):
 
 
 def test_values_that_are_no_numbers_are_named(tmp_path):
-    with pytest.raises(BadInput, match="row 0: x holds values that are not numbers"):
+    with pytest.raises(BadInput, match="row 0: x contains NaN or infinite values"):
         check_first_rows(data_of(tmp_path, lambda record, rng=None: {"x": np.array([1.0, np.nan])}))

@@ -33,7 +33,7 @@ def test_early_layers_are_frozen_and_late_ones_learn_at_their_own_rate(stage1):
 
 def test_a_backbone_without_early_layers_is_refused():
     run = load_run("smpler-backbone", ["start.freeze=early"])
-    with pytest.raises(BadInput, match=r"smpler-backbone\.yaml: start\.freeze is early, which the backbone of"):
+    with pytest.raises(BadInput, match=r"smpler-backbone\.yaml: start\.freeze is early, but the backbone of"):
         frozen_modules(run, torch.nn.Linear(1, 1))
 
 
