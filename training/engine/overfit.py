@@ -287,7 +287,7 @@ def _labelled(item: dict[str, Any]) -> list[float]:
 
 
 def disable_dropout(module: nn.Module) -> None:
-    """Sets every dropout probability to 0, also the plain floats `dropout` of attention and `drop` of residual paths."""
+    """Sets every dropout probability to 0, also the floats `dropout` of attention and `drop` of residual paths."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0

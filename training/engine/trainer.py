@@ -76,7 +76,7 @@ def make_trainer(
     logs: bool = True,
     limit_validation: int | None = None,
 ) -> Trainer:
-    """The run's Trainer.  out: folder of `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: batches, None: all."""
+    """The run's Trainer.  out: folder of `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: in batches."""
     filter_lightning_warnings()
     training = run.training
     loggers = [TensorBoardLogger(out / "logs", name="", version=""), LogFile(out / "log.jsonl")]
@@ -124,7 +124,7 @@ def filter_lightning_warnings() -> None:
 
 
 def make_strategy(run: Run, machines: Machines) -> Any:
-    """DDP for more than one process, else Lightning's default.  By design some networks have weights without gradient."""
+    """DDP for more than one process, else Lightning's default.  Some networks have weights without gradient."""
     if machines.world_size == 1:
         return "auto"
     return DDPStrategy(

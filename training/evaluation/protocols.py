@@ -36,13 +36,13 @@ class EvaluationProtocol:
     origin: tuple[int, ...]
     mesh_root: MeshRoot
     gender: str
-    measures: tuple[str, ...] = ("MPJPE", "PA-MPJPE", "MPVPE")
+    metrics: tuple[str, ...] = ("MPJPE", "PA-MPJPE", "MPVPE")
     unlabelled: Unlabelled = "valid"
     per_batch: bool = False
     has_public_gt: bool = True
     note: str = ""
 
-    def description(self, measure: str) -> str:
+    def description(self, metric: str) -> str:
         """One line: the metric with all that it depends on."""
         where = {
             "MPVPE": f"all vertices, {self.mesh_root} at the origin, samples with a mesh",
@@ -51,12 +51,12 @@ class EvaluationProtocol:
             "F@15": "all vertices after similarity alignment, within 15 mm",
             "PA-MPJPE": f"{len(self.joints)} joints of {self.joint_set} after similarity alignment",
         }.get(
-            measure,
+            metric,
             f"{len(self.joints)} joints of {self.joint_set}, {self.origin_description()} at the origin",
         )
         mean = "mean of batch means" if self.per_batch else "mean over samples"
-        unit = "0..1" if measure.startswith("F@") else "mm"
-        return f"{measure}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
+        unit = "0..1" if metric.startswith("F@") else "mm"
+        return f"{metric}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
 
     def origin_description(self) -> str:
         return f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the centroid of joints {self.origin}"
@@ -220,7 +220,7 @@ class Evaluator(nn.Module):
             "F@5": lambda description: FScore(description, 0.005),
             "F@15": lambda description: FScore(description, 0.015),
         }
-        self.measures = nn.ModuleDict({name: makers[name](protocol.description(name)) for name in protocol.measures})
+        self._metrics = nn.ModuleDict({name: makers[name](protocol.description(name)) for name in protocol.metrics})
 
     def update(
         self,
@@ -252,7 +252,7 @@ class Evaluator(nn.Module):
             metric.reset()
 
     def metrics(self) -> dict[str, SampleMean]:
-        return {name: m for name, m in self.measures.items() if isinstance(m, SampleMean)}
+        return {name: m for name, m in self._metrics.items() if isinstance(m, SampleMean)}
 
     def report(self) -> str:
         """One line per metric: its value and protocol."""

@@ -58,7 +58,7 @@ def _check_training(run: Run, file: str) -> None:
         if spec.protocol not in PROTOCOLS:
             hint = f"Choose one of: {', '.join(PROTOCOLS)}."
             raise bad_run(file, f"data.validate[{k}].protocol", f"is {spec.protocol!r}, which is not known", hint)
-        metric_names += PROTOCOLS[spec.protocol].measures
+        metric_names += PROTOCOLS[spec.protocol].metrics
     select = run.training.select
     if select and select not in metric_names:
         hint = f"Evaluated are: {', '.join(dict.fromkeys(metric_names)) or 'none'}; '' takes the last epoch."

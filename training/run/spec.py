@@ -48,7 +48,7 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class StartSpec:
-    """Initial weights of the full network, by `run` or `weights`, or of its backbone, by `backbone` or `backbone_of`."""
+    """Initial weights: of the full network by `run` or `weights`, of its backbone by `backbone` or `backbone_of`."""
 
     backbone: str = ""  # file below the data root, in its authors' format; `mediapipe`: from MediaPipe's wheel
     backbone_of: str = ""  # local run whose trained backbone is taken

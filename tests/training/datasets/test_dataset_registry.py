@@ -1,4 +1,4 @@
-"""The registry of data sets: each declares the files that a copy has, and none needs torch for it."""
+"""The registry of data sets: each declares its files, without importing torch."""
 
 import subprocess
 import sys
@@ -8,13 +8,13 @@ import pytest
 
 from backend.errors import BadInput
 from training.datasets import tiny
-from training.datasets.registry import KINDS, build_dataset
+from training.datasets.registry import DATASETS, build_dataset
 from training.run.requirements import required_files
 from training.run.spec import SetSpec
 
 
 @pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if not kind.startswith("tsv_")])
-def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_path):
+def test_declared_files_exist_and_are_opened(kind, tmp_path):
     options = tiny.write(kind, tmp_path / "set")
     options.pop("kind")
     files = required_files(SetSpec(kind, options), {"input": "detected"})
@@ -23,7 +23,7 @@ def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_
     assert len(build_dataset({"kind": kind, **options}))
     for path in found:
         if path.name.startswith(("absnet", "darkpose", "hrnet")):
-            continue  # of detected poses: a copy without them is one too
+            continue  # detections are optional
         moved = tmp_path / "moved"
         path.rename(moved)
         with pytest.raises(BadInput):
@@ -31,19 +31,19 @@ def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_
         moved.rename(path)
 
 
-def test_every_kind_can_be_tried_without_its_data():
-    assert set(KINDS) - {"mix", "concatenation", "synthetic"} == {k for k in tiny.KINDS if "tsv_" not in k}
+def test_every_kind_has_a_tiny_data_set():
+    assert set(DATASETS) - {"mix", "concatenation", "synthetic"} == {k for k in tiny.KINDS if "tsv_" not in k}
 
 
-def test_an_unknown_kind_is_named():
+def test_an_unknown_kind_is_an_error():
     with pytest.raises(BadInput, match="no kind of data set 'human'"):
         required_files(SetSpec("human"), {})
 
 
-def test_no_set_needs_torch_to_say_what_it_reads():
+def test_listing_files_does_not_import_torch():
     code = (
-        "import sys; from training.datasets.registry import KINDS, class_of\n"
-        "for kind in KINDS: class_of(kind)\n"
+        "import sys; from training.datasets.registry import DATASETS, dataset_class\n"
+        "for kind in DATASETS: dataset_class(kind)\n"
         "sys.exit(', '.join({'torch', 'lightning'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Every published run can be used as it is; a wrong word or type is named before anything is built."""
+"""Every published run passes `check_run`; wrong names and types are reported before anything is built."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from training.run.spec import load_run, run_names
 
 
 @pytest.mark.parametrize("name", run_names())
-def test_published_runs_are_right(name):
+def test_published_runs_pass(name):
     check_run(load_run(name))
 
 
 @pytest.mark.parametrize(
-    ("run", "override", "said"),
+    ("run", "override", "message"),
     [
         (
             "smpler-mixed",
@@ -91,13 +91,13 @@ def test_published_runs_are_right(name):
         ),
     ],
 )
-def test_mistakes_are_named_before_anything_is_built(run, override, said, monkeypatch):
+def test_mistakes_are_reported_before_anything_is_built(run, override, message, monkeypatch):
     monkeypatch.setattr(build, "load_body", lambda name: pytest.fail("the body was read"))
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         build.build_module(load_run(run, [override]))
 
 
-def test_the_file_is_named():
+def test_messages_have_the_file():
     run = load_run("smpler-mixed", ["settings.learning_rate=fast"])
     with pytest.raises(BadInput, match=r"^mine\.yaml: settings"):
         check_run(replace(run, file="somewhere/mine.yaml"))
