@@ -18,10 +18,10 @@ def test_declared_files_exist_and_are_opened(kind, tmp_path):
     options = tiny.write(kind, tmp_path / "set")
     options.pop("kind")
     files = required_files(SetSpec(kind, options), {"input": "detected"})
-    found = [path for file in files for path in Path("/").glob(file.lstrip("/"))]
-    assert len(found) >= len(files) >= 1
+    existing = [path for file in files for path in Path("/").glob(file.lstrip("/"))]
+    assert len(existing) >= len(files) >= 1
     assert len(build_dataset({"kind": kind, **options}))
-    for path in found:
+    for path in existing:
         if path.name.startswith(("absnet", "darkpose", "hrnet")):
             continue  # detections are optional
         moved = tmp_path / "moved"

@@ -45,6 +45,6 @@ def test_fit_errors():
     moved[0] += [0.017, 0, 0]
     assert g.fit_error_3d(joints, moved) == pytest.approx(1 * 16 / 17 + 16 / 17, rel=1e-6)  # mm
     points = np.array([[0.0, 0], [65, 33]])
-    seen = np.array([True, False])
-    assert g.fit_error_2d(points, seen, points + [3, 4], points) == pytest.approx(5.0)  # a box of 64 px
-    assert np.isnan(g.fit_error_2d(points, seen & False, points, points))
+    visible = np.array([True, False])
+    assert g.fit_error_2d(points, visible, points + [3, 4], points) == pytest.approx(5.0)  # a box of 64 px
+    assert np.isnan(g.fit_error_2d(points, visible & False, points, points))

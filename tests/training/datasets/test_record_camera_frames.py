@@ -90,11 +90,11 @@ def test_3dpw_json_equals_ground_truth_in_the_order_of_people(tmp_path):
         assert record.detected_set == "coco17"
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("coco17") + 0.5, atol=1e-4)
     assert data.check() == []
-    found = tmp_path / "data/darkpose_3dpw_testset_output.json"
-    found.write_text(json.dumps(json.loads(found.read_text())[1:]))
+    detections = tmp_path / "data/darkpose_3dpw_testset_output.json"
+    detections.write_text(json.dumps(json.loads(detections.read_text())[1:]))
     with pytest.raises(BadInput, match="no detection of annotation 0"):
         build_dataset(config)
-    found.unlink()
+    detections.unlink()
     assert build_dataset(config)[0].detected2d is None
 
 

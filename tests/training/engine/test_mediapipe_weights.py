@@ -36,10 +36,10 @@ def test_feature_maps_equal_litert(backbone):
     maps = backbone.features(golden_image(backbone))
     golden = np.load(GOLDEN)
     assert [tuple(x.shape[1:]) for x in maps] == [(48, 64, 64), (48, 32, 32), (48, 16, 16), (1440, 8, 8)]
-    *pyramid, last = (found[0] for found in maps)
+    *pyramid, last = (features[0] for features in maps)
     assert torch.equal(last[288:, 0, 0], last[288:, 7, 3])  # features of the person, equal at all positions
-    for k, found in enumerate([*pyramid, last[:288], last[288:, 0, 0] / 4]):
-        values = found.contiguous().flatten().numpy()[:: int(golden[f"step{k}"])]
+    for k, features in enumerate([*pyramid, last[:288], last[288:, 0, 0] / 4]):
+        values = features.contiguous().flatten().numpy()[:: int(golden[f"step{k}"])]
         assert (values != 0).mean() > 0.05
         np.testing.assert_allclose(values, golden[f"map{k}"], atol=2e-4)
 
@@ -59,13 +59,13 @@ def test_calibration_standardises_and_bounds_the_last_map():
         raw = torch.cat([module(batch) for batch in batches])
     module.calibrate(batches)
     with torch.no_grad():
-        found = torch.cat([module(batch) for batch in batches])
+        features = torch.cat([module(batch) for batch in batches])
     active = raw.std((0, 2, 3)) > 0.1
     assert 100 < active.sum() < 1440
-    assert found.mean((0, 2, 3)).abs().max() < 0.1
-    assert (found.std((0, 2, 3))[active] - 1).abs().max() < 0.1
+    assert features.mean((0, 2, 3)).abs().max() < 0.1
+    assert (features.std((0, 2, 3))[active] - 1).abs().max() < 0.1
     # a nearly constant channel is not amplified
-    assert torch.all(found.std((0, 2, 3))[~active] < 1.01)
+    assert torch.all(features.std((0, 2, 3))[~active] < 1.01)
     with torch.no_grad():
         assert module(100 * batches[0]).abs().max() <= 8
     before = {name: value.clone() for name, value in module.state_dict().items()}
