@@ -23,19 +23,14 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from backend.errors import BadInput
-from backend.models.backbones.blazepose import BlazePose
-from training.engine.calibration import calibrate
 from training.engine.manifest import git_state, hardware, versions
+from training.engine.one_batch import build_one_batch, disable_dropout, evaluate_batch
 from training.engine.trainer import filter_lightning_warnings
 from training.modules.evaluation_module import EvaluationModule
-from training.run.build import build_module
-from training.run.build_data import build_datamodule
 from training.run.spec import Run
-from training.weights.mediapipe_weights import load_mediapipe_backbone
 
 SAMPLES = 2
 # for PoseNet alone: its batch norm has one value per sample and feature, of which two samples would leave only the sign
@@ -46,9 +41,6 @@ DECAY_FRACTION = 0.5  # share of the steps, at the end, in which the learning ra
 # for large batches and trained backbones (and RMSprop's first steps are ten times as long as its later ones)
 _LEARNING_RATE_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.2, "pose2mesh": 0.3}
 STOP = "stop"  # a file of this name in the folder ends the run after the current step, with all results
-_MAX_ROWS = 64  # rows of the training set that are searched for labelled samples
-# protocols whose ground truth only a server has -> one with the same metrics and local ground truth
-_LOCAL_PROTOCOLS = {"freihand": "synthetic-hand"}
 
 
 @dataclass(frozen=True)
@@ -174,22 +166,6 @@ def overfit(
     )
 
 
-def build_one_batch(run: Run, root: Path, samples: int) -> tuple[EvaluationModule, list[int], dict[str, Tensor]]:
-    """Module (with metrics that need no server), rows of the training set, and their batch.  root: of all files."""
-    local = [replace(spec, protocol=_LOCAL_PROTOCOLS.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
-    run = replace(run, data=replace(run.data, validate=local, workers=0))
-    built = build_module(run, root)
-    module = built.module
-    assert isinstance(module, EvaluationModule)
-    data = build_datamodule(run, root, built.body)
-    data.setup("fit")
-    backbone = getattr(module.model, "backbone", None)
-    if isinstance(backbone, BlazePose):
-        load_mediapipe_backbone(backbone)
-        calibrate(backbone, data)
-    return module, *fixed_batch(data.sets["train"][0], data.prepare, samples)
-
-
 def fit_one_batch(
     module: EvaluationModule,
     batch: dict[str, Tensor],
@@ -263,77 +239,6 @@ def fit_one_batch(
 def default_learning_rate_factor(run: Run) -> float:
     """The factor on the run's learning rates; 1 for our own small networks, whose rates are for few steps already."""
     return 1.0 if run.published.source == "ours" else _LEARNING_RATE_FACTORS.get(run.module, 1.0)
-
-
-def fixed_batch(records: Any, prepare: Any, samples: int) -> tuple[list[int], dict[str, Tensor]]:
-    """The rows with the most labels (of equal ones the first), and their batch, without augmentation.
-
-    Raises BadInput `too_few_rows`.
-    """
-    candidates = []
-    for row in range(min(len(records), _MAX_ROWS)):
-        item = prepare(records[row], None)
-        candidates.append((sum(_labelled(item)), row, item))
-    best = sorted(candidates, key=lambda s: (-s[0], s[1]))[:samples]
-    if len(best) < samples:
-        raise BadInput("too_few_rows", f"The set has {len(best)} samples, {samples} are needed.", "Give more data.")
-    best.sort(key=lambda s: s[1])
-    return [row for _, row, _ in best], default_collate([item for _, _, item in best])
-
-
-def _labelled(item: dict[str, Any]) -> list[float]:
-    names = ("has_2d", "has_3d", "has_mesh", "mesh_valid", "lift_valid", "joints_valid")
-    return [float(item[name].mean()) for name in names if name in item]
-
-
-def disable_dropout(module: nn.Module) -> None:
-    """Sets every dropout probability to 0, also the floats `dropout` of attention and `drop` of residual paths."""
-    for part in module.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-        for name in ("dropout", "drop"):
-            if isinstance(getattr(part, name, None), float):
-                setattr(part, name, 0.0)
-
-
-@torch.no_grad()
-def set_batch_norm_statistics(module: EvaluationModule, batch: dict[str, Tensor]) -> None:
-    """Sets batch norm's running statistics to those of this batch, so that evaluation equals training."""
-    norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    hooks = [norm.register_forward_pre_hook(_record_count) for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    module.train()
-    network: Any = module.model
-    if getattr(module, "stage", "") == "posenet":
-        network = network.pose_lifter
-    network(batch["image"] if "image" in batch else batch["pose2d"])
-    for norm, momentum, hook in zip(norms, momenta, hooks, strict=True):
-        hook.remove()
-        norm.momentum = momentum
-    for norm in norms:
-        # PyTorch normalises by the biased variance, but stores the unbiased one
-        count = norm.__dict__.pop("_count", 0)
-        if count > 1 and norm.running_var is not None:
-            norm.running_var *= (count - 1) / count
-
-
-def _record_count(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    norm.__dict__["_count"] = inputs[0].numel() // inputs[0].shape[1]
-
-
-@torch.no_grad()
-def evaluate_batch(module: EvaluationModule, batch: dict[str, Tensor]) -> dict[str, float]:
-    """The batch's metrics by the first protocol, from the module's validation step in evaluation mode; mm."""
-    moved = {name: value.to(module.device) for name, value in batch.items()}
-    set_batch_norm_statistics(module, moved)
-    module.eval()
-    module.evaluator(0).reset()
-    module.validation_step(moved, 0, 0)
-    values = {name: float(value) for name, value in module.evaluator(0).compute().items()}
-    module.evaluator(0).reset()
-    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _all_losses_settings(run: Run) -> dict[str, Any]:

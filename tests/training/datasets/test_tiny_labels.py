@@ -11,7 +11,7 @@ import torch
 from backend.body.loader import load_body
 from backend.models.adapter import evaluation_regressor
 from training.engine.dry_run import with_generated_data
-from training.engine.overfit import fixed_batch
+from training.engine.one_batch import fixed_batch
 from training.losses.body_targets import BodyTargets, Pose2MeshTargets
 from training.modules.pose2mesh import target_regressor
 from training.run.build_data import build_datamodule

@@ -17,7 +17,7 @@ from backend.models.backbones.hrformer import Block
 from backend.models.fastmetro.attention import MultiHeadAttention
 from backend.models.pose2mesh.network import PoseNet
 from training.__main__ import main
-from training.engine import overfit
+from training.engine import one_batch, overfit
 from training.engine.dry_run import with_generated_data
 from training.run.build import build_module
 from training.run.build_data import build_datamodule
@@ -39,7 +39,7 @@ def run(tmp_path_factory):
 def fixed(run):
     data = build_datamodule(run, Path(), load_body(run.body))
     data.setup("fit")
-    return overfit.fixed_batch(data.sets["train"][0], data.prepare, SAMPLES)
+    return one_batch.fixed_batch(data.sets["train"][0], data.prepare, SAMPLES)
 
 
 def narrow_module(run):
@@ -87,19 +87,19 @@ def test_the_same_seed_gives_the_same_losses(run, fixed, tmp_path):
 def test_evaluation_mode_equals_training_mode(run, fixed):
     """Batch norm with the batch's statistics as running ones gives the output of batch norm over the batch."""
     module, pose = narrow_module(run), fixed[1]["pose2d"]
-    overfit.disable_dropout(module)
-    overfit.set_batch_norm_statistics(module, fixed[1])
+    one_batch.disable_dropout(module)
+    one_batch.set_batch_norm_statistics(module, fixed[1])
     lifter = module.model.pose_lifter
     with torch.no_grad():
         trained = lifter.train()(pose)
-        overfit.set_batch_norm_statistics(module, fixed[1])
+        one_batch.set_batch_norm_statistics(module, fixed[1])
         measured = lifter.eval()(pose)
     torch.testing.assert_close(measured, trained, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_is_off_everywhere():
     layers = torch.nn.Sequential(MultiHeadAttention(8, 2, 0.5), torch.nn.Dropout(0.5), Block(8, 1, 0.5))
-    overfit.disable_dropout(layers)
+    one_batch.disable_dropout(layers)
     assert layers[0].dropout == 0.0 and layers[1].p == 0.0 and layers[2].drop == 0.0
 
 
@@ -112,10 +112,10 @@ def test_learning_rates_rise_and_fall():
 
 def test_rows_with_most_labels_are_chosen():
     rows = [{"has_mesh": np.float32(k % 2), "x": np.float32(k)} for k in range(6)]
-    result, batch = overfit.fixed_batch(rows, lambda record, rng: record, 2)
+    result, batch = one_batch.fixed_batch(rows, lambda record, rng: record, 2)
     assert result == [1, 3] and batch["x"].tolist() == [1, 3]
     with pytest.raises(BadInput) as refused:
-        overfit.fixed_batch(rows[:1], lambda record, rng: record, 2)
+        one_batch.fixed_batch(rows[:1], lambda record, rng: record, 2)
     assert refused.value.code == "too_few_rows"
 
 

@@ -19,7 +19,7 @@ from backend.models.deformer import network as deformer
 from backend.models.fastmetro import network as fastmetro
 from backend.models.pose2mesh import network as pose2mesh
 from backend.models.smpler import network as smpler
-from training.engine import overfit
+from training.engine import one_batch
 from training.engine.dry_run import dry_run, with_generated_data
 from training.run.spec import load_run, run_names
 
@@ -108,7 +108,7 @@ ONE_PER_OUTPUT = (
 
 def _on_one_batch(name, folder):
     """The run's module in evaluation mode, and a batch."""
-    module, _, batch = overfit.build_one_batch(with_generated_data(load_run(name), folder, batch=2), folder, 2)
+    module, _, batch = one_batch.build_one_batch(with_generated_data(load_run(name), folder, batch=2), folder, 2)
     return module.eval(), batch
 
 
@@ -139,7 +139,7 @@ def test_metrics_are_computed_in_float32(name, tmp_path):
     with torch.no_grad():
         output = network(batch["image"] if "image" in batch else batch["pose2d"])
     network.forward = lambda *_: output
-    exact = overfit.evaluate_batch(module, batch)
+    exact = one_batch.evaluate_batch(module, batch)
     with torch.autocast("cpu", torch.bfloat16):
-        result = overfit.evaluate_batch(module, batch)
+        result = one_batch.evaluate_batch(module, batch)
     assert exact and result == exact
