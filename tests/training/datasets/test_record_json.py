@@ -92,7 +92,8 @@ def test_coco_equals_ground_truth(originals):
         assert record.joints2d[:, 2].tolist() == [1, 1, 1, 0] + [1] * 13
         visible = record.joints2d[:, 2] > 0
         posed = person.posed.joints("coco17", person.pose, person.betas)
-        np.testing.assert_allclose(record.joints2d[visible, :2], (posed[:, :2] * WEAK[0] + WEAK[1:])[visible], atol=1e-4)
+        projected = posed[:, :2] * WEAK[0] + WEAK[1:]
+        np.testing.assert_allclose(record.joints2d[visible, :2], projected[visible], atol=1e-4)
         np.testing.assert_allclose(record.weak_camera, WEAK)
         np.testing.assert_allclose(record.pose, person.pose, atol=1e-6)
         assert record.joints3d is None and record.camera is None and record.trans is None

@@ -28,7 +28,7 @@ def test_an_error_of_the_preparer_is_raised_unchanged(tmp_path):
 
 
 def test_nan_is_reported_with_set_row_and_name(tmp_path):
-    with pytest.raises(BadInput, match="human3.6m/train, row 0: x contains NaN or infinite values") as caught:
+    with pytest.raises(BadInput, match=r"human3\.6m/train, row 0: x contains NaN or infinite values") as caught:
         check_first_rows(data_of(tmp_path, lambda record, rng=None: {"x": np.array([1.0, np.nan])}))
     assert caught.value.code == "not_a_number"
 
