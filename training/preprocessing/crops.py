@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.errors import BadInput
 
-_MAX_SIDE = 20_000  # px: a larger box is taken for a corrupt label; not tuned
+_MAX_SIDE = 20_000  # px: a larger box is taken for a corrupt label; origin not recorded
 
 
 @dataclass(frozen=True)

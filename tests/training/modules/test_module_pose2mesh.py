@@ -18,12 +18,12 @@ from training.preprocessing.pose2mesh_style import Pose2MeshPreparer
 SETTINGS = {"target": "mano", "learning_rate": 1e-3, "step": 30, "gamma": 0.1}
 
 
-@pytest.fixture(scope="make_module")
+@pytest.fixture(scope="module")
 def hand():
     return load_body("open_hand")
 
 
-@pytest.fixture(scope="make_module")
+@pytest.fixture(scope="module")
 def batch(hand, tmp_path_factory):
     """Four hands, prepared as for the run `pose2mesh-freihand-full`."""
     records = build_dataset(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
