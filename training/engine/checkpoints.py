@@ -18,7 +18,7 @@ from backend.errors import BadInput
 
 PREEMPTED = 75  # exit code after a checkpoint at preemption: start again with --resume
 _NAME = re.compile(r"step-(\d+)\.ckpt")
-_SYNC_EVERY = 10  # steps between checks whether any process received a signal (each costs a reduction); origin not recorded
+_SYNC_EVERY = 10  # steps between checks whether any process received a signal; origin not recorded
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -34,7 +34,7 @@ def batch(hand, tmp_path_factory):
 def make_module(hand, stage: str, **more) -> Pose2MeshModule:
     torch.manual_seed(0)
     model = Pose2Mesh(Pose2MeshConfig("mano"), body_graph(hand, "hand"))
-    model.pose_lifter = PoseNet(21, width=128, dropout=0)  # the real one is 67 million wide
+    model.pose_lifter = PoseNet(21, width=128, dropout=0)  # the real one has 67 million parameters
     return Pose2MeshModule(model, hand, stage, **(SETTINGS | more))
 
 
