@@ -7,13 +7,7 @@ from pathlib import Path
 
 from backend.errors import BadInput
 from training.commands.common import add_machine_arguments, add_run_arguments, load_run_from, require_ready
-from training.run.requirements import (
-    data_root,
-    missing_body,
-    missing_data,
-    missing_initial_weights,
-    run_folder,
-)
+from training.run.requirements import data_root, missing_body, missing_data, missing_initial_weights, run_folder
 from training.run.spec import Run
 
 

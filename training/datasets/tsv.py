@@ -27,14 +27,7 @@ from ruamel.yaml.error import YAMLError
 
 from training.datasets.base import BaseDataset
 from training.datasets.record import Record
-from training.datasets.tsv_file import (
-    TsvFile,
-    TsvImage,
-    decode_text,
-    key_mismatch,
-    lineidx_path,
-    write_lineidx,
-)
+from training.datasets.tsv_file import TsvFile, TsvImage, decode_text, key_mismatch, lineidx_path, write_lineidx
 from training.datasets.validation import bad_file, bad_row, field, numbers, require
 
 __all__ = ["TsvDataset", "TsvFile", "lineidx_path", "subject_of", "write_lineidx"]

@@ -61,12 +61,7 @@ class FastMETROModule(EvaluationModule):
     ) -> None:
         super().__init__(protocols, upstream_quirks)
         self.model, self.body = model, body
-        self.learning_rate, self.weight_decay, self.step, self.gamma = (
-            learning_rate,
-            weight_decay,
-            step,
-            gamma,
-        )
+        self.learning_rate, self.weight_decay, self.step, self.gamma = (learning_rate, weight_decay, step, gamma)
         self.mesh_weight, self.token_rate = mesh_weight, token_rate
         self.hand = model.config.part == "hand"
         meshes = _MeshLevels(model, body, mesh_sampler, upstream_quirks)
@@ -161,10 +156,7 @@ class FastMETROModule(EvaluationModule):
             groups[0]["params"] = [p for p in groups[0]["params"] if p not in token_set]
             groups.append({"params": tokens, "lr": self.token_rate})
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma),
-        }
+        return {"optimizer": optimizer, "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma)}
 
 
 class _MeshLevels:

@@ -127,10 +127,7 @@ class Pose2MeshModule(EvaluationModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         trained = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.RMSprop(trained, self.learning_rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma),
-        }
+        return {"optimizer": optimizer, "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma)}
 
 
 def target_regressor(body: BodyModel, target: Target) -> Tensor:

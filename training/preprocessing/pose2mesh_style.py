@@ -17,14 +17,7 @@ from training.losses.body_targets import GENDERS
 from training.preprocessing.augmentation import RandomGenerator
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
 from training.preprocessing.metro_style import index_from_key
-from training.preprocessing.pose_window import (
-    SIZE,
-    PoseWindow,
-    mirrored2d,
-    pose_box,
-    rotated3d,
-    window_box,
-)
+from training.preprocessing.pose_window import SIZE, PoseWindow, mirrored2d, pose_box, rotated3d, window_box
 
 Target = Literal["human36", "smpl", "mano"]  # joint sets that are regressed from the mesh
 # Pose2Mesh's names of joint sets -> ours

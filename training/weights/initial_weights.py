@@ -25,7 +25,7 @@ class LoadReport:
     def __str__(self) -> str:
         shown = ", ".join(self.missing_keys[:4]) + (", …" if len(self.missing_keys) > 4 else "")
         return f"{self.tensors} tensors" + (
-            f"; initial values stay in {len(self.missing_keys)}: {shown}" * bool(self.missing_keys)
+            f"; random values stay in {len(self.missing_keys)}: {shown}" * bool(self.missing_keys)
         )
 
 

@@ -17,13 +17,7 @@ from training.run.spec import load_run
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [
-        "fastmetro-s-r50-mixed",
-        "smpler-mixed",
-        "deformer-r50",
-        "pose2mesh-3dpw-posenet",
-        "pose2mesh-freihand-full",
-    ],
+    ["fastmetro-s-r50-mixed", "smpler-mixed", "deformer-r50", "pose2mesh-3dpw-posenet", "pose2mesh-freihand-full"],
 )
 def test_dry_run_of_each_family(name, tmp_path, monkeypatch):
     torch.set_num_threads(1)

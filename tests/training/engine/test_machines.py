@@ -9,15 +9,7 @@ from training.engine.fit import fit, process_rank
 from training.engine.trainer import Machines, find_machines
 from training.run.spec import load_run
 
-LAUNCHERS = (
-    "LOCAL_WORLD_SIZE",
-    "WORLD_SIZE",
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "SLURM_NTASKS",
-    "SLURM_PROCID",
-)
+LAUNCHERS = ("LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_NTASKS", "SLURM_PROCID")
 
 
 @pytest.fixture(autouse=True)

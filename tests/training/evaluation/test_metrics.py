@@ -7,14 +7,7 @@ import pytest
 import torch
 
 from backend.body.procrustes import procrustes_align
-from training.evaluation.metrics import (
-    MPJPE,
-    MPVPE,
-    PAMPJPE,
-    FScore,
-    acceleration_error,
-    distances,
-)
+from training.evaluation.metrics import MPJPE, MPVPE, PAMPJPE, FScore, acceleration_error, distances
 from training.losses.terms import hip_relative
 
 

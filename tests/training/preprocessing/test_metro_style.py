@@ -14,14 +14,7 @@ from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
 from training.preprocessing.augmentation import AugmentationParams, MetroAugmentation
 from training.preprocessing.crops import CropWindow
-from training.preprocessing.metro_style import (
-    MEAN,
-    STD,
-    MetroPreparer,
-    index_from_key,
-    joints3d,
-    rotated_pose,
-)
+from training.preprocessing.metro_style import MEAN, STD, MetroPreparer, index_from_key, joints3d, rotated_pose
 
 METRO24 = JOINT_SETS["metro24"]
 

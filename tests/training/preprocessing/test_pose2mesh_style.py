@@ -19,14 +19,7 @@ from training.datasets.tiny.people import bodies, hands
 from training.losses.body_targets import Pose2MeshTargets
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
 from training.preprocessing.pose2mesh_style import Pose2MeshPreparer, PoseAugmentationParams
-from training.preprocessing.pose_window import (
-    SIZE,
-    PoseWindow,
-    mirrored2d,
-    pose_box,
-    rotated3d,
-    window_box,
-)
+from training.preprocessing.pose_window import SIZE, PoseWindow, mirrored2d, pose_box, rotated3d, window_box
 
 
 @pytest.fixture

@@ -46,12 +46,7 @@ def write_spin(folder: Path, count: int, seed: int) -> dict[str, Any]:
     )  # fmt: skip
     for name, person in zip(names, people, strict=True):
         save(folder / name, person.jpeg())
-    return {
-        "kind": "spin",
-        "path": str(folder / "mpi_inf_3dhp_train.npz"),
-        "images": str(folder),
-        "body": "open",
-    }
+    return {"kind": "spin", "path": str(folder / "mpi_inf_3dhp_train.npz"), "images": str(folder), "body": "open"}
 
 
 def capture_poses(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

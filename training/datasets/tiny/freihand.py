@@ -35,13 +35,7 @@ def write_freihand(folder: Path, count: int, seed: int) -> dict[str, Any]:
         save(folder / "training" / "rgb" / f"{k:08d}.jpg", people[k % count].jpeg(_SIZE))
     for k in range(2):
         save(folder / "evaluation" / "rgb" / f"{k:08d}.jpg", people[k].jpeg(_SIZE))
-    return {
-        "kind": "freihand",
-        "path": str(folder),
-        "split": "training",
-        "backgrounds": 2,
-        "body": "open_hand",
-    }
+    return {"kind": "freihand", "path": str(folder), "split": "training", "backgrounds": 2, "body": "open_hand"}
 
 
 def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
@@ -53,10 +47,7 @@ def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
             name = f"{split}/rgb/{person.index:08d}.jpg"
             images.append({"id": person.index, "file_name": name, "width": 224, "height": 224, "db_idx": person.index})
             annotations.append({"id": person.index, "image_id": person.index, "bbox": person.xywh()})
-            camera: dict[str, Any] = {
-                "focal": person.camera[:2].tolist(),
-                "princpt": person.camera[2:].tolist(),
-            }
+            camera: dict[str, Any] = {"focal": person.camera[:2].tolist(), "princpt": person.camera[2:].tolist()}
             if split == "train":
                 camera |= {"R": np.eye(3).tolist(), "t": person.trans.tolist()}
                 data[str(person.index)] = {

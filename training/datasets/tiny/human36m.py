@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.datasets.human36m import EVERY, PROTOCOL2
-from training.datasets.tiny.people import (
-    CAMERA,
-    SIZE,
-    WORLD_TO_CAMERA,
-    WORLD_TRANSLATION,
-    Person,
-    bodies,
-    save,
-)
+from training.datasets.tiny.people import CAMERA, SIZE, WORLD_TO_CAMERA, WORLD_TRANSLATION, Person, bodies, save
 
 
 def name_of(person: Person, subject: int) -> str:

@@ -9,15 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.tiny.people import (
-    CAMERA,
-    SIZE,
-    WORLD_TO_CAMERA,
-    WORLD_TRANSLATION,
-    Person,
-    bodies,
-    save,
-)
+from training.datasets.tiny.people import CAMERA, SIZE, WORLD_TO_CAMERA, WORLD_TRANSLATION, Person, bodies, save
 
 SEQUENCE = "downtown_tiny_00"
 
