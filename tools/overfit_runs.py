@@ -64,6 +64,7 @@ SECONDS = {
 _IMPORTED = (
     "__main__",
     "engine.dry_run",
+    "engine.one_batch",
     "engine.overfit",
     *(f"modules.{family}" for family in ("fastmetro", "smpler", "deformer", "pose2mesh")),
     *(f"preprocessing.{style}" for style in ("metro_style", "pose2mesh_style")),

@@ -1,4 +1,4 @@
-"""`python -m training`: parses, dispatches, and turns errors into words.  `list` must stay cheap: no torch."""
+"""The command line of `python -m training`.  Importing it must not import torch, so that `list` stays fast."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary, module in (
         ("list", "Every run, its published numbers, and what is missing here to start it.", listing),
-        ("fit", "Train a run, or go on with it.", fit),
-        ("validate", "Measure weights on a run's validation sets.", validate),
-        ("test", "The same, every metric of every protocol, written as JSON.", validate),
-        ("check-data", "Say what is wrong with the copy of the data that a run reads.", check_data),
-        ("export", "Make weights for `recover-mesh recover --model` of a run's checkpoint.", export),
+        ("fit", "Train a run, or resume it.", fit),
+        ("validate", "Evaluate weights on a run's validation sets.", validate),
+        ("test", "The same, with every metric written as JSON.", validate),
+        ("check-data", "Check the data sets that a run reads.", check_data),
+        ("export", "Export a run's checkpoint as weights for `recover-mesh recover --model`.", export),
         ("median", "The median over seeds of a run's metrics.", median),
     ):
         add_command(commands, name, summary, module.add_arguments, module.run)
@@ -29,8 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 problems found, 2 wrong use or data, 75 preempted (start again with --resume), 130 ^C."""
-    return run_command(build_parser().parse_args(argv), "training", "go on with --resume")
+    """Exit code: 0 done, 1 problems found, 2 wrong use or data, 75 preempted (start again with --resume), 130 ^C."""
+    return run_command(build_parser().parse_args(argv), "training", "continue with --resume")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Values of a YAML file -> what a type annotation asks for; what is wrong is named by file and key.  No torch."""
+"""Reads YAML values as the types of annotations; errors name file and key.  Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _TABLES = (dict, collections.abc.Mapping)
 
 
 def read_value(kind: Any, value: Any, file: str, key: str) -> Any:
-    """value -> the type `kind`, all the way down: numbers, texts, `Literal`, lists, tables, dataclasses, unions.
+    """`value` as the type `kind`, recursively: numbers, texts, `Literal`, lists, tables, dataclasses, unions.
 
-    A class may read itself: `from_file(value, file, key)`.  Raises BadInput `bad_run`: file, key, what was expected.
+    A class can define its own reading: `from_file(value, file, key)`.  Raises BadInput `bad_run` with file, key and
+    what was expected.
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -64,9 +65,9 @@ def read_value(kind: Any, value: Any, file: str, key: str) -> Any:
 def read_arguments(
     factory: Callable[..., Any], values: Mapping[str, Any], file: str, key: str, given: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Values -> the arguments of `factory`, each of its type.  given: those that the program gives itself.
+    """Keyword arguments of `factory`, each of its annotated type.  given: names that the caller passes itself.
 
-    Raises BadInput `bad_run` also for a name that `factory` does not take, and for one that is missing.
+    Raises BadInput `bad_run` also for a name that is no parameter of `factory`, and for a required one that is missing.
     """
     parameters = {n: p for n, p in inspect.signature(factory).parameters.items() if n not in given}
     hints = typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
@@ -80,7 +81,7 @@ def read_arguments(
 
 
 def describe(kind: Any) -> str:
-    """A type in words."""
+    """The name of a type for error messages."""
     if kind in _TYPE_NAMES:
         return _TYPE_NAMES[kind]
     origin = typing.get_origin(kind)

@@ -1,4 +1,4 @@
-"""Golden numbers of the original implementations, and stand-ins of the parity tests."""
+"""Golden numbers of the original implementations, and the fakes of the parity tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 PARITY = Path(__file__).parents[1] / "parity"
 if str(PARITY) not in sys.path:
-    sys.path.insert(0, str(PARITY))  # fake_smpl and its neighbours import each other by plain names
+    sys.path.insert(0, str(PARITY))  # fake_smpl and others there import each other by plain names
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _one_thread():
 
 @pytest.fixture
 def golden():
-    """family, file stem -> its arrays."""
+    """(family, file stem) -> arrays by name."""
 
     def read(family: str, stem: str) -> dict[str, np.ndarray]:
         path = PARITY / "goldens" / family / f"{stem}.npz"
@@ -36,13 +36,13 @@ def golden():
 
 @pytest.fixture
 def tensors(golden):
-    """The same as tensors."""
+    """(family, file stem) -> tensors by name."""
     return lambda *which: {k: torch.as_tensor(v) for k, v in golden(*which).items() if v.dtype.kind in "fiub"}
 
 
 @pytest.fixture
 def keys():
-    """family, variant -> (name, shape, dtype) of every tensor of an official checkpoint."""
+    """(family, variant) -> (name, shape, dtype) of every tensor of an official checkpoint."""
 
     def read(family: str, variant: str) -> list[tuple[str, list[int], str]]:
         entries = json.loads((PARITY / "goldens" / family / f"keys_{variant}.json").read_text())

@@ -1,4 +1,4 @@
-"""Values of a file become what annotations ask for; everything else is named by file, key and expectation."""
+"""Values are read as annotated types; others are reported with file, key and expectation."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Shares:
         (Shares, {"total": 1, "by_size": {4: 1}, "names": ["x"]}, Shares(1.0, {4: 1.0}, ("x",))),
     ],
 )
-def test_what_fits_is_read(kind, value, read):
-    found = read_value(kind, value, "mine.yaml", "a.b")
-    assert found == read and type(found) is type(read)
+def test_valid_values_are_read(kind, value, read):
+    result = read_value(kind, value, "mine.yaml", "a.b")
+    assert result == read and type(result) is type(read)
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "said"),
+    ("kind", "value", "message"),
     [
         (float, "fast", r"a\.b is 'fast', expected a number"),
         (float, True, r"a\.b is True, expected a number"),
@@ -65,20 +65,20 @@ def test_what_fits_is_read(kind, value, read):
         (Shares, 3, r"a\.b is 3, expected keys and values"),
     ],
 )
-def test_what_does_not_fit_is_named(kind, value, said):
-    with pytest.raises(BadInput, match=rf"mine\.yaml: {said}"):
+def test_invalid_values_are_reported(kind, value, message):
+    with pytest.raises(BadInput, match=rf"mine\.yaml: {message}"):
         read_value(kind, value, "mine.yaml", "a.b")
 
 
-def test_arguments_are_those_of_the_signature():
+def test_arguments_are_read_by_the_signature():
     def make(model: object, rate: float, steps: Sequence[int] = ()) -> None: ...
 
     read = read_arguments(make, {"rate": 1, "steps": [2]}, "f", "settings", given={"model": None})
     assert read == {"rate": 1.0, "steps": [2]}
-    for wrong, said in (
+    for wrong, message in (
         ({}, r"settings\.rate is missing"),
         ({"rate": 1, "model": 2}, r"settings\.model is not known.*Known are: rate, steps"),
         ({"rate": [1]}, r"settings\.rate is \[1\], expected a number"),
     ):
-        with pytest.raises(BadInput, match=f"f: {said}"):
+        with pytest.raises(BadInput, match=f"f: {message}"):
             read_arguments(make, wrong, "f", "settings", given={"model": None})

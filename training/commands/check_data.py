@@ -1,4 +1,4 @@
-"""`python -m training check-data`: what is wrong with the copy of the data that a run reads."""
+"""`python -m training check-data`: validation problems of the data sets that a run reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.run.requirements import data_root, missing_data
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    parser.add_argument("--most", type=int, default=200, metavar="N", help="rows to look at per set (200); 0: all")
+    parser.add_argument("--most", type=int, default=200, metavar="N", help="rows to check per set (200); 0: all")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,5 +26,5 @@ def run(args: argparse.Namespace) -> int:
     for line in problems:
         print(line)
     serious = [line for line in problems if not line.startswith("note: ")]
-    print(f"{entry.name}: {len(serious)} problem(s)" if serious else f"{entry.name}: the data are as they should be")
+    print(f"{entry.name}: {len(serious)} problem(s)" if serious else f"{entry.name}: no problems in the data")
     return 1 if serious else 0

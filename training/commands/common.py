@@ -16,19 +16,19 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a key of the run file, e.g. --set training.batch=8 (may be repeated)",
     )  # fmt: skip
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="where the benchmarks lie ($RECOVER_MESH_DATA, ./data)"
+        "--data", type=Path, metavar="DIR", help="folder of the benchmarks ($RECOVER_MESH_DATA, ./data)"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (out/training/RUN/seed-N)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (out/training/RUN/seed-N)")
     parser.add_argument("--seed", type=int, help="another seed than the run file's")
 
 
 def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=int, metavar="N", help="processes on this node, one per GPU (1)")
-    parser.add_argument("--nodes", type=int, metavar="N", help="nodes (1; torchrun and Slurm say it themselves)")
+    parser.add_argument("--nodes", type=int, metavar="N", help="nodes (1; torchrun and Slurm set it themselves)")
 
 
 def load_run_from(args: argparse.Namespace) -> Run:
-    """The run with its overrides and seed."""
+    """The run that the arguments name, with `--set` and `--seed` applied."""
     overrides = list(args.overrides)
     if args.seed is not None:
         overrides.append(f"seed={args.seed}")
@@ -36,8 +36,8 @@ def load_run_from(args: argparse.Namespace) -> Run:
 
 
 def require_ready(run: Run, lacking: list[str]) -> None:
-    """Raises BadInput `run_not_ready` with everything that is missing; `bad_run` first, where the file is wrong, too:
-    nobody should fetch data for weeks and be told then."""
+    """Raises BadInput `run_not_ready` where files are missing; `bad_run` before that, where the run file is wrong:
+    that must not come out only after weeks of fetching data."""
     if lacking:
         from training.run.check import check_run
 

@@ -1,4 +1,4 @@
-"""`python -m training export`: weights for `recover-mesh recover --model` of a run's checkpoint."""
+"""`python -m training export`: a run's checkpoint as weights for `recover-mesh recover --model`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from training.run.requirements import data_root
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the run's best or latest by default")
-    parser.add_argument(
-        "--install",
-        action="store_true",
-        help="keep them where `recover-mesh` finds them, over those of that name",
-    )
+    parser.add_argument("--install", action="store_true", help="also install them for `recover-mesh`, replacing others")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,13 +28,9 @@ def run(args: argparse.Namespace) -> int:
         if path.stem != entry.network:
             from backend.errors import BadInput
 
-            raise BadInput(
-                "not_a_model",
-                f"{path.name} is a part of a network only.",
-                "Export the run that builds on it.",
-            )
-        kept = weights_path(entry.network)
-        with atomic_path(kept) as temporary:
+            hint = "Export the run that builds on it."
+            raise BadInput("not_a_model", f"{path.name} is only a part of a network.", hint)
+        with atomic_path(weights_path(entry.network)) as temporary:
             shutil.copyfile(path, temporary)
         print(f"installed: recover-mesh recover PHOTO --model {entry.network}")
     return 0

@@ -1,4 +1,4 @@
-"""`python -m training fit`: train a run, go on with it, or try it without data."""
+"""`python -m training fit`: train or resume a run, or try it without data."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from pathlib import Path
 
 from backend.errors import BadInput
 from training.commands.common import add_machine_arguments, add_run_arguments, load_run_from, require_ready
-from training.run.requirements import (
-    data_root,
-    missing_body,
-    missing_data,
-    missing_initial_weights,
-    run_folder,
-)
+from training.run.requirements import data_root, missing_body, missing_data, missing_initial_weights, run_folder
 from training.run.spec import Run
 
 
@@ -22,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_machine_arguments(parser)
     parser.add_argument(
         "--resume", nargs="?", const="auto", default="no", metavar="FILE",
-        help="go on from the latest checkpoint of the run's folder (or from FILE); begins where there is none",
+        help="resume from the latest checkpoint of the run's folder (or from FILE); from step 0 where there is none",
     )  # fmt: skip
     parser.add_argument(
         "--from", dest="start", type=Path, metavar="FILE", help="initial weights in place of the run's own"
@@ -33,14 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--overfit", type=positive_steps, metavar="N",
-        help="N steps on one fixed batch of two samples (PoseNet alone: eight): can the run's network, whole, learn it "
-        "by heart?  No data needed: generated files and the open body, or your own data with --data.  Everything is "
-        "the run's but: random weights, no augmentation, no dropout, a rate that rises for 10 steps and falls in the "
-        "last half.  Writes overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
+        help="overfit the full network on one fixed batch of two samples (PoseNet alone: eight) in N steps.  No data "
+        "needed: generated files and the open body, or your own data with --data.  As the run, except: random weights, "
+        "no augmentation, no dropout, a learning rate that rises for 10 steps and falls in the last half.  Writes "
+        "overfit.json (loss and errors in mm, before and after) and overfit.jsonl",
     )  # fmt: skip
     parser.add_argument(
         "--rate-factor", type=float, metavar="F",
-        help="with --overfit: what the run's learning rates are multiplied by (chosen per network family)",
+        help="with --overfit: factor on the run's learning rates (default: by network family)",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -48,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     entry = load_run_from(args)
     if args.rate_factor is not None and args.overfit is None:
-        raise BadInput("bad_usage", "--rate-factor goes with --overfit alone.", "Set settings.learning_rate.")
+        raise BadInput("bad_usage", "--rate-factor needs --overfit.", "Set settings.learning_rate.")
     if args.dry_run and args.overfit is None:
         from training.engine.dry_run import dry_run
 
@@ -81,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def overfit_one_batch(args: argparse.Namespace, entry: Run) -> int:
-    """`--overfit`.  Raises BadInput `bad_usage` with options that do not go with it."""
+    """Runs `--overfit` -> exit code.  Raises BadInput `bad_usage` for options that exclude it."""
     others = {"--resume": args.resume != "no", "--from": args.start, "--dry-run": args.dry_run}
     others |= {"--devices": args.devices, "--nodes": args.nodes}
     wrong = [name for name, given in others.items() if given]
@@ -102,7 +96,7 @@ def overfit_one_batch(args: argparse.Namespace, entry: Run) -> int:
 
 
 def positive_steps(text: str) -> int:
-    """A number of steps."""
+    """`text` as a number of steps, 1 or more."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of steps")
     return int(text)

@@ -12,8 +12,8 @@ _SHOWN = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="these alone, with everything that is missing")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where the benchmarks lie ($RECOVER_MESH_DATA)")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="these runs alone, with all that is missing")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the benchmarks ($RECOVER_MESH_DATA)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def published_results(entry: Run) -> str:
-    """The published numbers in one line."""
+    """The published results in one line."""
     rows = []
     for row in entry.published.results:
         values = ", ".join(f"{name} {row[name]}" for name in METRICS if name in row)

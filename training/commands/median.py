@@ -1,4 +1,4 @@
-"""`python -m training median`: the median over seeds of what `test` has measured."""
+"""`python -m training median`: the median over seeds of the metrics that `test` wrote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.run.requirements import runs_root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="RUN", help="a run's name, or the folder that holds its seeds")
+    parser.add_argument("name", metavar="RUN", help="a run's name, or the folder of its seeds")
 
 
 def run(args: argparse.Namespace) -> int:

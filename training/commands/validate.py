@@ -13,9 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     add_machine_arguments(parser)
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="checkpoint, official file or ours; else the run's own"
+        "--weights", type=Path, metavar="FILE", help="checkpoint, official or exported weights (the run's own)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="look at N batches only: not the benchmark's number")
+    parser.add_argument("--limit", type=int, metavar="N", help="evaluate N batches only: not the benchmark's number")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

@@ -1,4 +1,4 @@
-"""AMASS: motion without images, seen by four virtual cameras, as Pose2Mesh trains on it.
+"""AMASS: motion without images, projected by four virtual cameras, as Pose2Mesh trains on it.
 
     SUBSET/SUBJECT/*_poses.npz   poses (T, 156) of SMPL-H, trans (T, 3), betas (16,), gender, mocap_framerate; z is up
 
@@ -36,8 +36,8 @@ CAMERA = np.array([1500.0, 1500.0, 500.0, 500.0], np.float32)
 class Amass(ColumnDataset):
     """path: the folder of the subsets.  subsets: those whose name contains one of these, in any case.
 
-    body: gives the joints, of `joint_set`; without it a record has pose, shape and place only.
-    upstream_quirks: take the first 72 numbers of a pose; from the 67th on they are SMPL-H's fingers, not SMPL's hands.
+    body: for joints of `joint_set`; None: records have pose, betas and trans only.
+    upstream_quirks: use the first 72 numbers of a pose, of which the last 6 are SMPL-H's fingers, not SMPL's hands.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Amass(ColumnDataset):
         try:
             with np.load(file, allow_pickle=False) as archive:
                 content = {key: archive[key] for key in ("poses", "betas") if key in archive.files}
-        except Exception as error:  # a damaged archive fails in any way
+        except Exception as error:  # a corrupt archive can raise anything
             raise bad_file(file, f"cannot be read ({error})") from None
         if content.get("poses") is not None and content["poses"].ndim == 2 and content["poses"].shape[1] < 72:
             raise bad_file(file, f"has poses of {content['poses'].shape[1]} numbers, expected SMPL-H's 156")
@@ -110,5 +110,5 @@ class Amass(ColumnDataset):
 
 
 def _any_case(name: str) -> str:
-    """As a pattern: the folder's own spelling differs (`CMU`, `cmu`)."""
+    """A glob pattern of `name` in any case: folders are called `CMU` or `cmu`."""
     return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in name)

@@ -1,4 +1,4 @@
-"""What all record sets share: the check of a user's copy, and subsets that work on a laptop."""
+"""The base class of all data sets of records, with the check of a user's copy, and subsets."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from training.datasets import validation
 from training.datasets.geometry import project, project_weak
 from training.datasets.joint_sets import JOINT_SETS, index_map
 from training.datasets.posed_joints import PosedJoints, posed_joints
-from training.datasets.record import Record, RecordDataset
+from training.datasets.record import Record
 
 Body = str | Path | Mapping[str, str] | None
-# Real fits are within 20 to 50 mm; another body's betas or another frame give several hundred
+# between the error of real fits, 20 to 50 mm, and that of another body's betas or another frame, several hundred
 _BODY_LIMIT_MM = 100.0
 _REGRESSED = ("smpl24", "h36m17", "coco17", "coco19", "hand21")
-_PROJECTION_LIMIT = 0.15  # of the person's size
+_PROJECTION_LIMIT = 0.15  # of the person's size; origin not recorded
 
 
 class BaseDataset:
-    """A record set.  Subclasses give `name`, `__len__` and `read(row)`, and what `files` says.
+    """A benchmark split as records.  Subclasses define `name`, `__len__`, `read(row)` and `files`.
 
-    official, official_fits: rows of the published split, and those of them with pose and betas, where known.
-    body: name or file of the body that `pose` and `betas` belong to, or a table of them by gender.
+    Cheap to build (indices only), and pickled into loader workers.  official, official_fits: rows of the published
+    split, and those with pose and betas, where known.  body: name or file of the body of `pose` and `betas`, or a table
+    of them by gender.
     """
 
     name: str = ""
@@ -36,14 +37,14 @@ class BaseDataset:
 
     @classmethod
     def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
-        """What these options of a run's file need below `path`, as users have it: names, or patterns with `*`.
+        """Files below `path` that these options of a run file need: names, or patterns with `*`.
 
-        detected: whether the run's input are 2D poses that a detector found.  Called before anything is opened.
+        detected: whether the run's input is detected 2D poses.  Called before anything is opened.
         """
         return ["."]
 
     def body_for_gender(self, gender: str) -> PosedJoints | None:
-        """The body of a person; the neutral one where the table has none of that gender."""
+        """The body for a gender; the neutral one where the table has none, None where there is no body."""
         if isinstance(self.body, Mapping):
             name = self.body.get(gender, self.body.get("neutral"))
             return None if name is None else posed_joints(name)
@@ -56,27 +57,28 @@ class BaseDataset:
         raise NotImplementedError
 
     def subject(self, row: int) -> str:
-        """What splits are made by; cheap, without reading the row's labels where that can be."""
+        """The row's subject or sequence, for splits; without reading the labels where possible."""
         return self.read(row).subject
 
     def source(self, row: int) -> tuple[str | Path, object]:
-        """File and row as its users would look for it."""
+        """File and row for error messages."""
         return self.name, row
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the files as wholes."""
+        """Validation problems of the files, apart from those of single rows."""
         yield from ()
 
     def __getitem__(self, index: int) -> Record:
+        """Raises BadInput with file and row where the row is corrupt."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} rows, not {index}")
         row = int(index) % len(self)
         return validation.validate_record(self.read(row), *self.source(row))
 
     def check(self, max_rows: int | None = None) -> list[str]:
-        """Problems in words, [] where all is well; looks at `max_rows` rows, evenly spread.
+        """Validation problems with file and row; reads `max_rows` evenly spread rows (None: all).
 
-        `note: ` starts what is no error.
+        A line that is no error starts with `note: `.
         """
         problems = [*self.problems(), *validation.count_note(len(self), self.official, self.name)]
         if not len(self):
@@ -98,13 +100,13 @@ class BaseDataset:
 
 
 def _image_exists(record: Record) -> bool:
-    """Whether an image exists; decoding every one of a whole set would take hours."""
+    """Whether the image's file exists, where its source can tell: decoding a full set would take hours."""
     exists = getattr(record.image, "exists", None)
     return exists is None or exists()
 
 
 def _consistency_problems(records: Sequence[Record], data: BaseDataset) -> Iterator[str]:
-    """Whether 3D, 2D, camera and body belong together, as medians over the rows looked at."""
+    """Problems where 3D, 2D, camera and body do not belong together, by medians over the records."""
     errors_2d: list[float] = []
     fit_mm: list[float] = []
     for record in records:
@@ -120,7 +122,7 @@ def _consistency_problems(records: Sequence[Record], data: BaseDataset) -> Itera
         if body is not None and record.pose is not None and record.betas is not None:
             try:
                 fit_mm.extend(_body_error(record, body))
-            except BadInput as error:  # the same for every row
+            except BadInput as error:  # the same for all rows
                 note = "note: fits are not compared with a body: " if error.code == "no_regressor" else ""
                 yield f"{note}{data.name}: {error}"
                 return
@@ -137,13 +139,13 @@ def _consistency_problems(records: Sequence[Record], data: BaseDataset) -> Itera
 
 
 def _body_error(record: Record, body: PosedJoints) -> Iterator[float]:
-    """mm, root-relative, of one record; nothing where the record has no joints to compare with."""
+    """The mean joint error of a record's fit, mm, root-relative; nothing where it has no joints to compare with."""
     kind = JOINT_SETS[record.joint_set]
     assert record.pose is not None and record.betas is not None
     if record.joint_set in _REGRESSED:
         posed, both = body.joints(record.joint_set, record.pose, record.betas), np.ones(len(kind), bool)
     else:
-        # official bodies have regressors of few sets: compare what this one shares with Human3.6M's, whose nose is low
+        # official bodies have few regressors: compare the joints in common with Human3.6M's, except its low nose
         source_index = index_map("h36m17", record.joint_set)
         both = (source_index >= 0) & (np.array(kind.names) != "nose")
         posed = body.joints("h36m17", record.pose, record.betas)[source_index]
@@ -160,7 +162,7 @@ def _body_error(record: Record, body: PosedJoints) -> Iterator[float]:
 
 
 class Subset(BaseDataset):
-    """Some rows of a set, in the given order."""
+    """Some rows of a data set, in the given order."""
 
     def __init__(self, data: BaseDataset, rows: Sequence[int] | np.ndarray) -> None:
         self.data, self.rows = data, np.asarray(rows, np.int64)
@@ -185,7 +187,7 @@ class Subset(BaseDataset):
 def make_subset(
     data: BaseDataset, first: int | None = None, every: int = 1, subjects: Sequence[str] = ()
 ) -> BaseDataset:
-    """A smaller set: of these subjects, of those every n-th row, of those the first n."""
+    """A subset: the rows of `subjects`, of these every n-th, of these the `first`.  Raises BadInput `bad_subset`."""
     if every < 1 or (first is not None and first < 1):
         raise BadInput("bad_subset", f"first={first}, every={every}: both must be at least 1.")
     rows = np.arange(len(data))
@@ -201,6 +203,3 @@ def make_subset(
             )
     rows = rows[::every][:first]
     return data if len(rows) == len(data) else Subset(data, rows)
-
-
-__all__ = ["BaseDataset", "RecordDataset", "Subset", "make_subset"]

@@ -1,4 +1,4 @@
-"""COCO 2017 keypoints with SMPLify fits, as Pose2Mesh has them.
+"""COCO 2017 keypoints with SMPLify fits, in Pose2Mesh's files.
 
     annotations/person_keypoints_train2017.json   COCO's own
     annotations/coco_smplify_train.json           {annotation id: smpl_param {pose, shape}, cam_param {s, t}}
@@ -34,9 +34,9 @@ FILES = ("annotations/person_keypoints_train2017.json", "annotations/coco_smplif
 
 
 class Coco(ColumnDataset):
-    """path: the folder that has `annotations` and `images`.
+    """path: the folder of `annotations` and `images`.
 
-    body: gives fit errors (px in a 64 x 64 crop; Pose2Mesh's limit is 3) and the check of the fits.
+    body: for fit errors (px in a 64 x 64 crop; Pose2Mesh's limit is 3) and the check of the fits.
     """
 
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
@@ -51,7 +51,7 @@ class Coco(ColumnDataset):
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
         joints = at["keypoints"].copy()
-        joints[:, 2] = joints[:, 2] > 0  # COCO's 1 is labelled but hidden
+        joints[:, 2] = joints[:, 2] > 0  # COCO's 1 is labelled but occluded
         error = None
         if self.body is not None:
             posed = posed_joints(self.body).joints("coco19", at["pose"], at["betas"])
@@ -60,13 +60,10 @@ class Coco(ColumnDataset):
         center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="coco", joint_set="coco17",
-            image=ImageFile(self.path / "images" / "train2017" / str(at["picture"])),
+            image=ImageFile(self.path / "images" / "train2017" / str(at["image"])),
             image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
             joints2d=joints, pose=at["pose"], betas=at["betas"], weak_camera=at["weak"], fit_error=error,
         )  # fmt: skip
-
-    def subject(self, row: int) -> str:
-        return ""
 
 
 def _columns(file: Path, fit_file: Path) -> Columns:
@@ -87,7 +84,7 @@ def _columns(file: Path, fit_file: Path) -> Columns:
             model, camera = (field(fit, key, fit_file, where) for key in ("smpl_param", "cam_param"))
             weak = [numbers(camera, "s", (1,), fit_file, where), numbers(camera, "t", (2,), fit_file, where)]
             rows.append({
-                "key": str(where), "picture": field(image, "file_name", file, where),
+                "key": str(where), "image": field(image, "file_name", file, where),
                 "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
                 "keypoints": numbers(annotation, "keypoints", (17, 3), file, where),
                 "pose": numbers(model, "pose", (72,), fit_file, where),

@@ -1,4 +1,4 @@
-"""Sets whose annotations are JSON: read once into columns of numpy, so that rows are cheap and workers share memory."""
+"""Data sets whose annotations are parsed once into numpy columns: cheap rows, memory shared by workers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from training.datasets.base import BaseDataset
 from training.datasets.validation import bad_file, field, read_json, require
 
 Columns = dict[str, np.ndarray]
-_VERSION = 1  # of the columns' meaning; raise it when a reader changes what it keeps
+_VERSION = 2  # of the columns' names and meaning; increment it when a reader changes them
 
 
 class ColumnDataset(BaseDataset):
-    """Rows held as columns of equal length; `key` names them.  file: what messages say."""
+    """Rows as columns of equal length; `key` names a row.  file: named in messages."""
 
     def __init__(self, name: str, file: Path, columns: Columns) -> None:
         self.name, self.file, self.columns = name, file, columns
@@ -26,14 +26,18 @@ class ColumnDataset(BaseDataset):
     def __len__(self) -> int:
         return len(self.columns["key"])
 
+    def subject(self, row: int) -> str:
+        """Empty for benchmarks that name no subjects."""
+        return ""
+
     def source(self, row: int) -> tuple[Path, object]:
         return self.file, str(self.columns["key"][row])
 
 
 def stack_columns(rows: Sequence[dict[str, Any]], order: Callable[[dict[str, Any]], Any] | None, file: Path) -> Columns:
-    """Rows of numbers and texts -> columns, sorted by `order`.  Numbers become float32 unless they are integers."""
+    """Columns of rows of numbers and texts, sorted by `order`; float64 becomes float32.  Raises BadInput if empty."""
     if not rows:
-        raise bad_file(file, "has no row that can be used", "Every row lacks its fit, or was left out by the options.")
+        raise bad_file(file, "has no usable row", "All rows lack a fit, or are excluded by the options.")
     if order is not None:
         rows = sorted(rows, key=order)
     columns = {}
@@ -44,15 +48,15 @@ def stack_columns(rows: Sequence[dict[str, Any]], order: Callable[[dict[str, Any
 
 
 def load_or_build(
-    cache: str | Path | None, files: Sequence[Path], options: Any, make: Callable[[], Columns]
+    cache: str | Path | None, files: Sequence[Path | None], options: Any, make: Callable[[], Columns]
 ) -> Columns:
-    """The columns out of a cache folder, or made and kept there; made each time where no folder is given.
+    """The columns from the cache folder, else from `make` and then cached; without a folder always from `make`.
 
-    The name holds sizes and times of the files, so that a changed file is read again.
+    The cache's name depends on sizes and times of `files`, so that a changed file is read again.
     """
     if cache is None:
         return make()
-    stats = [(str(p), require(p).stat().st_size, p.stat().st_mtime_ns) for p in files]
+    stats = [(str(p), require(p).stat().st_size, p.stat().st_mtime_ns) for p in files if p is not None]
     name = hashlib.sha256(repr((_VERSION, stats, options)).encode()).hexdigest()[:20]
     path = Path(cache) / f"{name}.npz"
     if path.is_file():
@@ -60,7 +64,7 @@ def load_or_build(
             with np.load(path, allow_pickle=False) as archive:
                 return {key: archive[key] for key in archive.files}
         except Exception:
-            path.unlink()  # cut off by a full disk: made again below
+            path.unlink()  # corrupt, e.g. after a full disk: built again below
     columns = make()
     with atomic_path(path) as temporary:
         np.savez(temporary, **columns)  # type: ignore[arg-type]
@@ -68,7 +72,7 @@ def load_or_build(
 
 
 def read_coco(path: Path) -> tuple[dict[Any, dict], list[dict]]:
-    """COCO's layout -> images by id, annotations in the file's order."""
+    """Images by id, and annotations in the file's order, of a file in COCO's layout."""
     content = read_json(path)
     images = field(content, "images", path, "-")
     annotations = field(content, "annotations", path, "-")
@@ -76,12 +80,12 @@ def read_coco(path: Path) -> tuple[dict[Any, dict], list[dict]]:
 
 
 def image_entry(annotation: dict, images: dict[Any, dict], file: Path, where: object) -> dict:
-    """The image of an annotation, or BadInput."""
+    """The image entry of an annotation.  Raises BadInput `bad_data_row`."""
     return field(images, field(annotation, "image_id", file, where), file, f"{where} (image)")
 
 
 def read_detections(path: Path, key: str, joints: int) -> dict[Any, np.ndarray]:
-    """A list of {key, keypoints} -> key: (joints, 3) float32; a missing confidence is 1."""
+    """Keypoints (joints, 3) float32 by `key`, of a file with a list of {key, keypoints}; see `keypoint_array`."""
     by_key = {}
     for k, item in enumerate(read_json(path)):
         by_key[field(item, key, path, k)] = keypoint_array(field(item, "keypoints", path, k), joints, path, k)
@@ -89,7 +93,7 @@ def read_detections(path: Path, key: str, joints: int) -> dict[Any, np.ndarray]:
 
 
 def keypoint_array(value: Any, joints: int, file: Path, where: object) -> np.ndarray:
-    """Numbers by joint, x y and perhaps more -> (joints, 3) float32."""
+    """Keypoints (joints, 3) float32: x y, confidence (1 where the file has none).  Raises BadInput `bad_data_file`."""
     try:
         points = np.asarray(value, np.float32).reshape(joints, -1)
     except (TypeError, ValueError):
@@ -101,5 +105,5 @@ def keypoint_array(value: Any, joints: int, file: Path, where: object) -> np.nda
 
 
 def plausible_betas(betas: np.ndarray) -> np.ndarray:
-    """Betas of which any is beyond 3 are given up for the mean shape, as Pose2Mesh does."""
+    """The betas; zeros where any exceeds 3 standard deviations, as in Pose2Mesh."""
     return np.zeros_like(betas) if (np.abs(betas) > 3).any() else betas

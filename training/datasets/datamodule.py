@@ -1,4 +1,4 @@
-"""Lightning's data module over record sets: from a run's tables to batches.  Imports lightning (2 s)."""
+"""The LightningDataModule of records: from a run's tables to batches.  Imports lightning (2 s)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DatasetConfig = Mapping[str, Any]
 
 
 class RecordData(lightning.LightningDataModule):
-    """train, validation, test: tables for `kinds.build_dataset` (validation and test: one or several), or data sets.
+    """train, validation, test: tables for `registry.build_dataset`, or data sets (validation and test: one or several).
 
-    prepare: of training; prepare_evaluation: of the others, called without a generator (the same one by default).
-    batch_size, evaluation_batch_size: rows per process.  root: where relative paths of tables start.
-    drop_last: as the originals: SMPLer True; FastMETRO, Pose2Mesh False.
+    prepare: for training; prepare_evaluation: for the others, called without a generator (by default the same).
+    batch_size, evaluation_batch_size: rows per process.  root: of relative paths in tables.
+    drop_last: in the originals SMPLer True; FastMETRO, Pose2Mesh False.
     check_rows: rows of each set read before the first step; 0 for none.  fixed_augmentation: see `PreparedDataset`.
-    Give the Trainer `use_distributed_sampler=False`: these batches are of each process already.
+    The Trainer needs `use_distributed_sampler=False`: batches are sharded already.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class RecordData(lightning.LightningDataModule):
         self._resumed: dict[str, Any] | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the sets of a stage and look at some rows.  Raises BadInput with all that is wrong."""
+        """Opens the data sets of a stage and checks some rows.  Raises BadInput `bad_data` with all problems."""
         wanted = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",)}
         for part in wanted.get(stage or "", ("train", "validation", "test")):
             if part not in self.sets:
@@ -69,9 +69,9 @@ class RecordData(lightning.LightningDataModule):
     def _check(self, sets: Sequence[BaseDataset]) -> None:
         if not self.check_rows:
             return
-        wrong = [p for data in sets for p in data.check(self.check_rows) if not p.startswith("note")]
-        if wrong:
-            raise BadInput("bad_data", "The data cannot be trained on:\n  " + "\n  ".join(wrong[:20]))
+        problems = [p for data in sets for p in data.check(self.check_rows) if not p.startswith("note")]
+        if problems:
+            raise BadInput("bad_data", "The data cannot be trained on:\n  " + "\n  ".join(problems[:20]))
 
     def train_dataloader(self) -> ResumableLoader:
         (records,) = self.sets["train"]
@@ -84,7 +84,7 @@ class RecordData(lightning.LightningDataModule):
         return self._train
 
     def state_dict(self) -> dict[str, Any]:
-        """Kept in every checkpoint.  Lightning's own copy of it is not given back when an epoch had just ended."""
+        """The position in the epoch, for checkpoints; Lightning does not restore its own at the end of an epoch."""
         return {} if self._train is None else {"train": self._train.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -116,14 +116,14 @@ class RecordData(lightning.LightningDataModule):
         return ResumableLoader(data, batches, self.workers, pin_memory=torch.cuda.is_available())
 
     def _distributed_state(self) -> tuple[int, int, int]:
-        """-> rank, number of processes, batches per step of the optimiser."""
+        """Rank, world size, batches per optimiser step.  Raises BadInput `lightning_sampler`."""
         trainer = self.trainer
         if trainer is None:
             return 0, 1, 1
         if trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
             raise BadInput(
                 "lightning_sampler",
-                "Lightning would deal the batches out a second time.",
+                "Lightning would shard the batches a second time.",
                 "Give the Trainer use_distributed_sampler=False.",
             )
         return trainer.global_rank, trainer.world_size, trainer.accumulate_grad_batches

@@ -22,15 +22,12 @@ from training.datasets.validation import ErrorCollector, bad_row, field, numbers
 
 
 class Eft(ColumnDataset):
-    """path: a file of fits.  images: folder of its images.  body: for the check of the fits."""
+    """path: the JSON file.  images: folder of its images.  body: for the check of the fits."""
 
     def __init__(self, path: str | Path, images: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.images, self.body = Path(path), Path(images), body
         columns = load_or_build(cache, [self.path], "eft", lambda: _columns(self.path))
         super().__init__(f"eft/{self.path.stem}", self.path, columns)
-
-    def subject(self, row: int) -> str:
-        return ""
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
@@ -38,7 +35,7 @@ class Eft(ColumnDataset):
         side = 200 * float(at["scale"])
         weak = np.array([scale, tx, ty], np.float32) * side / 2 + [0, *at["center"]]
         return Record(
-            key=str(at["key"]), dataset="eft", joint_set="spin49", image=ImageFile(self.images / str(at["picture"])),
+            key=str(at["key"]), dataset="eft", joint_set="spin49", image=ImageFile(self.images / str(at["image"])),
             center=at["center"], side=side, joints2d=at.get("joints"), pose=at["pose"], betas=at["betas"],
             weak_camera=weak.astype(np.float32),
         )  # fmt: skip
@@ -54,9 +51,9 @@ def _columns(file: Path) -> Columns:
             matrices = numbers(row, "parm_pose", (24, 3, 3), file, k, np.float64)
             gap = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max()
             if gap > 0.05 or (np.linalg.det(matrices) < 0).any():
-                raise bad_row(file, k, "'parm_pose' does not hold rotation matrices")
+                raise bad_row(file, k, "'parm_pose' has no rotation matrices")
             made = {
-                "key": f"{k}", "picture": str(field(row, "imageName", file, k)).split("/")[-1],
+                "key": f"{k}", "image": str(field(row, "imageName", file, k)).split("/")[-1],
                 "pose": Rotation.from_matrix(matrices).as_rotvec().ravel(),
                 "betas": numbers(row, "parm_shape", (10,), file, k),
                 "cam": numbers(row, "parm_cam", (3,), file, k), "scale": float(numbers(row, "bbox_scale", (), file, k)),

@@ -5,7 +5,7 @@
     training/rgb/%08d.jpg           130,240 images: each annotation under four backgrounds, image mod 32,560
     evaluation_K.json, evaluation/rgb/%08d.jpg   3,960 images without labels
 
-224 x 224, right hands, camera frame.  Joints in the order of fingers from the palm to the tip.
+224 x 224 px, right hands, camera frame.  Joints by finger, from the palm to the tip.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from training.datasets.posed_joints import posed_joints
 from training.datasets.record import Record
 from training.datasets.validation import ErrorCollector, bad_file, numbers, read_json
 
-PICTURES = {"training": 130_240, "evaluation": 3_960}
+IMAGES = {"training": 130_240, "evaluation": 3_960}
 CENTER, SIDE = 112.0, 180.0  # px: METRO's box, scale 0.9
 
 
 class FreiHand(ColumnDataset):
-    """path: the published folder.  split: training or evaluation.  backgrounds: of the training images, 1 to 4.
+    """path: the published folder.  split: training or evaluation.  backgrounds: number of training backgrounds, 1 to 4.
 
-    body: gives trans and the check of the fits.
+    body: for trans and the check of the fits.
     """
 
     def __init__(
         self, path: str | Path, split: str = "training", backgrounds: int = 4, body: str | None = None,
         cache: str | None = None,
     ) -> None:  # fmt: skip
-        if split not in PICTURES:
+        if split not in IMAGES:
             raise BadInput("unknown_split", f"FreiHAND has no split {split!r}.", "Choose training or evaluation.")
         self.path, self.split, self.body = Path(path), split, body
         self.backgrounds = backgrounds if split == "training" else 1
-        self.official = PICTURES[split] * self.backgrounds // (4 if split == "training" else 1)
+        self.official = IMAGES[split] * self.backgrounds // (4 if split == "training" else 1)
         parts = ("K", "mano", "xyz") if split == "training" else ("K",)
         files = [self.path / f"{split}_{part}.json" for part in parts]
         super().__init__(
@@ -52,9 +52,6 @@ class FreiHand(ColumnDataset):
 
     def source(self, row: int) -> tuple[Path, object]:
         return self.file, row
-
-    def subject(self, row: int) -> str:
-        return ""
 
     def read(self, row: int) -> Record:
         at = {key: column[row % len(self.columns["key"])] for key, column in self.columns.items()}

@@ -1,4 +1,4 @@
-"""FreiHAND as Pose2Mesh has it.
+"""FreiHAND in Pose2Mesh's files.
 
     data/freihand_{train,eval}_coco.json           COCO's layout; images have db_idx
     data/freihand_{train,eval}_data.json           [db_idx]: cam_param {focal, princpt, R, t}, joint_3d (21, 3),
@@ -32,11 +32,11 @@ from training.datasets.record import Record
 from training.datasets.validation import ErrorCollector, bad_file, field, numbers, read_json
 
 _DETECTED = {"train": "train", "eval": "test"}
-_METRES_END = 20.0  # no hand is so far away: such joints are in millimetres
+_METRES_END = 20.0  # m, farther than any hand: larger coordinates are in millimetres
 
 
 class FreiHandJson(ColumnDataset):
-    """path: the folder that has `data`.  split: train or eval.  body: for the check of the fits."""
+    """path: the folder of `data`.  split: train or eval.  body: for the check of the fits."""
 
     def __init__(
         self, path: str | Path, split: str = "train", body: str | None = None, cache: str | None = None
@@ -46,24 +46,17 @@ class FreiHandJson(ColumnDataset):
         self.path, self.body = Path(path), body
         coco, data, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
         existing_file = detection_file if detection_file.is_file() else None
-        columns = load_or_build(
-            cache,
-            [coco, data, *([existing_file] if existing_file else [])],
-            split,
-            lambda: _columns(coco, data, split, existing_file),
-        )
+        files = [coco, data, existing_file]
+        columns = load_or_build(cache, files, split, lambda: _columns(coco, data, split, existing_file))
         super().__init__(f"freihand_json/{split}", coco, columns)
 
     @classmethod
     def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
         split = str(options.get("split", "train"))
         names = [f"data/freihand_{split}_{part}.json" for part in ("coco", "data")]
-        if detected or split == "eval":  # whose true poses are not public
+        if detected or split == "eval":  # its ground truth is not public
             names.append(f"data/hrnet_output_on_{_DETECTED.get(split, split)}set.json")
         return names
-
-    def subject(self, row: int) -> str:
-        return ""
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
@@ -71,7 +64,7 @@ class FreiHandJson(ColumnDataset):
         joints = at["joints"] if known else None
         return Record(
             key=str(at["key"]), dataset="freihand", joint_set="hand21",
-            image=ImageFile(self.path / "data" / str(at["picture"])),
+            image=ImageFile(self.path / "data" / str(at["image"])),
             image_size=(int(at["size"][0]), int(at["size"][1])), center=np.array([112.0, 112.0], np.float32),
             side=180.0,
             joints2d=with_column(project(joints, at["camera"])) if joints is not None else None,
@@ -95,7 +88,7 @@ def _columns(file: Path, data_file: Path, split: str, detection_file: Path | Non
             own = field(data, number, data_file, "-")
             camera = field(own, "cam_param", data_file, number)
             row = {
-                "key": field(image, "id", file, where), "picture": field(image, "file_name", file, where),
+                "key": field(image, "id", file, where), "image": field(image, "file_name", file, where),
                 "size": np.array([image.get("width", 224), image.get("height", 224)], np.int32),
                 "camera": np.concatenate([numbers(camera, k, (2,), data_file, number) for k in ("focal", "princpt")]),
             }  # fmt: skip

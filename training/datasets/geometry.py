@@ -1,4 +1,4 @@
-"""Frames, cameras and boxes of the benchmarks, in numpy: the few formulas that every reader shares."""
+"""Frames, cameras and boxes of the benchmarks, in numpy, shared by the data sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def axis_angle_to_matrix(vector: np.ndarray) -> np.ndarray:
-    """(3,) axis-angle -> (3, 3) float64.  Ten times faster than scipy's for one rotation."""
+    """Rotation matrix (3, 3) float64 of axis-angle (3,).  Ten times faster than scipy's for one rotation."""
     x, y, z = (float(v) for v in vector)
     angle = math.sqrt(x * x + y * y + z * z)
     a = math.sin(angle) / angle if angle > 1e-8 else 1.0
@@ -19,9 +19,9 @@ def axis_angle_to_matrix(vector: np.ndarray) -> np.ndarray:
 
 
 def matrix_to_axis_angle(matrix: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation -> (3,) axis-angle, angle in [0, pi]; through the quaternion's largest component."""
+    """Axis-angle (3,), angle in [0, pi], of a rotation matrix (3, 3), by the quaternion's largest component."""
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = matrix.tolist()
-    # each row is (w, x, y, z) times four of one of them
+    # row k is the quaternion (w, x, y, z) times 4 x its k-th component
     rows = (
         (1 + xx + yy + zz, zy - yz, xz - zx, yx - xy), (zy - yz, 1 + xx - yy - zz, yx + xy, xz + zx),
         (xz - zx, yx + xy, 1 - xx + yy - zz, zy + yz), (yx - xy, xz + zx, zy + yz, 1 - xx - yy + zz),
@@ -35,9 +35,9 @@ def matrix_to_axis_angle(matrix: np.ndarray) -> np.ndarray:
 
 
 def root_to_camera(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """pose (P,) axis-angle with its root into the world -> the same with its root into the camera frame, float32.
+    """Pose (P,) axis-angle, float32, whose root leads to the camera frame instead of the world.
 
-    rotation: (3, 3), world to camera.  (The originals divide by the angle here and give NaN for a root of zeros.)
+    rotation: (3, 3), world to camera.  (The originals divide by the angle, and give NaN for a root of zeros.)
     """
     rotated = np.array(pose, np.float64)
     rotated[:3] = matrix_to_axis_angle(np.asarray(rotation, np.float64) @ axis_angle_to_matrix(rotated[:3]))
@@ -45,40 +45,40 @@ def root_to_camera(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 
 def trans_to_camera(trans: np.ndarray, rotation: np.ndarray, translation: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """trans (3,) m of the body in the world -> in the camera frame (3,) float32.
+    """The body's trans (3,) float32 m in the camera frame, from that in the world.
 
-    x_camera = rotation x_world + shift (m).  root: (3,) m, rest place of the root joint, which the root's turn leaves
-    where it is: t' = R t + T - J0 + R J0.
+    x_camera = rotation x_world + translation (m).  root: (3,) m, rest position J0 of the root joint, about which the
+    root rotation turns the body: t' = R t + T - J0 + R J0.
     """
     trans, root = np.asarray(trans, np.float64), np.asarray(root, np.float64)
     return (rotation @ trans + translation - root + rotation @ root).astype(np.float32)
 
 
 def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """(..., 3) m in the camera frame, camera (4,) fx fy cx cy -> (..., 2) px."""
+    """Points (..., 3) m in the camera frame -> (..., 2) px, by camera (4,) fx fy cx cy px."""
     points = np.asarray(points, np.float64)
     return points[..., :2] / points[..., 2:] * camera[:2] + camera[2:]
 
 
 def project_weak(points: np.ndarray, weak_camera: np.ndarray) -> np.ndarray:
-    """(..., 3) m, weak_camera (3,) scale tx ty -> (..., 2) px."""
+    """Points (..., 3) m -> (..., 2) px, by weak_camera (3,) scale px/m, tx px, ty px."""
     return np.asarray(points, np.float64)[..., :2] * weak_camera[0] + weak_camera[1:]
 
 
 def with_column(points: np.ndarray, column: float | np.ndarray = 1.0) -> np.ndarray:
-    """(K, C) -> (K, C + 1) float32 with a confidence behind."""
+    """Points (K, C) as (K, C + 1) float32, with a confidence as the last column."""
     return np.concatenate([points, np.broadcast_to(np.reshape(column, (-1, 1)), (len(points), 1))], 1, dtype=np.float32)
 
 
 def tight_box(points: np.ndarray) -> np.ndarray:
-    """(K, 2) px -> (4,) x0 y0 x1 y1 around all of them."""
+    """The tight box (4,) float32 x0 y0 x1 y1 of points (K, 2) px."""
     return np.concatenate([points.min(0), points.max(0)]).astype(np.float32)
 
 
 def xywh_to_xyxy(xywh: np.ndarray) -> np.ndarray | None:
-    """COCO's x y w h -> x0 y0 x1 y1, or None where it is empty: such a row is skipped.
+    """The box x0 y0 x1 y1 (4,) float32 of COCO's x y w h; None for an empty one, whose row is skipped.
 
-    One pixel smaller than w and h say, as in Moon's and Choi's loaders.
+    One pixel smaller than w and h, as in Moon's and Choi's loaders.
     """
     x, y, w, h = np.asarray(xywh, np.float64)
     if w * h <= 0 or w < 1 or h < 1:
@@ -87,24 +87,24 @@ def xywh_to_xyxy(xywh: np.ndarray) -> np.ndarray | None:
 
 
 def square_box(box: np.ndarray, grow: float = 1.2) -> tuple[np.ndarray, float]:
-    """(4,) x0 y0 x1 y1 -> centre (2,) px and side px of the square around it.
+    """Centre (2,) px and side px of the square around a box (4,) x0 y0 x1 y1.
 
-    METRO's `scale` is 1.2 of the longer side, over 200.
+    METRO's `scale` is 1.2 x the longer side / 200.
     """
     size = box[2:] - box[:2]
     return (box[:2] + size / 2).astype(np.float32), grow * float(size.max())
 
 
 def fit_error_3d(gt: np.ndarray, fitted: np.ndarray) -> float:
-    """Both (K, 3) in m -> mean distance in mm after moving the means together (Pose2Mesh's Human3.6M and MuCo)."""
+    """Mean distance, mm, of joints (K, 3) m after aligning their means (Pose2Mesh's Human3.6M and MuCo)."""
     gap = (gt - gt.mean(0)) - (fitted - fitted.mean(0))
     return float(np.linalg.norm(gap, axis=-1).mean() * 1000)
 
 
 def fit_error_2d(gt: np.ndarray, visible: np.ndarray, fitted: np.ndarray, box_points: np.ndarray) -> float:
-    """truth, fitted (K, 2) px, visible (K,) -> mean distance on visible joints in a 64 x 64 crop (Pose2Mesh's COCO).
+    """Mean distance of the visible joints (K, 2), px of a 64 x 64 crop (Pose2Mesh's COCO); NaN without any.
 
-    box_points: (N, 2) px, what the square box is tight around.
+    visible: (K,).  box_points: (N, 2) px, which the crop's square is tight around.
     """
     box = tight_box(box_points)
     side = max(float(box[2] - box[0]), float(box[3] - box[1])) - 1

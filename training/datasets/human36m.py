@@ -1,4 +1,4 @@
-"""Human3.6M as Pose2Mesh has it (from I2L-MeshNet): JSON by subject, motion capture, SMPL fits, both in the world.
+"""Human3.6M in Pose2Mesh's files (from I2L-MeshNet): JSON by subject; motion capture and SMPL fits in the world frame.
 
     annotations/Human36M_subject{S}_data.json        COCO's layout; image: action_idx, subaction_idx, frame_idx, cam_idx
     annotations/Human36M_subject{S}_camera.json      [cam]: R (3, 3), t (3,) mm, f (2,), c (2,)
@@ -46,14 +46,14 @@ from training.datasets.validation import ErrorCollector, bad_file, bad_row, fiel
 PROTOCOL2 = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 PARTS = ("data", "camera", "joint_3d", "smpl_param")
 DETECTED = "absnet_output_on_testset.json"
-EVERY = {"train": 5, "test": 50}  # frames of 50 Hz that are used: those whose number it divides
+EVERY = {"train": 5, "test": 50}  # step between the sampled frames, of 50 Hz
 
 
 class Human36M(ColumnDataset):
-    """One split of protocol 2.  path: the folder with `annotations` and `images`.
+    """One split of protocol 2.  path: the folder of `annotations` and `images`.
 
-    subjects, every: others than the split's.  body: gives trans, fit errors (mm, against motion capture; 25 is the
-    limit of Pose2Mesh) and the check of the fits.  cache: folder for the parsed annotations.
+    subjects, every_frame: other than the split's.  body: for trans, fit errors (mm, against motion capture; Pose2Mesh's
+    limit is 25) and the check of the fits.  cache: folder for the parsed annotations.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Human36M(ColumnDataset):
         files = [self._file(s, part) for s in chosen for part in PARTS]
         detected = self.path / DETECTED
         detected_file = detected if split == "test" and detected.is_file() else None
-        made = load_or_build(
-            cache, [*files, *([detected_file] if detected_file else [])], ("human36m", chosen, every),
+        columns = load_or_build(
+            cache, [*files, detected_file], ("human36m", chosen, every),
             lambda: self._columns(chosen, every, detected_file),
         )  # fmt: skip
-        super().__init__(f"human36m/{split}", self.path / "annotations", made)
+        super().__init__(f"human36m/{split}", self.path / "annotations", columns)
 
     @classmethod
     def files(cls, options: Mapping[str, Any], detected: bool) -> list[str]:
@@ -114,22 +114,22 @@ class Human36M(ColumnDataset):
                 steps = [str(field(image, key, data, where)) for key in ("action_idx", "subaction_idx")] + [str(frame)]
                 fit = _at(fits, steps)
                 box = xywh_to_xyxy(numbers(annotation, "bbox", (4,), data, where, np.float64))
-                if fit is None or box is None:  # frames without a fit are left out, as the original does
+                if fit is None or box is None:  # the original also skips frames without a fit
                     continue
                 name = field(image, "file_name", data, where)
-                place = "/".join(steps)
+                position = "/".join(steps)
                 world = _at(joints, steps)
                 if world is None:
-                    raise bad_row(self._file(subject, "joint_3d"), place, "the frame has a fit but no joints")
+                    raise bad_row(self._file(subject, "joint_3d"), position, "the frame has a fit but no joints")
                 fit_file = self._file(subject, "smpl_param")
                 camera = field(ready, str(field(image, "cam_idx", data, where)), self._file(subject, "camera"), name)
                 rows.append({
-                    "key": name.split("/")[-1], "picture": name, "subject": subject,
+                    "key": name.split("/")[-1], "image": name, "subject": subject,
                     "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
-                    "world": numbers({"joints": world}, "joints", (17, 3), self._file(subject, "joint_3d"), place),
-                    "pose": numbers(fit, "pose", (72,), fit_file, place),
-                    "betas": plausible_betas(numbers(fit, "shape", (10,), fit_file, place)),
-                    "trans": numbers(fit, "trans", (3,), fit_file, place),
+                    "world": numbers({"joints": world}, "joints", (17, 3), self._file(subject, "joint_3d"), position),
+                    "pose": numbers(fit, "pose", (72,), fit_file, position),
+                    "betas": plausible_betas(numbers(fit, "shape", (10,), fit_file, position)),
+                    "trans": numbers(fit, "trans", (3,), fit_file, position),
                     "camera": camera,
                 })  # fmt: skip
         problems.raise_if_any()
@@ -140,11 +140,8 @@ class Human36M(ColumnDataset):
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
-        rotation, translation, camera = (
-            at["camera"][:9].reshape(3, 3),
-            at["camera"][9:12] / 1000,
-            at["camera"][12:],
-        )
+        rotation, translation = at["camera"][:9].reshape(3, 3), at["camera"][9:12] / 1000
+        camera = at["camera"][12:]
         joints = (rotation @ at["world"].T).T / 1000 + translation
         pose = root_to_camera(at["pose"], rotation)
         trans = error = None
@@ -155,7 +152,7 @@ class Human36M(ColumnDataset):
         center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="human36m", joint_set="h36m17",
-            image=ImageFile(self.path / "images" / str(at["picture"])),
+            image=ImageFile(self.path / "images" / str(at["image"])),
             image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
             joints2d=with_column(project(joints, camera)), joints3d=with_column(joints), detected2d=at.get("detected"),
             pose=pose, betas=at["betas"], trans=trans, camera=camera.astype(np.float32), fit_error=error,
@@ -168,13 +165,13 @@ def _annotations(subject: int, part: str) -> str:
 
 
 def _camera(value: Any, file: Path, key: object) -> np.ndarray:
-    """-> (16,) float64: R row by row, t mm, f, c."""
+    """A camera as (16,) float64: R row by row, t mm, f, c px."""
     parts = {"R": (3, 3), "t": (3,), "f": (2,), "c": (2,)}
     return np.concatenate([numbers(value, k, shape, file, key, np.float64).ravel() for k, shape in parts.items()])
 
 
 def _at(tree: Any, steps: Sequence[str]) -> Any:
-    """tree[action][subaction][frame], None where it is not there."""
+    """tree[action][subaction][frame], None where a key is missing."""
     for step in steps:
         tree = tree.get(step) if isinstance(tree, dict) else None
         if tree is None:

@@ -1,4 +1,4 @@
-"""Where images lie: files on disk, rows of a TSV, frames of a video.  Read by OpenCV, as the originals do."""
+"""Image sources of records: files on disk, frames of a video.  Decoded by OpenCV, as in the originals."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from training.datasets.validation import bad_row, require
 
 
 def decode(data: bytes, file: str | Path, row: object) -> np.ndarray:
-    """A JPEG or PNG -> uint8 RGB (H, W, 3)."""
-    import cv2  # here: which files a set needs is told without it
+    """Pixels, uint8 RGB (H, W, 3), of a JPEG or PNG.  Raises BadInput `bad_data_row`."""
+    import cv2  # here, so that the list of required files does not import it
 
-    # imdecode would turn an image by its EXIF; the annotations are of the stored one
+    # imdecode would apply the EXIF rotation, but annotations are of the stored image
     as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), as_stored) if data else None
     if pixels is None:
@@ -25,7 +25,7 @@ def decode(data: bytes, file: str | Path, row: object) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image of its own."""
+    """An image file."""
 
     path: Path
 
@@ -43,7 +43,7 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """One frame of a short clip, by its number; decodes the clip up to it."""
+    """One frame of a short clip, by its index; decodes the clip up to it."""
 
     path: Path
     index: int

@@ -1,7 +1,7 @@
-"""The joint sets of the benchmarks: names, left-right pairs, roots, maps between them, and what is evaluated.
+"""The joint sets of the benchmarks: names, left/right pairs, roots, evaluated joints, and maps between them.
 
-Names are those of `backend.body.joint_sets`; a joint means what its benchmark means by it, so equal names of
-different sets (`neck` of LSP and of Human3.6M) are near each other, not equal.
+Names are those of `backend.body.joint_sets`.  Each benchmark defines its own joints, so that those of equal name in
+different sets (`neck` of LSP and of Human3.6M) are close, not identical.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.body import joint_sets as known
 
 
 def _sided(text: str) -> tuple[str, ...]:
-    """`r_hip` -> `right_hip`."""
+    """The names in `text`, with `r_hip` written out as `right_hip`."""
     full = {"r": "right_", "l": "left_"}
     return tuple(full[n[0]] + n[2:] if n[:2] in ("r_", "l_") else n for n in text.split())
 
@@ -43,15 +43,13 @@ OPENPOSE25 = _sided(
     "nose neck r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist pelvis r_hip r_knee r_ankle l_hip l_knee l_ankle"
     " r_eye l_eye r_ear l_ear l_big_toe l_small_toe l_heel r_big_toe r_small_toe r_heel"
 )
-SPIN49 = (
-    *(f"op_{name}" for name in OPENPOSE25),
-    *METRO24,
-)  # SPIN (Kolotouros et al. 2019): detected, then annotated
+# SPIN (Kolotouros et al. 2019): detected by OpenPose, then annotated
+SPIN49 = (*(f"op_{name}" for name in OPENPOSE25), *METRO24)
 
 
 @dataclass(frozen=True)
 class JointSet:
-    """root: index of the joint that 3D is relative to.  evaluated: indices that errors are taken over."""
+    """root: index of the joint that 3D joints are relative to.  evaluated: indices of the evaluated joints."""
 
     name: str
     names: tuple[str, ...]
@@ -63,7 +61,7 @@ class JointSet:
 
     @cached_property
     def mirror(self) -> np.ndarray:
-        """(K,) int64: for each joint the index of its mirror image."""
+        """(K,) int64: the index of each joint's left/right counterpart."""
         plain = tuple(n.removeprefix("op_") for n in self.names)
         half = len(plain) - len(METRO24) if self.name == "spin49" else len(plain)
         first = known.mirror_indices(plain[:half])
@@ -71,7 +69,7 @@ class JointSet:
 
     @property
     def flip_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of left and right, each once."""
+        """Left/right pairs of indices, each once."""
         return tuple((i, int(j)) for i, j in enumerate(self.mirror) if i < j)
 
 
@@ -79,7 +77,7 @@ JOINT_SETS = {
     s.name: s
     for s in (
         JointSet("metro24", METRO24, METRO24.index("pelvis"), (*range(13), 18)),
-        JointSet("j14", known.J14, 2),  # both sides are centred on the middle of joints 2 and 3, the hips
+        JointSet("j14", known.J14, 2),  # errors are relative to the midpoint of joints 2 and 3, the hips
         JointSet("h36m17", known.H36M17, 0, tuple(sorted(known.H36M17_TO_J14))),
         JointSet("coco17", known.COCO17, known.COCO17.index("left_hip")),
         JointSet("coco19", known.COCO19, known.COCO19.index("pelvis")),
@@ -97,7 +95,7 @@ JOINT_SETS = {
 
 # METRO's published maps, by index; Human3.6M's is `known.H36M17_TO_J14`
 METRO24_TO_J14 = (*range(13), 18)
-# The 24 SMPL joints with the 14 rows of J_regressor_extra behind them -> METRO24
+# SMPL's 24 joints followed by the 14 of J_regressor_extra -> METRO24
 SMPL38_TO_METRO24 = (
     8, 5, 29, 30, 4, 7, 21, 19, 17, 16, 18, 20, 31, 32, 33, 34, 35, 36, 37, 24, 26, 25, 28, 27,
 )  # fmt: skip
@@ -108,7 +106,7 @@ MANO_TIPS = (745, 317, 445, 556, 673)
 
 
 def index_map(source: str, target: str) -> np.ndarray:
-    """(K target,) int64: where each target joint is in the source set, by its name, -1 where it is not."""
+    """(K target,) int64: the index of each target joint in the source set, by name; -1 where it has none."""
     return _indices(JOINT_SETS[source].names, JOINT_SETS[target].names)
 
 
@@ -117,6 +115,6 @@ def _indices(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
 
 
 def convert_joints(joints: np.ndarray, source: str, target: str) -> np.ndarray:
-    """(K source, C) with a confidence in the last column -> (K target, C); what the source lacks is 0 throughout."""
+    """Joints (K source, C), confidence last, as (K target, C), by name; rows that the source lacks are zeros."""
     indices = index_map(source, target)
     return np.where((indices >= 0)[:, None], joints[indices], 0).astype(joints.dtype)

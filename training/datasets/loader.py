@@ -1,4 +1,4 @@
-"""Records through a preparer into batches, by worker processes, with exact resume inside an epoch."""
+"""Batches of prepared records from worker processes, with exact resume inside an epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Preparer = Callable[[Record, np.random.Generator | None], dict[str, np.ndarray]]
 
 
 class SampleError(NamedTuple):
-    """A BadInput on its way out of a worker."""
+    """A BadInput that a worker returns."""
 
     code: str
     message: str
@@ -28,32 +28,24 @@ class SampleError(NamedTuple):
 
 
 class PreparedDataset(Dataset):
-    """Network inputs by row.  Randomness is of (seed, epoch, row): workers and interruptions change nothing.
+    """Prepared samples by row.  Random draws depend on (seed, epoch, row) alone, not on workers or interruptions.
 
-    augment False: the preparer gets no generator.  fixed_augmentation: epoch 0's in all; items have their `row`.
+    augment False: the preparer gets no generator.  fixed_augmentation: that of epoch 0 in all epochs, and samples have
+    their `row`, for the feature cache.
     """
 
     def __init__(
-        self,
-        records: BaseDataset,
-        prepare: Preparer,
-        seed: int = 0,
-        augment: bool = True,
+        self, records: BaseDataset, prepare: Preparer, seed: int = 0, augment: bool = True,
         fixed_augmentation: bool = False,
-    ) -> None:
-        self.records, self.prepare, self.seed, self.augment, self.fixed_augmentation = (
-            records,
-            prepare,
-            seed,
-            augment,
-            fixed_augmentation,
-        )
+    ) -> None:  # fmt: skip
+        self.records, self.prepare, self.seed = records, prepare, seed
+        self.augment, self.fixed_augmentation = augment, fixed_augmentation
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, request: SampleRequest | int) -> dict[str, np.ndarray] | SampleError:
-        """What a person can act on is returned, not raised: torch would make a RuntimeError full of traces of it."""
+        """The sample; a BadInput is returned as SampleError, since torch would turn it into a RuntimeError."""
         epoch, index = request if isinstance(request, tuple) else (0, request)
         rng = np.random.default_rng([self.seed, 0 if self.fixed_augmentation else epoch, index])
         try:
@@ -71,11 +63,11 @@ def _collate(items: list[Any]) -> Any:
 
 def _init_worker(_: int) -> None:
     torch.set_num_threads(1)
-    cv2.setNumThreads(0)  # each worker is one core's
+    cv2.setNumThreads(0)  # one core per worker
 
 
 class _ResumableSampler:
-    """The batch sampler that torch sees; the loader says where it starts."""
+    """The batch sampler for torch, which starts where `progress` is."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -88,10 +80,9 @@ class _ResumableSampler:
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader that Lightning can save and restore in the middle of an epoch.
+    """A DataLoader whose state can be saved and restored in the middle of an epoch.
 
-    Each `iter` is the next epoch, or the rest of the one that `load_state_dict` came into.  `len` is that of a whole
-    epoch.
+    Each `iter` is the next epoch, or the rest of a resumed one; `len` is that of a full epoch.
     """
 
     def __init__(
@@ -104,11 +95,11 @@ class ResumableLoader(DataLoader):
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        self.progress.begin()  # here and not in the feed, which torch starts more often than once an epoch
+        self.progress.begin()  # not in the sampler, which torch iterates more than once per epoch
         for batch in super().__iter__():
             if isinstance(batch, SampleError):
                 raise BadInput(*batch)
-            self.progress.done += 1  # batches handed over, not those that workers have ahead
+            self.progress.done += 1  # batches yielded, without those that workers prefetch
             yield batch
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""MPII Human Pose as HMR and SPIN read it: train.h5 (or valid.h5) with center, imgname, part (16, 2) px and scale.
+"""MPII Human Pose in the files of HMR and SPIN: train.h5 (or valid.h5) with center, imgname, part (16, 2) px and scale.
 
-The MATLAB original is not needed.  2D only.  Left out: people of whom no two joints are labelled.
+The MATLAB original is not needed.  2D only.  Skipped: people with fewer than two labelled joints.
 """
 
 from __future__ import annotations
@@ -24,14 +24,11 @@ class Mpii(ColumnDataset):
         self.path, self.images = Path(path), Path(images)
         super().__init__("mpii", self.path, load_or_build(cache, [self.path], "mpii", lambda: _columns(self.path)))
 
-    def subject(self, row: int) -> str:
-        return ""
-
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
         visible = (at["part"] > 0).all(1)
         return Record(
-            key=str(at["key"]), dataset="mpii", joint_set="mpii16", image=ImageFile(self.images / str(at["picture"])),
+            key=str(at["key"]), dataset="mpii", joint_set="mpii16", image=ImageFile(self.images / str(at["image"])),
             center=at["center"], side=200 * float(at["scale"]),
             joints2d=np.concatenate([at["part"], visible[:, None]], 1, dtype=np.float32),
         )  # fmt: skip
@@ -45,18 +42,9 @@ def _columns(file: Path) -> Columns:
         raise bad_file(file, f"is no h5 file with center, imgname, part and scale ({error})") from None
     count = len(parts["imgname"])
     part = numbers(parts, "part", (count, 16, 2), file, "-")
-    center, scale = (
-        numbers(parts, "center", (count, 2), file, "-"),
-        numbers(parts, "scale", (count,), file, "-"),
-    )
+    center, scale = numbers(parts, "center", (count, 2), file, "-"), numbers(parts, "scale", (count,), file, "-")
     rows = [
-        {
-            "key": f"{k}",
-            "picture": _name(parts["imgname"][k]),
-            "part": part[k],
-            "center": center[k],
-            "scale": scale[k],
-        }
+        {"key": f"{k}", "image": _name(parts["imgname"][k]), "part": part[k], "center": center[k], "scale": scale[k]}
         for k in range(count)
         if (part[k] > 0).sum() >= 4
     ]
@@ -64,7 +52,7 @@ def _columns(file: Path) -> Columns:
 
 
 def _name(value: Any) -> str:
-    """Names are bytes, or rows of character codes filled up with zeros."""
+    """A file name as text; files have bytes, or rows of character codes padded with zeros."""
     if isinstance(value, np.ndarray):
         value = bytes(int(c) for c in value if c)
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,10 +1,11 @@
-"""MuCo-3DHP as Pose2Mesh has it: COCO's layout with 3D in the camera frame, and SMPL fits by annotation id.
+"""MuCo-3DHP in Pose2Mesh's files: COCO's layout with 3D in the camera frame, and SMPL fits by annotation id.
 
     data/MuCo-3DHP.json    images: width, height, file_name, f, c
                            annotations: keypoints_cam (21, 3) mm, keypoints_img (21, 2), bbox
     data/smpl_param.json   {annotation id: pose (72), shape (10), trans (3) m, camera frame}
 
-Of each image the person whose root is nearest to the camera; without a fit, or with NaN in it, none.
+Used is the person in each image whose root is nearest to the camera.  Skipped: images where that one has no fit, or NaN
+in it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _ROOT = JOINT_SETS["muco21"].root
 
 
 class MuCo(ColumnDataset):
-    """path: the folder that has `data`.  body: gives fit errors (mm; the limit is 45) and the check of the fits."""
+    """path: the folder of `data`.  body: for fit errors (mm; Pose2Mesh's limit is 45) and the check of the fits."""
 
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body
@@ -53,21 +54,21 @@ class MuCo(ColumnDataset):
         joints = at["joints3d"] / 1000
         error = None
         if self.body is not None:
-            # only the joints that both sets have by name
+            # joints whose names both sets have
             source_index = index_map("muco21", "h36m17")
             fitted = posed_joints(self.body).joints("h36m17", at["pose"], at["betas"])
             error = fit_error_3d(joints[source_index[source_index >= 0]], fitted[source_index >= 0])
         center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="muco", joint_set="muco21",
-            image=ImageFile(self.path / "data" / str(at["picture"])),
+            image=ImageFile(self.path / "data" / str(at["image"])),
             image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
             joints2d=with_column(at["joints2d"]), joints3d=with_column(joints), pose=at["pose"], betas=at["betas"],
-            trans=at["trans"], camera=at["camera"], fit_error=error, subject=_subject(str(at["picture"])),
+            trans=at["trans"], camera=at["camera"], fit_error=error, subject=_subject(str(at["image"])),
         )  # fmt: skip
 
     def subject(self, row: int) -> str:
-        return _subject(str(self.columns["picture"][row]))
+        return _subject(str(self.columns["image"][row]))
 
 
 def _subject(file: str) -> str:
@@ -102,7 +103,7 @@ def _columns(file: Path, fit_file: Path) -> Columns:
                 continue
             camera = [numbers(image, key, (2,), file, f"image {image_id}") for key in ("f", "c")]
             rows.append({
-                "key": str(where), "picture": field(image, "file_name", file, f"image {image_id}"),
+                "key": str(where), "image": field(image, "file_name", file, f"image {image_id}"),
                 "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
                 "joints3d": numbers(annotation, "keypoints_cam", (21, 3), file, where),
                 "joints2d": numbers(annotation, "keypoints_img", (21, 2), file, where),
@@ -115,9 +116,9 @@ def _columns(file: Path, fit_file: Path) -> Columns:
 
 
 def _has_nan(fit: Any, file: Path, where: object) -> bool:
-    """The published fits have some; those are left out, not damage."""
+    """Whether a fit has NaN, as some published ones have: they are skipped, not errors."""
     try:
         values = [np.asarray(field(fit, key, file, where), np.float64) for key in ("pose", "shape", "trans")]
         return any(np.isnan(value).any() for value in values)
     except (TypeError, ValueError):
-        raise bad_row(file, where, "pose, shape or trans do not hold numbers") from None
+        raise bad_row(file, where, "pose, shape or trans are not numbers") from None

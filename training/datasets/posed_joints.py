@@ -1,7 +1,7 @@
-"""Joints of a posed body in numpy, fast: only the vertices that a regressor looks at are skinned.
+"""Joints of a posed body in numpy, fast: only the vertices with weight in a regressor are skinned.
 
-Readers need it for what the benchmarks derive from the mesh: where the root rests (world to camera), how well a fit
-meets the annotated joints, 2D of sets that have no images.  Equal to `BodyModel` and its regressors up to rounding.
+Data sets need them for what benchmarks derive from the mesh: the rest position of the root (world to camera), the error
+of a fit, 2D joints of sets without images.  Equal to `BodyModel` and its regressors up to rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from backend.errors import BadInput
 from training.datasets.joint_sets import JOINT_SETS, MANO21_TO_HAND21, MANO_TIPS
 
 _BODY_SOURCES = ("h36m17", "coco17", "lsp14", "smpl24")
-# What a name means in the sets that are made of others: Human3.6M's `nose` is low, where METRO has its jaw
+# joint -> (source set, its name there), for sets that are composed of others.  Human3.6M's low `nose` is METRO's jaw
 _JOINT_ALIASES = {
     "nose": ("coco17", "nose"), "jaw": ("h36m17", "nose"), "spine": ("h36m17", "torso"), "thorax": ("h36m17", "neck"),
     "right_toe": ("smpl24", "right_foot"), "left_toe": ("smpl24", "left_foot"),
@@ -32,7 +32,7 @@ _JOINT_ALIASES = {
 
 @dataclass
 class _PosedState:
-    """A posed body: global_rotations (J, 9), translations (J, 3), pose_feature (9 (J - 1),); joints by set."""
+    """A posed body: global_rotations (J, 9), translations (J, 3) m, pose_feature (9 (J - 1),); joints by set."""
 
     key: tuple[bytes, bytes]
     global_rotations: np.ndarray
@@ -43,18 +43,18 @@ class _PosedState:
 
 
 class _SparseRegressor:
-    """The rows of one regressor and the vertices they look at."""
+    """The rows of one regressor and the vertices with weight in them."""
 
     def __init__(self, body: BodyArrays, rows: np.ndarray) -> None:
         used = np.flatnonzero(np.abs(rows).max(0) > 0)
         self.rows = rows[:, used]
         self.template, self.weights = body.v_template[used], body.weights[used]
         self.shapedirs = body.shapedirs[used].reshape(len(used) * 3, -1)
-        # half the memory to go through for what is most of the work; good to 1e-8 m
+        # float32: most of the time goes into reading this array; error about 1e-8 m
         self.posedirs = body.posedirs[used].reshape(len(used) * 3, -1).astype(np.float32)
 
     def joints(self, state: _PosedState) -> np.ndarray:
-        """-> (K, 3) m."""
+        """Joints (K, 3) m."""
         offsets = self.shapedirs @ state.betas + self.posedirs @ state.pose_feature.astype(np.float32)
         vertices = self.template + offsets.reshape(-1, 3)
         blended = (self.weights @ state.global_rotations).reshape(-1, 3, 3)
@@ -62,7 +62,7 @@ class _SparseRegressor:
 
 
 class PosedJoints:
-    """Joints of one body by joint set.  Cheap to pickle only through `posed_joints`."""
+    """Joints of one body by joint set.  To pickle, pass the body's name and use `posed_joints`."""
 
     def __init__(self, body: BodyArrays) -> None:
         self.body, self.name = body, body.name
@@ -72,19 +72,22 @@ class PosedJoints:
         self._rest_shapedirs = np.einsum("jv,vkb->jkb", body.joint_regressor, body.shapedirs)
 
     def rest_root(self, betas: np.ndarray) -> np.ndarray:
-        """(B,) -> (3,) m: the root joint of the unposed body."""
+        """The root joint (3,) m in the rest pose, for betas (B,)."""
         return self._rest[0] + self._rest_shapedirs[0] @ self._betas(betas)
 
     def joints(
         self, joint_set: str, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray | None = None
     ) -> np.ndarray:
-        """pose (3 J,), betas (<= B,), trans (3,) -> (K, 3) float64 m, in the frame that the root's pose leads to."""
+        """Joints (K, 3) float64 m, for pose (3 J,) rad, betas (<= B,), trans (3,) m, in the root rotation's frame.
+
+        Raises BadInput `wrong_body`, `no_regressor`.
+        """
         state = self._state(np.asarray(pose, np.float64), self._betas(betas))
         positions = self._joints_of_set(joint_set, state)
         return positions.copy() if trans is None else positions + np.asarray(trans, np.float64)
 
     def _state(self, pose: np.ndarray, betas: np.ndarray) -> _PosedState:
-        """Of this pose; the last one is kept, as reader and preparer ask for the same one after the other."""
+        """The posed body; the last one is cached, since data set and preparer request the same one in turn."""
         key = (pose.tobytes(), betas.tobytes())
         state = self._last_state
         if state is None or state.key != key:
@@ -154,7 +157,7 @@ class PosedJoints:
     def _rows(self, name: str) -> np.ndarray:
         if name in self.body.regressors:
             return self.body.regressors[name]
-        if name == "freihand21":  # of an official MANO file: 16 joints of its regressor, 5 vertices
+        if name == "freihand21":  # for an official MANO file: 16 joints of its regressor, 5 vertices
             tips = np.eye(len(self.body.v_template))[list(MANO_TIPS)]
             stacked = np.concatenate([self.body.joint_regressor, tips])
             return stacked[list(MANO21_TO_HAND21)]
@@ -167,5 +170,5 @@ class PosedJoints:
 
 @lru_cache(maxsize=4)
 def posed_joints(body: str | Path) -> PosedJoints:
-    """The body of a name or file, read once per process."""
+    """The `PosedJoints` of a body by name or file, read once per process."""
     return PosedJoints(read_body(find_body(body)))

@@ -6,7 +6,7 @@
 Lists by person: poses (N, 72), trans (N, 3) m, betas (10; some 300), genders, poses2d (N, 3, 18), jointPositions
 (N, 72) m, campose_valid (N,).  Of the sequence: cam_poses (N, 4, 4) world to camera, cam_intrinsics (3, 3).
 
-Left out: frames whose camera is not valid.  The pickles are read by the restricted unpickler: nothing in them is run.
+Skipped: frames with an invalid camera.  The pickles are read by the restricted unpickler, which runs no code in them.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ GENDERS = {"m": "male", "f": "female"}
 
 
 class Pw3d(ColumnDataset):
-    """One split.  path: the folder that has `sequenceFiles` and `imageFiles`.
+    """One split.  path: the folder of `sequenceFiles` and `imageFiles`.
 
-    sequences: only these.  body: a body, or {male: ..., female: ...}; gives trans.  joints: SMPL's 24, 2D their
+    sequences: only these.  body: a body, or {male: ..., female: ...}; for trans.  Joints are SMPL's 24 and their
     projection; detected2d is OpenPose's 18.
     """
 
@@ -139,7 +139,7 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
 
 
 def _box(points: np.ndarray, joints: np.ndarray, extrinsic: np.ndarray, camera: np.ndarray) -> np.ndarray | None:
-    """Around the detected joints; where there are none, around the true ones that are in the image."""
+    """The tight box of the detected joints; without any, of the projected ground truth joints inside the image."""
     visible = points[points[:, 2] > 0, :2]
     if len(visible) < 2:
         placed = project(joints @ extrinsic[:3, :3].T + extrinsic[:3, 3], camera)

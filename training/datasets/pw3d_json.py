@@ -1,4 +1,4 @@
-"""3DPW as Pose2Mesh converts it: COCO's layout, everything in the camera frame, metres.
+"""3DPW in Pose2Mesh's files: COCO's layout, in the camera frame, metres.
 
     data/3DPW_latest_{train,validation,test}.json   images: sequence, file_name, cam_param {focal, princpt, R, t}
                                                     annotations: person_id, smpl_param {pose, shape, trans, gender},
@@ -6,7 +6,7 @@
     data/darkpose_3dpw_{split}set_output.json       [{annotation_id, keypoints (17, 3)}]: detected 2D poses
     imageFiles/SEQUENCE/
 
-In the order of (person, image), as the original goes through them.
+In the order of (person, image), as in the original.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ SPLITS = ("train", "validation", "test")
 
 
 class Pw3dJson(ColumnDataset):
-    """One split.  path: the folder that has `data` and `imageFiles`.  body: a body, or {male: ..., female: ...}.
+    """One split.  path: the folder of `data` and `imageFiles`.  body: a body, or {male: ..., female: ...}.
 
-    detected2d (COCO's 17) where the file of detections is there.
+    Records have detected2d (COCO's 17) where the file of detections exists.
     """
 
     def __init__(self, path: str | Path, split: str = "test", body: Body = None, cache: str | None = None) -> None:
@@ -48,12 +48,8 @@ class Pw3dJson(ColumnDataset):
         self.path, self.body = Path(path), body
         file, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
         existing_file = detection_file if detection_file.is_file() else None
-        columns = load_or_build(
-            cache,
-            [file, *([existing_file] if existing_file else [])],
-            "pw3d_json",
-            lambda: _columns(file, existing_file),
-        )
+        files = [file, existing_file]
+        columns = load_or_build(cache, files, "pw3d_json", lambda: _columns(file, existing_file))
         super().__init__(f"3dpw_json/{split}", file, columns)
 
     @classmethod
@@ -72,7 +68,7 @@ class Pw3dJson(ColumnDataset):
         joints2d = with_column(project(at["joints"], at["camera"])) if has_joints else None
         return Record(
             key=str(at["key"]), dataset="3dpw", joint_set="smpl24",
-            image=ImageFile(self.path / "imageFiles" / str(at["sequence"]) / str(at["picture"])),
+            image=ImageFile(self.path / "imageFiles" / str(at["sequence"]) / str(at["image"])),
             image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
             joints2d=joints2d, joints3d=with_column(at["joints"]) if has_joints else None,
             detected2d=at.get("detected"), detected_set="coco17" if "detected" in at else None, pose=at["pose"],
@@ -97,7 +93,7 @@ def _columns(file: Path, detection_file: Path | None) -> Columns:
             camera, fit = field(image, "cam_param", file, where), field(annotation, "smpl_param", file, where)
             row = {
                 "key": str(where), "person": field(annotation, "person_id", file, where),
-                "sequence": field(image, "sequence", file, where), "picture": field(image, "file_name", file, where),
+                "sequence": field(image, "sequence", file, where), "image": field(image, "file_name", file, where),
                 "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32), "box": box,
                 "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
                 "pose": numbers(fit, "pose", (72,), file, where),
@@ -115,4 +111,4 @@ def _columns(file: Path, detection_file: Path | None) -> Columns:
                 row["detected"] = poses2d[where]
             rows.append(row)
     problems.raise_if_any()
-    return stack_columns(rows, lambda r: (r["person"], r["sequence"], r["picture"]), file)
+    return stack_columns(rows, lambda r: (r["person"], r["sequence"], r["image"]), file)

@@ -1,6 +1,6 @@
-"""The kinds of data set, by the words that a run's file uses: `{kind: human36m, path: Human36M, split: train}`.
+"""The kinds of data sets, by their names in run files: `{kind: human36m, path: Human36M, split: train}`.
 
-A module is imported when one of its sets is asked for; none needs torch.
+Modules are imported on use; none imports torch.
 """
 
 from __future__ import annotations
@@ -40,22 +40,19 @@ _SUBSET_OPTIONS = ("first", "every", "subjects")
 
 
 def dataset_class(kind: str) -> type[BaseDataset]:
-    """Raises BadInput `unknown_dataset`."""
+    """The class of a kind.  Raises BadInput `unknown_dataset`."""
     if kind not in DATASETS:
-        raise BadInput(
-            "unknown_dataset",
-            f"There is no kind of data set {kind!r}.",
-            f"Choose one of: {', '.join(DATASETS)}.",
-        )
+        hint = f"Choose one of: {', '.join(DATASETS)}."
+        raise BadInput("unknown_dataset", f"There is no kind of data set {kind!r}.", hint)
     module, name = DATASETS[kind].split(":")
     return getattr(importlib.import_module(f"training.datasets.{module}"), name)
 
 
 def build_dataset(config: Mapping[str, Any], root: str | Path = "") -> BaseDataset:
-    """A table from a run's file -> the record set.  root: folder that relative paths start from.
+    """The data set of a table in a run file.  root: folder of relative paths.
 
-    `first`, `every` and `subjects` make a subset of any kind; `sets` of a mixture are tables again.
-    Raises BadInput where a word is not known, and what the set raises.
+    `first`, `every` and `subjects` make a subset of any kind; `sets` of a mixture are tables, too.
+    Raises BadInput `unknown_dataset`, `unknown_option`, and what the data set raises.
     """
     options = dict(config)
     kind = str(options.pop("kind", ""))
@@ -67,18 +64,18 @@ def build_dataset(config: Mapping[str, Any], root: str | Path = "") -> BaseDatas
             options[key] = Path(root) / options[key]
     known = inspect.signature(factory).parameters
     subset = {key: options.pop(key) for key in _SUBSET_OPTIONS if key in options and key not in known}
-    wrong = [key for key in options if key not in known]
-    if wrong:
+    unknown = [key for key in options if key not in known]
+    if unknown:
         raise BadInput(
             "unknown_option",
-            f"{kind} does not know {', '.join(wrong)}.",
-            f"It knows: {', '.join([*known, *_SUBSET_OPTIONS])}.",
+            f"{kind} has no option {', '.join(unknown)}.",
+            f"Its options are: {', '.join([*known, *_SUBSET_OPTIONS])}.",
         )
     return make_subset(factory(**options), **subset)
 
 
 def check_dataset_config(options: Mapping[str, Any], kind: str, file: str, key: str) -> None:
-    """Whether `build_dataset` could take these: names and types alone, nothing is opened.
+    """Checks names and types of a table for `build_dataset`; opens no file.  file, key: for messages.
 
     Raises BadInput `bad_run`, `unknown_dataset`.
     """

@@ -3,7 +3,7 @@
     imgname (N,), center (N, 2), scale (N,) x 200 px; part (N, 24, 3) annotated px, openpose (N, 25, 3) detected px,
     S (N, 24, 4) m, pose (N, 72), shape (N, 10), has_smpl (N,), gender (N,), as far as the set has them
 
-Joints of a record: 49, OpenPose's 25 (zero where the file has none), then the 24.
+A record has 49 joints: OpenPose's 25 (zeros where the file has none), then the 24.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _GENDERS = {"m": "male", "f": "female"}
 
 
 class SpinNpz(ColumnDataset):
-    """path: the npz.  images: folder that `imgname` starts from.  body: for the check of the fits."""
+    """path: the npz.  images: folder that `imgname` is relative to.  body: for the check of the fits."""
 
     def __init__(self, path: str | Path, images: str | Path, body: str | None = None) -> None:
         self.path, self.images, self.body = Path(path), Path(images), body
@@ -63,7 +63,7 @@ def _columns(file: Path) -> Columns:
         with np.load(require(file), allow_pickle=False) as archive:
             content = {key: archive[key] for key in archive.files if key in (*_SHAPES, "imgname", "gender")}
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise bad_file(file, f"cannot be read as npz of numbers and names ({error})") from None
+        raise bad_file(file, f"cannot be read as an npz of numbers and names ({error})") from None
     missing = [key for key in _NEEDED if key not in content]
     if missing:
         raise bad_file(file, f"lacks {', '.join(missing)}")
@@ -75,7 +75,7 @@ def _columns(file: Path) -> Columns:
         if key in content:
             if len(content[key]) != count:
                 raise bad_file(file, f"has {len(content[key])} rows of {key!r} for {count} images")
-            # values are checked row by row, so that one bad row is named
+            # values are checked per row on reading, so that messages have the row
             if content[key].size != count * int(np.prod(shape, dtype=int)):
                 numbers(content, key, (count, *shape), file, "-")
             columns[key] = content[key].reshape(count, *shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""SURREAL's own files: short rendered clips with a MATLAB file each.
+"""SURREAL's own files: short rendered clips, each with a MATLAB file.
 
     cmu/{train,val,test}/run{0,1,2}/SEQUENCE/*_info.mat
     cmu/{train,val,test}/run{0,1,2}/SEQUENCE/*.mp4         320 x 240
@@ -6,10 +6,10 @@
 joints2D (2, 24, T) px, joints3D (3, 24, T) m in Blender's world, pose (72, T), shape (10, T), camLoc (3, 1) m, zrot
 (T, 1), gender (T, 1).
 
-A clip of one frame has lost its last axis.  The pose's root is of motion capture with z up; it is turned by zrot, then
-to the world's up, -y.  The camera looks along -x, f 600, c (160, 120), and MIRRORS: its published matrix has
-determinant -1, so left limbs are seen right, which is known as SURREAL's flipped names.  A record says what the image
-shows: joints with left and right swapped, and the mirror image of the pose.  (SURREAL's 3Dto2D and smpl_relations.)
+Arrays of a clip of one frame lack the last axis.  The root rotation is that of motion capture with z up; it is followed
+by a rotation by zrot about z, and one to the world's up, -y.  The camera looks along -x, f 600, c (160, 120), and
+MIRRORS: its published matrix has determinant -1, so that left limbs appear right, known as SURREAL's flipped names.  A
+record describes the image: left and right joints swapped, and the mirrored pose (SURREAL's 3Dto2D and smpl_relations).
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _FIELDS = ("joints2D", "joints3D", "pose", "shape", "camLoc", "zrot", "gender")
 
 
 class Surreal(ColumnDataset):
-    """One split.  path: the folder that has `cmu`.  runs: of 0, 1, 2.  every_frame: take every n-th frame of a clip.
+    """One split.  path: the folder of `cmu`.  runs: of 0, 1, 2.  every_frame: step between the frames of a clip.
 
-    body: a body, or {male: ..., female: ...}; gives trans.
+    body: a body, or {male: ..., female: ...}; for trans.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Surreal(ColumnDataset):
         at = {key: clip[key][..., frame] for key in ("joints2D", "joints3D", "pose", "shape", "zrot")}
         for key, value in at.items():
             if not np.isfinite(value).all():
-                raise bad_row(file, f"frame {frame}", f"{key!r} holds values that are not numbers")
+                raise bad_row(file, f"frame {frame}", f"{key!r} contains NaN or infinite values")
         pose = mirrored_to_camera(at["pose"], float(at["zrot"]))
         joints = ((at["joints3D"].T - clip["camLoc"]) @ WORLD_TO_CAMERA.T)[_MIRROR]
         betas = at["shape"].astype(np.float32)
@@ -92,7 +92,10 @@ class Surreal(ColumnDataset):
 
 
 def mirrored_to_camera(pose: np.ndarray, zrot: float) -> np.ndarray:
-    """pose (72,) of the file -> (72,) float32 of the person that the image shows, root into the camera frame."""
+    """The mirrored pose (72,) float32, as in the image, root into the camera frame, of the file's pose (72,) rad.
+
+    zrot: rad.
+    """
     vectors = np.asarray(pose, np.float64).reshape(24, 3)
     rotated = (
         CAPTURE_TO_WORLD @ Rotation.from_euler("z", zrot).as_matrix() @ Rotation.from_rotvec(vectors[0]).as_matrix()
@@ -104,12 +107,12 @@ def mirrored_to_camera(pose: np.ndarray, zrot: float) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _clip(file: Path) -> dict[str, Any]:
-    """The fields with the frame as last axis."""
+    """The fields of a clip, with the frame as last axis.  Raises BadInput `bad_data_file`."""
     try:
         content = scipy.io.loadmat(str(require(file)), variable_names=_FIELDS)
     except BadInput:
         raise
-    except Exception as error:  # a damaged file fails in any way
+    except Exception as error:  # a corrupt file can raise anything
         raise bad_file(file, f"cannot be read as MATLAB 5 ({error})") from None
     missing = [key for key in _FIELDS if key not in content]
     if missing:
@@ -137,7 +140,7 @@ def _columns(files: Sequence[Path], folder: Path, every: int) -> Columns:
 
 
 def _frame_count(file: Path) -> int:
-    """Frames of a clip, from the header of its file."""
+    """Number of frames of a clip, from the header of its file."""
     try:
         shapes = {name: shape for name, shape, _ in scipy.io.whosmat(str(file))}
     except Exception as error:

@@ -1,11 +1,11 @@
-"""SURREAL as Pose2Mesh has it: one frame of each clip, COCO's layout, camera frame.
+"""SURREAL in Pose2Mesh's files: one frame of each clip, COCO's layout, camera frame.
 
     data/{train,val}.json                          images: cam_param {focal, princpt}; annotations: bbox,
                                                    joint_cam (24, 3), smpl_param {pose, shape, trans m, gender}
     data/hrnet_output_on_{train,val}set.json       [{image_id, annotation_id, keypoints (24, 2 or more)}]
     images/{train,val}/
 
-In the order of image ids.  The unit of joint_cam is not documented: numbers beyond 100 are millimetres.
+In the order of image ids.  The unit of joint_cam is not documented: values beyond 100 are taken for millimetres.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _METRES_END = 100.0
 
 
 class SurrealJson(ColumnDataset):
-    """path: the folder that has `data` and `images`.  split: train or val.
+    """path: the folder of `data` and `images`.  split: train or val.
 
     body: a body, or {male: ..., female: ...}, for the check of the fits.
-    upstream_quirks: the training list ends with its first row again.
+    upstream_quirks: the first row is repeated at the end of the training split.
     """
 
     def __init__(
@@ -50,12 +50,8 @@ class SurrealJson(ColumnDataset):
         self.path, self.split, self.body = Path(path), split, body
         file, detection_file = (self.path / name for name in self.files({"split": split}, detected=True))
         existing_file = detection_file if detection_file.is_file() else None
-        columns = load_or_build(
-            cache,
-            [file, *([existing_file] if existing_file else [])],
-            "surreal_json",
-            lambda: _columns(file, existing_file),
-        )
+        files = [file, existing_file]
+        columns = load_or_build(cache, files, "surreal_json", lambda: _columns(file, existing_file))
         if upstream_quirks and split == "train":
             columns = {key: np.concatenate([column, column[:1]]) for key, column in columns.items()}
         super().__init__(f"surreal_json/{split}", file, columns)
@@ -66,14 +62,14 @@ class SurrealJson(ColumnDataset):
         return [f"data/{split}.json"] + [f"data/hrnet_output_on_{split}set.json"] * detected
 
     def subject(self, row: int) -> str:
-        return str(self.columns["picture"][row]).split("/")[0]
+        return str(self.columns["image"][row]).split("/")[0]
 
     def read(self, row: int) -> Record:
         at = {key: column[row] for key, column in self.columns.items()}
         center, side = square_box(at["box"])
         return Record(
             key=str(at["key"]), dataset="surreal", joint_set="smpl24",
-            image=ImageFile(self.path / "images" / self.split / str(at["picture"])),
+            image=ImageFile(self.path / "images" / self.split / str(at["image"])),
             image_size=(int(at["size"][0]), int(at["size"][1])), center=center, side=side, box=at["box"],
             joints2d=with_column(project(at["joints"], at["camera"])), joints3d=with_column(at["joints"]),
             detected2d=at.get("detected"), pose=at["pose"], betas=at["betas"], trans=at["trans"],
@@ -101,7 +97,7 @@ def _columns(file: Path, detection_file: Path | None) -> Columns:
             fit, camera = field(annotation, "smpl_param", file, where), field(image, "cam_param", file, where)
             joints = numbers(annotation, "joint_cam", (24, 3), file, where)
             row = {
-                "key": identity, "picture": field(image, "file_name", file, where), "box": box,
+                "key": identity, "image": field(image, "file_name", file, where), "box": box,
                 "size": np.array([image.get("width", 0), image.get("height", 0)], np.int32),
                 "camera": np.concatenate([numbers(camera, key, (2,), file, where) for key in ("focal", "princpt")]),
                 "pose": numbers(fit, "pose", (72,), file, where), "betas": numbers(fit, "shape", (10,), file, where),

@@ -1,15 +1,15 @@
-"""METRO's TSV container: what FastMETRO, SMPLer and our DeFormer train on.
+"""METRO's TSV data sets, on which FastMETRO, SMPLer and our DeFormer are trained.
 
     X.yaml           img, hw, label, linelist: paths relative to it; `composite: true`: lists of TSVs
     X.img.tsv        key TAB ... TAB base64 JPEG (the last column)
     X.hw.tsv         key TAB [{"height": h, "width": w}], or `h w`
     X.label.tsv      key TAB a JSON list of one dict
     X.linelist.tsv   one row per line; composite: source TAB row
-    X.lineidx        byte offset of each row of the TSV beside it
+    X.lineidx        byte offset of each row of the TSV of the same name
 
 Label: center [x, y] px, scale = box / 200 px, 2d_joints (24, 3) px and visibility, 3d_joints (24, 4) m and confidence,
 pose (72) axis-angle into the camera frame, betas (10), has_2d_joints, has_3d_joints, has_smpl, gender in some.
-Hands: 21 joints, pose (48).  Our synthetic sets say besides: trans (3) m, camera fx fy cx cy px, box x0 y0 x1 y1 px.
+Hands: 21 joints, pose (48).  Our synthetic sets also have trans (3) m, camera fx fy cx cy px, box x0 y0 x1 y1 px.
 As in microsoft/MeshTransformer and postech-ami/FastMETRO.
 """
 
@@ -27,25 +27,18 @@ from ruamel.yaml.error import YAMLError
 
 from training.datasets.base import BaseDataset
 from training.datasets.record import Record
-from training.datasets.tsv_file import (
-    TsvFile,
-    TsvImage,
-    decode_text,
-    key_mismatch,
-    lineidx_path,
-    write_lineidx,
-)
+from training.datasets.tsv_file import TsvFile, TsvImage, decode_text, key_mismatch, lineidx_path, write_lineidx
 from training.datasets.validation import bad_file, bad_row, field, numbers, require
 
 __all__ = ["TsvDataset", "TsvFile", "lineidx_path", "subject_of", "write_lineidx"]
 
-# rows with a fit in METRO's Human3.6M training labels (human3.6m/train): those within 50 mm of the mocap joints
+# rows with a fit in METRO's Human3.6M training labels (human3.6m/train): within 50 mm of the motion capture joints
 H36M_FITS = 305_476
 
 
 @dataclass
 class _Source:
-    """One TSV triple of a (composite) set."""
+    """The TSV files of one source of a (composite) data set."""
 
     label: TsvFile
     img: TsvFile | None
@@ -54,18 +47,13 @@ class _Source:
 
 
 class TsvDataset(BaseDataset):
-    """A plain or composite yaml of METRO's.
+    """path: a plain or composite yaml.  name: default is the yaml's folder and stem.  body: for `check`.
 
-    name: for lists; the yaml's folder and stem by default.  hand: 21 joints instead of 24.  body: for `check`.
-    upstream_quirks: keep 2D joints also where `has_2d_joints` is 0, as the originals' 2D loss does.
+    upstream_quirks: read 2D joints also where `has_2d_joints` is 0, for the originals' 2D loss.
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        body: str | None = None,
-        upstream_quirks: bool = False,
-        name: str | None = None,
+        self, path: str | Path, body: str | None = None, upstream_quirks: bool = False, name: str | None = None
     ) -> None:
         self.path = Path(path)
         self.name = name or f"{self.path.parent.name}/{self.path.stem}"
@@ -92,7 +80,7 @@ class TsvDataset(BaseDataset):
         self.rows = self._linelist(config.get("linelist"))
 
     def _files(self, value: Any) -> list[Path]:
-        """A file name, a list of them, or (composite) a file that lists them."""
+        """Paths of a yaml value: a file name, a list of them, or (composite) a file that lists them."""
         folder = self.path.parent
         if self.composite and isinstance(value, str):
             value = require(folder / value).read_text("utf-8").split()
@@ -108,7 +96,7 @@ class TsvDataset(BaseDataset):
         try:
             rows = np.array(path.read_bytes().split(), np.int64).reshape(-1, columns)
         except ValueError:
-            raise bad_file(path, f"does not hold {columns} whole numbers per line") from None
+            raise bad_file(path, f"does not have {columns} whole numbers per line") from None
         if columns == 1:
             rows = np.concatenate([np.zeros_like(rows), rows], 1)
         if len(rows):
@@ -116,7 +104,7 @@ class TsvDataset(BaseDataset):
             limits = np.array([len(s.label) for s in self.sources])[np.where(source_ok, rows[:, 0], 0)]
             bad = np.flatnonzero(~(source_ok & (rows[:, 1] >= 0) & (rows[:, 1] < limits)))
             if len(bad):
-                what = f"asks for row {rows[bad[0], 1]} of source {rows[bad[0], 0]}, which is not there"
+                what = f"requests row {rows[bad[0], 1]} of source {rows[bad[0], 0]}, which does not exist"
                 raise bad_row(path, int(bad[0]), what)
         return rows
 
@@ -156,7 +144,7 @@ class TsvDataset(BaseDataset):
             pose=pose,
             betas=betas,
             gender=_gender(label.get("gender")),
-            # what our synthetic sets say and METRO's do not
+            # in our synthetic sets, not in METRO's
             trans=_if_given(label, "trans", (3,), path, line),
             camera=_if_given(label, "camera", (4,), path, line),
             box=_if_given(label, "box", (4,), path, line),
@@ -194,7 +182,7 @@ class TsvDataset(BaseDataset):
 
 def _yaml(path: Path) -> dict[str, Any]:
     reader = YAML(typ="safe", pure=True)
-    reader.version = (1, 1)  # as METRO reads its own: `composite: no` is false
+    reader.version = (1, 1)  # METRO's: `composite: no` is false
     try:
         config = reader.load(require(path).read_text("utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -220,9 +208,9 @@ def _flag(label: dict, key: str, path: Path, line: int) -> bool:
 
 
 def _points(label: dict, key: str, columns: int, path: Path, line: int) -> np.ndarray:
-    """(24 or 21, columns) float32; some packs have a leading axis of 1."""
+    """Joints (24 or 21, columns) float32; some packs have a leading axis of 1."""
     value = field(label, key, path, line)
-    leading = isinstance(value, list) and len(value) == 1  # no person has one joint
+    leading = isinstance(value, list) and len(value) == 1
     values = numbers(label, key, (*([1] if leading else []), -1, columns), path, line)
     points = values.reshape(-1, columns)
     if len(points) not in (24, 21):
@@ -239,7 +227,7 @@ def _is_hand(pose: np.ndarray | None) -> bool:
 
 
 def _image_size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
-    """-> width, height px."""
+    """Width and height, px."""
     columns = file.row(line)
     if decode_text(columns[0]) != key:
         raise key_mismatch(file.path, line, decode_text(columns[0]), key)
@@ -252,7 +240,7 @@ def _image_size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
         height, width = (columns[1] if len(columns) == 2 else b" ".join(columns[1:])).split()
         return int(width), int(height)
     except (ValueError, KeyError, IndexError, TypeError):
-        raise bad_row(file.path, line, "does not say height and width") from None
+        raise bad_row(file.path, line, "has no height and width") from None
 
 
 def _gender(value: Any) -> str:
@@ -261,7 +249,7 @@ def _gender(value: Any) -> str:
 
 
 def subject_of(key: str) -> str:
-    """Subject or sequence out of a key: `S1_Directions...`, `.../TS1/...`, `imageFiles/SEQUENCE/image_00001.jpg`."""
+    """Subject or sequence of a key: `S1_Directions...`, `.../TS1/...`, `imageFiles/SEQUENCE/image_00001.jpg`."""
     parts = key.replace("\\", "/").split("/")
     if len(parts) > 1:
         return parts[-2]

@@ -1,4 +1,4 @@
-"""The container under METRO's sets: rows of a TSV by byte offset, and images in them."""
+"""METRO's TSV container: random access to rows by byte offset, and the images in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.errors import BadInput
 from training.datasets.image_sources import decode
 from training.datasets.validation import DOWNLOAD_HINT, bad_file, bad_row, require
 
-_HEAD = 1 << 24  # bytes of a TSV whose rows are all compared with the offsets
+_HEAD = 1 << 24  # bytes at the start of a TSV in which all offsets are checked
 _REINDEX = "Write it again: training.datasets.tsv.write_lineidx(path)."
 
 
@@ -25,7 +25,7 @@ def lineidx_path(tsv: Path) -> Path:
 
 
 def write_lineidx(tsv: Path) -> Path:
-    """Byte offset of every row -> the file beside it."""
+    """Writes the byte offset of every row -> the .lineidx file."""
     offsets, position = [], 0
     with tsv.open("rb") as file:
         for line in file:
@@ -36,7 +36,10 @@ def write_lineidx(tsv: Path) -> Path:
 
 
 class TsvFile:
-    """Rows of a TSV by number.  Opened where it is first read, so each loader worker has its own handle."""
+    """Rows of a TSV by index.  Opened at the first read, so that each loader worker has its own handle.
+
+    Raises BadInput `data_missing`, `bad_data_file`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = require(path)
@@ -44,14 +47,14 @@ class TsvFile:
         try:
             self.offsets = np.array(index.read_bytes().split(), np.int64)
         except ValueError:
-            raise bad_file(index, "holds something else than one byte offset per line", _REINDEX) from None
+            raise bad_file(index, "does not have one byte offset per line", _REINDEX) from None
         self.size = path.stat().st_size
         if len(self.offsets) and (self.offsets[-1] >= self.size or (np.diff(self.offsets) <= 0).any()):
             raise bad_file(
                 path,
                 f"is cut off or does not belong to {index.name}: its last row would start at byte "
                 f"{self.offsets.max():,} of {self.size:,}",
-                f"{DOWNLOAD_HINT} If the TSV is whole: {_REINDEX}",
+                f"{DOWNLOAD_HINT} If the TSV is complete: {_REINDEX}",
             )
         self._handle: tuple[int, int] | None = None
 
@@ -67,7 +70,7 @@ class TsvFile:
             os.close(handle[1])
 
     def row(self, row: int) -> list[bytes]:
-        """Columns of a row.  Raises BadInput where the row is not whole."""
+        """Columns of a row.  Raises BadInput `bad_data_row` where it is not complete."""
         if not 0 <= row < len(self.offsets):
             raise bad_row(self.path, row, f"there is no such row, the file has {len(self.offsets):,}")
         start = int(self.offsets[row])
@@ -75,7 +78,7 @@ class TsvFile:
         data = self._read(start, end - start)
         line = data.removesuffix(b"\n").removesuffix(b"\r")
         if len(data) != end - start or not line or b"\n" in line or (end < self.size and not data.endswith(b"\n")):
-            raise bad_row(self.path, row, "what lies between the offsets of its .lineidx is not one row", _REINDEX)
+            raise bad_row(self.path, row, "there is not one row between the offsets of its .lineidx", _REINDEX)
         return line.split(b"\t")
 
     def _read(self, start: int, count: int) -> bytes:
@@ -87,7 +90,7 @@ class TsvFile:
         return os.read(self._handle[1], count)
 
     def problems(self) -> Iterator[str]:
-        """Whether the offsets are those of the rows."""
+        """Problems of the offsets, and a note where the file does not end with a line feed."""
         if not len(self.offsets):
             yield f"{lineidx_path(self.path)} is empty."
             return
@@ -98,12 +101,12 @@ class TsvFile:
             yield f"{lineidx_path(self.path)}, row {wrong}: not the offset of a row of {self.path.name}. {_REINDEX}"
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
-            whole = file.read(1) == b"\n"
-        if not whole:
+            ends_with_newline = file.read(1) == b"\n"
+        if not ends_with_newline:
             yield f"note: {self.path} does not end with a line feed; its last row may be cut off."
 
     def _wrong_offset(self) -> int | None:
-        """The first row that is found not to start at its offset: all at the file's start, some in the rest."""
+        """A row that does not start at its offset, or None; checks all in the file's head, 50 in the rest."""
         with self.path.open("rb") as file:
             head = file.read(_HEAD)
         starts = np.concatenate([[0], np.flatnonzero(np.frombuffer(head, np.uint8) == 10) + 1])
@@ -122,7 +125,7 @@ class TsvFile:
 
 @dataclass(frozen=True)
 class TsvImage:
-    """The image in the last column of a row."""
+    """The base64 image in the last column of a row."""
 
     file: TsvFile
     row: int
@@ -145,7 +148,7 @@ def key_mismatch(path: Path, row: int, actual: str, expected: str) -> BadInput:
 
 
 def decode_text(data: bytes) -> str:
-    """Keys and labels are UTF-8; old packs have single Latin-1 names."""
+    """Text of bytes in UTF-8, or in Latin-1, as some names in old packs."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

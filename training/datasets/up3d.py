@@ -6,7 +6,7 @@
     NNNNN_body.pkl               Python pickle: pose (72), betas (10), trans, rt, t (3,) and f of SMPLify's camera
     NNNNN_render_light.png       the fit on white, whose extent is the person's box
 
-The pickles are read by the restricted unpickler: nothing in them is run.
+The pickles are read by the restricted unpickler, which runs no code in them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GROW = 0.9  # SPIN's box of UP-3D: 0.9 of the longer side of the render
 
 
 class Up3d(BaseDataset):
-    """One split, trainval or test.  path: the folder of all files.  body: gives trans and the check of the fits."""
+    """One split, trainval or test.  path: the folder of all files.  body: for the check of the fits."""
 
     def __init__(self, path: str | Path, split: str = "trainval", body: str | None = None) -> None:
         if split not in ("trainval", "train", "val", "test"):
@@ -63,7 +63,7 @@ class Up3d(BaseDataset):
         pose, betas = (numbers(fit, key, shape, body_file, "-") for key, shape in (("pose", (72,)), ("betas", (10,))))
         box, size = self._box(row)
         center, side = square_box(box, _GROW)
-        camera, trans = self._camera(fit, size, betas, body_file)
+        camera, trans = self._camera(fit, size, body_file)
         return Record(
             key=self.numbers[row], dataset="up3d", joint_set="lsp14", image=ImageFile(self._file(row, "image.png")),
             image_size=size, center=center, side=side, box=box, joints2d=joints, pose=pose, betas=betas, trans=trans,
@@ -71,21 +71,22 @@ class Up3d(BaseDataset):
         )  # fmt: skip
 
     def _box(self, row: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """Extent of what is not white in the render, and the image's width and height."""
+        """Tight box (4,) px of the non-white pixels of the render, and the image's width and height."""
         file = require(self._file(row, "render_light.png"))
         pixels = cv2.imread(str(file))
         if pixels is None:
             raise bad_file(file, "cannot be decoded")
         rows, columns = np.nonzero(pixels.min(2) < 255)
         if not len(rows):
-            raise bad_row(file, "-", "the render is white throughout, so there is no person in it")
+            raise bad_row(file, "-", "the render is all white: it shows no person")
         box = np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float32)
         return box, (pixels.shape[1], pixels.shape[0])
 
-    def _camera(
-        self, fit: dict, size: tuple[int, int], betas: np.ndarray, file: Path
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """SMPLify's camera looks at the middle of the image; its turn `rt` is zero in the release."""
+    def _camera(self, fit: dict, size: tuple[int, int], file: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Camera (4,) px and trans (3,) m of a fit; None where the camera is not SMPLify's usual one.
+
+        That has its principal point at the image's centre; its rotation `rt` is zero in the release.
+        """
         if any(key not in fit for key in ("t", "f", "rt")) or np.any(np.asarray(fit["rt"])):
             return None, None
         focal = np.broadcast_to(np.ravel(np.asarray(fit["f"], np.float32))[:1], 2)

@@ -1,4 +1,4 @@
-"""What is wrong with a user's data, said with file and row; and the reading that finds it."""
+"""Validation of a user's data: readers that report file and row, and checks of records."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import numpy as np
 from backend.errors import BadInput
 from training.datasets.record import Record
 
-DOWNLOAD_HINT = (
-    "Get the file again from where you had it, or run `python -m training check-data` for all that is wrong."
-)
+DOWNLOAD_HINT = "Download the file again, or run `python -m training check-data` for all problems."
 
 
 def bad_row(file: str | Path, row: object, what: str, hint: str = DOWNLOAD_HINT) -> BadInput:
-    """A row that cannot be used.  row: a number, a key or an id, as the file's users would look for it."""
+    """The error for an unusable row.  row: an index, a key or an id, by which users find it in the file."""
     return BadInput("bad_data_row", f"{file}, row {row}: {what}.", hint)
 
 
@@ -27,9 +25,9 @@ def bad_file(file: str | Path, what: str, hint: str = DOWNLOAD_HINT) -> BadInput
 
 
 class ErrorCollector:
-    """`with problems:` around the reading of each row; then `problems.tell()` raises what came of all of them.
+    """Collects the errors of many rows: `with problems:` around each row, then `problems.raise_if_any()`.
 
-    A copy with several bad rows is so described at once, not one by one.
+    So all bad rows of a copy are reported at once, at most `limit`.
     """
 
     def __init__(self, limit: int = 20) -> None:
@@ -40,7 +38,7 @@ class ErrorCollector:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, BadInput) or error.code == "refused_pickle":  # that one is no damage
+        if not isinstance(error, BadInput) or error.code == "refused_pickle":  # not a corrupt row: raise it at once
             return False
         self.errors.append(error)
         if len(self.errors) >= self.limit:
@@ -57,14 +55,14 @@ class ErrorCollector:
 
 
 def require(path: Path, hint: str = "") -> Path:
-    """The path, if it is there.  Raises BadInput `data_missing`."""
+    """The path, if it exists.  Raises BadInput `data_missing`."""
     if not path.exists():
         raise BadInput("data_missing", f"There is no {path}.", hint or "Check the data folder in the run's file.")
     return path
 
 
 def read_json(path: Path) -> Any:
-    """Raises BadInput where the file is missing, cut off or not JSON."""
+    """The content of a JSON file.  Raises BadInput where it is missing, truncated or not JSON."""
     data = require(path).read_bytes()
     if data[:30].startswith(b"version https://git-lfs"):
         raise bad_file(path, "is a git-lfs placeholder, not the file itself")
@@ -75,7 +73,7 @@ def read_json(path: Path) -> Any:
 
 
 def field(row: Any, key: str, file: str | Path, where: object) -> Any:
-    """row[key], or BadInput that names the missing key."""
+    """row[key].  Raises BadInput with the missing key."""
     try:
         return row[key]
     except (KeyError, TypeError, IndexError):
@@ -89,9 +87,9 @@ def _without_unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 def numbers(
     row: Any, key: str, shape: tuple[int, ...], file: str | Path, where: object, dtype: Any = np.float32
 ) -> np.ndarray:
-    """row[key] as finite numbers of a shape; -1 stands for any length.  Raises BadInput naming file, row and key.
+    """row[key] as an array of finite numbers of `shape`, -1 for any length.  Raises BadInput with file, row and key.
 
-    Flat lists and axes of one are brought into the shape; a transposed array is not.
+    Flat lists and axes of length 1 are reshaped; a transposed array is an error.
     """
     value = field(row, key, file, where)
     try:
@@ -99,11 +97,11 @@ def numbers(
         flat = array.ndim <= 1 or _without_unit_axes(array.shape) == _without_unit_axes(shape)
         array = array.reshape(shape) if flat and array.size == np.prod(shape) else array
     except (TypeError, ValueError):
-        raise bad_row(file, where, f"{key!r} does not hold numbers of shape {shape}") from None
+        raise bad_row(file, where, f"{key!r} is not an array of numbers of shape {shape}") from None
     if array.ndim != len(shape) or any(w not in (-1, n) for n, w in zip(array.shape, shape, strict=True)):
         raise bad_row(file, where, f"{key!r} has shape {np.shape(value)}, expected {shape}")
     if not np.isfinite(array).all():
-        raise bad_row(file, where, f"{key!r} holds values that are not numbers (NaN or infinite)")
+        raise bad_row(file, where, f"{key!r} contains NaN or infinite values")
     return array.astype(dtype)
 
 
@@ -114,7 +112,7 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
 
 
 def validate_record(record: Record, file: str | Path, row: object) -> Record:
-    """The record, if its shapes are right and every number is one."""
+    """The record, if its shapes are right and all numbers finite.  Raises BadInput `bad_data_row`."""
     from training.datasets.joint_sets import JOINT_SETS
 
     count = len(JOINT_SETS[record.joint_set].names)
@@ -127,13 +125,13 @@ def validate_record(record: Record, file: str | Path, row: object) -> Record:
         if shapes is not None and value.shape not in shapes:
             raise bad_row(file, row, f"{name} has shape {value.shape}, expected {shapes[0]}")
         if not np.isfinite(value).all():
-            raise bad_row(file, row, f"{name} holds values that are not numbers (NaN or infinite)")
+            raise bad_row(file, row, f"{name} contains NaN or infinite values")
     if record.center is not None and not 0 < record.side < 1e5:
         raise bad_row(file, row, f"the person's box has a side of {record.side} px")
     return record
 
 
 def count_note(count: int, official: int | None, what: str) -> Iterable[str]:
-    """A note, not an error: a subset or another release is a user's right."""
+    """A note where the number of rows is not the official one: no error, since subsets are allowed."""
     if official is not None and count != official:
         yield f"note: {what} has {count:,} rows; the official one has {official:,}."

@@ -1,1 +1,1 @@
-"""Lightning set-up of a run: devices, checkpoints and exact resume, the manifest, images, and weights in and out."""
+"""The training engine on Lightning: trainer, checkpoints and exact resume, manifest, logs, export, evaluation."""

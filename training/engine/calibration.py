@@ -1,4 +1,4 @@
-"""The scale of a backbone's last map, measured on the training images before the first step."""
+"""Standardises the last feature map of MediaPipe's backbone on training images, before the first step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _IMAGES, _BATCH = 256, 16
 
 
 def calibrate(backbone: BlazePose, data: RecordData) -> None:
-    """By the set's first images, unchanged: the same in every process, and in runs on more or fewer rows."""
+    """Calibrates the backbone on the first 256 training images without augmentation.
+
+    The result is the same in every process, and for runs on more or fewer rows of the same set.
+    """
     (records,) = data.sets["train"]
     rows = range(min(_IMAGES, len(records)))
 

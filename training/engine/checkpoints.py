@@ -1,4 +1,4 @@
-"""Checkpoints that survive being killed at any moment, and leaving in time when the cluster wants its machines back."""
+"""Checkpoints that stay valid when the process is killed at any moment, and the stop at preemption by a cluster."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from lightning.pytorch.callbacks import Callback
 from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import BadInput
 
-PREEMPTED = 75  # exit code: stopped for preemption with a checkpoint; start again with --resume
+PREEMPTED = 75  # exit code after a checkpoint at preemption: start again with --resume
 _NAME = re.compile(r"step-(\d+)\.ckpt")
-_SYNC_EVERY = 10  # steps between looks at whether any process was told to stop
+_SYNC_EVERY = 10  # steps between checks whether any process received a signal; origin not recorded
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the most steps in a run's folder, None where there is none."""
+    """The checkpoint with the most steps in `folder`, None where there is none."""
     found = [(int(m[1]), p) for p in folder.glob("step-*.ckpt") if (m := _NAME.fullmatch(p.name))]
     return max(found)[1] if found else None
 
 
 def find_checkpoint(out: Path, resume: str) -> Path | None:
-    """resume: `no`, `auto` (the latest below `out`, else none) or a file.  Raises BadInput `file_missing`."""
+    """The checkpoint to resume from, or None.  resume: `no`, `auto` (the latest below `out`) or a file.
+
+    Raises BadInput `file_missing`.
+    """
     if resume == "no":
         return None
     if resume == "auto":
@@ -40,15 +43,15 @@ def find_checkpoint(out: Path, resume: str) -> Path | None:
 
 
 class Preempted(Exception):
-    """Raised in every process after the last checkpoint, when any of them was told to stop."""
+    """Raised in every process, after a checkpoint, when any of them received a stop signal."""
 
 
 class Checkpoints(Callback):
-    """Writes `step-NNNNNNNN.ckpt` every so many steps, after every epoch, and before leaving.
+    """Writes `step-NNNNNNNN.ckpt` every `every` steps, after every epoch, and at preemption.
 
-    A file appears under its name only when complete, and the one before it is deleted only then, so that killing the
-    process at any moment leaves a good one.  select: a metric's name; `best.ckpt` is the epoch where its first logged
-    value was lowest.
+    A file gets its name only when complete, and the one before it is deleted only then: a process that is killed at any
+    moment leaves a valid checkpoint.  keep: how many stay.  select: a metric's name; `best.ckpt` is the epoch where it
+    was lowest (of several protocols: by the first that logs it).
     """
 
     def __init__(self, folder: Path, every: int, keep: int = 2, select: str = "") -> None:
@@ -67,15 +70,15 @@ class Checkpoints(Callback):
         self.best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # not earlier: Lightning installs its own, which would go on with the batch and save nothing
+        # not earlier: Lightning then installs its own handlers, which finish the batch and save nothing
         if trainer.is_global_zero:
             remove_unfinished(self.folder)
         for number in _signals():
             self._old_handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # not later: Lightning would have put back what was there before it, and its own would stay for good, with the
-        # whole trainer in it
+        # not later: Lightning would have restored the handlers from before the fit, and we would put its own back for
+        # good, with a reference to the trainer
         while self._old_handlers:
             number, handler = self._old_handlers.popitem()
             signal.signal(number, handler)
@@ -87,7 +90,7 @@ class Checkpoints(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.fit_loop.epoch_loop._should_accumulate() or batch_idx + 1 >= trainer.num_training_batches:
-            return  # the end of the epoch writes its own, after validation
+            return  # on_train_epoch_end writes that one, after validation
         stop = self._must_stop(trainer, trainer.global_step % _SYNC_EVERY == 0)
         if stop or trainer.global_step % self.every == 0:
             self.write(trainer)
@@ -106,16 +109,16 @@ class Checkpoints(Callback):
         if self._must_stop(trainer, True) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             raise Preempted
 
-    def _must_stop(self, trainer: Trainer, ask: bool) -> bool:
-        """Whether any process was told to stop: all must leave after the same step.  ask: whether to ask the others."""
+    def _must_stop(self, trainer: Trainer, sync: bool) -> bool:
+        """Whether any process received a signal: all must stop after the same step.  sync: compare processes now."""
         if trainer.world_size == 1:
             return self._stop_requested
-        return ask and bool(trainer.strategy.reduce_boolean_decision(self._stop_requested, all=False))
+        return sync and bool(trainer.strategy.reduce_boolean_decision(self._stop_requested, all=False))
 
     def write(self, trainer: Trainer) -> Path:
-        """All processes must call it."""
+        """Writes a checkpoint -> its path.  Collective: every process must call it."""
         path = self.folder / f"step-{trainer.global_step:08d}.ckpt"
-        # the others take part, but only this process writes
+        # every process calls save_checkpoint, but only rank 0 writes
         with atomic_path(path) if trainer.is_global_zero else nullcontext(path) as temporary:
             trainer.save_checkpoint(temporary, weights_only=False)
         if trainer.is_global_zero:
@@ -126,7 +129,7 @@ class Checkpoints(Callback):
 
 
 def _metric(trainer: Trainer, name: str) -> float | None:
-    """The first logged metric of that name, whatever protocol stands around it."""
+    """The first logged metric `PROTOCOL/name` of any protocol, None where there is none."""
     for key, value in trainer.callback_metrics.items():
         if key.rpartition("/")[2] == name:
             return float(value)
@@ -134,5 +137,5 @@ def _metric(trainer: Trainer, name: str) -> float | None:
 
 
 def _signals() -> list[signal.Signals]:
-    """What clusters send before they kill: Slurm SIGUSR1 by our sbatch line, others SIGTERM."""
+    """The signals that clusters send before they kill: Slurm SIGUSR1 (by `slurm.sbatch`), others SIGTERM."""
     return [signal.SIGTERM] + ([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])

@@ -1,4 +1,4 @@
-"""A run without its data: everything is built, two steps on generated files in the real formats, and an estimate."""
+"""Dry run of a training run: builds everything, runs two steps on generated files, estimates the real run's time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CPU_BATCH = 2
 
 @dataclass(frozen=True)
 class DryRun:
-    """What was seen.  seconds: of the faster step, at `batch` samples."""
+    """The result of a dry run.  seconds: of the faster step, at `batch` samples."""
 
     run: Run
     network: str
@@ -46,14 +46,14 @@ class DryRun:
     batch: int
     loading: float  # seconds per sample and worker
     device: str
-    samples: int | None  # of the real training set, where it is on this machine
+    samples: int | None  # of the real training set, None where it is not on this machine
     weights: Path
 
     def __str__(self) -> str:
         training = self.run.training
         step = self.seconds * training.batch / self.batch
         metrics = ", ".join(self.metrics) or "none"
-        clock = "of processor time " if self.device == "cpu" else ""
+        clock = "of CPU time " if self.device == "cpu" else ""
         losses = " -> ".join(f"{value:.4g}" for value in self.losses)
         return "\n".join(
             [
@@ -63,23 +63,13 @@ class DryRun:
                 f"{step:.2f} s at the run's {training.batch}; loader {self.loading * 1e3:.0f} ms a sample",
                 f"  {self._estimate(step)}",
                 f"  weights written as a finished run would: {self.weights}",
-                "  not tried: the initial weights, and your data (python -m training check-data)",
+                "  not checked: the initial weights, and your data (python -m training check-data)",
             ]
         )
 
     def facts(self) -> dict[str, Any]:
-        """For `dry-run.json`: the numbers, seed and commit."""
-        names = (
-            "network",
-            "parameters",
-            "losses",
-            "metrics",
-            "seconds",
-            "batch",
-            "loading",
-            "device",
-            "samples",
-        )
+        """The content of `dry-run.json`."""
+        names = "network", "parameters", "losses", "metrics", "seconds", "batch", "loading", "device", "samples"
         return {
             "run": self.run.name,
             **{name: getattr(self, name) for name in names},
@@ -92,7 +82,7 @@ class DryRun:
         }
 
     def _estimate(self, step: float) -> str:
-        """The length of the real run."""
+        """The real run's time in one line.  step: seconds."""
         training = self.run.training
         known = self.samples or training.samples_published
         samples = known or 100_000
@@ -102,17 +92,16 @@ class DryRun:
         what = f"{samples:,} samples" if known else "its data are not here; per 100,000 samples"
         if known and not self.samples:
             what += " as published (its data are not here)"
+        less = "; less, since a step's cost grows slower than its batch" if self.batch < training.batch else ""
         return (
             f"the whole run: {what}, {training.epochs} epochs, {batches:,} steps of "
             f"{training.devices} x {training.batch}; {hours:,.1f} h on {training.devices} such devices, "
-            f"{hours * training.devices:,.1f} h on one"
-            + "; less, since a step's cost grows slower than its batch"
-            * (self.batch < training.batch)
+            f"{hours * training.devices:,.1f} h on one{less}"
         )
 
 
 class _StepTimer(Callback):
-    """Times steps, and keeps the losses.  On the CPU by processor time: it may have other work, too."""
+    """Records the time and loss of every step.  CPU time on a CPU, which may be shared; else wall time."""
 
     def __init__(self, on_cpu: bool) -> None:
         self.clock = time.process_time if on_cpu else time.perf_counter
@@ -126,20 +115,20 @@ class _StepTimer(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        self.losses.append(float(outputs["loss"]))  # waits for the device
+        self.losses.append(float(outputs["loss"]))  # synchronises with the device
         self.seconds.append(self.clock() - self._started)
 
 
 def dry_run(run: Run, out: Path | None = None) -> DryRun:
-    """out: keep the generated files, logs, weights and `dry-run.json` there; else a temporary folder that stays.
+    """Two steps of a run on generated files.  out: for files, logs, weights, `dry-run.json`; None: a temporary folder.
 
-    Raises BadInput as `fit` does, and `diverged` where a loss is no number.
+    Raises BadInput as `fit` does, and `diverged` where a loss is NaN or infinite.
     """
     folder = out or Path(tempfile.mkdtemp(prefix=f"{run.name}-dry-"))
     machines = find_machines()
     on_cpu = machines.accelerator == "cpu"
     batch = min(run.training.batch, _CPU_BATCH) if on_cpu else run.training.batch
-    # most CPUs only imitate bfloat16, many times slower
+    # most CPUs emulate bfloat16, many times slower
     precision = "32" if on_cpu else run.training.precision
     tiny_run = with_generated_data(run, folder, batch)
     training = replace(tiny_run.training, devices=machines.world_size, epochs=1, log_every=1, precision=precision)
@@ -160,7 +149,8 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
     trainer.fit(built.module, datamodule=data)
     trainer.validate(built.module, datamodule=data, verbose=False)
     if not all(map(math.isfinite, timer.losses)):
-        raise BadInput("diverged", f"A loss is no number: {timer.losses}.", "Lower the rate; check the data.")
+        hint = "Lower the learning rate; check the data."
+        raise BadInput("diverged", f"A loss is NaN or infinite: {timer.losses}.", hint)
     model = built.module.model
     assert isinstance(model, torch.nn.Module)
     weights = export_weights(
@@ -184,7 +174,7 @@ def dry_run(run: Run, out: Path | None = None) -> DryRun:
 
 
 def with_generated_data(run: Run, folder: Path, batch: int) -> Run:
-    """The run on the open body or hand and on generated files below `folder`, in the formats that it reads."""
+    """The run with the open body or hand and with generated files below `folder`, in the formats that it reads."""
     part = network(run.network).part
     rows = max(_ROWS, batch)
     return replace(
@@ -203,18 +193,14 @@ def with_generated_data(run: Run, folder: Path, batch: int) -> Run:
 
 
 def write_tiny_datasets(specs: Sequence[SetSpec], folder: Path, part: str, rows: int) -> list[SetSpec]:
-    """The same splits of tiny sets in the same formats, written below `folder`."""
+    """Writes tiny data sets in the formats of `specs` below `folder` -> their specs."""
     made = []
     for k, spec in enumerate(specs):
         kind = spec.kind
-        if kind == "tsv":
-            kind = (
-                "tsv_hand"
-                if part == "hand"
-                else "tsv_mix"
-                if len(specs) == 1 and "Tax-" in str(spec.options)
-                else "tsv"
-            )
+        if kind == "tsv" and part == "hand":
+            kind = "tsv_hand"
+        elif kind == "tsv" and len(specs) == 1 and "Tax-" in str(spec.options):
+            kind = "tsv_mix"
         written = tiny.write(kind, folder / str(k), rows, seed=k)
         options = written | {name: value for name, value in spec.options.items() if name != "path"}
         options.pop("kind")
@@ -224,7 +210,7 @@ def write_tiny_datasets(specs: Sequence[SetSpec], folder: Path, part: str, rows:
 
 
 def _real_samples(run: Run) -> int | None:
-    """Of the real training set where it is on this machine."""
+    """The size of the real training set, None where it is not on this machine."""
     root = data_root()
     if missing_data(run, root):
         return None

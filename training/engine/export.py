@@ -1,4 +1,4 @@
-"""A trained network as the file that `recover-mesh recover --model` reads: safetensors with a card in it."""
+"""Exports a trained network as safetensors with a card, the file that `recover-mesh recover --model` reads."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def export_weights(
     license_text: str = "",
     testing: bool = False,
 ) -> Path:
-    """Write `folder/NETWORK.safetensors` (of PoseNet alone: `folder/RUN.safetensors`, which only training reads).
+    """Writes `folder/NETWORK.safetensors` -> its path (PoseNet alone: `folder/RUN.safetensors`, for training only).
 
-    source: run, step and checkpoint in one line.  testing: of a dry run.  Raises RecoverMeshError `unwritable`.
+    source: run, step and checkpoint in one line.  testing: from a dry run.  Raises RecoverMeshError `unwritable`.
     """
     spec = network(run.network)
     whole = run.settings.get("stage") != "posenet"
@@ -55,8 +55,8 @@ def export_weights(
 
 
 def constants_of(model: nn.Module, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
-    """What the weights are bound to: of FastMETRO the meshes that it has, which need not be those of the body, of
-    SMPLer the regressor that it was trained with."""
+    """Tensors that the weights depend on: FastMETRO's own mesh levels, which may differ from the body's; SMPLer's
+    joint regressor; else the adapter's constants."""
     if isinstance(model, SMPLer):
         return {"joint_regressor": model.joint_regressor}
     if not isinstance(model, FastMETRO):

@@ -1,9 +1,8 @@
-"""What frozen layers see, computed once per training row and kept on disk: on a CPU most of a small run's time.
+"""Feature cache: the output of frozen layers, computed once per training row and stored on disk.
 
-Of a wholly frozen backbone its maps are kept, of one that is frozen early what its early layers see.
-
-Each row's augmentation is drawn once then (that of epoch 0), and runs with the same data, preparation and seed share
-what is kept.
+On a CPU these layers take most of a small run's time.  The cache has the feature maps of a frozen backbone, or the
+output of its early layers where only these are frozen.  Augmentation is drawn once per row (that of epoch 0), and runs
+with the same data, preparation and seed share a cache.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from training.run.spec import Run
 
 
 def cache_folder(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
-    """Below the data, by everything that the maps of a row depend on.  layers: the frozen ones."""
+    """The cache's folder below `root`, named by a hash of all that features depend on.  layers: the frozen ones."""
     sets = [dataclasses.asdict(spec) for spec in run.data.train]
     for one in sets:
-        one["options"].pop("first", None)  # the same rows, fewer of them
+        one["options"].pop("first", None)  # fewer rows, but the same
     what = [run.seed, run.data.prepare, sets]
     if run.training.precision != "32":
         what.append(run.training.precision)
@@ -40,10 +39,10 @@ def cache_folder(run: Run, root: Path, layers: Sequence[nn.Module]) -> Path:
 
 
 class FeatureCache(Callback):
-    """While it trains, `backbone.features` (or another method `name`) answers from `folder` where it can.
+    """During training, `backbone.features` (or the method `name`) returns cached features of the rows that have them.
 
-    folder: asked before the first step, when the backbone has its weights, also those of a checkpoint.  rows: of the
-    training set.  Processes of one machine share the folder.
+    folder: called before the first step, when the backbone has its final weights, also after a resume.  rows: size of
+    the training set.  Processes of one machine share the folder.
     """
 
     def __init__(self, backbone: nn.Module, folder: Callable[[], Path], rows: int, name: str = "features") -> None:
@@ -54,7 +53,7 @@ class FeatureCache(Callback):
         self.filled: np.ndarray | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # an attribute of the instance: names in checkpoints stay the backbone's own
+        # an instance attribute, so that the names in checkpoints stay the same
         object.__setattr__(self.backbone, self.name, self.cached_forward)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -63,7 +62,7 @@ class FeatureCache(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.filled is None:
             shapes = [tuple(made.shape[1:]) for made in self.cached_forward(batch["image"][:1])]
-            # one makes the files, then the others find them
+            # rank 0 creates the files, then the others open them
             if trainer.is_global_zero:
                 self._open(shapes)
             trainer.strategy.barrier("cached features")
@@ -78,7 +77,7 @@ class FeatureCache(Callback):
 
     @torch.no_grad()
     def cached_forward(self, x: Tensor) -> list[Tensor]:
-        """As the backbone's own, in half precision between."""
+        """The features of images x (N, 3, H, W), one float32 map per level; cached ones were rounded to float16."""
         if self.rows is None:
             return self.compute(x)
         assert self.filled is not None
@@ -99,6 +98,6 @@ class FeatureCache(Callback):
 
     def _file(self, path: Path, shape: tuple[int, ...], kind: type) -> np.ndarray:
         if path.is_file() and np.load(path, mmap_mode="r").shape[0] < self.count:
-            path.unlink()  # of a smaller part of the set
+            path.unlink()  # from a run on fewer rows
         mode = "r+" if path.is_file() else "w+"
         return np.lib.format.open_memmap(path, mode, kind, shape if mode == "w+" else None)

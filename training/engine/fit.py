@@ -1,4 +1,4 @@
-"""From a run to trained weights: everything checked first, then the trainer, then the export."""
+"""Trains a run: checks everything, runs the trainer, exports the weights."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def fit(
     start_file: Path | None = None,
     quiet: bool = False,
 ) -> bool:
-    """Train to the end and export -> True; False where it was preempted after a checkpoint.
+    """Trains to the end and exports -> True; False where it was preempted, after a checkpoint.
 
-    checkpoint: to go on from.  begin: refuse a folder that holds checkpoints already.  Raises BadInput before the
-    first step for everything that is wrong with run, data, body or initial weights.
+    checkpoint: to resume from.  begin: refuse a folder with checkpoints.  start_file: initial weights in place of the
+    run's own.  Raises BadInput before the first step for everything that is wrong with run, data, body or weights.
     """
     if begin and checkpoint is None and latest_checkpoint(out / "checkpoints") is not None:
         raise BadInput(
             "out_taken",
-            f"{out} holds checkpoints of an earlier start.",
-            "Go on with --resume, or name another folder with --out.",
+            f"{out} has checkpoints of an earlier start.",
+            "Continue with --resume, or name another folder with --out.",
         )
     if run.training.keep_maps and machines.nodes > 1:
         raise BadInput(
             "bad_usage",
-            f"training.keep_maps keeps files that processes of one machine share; these are {machines.nodes} machines.",
+            f"training.keep_maps caches features for the processes of one machine; here are {machines.nodes}.",
             "Train on one machine, or add --set training.keep_maps=false.",
         )
     rank = process_rank(machines)
@@ -62,7 +62,7 @@ def fit(
         load_initial_weights(built, run, root, start_file)
         if run.start.backbone == WHEEL and start_file is None:
             backbone = built.module.model.get_submodule("backbone")  # type: ignore[union-attr]
-            calibrate(cast(BlazePose, backbone), data)  # no other takes the wheel's weights
+            calibrate(cast(BlazePose, backbone), data)  # only BlazePose takes the wheel's weights
     if rank == 0:
         write_manifest(out / "manifest.json", run, manifest_facts(run, root, data, machines, built, checkpoint))
     callbacks: list[Callback] = []
@@ -86,7 +86,7 @@ def fit(
 
 
 def process_rank(machines: Machines) -> int:
-    """Of this process, before Lightning knows: torchrun, Slurm and its own launcher put it into the environment."""
+    """The global rank of this process, before Lightning is set up: from the launcher's environment variables."""
     if machines.world_size == 1:
         return 0
     env = os.environ
@@ -107,7 +107,10 @@ def run_training_loop(
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
 ) -> bool:
-    """The loop itself -> True; False where it was preempted.  data: a LightningDataModule that keeps its place."""
+    """Runs the loop to the end -> True; False where it was preempted.
+
+    data: a LightningDataModule whose state includes its position in the epoch.
+    """
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
     mesh_images = MeshImageCallback(out / "pictures")
     trainer = make_trainer(run, out, machines, callbacks=[mesh_images, *callbacks], quiet=quiet)
@@ -121,7 +124,7 @@ def run_training_loop(
 def manifest_facts(
     run: Run, root: Path, data: RecordData, machines: Machines, built: Built, checkpoint: Path | None
 ) -> dict[str, Any]:
-    """What the manifest says beyond the configuration."""
+    """The manifest's entries beyond the configuration."""
     accumulate = run.accumulate_for(machines.world_size)
     specs = [*run.data.train, *run.data.validate]
     files = [root / file for spec in specs for file in required_files(spec, run.data.prepare)]

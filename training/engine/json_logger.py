@@ -1,4 +1,4 @@
-"""Metrics as JSON lines: what plots and the median of seeds read.  A resumed run goes on writing the same file."""
+"""Metrics as JSON lines, for plots.  A resumed run appends to the same file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 
 class LogFile(Logger):
-    """One line per call: {"step": n, name: value, ...}.  After a resume the later line of a step counts."""
+    """Logger of one line per call: {"step": n, name: value, ...}.  After a resume the later line of a step is valid."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class LogFile(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The manifest has them."""
+        """Does nothing: the manifest has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The manifest of a run: everything that another person needs to repeat it, as JSON beside the checkpoints."""
+"""The manifest of a run: all that is needed to repeat it, as JSON next to the checkpoints."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from training.run.spec import Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("torch", "lightning", "numpy", "scipy", "opencv-contrib-python", "torchmetrics", "h5py", "av")
-_FULL_HASH_LIMIT = 64 << 20  # files up to here are hashed whole, larger ones by size, both ends and samples between
+_FULL_HASH_LIMIT = 64 << 20  # bytes; larger files are hashed by size and 17 samples of 1 MiB
 
 
 def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
-    """facts: what only the caller knows: data, devices, samples.  A resumed run keeps earlier starts in `starts`."""
+    """Writes the manifest.  facts: data, devices, samples.  A resumed run lists its earlier starts in `starts`."""
     starts = []
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -47,32 +47,32 @@ def write_manifest(path: Path, run: Run, facts: dict[str, Any]) -> None:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether files differ from it; empty outside a clone."""
+    """`commit` and the list of `changed` files; empty outside a clone."""
 
-    def ask(*words: str) -> str:
+    def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=30)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        commit = ask("rev-parse", "HEAD")
-        return {"commit": commit, "changed": ask("status", "--porcelain", "-uno").splitlines()} if commit else {}
+        commit = git("rev-parse", "HEAD")
+        return {"commit": commit, "changed": git("status", "--porcelain", "-uno").splitlines()} if commit else {}
     except (OSError, subprocess.TimeoutExpired):
         return {}
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that numbers depend on."""
-    hashes = {"python": platform.python_version()}
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            hashes[name] = importlib.metadata.version(name)
+            found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return hashes
+    return found
 
 
 def hardware() -> dict[str, Any]:
-    """The machine of this process."""
+    """Host, system, processor, cores and GPUs of this machine."""
     import torch
 
     cuda = torch.cuda.is_available()
@@ -95,7 +95,7 @@ def _processor() -> str:
 
 
 def file_hashes(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """SHA-256 of files, relative to `root` where below it; `~` before those of which only parts were read."""
+    """File name (relative to `root` where below it) -> SHA-256, with `~` before it where only samples were hashed."""
     hashes = {}
     for path in sorted(set(paths)):
         if path.is_file():
@@ -110,7 +110,7 @@ def _hash(path: Path) -> str:
         if size <= _FULL_HASH_LIMIT:
             return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256(str(size).encode())
-        for k in range(17):  # both ends and 15 places between, 1 MiB each
+        for k in range(17):  # both ends and 15 positions between, 1 MiB each
             file.seek((size - (1 << 20)) * k // 16)
             digest.update(file.read(1 << 20))
     return "~" + digest.hexdigest()

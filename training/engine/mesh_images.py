@@ -1,4 +1,4 @@
-"""Images of predicted meshes over their input, in TensorBoard and as files: what a metric does not show."""
+"""Images of predicted meshes over their input, in TensorBoard and as files: they show errors that metrics hide."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from backend.export.overlay import draw_overlay, side_view, write_image
 from backend.structures import Camera
 
 _MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-_FAR = 50.0  # m: so far that perspective is none
+_FAR = 50.0  # m, the distance at which perspective is negligible
 
 
 class MeshImageCallback(Callback):
-    """After every epoch: the first samples of the first validation set: mesh over crop, and from the side.
+    """Draws the first samples of the first validation set after every epoch: mesh over crop, and from the side.
 
-    A module takes part by `visualised(batch) -> None or (images or None, vertices, camera or None, faces)`: images
-    (N, 3, H, W) as the network takes them, vertices (N, V, 3) m about any root, camera (N, 3) s, tx, ty of the crop,
-    faces (F, 3).
+    Needs the module's `visualised(batch) -> None or (images or None, vertices, camera or None, faces)`: images
+    (N, 3, H, W) as the network takes them, vertices (N, V, 3) m relative to any root, camera (N, 3) s, tx, ty of the
+    crop, faces (F, 3).
     """
 
     def __init__(self, folder: Path, max_samples: int = 4, every: int = 1) -> None:
@@ -56,7 +56,7 @@ class MeshImageCallback(Callback):
 def draw_sheet(
     images: torch.Tensor | None, vertices: torch.Tensor, camera: torch.Tensor | None, faces: torch.Tensor
 ) -> np.ndarray:
-    """-> uint8 RGB: a row per sample: input, mesh over it, and from the side.  Without images: front and side."""
+    """Contact sheet, uint8 RGB: per sample a row of input, mesh over it, side view; without images: front and side."""
     rows = []
     mesh_faces = faces.cpu().numpy()
     for k, points in enumerate(vertices.float().cpu().numpy().astype(np.float64)):
@@ -71,7 +71,7 @@ def draw_sheet(
                 views.append(_overlay_mesh(pixels, points, camera[k].float().cpu().numpy(), mesh_faces))
         if np.isfinite(points).all():
             angles = (np.pi / 2,) if images is not None else (0.0, np.pi / 2)
-            views += [side_view([points], mesh_faces, size=size, yaw=turn) for turn in angles]
+            views += [side_view([points], mesh_faces, size=size, yaw=angle) for angle in angles]
         else:
             views.append(np.zeros((size, size, 3), np.uint8))
         rows.append(np.concatenate(views, 1))
@@ -80,12 +80,12 @@ def draw_sheet(
 
 
 def _overlay_mesh(pixels: np.ndarray, points: np.ndarray, camera: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The mesh by its weak perspective over the crop, whose longer side spans [-1, 1]."""
+    """The mesh drawn over the crop.  camera (3,): s, tx, ty; the crop's longer side spans [-1, 1]."""
     height, width = pixels.shape[:2]
     scale, shift = float(camera[0]), camera[1:]
     if not np.isfinite(camera).all() or scale <= 1e-3:
         return pixels
-    focal = scale * max(height, width) / 2 * _FAR  # px: at this distance a metre is as large as the camera says
+    focal = scale * max(height, width) / 2 * _FAR  # px; at distance _FAR a metre spans s half-crops
     moved = points + [*shift, _FAR - float(points[:, 2].mean())]
-    seen = Camera(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
-    return draw_overlay(pixels, [moved], faces, seen)
+    pinhole = Camera(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
+    return draw_overlay(pixels, [moved], faces, pinhole)

@@ -1,11 +1,10 @@
-"""A run's whole network on one small batch, overfit: the cheapest proof that it can learn at all.
+"""Overfits a run's full network on one small batch: the cheapest proof that it can learn.
 
-Everything is the run's own: network at full size, losses, optimiser with its ratios of rates, clipping, batch norm
-over the batch.  What differs is said in the result: no augmentation, no dropout, random weights, float32, the rate,
-all losses at once.  A backbone that the run takes from MediaPipe is the same here: a frozen one of random numbers
-tells nobody apart.
-The metrics are those of the network in evaluation mode.  Batch norm holds the statistics of this very batch then, so
-that what is measured is what was trained: running means of a few steps over two samples would say nothing.
+Network size, losses, optimiser with its ratios of learning rates, clipping and batch norm are the run's own.  What
+differs is in the result: no augmentation, no dropout, random weights, float32, the learning rate, all losses from the
+first step.  A backbone from MediaPipe keeps its weights: a frozen random one would not tell the samples apart.
+Metrics are those of evaluation mode.  There batch norm uses the statistics of the batch itself: running means of a few
+steps over two samples would be meaningless.
 """
 
 from __future__ import annotations
@@ -24,37 +23,29 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from backend.errors import BadInput
-from backend.models.backbones.blazepose import BlazePose
-from training.engine.calibration import calibrate
 from training.engine.manifest import git_state, hardware, versions
+from training.engine.one_batch import build_one_batch, disable_dropout, evaluate_batch
 from training.engine.trainer import filter_lightning_warnings
 from training.modules.evaluation_module import EvaluationModule
-from training.run.build import build_module
-from training.run.build_data import build_datamodule
 from training.run.spec import Run
-from training.weights.mediapipe_weights import load_mediapipe_backbone
 
 SAMPLES = 2
-# of PoseNet alone: its batch norm sees one number per sample, and of two it would keep nothing but the sign
+# for PoseNet alone: its batch norm has one value per sample and feature, of which two samples would leave only the sign
 _POSENET_SAMPLES = 8
-WARMUP = 10  # steps in which the rate rises in a straight line
-DECAY_FRACTION = 0.5  # of the steps, the last ones, in which the rate falls to nothing
-# what the rates of a family's runs are multiplied by: tried, so that the batch is learned in few steps.  The published
-# rates are those of large batches and trained backbones (and RMSprop's first steps are ten times as long as its later)
+WARMUP = 10  # steps of linear learning rate warmup
+DECAY_FRACTION = 0.5  # share of the steps, at the end, in which the learning rate falls linearly to 0
+# factors on the learning rates of a family's runs, found by trial so that few steps suffice.  The published rates are
+# for large batches and trained backbones (and RMSprop's first steps are ten times as long as its later ones)
 _LEARNING_RATE_FACTORS = {"fastmetro": 3.0, "deformer": 3.0, "smpler": 0.2, "pose2mesh": 0.3}
-STOP = "stop"  # a file of this name in the folder ends the run after its step, with all results
-_MAX_ROWS = 64  # rows of the training set, of which the first with all labels are taken
-# benchmarks whose truth only a server has -> the same measures, here
-_LOCAL_PROTOCOLS = {"freihand": "synthetic-hand"}
+STOP = "stop"  # a file of this name in the folder ends the run after the current step, with all results
 
 
 @dataclass(frozen=True)
 class Overfit:
-    """metrics in mm of the batch, in evaluation mode, before the first step and after the last one."""
+    """The result.  metrics_*: mm, of the batch in evaluation mode, before the first step and after the last one."""
 
     run: str
     network: str
@@ -63,8 +54,8 @@ class Overfit:
     data: str
     stage: str
     parameters: int
-    steps: int  # that were made
-    planned: int  # that the course of the rate was made for
+    steps: int  # done
+    planned: int  # length of the learning rate schedule
     samples: int
     rows: list[int]
     rates: list[float]
@@ -80,7 +71,7 @@ class Overfit:
     metrics_after: dict[str, float]
     batch_norm: str
     dropout: str
-    seconds: float  # of processor time (GPU: by the clock), the steps alone
+    seconds: float  # CPU time (on a GPU: wall time) of the steps alone
     wall_seconds: float
     peak_memory_gb: float
     log_sha256: str
@@ -98,14 +89,14 @@ class Overfit:
                 f"{self.optimizer} at {self.rates[0]:g}, seed {self.seed}",
                 f"  loss {self.first_loss:.4g} -> {self.last_loss:.4g}",
                 f"  {numbers}",
-                f"  {self.seconds:.0f} s of processor time on {self.device}, {self.peak_memory_gb:.1f} GB",
+                f"  {self.seconds:.0f} s of CPU time on {self.device}, {self.peak_memory_gb:.1f} GB",
                 f"  batch norm: {self.batch_norm}; dropout: {self.dropout}; no augmentation",
             ]
         )
 
 
 class _OverfitMonitor(Callback):
-    """Rates, losses, and a line of the log per step."""
+    """Sets the learning rates, records the losses, and logs one line per step."""
 
     def __init__(self, factor: float, steps: int, file: Path) -> None:
         self.factor, self.steps, self.file = factor, steps, file
@@ -115,14 +106,14 @@ class _OverfitMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         module.train()
-        # the run's own schedule has changed `lr` already
+        # the run's own schedule has already changed `lr`
         groups = trainer.optimizers[0].param_groups
         self.rates = [float(group.get("initial_lr", group["lr"])) * self.factor for group in groups]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         share = learning_rate_factor(trainer.global_step, self.steps)
         for group, rate in zip(trainer.optimizers[0].param_groups, self.rates, strict=True):
-            group["lr"] = rate * share  # whatever the run's own schedule says
+            group["lr"] = rate * share  # overrides the run's own schedule
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -138,7 +129,7 @@ class _OverfitMonitor(Callback):
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
-    """step from 0: up in a straight line, the whole rate, then in a straight line towards nothing."""
+    """The factor on the learning rate at `step` (from 0): linear warmup, constant, linear decay to 0."""
     left = (steps - step) / steps
     return min(1.0, (step + 1) / WARMUP, left / DECAY_FRACTION)
 
@@ -152,12 +143,12 @@ def overfit(
     samples: int | None = None,
     factor: float | None = None,
 ) -> Overfit:
-    """root: of the user's data; None: generated files in the real formats, with the open body, as `dry_run`.
+    """Overfits one batch of a run.  root: of the user's data; None: generated files and the open body, as `dry_run`.
 
-    out: gets `overfit.json`, `overfit.jsonl`; a file `stop` there ends it after the current step.
-    factor: what the run's rates are multiplied by; None: `default_learning_rate_factor`.
-    samples: None: 2, of PoseNet alone 8.
-    Raises BadInput as `fit` does, and `diverged` where a loss is no number.
+    out: folder for `overfit.json` and `overfit.jsonl`; a file `stop` there ends the run after the current step.
+    factor: on the run's learning rates; None: `default_learning_rate_factor`.
+    samples: None: 2, for PoseNet alone 8.
+    Raises BadInput as `fit` does, and `diverged` where a loss is NaN or infinite.
     """
     from training.engine.dry_run import with_generated_data
 
@@ -175,22 +166,6 @@ def overfit(
     )
 
 
-def build_one_batch(run: Run, root: Path, samples: int) -> tuple[EvaluationModule, list[int], dict[str, Tensor]]:
-    """-> module with metrics that need no server, rows of the training set, their batch.  root: of all files."""
-    local = [replace(spec, protocol=_LOCAL_PROTOCOLS.get(spec.protocol, spec.protocol)) for spec in run.data.validate]
-    run = replace(run, data=replace(run.data, validate=local, workers=0))
-    built = build_module(run, root)
-    module = built.module
-    assert isinstance(module, EvaluationModule)
-    data = build_datamodule(run, root, built.body)
-    data.setup("fit")
-    backbone = getattr(module.model, "backbone", None)
-    if isinstance(backbone, BlazePose):
-        load_mediapipe_backbone(backbone)
-        calibrate(backbone, data)
-    return module, *fixed_batch(data.sets["train"][0], data.prepare, samples)
-
-
 def fit_one_batch(
     module: EvaluationModule,
     batch: dict[str, Tensor],
@@ -201,10 +176,10 @@ def fit_one_batch(
     factor: float | None = None,
     data: str = "",
 ) -> Overfit:
-    """The steps themselves, of any module and batch."""
+    """Trains `module` on `batch` for `steps` steps.  Raises BadInput `diverged`."""
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     filter_lightning_warnings()
-    git = git_state()  # of the code that is running, whatever is committed meanwhile
+    git = git_state()  # before the steps: the state of the code that runs
     clock = time.process_time if accelerator == "cpu" else time.perf_counter
     disable_dropout(module)
     before = evaluate_batch(module, batch)
@@ -220,7 +195,7 @@ def fit_one_batch(
     trainer.fit(module, DataLoader(cast(Dataset, [batch] * steps), batch_size=None))
     spent, wall = clock() - began, time.perf_counter() - wall
     if not monitor.losses or not all(map(math.isfinite, monitor.losses)):
-        raise BadInput("diverged", f"A loss is no number: {monitor.losses[-3:]}.", "Lower the rate.")
+        raise BadInput("diverged", f"A loss is NaN or infinite: {monitor.losses[-3:]}.", "Lower the learning rate.")
     model = module.model
     assert isinstance(model, nn.Module)
     result = Overfit(
@@ -246,7 +221,7 @@ def fit_one_batch(
         last_loss=monitor.losses[-1],
         metrics_before=before,
         metrics_after=evaluate_batch(module, batch),
-        batch_norm="over this batch, as the run trains; measured with the statistics of the same batch",
+        batch_norm="over this batch, as the run trains; evaluated with the statistics of the same batch",
         dropout="off",
         seconds=spent,
         wall_seconds=wall,
@@ -262,83 +237,15 @@ def fit_one_batch(
 
 
 def default_learning_rate_factor(run: Run) -> float:
-    """What the run's rates are multiplied by; those of our own small networks are for few steps anyway."""
+    """The factor on the run's learning rates; 1 for our own small networks, whose rates are for few steps already."""
     return 1.0 if run.published.source == "ours" else _LEARNING_RATE_FACTORS.get(run.module, 1.0)
 
 
-def fixed_batch(records: Any, prepare: Any, samples: int) -> tuple[list[int], dict[str, Tensor]]:
-    """The first rows that have the most labels, nothing changed at random -> their rows, the batch."""
-    candidates = []
-    for row in range(min(len(records), _MAX_ROWS)):
-        item = prepare(records[row], None)
-        candidates.append((sum(_labelled(item)), row, item))
-    best = sorted(candidates, key=lambda s: (-s[0], s[1]))[:samples]
-    if len(best) < samples:
-        raise BadInput("too_few_rows", f"{len(best)} samples are there, {samples} are needed.", "Give more data.")
-    best.sort(key=lambda s: s[1])
-    return [row for _, row, _ in best], default_collate([item for _, _, item in best])
-
-
-def _labelled(item: dict[str, Any]) -> list[float]:
-    names = ("has_2d", "has_3d", "has_mesh", "mesh_valid", "lift_valid", "joints_valid")
-    return [float(item[name].mean()) for name in names if name in item]
-
-
-def disable_dropout(module: nn.Module) -> None:
-    """Sets every share to 0, also those that attention (`dropout`) and residual paths (`drop`) keep as a number."""
-    for part in module.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-        for name in ("dropout", "drop"):
-            if isinstance(getattr(part, name, None), float):
-                setattr(part, name, 0.0)
-
-
-@torch.no_grad()
-def set_batch_norm_statistics(module: EvaluationModule, batch: dict[str, Tensor]) -> None:
-    """Batch norm's running statistics become exactly those of this batch: evaluation then equals training."""
-    norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
-    kept = [norm.momentum for norm in norms]
-    hooks = [norm.register_forward_pre_hook(_record_count) for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    module.train()
-    network: Any = module.model
-    if getattr(module, "stage", "") == "posenet":
-        network = network.pose_lifter
-    network(batch["image"] if "image" in batch else batch["pose2d"])
-    for norm, momentum, hook in zip(norms, kept, hooks, strict=True):
-        hook.remove()
-        norm.momentum = momentum
-    for norm in norms:
-        # PyTorch normalises by the biased variance, and keeps the unbiased one
-        count = norm.__dict__.pop("_seen", 0)
-        if count > 1 and norm.running_var is not None:
-            norm.running_var *= (count - 1) / count
-
-
-def _record_count(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    norm.__dict__["_seen"] = inputs[0].numel() // inputs[0].shape[1]
-
-
-@torch.no_grad()
-def evaluate_batch(module: EvaluationModule, batch: dict[str, Tensor]) -> dict[str, float]:
-    """Of the first protocol, by the module's own validation step in evaluation mode; mm."""
-    moved = {name: value.to(module.device) for name, value in batch.items()}
-    set_batch_norm_statistics(module, moved)
-    module.eval()
-    module.evaluator(0).reset()
-    module.validation_step(moved, 0, 0)
-    values = {name: float(value) for name, value in module.evaluator(0).compute().items()}
-    module.evaluator(0).reset()
-    return {name: value for name, value in values.items() if math.isfinite(value)}
-
-
 def _all_losses_settings(run: Run) -> dict[str, Any]:
-    """Settings with all losses from the first step on.
+    """The run's settings with all losses from the first step on.
 
-    Also the mesh's in the SMPL regressor's runs: those start from a trained mesh, which they hardly move.  Here it is
-    that of random weights, the same for everybody, and nothing could be told from it.
+    Includes the mesh losses in the SMPL regressor's runs.  Those start from a trained mesh network and hardly change
+    it; with random weights it predicts the same mesh for all samples, from which nothing can be learned.
     """
     changed = {"edge_from_epoch": 1, "mesh_weight": 1.0}
     return {name: changed.get(name, value) for name, value in run.settings.items()}

@@ -1,4 +1,4 @@
-"""After training: which checkpoint counts, its metrics with their protocols, and its weights for use."""
+"""After training: chooses the checkpoint, exports its weights, evaluates it and writes the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from training.weights.initial_weights import load_network
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """metrics: by `protocol/name`, mm.  weights: what was measured.  limited: batches, where not all were looked at."""
+    """metrics: by `protocol/name`, mm.  weights: file that was evaluated.  limited: number of batches, None for all."""
 
     metrics: dict[str, float]
     weights: Path
@@ -34,7 +34,7 @@ class EvaluationResult:
 
 
 def chosen_checkpoint(out: Path) -> Path:
-    """The best epoch where the run selects one, else the latest.  Raises BadInput `no_checkpoint`."""
+    """The best checkpoint where the run selects one, else the latest.  Raises BadInput `no_checkpoint`."""
     best = out / "checkpoints" / "best.ckpt"
     path = best if best.is_file() else latest_checkpoint(out / "checkpoints")
     if path is None:
@@ -47,7 +47,7 @@ def chosen_checkpoint(out: Path) -> Path:
 
 
 def load_weights(built: Built, path: Path) -> None:
-    """A checkpoint of ours, an exported file or an official one.  Raises BadInput as `load_network` does."""
+    """Loads a checkpoint of ours, an exported file or an official one.  Raises BadInput as `load_network` does."""
     if path.suffix == ".ckpt":
         content = torch.load(path, map_location="cpu", weights_only=True)
         built.module.load_state_dict(content["state_dict"])
@@ -56,7 +56,7 @@ def load_weights(built: Built, path: Path) -> None:
 
 
 def export_checkpoint(run: Run, root: Path, out: Path | None = None, checkpoint: Path | None = None) -> Path:
-    """Write `weights/*.safetensors` into the run's folder; see `export_weights`."""
+    """Writes `weights/*.safetensors` into the run's folder -> its path; see `export_weights`."""
     folder = out or run_folder(run)
     path = checkpoint or chosen_checkpoint(folder)
     built = build_module(run, root)
@@ -83,7 +83,10 @@ def evaluate_run(
     limit: int | None = None,
     quiet: bool = False,
 ) -> EvaluationResult:
-    """The metrics of every validation set.  weights: else the run's own."""
+    """The metrics of every validation set.  weights: a file; None: the run's own.  limit: batches.
+
+    Raises BadInput `no_checkpoint`, `file_missing`, and as `load_network` does.
+    """
     path = weights or chosen_checkpoint(out)
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", "Give a checkpoint or weights.")
@@ -97,7 +100,7 @@ def evaluate_run(
 
 
 def write_results(out: Path, run: Run, measured: EvaluationResult) -> Path:
-    """`results.json`: metrics and what they belong to.  Of a part of a set: `results-part.json`."""
+    """Writes metrics, configuration and versions -> `results.json`; with a limit of batches: `results-part.json`."""
     content: dict[str, Any] = {
         "run": run.name,
         "seed": run.seed,

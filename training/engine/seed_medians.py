@@ -1,4 +1,4 @@
-"""The median over seeds: what a run's number is, when it was run more than once."""
+"""Medians of a run's metrics over its seeds."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Median:
 
 
 def seed_medians(folder: Path) -> list[Median]:
-    """folder: of a run, with one `seed-*` folder per seed, each with the `results.json` that `test` writes.
+    """One `Median` per metric.  folder: of a run, with `seed-*/results.json`, as `test` writes it.
 
-    With an even number of seeds the lower of the two middle values is meant: a number that some run has reached.
+    With an even number of seeds it is the lower of the two middle values, so that some run has reached it.
     Raises BadInput `no_results`.
     """
     values_by_metric: dict[str, dict[str, float]] = {}

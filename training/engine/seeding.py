@@ -1,4 +1,4 @@
-"""Randomness inside the network as a function of (seed, rank, batch), so that a resumed run repeats it."""
+"""Seeds the network's random draws by (seed, rank, batch), so that a resumed run repeats them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lightning.pytorch.callbacks import Callback
 
 
 def seed_of(seed: int, rank: int, batch: int) -> int:
-    """64 bits for torch, without pattern in their arguments."""
+    """A 63-bit seed for torch; seeds of neighbouring arguments are unrelated."""
     return int(np.random.SeedSequence((seed, rank, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class SeedEveryBatch(Callback):
-    """Seeds torch before every batch: dropout needs no saved generator states, on any number of devices.
+    """Seeds torch before every batch, so that no generator states need saving, on any number of devices.
 
-    What the loader and Lightning draw from the same generators in between does not matter then.
+    Draws of the loader and of Lightning from the same generators then have no effect.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""The Trainer of a run: devices, precision, clipping, checkpoints, logs."""
+"""Builds Lightning's Trainer for a run: devices, precision, clipping, checkpoints, logs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from training.run.spec import Run
 
 @dataclass(frozen=True)
 class Machines:
-    """Where a run computes.  devices: processes per node, one per GPU (or per CPU share)."""
+    """Devices and nodes of a run.  devices: processes per node, one per GPU."""
 
     devices: int = 1
     nodes: int = 1
@@ -38,9 +38,9 @@ class Machines:
 
 
 def find_machines(devices: int | None = None, nodes: int | None = None) -> Machines:
-    """What was asked for, else what torchrun or Slurm has set up, else one process on the best device here.
+    """The requested devices and nodes, else those of torchrun or Slurm, else one process on a GPU or the CPU.
 
-    Raises BadInput `bad_usage` where the two contradict each other.
+    Raises BadInput `bad_usage` where the request contradicts the launcher.
     """
     accelerator: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
     env = os.environ
@@ -54,12 +54,12 @@ def find_machines(devices: int | None = None, nodes: int | None = None) -> Machi
         by = "Slurm"
     else:
         return Machines(devices or 1, nodes or 1, accelerator)
-    asked = (devices or launched.devices, nodes or launched.nodes)
-    if asked != (launched.devices, launched.nodes):
+    requested = (devices or launched.devices, nodes or launched.nodes)
+    if requested != (launched.devices, launched.nodes):
         raise BadInput(
             "bad_usage",
             f"{by} started {launched.devices} processes on {launched.nodes} nodes, "
-            f"--devices and --nodes say {asked[0]} and {asked[1]}.",
+            f"--devices and --nodes request {requested[0]} and {requested[1]}.",
             "Leave them out: the launcher decides.",
         )
     return launched
@@ -76,14 +76,14 @@ def make_trainer(
     logs: bool = True,
     limit_validation: int | None = None,
 ) -> Trainer:
-    """out: folder of the run: `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: batches; None for all."""
+    """The run's Trainer.  out: folder of `checkpoints/`, `logs/`, `log.jsonl`.  limit_validation: in batches."""
     filter_lightning_warnings()
     training = run.training
     loggers = [TensorBoardLogger(out / "logs", name="", version=""), LogFile(out / "log.jsonl")]
     checkpoints = Checkpoints(out / "checkpoints", training.checkpoint_every, select=training.select)
     options: dict[str, Any] = {}
     if SLURMEnvironment.detect():
-        # requeueing is the job script's affair, see docs/training.md; Lightning's own would save elsewhere
+        # the job script requeues, see docs/training.md; Lightning's own requeueing would save elsewhere
         options["plugins"] = [SLURMEnvironment(auto_requeue=False)]
     return Trainer(
         accelerator=machines.accelerator,
@@ -95,13 +95,13 @@ def make_trainer(
         max_steps=max_steps,
         gradient_clip_val=training.clip or None,
         accumulate_grad_batches=run.accumulate_for(machines.world_size),
-        # PyTorch synchronises batch norms on GPUs alone
+        # PyTorch synchronises batch norm on GPUs only
         sync_batchnorm=training.sync_batchnorm and machines.world_size > 1 and machines.accelerator == "gpu",
-        use_distributed_sampler=False,  # ours shards, and remembers its place
+        use_distributed_sampler=False,  # ours shards and can resume
         num_sanity_val_steps=0,
         logger=loggers if logs else False,
         callbacks=[SeedEveryBatch(run.seed), checkpoints, *callbacks],
-        enable_checkpointing=False,  # `Checkpoints` does
+        enable_checkpointing=False,  # `Checkpoints` writes them
         enable_progress_bar=not quiet,
         enable_model_summary=not quiet,
         log_every_n_steps=run.training.log_every,
@@ -112,7 +112,7 @@ def make_trainer(
 
 
 def filter_lightning_warnings() -> None:
-    """Lightning's advice that does not fit what we do."""
+    """Silences warnings of Lightning that do not apply here."""
     for text in (
         "does not have many workers",
         "treespec, LeafSpec",
@@ -124,7 +124,7 @@ def filter_lightning_warnings() -> None:
 
 
 def make_strategy(run: Run, machines: Machines) -> Any:
-    """DDP where there is more than one process.  Some networks leave weights without gradient by design."""
+    """DDP for more than one process, else Lightning's default.  Some networks have weights without gradient."""
     if machines.world_size == 1:
         return "auto"
     return DDPStrategy(

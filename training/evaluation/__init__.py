@@ -1,1 +1,1 @@
-"""Metrics, and the protocol that each benchmark's numbers are made with."""
+"""Metrics and evaluation protocols of the benchmarks."""

@@ -1,8 +1,8 @@
-"""Errors of joints and meshes, in millimetres, summed over samples and processes.
+"""Metrics of joints and meshes, in millimetres, accumulated over samples and processes.
 
-MPJPE: mean per-joint position error (Ionescu et al., PAMI 2014).  PA-MPJPE: after the best similarity transform of each
-sample.  MPVPE: the same as MPJPE over vertices.  F-score: of two point sets,
-Knapitsch et al., "Tanks and Temples", 2017, as FreiHAND reports it.
+MPJPE: mean per-joint position error (Ionescu et al., PAMI 2014).  PA-MPJPE: MPJPE after Procrustes alignment of each
+sample.  MPVPE: MPJPE over vertices.  F-score of two point sets: Knapitsch et al., "Tanks and Temples", 2017, as in
+FreiHAND.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from torchmetrics import Metric
 
 from backend.body.procrustes import procrustes_align
 
-# How samples without labels enter the aligned error, which the originals compute for all samples:
-# `valid`: not at all; `metro`: in the batch's mean, which counts as often as there are labelled ones (FastMETRO);
-# `smpler`: in the sum, which is divided by the labelled ones' number
+# How samples without labels enter PA-MPJPE, which the originals compute for all samples:
+# `valid`: not at all; `metro`: in the batch's mean, weighted by the number of labelled samples (FastMETRO);
+# `smpler`: in the sum, divided by the number of labelled samples
 Unlabelled = Literal["valid", "metro", "smpler"]
 
 
 def distances(pred: Tensor, gt: Tensor) -> Tensor:
-    """(N, K, 3) each -> (N,) mean distance, in their unit."""
+    """Mean distance (N,) of points (N, K, 3), in their unit."""
     return (pred - gt).norm(dim=-1).mean(-1)
 
 
 def acceleration_error(pred: Tensor, gt: Tensor) -> Tensor:
-    """Clips (T, K, 3) -> (T - 2,) mean distance of the joints' second differences, per frame squared."""
+    """Mean distance (T - 2,) of the second differences of joints (T, K, 3), in their unit per frame squared."""
     gap = pred - gt
     return (gap[2:] - 2 * gap[1:-1] + gap[:-2]).norm(dim=-1).mean(-1)
 
 
 class SampleMean(Metric):
-    """A mean over samples; processes' sums and counts are added, so that it does not depend on how they share them.
+    """A mean over the samples of all processes, independent of how these are sharded; NaN without samples.
 
-    protocol: in words, what is compared, shown with every number.  per_batch: the mean of the batches' means, in which
-    a smaller last batch weighs more (Pose2Mesh).  No samples: nan.
+    protocol: description for reports.  per_batch: mean of the batches' means, in which samples of a smaller last batch
+    weigh more (Pose2Mesh).
     """
 
     higher_is_better = False
@@ -51,7 +51,7 @@ class SampleMean(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def add(self, values: Tensor, count: Tensor | int | None = None) -> None:
-        """values (N,): one per sample, of which `count` count (None: all)."""
+        """values (N,): summed.  count: what the sum is divided by (None: N)."""
         number = values.new_tensor(len(values)) if count is None else torch.as_tensor(count)
         if number == 0:
             return
@@ -69,7 +69,7 @@ class SampleMean(Metric):
 
 
 class MPJPE(SampleMean):
-    """Joints (N, K, 3) m, both about the same origin -> mm."""
+    """Joints (N, K, 3) m, both relative to the same origin -> mm."""
 
     def update(self, pred: Tensor, gt: Tensor, valid: Tensor | None = None) -> None:
         if valid is not None:
@@ -78,11 +78,11 @@ class MPJPE(SampleMean):
 
 
 class MPVPE(MPJPE):
-    """Vertices (N, V, 3) m, both about the same origin -> mm."""
+    """Vertices (N, V, 3) m, both relative to the same origin -> mm."""
 
 
 class PAMPJPE(SampleMean):
-    """Joints or vertices (N, K, 3) m -> mm, after alignment.  unlabelled: see `Unlabelled`."""
+    """Joints or vertices (N, K, 3) m -> mm after Procrustes alignment.  unlabelled: see `Unlabelled`."""
 
     def __init__(self, protocol: str = "", per_batch: bool = False, unlabelled: Unlabelled = "valid") -> None:
         super().__init__(protocol, per_batch)
@@ -103,7 +103,7 @@ class PAMPJPE(SampleMean):
 
 
 class FScore(SampleMean):
-    """Vertices (N, V, 3) m, aligned -> 0..1: how much of each lies within `threshold` m of the other (FreiHAND)."""
+    """Vertices (N, V, 3) m -> F-score 0..1 within `threshold` m, after Procrustes alignment (FreiHAND)."""
 
     higher_is_better = True
 

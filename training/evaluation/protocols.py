@@ -1,4 +1,4 @@
-"""Which joints, origin, split, gender and mean a benchmark's numbers are made with: one row per protocol.
+"""Evaluation protocols: joints, origin, split, gender and mean of each benchmark's metrics.
 
 Two families of papers report the same benchmarks differently: METRO's (FastMETRO, SMPLer, DeFormer) and Pose2Mesh's.
 """
@@ -23,10 +23,10 @@ MeshRoot = Literal["h36m pelvis", "smpl pelvis", "wrist", ""]
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """joints: indices, of the set that the module hands over, that count; origin: of the set, the joints whose middle
-    both sides are moved to for MPJPE.  mesh_root: what both meshes are moved to for MPVPE, "" where meshes are not
-    compared.  unlabelled: of PA-MPJPE, when `upstream_quirks` is on.  per_batch: numbers are means of batches' means,
-    when it is on.  has_public_gt: False where only the benchmark's server has the truth.
+    """One protocol.  joints: indices of the evaluated joints in `joint_set`.  origin: indices of the joints whose
+    centroid is the origin for MPJPE.  mesh_root: the origin for MPVPE, "" where meshes are not compared.  unlabelled:
+    of PA-MPJPE, and per_batch: mean of batch means; both only with `upstream_quirks`.  has_public_gt: False where only
+    the benchmark's server has the ground truth.
     """
 
     name: str
@@ -37,14 +37,14 @@ class EvaluationProtocol:
     origin: tuple[int, ...]
     mesh_root: MeshRoot
     gender: str
-    measures: tuple[str, ...] = ("MPJPE", "PA-MPJPE", "MPVPE")
+    metrics: tuple[str, ...] = ("MPJPE", "PA-MPJPE", "MPVPE")
     unlabelled: Unlabelled = "valid"
     per_batch: bool = False
     has_public_gt: bool = True
     note: str = ""
 
-    def description(self, measure: str) -> str:
-        """One line: the measure with everything that it depends on."""
+    def description(self, metric: str) -> str:
+        """One line: the metric with all that it depends on."""
         where = {
             "MPVPE": f"all vertices, {self.mesh_root} at the origin, samples with a mesh",
             "PA-MPVPE": "all vertices after similarity alignment",
@@ -52,15 +52,15 @@ class EvaluationProtocol:
             "F@15": "all vertices after similarity alignment, within 15 mm",
             "PA-MPJPE": f"{len(self.joints)} joints of {self.joint_set} after similarity alignment",
         }.get(
-            measure,
+            metric,
             f"{len(self.joints)} joints of {self.joint_set}, {self.origin_description()} at the origin",
         )
         mean = "mean of batch means" if self.per_batch else "mean over samples"
-        unit = "0..1" if measure.startswith("F@") else "mm"
-        return f"{measure}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
+        unit = "0..1" if metric.startswith("F@") else "mm"
+        return f"{metric}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
 
     def origin_description(self) -> str:
-        return f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the middle of joints {self.origin}"
+        return f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the centroid of joints {self.origin}"
 
 
 def _metro(name: str, benchmark: str, split: str, **more: object) -> EvaluationProtocol:
@@ -72,7 +72,7 @@ def _metro(name: str, benchmark: str, split: str, **more: object) -> EvaluationP
         tuple(range(14)),
         J14_HIPS,
         "h36m pelvis",
-        "neutral body for everybody",
+        "neutral body for all samples",
         **more,  # type: ignore[arg-type]
     )
 
@@ -97,7 +97,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "3DPW",
             "test",
             unlabelled="smpler",
-            note="a regressor of its own (J_regressor_3dpw)",
+            note="with its own regressor (J_regressor_3dpw)",
         ),
         _metro("human36m-deformer", *_H36M, note="as METRO's; the original's own is not known"),
         _metro("3dpw-deformer", "3DPW", "test", note="as METRO's; the original's own is not known"),
@@ -136,7 +136,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "smpl pelvis",
             "neutral body",
             per_batch=True,
-            note="truth: joints of motion capture, meshes of the fits",
+            note="ground truth: joints of motion capture, meshes of the fits",
         ),
         EvaluationProtocol(
             "3dpw-pose2mesh",
@@ -148,7 +148,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "smpl pelvis",
             "the person's gender",
             per_batch=True,
-            note="truth: joints regressed from the true mesh",
+            note="ground truth: joints regressed from the ground truth mesh",
         ),
         EvaluationProtocol(
             "surreal-pose2mesh",
@@ -160,7 +160,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
             "smpl pelvis",
             "the person's gender",
             per_batch=True,
-            note="truth: joints regressed from the true mesh, not the posed ones",
+            note="ground truth: joints regressed from the ground truth mesh, not the posed ones",
         ),
         EvaluationProtocol(
             "human36m-posenet",
@@ -203,9 +203,9 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
 
 
 class Evaluator(nn.Module):
-    """Adds up a protocol's measures over batches; a module, so that its sums follow the device.
+    """Accumulates a protocol's metrics over batches; a module, so that its sums move to the device.
 
-    upstream_quirks: count unlabelled samples and batches as the original does; else by valid samples.
+    upstream_quirks: count unlabelled samples and batches as the original; else valid samples alone.
     """
 
     def __init__(self, protocol: EvaluationProtocol, upstream_quirks: bool = True) -> None:
@@ -221,7 +221,7 @@ class Evaluator(nn.Module):
             "F@5": lambda description: FScore(description, 0.005),
             "F@15": lambda description: FScore(description, 0.015),
         }
-        self.measures = nn.ModuleDict({name: makers[name](protocol.description(name)) for name in protocol.measures})
+        self._metrics = nn.ModuleDict({name: makers[name](protocol.description(name)) for name in protocol.metrics})
 
     def update(
         self,
@@ -232,8 +232,8 @@ class Evaluator(nn.Module):
         gt_vertices: Tensor | None = None,
         has_mesh: Tensor | None = None,
     ) -> None:
-        """joints (N, K, 3) m, of the protocol's set, about any origin; vertices (N, V, 3) m about its `mesh_root`;
-        has_joints, has_mesh (N,) bool, None where all have them."""
+        """joints (N, K, 3) m, of the protocol's set, any origin; vertices (N, V, 3) m, relative to its `mesh_root`;
+        has_joints, has_mesh (N,) bool, None where all samples have the label."""
         chosen, origin = list(self.protocol.joints), list(self.protocol.origin)
         joints, gt_joints = (x - x[:, origin].mean(1, keepdim=True) for x in (joints, gt_joints[..., :3]))
         for name, metric in self.metrics().items():
@@ -243,9 +243,9 @@ class Evaluator(nn.Module):
                 metric.update(vertices, gt_vertices, has_mesh)
 
     def compute(self) -> dict[str, Tensor]:
-        """Measure -> mm (F-scores: 0..1), over all processes; nan where nothing was labelled."""
+        """Metric -> mm (F-scores: 0..1), over all processes; NaN without labelled samples."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of measures that nothing was labelled for
+            warnings.simplefilter("ignore", UserWarning)  # for metrics without labelled samples
             return {name: metric.compute() for name, metric in self.metrics().items()}
 
     def reset(self) -> None:
@@ -253,14 +253,14 @@ class Evaluator(nn.Module):
             metric.reset()
 
     def metrics(self) -> dict[str, SampleMean]:
-        return {name: m for name, m in self.measures.items() if isinstance(m, SampleMean)}
+        return {name: m for name, m in self._metrics.items() if isinstance(m, SampleMean)}
 
     def report(self) -> str:
-        """One line per measure: the number and its protocol."""
+        """One line per metric: its value and protocol."""
         lines = [f"{value.item():8.3f}  {self.protocol.description(name)}" for name, value in self.compute().items()]
         return "\n".join(lines)
 
 
 def root_relative(vertices: Tensor, row: Tensor) -> Tensor:
-    """vertices (N, V, 3), row (V,) of a joint regressor -> the same with that joint at the origin."""
+    """Vertices (N, V, 3) with a joint at the origin.  row (V,): of the joint in a joint regressor."""
     return vertices - torch.einsum("v,nvc->nc", row.to(vertices), vertices)[:, None]

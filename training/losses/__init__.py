@@ -1,1 +1,1 @@
-"""What the networks are trained on, one file per family, equal to the originals' on their golden numbers."""
+"""Losses and their targets, one file per network family, equal to the originals' on their golden numbers."""

@@ -1,4 +1,4 @@
-"""Prepared batches -> what the networks are compared with: the body's meshes and joints of the labels."""
+"""Turns prepared batches into targets: meshes and joints of the labels' body."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ from training.losses.mesh_targets import MeshTargets
 
 GENDERS = ("neutral", "male", "female")  # a prepared sample's `gender` is an index into this
 
-# names in a body of what finds Human3.6M's 17 joints in its mesh
+# names of a body's joint regressors for Human3.6M's 17 joints
 EvaluationRegressor = Literal["h36m17", "h36m17_3dpw"]
 
 
 class BodyTargets(nn.Module):
-    """METRO-style batches of bodies -> `MeshTargets` with 14 joints.
+    """Batches of `training.preprocessing.metro_style.MetroPreparer` -> `MeshTargets` of bodies, with 14 joints.
 
-    A batch holds what `training.preprocessing.metro_style.MetroPreparer` makes.  Meshes are about the pelvis that
-    the regressor of Human3.6M's 17 joints finds in the full mesh, as the original has it.
-    downs: from the full mesh to the next coarser one, and so on.
-    gendered: bodies of "male" and "female"; None takes the neutral one for everybody, as the originals do, also for
-    3DPW's people who have a gender.
+    Meshes are relative to the pelvis by the regressor (17, V) of Human3.6M's joints on the full mesh, as upstream.
+    downs: downsampling matrices, finest first.
+    gendered: bodies for "male" and "female"; None: the neutral body model for all samples, as upstream, also for those
+    of 3DPW, which have a gender.  Raises BadInput `body_mismatch`.
     """
 
     regressor: Tensor
@@ -74,22 +73,22 @@ class BodyTargets(nn.Module):
         )
 
     def mesh_joints(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        """vertices (N, V, 3) -> their 14 joints (N, 14, 3) and pelvis (N, 1, 3), by the regressor."""
+        """The 14 joints (N, 14, 3) and pelvis (N, 1, 3) of vertices (N, V, 3), by the regressor."""
         joints = self.regressor @ vertices
         return joints[:, list(H36M17_TO_J14)], joints[:, :1]
 
 
 class HandTargets(nn.Module):
-    """METRO-style batches of hands -> `MeshTargets` with FreiHAND's 21 joints, all about the wrist.
+    """Batches of hands -> `MeshTargets` with FreiHAND's 21 joints, all relative to the wrist.
 
-    The joints are the labels' mesh's own, so that a sample with a mesh has everything.
+    Joints are regressed from the labels' mesh, so that a sample with a mesh has all labels.
     """
 
     regressor: Tensor
     mean: Tensor
 
     def __init__(self, hand: BodyModel, regressor: Tensor, downs: Sequence[sp.spmatrix] = ()) -> None:
-        """regressor: (21, V), of FreiHAND's joints."""
+        """regressor: (21, V), of FreiHAND's joints.  downs: downsampling matrices, finest first."""
         super().__init__()
         self.body = hand
         self.register_buffer("regressor", regressor.detach().float(), persistent=False)
@@ -115,13 +114,13 @@ class HandTargets(nn.Module):
         )
 
     def mesh_joints(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        """vertices (N, V, 3) -> their 21 joints (N, 21, 3) and wrist (N, 1, 3)."""
+        """The 21 joints (N, 21, 3) and wrist (N, 1, 3) of vertices (N, V, 3)."""
         joints = self.regressor @ vertices
         return joints, joints[:, :1]
 
 
 def mesh_pyramid(vertices: Tensor, downs: nn.ModuleList) -> dict[int, Tensor]:
-    """vertices (N, V, 3) -> vertex count -> the mesh, the full one first."""
+    """Vertex count -> mesh (N, count, 3), the full one of vertices (N, V, 3) first."""
     meshes = {vertices.shape[1]: vertices}
     for down in downs:
         vertices = down(vertices.transpose(0, 1)).transpose(0, 1)
@@ -130,13 +129,13 @@ def mesh_pyramid(vertices: Tensor, downs: nn.ModuleList) -> dict[int, Tensor]:
 
 
 class Pose2MeshTargets(nn.Module):
-    """Batches of `training.preprocessing.pose2mesh_style` -> the true mesh and the joints to be regressed from it."""
+    """Batches of `training.preprocessing.pose2mesh_style` -> ground truth mesh and the joints to regress from it."""
 
     regressor: Tensor
     mean: Tensor
 
     def __init__(self, body: BodyModel, regressor: Tensor, gendered: Mapping[str, BodyModel] | None = None) -> None:
-        """regressor (K, V): the target joint set's."""
+        """regressor: (K, V), of the target joint set."""
         super().__init__()
         self.body = body
         self.gendered = nn.ModuleDict(dict(gendered or {}))
@@ -145,7 +144,7 @@ class Pose2MeshTargets(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """-> vertices (N, V, 3) m about the target's root, joints (N, K, 3) mm."""
+        """Vertices (N, V, 3) m, relative to the target's root, and joints (N, K, 3) mm."""
         rotations = matrix_from_axis_angle((batch["pose"] + self.mean).unflatten(1, (-1, 3)))
         vertices = pose_by_gender(self.body, self.gendered, rotations, batch)
         vertices = vertices + batch["trans"][:, None]
@@ -155,7 +154,7 @@ class Pose2MeshTargets(nn.Module):
 
 
 def hand_regressor(hand: BodyModel) -> Tensor:
-    """(21, V) float32 of FreiHAND's joints: the body's own, else MANO's 16 and five vertices at the fingertips."""
+    """Regressor (21, V) float32 of FreiHAND's joints: the body's own, else MANO's 16 joints and five fingertips."""
     if "freihand21" in hand.regressors:
         return hand.regressors["freihand21"].float()
     tips = torch.eye(len(hand.v_template))[list(MANO_TIPS)]
@@ -163,14 +162,14 @@ def hand_regressor(hand: BodyModel) -> Tensor:
 
 
 def hand_pose_mean(body: BodyModel) -> Tensor:
-    """(3 J,) what is added to a file's pose: MANO's finger poses are written relative to a half-closed hand."""
+    """(3 J,) rad, to add to a file's pose: MANO's finger poses are relative to its mean pose, a half-closed hand."""
     if body.hand_mean is None:
         return torch.zeros(3 * len(body.parents))
     return torch.cat([torch.zeros(3), torch.as_tensor(body.hand_mean).float().flatten()])
 
 
 def pose_by_gender(body: BodyModel, gendered: nn.ModuleDict, rotations: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """-> vertices (N, V, 3), each sample of the body of its gender where there is one."""
+    """Vertices (N, V, 3) m, each sample posed with the body of its gender where there is one."""
     vertices = body(None, batch["betas"], rotations=rotations).vertices
     for index, gender in enumerate(GENDERS):
         if gender in gendered:

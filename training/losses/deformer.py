@@ -1,7 +1,7 @@
-"""DeFormer's losses.  The author published none: METRO's family of terms, on every estimate (Yoshiyasu, CVPR 2023).
+"""DeFormer's losses: METRO's terms on every estimate, since the author published none (Yoshiyasu, CVPR 2023).
 
-Terms of the surface: for the mesh of 1723 vertices as FastMETRO's; with the full mesh as queries nothing else keeps
-it smooth, so there the Laplacian is compared, too (Mamba-HMR, 2025, by the same author).
+Surface terms are FastMETRO's, on the mesh of 1723 vertices.  With the full mesh as queries a Laplacian term is added,
+since nothing else keeps that mesh smooth (as in Mamba-HMR, 2025, by the same author).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class DeFormerWeights:
 
 
 class DeFormerLoss(nn.Module):
-    """-> {"loss": the sum over the estimates, and its parts by name, summed over the estimates, too}, weighted.
+    """Returns {"loss": sum over the estimates, and its parts by name}, weighted.
 
-    surface: of the mesh of `surface_size` vertices that edges, normals and the Laplacian are compared on.
+    surface: of the mesh of `surface_size` vertices whose edges, normals and Laplacian are compared.
     """
 
     neighbour_index: Tensor
@@ -55,8 +55,7 @@ class DeFormerLoss(nn.Module):
     def forward(
         self, coordinates: list[Tensor], outputs: list[dict[str, Tensor]], targets: MeshTargets
     ) -> dict[str, Tensor]:
-        """coordinates: the estimates X^t (N, T, 3) that are compared, in the crop's units; outputs: what
-        `DeFormer.measure` makes of each."""
+        """coordinates: the estimates X^t (N, T, 3) in the crop's units; outputs: `DeFormer.measure` of each."""
         total: dict[str, Tensor] = {}
         for x, pred in zip(coordinates, outputs, strict=True):
             for name, value in self._parts(x, pred, targets).items():
@@ -70,7 +69,7 @@ class DeFormerLoss(nn.Module):
             masked_mean(targets.has_3d, terms.weighted_l1, terms.hip_relative(pred[name]), gt_joints3d)
             for name in ("joints", "mesh_joints")
         )
-        # coordinates are the image's own: no camera comes between the tokens and the 2D labels
+        # the tokens' coordinates are in the crop already: their 2D loss needs no camera
         joints2d = terms.total(
             masked_mean(targets.has_2d, terms.weighted_l1, points2d, targets.joints2d)
             for points2d in (x[:, :_JOINTS, :2], project(pred["mesh_joints"], pred["camera"]))
@@ -101,6 +100,6 @@ class DeFormerLoss(nn.Module):
 
 
 def mesh_of(pred: dict[str, Tensor], size: int) -> Tensor:
-    """The mesh of so many vertices among what `DeFormer.measure` answers."""
+    """The mesh of `size` vertices in the output of `DeFormer.measure`."""
     name = f"vertices_{size}"
     return pred[name] if name in pred else pred["vertices"]

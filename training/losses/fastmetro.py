@@ -1,4 +1,4 @@
-"""FastMETRO's losses: body (Cho et al., ECCV 2022, section 3.4, and the released code), hand, and SMPL regressor."""
+"""FastMETRO's losses: body, hand, SMPL regressor (Cho et al., ECCV 2022, section 3.4, and the released code)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from training.losses.mesh_targets import MeshTargets
 from training.losses.surface import Surface
 from training.losses.terms import masked_mean
 
-_EPS = 1e-8  # under the root of an edge's length
+_EPS = 1e-8  # added under the square root of edge lengths
 WRIST = 0
 
 
 @dataclass(frozen=True)
 class FastMETROWeights:
-    """meshes: of the meshes' L1, finest last (coarse, intermediate, fine; hand: coarse, fine)."""
+    """meshes: shares of the meshes in the vertex term, finest last (coarse, intermediate, fine; hand: coarse, fine)."""
 
     joints3d: float = 1000.0
     vertices: float = 100.0
@@ -34,11 +34,11 @@ HAND_WEIGHTS = FastMETROWeights(meshes=(0.5, 0.5), edge=1.0, edge_self=0.0)
 
 
 class FastMETROLoss(nn.Module):
-    """The network's answer and the targets -> {"loss": the sum, and its parts by name}, weighted.
+    """Returns {"loss": the sum, and its parts by name}, weighted.
 
-    part `body`: 14 joints, origin the middle of the hips; `hand`: 21 joints, origin the wrist.
-    surface: of the mesh that edges and normals are compared on: the intermediate one (body), the full one (hand).
-    upstream_quirks: the 2D loss takes every sample into its mean, also those without 2D joints.
+    part `body`: 14 joints, origin the midpoint of the hips; `hand`: 21 joints, origin the wrist.
+    surface: of the mesh whose edges and normals are compared: the intermediate one (body), the full one (hand).
+    upstream_quirks: the mean of the 2D loss includes samples without 2D joints.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class FastMETROLoss(nn.Module):
     def forward(
         self, joints: Tensor, mesh_joints: Tensor, meshes: list[Tensor], camera: Tensor, targets: MeshTargets
     ) -> dict[str, Tensor]:
-        """joints (N, K, 3): the tokens', about their own root; mesh_joints (N, K, 3): regressed from the finest mesh;
-        meshes: coarse to fine, all about the finest mesh's root; camera (N, 3): s, tx, ty."""
+        """joints (N, K, 3): of the tokens, relative to their root; mesh_joints (N, K, 3): regressed from the finest
+        mesh; meshes: coarse to fine, relative to the finest mesh's root; camera (N, 3): s, tx, ty.  Lengths in m."""
         w, surface = self.weights, self.surface
         hand = self.part == "hand"
         mesh = meshes[-1] if hand else meshes[-2]
@@ -95,13 +95,13 @@ class FastMETROLoss(nn.Module):
 
 
 def parameter_loss(rotations: Tensor, betas: Tensor, targets: MeshTargets) -> Tensor:
-    """Mean squared error of the rotations' entries, and a tenth of that of the betas."""
+    """Mean squared error of the rotation matrices' entries plus 0.1 x that of the betas."""
     rotation_loss = masked_mean(targets.has_mesh, terms.l2, rotations, targets.rotations)
     return rotation_loss + 0.1 * masked_mean(targets.has_mesh, terms.l2, betas, targets.betas)
 
 
 class SMPLRegressorLoss(nn.Module):
-    """FastMETRO's SMPL parameter regressor: 1000 x (parameters + 3D + 2D + vertices), of the body it answers with.
+    """Loss of FastMETRO's SMPL parameter regressor: weight x (parameters + 3D + 2D + vertices) of its predicted body.
 
     upstream_quirks: as `FastMETROLoss`.
     """
@@ -119,8 +119,8 @@ class SMPLRegressorLoss(nn.Module):
         camera: Tensor,
         targets: MeshTargets,
     ) -> dict[str, Tensor]:
-        """rotations (N, 24, 3, 3), betas (N, 10); vertices (N, V, 3), joints (N, 14, 3) of that body about its pelvis;
-        camera (N, 3): the mesh's, which this loss does not move."""
+        """rotations (N, 24, 3, 3), betas (N, 10); vertices (N, V, 3), joints (N, 14, 3) of that body, m, relative to
+        its pelvis; camera (N, 3): that of the mesh, without gradient from this loss."""
         mask_2d = None if self.upstream_quirks else targets.has_2d
         parts = {
             "smpl_parameters": parameter_loss(rotations, betas, targets),

@@ -1,4 +1,4 @@
-"""What a batch asks the networks for: joints and meshes with their flags."""
+"""The targets of a batch: joints and meshes, with flags for the labels that exist."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class MeshTargets:
-    """Of N samples.  Metres, camera axes (x right, y down, z away); rows whose flag is unset may hold anything finite.
+    """Targets of N samples, in m and camera axes (x right, y down, z forward).  Without its flag a row is arbitrary.
 
-    joints3d (N, K, 4): x y z and confidence, about any root.  joints2d (N, K, 3): x y in the crop's [-1, 1] and
-    visibility.  meshes: vertex count -> (N, count, 3), about the root (body: the regressed pelvis; hand: the wrist).
+    joints3d (N, K, 4): x y z and confidence, any origin.  joints2d (N, K, 3): x y in the crop's [-1, 1] and visibility.
+    meshes: vertex count -> (N, count, 3), relative to the root (body: the regressed pelvis; hand: the wrist).
     rotations (N, J, 3, 3), betas (N, 10).  has_3d, has_2d, has_mesh: (N,) bool.
     """
 

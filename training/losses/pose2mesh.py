@@ -1,4 +1,4 @@
-"""Pose2Mesh's losses (Choi et al., ECCV 2020, section 5.2, and the released code): the lifter alone, and the whole."""
+"""Pose2Mesh's losses for lifter and full network (Choi et al., ECCV 2020, section 5.2, and the released code)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from training.losses.surface import Surface
 
 
 def masked_l1(pred: Tensor, target: Tensor, valid: Tensor, upstream_quirks: bool = True) -> Tensor:
-    """pred and target (N, K, D), valid (N, K or 1) 0 or 1 -> mean absolute difference.
+    """Mean absolute difference of pred and target (N, K, D) where valid (N, K or 1), 0 or 1, is 1.
 
-    upstream_quirks: the mean counts the masked entries, too; else it is that of the valid ones (0 where none is).
+    upstream_quirks: the mean also counts the masked entries as zeros; else only the valid ones (0 where there is none).
     """
     valid = valid.to(pred.dtype)[..., None]
     error = (pred * valid - target * valid).abs()
@@ -24,7 +24,7 @@ def masked_l1(pred: Tensor, target: Tensor, valid: Tensor, upstream_quirks: bool
 
 
 class PoseLiftLoss(nn.Module):
-    """Stage 1: joints (N, J, 3) mm, target the same, valid (N, J) -> {"loss", "lifted"}, mm."""
+    """Stage 1: joints and target (N, J, 3) mm, valid (N, J) -> {"loss", "lifted"}, mm."""
 
     def __init__(self, upstream_quirks: bool = True) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class Pose2MeshWeights:
 
 
 class Pose2MeshLoss(nn.Module):
-    """Stage 2 -> {"loss": the sum, and its parts by name}, weighted.
+    """Stage 2: returns {"loss": the sum, and its parts by name}, weighted.
 
-    surface: of the full mesh.  regressor (K, V): the target joint set's.
-    upstream_quirks: means count masked entries; normals and edges ignore that a mesh is marked as invalid.
+    surface: of the full mesh.  regressor (K, V): of the target joint set.
+    upstream_quirks: means count masked entries; the normal and edge losses include invalid meshes.
     """
 
     regressor: Tensor
@@ -76,9 +76,9 @@ class Pose2MeshLoss(nn.Module):
         lift_valid: Tensor | None = None,
         with_edges: bool = True,
     ) -> dict[str, Tensor]:
-        """vertices and target (N, V, 3) m; target_joints (N, K, 3) mm, of the target set, about the mesh's origin;
-        lifted and target_lifted (N, J, 3) mm, None where MeshNet is trained alone; mesh_valid (N,), joints_valid
-        (N, K), lift_valid (N, J): 0 or 1.  with_edges: from the epoch on that the recipe names."""
+        """vertices and target (N, V, 3) m; target_joints (N, K, 3) mm, relative to the mesh's origin; lifted and
+        target_lifted (N, J, 3) mm, None where MeshNet is trained alone; mesh_valid (N,), joints_valid (N, K),
+        lift_valid (N, J): 0 or 1.  with_edges: include the edge loss."""
         w, quirks = self.weights, self.upstream_quirks
         regressed = self.regressor @ (vertices * 1000)
         mask = None if quirks else mesh_valid.bool()

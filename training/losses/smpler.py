@@ -1,4 +1,4 @@
-"""SMPLer's loss (Xu et al., PAMI 2024, and the released code): of the last stage alone."""
+"""SMPLer's loss, of the last stage alone (Xu et al., PAMI 2024, and the released code)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class SMPLerWeights:
 
 
 class SMPLerLoss(nn.Module):
-    """A stage of `SMPLer` and the targets -> {"loss": the sum, and its parts by name}, weighted.
+    """One stage's output of `SMPLer` and its targets -> {"loss": the sum, and its parts by name}, weighted.
 
-    absolute: joints by their absolute instead of their squared error (the original's `--joint_criterion l1`).
-    upstream_quirks: the 2D loss takes every sample into its mean, also those without 2D joints.
+    absolute: absolute instead of squared error of joints (the original's `--joint_criterion l1`).
+    upstream_quirks: the mean of the 2D loss includes samples without 2D joints.
     """
 
     def __init__(

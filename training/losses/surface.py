@@ -1,4 +1,4 @@
-"""Edges and faces of a mesh, as the losses of the surface take them."""
+"""Edges and faces of a mesh for the edge, normal and Laplacian losses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Surface(nn.Module):
-    """faces (F, 3), edges (E, 2), every edge once, and face_edges (3 F, 2), every face's three; int64 buffers."""
+    """faces (F, 3); edges (E, 2), each once; face_edges (3 F, 2), the three of every face; int64 buffers."""
 
     faces: Tensor
     edges: Tensor
@@ -24,7 +24,7 @@ class Surface(nn.Module):
             self.register_buffer(name, torch.as_tensor(value.copy()), persistent=False)
 
     def normalised_adjacency(self, count: int) -> Tensor:
-        """Sparse (V, V): each vertex's neighbours, rows summing to 1."""
+        """Sparse (count, count): equal weights of each vertex's neighbours; rows sum to 1."""
         edges = self.edges.cpu().numpy()
         rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
         matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(count, count))
@@ -37,14 +37,14 @@ class Surface(nn.Module):
 
 
 def three_cycles(adjacency: sp.spmatrix) -> np.ndarray:
-    """adjacency (V, V), non-zero where vertices touch -> every three vertices that touch each other, (F, 3), ascending.
+    """All triples (F, 3), ascending, of vertices that are adjacent to each other by adjacency (V, V).
 
-    METRO's list of the intermediate mesh's faces was made so: it holds nine triangles that are no faces, and says
-    nothing about which side is out.
+    METRO's face list of the intermediate mesh was made in this way: it has nine triangles that are no faces, and no
+    consistent orientation.
     """
     graph = sp.csr_matrix(adjacency)
     neighbours = [set(graph.indices[graph.indptr[k] : graph.indptr[k + 1]].tolist()) for k in range(graph.shape[0])]
-    found = [
+    cycles = [
         (a, b, c) for a, near in enumerate(neighbours) for b in near if b > a for c in near & neighbours[b] if c > b
     ]
-    return np.array(sorted(found), np.int64).reshape(-1, 3)
+    return np.array(sorted(cycles), np.int64).reshape(-1, 3)

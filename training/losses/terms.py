@@ -1,4 +1,4 @@
-"""The terms that several families share.  Lengths in the unit of the input; every answer is one number."""
+"""Loss terms that several families share.  Each returns one number, in the unit of its input."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from backend.body.joint_sets import J14_HIPS
 
 
 def hip_relative(joints: Tensor) -> Tensor:
-    """(N, 14, C) -> the same with the middle of the hips at the origin; of C, the first three are coordinates."""
+    """Joints (N, 14, C) with the midpoint of the hips at the origin; the first three of C are coordinates."""
     middle = joints[:, list(J14_HIPS), :3].mean(1, keepdim=True)
     return torch.cat([joints[..., :3] - middle, joints[..., 3:]], -1)
 
 
 def joint_relative(joints: Tensor, index: int) -> Tensor:
-    """(N, K, C) -> the same with one joint at the origin."""
+    """Joints (N, K, C) with joint `index` at the origin; the first three of C are coordinates."""
     return torch.cat([joints[..., :3] - joints[:, [index], :3], joints[..., 3:]], -1)
 
 
 def masked_mean(mask: Tensor | None, term: Callable[..., Tensor], pred: Tensor, *others: Tensor) -> Tensor:
-    """`term` of the samples that the mask chooses; 0, with a gradient of zeros, where none is.
+    """`term` of the samples in the mask; 0, with a gradient of zeros, where there are none.
 
-    mask: (N,) bool, None for all.  Samples that are not chosen may hold anything, even values that are no numbers.
+    mask: (N,) bool, None for all.  Samples outside it may contain anything, even NaN.
     """
     if mask is None:
         return term(pred, *others)
     mask = mask.bool()
     if not bool(mask.any()):
-        return pred[:0].sum()  # keeps the graph, so that DDP finds every parameter
+        return pred[:0].sum()  # stays in the graph, so that DDP finds every parameter
     return term(pred[mask], *(other[mask] for other in others))
 
 
 def total(parts: Iterable[Tensor]) -> Tensor:
-    """The sum of one or more numbers."""
+    """The sum of one or more scalar tensors."""
     first, *others = parts
     return sum(others, first)
 
@@ -52,7 +52,10 @@ def l2(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def weighted_l1(pred: Tensor, target: Tensor) -> Tensor:
-    """pred (N, K, D), target (N, K, D + 1), its last column the weights: the mean counts zeros, too."""
+    """Mean of weighted absolute differences.  pred (N, K, D); target (N, K, D + 1), the weights in its last column.
+
+    The mean is over all entries, also those of weight 0.
+    """
     return (target[..., -1:] * (pred - target[..., :-1]).abs()).mean()
 
 
@@ -62,8 +65,8 @@ def weighted_l2(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def edge_lengths(vertices: Tensor, edges: Tensor, eps: float = 0.0) -> Tensor:
-    """vertices (N, V, 3), edges (E, 2) -> (N, E).  eps: under the root; without one, the gradient of an edge of no
-    length is no number."""
+    """Lengths (N, E) of edges (E, 2) of vertices (N, V, 3).  eps: added under the root, without which an edge of length
+    0 has a NaN gradient."""
     difference = vertices[:, edges[:, 0]] - vertices[:, edges[:, 1]]
     return (difference.square().sum(-1) + eps).sqrt()
 
@@ -74,7 +77,7 @@ def edge_error(pred: Tensor, target: Tensor, edges: Tensor, eps: float = 0.0) ->
 
 
 def normal_error(pred: Tensor, target: Tensor, faces: Tensor) -> Tensor:
-    """Mean |cos| between the three predicted edges of a face and the face's true normal."""
+    """Mean |cos| between the three predicted edges of a face and its ground truth normal."""
     a, b, c = faces.unbind(1)
 
     def direction(points: Tensor, start: Tensor, end: Tensor) -> Tensor:
@@ -87,11 +90,11 @@ def normal_error(pred: Tensor, target: Tensor, faces: Tensor) -> Tensor:
 
 
 def laplacian_error(pred: Tensor, target: Tensor, neighbours: Tensor) -> Tensor:
-    """Mean absolute difference of what each vertex stands out from the middle of its neighbours.
+    """Mean absolute difference of the Laplacian coordinates: each vertex relative to the mean of its neighbours.
 
-    neighbours: (V, V) sparse, rows of neighbours' weights that sum to 1.
+    neighbours: sparse (V, V), see `Surface.normalised_adjacency`.
     """
     difference = pred - target
     columns = difference.transpose(0, 1).flatten(1)
-    middle = (neighbours @ columns).unflatten(1, difference.shape[::2]).transpose(0, 1)
-    return (difference - middle).abs().mean()
+    mean = (neighbours @ columns).unflatten(1, difference.shape[::2]).transpose(0, 1)
+    return (difference - mean).abs().mean()

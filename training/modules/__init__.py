@@ -1,1 +1,1 @@
-"""One LightningModule per network family: its losses, schedule and validation."""
+"""One LightningModule per network family: losses, optimiser, schedule, validation."""

@@ -1,4 +1,4 @@
-"""DeFormer in training: losses on every estimate of the coordinates, AdamW with slower parts (Yoshiyasu, CVPR 2023)."""
+"""The training module of DeFormer: losses on every coordinate estimate, AdamW (Yoshiyasu, CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SLOW_MODULES = ("backbone.", "sampling_offsets.")
 
 
 class DeFormerModule(EvaluationModule):
-    """Batches of `training.preprocessing.metro_style`.
+    """Takes batches of `training.preprocessing.metro_style`.
 
-    slow_rate: of the backbone and of the sampling offsets, as
-    in Deformable DETR.  warmup: optimiser steps; step: epochs until the rates are multiplied by gamma.
+    slow_rate: learning rate of the backbone and of the sampling offsets, as in Deformable DETR.  warmup: optimiser
+    steps.  step: epochs until the learning rates are multiplied by gamma.
     """
 
     def __init__(
@@ -49,10 +49,8 @@ class DeFormerModule(EvaluationModule):
         self.warmup, self.step, self.gamma = warmup, step, gamma
         vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
         self.targets = BodyTargets(body, evaluation_regressor(body), body_levels(vertices, faces).down)
-        dense = model.config.queries == len(vertices)
-        # with every vertex a query, the surface that must stay smooth is the full one
         size, triangles = len(vertices), faces
-        if not dense:
+        if model.config.queries != size:  # else every vertex is a query, and the full mesh must be kept smooth
             size, triangles = LEVELS[0], mesh_hierarchy(vertices, faces)[0].faces
         self.loss = DeFormerLoss(Surface(triangles), size, weights)
 
@@ -61,7 +59,7 @@ class DeFormerModule(EvaluationModule):
         with self.full_precision():
             targets = self.targets(batch)
             scale = out["scale"].float()
-            # the first estimate is the template, which nothing can change
+            # estimate 0 is the template, which has no parameters
             estimates = [x.float() for x in out["estimates"][:, 1:].unbind(1)]
             outputs = [self.model.measure(x, scale) for x in estimates]
             parts = self.loss(estimates, outputs, targets)

@@ -1,4 +1,4 @@
-"""What the modules share: measures by protocol after every epoch, and rates that fall in steps."""
+"""Shared by the modules: metrics by protocol after every epoch, float32 for losses, step decay of learning rates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.evaluation.protocols import PROTOCOLS, Evaluator
 
 
 class EvaluationModule(LightningModule):
-    """One `Evaluator` per validation set, in their order; logs `PROTOCOL/MEASURE` in mm."""
+    """A LightningModule with one `Evaluator` per validation set, in their order; logs `PROTOCOL/METRIC` in mm."""
 
     def __init__(self, protocols: Sequence[str], upstream_quirks: bool) -> None:
         """Raises BadInput `unknown_protocol`."""
@@ -32,7 +32,7 @@ class EvaluationModule(LightningModule):
         self.evaluators = nn.ModuleList(Evaluator(PROTOCOLS[name], upstream_quirks) for name in protocols)
 
     def full_precision(self) -> torch.autocast:
-        """Float32 inside, whatever the run's precision: bodies, losses and metrics are measured in millimetres."""
+        """A context without autocast: bodies, losses and metrics need float32, since errors are millimetres."""
         return torch.autocast(self.device.type, enabled=False)
 
     def evaluator(self, loader: int) -> Evaluator:
@@ -43,13 +43,13 @@ class EvaluationModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         for k, name in enumerate(self.protocols):
             values: dict[str, Tensor] = self.evaluator(k).compute()
-            # what no sample was labelled for is no number, and is not logged
-            known = {f"{name}/{measure}": value.float() for measure, value in values.items() if value.isfinite()}
-            self.log_dict(known, sync_dist=True)  # equal in all processes already
+            # a metric without labelled samples is NaN, and is not logged
+            finite = {f"{name}/{metric}": value.float() for metric, value in values.items() if value.isfinite()}
+            self.log_dict(finite, sync_dist=True)  # equal in all processes already
             self.evaluator(k).reset()
 
     def log_parts(self, parts: dict[str, Tensor]) -> Tensor:
-        """Log the loss and its weighted parts -> the loss."""
+        """Logs the loss and its weighted parts -> the loss."""
         self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
         return parts["loss"]
 
@@ -57,7 +57,7 @@ class EvaluationModule(LightningModule):
 def step_decay_schedule(
     optimizer: Optimizer, module: LightningModule, step: float, gamma: float, warmup: int = 0
 ) -> LRSchedulerConfigType:
-    """The rates times gamma after every `step` epochs, counted in optimiser steps, and a linear start of `warmup`."""
+    """Learning rates times gamma after every `step` epochs, with a linear warmup of `warmup` optimiser steps."""
     trainer = module.trainer
     epochs = max(1, trainer.max_epochs or 1)
     per_epoch = max(1, int(trainer.estimated_stepping_batches) // epochs)
@@ -70,5 +70,5 @@ def step_decay_schedule(
 
 
 def in_float32(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Losses are measured in millimetres: never in bfloat16."""
+    """The same tensors with floats as float32: bfloat16 is too coarse for errors of millimetres."""
     return {name: value.float() if value.is_floating_point() else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""FastMETRO in training: bodies, hands, and the SMPL regressor behind a trained network (Cho et al., ECCV 2022)."""
+"""The training module of FastMETRO: bodies, hands, and the SMPL regressor (Cho et al., ECCV 2022)."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from training.modules.evaluation_module import EvaluationModule, in_float32, ste
 
 
 class FastMETROModule(EvaluationModule):
-    """Batches of `training.preprocessing.metro_style`.
+    """Takes batches of `training.preprocessing.metro_style`.
 
-    With the SMPL regressor: regressor_weight, of its loss; mesh_weight, what all other
-    losses are multiplied by (1e-8 trains the regressor alone); its body is then what is evaluated.
-    AdamW; the rate is multiplied by gamma every `step` epochs.  token_rate: of the joint and vertex tokens; None: that
-    of everything, as the original.  Tokens begin as noise of length sqrt(width), each by itself: at a usual rate it
-    takes them tens of thousands of steps to find their places, which a short training has not.
-    mesh_sampler: METRO's `mesh_downsampling.npz` (hands: `mano_downsampling.npz`), the coarse meshes of the published
-    weights; None: those that follow from the body.
-    start_from_mesh: the learned way from the coarse to the intermediate mesh starts as the body's own.
-    upstream_quirks: as of the losses and the evaluator; and the normals of the intermediate mesh are compared on every
-    three vertices that touch each other, of which some are no faces.
+    AdamW; the learning rate is multiplied by gamma every `step` epochs.  With an SMPL regressor its body is evaluated.
+    regressor_weight: of its loss.  mesh_weight: factor on all other losses (1e-8 trains the regressor alone).
+    token_rate: learning rate of the joint and vertex tokens; None: that of all parameters, as the original.  Tokens are
+    initialised as noise of length sqrt(width); at a usual learning rate they need tens of thousands of steps to leave
+    it, more than a short training has.
+    mesh_sampler: METRO's `mesh_downsampling.npz` (hands: `mano_downsampling.npz`) with the mesh levels of the published
+    weights; None: the body's own levels.
+    start_from_mesh: initialise the learned upsampling from the coarse to the intermediate mesh with the body's own.
+    upstream_quirks: as in losses and evaluator; also, normals of the intermediate mesh are compared on every three
+    vertices that are adjacent to each other, of which some are no faces.
     """
 
     def __init__(
@@ -61,12 +61,7 @@ class FastMETROModule(EvaluationModule):
     ) -> None:
         super().__init__(protocols, upstream_quirks)
         self.model, self.body = model, body
-        self.learning_rate, self.weight_decay, self.step, self.gamma = (
-            learning_rate,
-            weight_decay,
-            step,
-            gamma,
-        )
+        self.learning_rate, self.weight_decay, self.step, self.gamma = (learning_rate, weight_decay, step, gamma)
         self.mesh_weight, self.token_rate = mesh_weight, token_rate
         self.hand = model.config.part == "hand"
         meshes = _MeshLevels(model, body, mesh_sampler, upstream_quirks)
@@ -102,7 +97,7 @@ class FastMETROModule(EvaluationModule):
         return self.log_parts(parts)
 
     def _predict(self, images: Tensor) -> dict[str, Tensor]:
-        """The network's answer in float32, all of it about the full mesh's root, joints of tokens about their own."""
+        """The network's output in float32, relative to the full mesh's root; the tokens' joints to their own root."""
         out = self.model(images)
         with self.full_precision():
             out = in_float32(out)
@@ -122,7 +117,7 @@ class FastMETROModule(EvaluationModule):
         return pred
 
     def _meshes(self, pred: Mapping[str, Tensor]) -> list[Tensor]:
-        """Coarse to fine."""
+        """The predicted meshes, coarse to fine."""
         levels = ("coarse", "intermediate", "fine")
         return [pred[f"pred_3d_vertices_{k}"] for k in levels if f"pred_3d_vertices_{k}" in pred]
 
@@ -157,19 +152,16 @@ class FastMETROModule(EvaluationModule):
         groups: list[dict[str, Any]] = [{"params": list(self.model.parameters())}]
         if self.token_rate is not None:
             tokens = [self.model.joint_token_embed.weight, self.model.vertex_token_embed.weight]
-            token_set = set(tokens)  # a list would compare them number by number
+            token_set = set(tokens)  # `in` a list would compare tensors element by element
             groups[0]["params"] = [p for p in groups[0]["params"] if p not in token_set]
             groups.append({"params": tokens, "lr": self.token_rate})
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma),
-        }
+        return {"optimizer": optimizer, "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma)}
 
 
 class _MeshLevels:
-    """downs: from the full mesh to the coarser ones; coarse_upsampling: from the coarsest to the next finer one;
-    surface: of the mesh that edges and normals are compared on."""
+    """downs: downsampling matrices, finest first; coarse_upsampling: from the coarsest to the next finer mesh;
+    surface: of the mesh whose edges and normals are compared."""
 
     def __init__(self, model: FastMETRO, body: BodyModel, sampler: str | None, quirks: bool) -> None:
         hand = model.config.part == "hand"
@@ -187,7 +179,7 @@ class _MeshLevels:
         if hand:
             triangles = faces
         elif quirks or sampler is not None:
-            # the file has no list of the coarse faces that could be read without running code
+            # the file's coarse faces are pickled: reading them would run code
             triangles = three_cycles(adjacency[1])
         else:
             triangles = mesh_hierarchy(vertices, faces, counts)[0].faces
@@ -202,7 +194,7 @@ def _use_mesh_sampler(
     full: int,
     file: str,
 ) -> None:
-    """Give the network the file's meshes.  Raises BadInput `body_mismatch`."""
+    """Replaces the network's mesh levels by the file's.  Raises BadInput `body_mismatch`."""
     sizes = tuple(a.shape[0] for a in adjacency)
     if sizes[: len(counts) + 1] != (full, *counts):
         raise BadInput(

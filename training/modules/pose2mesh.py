@@ -1,4 +1,4 @@
-"""Pose2Mesh in training: PoseNet alone, then the whole network (Choi et al., ECCV 2020)."""
+"""The training module of Pose2Mesh: PoseNet alone, then the full network (Choi et al., ECCV 2020)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Stage = Literal["posenet", "full"]
 
 
 class Pose2MeshModule(EvaluationModule):
-    """Batches of `training.preprocessing.pose2mesh_style`.
+    """Takes batches of `training.preprocessing.pose2mesh_style`.
 
-    stage: `posenet`, which trains the lifter alone, or `full`, which trains everything; the mesh's losses do not reach
-    the lifter there either.  target: joint set that is regressed from the mesh.
-    edge_from_epoch: the first with the edge loss, counted from 1.  bodies: gender -> body's name, for people whose
-    gender is known.  RMSprop without momentum; the rate is multiplied by gamma after `step` epochs.
+    stage: `posenet` trains the lifter alone, `full` trains everything; the mesh losses have no gradient to the lifter.
+    target: joint set that is regressed from the mesh.  edge_from_epoch: first epoch with the edge loss, counted from 1.
+    bodies: gender -> name of a body, for samples whose gender is known.  RMSprop without momentum; the learning rate
+    is multiplied by gamma after `step` epochs.
     """
 
     root: Tensor
@@ -65,7 +65,7 @@ class Pose2MeshModule(EvaluationModule):
         self.submission = FreiHANDSubmission()
         surface = Surface(body.faces.cpu().numpy())
         self.loss = Pose2MeshLoss(surface, regressor, weights, upstream_quirks)
-        # the joint that meshes are compared about: SMPL's pelvis, MANO's wrist
+        # the origin in which meshes are compared: SMPL's pelvis, MANO's wrist
         self.register_buffer("root", body.joint_regressor[0].float().clone(), persistent=False)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
@@ -92,7 +92,7 @@ class Pose2MeshModule(EvaluationModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         evaluator = self.evaluator(dataloader_idx)
-        # FreiHAND's evaluation images have no labels: their rows are zeros throughout
+        # FreiHAND's evaluation images have no labels: their poses are zeros
         known = batch["pose"].abs().sum(1) > 0
         if self.stage == "posenet":
             lifted = self.model.pose_lifter(batch["pose2d"]).float()
@@ -119,22 +119,19 @@ class Pose2MeshModule(EvaluationModule):
         self.submission.finish(lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0)
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
-        """PoseNet alone has no mesh."""
+        """See `MeshImageCallback`.  None for PoseNet alone, which has no mesh."""
         if self.stage == "posenet":
             return None
         return None, self.model(batch["pose2d"])["vertices"], None, self.body.faces
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        chosen = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.RMSprop(chosen, self.learning_rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma),
-        }
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.RMSprop(trained, self.learning_rate)
+        return {"optimizer": optimizer, "lr_scheduler": step_decay_schedule(optimizer, self, self.step, self.gamma)}
 
 
 def target_regressor(body: BodyModel, target: Target) -> Tensor:
-    """(K, V) of the joint sets that meshes are trained by.  Raises BadInput `regressor_missing`."""
+    """The joint regressor (K, V) of a target set.  Raises BadInput `regressor_missing`."""
     if target == "smpl":
         return body.joint_regressor.float()
     if target == "mano":

@@ -1,4 +1,4 @@
-"""SMPLer in training: the backbone stage, and the whole network behind it (Xu et al., PAMI 2024)."""
+"""The training module of SMPLer: the backbone stage, and the full network (Xu et al., PAMI 2024)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from training.losses.body_targets import BodyTargets, EvaluationRegressor
 from training.losses.smpler import SMPLerLoss, SMPLerWeights
 from training.modules.evaluation_module import EvaluationModule, in_float32, step_decay_schedule
 
-# pelvis turned by half a turn about x: a body in the camera frame, whose y is down, that stands upright
+# 6D root rotation of an upright body in the camera frame, whose y is down: 180 degrees about x
 _UPRIGHT_ROOT = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 
 
 class SMPLerModule(EvaluationModule):
-    """Batches of `training.preprocessing.metro_style`.  The last stage alone is supervised.
+    """Takes batches of `training.preprocessing.metro_style`; only the last stage is supervised.
 
-    Adam, all parameters; the rate stays, or is multiplied by gamma every `step` epochs after a linear start of `warmup`
-    steps.  backbone_rate: the backbone's own, where it differs.
-    mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), which the first estimate starts from; None: a
-    body of mean shape that stands upright with its arms out.
-    joint_regressor: by which the network and the labels measure their joints.  `h36m17_3dpw` is SMPLer's own for 3DPW;
-    the open body has one for all, which then takes its place.
-    upstream_quirks: as of the loss and the evaluator.
+    Adam on all parameters.  step 0: constant learning rate; else it is multiplied by gamma every `step` epochs after a
+    linear warmup of `warmup` steps.  backbone_rate: learning rate of the backbone, where it differs.
+    mean_parameters: `smpl_mean_params.npz` (pose (144,) 6D, shape (10,)), the initial estimate; None: a body of mean
+    shape that stands upright with its arms out.
+    joint_regressor: for the joints of network and labels.  `h36m17_3dpw` is SMPLer's own for 3DPW; the open body's only
+    regressor takes its place.
+    upstream_quirks: as in loss and evaluator.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class SMPLerModule(EvaluationModule):
 
 
 def _mean_parameters(path: str | None) -> tuple[Tensor, Tensor]:
-    """-> pose (144,), shape (10,).  Raises BadInput `file_missing`, `bad_mean_parameters`."""
+    """Pose (144,) 6D and shape (10,).  Raises BadInput `file_missing`, `bad_mean_parameters`."""
     if path is None:
         pose = torch.tensor((1.0, 0.0, 0.0, 1.0, 0.0, 0.0)).repeat(24)
         pose[:6] = torch.tensor(_UPRIGHT_ROOT)
@@ -114,12 +114,12 @@ def _mean_parameters(path: str | None) -> tuple[Tensor, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = [np.asarray(stored[name], np.float32).ravel() for name in ("pose", "shape")]
-    except Exception as error:  # a damaged archive fails in any way
+    except Exception as error:  # a corrupt archive can raise anything
         raise BadInput("bad_mean_parameters", f"{Path(path).name} cannot be read ({error}).", hint) from None
     if [len(values) for values in arrays] != [144, 10] or not all(np.isfinite(v).all() for v in arrays):
         raise BadInput(
             "bad_mean_parameters",
-            f"{Path(path).name} holds pose and shape of {[len(v) for v in arrays]} numbers, expected [144, 10].",
+            f"{Path(path).name} has pose and shape of {[len(v) for v in arrays]} numbers, expected [144, 10], finite.",
             hint,
         )
     return torch.as_tensor(arrays[0]), torch.as_tensor(arrays[1])

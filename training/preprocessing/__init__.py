@@ -1,1 +1,1 @@
-"""Records -> what the networks take, with the originals' augmentation."""
+"""Preparers: records -> network inputs and targets, with the originals' augmentation."""

@@ -1,4 +1,4 @@
-"""The random changes of METRO's family of networks, drawn in the original's order."""
+"""The augmentation of METRO's family of networks, with the original's order of random draws."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# a generator of numpy, old or new: the goldens are the old one's stream
+# the goldens were made with the old RandomState
 RandomGenerator = np.random.Generator | np.random.RandomState
 
 
 @dataclass(frozen=True)
 class AugmentationParams:
-    """flip: left to right.  gains: per colour channel.  rotation: degrees, the image's content turns with it
-    counter-clockwise.  scale: of the box."""
+    """flip: left to right.  gains: per colour channel.  rotation: degrees, of the image's content, counter-clockwise.
+    scale: of the box."""
 
     flip: bool = False
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -23,11 +23,10 @@ class AugmentationParams:
 
 @dataclass(frozen=True)
 class MetroAugmentation:
-    """flip: probability.  gain: gains are U(1 - gain, 1 + gain).  rotation: degrees, standard deviation, clipped at
-    twice that, and none at all with probability rotation_off.  scale: standard deviation about 1, clipped at
-    1 -+ scale.
+    """flip: probability.  gain: gains are U(1 - gain, 1 + gain).  rotation: standard deviation in degrees, clipped at
+    twice that; 0 with probability rotation_off.  scale: standard deviation about 1, clipped at 1 -+ scale.
 
-    Defaults are those for bodies (Lin et al., "METRO", CVPR 2021, after SPIN, Kolotouros et al. 2019).
+    Defaults are METRO's for bodies (Lin et al., CVPR 2021, after SPIN, Kolotouros et al. 2019).
     """
 
     flip: float = 0.5
@@ -44,6 +43,3 @@ class MetroAugmentation:
         if rng.uniform() <= self.rotation_off:
             rotation = 0.0
         return AugmentationParams(flip, (float(red), float(green), float(blue)), float(rotation), float(scale))
-
-
-BODY = MetroAugmentation()

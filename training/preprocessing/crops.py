@@ -1,6 +1,6 @@
-"""METRO's crops: the image in a square about a person, turned, and where points of the image come to lie.
+"""METRO's crops: the rotated square around a person, and the position of image points in it.
 
-Written from the facts of ../../tests/parity: integer corners, no anti-aliasing, rotation of a padded crop.
+As `tests/parity` shows: integer corners, no anti-aliasing, rotation of a padded crop.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 from backend.errors import BadInput
 
-_MAX_SIDE = 20_000  # px: a box larger than that is a damaged label
+_MAX_SIDE = 20_000  # px: a larger box is taken for a corrupt label; origin not recorded
 
 
 @dataclass(frozen=True)
 class CropWindow:
-    """center (2,) px; side px of the square box (its longer side, where the network's input is no square); size (H, W)
+    """center (2,) px; side px of the square box (its longer side, where the network's input is not square); size (H, W)
     px of the network's input; rotation degrees."""
 
     center: np.ndarray
@@ -27,7 +27,7 @@ class CropWindow:
 
     @property
     def matrix(self) -> np.ndarray:
-        """(3, 3): place in the image, counted from 0 at the first pixel -> place in the crop, before truncation."""
+        """(3, 3): px in the image, 0 at the first pixel -> px in the crop, before truncation."""
         height, width = self.size
         longer = max(height, width)
         box = np.array([width, height]) * self.side / longer
@@ -45,7 +45,10 @@ class CropWindow:
 
     @property
     def corners(self) -> np.ndarray:
-        """(2, 2) int: first pixel and the one past the last, x y, of the box before rotation; truncated toward 0."""
+        """(2, 2) int: first pixel and one past the last, x y, of the box before rotation; truncated toward 0.
+
+        Raises BadInput `bad_label` for a box that is empty or too large.
+        """
         upright = CropWindow(self.center, self.side, self.size)
         inverse = np.linalg.inv(upright.matrix)
         height, width = self.size
@@ -64,7 +67,7 @@ class CropWindow:
         low, high = self.corners
         pad = 0
         if self.rotation:
-            # a turned box fills its corners from outside
+            # a rotated box needs pixels from outside at its corners
             extent = high - low
             pad = int(np.linalg.norm(extent) / 2 - float(extent.min()) / 2)
         crop = _padded_window(pixels, low - pad, high + pad)
@@ -77,10 +80,9 @@ class CropWindow:
         return cv2.resize(crop, self.size[::-1], interpolation=cv2.INTER_LINEAR)
 
     def transform(self, points: np.ndarray, truncate: bool = True) -> np.ndarray:
-        """(K, 2) px, pixel centres at integers -> (K, 2) in the crop's units: its longer side spans [-1, 1].
+        """Points (K, 2) px of the image in the crop's units, whose longer side spans [-1, 1].
 
-        truncate: as the originals, to whole pixels and one pixel up and left of the image's content; else exactly
-        where `crop` moves the content.
+        truncate: as the originals, to whole pixels, one pixel up and left of the content; else where `crop` maps it.
         """
         height, width = self.size
         points = np.asarray(points, np.float64)
@@ -91,7 +93,7 @@ class CropWindow:
             low, high = self.corners
             middle = (low + high) / 2
             angle = np.deg2rad(self.rotation)
-            # y is down: a turn that looks counter-clockwise
+            # counter-clockwise as seen, since y is down
             rotation_matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
             moved = (points + 0.5 - middle) @ rotation_matrix.T + middle
             moved = (moved - low) * np.array([width, height]) / (high - low)
@@ -99,7 +101,7 @@ class CropWindow:
 
 
 def _padded_window(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The pixels from low to high (x y), float64, zeros outside the image."""
+    """The pixels from low to high (x y), float64; zeros outside the image."""
     height, width = pixels.shape[:2]
     out = np.zeros((high[1] - low[1], high[0] - low[0], 3))
     first = np.clip(low, 0, [width, height])

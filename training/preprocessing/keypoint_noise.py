@@ -1,8 +1,8 @@
-"""Errors like a keypoint detector's, for training Pose2Mesh on true 2D poses: one kind per joint set.
+"""Detector noise for training Pose2Mesh on ground truth 2D poses, by joint set.
 
-Human3.6M's joints: normal errors with a mean and a spread per joint (Chang, Moon, Lee, "AbsPoseLifter", 2019).  COCO's:
-jitter, missed joints and exchanged sides by their frequency and size (Moon, Chang, Lee, "PoseFix", CVPR 2019, after
-Ronchi and Perona, ICCV 2017).  The order of the draws is the original's.
+Human3.6M's joints: normal errors with mean and standard deviation per joint (Chang, Moon, Lee, "AbsPoseLifter", 2019).
+COCO's: jitter, misses and left/right inversions with their frequency and size (Moon, Chang, Lee, "PoseFix", CVPR 2019,
+after Ronchi and Perona, ICCV 2017).  The order of random draws is the original's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from training.preprocessing.augmentation import RandomGenerator
 
-# Human3.6M's 17 joints: mean x y, spread x y, share of poses that have the error; px of a 256 px crop
+# Human3.6M's 17 joints: mean x y, standard deviation x y, share of poses with the error; px of a 256 px crop
 _HUMAN36_ERRORS = np.array([
     [-0.06, -2.37, 1.33, 2.13, 1.00], [-0.83, -2.07, 3.41, 2.69, 1.00], [-0.04, -1.01, 1.74, 2.20, 0.95],
     [0.52, -3.40, 1.39, 2.14, 0.93], [0.78, -2.79, 3.26, 2.28, 1.00], [0.42, -0.15, 1.53, 1.99, 0.94],
@@ -23,10 +23,10 @@ _HUMAN36_ERRORS = np.array([
     [0.06, -0.44, 1.93, 1.63, 0.95], [0.05, 0.16, 2.02, 2.24, 0.90],
 ])  # fmt: skip
 
-# COCO's 17 joints
+# COCO's 17 joints: sigmas of its keypoint similarity (OKS), left/right counterparts, and, from PoseFix, how often each
+# joint fails: a level 0..2 per kind of error
 _SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 _PARTNER = (None, *(k + 1 if k % 2 else k - 1 for k in range(1, 17)))
-# how often joints fail, in three levels each
 _JITTER = np.array([0] + [1] * 10 + [2] * 2 + [0] * 4)
 _MISS = np.array([0] * 5 + [1] * 2 + [2] * 8 + [1] * 2)
 _INVERSION = np.array([0] * 5 + [1] * 6 + [2] * 6)
@@ -34,29 +34,29 @@ _KINDS = 5  # jitter, miss, inversion, swap with another person (never), good
 
 
 def human36_errors(rng: RandomGenerator) -> np.ndarray:
-    """-> (17, 2) px of a 256 px crop, to be added to the joints."""
-    candidates = np.array([[rng.normal(mx, sx), rng.normal(my, sy)] for mx, my, sx, sy, _ in _HUMAN36_ERRORS])
-    kept = _HUMAN36_ERRORS[:, 4] > rng.uniform(size=len(candidates))
-    return candidates * kept[:, None]
+    """Errors (17, 2) px of a 256 px crop, to add to Human3.6M's joints."""
+    errors = np.array([[rng.normal(mx, sx), rng.normal(my, sy)] for mx, my, sx, sy, _ in _HUMAN36_ERRORS])
+    occurs = _HUMAN36_ERRORS[:, 4] > rng.uniform(size=len(errors))
+    return errors * occurs[:, None]
 
 
 def coco_errors(
     joints: np.ndarray, area: float, rng: RandomGenerator, pick: Callable[[int], int] | None = None
 ) -> np.ndarray:
-    """joints (17, 3) px and visibility -> the same with errors of a detector.
+    """COCO's joints (17, 3), px and visibility, with detector errors.
 
-    area: px^2, of the person's box.  pick: n -> an index below n; the original's second stream of random numbers.
+    area: px^2, of the person's box.  pick: n -> an index below n, the original's second random generator.
     """
     choose = pick or (lambda n: int(rng.integers(n)))  # type: ignore[union-attr]
     out = np.array(joints, np.float64)
     visible = out[:, 2] > 0
     probabilities = _error_probabilities(int(visible.sum()))
-    # distances at which the similarity of keypoints is .1, .5, .85
+    # distances at which the keypoint similarity is 0.1, 0.5, 0.85
     far, middle, near = (np.sqrt(-2 * area * (2 * _SIGMAS) ** 2 * np.log(k)) for k in (0.10, 0.50, 0.85))
     for j in np.flatnonzero(visible):
         own = out[j, :2].copy()
         partner = _PARTNER[j]
-        # a partner that has been replaced is where its error put it
+        # a partner earlier in the order already has its error
         others = [out[partner, :2].copy()] if partner is not None and visible[partner] else []
         candidates: list[np.ndarray | None] = [None] * _KINDS
 
@@ -70,7 +70,7 @@ def coco_errors(
             points, _ = _ring(rng, centre, 2000, middle[j], far[j])
             for other in (c for c in [own, *others] if c is not centre):
                 points = points[_distance(points, other) > middle[j]]
-            if k:  # a quarter, some of them twice
+            if k:  # a quarter, drawn with replacement
                 points = points[rng.choice(len(points), len(points) // 4)] if len(points) else points
             missed.append(points)
         keep(np.concatenate(missed), 1)
@@ -79,16 +79,16 @@ def coco_errors(
             keep(points[_distance(points, own) > radius], 2)
         keep(_nearest_to_own(*_ring(rng, own, 125, 0, near[j]), others), 4)
 
-        chosen_probabilities = np.where([point is not None for point in candidates], probabilities[j], 0)
-        if chosen_probabilities.sum() == 0:
+        possible = np.where([point is not None for point in candidates], probabilities[j], 0)
+        if possible.sum() == 0:
             out[j, :2] = 0
             continue
-        out[j, :2] = candidates[rng.choice(_KINDS, p=chosen_probabilities / chosen_probabilities.sum())]
+        out[j, :2] = candidates[rng.choice(_KINDS, p=possible / possible.sum())]
     return out
 
 
 def _error_probabilities(visible: int) -> np.ndarray:
-    """(17, 5) probabilities of the kinds of error, for a pose with so many visible joints."""
+    """Probabilities (17, 5) of the kinds of error, for a pose with `visible` visible joints."""
     jitter, miss = (0.10, 0.15, 0.20), (0.02, 0.05, 0.10)
     if visible <= 10:
         jitter, miss = (0.15, 0.20, 0.25), (0.10, 0.13, 0.15) if visible > 5 else (0.15, 0.20, 0.25)
@@ -100,16 +100,16 @@ def _error_probabilities(visible: int) -> np.ndarray:
 def _ring(
     rng: RandomGenerator, centre: np.ndarray, count: int, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points (count, 2) about a centre and their distances from it."""
+    """Random points (count, 2) around a centre and their distances (count,) from it, between low and high."""
     angle, radius = rng.uniform(0, 2 * np.pi, count), rng.uniform(low, high, count)
     return centre + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), radius
 
 
 def _nearest_to_own(points: np.ndarray, radius: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
-    """Those that lie farther from all other centres than from their own."""
+    """The points that are nearer to their own centre (at distance radius) than to all others."""
     for other in others:
-        kept = _distance(points, other) > radius
-        points, radius = points[kept], radius[kept]
+        nearest = _distance(points, other) > radius
+        points, radius = points[nearest], radius[nearest]
     return points
 
 

@@ -1,4 +1,4 @@
-"""Records -> inputs of FastMETRO, SMPLer and DeFormer, as METRO's loader makes them."""
+"""The preparer of FastMETRO, SMPLer and DeFormer, as METRO's loader."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _POSE_MIRROR = mirror_indices(SMPL24)
 
 @dataclass
 class MetroPreparer:
-    """`prepare(record, rng)` -> arrays, by name; rng None: nothing is changed at random.
+    """`prepare(record, rng)` -> arrays by name; rng None: no augmentation.
 
     - image (3, *size) float32: RGB, ImageNet-normalised
     - joints2d (K, 3) float32: x y in the crop, whose longer side spans [-1, 1], and visibility
-    - joints3d (K, 4) float32: m, about the pelvis (hand: wrist), and confidence
-    - pose (72,) or (48,) float32, betas (10,) float32
-    - has_2d, has_3d, has_mesh: float32 0 or 1; what is not there is zeros
+    - joints3d (K, 4) float32: m, relative to the pelvis (hand: wrist), and confidence
+    - pose (72,) or (48,) float32 rad, betas (10,) float32
+    - has_2d, has_3d, has_mesh: float32 0 or 1; missing labels are zeros
     - gender: int64, an index into `training.losses.body_targets.GENDERS`
-    - index: int64, the number in the record's key, -1 where it has none (FreiHAND's submission is ordered by it)
+    - index: int64, the number in the record's key, -1 where it has none (it orders FreiHAND's submission)
 
-    K: METRO's 24 joints, or FreiHAND's 21 for hands.  Joints of other sets are taken by their names, those that a set
-    lacks have confidence 0.
+    K: METRO's 24 joints, or FreiHAND's 21 for hands.  Joints of other sets are mapped by name; those that a set lacks
+    have confidence 0.
     upstream_quirks: 2D labels are whole pixels, one pixel off (see `CropWindow.transform`).  train False: as rng None.
-    Raises BadInput: `bad_label`, and what the image's source raises.
+    Raises BadInput: `bad_label`, and what the image source raises.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -59,11 +59,11 @@ class MetroPreparer:
         return self.apply(record, params)
 
     def apply(self, record: Record, params: AugmentationParams) -> dict[str, np.ndarray]:
-        """The same with a given change."""
+        """The arrays of a record with the given augmentation."""
         if record.image is None or record.center is None or not record.side > 0:
             raise BadInput(
                 "bad_label",
-                f"{record.key} has no image or no box; a network of images needs both.",
+                f"{record.key} has no image or no box; the network needs both.",
                 "Take a data set with images for this run.",
             )
         hand = self.is_hand(record)
@@ -71,7 +71,7 @@ class MetroPreparer:
         window = CropWindow(
             np.asarray(record.center, np.float64), record.side * params.scale, self.size, params.rotation
         )
-        out: dict[str, Any] = {  # arrays, and numpy's scalars
+        out: dict[str, Any] = {  # arrays and numpy scalars
             "image": normalise_image(apply_colour_gains(window.crop(record.image.read()), params)),
             "betas": np.zeros(10, np.float32),
             "pose": np.zeros(48 if hand else 72, np.float32),
@@ -104,30 +104,30 @@ class MetroPreparer:
     def joints2d(
         self, joints: np.ndarray, window: CropWindow, params: AugmentationParams, mirror: np.ndarray
     ) -> np.ndarray:
-        """(K, 3) px and visibility -> the same in the crop."""
+        """Joints (K, 3), px and visibility, in the crop's units, mirrored where `params.flip`."""
         transformed = window.transform(joints[:, :2], truncate=self.upstream_quirks)
         out = np.concatenate([transformed, joints[:, 2:]], 1)
         if params.flip:
             out = out[mirror] * [-1, 1, 1]
         if not self.upstream_quirks:
-            out[out[:, 2] == 0, :2] = 0  # where nobody saw anything
+            out[out[:, 2] == 0, :2] = 0  # invisible joints have no position
         return out.astype(np.float32)
 
 
 def apply_colour_gains(crop: np.ndarray, params: AugmentationParams) -> np.ndarray:
-    """(H, W, 3) 0..255 -> (3, H, W) float32 0..1, mirrored and with the channels' gains."""
+    """Crop (H, W, 3) 0..255 -> (3, H, W) float32 0..1, mirrored where `params.flip`, with the channels' gains."""
     if params.flip:
         crop = crop[:, ::-1]
     return (np.clip(crop * params.gains, 0, 255).transpose(2, 0, 1) / 255).astype(np.float32)
 
 
 def normalise_image(image: np.ndarray) -> np.ndarray:
-    """(3, H, W) 0..1 -> by ImageNet's mean and spread."""
+    """Image (3, H, W) 0..1, normalised by ImageNet's mean and standard deviation."""
     return np.ascontiguousarray((image - MEAN[:, None, None]) / STD[:, None, None])
 
 
 def joints3d(joints: np.ndarray, params: AugmentationParams, mirror: np.ndarray, root: int) -> np.ndarray:
-    """(K, 4) m and confidence -> about the root, turned in the image plane, mirrored."""
+    """Joints (K, 4), m and confidence, root-relative, rotated in the image plane, mirrored where `params.flip`."""
     out = np.array(joints, np.float64)
     out[:, :3] -= out[root, :3]
     out[:, :3] = out[:, :3] @ in_plane_rotation(params).T
@@ -137,7 +137,10 @@ def joints3d(joints: np.ndarray, params: AugmentationParams, mirror: np.ndarray,
 
 
 def rotated_pose(pose: np.ndarray, params: AugmentationParams) -> np.ndarray:
-    """(P,) axis-angle -> the root turned in the image plane, left and right exchanged where mirrored."""
+    """Pose (P,) axis-angle with the root rotated in the image plane, mirrored where `params.flip`.
+
+    Raises BadInput `bad_run` for the flip of a hand.
+    """
     vectors = np.array(pose, np.float64).reshape(-1, 3)
     if params.rotation:
         root = in_plane_rotation(params) @ Rotation.from_rotvec(vectors[0]).as_matrix()
@@ -150,11 +153,11 @@ def rotated_pose(pose: np.ndarray, params: AugmentationParams) -> np.ndarray:
 
 
 def in_plane_rotation(params: AugmentationParams) -> np.ndarray:
-    """(3, 3) of the content's turn about the viewing axis (y down)."""
+    """Rotation matrix (3, 3) of the content about the viewing axis, in the camera frame (y down)."""
     return Rotation.from_euler("z", -params.rotation, degrees=True).as_matrix()
 
 
 def index_from_key(key: str) -> int:
-    """The last run of digits in a key; -1 where it has none."""
+    """The last number in a key without its file extension; -1 where it has none."""
     digits = "".join(c if c.isdigit() else " " for c in key.rsplit(".", 1)[0]).split()
     return int(digits[-1]) if digits else -1

@@ -1,4 +1,4 @@
-"""Records -> inputs and targets of Pose2Mesh, as its loaders make them."""
+"""The preparer of Pose2Mesh, as its loaders."""
 
 from __future__ import annotations
 
@@ -17,19 +17,12 @@ from training.losses.body_targets import GENDERS
 from training.preprocessing.augmentation import RandomGenerator
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
 from training.preprocessing.metro_style import index_from_key
-from training.preprocessing.pose_window import (
-    SIZE,
-    PoseWindow,
-    mirrored2d,
-    pose_box,
-    rotated3d,
-    window_box,
-)
+from training.preprocessing.pose_window import SIZE, PoseWindow, mirrored2d, pose_box, rotated3d, window_box
 
 Target = Literal["human36", "smpl", "mano"]  # joint sets that are regressed from the mesh
-# our names of the network's joint sets
+# Pose2Mesh's names of joint sets -> ours
 _SETS = {"human36": "h36m17", "coco": "coco19", "smpl": "smpl24", "mano": "hand21"}
-# a fit of body to joints that is worse is not learned from: mm; COCO: px of a 64 px crop
+# largest fit error of samples that are trained on, mm; COCO: px of a 64 px crop.  From Pose2Mesh_RELEASE
 FIT_LIMITS = {"human36m": 25.0, "coco": 3.0, "muco": 45.0}
 
 
@@ -41,24 +34,24 @@ class PoseAugmentationParams:
 
 @dataclass
 class Pose2MeshPreparer:
-    """`prepare(record, rng)` -> arrays, by name; rng None: no noise, nothing changed at random.
+    """`prepare(record, rng)` -> arrays by name; rng None: no noise, no augmentation.
 
-    - pose2d (J, 2) float32: normalised, J joints of `pose_set`
-    - lifted (J, 3) float32 mm about the set's root, lift_valid (J,) float32 0 or 1
-    - joints (K, 3) float32 mm of `target` about its root, only where joints_given is 1; else they are those that the
-      target set's regressor finds in the true mesh (`training.losses.body_targets.Pose2MeshTargets`)
+    - pose2d (J, 2) float32: normalised 2D pose of the joints of `pose_set`
+    - lifted (J, 3) float32 mm, relative to the set's root; lift_valid (J,) float32 0 or 1
+    - joints (K, 3) float32 mm of `target`, relative to its root, where joints_given is 1; else
+      `training.losses.body_targets.Pose2MeshTargets` regresses them from the ground truth mesh
     - joints_valid (K,), joints_given, mesh_valid: float32 0 or 1
-    - pose (72,) or (48,), betas (10,), trans (3,) m: float32, of the true mesh with the target's root at the origin
+    - pose (72,) or (48,) rad, betas (10,), trans (3,) m: float32, of the ground truth mesh with the target's root at 0
     - gender: int64, an index into `GENDERS`; index: int64, the number in the record's key, -1 where it has none
 
-    pose_set, target: joint sets' names.  stage: of the network's training.
-    input: `truth`: true 2D poses; `detected`: in training true ones with `noise` (`human36`, `coco`), or with noise
-    `none` the benchmark's own detections, which evaluation always takes; so does `truth` where a benchmark's truth is
-    not public.
-    flip: probability; rotation: degrees, standard deviation, clipped at twice that, none with probability .5.  Both
-    move pose2d and lifted alone: for the first stage.
-    body: the run's, a name or a model of that name.  bodies: gender -> body's name, for people whose gender is known.
-    upstream_quirks: fits of MuCo count as bad in the full stage and as good in the first, and its noise comes after
+    pose_set, target: names of joint sets.  stage: of the network's training.
+    input: `truth`: ground truth 2D poses.  `detected`: for training ground truth with `noise` (`human36`, `coco`), or
+    with noise `none` the benchmark's detections; for evaluation always the detections.  Where ground truth is not
+    public, `truth` takes the detections, too.
+    flip: probability.  rotation: standard deviation in degrees, clipped at twice that; 0 with probability 0.5.  Both
+    change pose2d and lifted alone, for the first stage.
+    body: the run's, a name or a model of that name.  bodies: gender -> body's name, for samples with a known gender.
+    upstream_quirks: all fits of MuCo are invalid in the full stage and valid in the first, and its noise comes after
     the flip.  Raises BadInput: `flat_pose`, `no_detection`, `bad_label`, `bad_run`.
     """
 
@@ -82,8 +75,8 @@ class Pose2MeshPreparer:
                 f"Set noise to {self.pose_set} or none.",
             )
         if isinstance(self.body, BodyModel):
-            self.body = self.body.name  # a name is cheap to send to a worker
-        posed_joints(self.body)  # an unknown body is found now, and read once for all forked workers
+            self.body = self.body.name  # a name is cheap to pickle for workers
+        posed_joints(self.body)  # fails now for an unknown body; read before workers are forked
 
     def __call__(self, record: Record, rng: RandomGenerator | None = None) -> dict[str, np.ndarray]:
         if rng is None or not self.train:
@@ -101,7 +94,7 @@ class Pose2MeshPreparer:
         out = self.labels(record, params)
         detected = self.input == "detected" and (not self.train or self.noise == "none")
         if not self.train and record.pose is None and record.joints2d is None:
-            detected = True  # FreiHAND's evaluation images have no public truth
+            detected = True  # FreiHAND's evaluation images have no public ground truth
         if detected:
             pose2d = self.detection(record)
             pose2d = self.transform_pose2d(pose2d, params, record, None)
@@ -117,7 +110,7 @@ class Pose2MeshPreparer:
     def transform_pose2d(
         self, pose2d: np.ndarray, params: PoseAugmentationParams, record: Record, rng: RandomGenerator | None
     ) -> np.ndarray:
-        """(J, 2) px of the image -> (J, 2) px of the window, with errors, turned and mirrored."""
+        """2D pose (J, 2), px of the image -> px of the window, with noise from `rng`, rotated and mirrored."""
         try:
             tight = pose_box(pose2d)
             window = PoseWindow(window_box(tight), params.rotation)
@@ -139,13 +132,13 @@ class Pose2MeshPreparer:
             return (points + human36_errors(rng) / 256 * SIZE).astype(np.float32)
         coco_joints = np.concatenate([points[:17], np.ones((17, 1))], 1)
         out = points.copy()
-        out[:17] = coco_errors(coco_joints, area, rng)[:, :2]  # pelvis and neck stay where they are
+        out[:17] = coco_errors(coco_joints, area, rng)[:, :2]  # pelvis and neck get no noise
         return out
 
     def labels(self, record: Record, params: PoseAugmentationParams) -> dict[str, np.ndarray]:
         count, targets = len(POSE_SETS[self.pose_set].joints), len(POSE_SETS[self.target].joints)
         size = 48 if self.target == "mano" else 72
-        out: dict[str, Any] = {  # arrays, and numpy's scalars
+        out: dict[str, Any] = {  # arrays and numpy scalars
             "lifted": np.zeros((count, 3), np.float32),
             "lift_valid": np.zeros(count, np.float32),
             "joints": np.zeros((targets, 3), np.float32),
@@ -174,7 +167,7 @@ class Pose2MeshPreparer:
         out["mesh_valid"] = np.float32(mesh_ok)
         out["lift_valid"][:], out["joints_valid"][:] = lift_ok, joints_ok
 
-        # joints of motion capture where they are the set's own, else those of the mesh
+        # motion capture joints where the benchmark has this joint set, else those of the mesh
         lifted = self.joints_of(record, body, self.pose_set)
         root = POSE_SETS[self.pose_set].root
         pairs = POSE_SETS[self.pose_set].mirrored
@@ -191,14 +184,14 @@ class Pose2MeshPreparer:
         return out
 
     def validity(self, record: Record) -> tuple[bool, bool, bool]:
-        """Whether mesh, lifted joints and regressed joints are learned from."""
+        """Whether mesh, lifted joints and regressed joints are trained on."""
         if self.upstream_quirks and record.dataset == "muco":
             good = self.stage == "posenet"
             return good, good, good
         error, limit = record.fit_error, FIT_LIMITS.get(record.dataset)
         if error is None or limit is None or error <= limit:
             return True, True, True
-        if record.dataset == "human36m":  # its joints are measured, whatever the fit; COCO's are those of the fit
+        if record.dataset == "human36m":  # its joints are motion capture, independent of the fit; COCO's are the fit's
             return False, self.pose_set == "human36", True
         return False, False, False
 
@@ -207,7 +200,7 @@ class Pose2MeshPreparer:
 
     @staticmethod
     def mocap_joints(record: Record, pose_set: str) -> np.ndarray | None:
-        """(K, 3) m: measured joints of exactly that set: Human3.6M's alone; None elsewhere."""
+        """Motion capture joints (K, 3) m, which only Human3.6M has, for its own joint set; else None."""
         if record.joints3d is None or record.dataset != "human36m" or record.joint_set != _SETS[pose_set]:
             return None
         return np.asarray(record.joints3d, np.float64)[:, :3]
@@ -219,11 +212,11 @@ class Pose2MeshPreparer:
         return body.joints(_SETS[pose_set], record.pose, record.betas, record.trans)  # type: ignore[arg-type]
 
     def gt_pose2d(self, record: Record) -> np.ndarray:
-        """(J, 2) px, float32: measured, or of the mesh by the record's camera."""
+        """Ground truth 2D pose (J, 2) px, float32: annotated, or projected from the mesh by the record's camera."""
         if record.joints2d is not None and record.joint_set == _SETS[self.pose_set]:
             return np.asarray(record.joints2d[:, :2], np.float32)
         if record.pose is None or record.betas is None:
-            raise self._missing_label(record, "no true 2D pose of its joints and no mesh to take it from")
+            raise self._missing_label(record, "no 2D ground truth of these joints and no mesh to project")
         body = self.posed(record)
         if record.weak_camera is not None:
             joints = body.joints(_SETS[self.pose_set], record.pose, record.betas)
@@ -234,12 +227,12 @@ class Pose2MeshPreparer:
         return project(joints, record.camera).astype(np.float32)
 
     def detection(self, record: Record) -> np.ndarray:
-        """(J, 2) px, float32, of the benchmark's detector."""
+        """Detected 2D pose (J, 2) px, float32, of the benchmark.  Raises BadInput `no_detection`, `bad_label`."""
         if record.detected2d is None:
             raise BadInput(
                 "no_detection",
                 f"{record.key} has no detected 2D pose.",
-                "Give the benchmark's detection file, or take a run of true 2D input.",
+                "Give the benchmark's detection file, or take a run with ground truth 2D input.",
             )
         detected = np.asarray(record.detected2d, np.float32)
         count = len(POSE_SETS[self.pose_set].joints)

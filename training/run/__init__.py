@@ -1,1 +1,1 @@
-"""A run: its file, checks, requirements, and how it is built."""
+"""Runs: run files, their checks and requirements, and building network and data from them."""

@@ -1,4 +1,4 @@
-"""A run file -> network, module and data, checked before the first step."""
+"""Builds network and module from a run file, and loads initial weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from training.weights.mediapipe_weights import load_mediapipe_backbone
 
 @dataclass(frozen=True)
 class Built:
-    """module: a LightningModule with `model`, the network; initial_weights: what it starts from, for the manifest."""
+    """module: a LightningModule with the network as `model`.  initial_weights: file -> content, for the manifest."""
 
     module: LightningModule
     body: BodyModel
@@ -34,9 +34,9 @@ class Built:
 
 
 def build_module(run: Run, root: Path | None = None) -> Built:
-    """Initial weights, drawn from the run's seed.  root: where the settings' files are below.
+    """The run's module with random weights, drawn from its seed.  root: folder of the files that settings name.
 
-    Raises BadInput `unknown_model`, `unknown_body`, `bad_run`, and the adapter's for a body that does not fit.
+    Raises BadInput `unknown_model`, `unknown_body`, `bad_run`, `body_mismatch`, and the adapter's own.
     """
     check_run(run)
     file = Path(run.file).name
@@ -48,7 +48,7 @@ def build_module(run: Run, root: Path | None = None) -> Built:
     if len(body.parents) != joints:
         raise BadInput(
             "body_mismatch",
-            f"{file}: body {run.body!r} has {len(body.parents)} joints, {spec.label} answers with a {spec.part} "
+            f"{file}: body {run.body!r} has {len(body.parents)} joints, {spec.label} predicts a {spec.part} "
             f"of {joints}.",
             "Name another one with --set body=NAME; see `recover-mesh bodies`.",
         )
@@ -63,9 +63,9 @@ def build_module(run: Run, root: Path | None = None) -> Built:
 
 
 def frozen_modules(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]:
-    """What of the backbone keeps its values, where `start.freeze` says so.
+    """The modules of the backbone that `start.freeze` freezes.
 
-    Raises BadInput `bad_run` for a backbone that does not know what is early.
+    Raises BadInput `bad_run` for `early` with a backbone that has no `early_layers`.
     """
     if run.start.freeze == "backbone":
         return [backbone]
@@ -74,14 +74,17 @@ def frozen_modules(run: Run, backbone: torch.nn.Module) -> list[torch.nn.Module]
         raise bad_run(
             Path(run.file).name,
             "start.freeze",
-            f"is early, which the backbone of {run.network} does not know",
+            f"is early, but the backbone of {run.network} has no early layers",
             "Freeze backbone, or nothing.",
         )
     return early()
 
 
 def load_initial_weights(built: Built, run: Run, root: Path, given: Path | None = None) -> None:
-    """Fill the network with what the run starts from.  given: a file of a whole network in place of the run's own."""
+    """Loads the run's initial weights into the network.  given: file of a full network, in place of the run's own.
+
+    Raises BadInput `start_missing`, and as `load_network` and `load_backbone` do.
+    """
     model = built.module.model
     assert isinstance(model, torch.nn.Module)
     path = given
@@ -98,7 +101,7 @@ def load_initial_weights(built: Built, run: Run, root: Path, given: Path | None 
     elif run.start.backbone:
         backbone = model.get_submodule("backbone")
         if run.start.backbone == WHEEL:
-            path = load_mediapipe_backbone(cast(BlazePose, backbone))  # no other takes the wheel's weights
+            path = load_mediapipe_backbone(cast(BlazePose, backbone))  # only BlazePose takes the wheel's weights
             built.initial_weights[str(path)] = "the backbone of MediaPipe's pose network"
         else:
             path = root / run.start.backbone
@@ -106,7 +109,7 @@ def load_initial_weights(built: Built, run: Run, root: Path, given: Path | None 
 
 
 def _weights_of_run(earlier: str, run: Run) -> Path:
-    """The weights of the run that this one starts from.  Raises BadInput `start_missing`."""
+    """The exported weights of an earlier run.  Raises BadInput `start_missing`."""
     path = exported_weights(earlier, run.seed)
     if path is None:
         raise BadInput(

@@ -1,4 +1,4 @@
-"""The data of a run for Lightning: its sets, its mixture and its preparer."""
+"""Builds the LightningDataModule of a run: data sets, mixture, preparers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.run.spec import Run, SetSpec
 
 
 def build_datamodule(run: Run, root: Path, body: BodyModel | None = None, check_rows: int = 8) -> RecordData:
-    """Sets are opened by `setup`.  Raises BadInput for settings that a preparer does not take."""
+    """The run's data module; `setup` opens its data sets.  Raises BadInput `bad_run` for wrong preparer settings."""
     training = run.training
     return RecordData(
         build_preparer(run, body, train=True),
@@ -37,7 +37,7 @@ def build_datamodule(run: Run, root: Path, body: BodyModel | None = None, check_
 
 
 def build_preparer(run: Run, body: BodyModel | None, train: bool) -> Preparer:
-    """The run's preparer, for training or for evaluation."""
+    """The run's preparer, for training or for evaluation.  Raises BadInput `bad_run`."""
     file = Path(run.file).name
     settings = dict(run.data.prepare)
     make = resolve(PREPARERS, str(settings.pop("kind", "")), file, "data.prepare.kind")
@@ -47,7 +47,7 @@ def build_preparer(run: Run, body: BodyModel | None, train: bool) -> Preparer:
 
 
 def dataset_config(spec: SetSpec, run: Run) -> dict[str, Any]:
-    """As `training.datasets.registry.build_dataset` takes it: body and quirks are those of the run."""
+    """The table that `training.datasets.registry.build_dataset` takes, with the run's body and `upstream_quirks`."""
     run_options = {"body": run.body, "upstream_quirks": run.upstream_quirks}
     make = dataset_class(spec.kind)
     given = {key: value for key, value in run_options.items() if has_parameter(make, key)}
@@ -55,7 +55,7 @@ def dataset_config(spec: SetSpec, run: Run) -> dict[str, Any]:
 
 
 def training_dataset_config(run: Run) -> dict[str, Any]:
-    """One set, or the run's mixture of several."""
+    """The table of the training set: one data set, or the run's mixture of several."""
     tables = [dataset_config(spec, run) for spec in run.data.train]
     if len(tables) == 1:
         return tables[0]
@@ -63,7 +63,7 @@ def training_dataset_config(run: Run) -> dict[str, Any]:
 
 
 def check_datasets(run: Run, root: Path, max_rows: int | None) -> list[str]:
-    """What is wrong with the user's copies, set by set; `note: ` starts what is no error."""
+    """Validation problems of all data sets of a run; a line that is no error starts with `note: `."""
     problems: list[str] = []
     for spec in [*run.data.train, *run.data.validate]:
         try:
@@ -74,9 +74,9 @@ def check_datasets(run: Run, root: Path, max_rows: int | None) -> list[str]:
 
 
 def check_first_rows(data: RecordData, rows: int = 2) -> None:
-    """Prepare the first rows of every set, so that bad data are found before the first step.
+    """Prepares the first rows of every data set, so that bad data are found before the first step.
 
-    Raises BadInput, row named; `not_a_number` where a prepared value is not finite.
+    Raises BadInput with set and row; `not_a_number` where a prepared value is NaN or infinite.
     """
     for prepared in _prepared_datasets(data):
         for index in range(min(rows, len(prepared))):
@@ -95,7 +95,7 @@ def check_first_rows(data: RecordData, rows: int = 2) -> None:
                 if values.dtype.kind == "f" and not np.isfinite(values).all():
                     raise BadInput(
                         "not_a_number",
-                        f"{prepared.records.name}, row {index}: {name} holds values that are not numbers.",
+                        f"{prepared.records.name}, row {index}: {name} contains NaN or infinite values.",
                         "Run `python -m training check-data`.",
                     )
 

@@ -1,6 +1,6 @@
-"""Whether a run can be used, before anything is built: names and types, by the signatures of what takes them.
+"""Checks names and types of a run file against the signatures that take them, before anything is built.
 
-Imports the classes that the run names, so torch too.
+Imports the classes that the run names, and so torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _POSITIVE_KEYS = ("epochs", "batch", "devices", "log_every", "checkpoint_every")
 
 
 def check_run(run: Run) -> None:
-    """Raises BadInput `bad_run`, `unknown_dataset`: file, key, what was expected."""
+    """Raises BadInput `bad_run` or `unknown_dataset` with file, key and what was expected."""
     file = Path(run.file).name
     _check_training(run, file)
     module = resolve(MODULES, run.module, file, "module")
@@ -34,14 +34,14 @@ def check_run(run: Run) -> None:
 
 
 def module_arguments_of(run: Run, module: Callable[..., Any]) -> dict[str, Any]:
-    """What a run's module gets from elsewhere than `settings`; model and body are None as yet."""
+    """The arguments of a run's module that are not in `settings`; model and body are still None."""
     given = {
         "model": None,
         "body": None,
         "protocols": [spec.protocol for spec in run.data.validate],
         "upstream_quirks": run.upstream_quirks,
     }
-    # what preparer and module must agree on is said once
+    # preparer and module must agree on these, so only data.prepare has them
     shared = ("target", "bodies")
     return given | {k: v for k, v in run.data.prepare.items() if k in shared and has_parameter(module, k)}
 
@@ -58,8 +58,8 @@ def _check_training(run: Run, file: str) -> None:
         if spec.protocol not in PROTOCOLS:
             hint = f"Choose one of: {', '.join(PROTOCOLS)}."
             raise bad_run(file, f"data.validate[{k}].protocol", f"is {spec.protocol!r}, which is not known", hint)
-        metric_names += PROTOCOLS[spec.protocol].measures
+        metric_names += PROTOCOLS[spec.protocol].metrics
     select = run.training.select
     if select and select not in metric_names:
-        hint = f"Measured are: {', '.join(dict.fromkeys(metric_names)) or 'none'}; '' takes the last epoch."
-        raise bad_run(file, "training.select", f"is {select!r}, which no validation set measures", hint)
+        hint = f"Evaluated are: {', '.join(dict.fromkeys(metric_names)) or 'none'}; '' takes the last epoch."
+        raise bad_run(file, "training.select", f"is {select!r}, a metric of no validation set", hint)

@@ -1,4 +1,4 @@
-"""Names in run files -> the classes behind them: modules, preparers.  Importing this imports none of them."""
+"""The modules and preparers that run files name.  They are imported on use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREPARERS = {
 
 
 def resolve(table: Mapping[str, str], name: str, file: str, key: str) -> Callable[..., Any]:
-    """The class behind a name; raises BadInput `bad_run` with the known names."""
+    """The class of a name in `table`.  Raises BadInput `bad_run` with the known names."""
     if name not in table:
         raise BadInput("bad_run", f"{file}: {key} is {name!r}, which is not known.", f"Known are: {', '.join(table)}.")
     module, _, attribute = table[name].partition(":")
@@ -31,14 +31,14 @@ def resolve(table: Mapping[str, str], name: str, file: str, key: str) -> Callabl
 
 
 def has_parameter(factory: Callable[..., Any], name: str) -> bool:
-    """Whether `factory` has that parameter."""
+    """Whether `factory` has a parameter of that name."""
     return name in inspect.signature(factory).parameters
 
 
 def instantiate(factory: Callable[..., Any], settings: Mapping[str, Any], file: str, key: str, **given: Any) -> Any:
-    """`factory` of the file's settings, read as its signature says, and of what the program gives itself.
+    """`factory(**settings, **given)`, with the settings read by its signature.
 
-    Raises BadInput `bad_run`, also for what is wrong further inside.
+    Raises BadInput `bad_run`, also for errors raised inside `factory`.
     """
     values = read_arguments(factory, settings, file, key, given)
     try:

@@ -1,4 +1,4 @@
-"""What a run needs on this machine, and what of it is missing.  No torch: `list` must answer at once."""
+"""The files that a run needs locally, and which are missing.  Imports no torch, so that `list` stays fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.models.spec import network
 from training.datasets.registry import dataset_class
 from training.run.spec import Run, SetSpec
 
-WHEEL = "mediapipe"  # as `start.backbone`: the network in MediaPipe's wheel, which is always here
+WHEEL = "mediapipe"  # value of `start.backbone`: the network in MediaPipe's wheel, which is always installed
 DATA_VARIABLE = "RECOVER_MESH_DATA"
 RUNS_VARIABLE = "RECOVER_MESH_RUNS"
 # settings that name a file below the data root
@@ -22,12 +22,12 @@ FILES = ("mesh_sampler", "mean_parameters")
 
 
 def data_root(given: Path | None = None) -> Path:
-    """Where the benchmarks lie: --data, else the environment, else ./data."""
+    """The folder of the benchmarks: --data, else the environment, else ./data."""
     return given or Path(os.environ.get(DATA_VARIABLE) or "data")
 
 
 def runs_root() -> Path:
-    """Where runs write, unless --out says otherwise: one folder per run and seed."""
+    """The folder that runs write to without --out: one folder per run and seed."""
     return Path(os.environ.get(RUNS_VARIABLE) or Path("out") / "training")
 
 
@@ -36,14 +36,14 @@ def run_folder(run: Run) -> Path:
 
 
 def exported_weights(name: str, seed: int | None = None) -> Path | None:
-    """The weights that an earlier run here has exported; of that seed if there is one, else the newest."""
+    """The weights that a local run has exported: those of `seed` if there are any, else the newest; None if none."""
     found = list((runs_root() / name).glob("seed-*/weights/*.safetensors"))
     same = [path for path in found if path.parts[-3] == f"seed-{seed}"]
     return max(same or found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def missing(run: Run, root: Path) -> list[str]:
-    """What stands between this machine and the run's first step, in words; [] where nothing does."""
+    """One line for each file that the run still needs; [] where it is ready."""
     return [*missing_data(run, root), *missing_initial_weights(run, root), *missing_body(run)]
 
 
@@ -67,7 +67,7 @@ def missing_initial_weights(run: Run, root: Path) -> list[str]:
 
 
 def missing_body(run: Run) -> list[str]:
-    """The body, and the joint regressors that the run's metrics and losses take from it."""
+    """Lines for missing bodies, and for joint regressors of them that the run's metrics and losses need."""
     bodies = {spec.name: spec.path for spec in available_bodies()}
     body_names = [run.body, *run.data.prepare.get("bodies", {}).values()]
     return [
@@ -88,13 +88,13 @@ def _missing_body(name: str, path: Path, needs: list[str]) -> list[str]:
 
 
 def regressors_of(run: Run) -> list[str]:
-    """Joint regressors that the run takes from its body."""
+    """Names of the joint regressors that the run takes from its body."""
     if network(run.network).part == "hand":
         return []
     pose_set = run.data.prepare.get("pose_set")
     needs = {"smpl": [], "coco": ["h36m17", "coco17"]}.get(str(pose_set), ["h36m17"])
     regressor = run.settings.get("joint_regressor", "h36m17")
-    # the open body's only one takes its place
+    # an open body's only regressor is used in place of any other
     return needs if regressor in needs or run.body in OPEN_NAMES else [*needs, regressor]
 
 
@@ -103,9 +103,9 @@ def _data_exists(root: Path, pattern: str) -> bool:
 
 
 def required_files(spec: SetSpec, prepare: Mapping[str, Any]) -> list[str]:
-    """Paths and patterns, relative to the data root, that a set of a run needs; see `BaseDataset.files`.
+    """Paths and patterns, relative to the data root, of one data set of a run; see `BaseDataset.files`.
 
-    prepare: of the run.  Raises BadInput `unknown_dataset`.
+    prepare: the run's `data.prepare`.  Raises BadInput `unknown_dataset`.
     """
     folder = PurePosixPath(str(spec.options.get("path", "")))
     detected = prepare.get("input") == "detected"

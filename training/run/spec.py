@@ -1,4 +1,4 @@
-"""What a run file says: one YAML file holds one published run, whole.  Reading it needs neither torch nor lightning."""
+"""The schema of run files: one YAML file is one complete published run.  Imports neither torch nor lightning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.schema import bad_run, read_value
 
 RUNS = Path(__file__).resolve().parent.parent / "runs"
 METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
-_YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a key that stands twice is an error
+_YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a repeated key is an error
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class SetSpec:
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    protocol: str = ""  # of `training.evaluation.protocols`; for validate and test only
+    protocol: str = ""  # a name in `training.evaluation.protocols`; only for validate and test
 
     @classmethod
     def from_file(cls, value: Any, file: str, key: str) -> SetSpec:
-        """All of a table's other keys are options.  Raises BadInput `bad_run`."""
+        """A table as SetSpec: all keys but kind and protocol are options.  Raises BadInput `bad_run`."""
         if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-            raise bad_run(file, key, "names no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
+            raise bad_run(file, key, "has no kind of data set", "Write {kind: NAME, path: FOLDER, ...}.")
         options = {str(name): item for name, item in value.items() if name not in ("kind", "protocol")}
         return cls(value["kind"], options, str(value.get("protocol", "")))
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What is read, how sets are mixed, and how a record becomes the network's input."""
+    """Data sets, their mixture, and how a record becomes the network's input."""
 
     train: list[SetSpec]
     validate: list[SetSpec]
@@ -48,39 +48,38 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class StartSpec:
-    """Weights that training starts from: a whole network by `run` or `weights`, or its backbone alone by `backbone` or
-    `backbone_of`."""
+    """Initial weights: of the full network by `run` or `weights`, of its backbone by `backbone` or `backbone_of`."""
 
-    backbone: str = ""  # file below the data root, in the format that its authors publish; `mediapipe`: its wheel's
-    backbone_of: str = ""  # the run here whose result it is
-    freeze: Literal["nothing", "early", "backbone"] = "nothing"  # keeps its values; early: the backbone's early layers
-    weights: str = ""  # file of a whole network: official, or ours
-    run: str = ""  # the run here whose result it is
-    what: str = ""  # what the original started from, and where to get it
+    backbone: str = ""  # file below the data root, in its authors' format; `mediapipe`: from MediaPipe's wheel
+    backbone_of: str = ""  # local run whose trained backbone is taken
+    freeze: Literal["nothing", "early", "backbone"] = "nothing"  # early: the backbone's early layers
+    weights: str = ""  # file of a full network: official, or ours
+    run: str = ""  # local run whose trained network is taken
+    what: str = ""  # the original's initial weights, and where to get them
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """devices x batch is the global batch that the numbers were published with; see `accumulate_for`."""
+    """The loop's settings.  devices x batch is the global batch of the published numbers; see `accumulate_for`."""
 
     epochs: int
     batch: int  # per device
-    devices: int  # that the original ran on
+    devices: int  # of the original
     precision: Literal["32", "bf16"] = "32"
     clip: float = 0.0  # gradient norm; 0: not clipped
     sync_batchnorm: bool = False
     drop_last: bool = False
-    unused_parameters: bool = False  # some get no gradient, which DDP must know
-    keep_maps: bool = False  # of a frozen backbone, see `training.engine.feature_cache`
+    unused_parameters: bool = False  # some get no gradient; DDP needs to know
+    keep_maps: bool = False  # cache the features of frozen layers, see `training.engine.feature_cache`
     select: str = ""  # the metric whose best epoch is exported; empty: the last epoch
     log_every: int = 50  # steps
-    checkpoint_every: int = 500  # steps; one more after every epoch
-    samples_published: int = 0  # of the training set, where somebody published it; 0: not known; for estimates alone
+    checkpoint_every: int = 500  # steps; another after every epoch
+    samples_published: int = 0  # published size of the training set; 0: not known; used for estimates alone
 
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers of the paper or the repository, mm (F-scores in 0..1).  results: set, protocol and metrics by name."""
+    """Results of the paper or the repository, mm (F-scores in 0..1).  results: set, protocol and metrics by name."""
 
     source: str
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -89,13 +88,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run."""
+    """One training run, as its file describes it."""
 
     name: str
     title: str
-    network: str  # of `backend.models.spec`
+    network: str  # a name in `backend.models.spec`
     module: str  # a name in `training.run.registry.MODULES`
-    body: str  # `smpl`, `mano` or any body that was imported; `open_body` and `open_hand` are always here
+    body: str  # `smpl`, `mano` or any imported body; `open_body` and `open_hand` are always installed
     seed: int
     upstream_quirks: bool  # repeat what the original's code does even where it looks like a mistake
     published: Published
@@ -111,14 +110,14 @@ class Run:
 
 
 def run_names() -> list[str]:
-    """Names of the published runs."""
+    """Sorted names of the run files in `training/runs`."""
     return sorted(path.stem for path in RUNS.glob("*.yaml"))
 
 
 def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     """A published run by name, or a run file by path.  overrides: `key.key=value`, the value in YAML.
 
-    Raises BadInput `unknown_run`, `bad_run`, naming file and key.
+    Raises BadInput `unknown_run`, `bad_run`, `bad_usage` with file and key.
     """
     path = RUNS / f"{source}.yaml"
     if not path.is_file():
@@ -132,9 +131,9 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     try:
         content = _YAML.load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise BadInput("bad_run", f"{path} is no YAML ({_line(error)}).", "Mend it there.") from None
+        raise BadInput("bad_run", f"{path} is no YAML ({_line(error)}).", "Fix it there.") from None
     if not isinstance(content, dict):
-        raise BadInput("bad_run", f"{path} holds no keys.", "Copy one of training/runs and change it.")
+        raise BadInput("bad_run", f"{path} has no keys.", "Copy one of training/runs and change it.")
     for override in overrides:
         _set(content, override)
     run: Run = read_value(Run, content | {"file": str(path)}, path.name, "")
@@ -142,13 +141,13 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     if len(named) > 1:
         raise bad_run(path.name, "start", f"names {' and '.join(named)}", "Keep one of them.")
     if run.training.keep_maps and run.start.freeze == "nothing":
-        why = "is true, but the backbone learns: its maps would be those of its first weights"
+        why = "is true, but the backbone is trained: cached features would be those of its initial weights"
         raise bad_run(path.name, "training.keep_maps", why, "Set start.freeze to backbone or early, too.")
     return run
 
 
 def _set(content: dict[str, Any], override: str) -> None:
-    """Change one key in place."""
+    """Changes one key in place."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise BadInput("bad_usage", f"--set {override} sets nothing.", "Write --set key=value.")

@@ -1,1 +1,1 @@
-"""Weights that a run starts from."""
+"""Initial weights of runs."""

@@ -1,4 +1,4 @@
-"""Weights that a run starts from: backbones in their authors' formats, official networks, and our own runs'."""
+"""Loads initial weights: backbones in their authors' formats, official networks, weights of our own runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from backend.errors import BadInput
 from backend.models.checkpoints import load_tensors, read_checkpoint
 
-# torchvision's ResNet -> the children of FastMETRO's sequential one
+# children of torchvision's ResNet -> of FastMETRO's sequential one
 _SEQUENTIAL = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What came in: counts, and names of the network that keep their initial values."""
+    """tensors: how many were loaded.  missing_keys: the network's tensors that keep their random values."""
 
     tensors: int
     missing_keys: tuple[str, ...]
@@ -25,20 +25,20 @@ class LoadReport:
     def __str__(self) -> str:
         shown = ", ".join(self.missing_keys[:4]) + (", …" if len(self.missing_keys) > 4 else "")
         return f"{self.tensors} tensors" + (
-            f"; initial values stay in {len(self.missing_keys)}: {shown}" * bool(self.missing_keys)
+            f"; random values stay in {len(self.missing_keys)}: {shown}" * bool(self.missing_keys)
         )
 
 
 def load_network(model: nn.Module, path: Path) -> LoadReport:
-    """A whole network (or Pose2Mesh's lifter alone), ours or official, by name and shape.
+    """Loads a full network (or Pose2Mesh's lifter alone), ours or official, by name and shape.
 
-    Tensors that the file lacks may only be a whole part of the network, e.g. the SMPL regressor or MeshNet.
+    A file may lack a top-level part of the network, e.g. the SMPL regressor or MeshNet, but no single tensors.
     Raises BadInput `checkpoint_mismatch`, `not_a_checkpoint`, `refused_pickle`, `file_missing`.
     """
     tensors = {name: value for name, value in read_checkpoint(path).items() if not name.startswith("const.")}
     tensors = {name.removeprefix("net."): value for name, value in tensors.items()}
     expected = model.state_dict()
-    if not any(name in expected for name in tensors):  # a lifter's own file has no prefix
+    if not any(name in expected for name in tensors):  # a file of the lifter alone has no prefix
         tensors = {f"pose_lifter.{name}": value for name, value in tensors.items()}
     tensors = {name: value for name, value in tensors.items() if not name.startswith("smpl_handler.")}
     present = {name.partition(".")[0] for name in tensors}
@@ -49,9 +49,9 @@ def load_network(model: nn.Module, path: Path) -> LoadReport:
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> LoadReport:
-    """ImageNet or 2D-pose weights, their heads left out.
+    """Loads ImageNet or 2D-pose weights without their heads.
 
-    Raises BadInput `checkpoint_mismatch` where a shape differs, or where less than half of the backbone is in the file.
+    Raises BadInput `checkpoint_mismatch` where a shape differs, or where the file has less than half of the backbone.
     """
     expected = backbone.state_dict()
     tensors = _matching(expected, read_checkpoint(path))
@@ -69,7 +69,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> LoadReport:
 
 
 def _matching(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors by the backbone's own names: of the usual ways to name them, the one that fits most."""
+    """The file's tensors by the backbone's names: of the usual namings the one that matches most of them."""
 
     def plain(name: str) -> str:
         return name

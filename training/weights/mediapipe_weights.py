@@ -1,4 +1,4 @@
-"""MediaPipe's pose network as torch weights: read out of the wheel that the backend installs anyway (Apache-2.0)."""
+"""Weights of MediaPipe's pose network as torch tensors, read from the wheel that the backend installs (Apache-2.0)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from backend.models.backbones.blazepose import BlazePose
 from backend.models.checkpoints import load_tensors
 
 _FILE = "modules/pose_landmark/pose_landmark_full.tflite"
-_HINT = "Install the version that the backend names: pip install mediapipe==0.10.21."
+_HINT = "Install the backend's version: pip install mediapipe==0.10.21."
 
 
 def wheel_file() -> Path:
-    """pose_landmark_full.tflite.  Raises BadInput `file_missing`."""
+    """The path of pose_landmark_full.tflite.  Raises BadInput `file_missing`."""
     import mediapipe
 
     path = Path(mediapipe.__file__).parent / _FILE
     if not path.is_file():
-        raise BadInput("file_missing", f"MediaPipe's wheel does not carry {_FILE}.", _HINT)
+        raise BadInput("file_missing", f"MediaPipe's wheel does not contain {_FILE}.", _HINT)
     return path
 
 
 def load_mediapipe_backbone(backbone: BlazePose) -> Path:
-    """Fill it from the wheel -> the file.  Raises BadInput `file_missing`, `checkpoint_mismatch`."""
+    """Loads the wheel's weights -> their file.  Raises BadInput `file_missing`, `checkpoint_mismatch`."""
     path = wheel_file()
     load_tensors(backbone, blazepose_weights(path), path.name)
     return path
@@ -47,7 +47,7 @@ def blazepose_weights(path: Path) -> dict[str, Tensor]:
         for name, pair in zip(_order(state), _convolutions(path), strict=False):
             if name:
                 weights |= {f"{name}.weight": pair[0], f"{name}.bias": pair[1]}
-    except Exception as error:  # a damaged flatbuffer fails in any way
+    except Exception as error:  # a corrupt flatbuffer can raise anything
         raise BadInput("checkpoint_mismatch", f"{path.name} cannot be read ({error}).", _HINT) from None
     mismatched = [name for name in state if name not in weights or weights[name].shape != state[name].shape]
     if mismatched:
@@ -65,9 +65,9 @@ def _order(state: dict[str, Tensor]) -> list[str]:
     order = part("stem.")
     for stage in range(4):
         expand, *rest = part(f"stages.{stage}.")
-        side = part(f"lateral.{stage - 1}.") if stage else ["", ""]  # at stride 2: for the silhouette alone
+        side = part(f"lateral.{stage - 1}.") if stage else ["", ""]  # at stride 2: only for the segmentation mask
         order += [expand, *side, *rest]
-    heads = [""] * 12  # silhouette and heatmaps
+    heads = [""] * 12  # segmentation mask and heatmaps
     return [*order, *part("top."), *part("lateral.3."), *heads, *part("last."), *part("head.")]
 
 
@@ -79,7 +79,7 @@ def _convolutions(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
     graph = model.subgraphs[0]
     operators = schema.BuiltinOperator
     kinds = [model.operatorCodes[op.opcodeIndex].builtinCode for op in graph.operators]
-    # weights are kept in half precision, and widened by an operator of their own
+    # weights are stored as float16 and converted by DEQUANTIZE operators
     stored = {
         op.outputs[0]: op.inputs[0]
         for op, kind in zip(graph.operators, kinds, strict=True)

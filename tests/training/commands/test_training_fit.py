@@ -21,7 +21,7 @@ SMALL = [
         "training.epochs=2",
         "training.batch=2",
         "data.workers=0",
-        # FreiHAND's evaluation images have no truth
+        # FreiHAND's evaluation images have no public ground truth
         "data.validate.0.split=train",
         "data.validate.0.protocol=synthetic-hand",
     )
@@ -41,7 +41,7 @@ def files(root) -> None:
     tiny.write("freihand_json", root / "data" / "pose2mesh" / "FreiHAND", 4)
 
 
-def test_nothing_starts_without_data(machine, capsys):
+def test_missing_data_are_reported(machine, capsys):
     assert main(["fit", RUN]) == 2
     text = capsys.readouterr().err
     assert "freihand_train_coco.json" in text and "body: mano" in text
@@ -49,7 +49,7 @@ def test_nothing_starts_without_data(machine, capsys):
     assert "missing data" in capsys.readouterr().out
 
 
-def test_a_wrong_setting_is_said_before_data_are_fetched(machine, capsys):
+def test_a_wrong_setting_is_reported_before_missing_data(machine, capsys):
     assert main(["fit", RUN, "--set", "settings.learning_rat=1"]) == 2
     text = capsys.readouterr().err
     assert "settings.learning_rat is not known" in text and "Missing" not in text
@@ -68,14 +68,14 @@ def test_a_wrong_setting_is_said_before_data_are_fetched(machine, capsys):
         ("body=open_body", "joints"),
     ],
 )
-def test_mistakes_are_named_before_the_first_step(machine, capsys, setting, named):
+def test_wrong_settings_are_reported_before_the_first_step(machine, capsys, setting, named):
     files(machine)
     assert main(["fit", RUN, *SMALL, f"--set={setting}", "--quiet"]) == 2
     assert named in capsys.readouterr().err
     assert not (machine / "runs").exists()
 
 
-def test_bad_labels_are_named_by_file(machine, capsys):
+def test_bad_labels_are_reported_with_their_file(machine, capsys):
     files(machine)
     path = machine / "data" / "pose2mesh" / "FreiHAND" / "data" / "freihand_train_data.json"
     content = json.loads(path.read_text())
@@ -89,7 +89,7 @@ def test_bad_labels_are_named_by_file(machine, capsys):
 
 @pytest.mark.parametrize("width", [64, pytest.param(4096, marks=pytest.mark.slow)])
 def test_from_data_to_weights(machine, capsys, monkeypatch, width):
-    """With a narrow PoseNet, and with the one of 67 million parameters."""
+    """With a narrow PoseNet, and with the full one of 67 million parameters."""
     monkeypatch.setattr(pose2mesh, "PoseNet", partial(pose2mesh.PoseNet, width=width))
     files(machine)
     assert main(["check-data", RUN, *SMALL]) == 0

@@ -1,4 +1,4 @@
-"""`python -m training list`: complete, quick, and true about what is missing."""
+"""`python -m training list`: all runs, without torch, with what is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def empty_home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_run_with_its_numbers(empty_home, capsys):
+def test_every_run_is_listed_with_its_results(empty_home, capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
     for name in run_names():
@@ -39,7 +39,7 @@ def test_needs_neither_torch_nor_lightning():
     assert done.returncode == 0, done.stderr
 
 
-def test_says_what_is_missing_until_nothing_is(empty_home, capsys):
+def test_missing_files_are_listed_until_the_run_is_ready(empty_home, capsys):
     name = "fastmetro-s-r50-3dpw"
     main(["list", name])
     text = capsys.readouterr().out
@@ -67,7 +67,7 @@ def test_says_what_is_missing_until_nothing_is(empty_home, capsys):
     assert "ready" in text and "missing" not in text
 
 
-def test_the_regressor_of_3dpw_is_asked_for_by_its_file(empty_home, capsys):
+def test_the_missing_3dpw_regressor_is_listed_by_its_file(empty_home, capsys):
     main(["list", "smpler-3dpw"])
     assert "--name smpl --with J_regressor_h36m_correct.npy J_regressor_3dpw.npy)" in capsys.readouterr().out
     body = empty_home / "home/data/bodies/smpl.npz"

@@ -1,4 +1,4 @@
-"""A set and a preparer that loader tests and the process they kill share."""
+"""A fake data set and preparer for loader tests, and the process that one of them kills."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.datasets.sampler import GlobalBatches
 
 
 class Numbers(BaseDataset):
-    """Row k says k."""
+    """Row k has betas k; NaN for the rows in `broken`."""
 
     def __init__(self, count, name="numbers", broken=()):
         self.count, self.name, self.broken = count, name, broken
@@ -43,7 +43,7 @@ def make_loader(workers=2, rows=40, batch=4, rank=0, world=1, seed=3, **options)
 
 
 def main(state_file, log_file):
-    """Log every batch's bits and keep the state after each, like a trainer that saves at every step."""
+    """Logs the bits of every batch and saves the loader's state after each, like a trainer that saves at every step."""
     torch.set_num_threads(1)
     loader = make_loader()
     for epoch in range(3):
@@ -53,7 +53,7 @@ def main(state_file, log_file):
             with atomic_path(Path(state_file)) as temporary:
                 temporary.write_text(json.dumps(loader.state_dict()))
             if (epoch, number) == (2, 5):
-                signal.pause()  # in mid-epoch, until it is killed: the killer may be slow
+                signal.pause()  # in the middle of an epoch, until it is killed
             time.sleep(0.02)
 
 

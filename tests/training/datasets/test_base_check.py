@@ -1,4 +1,4 @@
-"""What `check` says of whole sets."""
+"""`check` of data sets, and subsets."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from training.datasets.base import Subset, make_subset
 from training.datasets.registry import build_dataset
 
 
-def test_official_bodies_lack_regressors_and_are_compared_all_the_same(tmp_path, monkeypatch):
+def test_official_bodies_with_few_regressors_are_compared(tmp_path, monkeypatch):
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     body = read_body(find_body("open"))
     two = {k: v for k, v in body.regressors.items() if k in ("h36m17", "coco17")}
@@ -27,15 +27,15 @@ def test_official_bodies_lack_regressors_and_are_compared_all_the_same(tmp_path,
     assert note.startswith("note: fits are not compared") and "no regressor of h36m17" in note
 
 
-def test_a_quick_check_looks_at_rows_far_apart(tmp_path):
-    looked = []
+def test_a_limited_check_reads_evenly_spread_rows(tmp_path):
+    read_rows = []
     data = build_dataset(tiny.write("tsv", tmp_path, count=9))
-    data.read = lambda row, read=data.read: looked.append(row) or read(row)
+    data.read = lambda row, read=data.read: read_rows.append(row) or read(row)
     data.check(max_rows=3)
-    assert looked == [0, 4, 8]
+    assert read_rows == [0, 4, 8]
 
 
-def test_subsets_of_subsets_keep_their_places(tmp_path):
+def test_subset_of_a_subset(tmp_path):
     data = build_dataset(tiny.write("tsv", tmp_path, count=8))
     some = make_subset(make_subset(data, every=2), first=3)
     assert isinstance(some, Subset) and [r.key for r in some] == [data[k].key for k in (0, 2, 4)]

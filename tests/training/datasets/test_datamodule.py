@@ -1,4 +1,4 @@
-"""Lightning over tiny sets: it trains, stops in mid-epoch, and goes on with the very next batch."""
+"""RecordData under Lightning: training, a stop in the middle of an epoch, and resume at the next batch."""
 
 import lightning
 import numpy as np
@@ -13,7 +13,7 @@ from training.datasets.tsv import write_lineidx
 
 
 class _Model(lightning.LightningModule):
-    """Remembers the rows and noise it was given."""
+    """Records the rows and noise of its batches."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +43,7 @@ def _data(**options):
 
 
 class _Save(lightning.Callback):
-    """Checkpoints in mid-epoch, after the last batch, and behind the validation."""
+    """Checkpoints in the middle of an epoch, after the last batch, and after the validation."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -58,7 +58,7 @@ class _Save(lightning.Callback):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_goes_on_exactly_from_any_checkpoint(tmp_path, workers):
+def test_exact_resume_from_any_checkpoint(tmp_path, workers):
     whole = _Model()
     _trainer(tmp_path, max_epochs=3, enable_checkpointing=False, callbacks=[_Save(tmp_path)]).fit(whole, _data())
     assert len(set(whole.seen)) == 18 and whole.validated == [0, 1, 2, 3, 4] * 3
@@ -71,8 +71,8 @@ def test_a_run_goes_on_exactly_from_any_checkpoint(tmp_path, workers):
             assert torch.equal(a, b)
 
 
-def test_a_run_stopped_by_its_number_of_steps_starts_the_next_epoch(tmp_path):
-    """Lightning counts the epoch as over then; so do the data."""
+def test_a_run_stopped_by_max_steps_resumes_at_the_next_epoch(tmp_path):
+    """Lightning then counts the epoch as finished, and so must the data module."""
     whole, first, second = _Model(), _Model(), _Model()
     _trainer(tmp_path, max_epochs=3, enable_checkpointing=False).fit(whole, _data())
     trainer = _trainer(tmp_path, max_steps=8, enable_checkpointing=False)
@@ -83,7 +83,7 @@ def test_a_run_stopped_by_its_number_of_steps_starts_the_next_epoch(tmp_path):
     assert first.seen == whole.seen[:8] and second.seen == whole.seen[12:]
 
 
-def test_sets_come_from_tables_and_are_looked_at_before_the_first_step(tmp_path):
+def test_sets_are_built_from_tables_and_checked_by_setup(tmp_path):
     table = tiny.write("tsv", tmp_path, count=4)
     data = RecordData(_joints, table, [table, {**table, "every": 2}], table, batch_size=2)
     data.setup("fit")
@@ -107,7 +107,7 @@ def _joints(record, rng):
 
 
 class _Process:
-    """What the data module asks of a trainer in a process group."""
+    """A fake trainer of one process in a group."""
 
     accumulate_grad_batches = 1
 
@@ -116,7 +116,7 @@ class _Process:
         self._accelerator_connector = type("Connector", (), {"use_distributed_sampler": own_sampler})()
 
 
-def test_processes_share_global_batches_and_every_evaluated_row():
+def test_processes_shard_global_batches_and_evaluation_rows():
     loaders, validated = [], []
     for rank in (0, 1):
         data = RecordData(prepare, Numbers(22), Numbers(5), batch_size=2, seed=6)
@@ -134,7 +134,7 @@ def test_processes_share_global_batches_and_every_evaluated_row():
         data.train_dataloader()
 
 
-def test_a_run_goes_on_with_more_processes():
+def test_resume_with_more_processes():
     first = RecordData(prepare, Numbers(22), batch_size=4, seed=6)
     first.setup("fit")
     stream = iter(first.train_dataloader())

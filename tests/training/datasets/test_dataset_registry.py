@@ -1,4 +1,4 @@
-"""The registry of data sets: each declares the files that a copy has, and none needs torch for it."""
+"""The registry of data sets: each declares its files, without importing torch."""
 
 import subprocess
 import sys
@@ -14,16 +14,16 @@ from training.run.spec import SetSpec
 
 
 @pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if not kind.startswith("tsv_")])
-def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_path):
+def test_declared_files_exist_and_are_opened(kind, tmp_path):
     options = tiny.write(kind, tmp_path / "set")
     options.pop("kind")
     files = required_files(SetSpec(kind, options), {"input": "detected"})
-    found = [path for file in files for path in Path("/").glob(file.lstrip("/"))]
-    assert len(found) >= len(files) >= 1
+    existing = [path for file in files for path in Path("/").glob(file.lstrip("/"))]
+    assert len(existing) >= len(files) >= 1
     assert len(build_dataset({"kind": kind, **options}))
-    for path in found:
+    for path in existing:
         if path.name.startswith(("absnet", "darkpose", "hrnet")):
-            continue  # of detected poses: a copy without them is one too
+            continue  # detections are optional
         moved = tmp_path / "moved"
         path.rename(moved)
         with pytest.raises(BadInput):
@@ -31,16 +31,16 @@ def test_declared_files_are_those_that_a_copy_has_and_that_are_opened(kind, tmp_
         moved.rename(path)
 
 
-def test_every_kind_can_be_tried_without_its_data():
+def test_every_kind_has_a_tiny_data_set():
     assert set(DATASETS) - {"mix", "concatenation", "synthetic"} == {k for k in tiny.KINDS if "tsv_" not in k}
 
 
-def test_an_unknown_kind_is_named():
+def test_an_unknown_kind_is_an_error():
     with pytest.raises(BadInput, match="no kind of data set 'human'"):
         required_files(SetSpec("human"), {})
 
 
-def test_no_set_needs_torch_to_say_what_it_reads():
+def test_listing_files_does_not_import_torch():
     code = (
         "import sys; from training.datasets.registry import DATASETS, dataset_class\n"
         "for kind in DATASETS: dataset_class(kind)\n"

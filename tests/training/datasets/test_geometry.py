@@ -1,4 +1,4 @@
-"""Rotations into cameras, boxes, and errors of fits."""
+"""Rotations into the camera frame, boxes, and fit errors."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from training.datasets import geometry as g
 
 
-def test_rotations_are_scipys_at_every_angle():
+def test_rotations_equal_scipys_at_all_angles():
     draw = np.random.RandomState(0)
     axes = draw.randn(400, 3)
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
@@ -22,15 +22,15 @@ def test_rotations_are_scipys_at_every_angle():
     assert (g.matrix_to_axis_angle(np.eye(3)) == 0).all() and (g.axis_angle_to_matrix(np.zeros(3)) == np.eye(3)).all()
 
 
-def test_a_root_of_zeros_is_rotated():
-    """The originals divide by its angle and get NaN."""
-    turn = Rotation.from_euler("xyz", [0.3, -2.0, 1.0]).as_matrix()
-    pose = g.root_to_camera(np.zeros(72), turn)
-    np.testing.assert_allclose(Rotation.from_rotvec(pose[:3]).as_matrix(), turn, atol=1e-6)
+def test_a_root_rotation_of_zeros_is_rotated():
+    """The originals divide by its angle, which gives NaN."""
+    rotation = Rotation.from_euler("xyz", [0.3, -2.0, 1.0]).as_matrix()
+    pose = g.root_to_camera(np.zeros(72), rotation)
+    np.testing.assert_allclose(Rotation.from_rotvec(pose[:3]).as_matrix(), rotation, atol=1e-6)
     assert (pose[3:] == 0).all() and pose.dtype == np.float32
 
 
-def test_boxes_are_those_of_the_original():
+def test_boxes_equal_the_originals():
     assert g.xywh_to_xyxy([10, 20, 31, 41]).tolist() == [10, 20, 40, 60]
     assert g.xywh_to_xyxy([10, 20, 0, 41]) is None and g.xywh_to_xyxy([0, 0, 5, 0.5]) is None
     center, side = g.square_box(np.array([10.0, 20, 40, 60]))
@@ -40,11 +40,11 @@ def test_boxes_are_those_of_the_original():
 def test_fit_errors():
     draw = np.random.RandomState(1)
     joints = draw.randn(17, 3)
-    assert g.fit_error_3d(joints, joints + [0.3, 0, -1]) == pytest.approx(0, abs=1e-9)  # means are moved together
+    assert g.fit_error_3d(joints, joints + [0.3, 0, -1]) == pytest.approx(0, abs=1e-9)  # means are aligned
     moved = joints.copy()
     moved[0] += [0.017, 0, 0]
     assert g.fit_error_3d(joints, moved) == pytest.approx(1 * 16 / 17 + 16 / 17, rel=1e-6)  # mm
     points = np.array([[0.0, 0], [65, 33]])
-    seen = np.array([True, False])
-    assert g.fit_error_2d(points, seen, points + [3, 4], points) == pytest.approx(5.0)  # a box of 64 px
-    assert np.isnan(g.fit_error_2d(points, seen & False, points, points))
+    visible = np.array([True, False])
+    assert g.fit_error_2d(points, visible, points + [3, 4], points) == pytest.approx(5.0)  # a box of 64 px
+    assert np.isnan(g.fit_error_2d(points, visible & False, points, points))

@@ -36,18 +36,8 @@ def test_published_maps_agree_with_the_names():
     assert index_map("h36m17", "j14").tolist() == list(known.H36M17_TO_J14)
     assert sorted(sets.SMPL38_TO_METRO24)[0] == 4 and len(set(sets.SMPL38_TO_METRO24)) == 24
     smpl = [*known.SMPL24, *range(14)]
-    sided = {
-        8: 0,
-        5: 1,
-        4: 4,
-        7: 5,
-        21: 6,
-        19: 7,
-        17: 8,
-        16: 9,
-        18: 10,
-        20: 11,
-    }  # SMPL's own joints among METRO's
+    # SMPL's own joints among METRO's
+    sided = {8: 0, 5: 1, 4: 4, 7: 5, 21: 6, 19: 7, 17: 8, 16: 9, 18: 10, 20: 11}
     assert all(smpl[s] == metro[m] and sets.SMPL38_TO_METRO24[m] == s for s, m in sided.items())
     assert JOINT_SETS["h36m17"].evaluated == (1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16)
     stacked = [*known.MANO16, *(f"{f}_tip" for f in ("thumb", "index", "middle", "ring", "pinky"))]
@@ -55,7 +45,7 @@ def test_published_maps_agree_with_the_names():
     assert fingers == [n.rstrip("1234") for n in known.FREIHAND21]
 
 
-def test_left_and_right_are_swapped_in_pairs():
+def test_mirror_swaps_left_and_right():
     for name, kind in JOINT_SETS.items():
         mirror = kind.mirror
         assert (mirror[mirror] == np.arange(len(kind))).all()
@@ -72,7 +62,7 @@ def test_left_and_right_are_swapped_in_pairs():
         assert {tuple(p) for p in JOINT_SETS[ours].flip_pairs} == pairs
 
 
-def test_joints_go_into_other_sets_by_name():
+def test_joints_are_converted_by_name():
     joints = np.arange(21 * 3, dtype=np.float32).reshape(21, 3) + 1
     there = convert_joints(joints, "muco21", "h36m17")
     assert (there[0] == joints[14]).all() and (there[10] == joints[16]).all()  # pelvis, head
@@ -81,7 +71,7 @@ def test_joints_go_into_other_sets_by_name():
 
 
 @pytest.mark.parametrize(("name", "kinds"), [("open", ("h36m17", "coco17", "lsp14")), ("open_hand", ("hand21",))])
-def test_posed_joints_are_those_of_the_skinned_body(name, kinds):
+def test_posed_joints_equal_those_of_the_skinned_body(name, kinds):
     draw = np.random.RandomState(4)
     body, posed = load_body(name).double(), posed_joints(name)
     count = len(body.parents)
@@ -102,7 +92,7 @@ def test_posed_joints_are_those_of_the_skinned_body(name, kinds):
     )
 
 
-def test_bodies_without_a_regressor_say_so():
+def test_a_missing_regressor_is_an_error():
     posed = PosedJoints(dataclasses.replace(read_body(find_body("open")), regressors={}))
     for kind in ("h36m17", "coco19", "metro24"):
         with pytest.raises(BadInput, match=r"no regressor of (h36m17|coco17|lsp14) joints.*recover-mesh bodies import"):

@@ -1,4 +1,4 @@
-"""FreiHAND, EFT, MPII and SPIN's npz."""
+"""Records of FreiHAND, EFT, MPII and SPIN's npz, and properties of all tiny data sets."""
 
 import json
 import pickle
@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from record_ground_truth import assert_is
+from record_ground_truth import assert_record_matches
 
 from backend.errors import BadInput
 from training.datasets import tiny
@@ -15,13 +15,13 @@ from training.datasets.registry import build_dataset
 from training.datasets.tiny.people import bodies, hands
 
 
-def test_freihand_is_the_truth_under_its_backgrounds(tmp_path):
+def test_freihand_equals_ground_truth_with_all_backgrounds(tmp_path):
     config = tiny.write("freihand", tmp_path, count=3)
     data = build_dataset(config)
     assert len(data) == 6 and data[4].key == "00000004" and data[4].image.path.name == "00000004.jpg"
     for record, person in zip(data, hands(3) * 2, strict=True):
-        # the place is taken from the annotated wrist, which is regressed from vertices, not the joint itself
-        assert_is(record, person, atol3d=5e-5, atol2d=0.05)
+        # trans is from the annotated wrist, which is regressed from vertices, not the root joint itself
+        assert_record_matches(record, person, atol3d=5e-5, atol2d=0.05)
         assert record.image.read().shape == (224, 224, 3) and record.side == 180
     assert data.check() == ["note: freihand/training has 6 rows; the official one has 65,120."]
     evaluation = build_dataset({**config, "split": "evaluation"})
@@ -29,11 +29,11 @@ def test_freihand_is_the_truth_under_its_backgrounds(tmp_path):
     np.testing.assert_allclose(evaluation[1].camera, hands(2)[1].camera)
 
 
-def test_freihand_json_is_the_truth(tmp_path):
+def test_freihand_json_equals_ground_truth(tmp_path):
     config = tiny.write("freihand_json", tmp_path, count=3)
     data = build_dataset(config)
     for record, person in zip(data, hands(3), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("hand21") + 0.5, atol=1e-4)
     assert data.check() == []
     evaluation = build_dataset({**config, "split": "eval"})
@@ -45,11 +45,11 @@ def test_freihand_json_is_the_truth(tmp_path):
     [
         ("training_xyz.json", lambda c: c.pop(), "files of different lengths: {'training_K.json': 3"),
         ("training_xyz.json", lambda c: c[1].pop(), r"training_xyz\.json, row 1: 1 has shape \(20, 3\)"),
-        ("training_mano.json", lambda c: c[2][0].__setitem__(5, np.nan), r"mano\.json, row 2: 2 holds values"),
-        ("training_K.json", lambda c: c.__setitem__(0, "x"), r"training_K\.json, row 0: 0 does not hold numbers"),
+        ("training_mano.json", lambda c: c[2][0].__setitem__(5, np.nan), r"mano\.json, row 2: 2 contains NaN"),
+        ("training_K.json", lambda c: c.__setitem__(0, "x"), r"training_K\.json, row 0: 0 is not an array of numbers"),
     ],
 )  # fmt: skip
-def test_damaged_freihand_is_named(tmp_path, file, change, words):
+def test_corrupt_freihand_is_reported(tmp_path, file, change, words):
     config = tiny.write("freihand", tmp_path, count=3)
     content = json.loads((tmp_path / file).read_text())
     change(content)
@@ -58,7 +58,7 @@ def test_damaged_freihand_is_named(tmp_path, file, change, words):
         build_dataset(config)
 
 
-def test_hands_on_the_body_and_bodies_on_the_hand_are_named(tmp_path):
+def test_the_wrong_body_model_is_reported(tmp_path):
     config = tiny.write("freihand", tmp_path / "hand", count=2)
     (wrong,) = (m for m in build_dataset({**config, "body": "open"}).check() if not m.startswith("note"))
     assert "A pose of 16 joints cannot be given to 'open_body' of 24" in wrong
@@ -67,18 +67,18 @@ def test_hands_on_the_body_and_bodies_on_the_hand_are_named(tmp_path):
         build_dataset({**config, "body": "open_hand"})[0]
 
 
-def test_eft_is_the_truth_in_its_weak_camera(tmp_path):
+def test_eft_equals_ground_truth_in_its_weak_perspective_camera(tmp_path):
     config = tiny.write("eft", tmp_path, count=3)
     data = build_dataset(config)
     for record, person in zip(data, bodies(3), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         assert record.joints2d.shape == (49, 3) and record.side == pytest.approx(150) and record.camera is None
     assert data.check() == []
     path = Path(config["path"])
     content = json.loads(path.read_text())
     content["data"][1]["parm_pose"][3][0] = [1.0, 1.0, 0.0]
     path.write_text(json.dumps(content))
-    with pytest.raises(BadInput, match=r"row 1: 'parm_pose' does not hold rotation matrices"):
+    with pytest.raises(BadInput, match=r"row 1: 'parm_pose' has no rotation matrices"):
         build_dataset(config)
     del content["data"]
     path.write_text(json.dumps(content))
@@ -86,12 +86,12 @@ def test_eft_is_the_truth_in_its_weak_camera(tmp_path):
         build_dataset(config)
 
 
-def test_mpii_is_the_truth(tmp_path):
+def test_mpii_equals_ground_truth(tmp_path):
     config = tiny.write("mpii", tmp_path, count=3)
     data = build_dataset(config)
     assert len(data) == 3  # not the one without labels
     for record, person in zip(data, bodies(3), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         assert record.pose is None and record.joints3d is None
     assert data[0].joints2d[[0, 5], 2].tolist() == [0, 0] and data[1].joints2d[:, 2].all()
     assert data.check() == []
@@ -104,7 +104,7 @@ def test_mpii_is_the_truth(tmp_path):
         build_dataset(config)
 
 
-def test_mpii_names_may_be_character_codes(tmp_path):
+def test_mpii_names_as_character_codes(tmp_path):
     config = tiny.write("mpii", tmp_path, count=2)
     with h5py.File(config["path"], "a") as file:
         names = [n.decode() for n in file["imgname"][:]]
@@ -113,7 +113,7 @@ def test_mpii_names_may_be_character_codes(tmp_path):
     assert build_dataset(config).check() == []
 
 
-def test_spin_npz_is_the_truth(tmp_path):
+def test_spin_npz_equals_ground_truth(tmp_path):
     config = tiny.write("spin", tmp_path, count=3)
     data = build_dataset(config)
     for record, person in zip(data, bodies(3), strict=True):
@@ -128,7 +128,7 @@ def test_spin_npz_is_the_truth(tmp_path):
         content = dict(archive)
     content["part"][1, 4, 0] = np.nan
     np.savez(config["path"], **content)
-    assert any("row 1: joints2d holds values that are not" in m for m in build_dataset(config).check())
+    assert any("row 1: joints2d contains NaN" in m for m in build_dataset(config).check())
     np.savez(config["path"], **{**content, "pose": content["pose"][:2]})
     with pytest.raises(BadInput, match="has 2 rows of 'pose' for 3 images"):
         build_dataset(config)
@@ -142,20 +142,20 @@ def test_spin_npz_is_the_truth(tmp_path):
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_tiny_files_are_the_same_every_time(tmp_path, kind):
+def test_tiny_files_are_deterministic(tmp_path, kind):
     tiny.write(kind, tmp_path / "a", count=2)
     tiny.write(kind, tmp_path / "b", count=2)
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(tmp_path / "b") for p in (tmp_path / "b").rglob("*") if p.is_file())
     for file in files:
-        if file.suffix in (".npz", ".mat", ".mp4"):  # those carry the time
+        if file.suffix in (".npz", ".mat", ".mp4"):  # these contain the time
             continue
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_sets_go_into_workers(tmp_path, kind):
-    """By pickle, as Windows, macOS and Python 3.14 start them."""
+def test_data_sets_and_records_can_be_pickled(tmp_path, kind):
+    """For workers on Windows, macOS and Python 3.14, which are not forked."""
     data = build_dataset(tiny.write(kind, tmp_path, count=2))
     record, copy = data[1], pickle.loads(pickle.dumps(data))[1]
     assert copy.key == record.key and copy.joint_set == record.joint_set

@@ -1,4 +1,4 @@
-"""Sets with cameras of their own: 3DPW, SURREAL, AMASS, UP-3D.  Frames, units and mirrors must be right."""
+"""Records of data sets with cameras: 3DPW, SURREAL, AMASS, UP-3D.  Frames, units and mirroring must be right."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from record_ground_truth import assert_is
+from record_ground_truth import assert_record_matches
 from scipy.spatial.transform import Rotation
 
 from backend.body.loader import load_body
@@ -25,13 +25,13 @@ from training.datasets.tiny.pw3d import SEQUENCE, share_betas
 from training.datasets.tiny.surreal import people_of
 
 
-def test_3dpw_pickles_are_the_truth(tmp_path):
+def test_3dpw_pickles_equal_ground_truth(tmp_path):
     data = build_dataset(tiny.write("pw3d", tmp_path, count=3))
-    everyone = bodies(6)
-    people = share_betas(everyone[:3]) + share_betas(everyone[3:])
-    assert len(data) == 6  # the frame without a valid camera is left out, for both
+    all_rows = bodies(6)
+    people = share_betas(all_rows[:3]) + share_betas(all_rows[3:])
+    assert len(data) == 6  # the frame with an invalid camera is skipped for both
     for record, person in zip(data, people, strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         assert record.subject == SEQUENCE and record.detected_set == "openpose18"
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("openpose18"), atol=1e-4)
     assert [r.gender for r in data] == ["male"] * 3 + ["female"] * 3
@@ -42,7 +42,7 @@ def test_3dpw_pickles_are_the_truth(tmp_path):
 
 
 def _change(path, change):
-    content = pickle.loads(path.read_bytes())  # ours
+    content = pickle.loads(path.read_bytes())  # written by the test
     change(content)
     path.write_bytes(pickle.dumps(content, protocol=2))
 
@@ -53,11 +53,11 @@ def _change(path, change):
         (lambda c: c.pop("cam_poses"), "lacks 'cam_poses'"),
         (lambda c: c["trans"].pop(), "has no 'trans' of person 1"),
         (lambda c: c["poses"].__setitem__(0, c["poses"][0][:2]), r"'poses' has shape \(2, 72\), expected \(4, 72\)"),
-        (lambda c: c["poses2d"][1].__setitem__((0, 0, 0), np.nan), "person 1: 'poses2d' holds values that are not"),
+        (lambda c: c["poses2d"][1].__setitem__((0, 0, 0), np.nan), "person 1: 'poses2d' contains NaN"),
         (lambda c: c.update(poses=3), "no list of people"),
     ],
 )  # fmt: skip
-def test_damaged_3dpw_is_named(tmp_path, change, words):
+def test_corrupt_3dpw_is_reported(tmp_path, change, words):
     config = tiny.write("pw3d", tmp_path, count=3)
     _change(tmp_path / "sequenceFiles/test" / f"{SEQUENCE}.pkl", change)
     with pytest.raises(BadInput, match=f"{SEQUENCE}.*{words}"):
@@ -69,7 +69,7 @@ class _Evil:
         return os.system, ("touch /tmp/executed_by_a_test",)
 
 
-def test_a_3dpw_pickle_that_runs_something_is_refused(tmp_path):
+def test_a_3dpw_pickle_with_code_is_refused(tmp_path):
     config = tiny.write("pw3d", tmp_path, count=2)
     _change(tmp_path / "sequenceFiles/test" / f"{SEQUENCE}.pkl", lambda c: c.update(evil=_Evil()))
     with pytest.raises(BadInput) as caught:
@@ -82,34 +82,34 @@ def test_a_3dpw_pickle_that_runs_something_is_refused(tmp_path):
         build_dataset({**config, "split": "train"})
 
 
-def test_3dpw_json_is_the_truth_in_the_order_of_people(tmp_path):
+def test_3dpw_json_equals_ground_truth_in_the_order_of_people(tmp_path):
     config = tiny.write("pw3d_json", tmp_path, count=3)
     data = build_dataset(config)
     for record, person in zip(data, bodies(6), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         assert record.detected_set == "coco17"
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("coco17") + 0.5, atol=1e-4)
     assert data.check() == []
-    found = tmp_path / "data/darkpose_3dpw_testset_output.json"
-    found.write_text(json.dumps(json.loads(found.read_text())[1:]))
+    detections = tmp_path / "data/darkpose_3dpw_testset_output.json"
+    detections.write_text(json.dumps(json.loads(detections.read_text())[1:]))
     with pytest.raises(BadInput, match="no detection of annotation 0"):
         build_dataset(config)
-    found.unlink()
+    detections.unlink()
     assert build_dataset(config)[0].detected2d is None
 
 
-def test_surreal_is_the_truth_in_its_mirror(tmp_path):
+def test_surreal_equals_the_mirrored_ground_truth(tmp_path):
     data = build_dataset(tiny.write("surreal", tmp_path, count=4))
     for record, person in zip(data, people_of(4), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         assert record.gender == "male" and record.subject == "01_01"
         assert np.abs(record.image.read().astype(float) - person.image((320, 240))).mean() < 12  # MPEG-4
     assert data.check() == []  # the second clip is one frame long
     assert len(build_dataset({**tiny.write("surreal", tmp_path, count=4), "every_frame": 2})) == 3
 
 
-def test_surreal_is_mirrored_as_its_own_scripts_place_it(tmp_path):
-    """The body posed by the file as SURREAL's smpl_relations does it, seen through its published matrix."""
+def test_surreal_is_mirrored_as_by_its_own_scripts(tmp_path):
+    """The body posed by the file as in SURREAL's smpl_relations, transformed by the published camera matrix."""
     data = build_dataset(tiny.write("surreal", tmp_path, count=3))
     content = scipy.io.loadmat(str(next(tmp_path.glob("cmu/train/run0/01_01/*1_info.mat"))))
     pose, zrot = content["pose"][:, 0], float(content["zrot"][0, 0])
@@ -121,18 +121,17 @@ def test_surreal_is_mirrored_as_its_own_scripts_place_it(tmp_path):
     body = load_body("open")
     posed = body(torch.tensor(pose).float().reshape(1, 24, 3), torch.tensor(content["shape"][:, 0]).float()[None])
     joints = posed.joints[0].numpy() - posed.joints[0, 0].numpy() + content["joints3D"][:, 0, 0]
-    np.testing.assert_allclose(
-        joints, content["joints3D"][..., 0].T, atol=0.012
-    )  # the open body is not quite symmetric
-    turn = np.array([[0, 0, -1.0], [0, 1, 0], [-1, 0, 0]])
-    seen = (joints - content["camLoc"].ravel()) @ turn.T
-    # what stands left in the file is seen right: the record's right ankle is the file's left one
+    # the open body is not quite symmetric
+    np.testing.assert_allclose(joints, content["joints3D"][..., 0].T, atol=0.012)
+    world_to_camera = np.array([[0, 0, -1.0], [0, 1, 0], [-1, 0, 0]])
+    in_camera = (joints - content["camLoc"].ravel()) @ world_to_camera.T
+    # the image is mirrored: the record's right ankle is the file's left one
     record = data[0]
-    np.testing.assert_allclose(record.joints3d[8, :3], seen[7], atol=0.012)
+    np.testing.assert_allclose(record.joints3d[8, :3], in_camera[7], atol=0.012)
     np.testing.assert_allclose(record.joints2d[8, :2], content["joints2D"][:, 7, 0], atol=1e-4)
 
 
-def test_damaged_surreal_is_named(tmp_path):
+def test_corrupt_surreal_is_reported(tmp_path):
     config = tiny.write("surreal", tmp_path, count=4)
     path = tmp_path / "cmu/train/run0/01_01/01_01_c0001_info.mat"
     content = {k: v for k, v in scipy.io.loadmat(str(path)).items() if not k.startswith("_")}
@@ -141,12 +140,12 @@ def test_damaged_surreal_is_named(tmp_path):
     scipy.io.savemat(path, bad)
     data = build_dataset(config)
     data[0]
-    with pytest.raises(BadInput, match=r"c0001_info\.mat, row frame 1: 'joints2D' holds values that are not"):
+    with pytest.raises(BadInput, match=r"c0001_info\.mat, row frame 1: 'joints2D' contains NaN"):
         data[1]
     path.with_name("01_01_c0002.mp4").unlink()
     assert len(data.check()) == 2
     bad["joints3D"] = bad["joints3D"][:, :20]
-    path = path.rename(path.with_name("01_01_c0009_info.mat"))  # clips are kept in memory by their name
+    path = path.rename(path.with_name("01_01_c0009_info.mat"))  # clips are cached by file name
     scipy.io.savemat(path, bad)
     with pytest.raises(BadInput, match=r"'joints3D' of shape \(3, 20, 3\), expected \(3, 24, 3\)"):
         build_dataset(config)[2]
@@ -155,11 +154,11 @@ def test_damaged_surreal_is_named(tmp_path):
         build_dataset(config)
 
 
-def test_surreal_json_is_the_truth(tmp_path):
+def test_surreal_json_equals_ground_truth(tmp_path):
     config = tiny.write("surreal_json", tmp_path, count=3)
     data = build_dataset(config)
     for record, person in zip(data, people_of(3), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("smpl24") + 0.5, atol=1e-4)
     assert data.check() == []
     quirky = build_dataset({**config, "upstream_quirks": True})
@@ -167,7 +166,7 @@ def test_surreal_json_is_the_truth(tmp_path):
     assert len(build_dataset({**config, "upstream_quirks": True, "split": "val"})) == 3
 
 
-def test_amass_is_the_truth_under_four_cameras(tmp_path):
+def test_amass_equals_ground_truth_in_four_cameras(tmp_path):
     config = tiny.write("amass", tmp_path, count=3)
     data = build_dataset(config)
     poses, betas = capture_poses(3)
@@ -178,7 +177,7 @@ def test_amass_is_the_truth_under_four_cameras(tmp_path):
         pose = poses[frame, :72].copy()
         pose[66:] = 0
         np.testing.assert_allclose(record.pose[3:], pose[3:], atol=1e-6)
-        # pose the body in its own world, then turn the world about the resting root joint
+        # pose the body in the world, then rotate about the root joint's rest position
         out = body(torch.tensor(pose).reshape(1, 24, 3), torch.tensor(betas[:10])[None])
         root = out.joints[0, 0].numpy()
         vertices = (out.vertices[0].numpy() - root) @ ROTATIONS[view].T + root + [0, 0, 10.0]
@@ -192,13 +191,13 @@ def test_amass_is_the_truth_under_four_cameras(tmp_path):
     assert len(build_dataset({**config, "subsets": ["cmu", "ekut"], "joint_set": "coco19"})) == 24
 
 
-def test_amass_quirk_takes_fingers_for_hands(tmp_path):
+def test_amass_quirk_uses_finger_rotations_for_hands(tmp_path):
     config = tiny.write("amass", tmp_path, count=2)
     assert (build_dataset(config)[0].pose[66:] == 0).all()
     assert (build_dataset({**config, "upstream_quirks": True})[0].pose[66:] == np.float32(0.4)).all()
 
 
-def test_damaged_amass_is_named(tmp_path):
+def test_corrupt_amass_is_reported(tmp_path):
     config = tiny.write("amass", tmp_path, count=2)
     path = tmp_path / "CMU/01/01_01_poses.npz"
     with np.load(path) as archive:
@@ -207,7 +206,7 @@ def test_damaged_amass_is_named(tmp_path):
     with pytest.raises(BadInput, match="poses of 63 numbers, expected SMPL-H's 156"):
         build_dataset(config)
     np.savez(path, **{**content, "betas": content["betas"] * np.nan})
-    with pytest.raises(BadInput, match=r"01_01_poses\.npz.*'betas' holds values that are not"):
+    with pytest.raises(BadInput, match=r"01_01_poses\.npz.*'betas' contains NaN"):
         build_dataset(config)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(BadInput, match=r"01_01_poses\.npz cannot be read"):
@@ -216,11 +215,11 @@ def test_damaged_amass_is_named(tmp_path):
         build_dataset({**config, "subsets": ["BML"]})
 
 
-def test_up3d_is_the_truth(tmp_path):
+def test_up3d_equals_ground_truth(tmp_path):
     data = build_dataset(tiny.write("up3d", tmp_path, count=3))
     camera = np.array([260.0, 260.0, 96.0, 80.0])
     for record, person in zip(data, bodies(3, 0, camera), strict=True):
-        assert_is(record, person)
+        assert_record_matches(record, person)
         np.testing.assert_allclose(record.box, person.box(), atol=1.5)
         assert (record.image.read() == person.image()).all()
     assert data.check() == []

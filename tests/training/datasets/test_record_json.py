@@ -1,4 +1,4 @@
-"""Sets in Pose2Mesh's JSON files: Human3.6M, MuCo-3DHP, COCO."""
+"""Records of Pose2Mesh's JSON files: Human3.6M, MuCo-3DHP, COCO."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from record_ground_truth import assert_is
+from record_ground_truth import assert_record_matches
 
 from backend.errors import BadInput
 from training.datasets import tiny
@@ -19,7 +19,7 @@ from training.datasets.validation import ErrorCollector, bad_row
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """Tiny sets, written once; tests that damage them work on copies of the JSON text."""
+    """Tiny data sets, written once; tests that corrupt them use copies."""
     folder = tmp_path_factory.mktemp("tiny")
     return {kind: tiny.write(kind, folder / kind, count=3) for kind in ("human36m", "muco", "coco")}
 
@@ -39,14 +39,14 @@ def _edit(path, change):
     path.write_text(json.dumps(content))
 
 
-def test_human36m_is_the_truth(originals):
+def test_human36m_equals_ground_truth(originals):
     config = {**originals["human36m"], "split": "test"}
     data = build_dataset(config)
-    assert [r.subject for r in data] == ["S9"] * 3 + ["S11"] * 3  # no frame between the steps, none without a fit
+    assert [r.subject for r in data] == ["S9"] * 3 + ["S11"] * 3  # skipped: frames between the steps, or without a fit
     people = [person for subject in PROTOCOL2["test"] for person in bodies(3, subject)]
     for record, person in zip(data, people, strict=True):
         assert record.joint_set == "h36m17" and record.gender == "neutral"
-        assert_is(record, person)
+        assert_record_matches(record, person)
         assert record.fit_error < 0.01  # mm
         np.testing.assert_allclose(record.detected2d[:, :2], person.joints2d("h36m17") + 0.5, atol=1e-3)
         assert np.abs(record.image.read().astype(float) - person.image()).mean() < 6
@@ -61,7 +61,7 @@ def test_human36m_is_the_truth(originals):
         build_dataset({**config, "split": "val"})
 
 
-def test_human36m_betas_out_of_range_are_given_up(copies):
+def test_human36m_betas_out_of_range_become_zeros(copies):
     path = copies["human36m"]["path"] + "/annotations/Human36M_subject9_smpl_param.json"
 
     def change(content):
@@ -71,32 +71,29 @@ def test_human36m_betas_out_of_range_are_given_up(copies):
     _edit(Path(path), change)
     data = build_dataset({**copies["human36m"], "split": "test"})
     assert (data[0].betas == 0).all() and (data[1].betas != 0).all()
-    assert data[1].fit_error > 25  # what masks the mesh loss
+    assert data[1].fit_error > 25  # beyond the limit of the mesh loss
 
 
-def test_muco_is_the_truth(originals):
+def test_muco_equals_ground_truth(originals):
     data = build_dataset(originals["muco"])
-    assert len(data) == 3 and [r.key for r in data] == [
-        "1",
-        "3",
-        "5",
-    ]  # the nearer person; no NaN, no missing fit
+    assert [r.key for r in data] == ["1", "3", "5"]  # the nearer person; no NaN, no missing fit
     for record, person in zip(data, bodies(3), strict=True):
-        assert_is(record, person)
-        # MuCo's own joints need not be where a regressor puts Human3.6M's
+        assert_record_matches(record, person)
+        # MuCo's joints are not those of Human3.6M's regressor
         assert record.fit_error < 1
         assert record.image.read().shape == (160, 192, 3)
     assert data.check() == []
 
 
-def test_coco_is_the_truth(originals):
+def test_coco_equals_ground_truth(originals):
     data = build_dataset(originals["coco"])
     assert len(data) == 3
     for record, person in zip(data, bodies(3), strict=True):
         assert record.joints2d[:, 2].tolist() == [1, 1, 1, 0] + [1] * 13
-        seen = record.joints2d[:, 2] > 0
+        visible = record.joints2d[:, 2] > 0
         posed = person.posed.joints("coco17", person.pose, person.betas)
-        np.testing.assert_allclose(record.joints2d[seen, :2], (posed[:, :2] * WEAK[0] + WEAK[1:])[seen], atol=1e-4)
+        projected = posed[:, :2] * WEAK[0] + WEAK[1:]
+        np.testing.assert_allclose(record.joints2d[visible, :2], projected[visible], atol=1e-4)
         np.testing.assert_allclose(record.weak_camera, WEAK)
         np.testing.assert_allclose(record.pose, person.pose, atol=1e-6)
         assert record.joints3d is None and record.camera is None and record.trans is None
@@ -127,13 +124,13 @@ def test_coco_fit_errors_are_in_a_crop_of_64(copies):
         ),
         (
             "human36m", "annotations/Human36M_subject6_smpl_param.json",
-            lambda c: c["2"]["1"]["0"]["pose"].__setitem__(3, float("nan")), "'pose' holds values that are not",
+            lambda c: c["2"]["1"]["0"]["pose"].__setitem__(3, float("nan")), "'pose' contains NaN",
         ),
         ("human36m", "annotations/Human36M_subject8_data.json", lambda c: c.pop("images"), "lacks 'images'"),
         ("muco", "data/MuCo-3DHP.json", lambda c: c["images"][1].pop("f"), "row image 51: lacks 'f'"),
         ("muco", "data/MuCo-3DHP.json", lambda c: c["annotations"][0].update(keypoints_cam=[[1, 2, 3]]), "not 21"),
         ("muco", "data/smpl_param.json", lambda c: c["1"].update(pose=[0] * 71), r"row 1: 'pose' has shape \(71,\)"),
-        ("muco", "data/smpl_param.json", lambda c: c.clear(), "has no row that can be used"),
+        ("muco", "data/smpl_param.json", lambda c: c.clear(), "has no usable row"),
         (
             "coco", "annotations/person_keypoints_train2017.json",
             lambda c: c["annotations"][2].update(image_id=77), r"row 902 \(image\): lacks 77",
@@ -141,7 +138,7 @@ def test_coco_fit_errors_are_in_a_crop_of_64(copies):
         ("coco", "annotations/coco_smplify_train.json", lambda c: c["900"].pop("cam_param"), "lacks 'cam_param'"),
     ],
 )  # fmt: skip
-def test_damage_is_named(copies, kind, file, change, words):
+def test_corrupt_files_are_reported(copies, kind, file, change, words):
 
     _edit(Path(copies[kind]["path"]) / file, change)
     with pytest.raises(BadInput, match=words):
@@ -156,7 +153,7 @@ def test_damage_is_named(copies, kind, file, change, words):
         ("coco", "annotations/coco_smplify_train.json"),
     ],
 )
-def test_missing_and_truncated_files_are_named(copies, kind, file):
+def test_missing_and_truncated_files_are_reported(copies, kind, file):
 
     path = Path(copies[kind]["path"]) / file
     text = path.read_text()
@@ -171,7 +168,7 @@ def test_missing_and_truncated_files_are_named(copies, kind, file):
         build_dataset(copies[kind])
 
 
-def test_detections_of_other_frames_are_named(copies):
+def test_detections_of_other_frames_are_reported(copies):
 
     path = Path(copies["human36m"]["path"]) / "absnet_output_on_testset.json"
     _edit(path, lambda c: c.pop(min(c)))
@@ -179,7 +176,7 @@ def test_detections_of_other_frames_are_named(copies):
         build_dataset({**copies["human36m"], "split": "test"})
 
 
-def test_missing_images_and_wrong_units_are_found(copies):
+def test_check_finds_missing_images_wrong_cameras_and_bodies(copies):
 
     folder = Path(copies["coco"]["path"])
     (folder / "images/train2017/000000000001.jpg").unlink()
@@ -204,18 +201,18 @@ def test_parsed_columns_are_cached_and_rebuilt(copies, tmp_path):
 
     config = {**copies["muco"], "cache": str(tmp_path / "cache")}
     first = build_dataset(config)
-    (kept,) = (tmp_path / "cache").glob("*.npz")
+    (cached,) = (tmp_path / "cache").glob("*.npz")
     again = build_dataset(config)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a.joints3d, b.joints3d)
         assert a.key == b.key
-    kept.write_bytes(kept.read_bytes()[:100])  # a full disk
+    cached.write_bytes(cached.read_bytes()[:100])  # a full disk
     assert len(build_dataset(config)) == 3
     _edit(Path(config["path"]) / "data/smpl_param.json", lambda c: c.pop("1"))
     assert len(build_dataset(config)) == 2
 
 
-def test_all_bad_rows_are_told_at_once(copies):
+def test_all_bad_rows_are_reported_at_once(copies):
     def change(content):
         for key in ("900", "902"):
             content[key]["smpl_param"]["pose"][0] = float("nan")
@@ -227,7 +224,7 @@ def test_all_bad_rows_are_told_at_once(copies):
     assert "row 901" not in str(caught.value)
 
 
-def test_not_every_row_of_a_bad_file_is_told():
+def test_the_number_of_reported_rows_is_limited():
     problems = ErrorCollector(limit=3)
     with pytest.raises(BadInput, match="row 2: x"):
         for row in range(1000):

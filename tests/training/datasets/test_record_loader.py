@@ -1,4 +1,4 @@
-"""Batches by worker processes: the same bits however they are made, interrupted or divided."""
+"""Batches have the same bits with any number of workers, after interruptions, and sharded."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def _bits(loader, epochs=1):
     return [batch["x"].numpy().tobytes().hex() for _ in range(epochs) for batch in loader]
 
 
-def test_workers_change_nothing():
+def test_workers_do_not_change_batches():
     assert _bits(make_loader(workers=0), 2) == _bits(make_loader(workers=2), 2)
 
 
@@ -39,7 +39,7 @@ def test_noise_differs_between_epochs_and_rows():
     assert not np.allclose(epochs[0][7], epochs[1][7])
 
 
-def test_two_processes_train_on_the_batches_of_one():
+def test_two_processes_equal_one_with_twice_the_batch():
     one = list(make_loader(workers=0, batch=8))
     halves = [list(make_loader(workers=0, batch=4, rank=r, world=2)) for r in (0, 1)]
     for whole, *parts in zip(one, *halves, strict=True):
@@ -47,7 +47,7 @@ def test_two_processes_train_on_the_batches_of_one():
 
 
 @pytest.mark.parametrize("stop", [1, 9, 10, 14])
-def test_a_loaded_state_goes_on_with_the_next_batch(stop):
+def test_a_loaded_state_resumes_at_the_next_batch(stop):
     whole = _bits(make_loader(workers=0), 3)
     first, seen = make_loader(workers=2), []
     for _ in range(3):
@@ -65,7 +65,7 @@ def test_a_loaded_state_goes_on_with_the_next_batch(stop):
 
 
 def test_killed_in_mid_epoch_and_resumed(tmp_path):
-    """SIGKILL, as a preempted node gets it: what was trained on and the rest are the very same sequence."""
+    """After SIGKILL, as at preemption, the batches before and after are the uninterrupted sequence."""
     state, log = tmp_path / "state.json", tmp_path / "log"
     script = Path(__file__).with_name("loader_fakes.py")
     paths = os.pathsep.join([str(Path(training.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -92,15 +92,15 @@ def test_killed_in_mid_epoch_and_resumed(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_damage_comes_out_of_workers_as_it_is(workers):
+def test_a_corrupt_row_raises_bad_input_from_workers(workers):
     records = Numbers(8, broken=(6,))
     loader = ResumableLoader(PreparedDataset(records, prepare), GlobalBatches(8, 2, shuffle=False), workers)
-    with pytest.raises(BadInput, match="numbers, row 6: betas holds values that are not numbers"):
+    with pytest.raises(BadInput, match="numbers, row 6: betas contains NaN or infinite values"):
         list(loader)
     assert loader.progress.done == 3
 
 
-def test_evaluation_has_no_generator_and_mixes_draw_by_epoch():
+def test_no_generator_in_evaluation_and_mixtures_draw_by_epoch():
     plain = PreparedDataset(Numbers(4), prepare, augment=False)
     assert plain[3]["x"].tolist() == [3.0, 3.0, 3.0]
     mix = PreparedDataset(RandomMix([Numbers(20, "a"), Numbers(9, "b")]), prepare, augment=False)

@@ -1,4 +1,4 @@
-"""The order of training: by seed and epoch alone, whatever the number of processes."""
+"""The order of samples depends on seed and epoch alone, not on the number of processes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def _flat(lists):
     return [item for one in lists for item in one]
 
 
-def test_two_processes_see_the_batches_of_one_with_twice_the_batch():
+def test_two_processes_equal_one_with_twice_the_batch():
     one = _rows(GlobalBatches(50, 8, seed=5))
     first, second = (_rows(GlobalBatches(50, 4, rank, 2, seed=5)) for rank in (0, 1))
     assert [a + b for a, b in zip(first, second, strict=True)] == one
@@ -23,7 +23,7 @@ def test_two_processes_see_the_batches_of_one_with_twice_the_batch():
     assert [_flat(parts) for parts in zip(*four, strict=True)] == one
 
 
-def test_an_epoch_has_every_row_once_and_another_order_each_time():
+def test_an_epoch_has_every_row_once_in_its_own_order():
     batches = GlobalBatches(37, 5, seed=1, drop_last=False)
     epochs = [_flat(_rows(batches, epoch)) for epoch in range(3)]
     assert all(sorted(rows) == list(range(37)) for rows in epochs)
@@ -34,14 +34,14 @@ def test_an_epoch_has_every_row_once_and_another_order_each_time():
 
 
 def test_the_order_is_frozen():
-    """A checkpoint of today must go on tomorrow: these numbers may never change."""
+    """Checkpoints of earlier versions must resume: these numbers may never change."""
     assert GlobalBatches(8, 8, seed=88).order(2).tolist() == FROZEN
 
 
 FROZEN = [5, 2, 0, 1, 6, 3, 7, 4]
 
 
-def test_the_rest_of_an_epoch_is_shared_evenly_or_not_at_all():
+def test_the_last_global_batch_with_and_without_padding():
     padded = [GlobalBatches(11, 2, rank, 3, drop_last=False) for rank in range(3)]
     assert [len(b) for b in padded] == [2, 2, 2]
     rows = [_rows(b) for b in padded]
@@ -54,8 +54,8 @@ def test_the_rest_of_an_epoch_is_shared_evenly_or_not_at_all():
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_accumulated_batches_are_those_of_more_processes(drop_last):
-    """4 published processes, on 2 that gather over 2 batches: step for step the same rows, the last step's, too."""
+def test_accumulated_batches_equal_those_of_more_processes(drop_last):
+    """4 processes, and 2 that accumulate over 2 batches: the same rows in every step, also in the last."""
     four = [_rows(GlobalBatches(43, 3, rank, 4, seed=5, drop_last=drop_last)) for rank in range(4)]
     two = [_rows(GlobalBatches(43, 3, rank, 2, seed=5, drop_last=drop_last, accumulation_steps=2)) for rank in range(2)]
     steps = len(four[0])
@@ -71,14 +71,14 @@ def test_accumulated_batches_are_those_of_more_processes(drop_last):
 
 
 def test_too_few_rows_for_a_batch():
-    with pytest.raises(BadInput, match="7 rows, fewer than one batch of 4 x 1 processes x 2 gathered"):
+    with pytest.raises(BadInput, match="7 rows, fewer than one batch of 4 x 1 processes x 2 accumulation steps"):
         GlobalBatches(7, 4, accumulation_steps=2)
     with pytest.raises(BadInput, match="3 rows, fewer than one batch of 4 x 2"):
         GlobalBatches(3, 4, 0, 2)
     assert len(GlobalBatches(3, 4, drop_last=False)) == 1
 
 
-def test_progress_goes_on_where_the_state_was():
+def test_progress_resumes_at_its_state():
     def walk(progress, batches, count):
         seen = []
         progress.begin()
@@ -103,7 +103,7 @@ def test_progress_goes_on_where_the_state_was():
         assert seen + walk(second, make(), 13 - stop) == whole
 
 
-def test_other_data_or_batches_do_not_go_on():
+def test_no_resume_with_other_data_or_batches():
     state = Progress(GlobalBatches(22, 4, seed=9)).state_dict()
     Progress(GlobalBatches(22, 2, 1, 2, seed=9)).load_state_dict(state)  # more processes, the same global batch
     others = (
@@ -113,11 +113,11 @@ def test_other_data_or_batches_do_not_go_on():
         GlobalBatches(22, 2, seed=9, accumulation_steps=2),  # Lightning counts batches, not steps
     )
     for other in others:
-        with pytest.raises(BadInput, match="cannot go on in the middle"):
+        with pytest.raises(BadInput, match="cannot be resumed in the middle"):
             Progress(other).load_state_dict(state)
 
 
-def test_orders_do_not_repeat_neighbours():
-    """A shuffle of a long set is a shuffle: no run of the stored order survives."""
+def test_shuffling_separates_neighbours():
+    """Almost no rows stay neighbours."""
     order = GlobalBatches(5000, 10, seed=0).order(0)
     assert (np.diff(order) == 1).sum() < 10

@@ -1,6 +1,6 @@
-"""What is written into the tiny files contradicts itself nowhere: joints of a label are those of its mesh.
+"""Labels of the tiny data sets are consistent: joints are those of the mesh.
 
-A network that learns such a batch by heart (`fit --overfit`) can only reach no error at all if they are.
+Otherwise `fit --overfit` could not reach an error of zero.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from backend.body.loader import load_body
 from backend.models.adapter import evaluation_regressor
 from training.engine.dry_run import with_generated_data
-from training.engine.overfit import fixed_batch
+from training.engine.one_batch import fixed_batch
 from training.losses.body_targets import BodyTargets, Pose2MeshTargets
 from training.modules.pose2mesh import target_regressor
 from training.run.build_data import build_datamodule
@@ -19,7 +19,7 @@ from training.run.spec import load_run
 
 
 def batch_of(name, folder):
-    """The run's fixed batch and its body."""
+    """The run's fixed batch, its body, and the run on generated data."""
     run = with_generated_data(load_run(name), folder, 2)
     body = load_body(run.body)
     data = build_datamodule(run, folder, body)
@@ -50,7 +50,7 @@ def test_joints_of_image_labels(name, tmp_path):
         "pose2mesh-freihand-full",
     ],
 )
-def test_joints_of_poses_labels(name, tmp_path):
+def test_joints_of_pose2mesh_labels(name, tmp_path):
     batch, body, run = batch_of(name, tmp_path)
     assert batch["mesh_valid"].all() and batch["lift_valid"].all() and batch["joints_valid"].all()
     targets = Pose2MeshTargets(body, target_regressor(body, run.data.prepare["target"]))

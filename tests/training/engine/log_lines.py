@@ -1,4 +1,4 @@
-"""Reads `log.jsonl` of a run."""
+"""Reads a run's `log.jsonl`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def read_log(path: Path) -> dict[str, dict[int, float]]:
-    """metric -> step -> value.  A line that a killed process left half-written is passed over."""
-    found: dict[str, dict[int, float]] = {}
+    """Metric -> step -> value.  An incomplete line of a killed process is skipped."""
+    values: dict[str, dict[int, float]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
@@ -17,5 +17,5 @@ def read_log(path: Path) -> dict[str, dict[int, float]]:
             continue
         for name, value in row.items():
             if name != "step" and isinstance(value, int | float) and math.isfinite(value):
-                found.setdefault(name, {})[int(row["step"] or 0)] = float(value)
-    return found
+                values.setdefault(name, {})[int(row["step"] or 0)] = float(value)
+    return values

@@ -1,4 +1,4 @@
-"""Two processes by torchrun equal one process with the same global batch."""
+"""Two processes under torchrun equal one process with the same global batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOY = Path(__file__).with_name("toy_run.py")
 
 
 def run(out: Path, processes: int, *arguments: str, good: bool = True) -> tuple[dict[str, np.ndarray], list[dict]]:
-    """-> weights and log lines; good: whether it is to end well, else both are empty."""
+    """Weights and log lines of a toy run.  good: whether it should succeed; else both are empty."""
     toy = [str(out), "--dropout", "0", *arguments]
     if processes == 1:
         assert start(*toy) == 0
@@ -37,8 +37,8 @@ def run(out: Path, processes: int, *arguments: str, good: bool = True) -> tuple[
             assert str(PREEMPTED) in done.stderr
             return {}, []
     with np.load(out / "weights.npz") as stored:
-        found = {name: stored[name] for name in stored.files}
-    return found, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        weights = {name: stored[name] for name in stored.files}
+    return weights, [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.slow
@@ -63,12 +63,12 @@ def test_accumulation_keeps_the_published_batch(tmp_path):
 
 
 @pytest.mark.slow
-def test_one_of_two_processes_is_told_to_stop(tmp_path):
-    """Both leave after the same step, and go on as if nothing had been."""
+def test_a_signal_to_one_of_two_processes_stops_both(tmp_path):
+    """They stop after the same step, and resume to the uninterrupted run's weights."""
     arguments = ("--batch", "4", "--devices", "2")
     whole, _ = run(tmp_path / "whole", 2, *arguments)
-    told = ("--kill-after", "5", "--send", str(int(signal.SIGTERM)))
-    run(tmp_path / "out", 2, *arguments, *told, good=False)
+    stop = ("--kill-after", "5", "--send", str(int(signal.SIGTERM)))
+    run(tmp_path / "out", 2, *arguments, *stop, good=False)
     checkpoint = latest_checkpoint(tmp_path / "out" / "checkpoints")
     assert checkpoint is not None and checkpoint.name in ("step-00000006.ckpt", "step-00000010.ckpt")
     again, _ = run(tmp_path / "out", 2, *arguments, "--resume")

@@ -1,4 +1,4 @@
-"""Start weights: backbones in their authors' names, whole networks, parts; and what does not fit is said."""
+"""Initial weights: backbones in their authors' formats, full networks, parts, and files that do not fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.weights.initial_weights import load_backbone, load_network
 
 @pytest.fixture(scope="module")
 def torchvision_file(tmp_path_factory):
-    """As torchvision writes it: with the classifier."""
+    """A file as torchvision's, with the classifier."""
     torch.manual_seed(1)
     net = ResNet50(classes=1000)
     path = tmp_path_factory.mktemp("weights") / "resnet50-0676ba61.pth"
@@ -42,8 +42,8 @@ def test_mmpose_prefix_and_head(torchvision_file, tmp_path):
     torch.testing.assert_close(backbone.layer1[0].conv1.weight, net.layer1[0].conv1.weight)
 
 
-def test_pose_hrnet_lacks_three_fusions(tmp_path):
-    """Published heat-map weights have no outputs at strides 8 to 32: those start afresh, and the report says so."""
+def test_pose_hrnet_without_three_fusions_is_loaded(tmp_path):
+    """Published heatmap weights have no outputs at strides 8 to 32: those stay random, and the report lists them."""
     torch.manual_seed(1)
     full = HRNet(32, "multi").state_dict()
     lower = [k for k in full if k.startswith(tuple(f"stage4.2.fuse_layers.{n}." for n in (1, 2, 3)))]
@@ -53,7 +53,7 @@ def test_pose_hrnet_lacks_three_fusions(tmp_path):
     backbone = HRNet(32, "multi")
     loaded = load_backbone(backbone, tmp_path / "pose_hrnet_w32_256x256.pth")
     assert set(loaded.missing_keys) == {k for k in lower if not k.endswith("num_batches_tracked")}
-    assert "initial values stay in" in str(loaded)
+    assert "random values stay in" in str(loaded)
 
 
 def test_a_wrong_backbone_is_refused(torchvision_file, tmp_path):
@@ -65,17 +65,17 @@ def test_a_wrong_backbone_is_refused(torchvision_file, tmp_path):
         load_backbone(ResNet50(), tmp_path / "other.pth")
 
 
-class Whole(nn.Module):
+class FullNetwork(nn.Module):
     def __init__(self):
         super().__init__()
         self.pose_lifter = nn.Linear(3, 4)
         self.pose2mesh = nn.Linear(4, 5)
 
 
-def test_a_lifter_alone_fills_its_part(tmp_path):
+def test_weights_of_the_lifter_alone_are_loaded(tmp_path):
     lifter = nn.Linear(3, 4)
     torch.save({"model_state_dict": lifter.state_dict()}, tmp_path / "posenet.pth.tar")
-    net = Whole()
+    net = FullNetwork()
     before = net.pose2mesh.weight.clone()
     loaded = load_network(net, tmp_path / "posenet.pth.tar")
     torch.testing.assert_close(net.pose_lifter.weight, lifter.weight)
@@ -83,9 +83,9 @@ def test_a_lifter_alone_fills_its_part(tmp_path):
     assert set(loaded.missing_keys) == {"pose2mesh.weight", "pose2mesh.bias"}
 
 
-def test_a_hole_in_a_network_is_refused(tmp_path):
-    tensors = Whole().state_dict()
+def test_a_missing_tensor_is_refused(tmp_path):
+    tensors = FullNetwork().state_dict()
     del tensors["pose2mesh.bias"]
     torch.save(tensors, tmp_path / "x.pth")
     with pytest.raises(BadInput, match=r"missing: pose2mesh\.bias"):
-        load_network(Whole(), tmp_path / "x.pth")
+        load_network(FullNetwork(), tmp_path / "x.pth")

@@ -1,4 +1,4 @@
-"""Where a run computes: what was asked for, what a launcher has set up, and contradictions."""
+"""Devices and nodes of a run: requested, set by a launcher, and contradictions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ from training.engine.fit import fit, process_rank
 from training.engine.trainer import Machines, find_machines
 from training.run.spec import load_run
 
-LAUNCHERS = (
-    "LOCAL_WORLD_SIZE",
-    "WORLD_SIZE",
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "SLURM_NTASKS",
-    "SLURM_PROCID",
-)
+LAUNCHERS = ("LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_NTASKS", "SLURM_PROCID")
 
 
 @pytest.fixture(autouse=True)
-def plain(monkeypatch):
+def no_launcher(monkeypatch):
     for name in LAUNCHERS:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_by_hand():
+def test_without_a_launcher():
     assert (find_machines().devices, find_machines().nodes) == (1, 1)
     found = find_machines(2, 3)
     assert (found.devices, found.nodes, found.world_size) == (2, 3, 6)
@@ -64,6 +56,6 @@ def test_ranks(monkeypatch):
     assert process_rank(Machines()) == 0
 
 
-def test_the_feature_cache_is_of_one_machine(tmp_path):
-    with pytest.raises(BadInput, match="these are 2 machines"):
+def test_the_feature_cache_needs_a_single_machine(tmp_path):
+    with pytest.raises(BadInput, match="processes of one machine; here are 2"):
         fit(load_run("fastmetro-small"), tmp_path, tmp_path / "out", Machines(1, 2))

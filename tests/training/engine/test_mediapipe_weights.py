@@ -1,7 +1,7 @@
-"""MediaPipe's backbone in torch answers as its own file does in LiteRT.
+"""MediaPipe's backbone in torch equals its own file in LiteRT.
 
-tests/data/blazepose_litert.npz: every STEP-th value of the four maps (channels first), and of the landmark head's last
-map (channels last), that ai-edge-litert 2.3.0, plain kernels, computes from pose_landmark_full.tflite of mediapipe
+tests/data/blazepose_litert.npz: every STEP-th value of the four feature maps (channels first) and of the landmark
+head's last map (channels last), by ai-edge-litert 2.3.0 with plain kernels from pose_landmark_full.tflite of mediapipe
 0.10.21 for the image below.
 """
 
@@ -19,38 +19,38 @@ GOLDEN = Path(__file__).parents[2] / "data" / "blazepose_litert.npz"
 
 
 @pytest.fixture(scope="module")
-def trunk():
+def backbone():
     module = BlazePose().eval()
     module.load_state_dict(blazepose_weights(wheel_file()))
     return module
 
 
-def picture(trunk):
+def golden_image(backbone):
     y, x, c = np.meshgrid(np.arange(256), np.arange(256), np.arange(3), indexing="ij")
     pixels = (0.5 + 0.5 * np.sin(0.04 * (c + 1) * y + 0.03 * x)).astype(np.float32)[None]
-    return (torch.from_numpy(pixels).permute(0, 3, 1, 2) - trunk.mean) / trunk.std
+    return (torch.from_numpy(pixels).permute(0, 3, 1, 2) - backbone.mean) / backbone.std
 
 
 @torch.inference_mode()
-def test_the_maps_are_those_of_the_file(trunk):
-    maps = trunk.features(picture(trunk))
+def test_feature_maps_equal_litert(backbone):
+    maps = backbone.features(golden_image(backbone))
     golden = np.load(GOLDEN)
     assert [tuple(x.shape[1:]) for x in maps] == [(48, 64, 64), (48, 32, 32), (48, 16, 16), (1440, 8, 8)]
-    *pyramid, last = (found[0] for found in maps)
-    assert torch.equal(last[288:, 0, 0], last[288:, 7, 3])  # of the person, not of the place
-    for k, found in enumerate([*pyramid, last[:288], last[288:, 0, 0] / 4]):
-        values = found.contiguous().flatten().numpy()[:: int(golden[f"step{k}"])]
+    *pyramid, last = (features[0] for features in maps)
+    assert torch.equal(last[288:, 0, 0], last[288:, 7, 3])  # features of the person, equal at all positions
+    for k, features in enumerate([*pyramid, last[:288], last[288:, 0, 0] / 4]):
+        values = features.contiguous().flatten().numpy()[:: int(golden[f"step{k}"])]
         assert (values != 0).mean() > 0.05
         np.testing.assert_allclose(values, golden[f"map{k}"], atol=2e-4)
 
 
 @torch.inference_mode()
-def test_any_size_in_steps_of_32(trunk):
-    assert [x.shape[-1] for x in trunk.features(torch.zeros(1, 3, 224, 224))] == [56, 28, 14, 7]
-    assert trunk(torch.zeros(2, 3, 224, 224)).shape == (2, 1440, 7, 7)
+def test_any_size_in_steps_of_32(backbone):
+    assert [x.shape[-1] for x in backbone.features(torch.zeros(1, 3, 224, 224))] == [56, 28, 14, 7]
+    assert backbone(torch.zeros(2, 3, 224, 224)).shape == (2, 1440, 7, 7)
 
 
-def test_a_calibrated_map_is_standardised_and_kept_in_bounds():
+def test_calibration_standardises_and_bounds_the_last_map():
     torch.manual_seed(0)
     module = BlazePose().eval()
     module.load_state_dict(blazepose_weights(wheel_file()))
@@ -59,13 +59,13 @@ def test_a_calibrated_map_is_standardised_and_kept_in_bounds():
         raw = torch.cat([module(batch) for batch in batches])
     module.calibrate(batches)
     with torch.no_grad():
-        found = torch.cat([module(batch) for batch in batches])
-    lively = raw.std((0, 2, 3)) > 0.1
-    assert 100 < lively.sum() < 1440
-    assert found.mean((0, 2, 3)).abs().max() < 0.1
-    assert (found.std((0, 2, 3))[lively] - 1).abs().max() < 0.1
-    # a channel that was silent may not shout
-    assert torch.all(found.std((0, 2, 3))[~lively] < 1.01)
+        features = torch.cat([module(batch) for batch in batches])
+    active = raw.std((0, 2, 3)) > 0.1
+    assert 100 < active.sum() < 1440
+    assert features.mean((0, 2, 3)).abs().max() < 0.1
+    assert (features.std((0, 2, 3))[active] - 1).abs().max() < 0.1
+    # a nearly constant channel is not amplified
+    assert torch.all(features.std((0, 2, 3))[~active] < 1.01)
     with torch.no_grad():
         assert module(100 * batches[0]).abs().max() <= 8
     before = {name: value.clone() for name, value in module.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Images of predictions: the mesh lies where its camera says."""
+"""Images of predictions: the mesh is drawn where its camera projects it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.body.loader import load_body
 from training.engine.mesh_images import MeshImageCallback, draw_sheet
 
 
-def test_the_mesh_lies_on_its_place():
+def test_the_mesh_is_drawn_at_its_camera_position():
     body = load_body("open")
     vertices = body.v_template * torch.tensor([1.0, -1.0, -1.0])  # upright in the camera frame
     vertices = torch.stack([vertices - vertices.mean(0)] * 2)
@@ -32,7 +32,7 @@ def test_the_mesh_lies_on_its_place():
         assert abs((ys.max() - ys.min()) - height) < 4
 
 
-def test_without_images_two_views_and_broken_meshes_black():
+def test_two_views_without_images_and_black_for_nan_meshes():
     body = load_body("open_hand")
     vertices = torch.stack([body.v_template, body.v_template * float("nan")])
     sheet = draw_sheet(None, vertices, None, body.faces)
@@ -40,12 +40,12 @@ def test_without_images_two_views_and_broken_meshes_black():
     assert sheet[:224].std() > 1 and not sheet[224:].any()
 
 
-def test_one_image_an_epoch_of_the_first_samples(tmp_path):
+def test_one_sheet_per_epoch_of_the_first_samples(tmp_path):
     hand = load_body("open_hand")
-    asked = []
+    batch_sizes = []
 
     def visualised(batch):
-        asked.append(len(batch["image"]))
+        batch_sizes.append(len(batch["image"]))
         return batch["image"], hand.v_template.expand(len(batch["image"]), -1, -1), None, hand.faces
 
     trainer = SimpleNamespace(is_global_zero=True, current_epoch=0, global_step=7, loggers=[])
@@ -54,5 +54,5 @@ def test_one_image_an_epoch_of_the_first_samples(tmp_path):
     callback.on_validation_batch_start(trainer, module, batch, 0)
     callback.on_validation_batch_start(trainer, module, batch, 1)
     callback.on_validation_batch_start(trainer, module, batch, 0, dataloader_idx=1)
-    assert asked == [2]
+    assert batch_sizes == [2]
     assert cv2.imread(str(tmp_path / "step-00000007.jpg")).shape == (128, 128, 3)

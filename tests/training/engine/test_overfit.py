@@ -1,4 +1,4 @@
-"""`fit --overfit`: one batch is overfit by the run's own steps, and by nothing else."""
+"""`fit --overfit`: one batch is overfit by the run's own steps, and only by them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.models.backbones.hrformer import Block
 from backend.models.fastmetro.attention import MultiHeadAttention
 from backend.models.pose2mesh.network import PoseNet
 from training.__main__ import main
-from training.engine import overfit
+from training.engine import one_batch, overfit
 from training.engine.dry_run import with_generated_data
 from training.run.build import build_module
 from training.run.build_data import build_datamodule
@@ -39,10 +39,10 @@ def run(tmp_path_factory):
 def fixed(run):
     data = build_datamodule(run, Path(), load_body(run.body))
     data.setup("fit")
-    return overfit.fixed_batch(data.sets["train"][0], data.prepare, SAMPLES)
+    return one_batch.fixed_batch(data.sets["train"][0], data.prepare, SAMPLES)
 
 
-def narrow(run):
+def narrow_module(run):
     """The run's module with a PoseNet of 64 units in place of 4096."""
     module = build_module(run).module
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def narrow(run):
 
 def test_loss_and_errors_fall(run, fixed, tmp_path):
     rows, batch = fixed
-    result = overfit.fit_one_batch(narrow(run), batch, 150, tmp_path, run, rows, factor=3.0)
+    result = overfit.fit_one_batch(narrow_module(run), batch, 150, tmp_path, run, rows, factor=3.0)
     assert result.last_loss < result.first_loss / 10
     assert result.metrics_after["MPJPE"] < result.metrics_before["MPJPE"] / 10
     written = json.loads((tmp_path / "overfit.json").read_text())
@@ -63,8 +63,8 @@ def test_loss_and_errors_fall(run, fixed, tmp_path):
     assert "150 steps of RMSprop" in str(result)
 
 
-def test_nothing_falls_without_gradients(run, fixed, tmp_path):
-    module = narrow(run)
+def test_loss_stays_without_gradients(run, fixed, tmp_path):
+    module = narrow_module(run)
     for parameter in module.model.pose_lifter.parameters():
         parameter.register_hook(torch.zeros_like)
     result = overfit.fit_one_batch(module, fixed[1], 30, tmp_path, run)
@@ -72,34 +72,34 @@ def test_nothing_falls_without_gradients(run, fixed, tmp_path):
     assert result.metrics_after["MPJPE"] == pytest.approx(result.metrics_before["MPJPE"], rel=1e-3)
 
 
-def test_a_file_stops_it_with_results(run, fixed, tmp_path):
+def test_a_stop_file_ends_the_run_with_results(run, fixed, tmp_path):
     (tmp_path / overfit.STOP).touch()
-    result = overfit.fit_one_batch(narrow(run), fixed[1], 30, tmp_path, run)
+    result = overfit.fit_one_batch(narrow_module(run), fixed[1], 30, tmp_path, run)
     assert (result.steps, result.planned) == (1, 30)
     assert json.loads((tmp_path / "overfit.json").read_text())["metrics_after"]
 
 
-def test_the_same_seed_repeats_it(run, fixed, tmp_path):
-    losses = [overfit.fit_one_batch(narrow(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
+def test_the_same_seed_gives_the_same_losses(run, fixed, tmp_path):
+    losses = [overfit.fit_one_batch(narrow_module(run), fixed[1], 5, tmp_path, run).losses for _ in range(2)]
     assert losses[0] == losses[1]
 
 
-def test_what_is_measured_is_what_was_trained(run, fixed):
-    """Batch norm held at the batch's statistics answers as batch norm over the batch."""
-    module, pose = narrow(run), fixed[1]["pose2d"]
-    overfit.disable_dropout(module)
-    overfit.set_batch_norm_statistics(module, fixed[1])
+def test_evaluation_mode_equals_training_mode(run, fixed):
+    """Batch norm with the batch's statistics as running ones gives the output of batch norm over the batch."""
+    module, pose = narrow_module(run), fixed[1]["pose2d"]
+    one_batch.disable_dropout(module)
+    one_batch.set_batch_norm_statistics(module, fixed[1])
     lifter = module.model.pose_lifter
     with torch.no_grad():
         trained = lifter.train()(pose)
-        overfit.set_batch_norm_statistics(module, fixed[1])
+        one_batch.set_batch_norm_statistics(module, fixed[1])
         measured = lifter.eval()(pose)
     torch.testing.assert_close(measured, trained, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_is_off_everywhere():
     layers = torch.nn.Sequential(MultiHeadAttention(8, 2, 0.5), torch.nn.Dropout(0.5), Block(8, 1, 0.5))
-    overfit.disable_dropout(layers)
+    one_batch.disable_dropout(layers)
     assert layers[0].dropout == 0.0 and layers[1].p == 0.0 and layers[2].drop == 0.0
 
 
@@ -110,17 +110,17 @@ def test_learning_rates_rise_and_fall():
     assert all(share > 0 for share in (overfit.learning_rate_factor(step, 5) for step in range(5)))
 
 
-def test_rows_with_all_labels_are_taken():
+def test_rows_with_most_labels_are_chosen():
     rows = [{"has_mesh": np.float32(k % 2), "x": np.float32(k)} for k in range(6)]
-    result, batch = overfit.fixed_batch(rows, lambda record, rng: record, 2)
+    result, batch = one_batch.fixed_batch(rows, lambda record, rng: record, 2)
     assert result == [1, 3] and batch["x"].tolist() == [1, 3]
     with pytest.raises(BadInput) as refused:
-        overfit.fixed_batch(rows[:1], lambda record, rng: record, 2)
+        one_batch.fixed_batch(rows[:1], lambda record, rng: record, 2)
     assert refused.value.code == "too_few_rows"
 
 
-def test_a_frozen_backbone_is_the_one_that_the_run_freezes(tmp_path):
-    """Of a frozen backbone of random numbers, two images look alike: the error would stay at half of what it was."""
+def test_a_frozen_backbone_has_mediapipes_weights(tmp_path):
+    """A frozen random backbone would give two images the same features, and the error would only halve."""
     result = overfit.overfit(load_run("smpler-backbone-small"), 40, tmp_path)
     assert result.metrics_after["MPJPE"] < result.metrics_before["MPJPE"] / 8
 
@@ -132,7 +132,7 @@ def test_a_frozen_backbone_is_the_one_that_the_run_freezes(tmp_path):
         ("fastmetro-l-h64-smpl-mixed", "mesh_weight", 1e-8, 1.0),
     ],
 )
-def test_every_loss_counts_from_the_first_step(name, setting, there, here):
+def test_all_losses_are_used_from_the_first_step(name, setting, there, here):
     run = load_run(name)
     assert run.settings[setting] == there
     result = overfit._all_losses_settings(run)
@@ -140,7 +140,7 @@ def test_every_loss_counts_from_the_first_step(name, setting, there, here):
 
 
 @pytest.mark.parametrize("steps", ["0", "-3", "many"])
-def test_a_number_of_steps_is_asked_for(steps, capsys):
+def test_the_number_of_steps_must_be_positive(steps, capsys):
     with pytest.raises(SystemExit):
         main(["fit", "pose2mesh-freihand-posenet", "--overfit", steps])
     assert "no number of steps" in capsys.readouterr().err
@@ -160,6 +160,6 @@ def test_own_data_must_be_there(tmp_path, capsys):
         (["--rate-factor", "2"], "--rate-factor"),
     ],
 )
-def test_what_does_not_go_together(more, named, capsys):
+def test_exclusive_options(more, named, capsys):
     assert main(["fit", "pose2mesh-freihand-posenet", *more]) == 2
     assert named in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A run that is killed or preempted and gone on with ends bit for bit where an uninterrupted one does."""
+"""A run that is killed or preempted and resumed ends bit for bit as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def weights(out: Path) -> dict[str, np.ndarray]:
 
 
 def assert_same(out: Path, whole: Path) -> None:
-    found, expected = weights(out), weights(whole)
-    assert found.keys() == expected.keys()
+    actual, expected = weights(out), weights(whole)
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
     ours, theirs = read_log(out / "log.jsonl"), read_log(whole / "log.jsonl")
-    # the line of a step that was killed after its checkpoint and before its line is lost
+    # a step that was killed between its checkpoint and its log line has no line
     assert ours["loss"].items() <= theirs["loss"].items()
     assert len(ours["loss"]) >= len(theirs["loss"]) - 2
     assert ours["toy/MPJPE"] == theirs["toy/MPJPE"]
 
 
-# in the first epoch; right after a checkpoint; with the rate changed; in the last step of an epoch; right after it
+# in the first epoch; right after a checkpoint; after a learning rate step; in the last step of an epoch; right after it
 @pytest.mark.parametrize("step", [2, 6, 26, 22, 23])
-def test_killed_anywhere(whole, tmp_path, step):
+def test_resume_after_a_kill_at_any_step(whole, tmp_path, step):
     assert start(str(tmp_path), "--kill-after", str(step)) == -signal.SIGKILL
     assert start(str(tmp_path), "--resume") == 0
     assert_same(tmp_path, whole)
 
 
-def test_killed_twice_with_workers(whole, tmp_path):
+def test_resume_after_two_kills_with_workers(whole, tmp_path):
     workers = ("--workers", "1")
     assert start(str(tmp_path), "--kill-after", "8", *workers) == -signal.SIGKILL
     assert start(str(tmp_path), "--resume", "--kill-after", "17", *workers) == -signal.SIGKILL
@@ -58,16 +58,16 @@ def test_killed_twice_with_workers(whole, tmp_path):
     assert_same(tmp_path, whole)
 
 
-def test_preempted_in_time(whole, tmp_path):
-    told = ("--kill-after", "15", "--send", str(int(signal.SIGTERM)))
-    assert start(str(tmp_path), *told) == PREEMPTED
+def test_resume_after_preemption(whole, tmp_path):
+    stop = ("--kill-after", "15", "--send", str(int(signal.SIGTERM)))
+    assert start(str(tmp_path), *stop) == PREEMPTED
     checkpoint = latest_checkpoint(tmp_path / "checkpoints")
     assert checkpoint is not None and checkpoint.name == "step-00000016.ckpt"  # not a multiple of 3
     assert start(str(tmp_path), "--resume") == 0
     assert_same(tmp_path, whole)
 
 
-def test_a_half_written_checkpoint_does_not_count(whole, tmp_path):
+def test_an_incomplete_checkpoint_is_ignored(whole, tmp_path):
     assert start(str(tmp_path), "--kill-after", "8") == -signal.SIGKILL
     left = tmp_path / "checkpoints" / ".part-killed"  # as a kill leaves it
     left.mkdir()
@@ -77,8 +77,8 @@ def test_a_half_written_checkpoint_does_not_count(whole, tmp_path):
     assert_same(tmp_path, whole)
 
 
-def test_the_test_can_fail(whole, tmp_path):
-    """Another seed of the noise inside the network is seen."""
+def test_another_dropout_changes_the_weights(whole, tmp_path):
+    """Shows that these tests can fail."""
     assert start(str(tmp_path), "--dropout", "0.31") == 0
     with pytest.raises(AssertionError):
         assert_same(tmp_path, whole)

@@ -1,4 +1,4 @@
-"""Manifest, hashes, log, median of seeds, and the checkpoint that counts."""
+"""Manifest, file hashes, log, medians over seeds, and the choice of the checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.engine.seed_medians import seed_medians
 from training.run.spec import load_run
 
 
-def test_a_manifest_repeats_the_run(tmp_path):
+def test_a_manifest_describes_the_run_and_its_starts(tmp_path):
     run = load_run("smpler-mixed", ["seed=7"])
     path = tmp_path / "out" / "manifest.json"
     write_manifest(path, run, {"global_batch": {"here": 200}})
@@ -30,7 +30,7 @@ def test_a_manifest_repeats_the_run(tmp_path):
     assert [start["started"] for start in again["starts"]] == [content["started"]]
 
 
-def test_hashes_see_a_change(tmp_path):
+def test_hashes_change_with_the_content(tmp_path):
     small, large = tmp_path / "a" / "small", tmp_path / "large"
     small.parent.mkdir()
     small.write_bytes(b"1")
@@ -46,7 +46,7 @@ def test_hashes_see_a_change(tmp_path):
     assert all(after[name] != before[name] for name in before)
 
 
-def test_log_survives_a_cut_line(tmp_path):
+def test_an_incomplete_log_line_is_skipped(tmp_path):
     path = tmp_path / "log.jsonl"
     log = LogFile(path)
     log.log_metrics({"loss": 2.0}, 1)
@@ -58,7 +58,7 @@ def test_log_survives_a_cut_line(tmp_path):
     assert read_log(path) == {"loss": {1: 2.0, 2: 0.5}}
 
 
-def test_latest_checkpoint_is_that_of_the_most_steps(tmp_path):
+def test_latest_checkpoint_has_the_most_steps(tmp_path):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     assert latest_checkpoint(folder) is None and find_checkpoint(tmp_path, "auto") is None

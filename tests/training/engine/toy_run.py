@@ -1,4 +1,4 @@
-"""A tiny module on tiny data: a program of its own, for tests that kill it or start two of it."""
+"""A program that trains a tiny module on tiny data, for tests that kill it or start two processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WIDTH = 6
 
 
 class Rows(BaseDataset):
-    """Row i: numbers that depend on i alone."""
+    """Row i has random numbers that depend on i alone."""
 
     name = "toy"
 
@@ -54,7 +54,7 @@ def prepare(record: Record, rng: np.random.Generator | None) -> dict[str, np.nda
 
 
 class Toy(LightningModule):
-    """dropout: as networks have it; 0 where processes are compared."""
+    """A tiny module.  dropout: 0 where numbers of processes are compared."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Toy(LightningModule):
 
 
 class KillAfter(Callback):
-    """SIGKILL: nothing can tidy up.  Or another signal, as a cluster sends it before; to the last process alone."""
+    """Sends SIGKILL, or another signal, as a cluster does, to the process of the last rank after `step`."""
 
     def __init__(self, step: int, number: int) -> None:
         self.step, self.number = step, number
@@ -131,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def start(*arguments: str) -> int:
-    """`main` in a process of its own, forked so that it need not import everything again -> exit code."""
+    """Exit code of `main` in a forked process, which need not import everything again."""
     process = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(main(list(arguments))))
     process.start()
     process.join()

@@ -1,4 +1,4 @@
-"""FreiHAND's pred.zip: order, completeness, form."""
+"""FreiHAND's pred.zip: order, completeness, format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.evaluation.freihand_submission import IMAGES, FreiHANDSubmission
 
 
 def predictions(indices):
-    """Every number says which image it belongs to."""
+    """Predictions whose values encode the image index."""
     index = np.array(indices)
     return (
         index,
@@ -22,29 +22,29 @@ def predictions(indices):
     )
 
 
-def test_rows_come_in_the_order_of_the_images(tmp_path):
+def test_predictions_are_written_in_the_order_of_the_images(tmp_path):
     assert IMAGES == 3960
-    made = FreiHANDSubmission(images=5)
-    made.add(*predictions([3, 1, 0]))
-    made.add(*predictions([2, 4]))
+    submission = FreiHANDSubmission(images=5)
+    submission.add(*predictions([3, 1, 0]))
+    submission.add(*predictions([2, 4]))
     index, joints, vertices = predictions([3])
-    made.add(index, joints + 9, vertices)  # padding of a sampler: the first stays
-    path = made.write(tmp_path)
+    submission.add(index, joints + 9, vertices)  # padding of a sampler: the first stays
+    path = submission.write(tmp_path)
     joints, vertices = json.loads(zipfile.ZipFile(path).read("pred.json"))
     assert np.shape(joints) == (5, 21, 3) and np.shape(vertices) == (5, 778, 3)
     np.testing.assert_allclose([row[0][0] for row in joints], np.arange(5) / 1000)
     np.testing.assert_allclose([row[777][2] for row in vertices], np.arange(5) / 500)
 
 
-def test_incomplete_and_wrong_ones_are_refused(tmp_path):
-    made = FreiHANDSubmission(images=5)
-    made.add(*predictions([0, 2]))
+def test_incomplete_and_wrong_predictions_are_refused(tmp_path):
+    submission = FreiHANDSubmission(images=5)
+    submission.add(*predictions([0, 2]))
     with pytest.raises(BadInput, match=r"2 images have a prediction, not 1, 3, 4"):
-        made.write(tmp_path)
-    with pytest.raises(BadInput, match="number 5"):
-        made.add(*predictions([5]))
+        submission.write(tmp_path)
+    with pytest.raises(BadInput, match="index 5"):
+        submission.add(*predictions([5]))
     index, joints, vertices = predictions([1])
-    with pytest.raises(BadInput, match="not numbers"):
-        made.add(index, joints * np.nan, vertices)
+    with pytest.raises(BadInput, match="NaN or infinite"):
+        submission.add(index, joints * np.nan, vertices)
     with pytest.raises(BadInput, match=r"\(20, 3\)"):
-        made.add(index, joints[:, :20], vertices)
+        submission.add(index, joints[:, :20], vertices)

@@ -7,14 +7,7 @@ import pytest
 import torch
 
 from backend.body.procrustes import procrustes_align
-from training.evaluation.metrics import (
-    MPJPE,
-    MPVPE,
-    PAMPJPE,
-    FScore,
-    acceleration_error,
-    distances,
-)
+from training.evaluation.metrics import MPJPE, MPVPE, PAMPJPE, FScore, acceleration_error, distances
 from training.losses.terms import hip_relative
 
 
@@ -47,7 +40,7 @@ def test_alignment_equals_both_originals(tensors):
     torch.testing.assert_close(procrustes_align(g["pa_src"][None], g["pa_dst"][None])[0], g["pa_out"])
 
 
-def test_a_reflection_is_not_aligned_away(tensors):
+def test_alignment_allows_no_reflection(tensors):
     g = tensors("smpler", "golden_extras")
     gt = g["pred_joints3d"]
     reflected = gt * torch.tensor([-1.0, 1, 1])
@@ -74,21 +67,21 @@ def test_means_do_not_depend_on_batches_and_processes():
     pred, gt = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
     valid = torch.tensor([1, 1, 0, 1, 0, 1, 1])
     for make in (MPJPE, PAMPJPE):
-        whole, parts, shares = make(), make(), [make(), make()]
+        whole, parts, shards = make(), make(), [make(), make()]
         whole.update(pred, gt, valid)
         for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
             parts.update(pred[rows], gt[rows], valid[rows])
         torch.testing.assert_close(parts.compute(), whole.compute())
-        for k, metric in enumerate(shares):
+        for k, metric in enumerate(shards):
             metric.update(pred[k::2], gt[k::2], valid[k::2])
         # what torchmetrics does between processes: states are added
-        total = sum(m.total for m in shares) / sum(m.count for m in shares)
+        total = sum(m.total for m in shards) / sum(m.count for m in shards)
         torch.testing.assert_close(total, whole.compute())
         assert whole.count == 5
     assert torch.isnan(MPJPE().compute())
 
 
-def test_unlabelled_samples_as_the_originals_count_them():
+def test_unlabelled_samples_are_counted_as_in_the_originals():
     rng = torch.Generator().manual_seed(0)
     pred, gt = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
     valid = torch.tensor([1, 0, 1, 1])
@@ -103,7 +96,7 @@ def test_unlabelled_samples_as_the_originals_count_them():
         assert torch.isnan(metric.compute())
 
 
-def test_means_of_batches_weigh_the_last_one_more():
+def test_batch_means_weigh_a_smaller_last_batch_more():
     metric = MPJPE(per_batch=True)
     for shift, count in ((0.001, 3), (0.002, 1)):
         metric.update(torch.full((count, 2, 3), shift / 3**0.5), torch.zeros(count, 2, 3))

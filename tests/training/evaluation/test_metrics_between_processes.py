@@ -1,4 +1,4 @@
-"""Sums of two real processes equal those of one, also where one has fewer samples."""
+"""Metrics of two real processes equal those of one, also where one has fewer samples."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ rank = int(sys.argv[1])
 dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
 from training.evaluation.protocols import PROTOCOLS, Evaluator
 rng = torch.Generator().manual_seed(0)
-found, true = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
+pred, gt = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
 valid = torch.tensor([1, 1, 0, 1, 0, 1, 1]).bool()
 mine = Evaluator(PROTOCOLS["synthetic"], upstream_quirks=False)
 rows = slice(0, 5) if rank == 0 else slice(5, 7)
-mine.update(found[rows], true[rows], valid[rows], found[rows], true[rows], valid[rows])
+mine.update(pred[rows], gt[rows], valid[rows], pred[rows], gt[rows], valid[rows])
 shared = mine.compute()
 dist.destroy_process_group()
 alone = Evaluator(PROTOCOLS["synthetic"], upstream_quirks=False)
-alone.update(found, true, valid, found, true, valid)
+alone.update(pred, gt, valid, pred, gt, valid)
 for name, value in alone.compute().items():
     torch.testing.assert_close(shared[name], value)
 print("equal", len(shared))
@@ -33,7 +33,7 @@ print("equal", len(shared))
 
 @pytest.mark.slow
 def test_two_processes(tmp_path):
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     runs = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Labels -> meshes and joints, against SMPLer's numbers for a whole batch: targets, losses and metrics at once."""
+"""Targets, losses and metrics of a full batch against SMPLer's numbers, and targets of bodies and hands."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_batch_equals_smpler(tensors, fake):
     torch.testing.assert_close(targets.rotations, g["out.gt_rotmat"], atol=5e-6, rtol=0)
     torch.testing.assert_close(targets.joints3d, g["out.gt_3d_joints_minus_pelvis"], atol=2e-6, rtol=0)
 
-    # the golden's stand-in of SMPL is not ours: its answers are taken as they are, of the meshes every tenth vertex
+    # the golden's fake of SMPL differs from ours: its predictions are taken from the file, every tenth vertex of meshes
     theta = matrix_from_6d(g["in.pred_6d"]).view(4, 24, 3, 3)
     torch.testing.assert_close(theta, g["out.pred_theta"], atol=2e-6, rtol=0)
     mesh = g["out.gt_vertices_minus_pelvis_every10"]
@@ -78,8 +78,8 @@ def test_a_batch_equals_smpler(tensors, fake):
     names = {"vertices": "vertices", "joints2d": "2d_joints", "joints3d": "3d_joints", "rotations": "theta"}
     for name, factor in factors.items():
         expected = factor * g[f"out.loss_{names[name]}"]
-        share = 0.06 if name == "vertices" else 1e-5
-        torch.testing.assert_close(loss[name].double(), expected, rtol=share, atol=1e-5, msg=name)
+        rtol = 0.06 if name == "vertices" else 1e-5
+        torch.testing.assert_close(loss[name].double(), expected, rtol=rtol, atol=1e-5, msg=name)
     rest = loss["loss"] - loss["vertices"] + 100 * g["out.loss_vertices"]
     torch.testing.assert_close(rest, g["out.loss_combine"], rtol=1e-5, atol=1e-4)
 
@@ -92,17 +92,17 @@ def test_a_batch_equals_smpler(tensors, fake):
         mesh,
         targets.has_mesh,
     )
-    found = evaluator.compute()
+    metrics = evaluator.compute()
     expected = {
         "MPJPE": (g["out.mpjpe_sum"] / g["out.mpjpe_count"], 1e-5),
         "PA-MPJPE": (g["out.mpjpepa_sum"] / g["out.mpjpe_count"], 1e-5),
         "MPVPE": (g["out.mpve_sum"] / g["out.mpve_count"], 0.06),
     }
-    for name, (value, share) in expected.items():
-        torch.testing.assert_close(found[name], 1000 * value, rtol=share, atol=0, msg=name)
+    for name, (value, rtol) in expected.items():
+        torch.testing.assert_close(metrics[name], 1000 * value, rtol=rtol, atol=0, msg=name)
 
 
-def test_coarse_meshes_follow_the_full_one(fake):
+def test_coarse_meshes_are_downsampled_from_the_full_one(fake):
     body, regressor = fake
     down = sp.csr_matrix((np.ones(3), (range(3), [5, 0, 77])), shape=(3, 6890))
     batch = {
@@ -118,7 +118,7 @@ def test_coarse_meshes_follow_the_full_one(fake):
     torch.testing.assert_close(pelvis, torch.zeros_like(pelvis), atol=1e-6, rtol=0)
 
 
-def test_genders_are_ignored_unless_bodies_are_given(fake):
+def test_genders_are_used_only_with_gendered_bodies(fake):
     body, regressor = fake
     arrays = build()
     wide = BodyModel(
@@ -155,7 +155,7 @@ def test_a_regressor_of_another_body_is_refused(fake):
         BodyTargets(fake[0], torch.zeros(17, 778))
 
 
-def test_hands_have_their_joints_from_the_mesh():
+def test_hand_joints_are_regressed_from_the_mesh():
     hand = load_body("open_hand")
     make = HandTargets(hand, hand.regressors["freihand21"])
     batch = {
@@ -168,13 +168,13 @@ def test_hands_have_their_joints_from_the_mesh():
     targets = make(batch)
     assert (targets.joints3d[:, 0, :3] == 0).all() and (targets.joints3d[..., 3] == 1).all()
     posed = hand(batch["pose"].unflatten(1, (16, 3)), batch["betas"])
-    # the wrist's regressor is near the joint of the model
+    # the regressed wrist is near the model's joint
     gap = posed.joints[:, 0] - (hand.regressors["freihand21"] @ posed.vertices)[:, 0]
     assert gap.norm(dim=-1).max() < 0.01
     assert targets.has_3d.tolist() == [True, False]
 
 
-def test_the_14_joints_are_named_alike():
+def test_the_14_joints_have_lsps_names():
     from backend.body.joint_sets import H36M17, LSP14
 
     names = [H36M17[k] for k in H36M17_TO_J14]

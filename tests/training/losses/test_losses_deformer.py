@@ -1,4 +1,4 @@
-"""DeFormer's loss by plain formulas and numerical gradients: nobody published another."""
+"""DeFormer's loss against plain formulas and numerical gradients, since no original is published."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ FACES = {n: np.stack([np.arange(n), (np.arange(n) + 1) % n, (np.arange(n) + 3) %
 
 
 def sample(rng, size=SIZES[1]):
-    """An estimate, what it measures, and targets, float64, of 2 samples."""
+    """An estimate, its output of `DeFormer.measure`, and targets, float64, of 2 samples."""
 
     def t(*shape):
         return torch.as_tensor(rng.normal(size=shape))
 
-    found = {
+    pred = {
         "joints": t(2, 14, 3),
         "mesh_joints": t(2, 14, 3),
         "vertices": t(2, SIZES[0], 3),
         **{f"vertices_{n}": t(2, n, 3) for n in SIZES[1:]},
         "camera": t(2, 3),
     }
-    seen = (t(2, 14, 1) > 0).double()
+    visible = (t(2, 14, 1) > 0).double()
     targets = MeshTargets(
         joints3d=torch.cat([t(2, 14, 3), t(2, 14, 1).abs()], 2),
-        joints2d=torch.cat([t(2, 14, 2), seen], 2),
+        joints2d=torch.cat([t(2, 14, 2), visible], 2),
         meshes={n: t(2, n, 3) for n in SIZES},
         rotations=t(2, 24, 3, 3),
         betas=t(2, 10),
@@ -39,24 +39,24 @@ def sample(rng, size=SIZES[1]):
         has_2d=torch.tensor([True, True]),
         has_mesh=torch.tensor([False, True]),
     )
-    return t(2, 14 + SIZES[2], 3), found, targets
+    return t(2, 14 + SIZES[2], 3), pred, targets
 
 
-def test_by_plain_formulas():
-    x, found, targets = sample(np.random.default_rng(0))
+def test_loss_equals_plain_formulas():
+    x, pred, targets = sample(np.random.default_rng(0))
     weights = DeFormerWeights({8: 0.25, 12: 0.5, 20: 0.25}, laplacian=100)
-    out = DeFormerLoss(Surface(FACES[12]), 12, weights).double()([x, x], [found, found], targets)
-    f = {name: value.numpy() for name, value in found.items()}
-    true3d, true2d = targets.joints3d.numpy(), targets.joints2d.numpy()
-    mesh, true = f["vertices_12"][1], targets.meshes[12].numpy()[1]
+    out = DeFormerLoss(Surface(FACES[12]), 12, weights).double()([x, x], [pred, pred], targets)
+    f = {name: value.numpy() for name, value in pred.items()}
+    gt3d, gt2d = targets.joints3d.numpy(), targets.joints2d.numpy()
+    mesh, gt = f["vertices_12"][1], targets.meshes[12].numpy()[1]
 
     def hips(j):
         return j - (j[2] + j[3]) / 2
 
-    kp3d = [(true3d[0, :, 3:] * abs(hips(f[n][0]) - hips(true3d[0, :, :3]))).mean() for n in ("joints", "mesh_joints")]
+    kp3d = [(gt3d[0, :, 3:] * abs(hips(f[n][0]) - hips(gt3d[0, :, :3]))).mean() for n in ("joints", "mesh_joints")]
     camera = f["camera"][:, None]
-    placed = [x.numpy()[:, :14, :2], camera[..., :1] * (f["mesh_joints"][..., :2] + camera[..., 1:])]
-    kp2d = [(true2d[..., 2:] * abs(p - true2d[..., :2])).mean() for p in placed]
+    projected = [x.numpy()[:, :14, :2], camera[..., :1] * (f["mesh_joints"][..., :2] + camera[..., 1:])]
+    kp2d = [(gt2d[..., 2:] * abs(p - gt2d[..., :2])).mean() for p in projected]
     shares = {"vertices_8": 0.25, "vertices_12": 0.5, "vertices": 0.25}
     edges = np.array(sorted({tuple(sorted(e)) for a, b, c in FACES[12] for e in ((a, b), (a, c), (b, c))}))
 
@@ -67,10 +67,10 @@ def test_by_plain_formulas():
         return v / np.linalg.norm(v, axis=-1, keepdims=True)
 
     a, b, c = FACES[12].T
-    normal = unit(np.cross(true[b] - true[a], true[c] - true[a]))
+    normal = unit(np.cross(gt[b] - gt[a], gt[c] - gt[a]))
     cosines = [abs((unit(mesh[e] - mesh[s]) * normal).sum(1)) for s, e in ((a, b), (a, c), (b, c))]
 
-    def stands_out(v):
+    def laplacian_coordinates(v):
         near = [edges[(edges == k).any(1)] for k in range(12)]
         return np.array([v[k] - v[near[k][near[k] != k]].mean(0) for k in range(12)])
 
@@ -79,10 +79,10 @@ def test_by_plain_formulas():
         "joints2d": 100 * sum(kp2d),
         "vertices": 100
         * sum(s * abs(f[n][1] - targets.meshes[f[n].shape[1]].numpy()[1]).mean() for n, s in shares.items()),
-        "edge": 500 * abs(lengths(mesh) - lengths(true)).mean(),
+        "edge": 500 * abs(lengths(mesh) - lengths(gt)).mean(),
         "edge_self": 0.01 * lengths(mesh).mean(),
         "normal": 10 * np.mean(cosines),
-        "laplacian": 100 * abs(stands_out(mesh) - stands_out(true)).mean(),
+        "laplacian": 100 * abs(laplacian_coordinates(mesh) - laplacian_coordinates(gt)).mean(),
     }
     assert set(expected) == set(out) - {"loss"}
     for name, value in expected.items():  # two equal estimates
@@ -91,22 +91,22 @@ def test_by_plain_formulas():
 
 
 @pytest.mark.parametrize("laplacian", [0.0, 100.0])
-def test_gradients_are_numerical_ones(laplacian):
-    x, found, targets = sample(np.random.default_rng(1))
-    names = list(found)
-    # no weights of thousands: finite differences would lose digits
+def test_gradients_equal_numerical_ones(laplacian):
+    x, pred, targets = sample(np.random.default_rng(1))
+    names = list(pred)
+    # with weights of thousands finite differences would lose digits
     weights = DeFormerWeights({12: 0.5, 20: 0.5}, 1, 1, 1, 1, 1, 1, laplacian and 1)
     loss = DeFormerLoss(Surface(FACES[12]), 12, weights).double()
 
     def of(x, *values):
         return loss([x], [dict(zip(names, values, strict=True))], targets)["loss"]
 
-    inputs = [v.clone().requires_grad_() for v in (x, *found.values())]
+    inputs = [v.clone().requires_grad_() for v in (x, *pred.values())]
     assert torch.autograd.gradcheck(of, inputs, eps=1e-6, atol=1e-5, fast_mode=True)
 
 
 @pytest.mark.parametrize("name", [name for name in run_names() if name.startswith("deformer")])
-def test_the_meshes_of_a_run_share_one_weight(name):
+def test_mesh_weights_of_a_run_sum_to_1(name):
     weights = DeFormerWeights(**load_run(name).settings["weights"])
     assert sum(weights.meshes.values()) == 1
     assert (weights.laplacian > 0) == (len(weights.meshes) == 1)  # nothing else smooths 6890 free vertices

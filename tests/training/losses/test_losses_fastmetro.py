@@ -28,7 +28,7 @@ def surface():
     """The golden's: faces (i, i+1, i+7) around the circle."""
     i = np.arange(COUNT)
     made = Surface(np.stack([i, (i + 1) % COUNT, (i + 7) % COUNT], 1))
-    # its list of edges leaves out every face's third one
+    # the golden's edges lack the third one of every face
     edges = np.concatenate([np.stack([i, (i + k) % COUNT], 1) for k in (1, 7)])
     made.edges = torch.as_tensor(edges)
     return made
@@ -49,16 +49,16 @@ def targets(g, mesh, **changes):
 
 
 def test_terms_equal_the_original(tensors, meshes, surface):
-    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
-    chosen = g["has_smpl"].bool()
+    g, (pred, gt) = tensors("fastmetro", "golden_losses_metrics"), meshes
+    mask = g["has_smpl"].bool()
     pairs = {
-        "vertices_l1": terms.masked_mean(chosen, terms.l1, predicted, true),
-        "edge_gt": terms.masked_mean(chosen, lambda p, t: terms.edge_error(p, t, surface.edges, 1e-8), predicted, true),
+        "vertices_l1": terms.masked_mean(mask, terms.l1, pred, gt),
+        "edge_gt": terms.masked_mean(mask, lambda p, t: terms.edge_error(p, t, surface.edges, 1e-8), pred, gt),
         "edge_gt_nonuniform": terms.masked_mean(
-            chosen, lambda p, t: terms.edge_error(p, t, surface.face_edges, 1e-8), predicted, true
+            mask, lambda p, t: terms.edge_error(p, t, surface.face_edges, 1e-8), pred, gt
         ),
-        "edge_self": terms.masked_mean(chosen, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), predicted),
-        "normal": terms.masked_mean(chosen, lambda p, t: terms.normal_error(p, t, surface.faces), predicted, true),
+        "edge_self": terms.masked_mean(mask, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), pred),
+        "normal": terms.masked_mean(mask, lambda p, t: terms.normal_error(p, t, surface.faces), pred, gt),
         "kp3d": terms.masked_mean(
             g["has_3d"],
             terms.weighted_l1,
@@ -68,17 +68,17 @@ def test_terms_equal_the_original(tensors, meshes, surface):
         "kp2d": terms.weighted_l1(project(g["pred_joints"], g["cam"]), g["gt_joints2"]),
         "orthographic": project(g["pred_joints"], g["cam"]),
         "rodrigues": matrix_from_axis_angle(g["gt_pose"].view(-1, 3)),
-        "smpl_param": parameter_loss(g["rotmat"], g["betas"], targets(g, true)),
-        "empty_vertices": terms.masked_mean(torch.zeros(4, dtype=torch.bool), terms.l1, predicted, true),
+        "smpl_param": parameter_loss(g["rotmat"], g["betas"], targets(g, gt)),
+        "empty_vertices": terms.masked_mean(torch.zeros(4, dtype=torch.bool), terms.l1, pred, gt),
     }
     for name, value in pairs.items():
         torch.testing.assert_close(value, g[name].reshape(value.shape), atol=2e-6, rtol=2e-6, msg=name)
 
 
-def test_the_sum_is_the_recipe_of_the_golden_terms(tensors, meshes, surface):
-    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
+def test_the_sum_has_the_recipes_weights(tensors, meshes, surface):
+    g, (pred, gt) = tensors("fastmetro", "golden_losses_metrics"), meshes
     # one mesh for all levels; both kinds of joints are the golden's
-    out = FastMETROLoss(surface)(g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], targets(g, true))
+    out = FastMETROLoss(surface)(g["pred_joints"], g["pred_joints"], [pred] * 3, g["cam"], targets(g, gt))
     centred = terms.hip_relative(g["pred_joints"])
     assert not torch.allclose(centred, g["pred_joints"])
     expected = (
@@ -93,13 +93,13 @@ def test_the_sum_is_the_recipe_of_the_golden_terms(tensors, meshes, surface):
 
 
 def test_samples_without_2d_joints_count_only_upstream(tensors, meshes, surface):
-    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
-    labels = g["gt_joints2"].clone()
-    labels[1] = 0  # what the original's data give where there are none
-    wanted = targets(g, true, joints2d=labels)
+    g, (pred, gt) = tensors("fastmetro", "golden_losses_metrics"), meshes
+    joints2d = g["gt_joints2"].clone()
+    joints2d[1] = 0  # the original's value of missing labels
+    labels = targets(g, gt, joints2d=joints2d)
     both = [
         FastMETROLoss(surface, upstream_quirks=quirks)(
-            g["pred_joints"], g["pred_joints"], [predicted] * 3, g["cam"], wanted
+            g["pred_joints"], g["pred_joints"], [pred] * 3, g["cam"], labels
         )["joints2d"]
         for quirks in (True, False)
     ]
@@ -107,41 +107,41 @@ def test_samples_without_2d_joints_count_only_upstream(tensors, meshes, surface)
 
 
 @pytest.mark.parametrize("part", ["body", "hand"])
-def test_nothing_labelled_is_no_loss_and_finite_gradients(part):
+def test_without_labels_loss_and_gradients_are_0(part):
     count, joints = (30, 14) if part == "body" else (30, 21)
     i = np.arange(count)
     surface = Surface(np.stack([i, (i + 1) % count, (i + 7) % count], 1))
     g = torch.Generator().manual_seed(0)
-    found = torch.randn(2, joints, 3, generator=g, requires_grad=True)
+    pred = torch.randn(2, joints, 3, generator=g, requires_grad=True)
     levels = [torch.randn(2, n, 3, generator=g, requires_grad=True) for n in (10, 20, count)]
     # a body's surface is the intermediate mesh's
     levels = [levels[0], levels[2], levels[1]] if part == "body" else levels[1:]
-    nowhere = torch.zeros(2, dtype=torch.bool)
+    none = torch.zeros(2, dtype=torch.bool)
     nan = float("nan")
-    wanted = MeshTargets(
+    labels = MeshTargets(
         joints3d=torch.full((2, joints, 4), nan),
         joints2d=torch.full((2, joints, 3), nan),
         meshes={m.shape[1]: torch.full(m.shape, nan) for m in levels},
         rotations=torch.full((2, 24, 3, 3), nan),
         betas=torch.full((2, 10), nan),
-        has_3d=nowhere,
-        has_2d=nowhere,
-        has_mesh=nowhere,
+        has_3d=none,
+        has_2d=none,
+        has_mesh=none,
     )
-    loss = FastMETROLoss(surface, part, upstream_quirks=False)(found, found, levels, torch.ones(2, 3), wanted)["loss"]
+    loss = FastMETROLoss(surface, part, upstream_quirks=False)(pred, pred, levels, torch.ones(2, 3), labels)["loss"]
     loss.backward()
     assert loss == 0
-    assert (found.grad == 0).all() and (levels[-1].grad == 0).all()
+    assert (pred.grad == 0).all() and (levels[-1].grad == 0).all()
 
 
-def test_hand_loss_by_plain_formulas():
+def test_hand_loss_equals_plain_formulas():
     rng = np.random.default_rng(3)
     count, i = 24, np.arange(24)
     faces = np.stack([i, (i + 1) % count, (i + 5) % count], 1)
-    joints, mesh_joints, true = (rng.normal(size=(2, 21, 3)) for _ in range(3))
+    joints, mesh_joints, gt = (rng.normal(size=(2, 21, 3)) for _ in range(3))
     coarse, fine, coarse0, fine0 = (rng.normal(size=(2, n, 3)) for n in (12, count, 12, count))
-    camera, places = rng.normal(size=(2, 3)), rng.normal(size=(2, 21, 3))
-    confidence, seen = rng.uniform(size=(2, 21, 1)), (places[..., 2:] > 0) * 1.0
+    camera, points = rng.normal(size=(2, 3)), rng.normal(size=(2, 21, 3))
+    confidence, visible = rng.uniform(size=(2, 21, 1)), (points[..., 2:] > 0) * 1.0
     yes = torch.ones(2, dtype=torch.bool)
 
     def t(x):
@@ -153,8 +153,8 @@ def test_hand_loss_by_plain_formulas():
         [t(coarse), t(fine)],
         t(camera),
         MeshTargets(
-            t(np.concatenate([true, confidence], 2)),
-            t(np.concatenate([places[..., :2], seen], 2)),
+            t(np.concatenate([gt, confidence], 2)),
+            t(np.concatenate([points[..., :2], visible], 2)),
             {12: t(coarse0), count: t(fine0)},
             torch.zeros(2, 16, 3, 3),
             torch.zeros(2, 10),
@@ -175,10 +175,10 @@ def test_hand_loss_by_plain_formulas():
 
     pairs = [(0, 1), (0, 2), (1, 2)]
     normal = unit(np.cross(edge(fine0, 0, 1), edge(fine0, 0, 2)))
-    project_ = [camera[:, None, :1] * (x[..., :2] + camera[:, None, 1:]) for x in (joints, mesh_joints)]
+    projected = [camera[:, None, :1] * (x[..., :2] + camera[:, None, 1:]) for x in (joints, mesh_joints)]
     expected = {
-        "joints3d": 1000 * sum((confidence * abs(wrist(x) - wrist(true))).mean() for x in (joints, mesh_joints)),
-        "joints2d": 100 * sum((seen * abs(x - places[..., :2])).mean() for x in project_),
+        "joints3d": 1000 * sum((confidence * abs(wrist(x) - wrist(gt))).mean() for x in (joints, mesh_joints)),
+        "joints2d": 100 * sum((visible * abs(x - points[..., :2])).mean() for x in projected),
         "vertices": 50 * (abs(coarse - coarse0).mean() + abs(fine - fine0).mean()),
         "edge": 100
         * np.mean(
@@ -191,11 +191,11 @@ def test_hand_loss_by_plain_formulas():
         np.testing.assert_allclose(out[name], value, rtol=1e-6, err_msg=name)
 
 
-def test_regressor_loss_leaves_the_camera_alone(tensors, meshes):
-    g, (predicted, true) = tensors("fastmetro", "golden_losses_metrics"), meshes
+def test_regressor_loss_has_no_gradient_to_the_camera(tensors, meshes):
+    g, (pred, gt) = tensors("fastmetro", "golden_losses_metrics"), meshes
     camera = g["cam"].clone().requires_grad_()
     joints = g["pred_joints"].clone().requires_grad_()
-    out = SMPLRegressorLoss()(g["rotmat"], g["betas"], predicted, joints, camera, targets(g, true))
+    out = SMPLRegressorLoss()(g["rotmat"], g["betas"], pred, joints, camera, targets(g, gt))
     expected = 1000 * (g["smpl_param"] + g["kp3d"] + g["kp2d"] + g["vertices_l1"])
     torch.testing.assert_close(out["loss"], expected, rtol=1e-5, atol=1e-3)
     out["loss"].backward()

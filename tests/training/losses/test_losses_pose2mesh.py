@@ -20,23 +20,23 @@ SECOND_IS_MASKED = torch.tensor([[1.0], [0.0]])
 def test_terms_equal_the_original(golden):
     g = golden("pose2mesh", "golden_extras")
     vertices, faces = build_mesh("body")
-    true = torch.as_tensor(vertices).expand(2, -1, -1)
-    predicted = (true + torch.as_tensor(g["pred_noise"]).float()).requires_grad_()
+    gt = torch.as_tensor(vertices).expand(2, -1, -1)
+    pred = (gt + torch.as_tensor(g["pred_noise"]).float()).requires_grad_()
     surface = Surface(faces)
-    found = [
-        masked_l1(predicted, true, SECOND_IS_MASKED),
-        terms.normal_error(predicted, true, surface.faces),
-        terms.edge_error(predicted, true, surface.face_edges),
+    values = [
+        masked_l1(pred, gt, SECOND_IS_MASKED),
+        terms.normal_error(pred, gt, surface.faces),
+        terms.edge_error(pred, gt, surface.face_edges),
     ]
-    for k, value in enumerate(found):
+    for k, value in enumerate(values):
         np.testing.assert_allclose(value.item(), g["loss_vertex_normal_edge"][k], rtol=2e-5)
-        (gradient,) = torch.autograd.grad(value, predicted)
+        (gradient,) = torch.autograd.grad(value, pred)
         np.testing.assert_allclose(gradient.abs().sum(), g["loss_grad_abs_sum"][k], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mano", pytest.param("coco", marks=pytest.mark.slow)])
 def test_a_training_step_equals_the_original(golden, keys, name):
-    """MeshNet in train mode, four poses, all terms; then one step of RMSprop, lr 1e-3."""
+    """MeshNet in training mode, four poses, all terms; then one step of RMSprop, lr 1e-3."""
     g = golden("pose2mesh", f"golden_trainstep_{name}")
     config = Pose2MeshConfig(name)
     vertices, faces = build_mesh(config.part)
@@ -47,12 +47,12 @@ def test_a_training_step_equals_the_original(golden, keys, name):
     net.train()
     regressor = torch.as_tensor(fake_regressor(21 if name == "mano" else 17, len(vertices)))
     loss = Pose2MeshLoss(Surface(faces), regressor)
-    true = torch.as_tensor(vertices).expand(4, -1, -1)
+    gt = torch.as_tensor(vertices).expand(4, -1, -1)
     yes = torch.ones(4, 1)
 
     def step():
         out = net(torch.as_tensor(g["x"]))["vertices"]
-        return loss(out, true, regressor @ (true * 1000), yes[:, 0], yes)
+        return loss(out, gt, regressor @ (gt * 1000), yes[:, 0], yes)
 
     optimiser = torch.optim.RMSprop(net.parameters(), lr=1e-3)
     names = ("vertices", "normal", "edge", "joints")
@@ -66,13 +66,13 @@ def test_a_training_step_equals_the_original(golden, keys, name):
     ]
     parameters = dict(net.named_parameters())
     gradients = np.array([parameters[n].grad.abs().sum().item() for n in order])
-    # biases before a batch norm have no gradient but rounding
-    dead = g["grad_abs_sum"] < 1e-3
-    assert (gradients[dead] < 1e-3).all() and 0 < dead.sum() < len(dead) / 2
-    np.testing.assert_allclose(gradients[~dead], g["grad_abs_sum"][~dead], rtol=2e-3)
+    # biases before a batch norm have no gradient, apart from rounding
+    without_gradient = g["grad_abs_sum"] < 1e-3
+    assert (gradients[without_gradient] < 1e-3).all() and 0 < without_gradient.sum() < len(without_gradient) / 2
+    np.testing.assert_allclose(gradients[~without_gradient], g["grad_abs_sum"][~without_gradient], rtol=2e-3)
     optimiser.step()
     sums = np.array([parameters[n].detach().abs().sum().item() for n in order])
-    np.testing.assert_allclose(sums[~dead], g["param_abs_sum_after"][~dead], rtol=1e-2)
+    np.testing.assert_allclose(sums[~without_gradient], g["param_abs_sum_after"][~without_gradient], rtol=1e-2)
     with torch.no_grad():
         after = step()
     np.testing.assert_allclose([after[n].item() for n in names], g["parts_after"], rtol=2e-3)
@@ -82,49 +82,49 @@ def test_masked_entries_count_only_upstream():
     rng = torch.Generator().manual_seed(0)
     a, b = (torch.randn(2, 5, 3, generator=rng) for _ in range(2))
     valid = torch.tensor([[1, 1, 0, 1, 0], [0, 0, 0, 0, 0]])
-    kept = (a - b).abs()[valid.bool()]
-    torch.testing.assert_close(masked_l1(a, b, valid), kept.sum() / 30)
-    torch.testing.assert_close(masked_l1(a, b, valid, upstream_quirks=False), kept.mean())
+    errors = (a - b).abs()[valid.bool()]
+    torch.testing.assert_close(masked_l1(a, b, valid), errors.sum() / 30)
+    torch.testing.assert_close(masked_l1(a, b, valid, upstream_quirks=False), errors.mean())
     assert masked_l1(a, b, 0 * valid, upstream_quirks=False) == 0
-    torch.testing.assert_close(PoseLiftLoss()(a, b, valid)["loss"], kept.sum() / 30)
-    torch.testing.assert_close(PoseLiftLoss(False)(a, b, valid)["loss"], kept.mean())
+    torch.testing.assert_close(PoseLiftLoss()(a, b, valid)["loss"], errors.sum() / 30)
+    torch.testing.assert_close(PoseLiftLoss(False)(a, b, valid)["loss"], errors.mean())
 
 
-def test_invalid_meshes_shape_the_surface_only_upstream():
+def test_surface_terms_of_invalid_meshes_count_only_upstream():
     vertices, faces = build_mesh("hand")
     rng = torch.Generator().manual_seed(0)
-    true = torch.as_tensor(vertices).expand(2, -1, -1)
-    found = true + 0.02 * torch.randn(true.shape, generator=rng)
+    gt = torch.as_tensor(vertices).expand(2, -1, -1)
+    pred = gt + 0.02 * torch.randn(gt.shape, generator=rng)
     regressor = torch.as_tensor(fake_regressor(21, len(vertices)))
     valid = torch.tensor([1.0, 0.0])
 
-    def of(quirks, chosen=slice(None), edges=True):
+    def of(quirks, rows=slice(None), edges=True):
         return Pose2MeshLoss(Surface(faces), regressor, upstream_quirks=quirks)(
-            found[chosen],
-            true[chosen],
-            regressor @ (true[chosen] * 1000),
-            valid[chosen],
-            valid[chosen, None],
+            pred[rows],
+            gt[rows],
+            regressor @ (gt[rows] * 1000),
+            valid[rows],
+            valid[rows, None],
             with_edges=edges,
         )
 
-    upstream, right, alone = of(True), of(False), of(True, slice(1))
+    upstream, without_quirks, alone = of(True), of(False), of(True, slice(1))
     for name in ("edge", "normal"):
         assert upstream[name] != alone[name]
     for name in alone:
-        torch.testing.assert_close(right[name], alone[name])
+        torch.testing.assert_close(without_quirks[name], alone[name])
     assert "edge" not in of(True, edges=False)
 
 
-def test_lifted_joints_are_a_part():
+def test_the_loss_of_lifted_joints():
     vertices, faces = build_mesh("hand")
-    true = torch.as_tensor(vertices).expand(2, -1, -1)
+    gt = torch.as_tensor(vertices).expand(2, -1, -1)
     regressor = torch.as_tensor(fake_regressor(21, len(vertices)))
     lifted = torch.full((2, 21, 3), 7.0)
     out = Pose2MeshLoss(Surface(faces), regressor)(
-        true,
-        true,
-        regressor @ (true * 1000),
+        gt,
+        gt,
+        regressor @ (gt * 1000),
         torch.ones(2),
         torch.ones(2, 21),
         lifted,

@@ -42,8 +42,8 @@ def stage_of(g):
 @pytest.mark.parametrize("absolute", [False, True])
 def test_terms_equal_the_original(extras, absolute):
     g = extras
-    wanted = targets(g, g["gt_vertices_10th"], g["gt_joints3d"], g["gt_joints2d"], g["gt_rotmat"])
-    out = SMPLerLoss(absolute=absolute)(stage_of(g), wanted)
+    labelled = targets(g, g["gt_vertices_10th"], g["gt_joints3d"], g["gt_joints2d"], g["gt_rotmat"])
+    out = SMPLerLoss(absolute=absolute)(stage_of(g), labelled)
     kind = "l1" if absolute else "mse"
     expected = {
         "vertices": 100 * g["loss_vertices_l1"],
@@ -60,12 +60,12 @@ def test_samples_without_2d_joints_count_only_upstream(extras):
     g = extras
     labels = g["gt_joints2d"].clone()
     labels[~g["has"].bool()] = 0
-    wanted = targets(g, g["gt_vertices_10th"], g["gt_joints3d"], labels, g["gt_rotmat"])
-    upstream, right = (SMPLerLoss(upstream_quirks=q)(stage_of(g), wanted)["joints2d"] for q in (True, False))
+    labelled = targets(g, g["gt_vertices_10th"], g["gt_joints3d"], labels, g["gt_rotmat"])
+    upstream, right = (SMPLerLoss(upstream_quirks=q)(stage_of(g), labelled)["joints2d"] for q in (True, False))
     torch.testing.assert_close(upstream, right * g["has"].float().mean())
 
 
-def test_nothing_labelled(extras):
+def test_the_masked_mean_without_labels_is_0(extras):
     g = extras
     none = torch.zeros(4, dtype=torch.bool)
     value = terms.masked_mean(none, terms.weighted_l2, g["pred_joints3d"], g["gt_joints3d"])

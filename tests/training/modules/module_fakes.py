@@ -1,4 +1,4 @@
-"""Small stand-ins for backbones, and batches with true labels, for over-fitting one batch in seconds."""
+"""Fake backbones, and batches with ground truth labels, to overfit one batch in seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.datasets.tiny.people import SIZE, bodies, hands
 from training.preprocessing.metro_style import MetroPreparer
 
 
-class Shown:
+class ImageInMemory:
     """An image in memory."""
 
     def __init__(self, pixels: np.ndarray) -> None:
@@ -35,7 +35,7 @@ def records(part: str = "body", count: int = 2) -> list[Record]:
                 key=f"{person.index:08d}",
                 dataset="tiny",
                 joint_set=joint_set,
-                image=Shown(person.image(size)),
+                image=ImageInMemory(person.image(size)),
                 center=(box[:2] + box[2:]) / 2,
                 side=1.2 * float((box[2:] - box[:2]).max()),
                 joints2d=with_column(person.joints2d(joint_set)),
@@ -67,7 +67,7 @@ class TinyBackbone(nn.Module):
 
 
 class TinyPyramid(nn.Module):
-    """Images (N, 3, 112, 112) -> the four maps of an HRNet at 224, with few channels computed."""
+    """Images (N, 3, 112, 112) -> the four feature maps of an HRNet at 224, by one convolution each."""
 
     channels = (32, 64, 128, 256)
 
@@ -82,15 +82,15 @@ class TinyPyramid(nn.Module):
         return [layer(images) for layer in self.layers]
 
 
-def overfit(module: nn.Module, data: dict[str, Tensor], steps: int, rate: float, clip: float = 0.0) -> list[float]:
-    """The losses of `steps` steps on one batch, by the module's own optimiser at another rate."""
+def overfit(module: nn.Module, data: dict[str, Tensor], steps: int, lr: float, clip: float = 0.0) -> list[float]:
+    """The losses of `steps` steps on one batch, by the module's own optimiser at another learning rate."""
     module.train()
     module.log_dict = lambda *_: None  # there is no trainer to log to
-    made = module.configure_optimizers()  # type: ignore[operator]
-    optimizer = made["optimizer"] if isinstance(made, dict) else made
+    configured = module.configure_optimizers()  # type: ignore[operator]
+    optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
     losses = []
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = lr
     for _ in range(steps):
         optimizer.zero_grad()
         loss = module.training_step(data, 0)  # type: ignore[operator]

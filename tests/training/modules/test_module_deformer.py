@@ -1,4 +1,4 @@
-"""DeFormer's module: it overfits one batch, slow parts are slow, every block gets a gradient."""
+"""DeFormer's module: it overfits one batch, has two learning rates, and every block gets a gradient."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEIGHTS = DeFormerWeights({431: 0.25, 1723: 0.5, 6890: 0.25})
 
 
 class TinyBackbone(nn.Module):
-    """Four maps by one convolution each."""
+    """Four feature maps, by one convolution each."""
 
     channels = (8, 8, 16, 16)
 
@@ -52,10 +52,10 @@ def batch(tmp_path_factory):
 
 
 def error(module, batch) -> float:
-    """mm, of the mesh about its pelvis."""
+    """MPVPE of the batch, mm, pelvis-relative."""
     with torch.no_grad():
-        found, mesh = module.model(batch["image"])["vertices"], module.targets(batch).meshes[6890]
-    return 1000 * float((found - mesh).norm(dim=-1).mean())
+        pred, mesh = module.model(batch["image"])["vertices"], module.targets(batch).meshes[6890]
+    return 1000 * float((pred - mesh).norm(dim=-1).mean())
 
 
 def test_every_block_gets_a_gradient(module, batch):
@@ -76,11 +76,11 @@ def test_overfits_one_batch(module, batch):
         optimizer.step()
     assert error(module, batch) < 0.55 * before
     module.validation_step(batch, 0)
-    measured = module.evaluator(0).compute()
-    assert measured["MPVPE"] == pytest.approx(error(module, batch), rel=1e-3)
+    metrics = module.evaluator(0).compute()
+    assert metrics["MPVPE"] == pytest.approx(error(module, batch), rel=1e-3)
 
 
-def test_backbone_and_offsets_are_slow(module, monkeypatch):
+def test_backbone_and_offsets_have_the_slow_learning_rate(module, monkeypatch):
     monkeypatch.setattr("training.modules.deformer.step_decay_schedule", lambda *args: {})
     optimizer = module.configure_optimizers()["optimizer"]
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}

@@ -1,4 +1,4 @@
-"""FastMETRO's module: one batch is overfit, measures have their names, quirks and meshes are what they say."""
+"""FastMETRO's module: overfitting one batch, logged metrics, upstream quirks, mesh levels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from training.losses.fastmetro import HAND_WEIGHTS, FastMETROWeights
 from training.modules import fastmetro
 from training.modules.fastmetro import FastMETROModule
 
-# steps on one batch, and the share of the loss that is left after them
-LEARNED = {"body": (12, 0.6), "hand": (12, 0.45)}
+# steps on one batch, and the share of the loss that may remain after them
+OVERFIT = {"body": (12, 0.6), "hand": (12, 0.45)}
 
 
 @pytest.fixture(autouse=True)
 def _no_trainer(monkeypatch):
-    """Schedules ask the trainer for its epochs; here is none."""
+    """Schedules need a trainer's epochs; there is none here."""
     monkeypatch.setattr(fastmetro, "step_decay_schedule", lambda *_: None)
 
 
@@ -47,15 +47,15 @@ def make(part="body", regressor=False, **more):
 @pytest.mark.parametrize("part", [pytest.param("body", marks=pytest.mark.slow), "hand"])
 def test_one_batch_is_overfit(part):
     module, data = make(part), batch(part)
-    steps, left = LEARNED[part]
-    losses = overfit(module, data, steps, rate=3e-4, clip=0.3)
-    assert losses[-1] < left * losses[0]
+    steps, remaining = OVERFIT[part]
+    losses = overfit(module, data, steps, lr=3e-4, clip=0.3)
+    assert losses[-1] < remaining * losses[0]
     idle = {name for name, p in module.model.named_parameters() if p.grad is None}
     assert not idle
 
 
-def test_the_regressor_alone_is_trained_behind_a_trained_network():
-    """mesh_weight 1e-8, as the original: the mesh's gradients are as good as nothing, the parameters' are not."""
+def test_mesh_weight_trains_the_regressor_alone():
+    """mesh_weight 1e-8, as the original: the mesh's gradients are negligible against the parameters'."""
     module, data = make(regressor=True, mesh_weight=1e-8), batch()
     module.log_dict = lambda *_, **__: None
     module.train()
@@ -72,7 +72,7 @@ def test_the_regressor_alone_is_trained_behind_a_trained_network():
     assert full.model.xyz_regressor.weight.grad.norm() > 1e6 * module.model.xyz_regressor.weight.grad.norm()
 
 
-def test_parts_sum_up_and_measures_have_their_names(monkeypatch):
+def test_logged_parts_sum_to_the_loss_and_metrics_are_logged(monkeypatch):
     module, data = make(regressor=True, mesh_weight=0.5, protocols=["3dpw-fastmetro"]), batch()
     logged = {}
     monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
@@ -89,8 +89,8 @@ def test_parts_sum_up_and_measures_have_their_names(monkeypatch):
     assert all(10 < value < 3000 for value in logged.values())
 
 
-def test_the_truth_has_no_error():
-    """A network that answers with the labels' own mesh: what is measured is the measure, and the loss is that of 2D."""
+def test_a_perfect_network_has_no_error():
+    """With a network that predicts the labels' mesh, metrics and mesh losses are zero."""
     module, data = make(protocols=["3dpw-fastmetro"]), batch()
     targets = module.targets(data)
     meshes = targets.meshes
@@ -113,14 +113,14 @@ def test_the_truth_has_no_error():
     module.log_dict = lambda values, **_: parts.update(values)
     module.training_step(data, 0)
     assert parts["train/vertices"] < 1e-3 and parts["train/edge"] < 1e-3
-    # annotated joints are near those of the mesh, not equal: head and neck mean other places
+    # annotated joints are near those of the mesh, not equal: head and neck are defined differently
     assert parts["train/joints3d"] < 30
     module.validation_step(data, 0)
-    found = module.evaluator(0).compute()
-    assert found["MPVPE"] < 1e-3 and found["MPJPE"] < 60
+    metrics = module.evaluator(0).compute()
+    assert metrics["MPVPE"] < 1e-3 and metrics["MPJPE"] < 60
 
 
-def test_hands_are_submitted(tmp_path, monkeypatch, capsys):
+def test_hands_write_freihands_submission(tmp_path, monkeypatch, capsys):
     module, data = make("hand", protocols=["freihand"]), batch("hand")
     module.submission.images = 2
     module.eval()
@@ -137,16 +137,16 @@ def test_hands_are_submitted(tmp_path, monkeypatch, capsys):
     assert not module.submission.rows
 
 
-def test_normals_are_of_triangles_that_are_no_faces_only_upstream():
-    quirks, right = make(), make(upstream_quirks=False)
-    faces = {tuple(sorted(face)) for face in right.loss.surface.faces.tolist()}
-    touching = {tuple(face) for face in quirks.loss.surface.faces.tolist()}
-    assert len(faces) == 3442 and faces < touching
-    assert torch.equal(quirks.loss.surface.edges, right.loss.surface.edges)
+def test_only_upstream_compares_normals_of_triangles_that_are_no_faces():
+    quirks, without_quirks = make(), make(upstream_quirks=False)
+    faces = {tuple(sorted(face)) for face in without_quirks.loss.surface.faces.tolist()}
+    triangles = {tuple(face) for face in quirks.loss.surface.faces.tolist()}
+    assert len(faces) == 3442 and faces < triangles
+    assert torch.equal(quirks.loss.surface.edges, without_quirks.loss.surface.edges)
 
 
-def test_metros_meshes_come_from_its_file(tmp_path):
-    """The file's neighbours, ways up and down replace those that follow from the body."""
+def test_mesh_levels_are_read_from_metros_file(tmp_path):
+    """The file's adjacency and up- and downsampling replace the body's own."""
     module = make()
     sizes = (6890, 1723, 431)
     steps = list(itertools.pairwise(sizes))
@@ -180,7 +180,7 @@ def test_learning_rates_and_parameter_groups():
     assert count == sum(p.numel() for p in module.model.parameters())
 
 
-def test_tokens_may_have_a_rate_of_their_own():
+def test_tokens_can_have_their_own_learning_rate():
     module = make(token_rate=0.02)
     usual, tokens = module.configure_optimizers()["optimizer"].param_groups
     assert usual["lr"] == 1e-4 and tokens["lr"] == 0.02

@@ -1,4 +1,4 @@
-"""Pose2Mesh's module on hands of the open hand: it overfits one batch, and follows its recipe."""
+"""Pose2Mesh's module on the open hand: it overfits one batch, and follows its recipe."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def hand():
 
 @pytest.fixture(scope="module")
 def batch(hand, tmp_path_factory):
-    """Four hands as the run `pose2mesh-freihand-full` would hand them over."""
+    """Four hands, prepared as for the run `pose2mesh-freihand-full`."""
     records = build_dataset(tiny.write("freihand_json", tmp_path_factory.mktemp("freihand")))
     prepare = Pose2MeshPreparer("mano", "mano", hand)
     return default_collate([prepare(records[k], None) for k in range(4)])
 
 
-def module(hand, stage: str, **more) -> Pose2MeshModule:
+def make_module(hand, stage: str, **more) -> Pose2MeshModule:
     torch.manual_seed(0)
     model = Pose2Mesh(Pose2MeshConfig("mano"), body_graph(hand, "hand"))
-    model.pose_lifter = PoseNet(21, width=128, dropout=0)  # the real one is 67 million wide
+    model.pose_lifter = PoseNet(21, width=128, dropout=0)  # the real one has 67 million parameters
     return Pose2MeshModule(model, hand, stage, **(SETTINGS | more))
 
 
-def learn(found: Pose2MeshModule, batch: dict, steps: int) -> list[float]:
-    """Losses of the steps.  Adam: RMSprop at the recipe's rate needs many more before it settles."""
-    optimizer = torch.optim.Adam([p for p in found.model.parameters() if p.requires_grad], 1e-3)
+def train_steps(module: Pose2MeshModule, batch: dict, steps: int) -> list[float]:
+    """Losses of the steps.  Adam: RMSprop at the recipe's learning rate needs many more."""
+    optimizer = torch.optim.Adam([p for p in module.model.parameters() if p.requires_grad], 1e-3)
     losses = []
     for _ in range(steps):
         optimizer.zero_grad()
-        loss = found.training_step(batch, 0)
+        loss = module.training_step(batch, 0)
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
@@ -52,63 +52,63 @@ def learn(found: Pose2MeshModule, batch: dict, steps: int) -> list[float]:
 
 
 def test_posenet_overfits_one_batch(hand, batch):
-    found = module(hand, "posenet", protocols=["freihand"])
-    losses = learn(found, batch, 150)
+    module = make_module(hand, "posenet", protocols=["freihand"])
+    losses = train_steps(module, batch, 150)
     assert losses[-1] < 0.1 * losses[0]
-    assert not any(p.requires_grad for p in found.model.pose2mesh.parameters())
-    found.eval()
-    found.validation_step(batch, 0)
-    assert found.evaluator(0).compute()["PA-MPJPE"] > 0
+    assert not any(p.requires_grad for p in module.model.pose2mesh.parameters())
+    module.eval()
+    module.validation_step(batch, 0)
+    assert module.evaluator(0).compute()["PA-MPJPE"] > 0
 
 
 @pytest.mark.parametrize("stage", ["posenet", "full"])
-def test_without_truth_there_is_no_number(hand, batch, stage):
-    found = module(hand, stage, protocols=["freihand"]).eval()
+def test_metrics_without_ground_truth_are_nan(hand, batch, stage):
+    module = make_module(hand, stage, protocols=["freihand"]).eval()
     unlabelled = batch | {name: torch.zeros_like(batch[name]) for name in ("pose", "lifted", "joints_given")}
     with torch.no_grad():
-        found.validation_step(unlabelled, 0)
-    assert all(value.isnan() for value in found.evaluator(0).compute().values())
-    assert len(found.submission.rows) == (0 if stage == "posenet" else len(set(batch["index"].tolist())))
+        module.validation_step(unlabelled, 0)
+    assert all(value.isnan() for value in module.evaluator(0).compute().values())
+    assert len(module.submission.rows) == (0 if stage == "posenet" else len(set(batch["index"].tolist())))
 
 
 @pytest.mark.slow
-def test_whole_network_overfits_one_batch(hand, batch):
-    found = module(hand, "full", edge_from_epoch=2)
-    mesh, _ = found.targets(batch)
+def test_full_network_overfits_one_batch(hand, batch):
+    module = make_module(hand, "full", edge_from_epoch=2)
+    mesh, _ = module.targets(batch)
 
     def error() -> float:
         with torch.no_grad():  # in training mode: batch statistics, as it was trained
-            return float((found.model(batch["pose2d"])["vertices"] - mesh).norm(dim=-1).mean())
+            return float((module.model(batch["pose2d"])["vertices"] - mesh).norm(dim=-1).mean())
 
     before = error()
-    losses = learn(found, batch, 30)
+    losses = train_steps(module, batch, 30)
     assert losses[-1] < 0.4 * losses[0]
     assert error() < min(0.3 * before, 0.05)  # m, of hands that are 0.2 m long
 
 
-def test_edges_count_from_their_epoch(hand, batch):
-    seen: list[dict] = []
+def test_the_edge_loss_starts_at_its_epoch(hand, batch):
+    logged: list[dict] = []
     for first in (1, 2):
-        found = module(hand, "full", edge_from_epoch=first)
-        found.log_dict = seen.append
-        found.training_step(batch, 0)
-    assert "train/edge" in seen[0] and "train/edge" not in seen[1]
+        module = make_module(hand, "full", edge_from_epoch=first)
+        module.log_dict = logged.append
+        module.training_step(batch, 0)
+    assert "train/edge" in logged[0] and "train/edge" not in logged[1]
 
 
-def test_meshes_do_not_move_the_lifter(hand, batch):
-    """The lifter's gradient is that of its own loss, a thousandth of the millimetres."""
-    whole, alone = module(hand, "full"), module(hand, "posenet")
-    whole.training_step(batch, 0).backward()
+def test_mesh_losses_have_no_gradient_to_the_lifter(hand, batch):
+    """The lifter's gradient is that of its own loss, with the weight 1e-3."""
+    full, alone = make_module(hand, "full"), make_module(hand, "posenet")
+    full.training_step(batch, 0).backward()
     alone.training_step(batch, 0).backward()
     for (name, p), q in zip(
-        whole.model.pose_lifter.named_parameters(), alone.model.pose_lifter.parameters(), strict=True
+        full.model.pose_lifter.named_parameters(), alone.model.pose_lifter.parameters(), strict=True
     ):
         if q.grad is not None:
             torch.testing.assert_close(p.grad, 1e-3 * q.grad, atol=1e-6, rtol=1e-4, msg=name)
 
 
-def test_wrong_words(hand):
+def test_wrong_settings_are_refused(hand):
     with pytest.raises(BadInput, match="free"):
-        module(hand, "full", protocols=["free"])
+        make_module(hand, "full", protocols=["free"])
     with pytest.raises(BadInput, match=r"Human3\.6M"):
-        module(hand, "full", target="human36")
+        make_module(hand, "full", target="human36")

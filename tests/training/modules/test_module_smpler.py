@@ -1,4 +1,4 @@
-"""SMPLer's module: one batch is overfit, the last stage alone is supervised, the first estimate's start."""
+"""SMPLer's module: overfitting one batch, supervision of the last stage alone, the initial estimate."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from training.engine.export import constants_of
 from training.losses.smpler import SMPLerWeights
 from training.modules.smpler import SMPLerModule
 
-# blocks -> steps on one batch, and the share of the loss that is left after them
-LEARNED = {0: (30, 0.15), 3: (8, 0.6)}
+# blocks -> steps on one batch, and the share of the loss that may remain after them
+OVERFIT = {0: (30, 0.15), 3: (8, 0.6)}
 
 
 def make(blocks=3, **more):
@@ -36,9 +36,9 @@ def data():
 @pytest.mark.parametrize("blocks", [0, 3])
 def test_one_batch_is_overfit(data, blocks):
     module = make(blocks)
-    steps, left = LEARNED[blocks]
-    losses = overfit(module, data, steps, rate=3e-4)
-    assert losses[-1] < left * losses[0]
+    steps, remaining = OVERFIT[blocks]
+    losses = overfit(module, data, steps, lr=3e-4)
+    assert losses[-1] < remaining * losses[0]
 
 
 def test_only_the_last_stage_is_supervised(data):
@@ -52,7 +52,7 @@ def test_only_the_last_stage_is_supervised(data):
     assert set(given) == {f"train/{n}" for n in ("loss", "vertices", "joints2d", "joints3d", "rotations")}
 
 
-def test_measures_have_their_names(data):
+def test_metrics_are_logged_by_protocol(data):
     module = make(0, protocols=["human36m-smpler"])
     logged = {}
     module.log_dict = lambda values, **_: logged.update(values)
@@ -63,8 +63,8 @@ def test_measures_have_their_names(data):
     assert set(logged) == {f"human36m-smpler/{m}" for m in ("MPJPE", "PA-MPJPE", "MPVPE")}
 
 
-def test_the_first_estimate_stands_upright(data):
-    """Before anything is learned: head up in the image (y down), feet down."""
+def test_the_initial_estimate_is_upright(data):
+    """Untrained, the head is above the feet in the image (y down)."""
     module = make(0)
     stage = module.model.eval()(data["image"])[-1]
     joints = stage["joints"][0]
@@ -90,8 +90,8 @@ def test_mean_parameters(tmp_path):
         make(0, mean_parameters=str(tmp_path / "no.npz"))
 
 
-def test_the_stage_on_3dpw_measures_by_its_own_regressor(data):
-    """Network, labels and exported weights take the one that the run names; the open body has one for all."""
+def test_the_3dpw_stage_uses_its_own_regressor(data):
+    """Network, labels and exported weights use the run's regressor; the open body's only one replaces it."""
     body = load_body("open")
     body.name = "smpl"
     usual = body.regressors["h36m17"]

@@ -1,4 +1,4 @@
-"""METRO's crops, labels and draws against the originals' numbers."""
+"""METRO's crops, labels and augmentation against the originals' numbers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ import pytest
 from backend.errors import BadInput
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
-from training.preprocessing.augmentation import BODY, AugmentationParams, MetroAugmentation
+from training.preprocessing.augmentation import AugmentationParams, MetroAugmentation
 from training.preprocessing.crops import CropWindow
-from training.preprocessing.metro_style import (
-    MEAN,
-    STD,
-    MetroPreparer,
-    index_from_key,
-    joints3d,
-    rotated_pose,
-)
+from training.preprocessing.metro_style import MEAN, STD, MetroPreparer, index_from_key, joints3d, rotated_pose
 
 METRO24 = JOINT_SETS["metro24"]
 
@@ -70,7 +63,7 @@ def test_a_sample_equals_the_original(golden, family, case):
     )
     out = MetroPreparer().apply(record, AugmentationParams(bool(flip), tuple(gains), rotation))
     image = out["image"] * STD[:, None, None] + MEAN[:, None, None]
-    # OpenCV's versions differ in some pixels of a turned crop (the goldens are of 5.0): in 47 of 3072 in one case
+    # OpenCV's versions differ in some pixels of a rotated crop (the goldens are of 5.0): in 47 of 3072 in one case
     gap = np.abs(image[:, ::7, ::7] - get["sub7"])
     assert (gap < 2e-5).mean() > 0.98 and gap.max() < 0.02
     np.testing.assert_allclose([image.mean(), image.std()], get["mean_std"], atol=2e-5)
@@ -84,29 +77,29 @@ def test_a_sample_equals_the_original(golden, family, case):
     assert out["has_2d"] == out["has_3d"] == out["has_mesh"] == 1 and out["index"] == 12
 
 
-def drawn(augmentation, rng, count):
+def draws_of(augmentation, rng, count):
     changes = [augmentation.draw(rng) for _ in range(count)]
     return np.array([[c.flip, *c.gains, c.rotation, c.scale] for c in changes])
 
 
 def test_draws_equal_the_originals(golden):
     expected = golden("fastmetro", "golden_augm_draws")["golden_augm_draws"]
-    np.testing.assert_array_equal(drawn(BODY, np.random.RandomState(5), 6), expected)
+    np.testing.assert_array_equal(draws_of(MetroAugmentation(), np.random.RandomState(5), 6), expected)
     expected = golden("smpler", "golden_preproc")["augm_draws_seed11"]
-    np.testing.assert_array_equal(drawn(BODY, np.random.RandomState(11), 20), expected)
+    np.testing.assert_array_equal(draws_of(MetroAugmentation(), np.random.RandomState(11), 20), expected)
 
 
 def test_draws_of_hands():
     hand = MetroAugmentation(flip=0.0, rotation=90.0)  # right hands stay right hands
-    found = drawn(hand, np.random.default_rng(0), 2000)
-    assert not found[:, 0].any()
-    assert np.abs(found[:, 4]).max() == 180 and 0.55 < (found[:, 4] == 0).mean() < 0.65
-    assert found[:, 5].min() == 0.75 and found[:, 5].max() == 1.25
-    body = drawn(BODY, np.random.default_rng(0), 2000)
+    draws = draws_of(hand, np.random.default_rng(0), 2000)
+    assert not draws[:, 0].any()
+    assert np.abs(draws[:, 4]).max() == 180 and 0.55 < (draws[:, 4] == 0).mean() < 0.65
+    assert draws[:, 5].min() == 0.75 and draws[:, 5].max() == 1.25
+    body = draws_of(MetroAugmentation(), np.random.default_rng(0), 2000)
     assert 0.45 < body[:, 0].mean() < 0.55 and np.abs(body[:, 4]).max() == 60
 
 
-def test_nothing_changes_without_a_generator():
+def test_no_augmentation_without_a_generator():
     record = record_of(joints2d=np.ones((24, 3), np.float32))
     plain, still = MetroPreparer()(record), MetroPreparer(train=False)(record, np.random.default_rng(0))
     for name, value in plain.items():
@@ -117,7 +110,7 @@ def test_nothing_changes_without_a_generator():
     np.testing.assert_array_equal(again["image"], moved["image"])
 
 
-def test_what_a_record_lacks_is_zero_and_says_so():
+def test_missing_labels_are_zeros_without_their_flag():
     out = MetroPreparer()(record_of())
     for name in ("joints2d", "joints3d", "pose", "betas"):
         assert not out[name].any()
@@ -126,7 +119,7 @@ def test_what_a_record_lacks_is_zero_and_says_so():
     assert out["image"].shape == (3, 224, 224)
 
 
-def test_joints_of_other_sets_come_by_name():
+def test_joints_of_other_sets_are_mapped_by_name():
     names = JOINT_SETS["h36m17"].names
     joints = np.concatenate([np.arange(51).reshape(17, 3), np.ones((17, 1))], 1).astype(np.float32)
     out = MetroPreparer()(record_of(joint_set="h36m17", joints3d=joints))
@@ -141,35 +134,35 @@ def test_joints_of_other_sets_come_by_name():
 @pytest.mark.parametrize("size", [(224, 224), (384, 288)])
 @pytest.mark.parametrize("rotation", [0.0, 33.0])
 @pytest.mark.parametrize("flip", [False, True])
-def test_labels_lie_on_what_they_label(size, rotation, flip):
-    """A blurred dot is found where its label says: exactly without the quirks, a pixel or two off with them."""
+def test_2d_labels_match_the_crop(size, rotation, flip):
+    """A dot is where its label is: exactly without upstream_quirks, a pixel or two off with them."""
     pixels = np.zeros((300, 400, 3), np.uint8)
-    place = (230, 121)
-    cv2.circle(pixels, place, 4, (255, 255, 255), -1)
+    center = (230, 121)
+    cv2.circle(pixels, center, 4, (255, 255, 255), -1)
     joints = np.zeros((24, 3), np.float32)
-    joints[:] = [*place, 1]
+    joints[:] = [*center, 1]
     record = record_of(image=Pixels(pixels), joints2d=joints, center=np.array([203.3, 148.2]), side=251.0)
     gaps = []
     for quirks in (False, True):
         out = MetroPreparer(size=size, upstream_quirks=quirks).apply(
             record, AugmentationParams(flip, rotation=rotation)
         )
-        seen = out["image"][0] * STD[0] + MEAN[0]
+        brightness = out["image"][0] * STD[0] + MEAN[0]
         y, x = np.mgrid[: size[0], : size[1]]
-        found = np.array([(seen * x).sum(), (seen * y).sum()]) / seen.sum()
+        centroid = np.array([(brightness * x).sum(), (brightness * y).sum()]) / brightness.sum()
         # edges of the longer side are at -1 and 1
-        units = (2 * (found + 0.5) - [size[1], size[0]]) / max(size)
+        units = (2 * (centroid + 0.5) - [size[1], size[0]]) / max(size)
         gaps.append(np.abs(units - out["joints2d"][5, :2]).max() * max(size) / 2)
     assert gaps[0] < 0.15 and gaps[1] < 3
 
 
 def test_3d_rotates_with_the_image():
-    """A point to the right of the root, seen to the right, turns up with the content, counter-clockwise."""
+    """A point to the right of the root rotates counter-clockwise with the content, to above it."""
     change = AugmentationParams(rotation=90.0)
     joints = np.zeros((24, 4), np.float32)
     joints[0, :3] = [1, 0, 0]
-    turned = joints3d(joints, change, METRO24.mirror, 14)
-    np.testing.assert_allclose(turned[0, :3], [0, -1, 0], atol=1e-6)
+    rotated = joints3d(joints, change, METRO24.mirror, 14)
+    np.testing.assert_allclose(rotated[0, :3], [0, -1, 0], atol=1e-6)
     window = CropWindow(np.array([100.0, 100.0]), 100.0, (224, 224), 90.0)
     right = window.transform(np.array([[120.0, 100.0]]), truncate=False)[0]
     assert right[1] < -0.3 and abs(right[0]) < 0.02
@@ -177,7 +170,7 @@ def test_3d_rotates_with_the_image():
     np.testing.assert_allclose(pose[:3], [0, 0, -np.pi / 2], atol=1e-6)
 
 
-def test_a_flipped_body_is_its_mirror_image():
+def test_a_flipped_pose_is_the_mirror_image():
     import torch
 
     from backend.body.loader import load_body
@@ -196,14 +189,14 @@ def test_a_flipped_body_is_its_mirror_image():
     np.testing.assert_allclose(joints[1], mirrored, atol=0.01)  # the open body is symmetric to a few millimetres
 
 
-def test_bad_records_are_named():
+def test_bad_records_are_reported():
     with pytest.raises(BadInput, match="a_000012"):
         MetroPreparer()(record_of(image=None))
     with pytest.raises(BadInput, match="cannot be cut out"):
         MetroPreparer()(record_of(side=0.2, center=np.array([200.5, 150.5])))
     with pytest.raises(BadInput, match="flip: 0"):
         rotated_pose(np.zeros(48), AugmentationParams(flip=True))
-    out = MetroPreparer()(record_of(center=np.array([-900.0, 40.0])))  # all of it outside: black
+    out = MetroPreparer()(record_of(center=np.array([-900.0, 40.0])))  # outside the image: black
     np.testing.assert_allclose(out["image"][:, 5, 5], -MEAN / STD, rtol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Pose2Mesh's windows, noise and targets: the original's numbers, and what follows from bodies of known pose."""
+"""Pose2Mesh's windows, noise and targets against the original's numbers and against posed bodies."""
 
 from __future__ import annotations
 
@@ -19,14 +19,7 @@ from training.datasets.tiny.people import bodies, hands
 from training.losses.body_targets import Pose2MeshTargets
 from training.preprocessing.keypoint_noise import coco_errors, human36_errors
 from training.preprocessing.pose2mesh_style import Pose2MeshPreparer, PoseAugmentationParams
-from training.preprocessing.pose_window import (
-    SIZE,
-    PoseWindow,
-    mirrored2d,
-    pose_box,
-    rotated3d,
-    window_box,
-)
+from training.preprocessing.pose_window import SIZE, PoseWindow, mirrored2d, pose_box, rotated3d, window_box
 
 
 @pytest.fixture
@@ -47,8 +40,8 @@ def test_windows_equal_the_original(g):
     flipped = mirrored2d(window.transform(g["kp"]), HUMAN36.mirrored)
     np.testing.assert_allclose(flipped, g["kp_flip"], atol=1e-4)
     np.testing.assert_allclose(normalise_pose(window.transform(g["kp"])), g["kp_norm"], atol=2e-6)
-    turned = rotated3d(g["kp3d"], 20, True, HUMAN36.mirrored)
-    np.testing.assert_allclose(turned, g["kp3d_rot20_flip"], atol=1e-4)
+    rotated = rotated3d(g["kp3d"], 20, True, HUMAN36.mirrored)
+    np.testing.assert_allclose(rotated, g["kp3d_rot20_flip"], atol=1e-4)
 
 
 def test_noise_equals_the_original(g):
@@ -61,7 +54,7 @@ def test_noise_equals_the_original(g):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_noise_by_a_new_generator_is_as_frequent(g):
+def test_noise_of_a_new_generator_is_as_frequent(g):
     rng = np.random.default_rng(0)
     found = np.stack([coco_errors(g["coco_in"], float(g["coco_area"]), rng) for _ in range(60)])
     gaps = np.linalg.norm(found[..., :2] - g["coco_in"][:, :2], axis=-1)
@@ -73,8 +66,8 @@ def test_noise_by_a_new_generator_is_as_frequent(g):
     np.testing.assert_array_equal(moved[3:], hidden[3:])
 
 
-def test_changes_are_drawn_as_by_the_original(g):
-    """Rotation from numpy's stream, flip and whether to rotate at all from Python's, in that order."""
+def test_augmentation_is_drawn_as_by_the_original(g):
+    """The original draws the rotation from numpy, then flip and whether to rotate from Python's generator."""
 
     class Both:
         normal, coin = np.random.RandomState(0), random.Random(0)
@@ -113,8 +106,8 @@ def person():
 
 
 @pytest.mark.parametrize("pose_set", ["human36", "coco", "smpl"])
-def test_inputs_and_targets_of_a_known_body(person, pose_set):
-    """2D, lifted joints and mesh agree: what is lifted is what the mesh has, about its own root."""
+def test_inputs_and_targets_equal_ground_truth(person, pose_set):
+    """2D pose, lifted joints and mesh are consistent: lifted joints are the mesh's, relative to their root."""
     name = {"human36": "h36m17", "coco": "coco19", "smpl": "smpl24"}[pose_set]
     root = {"human36": 0, "coco": 17, "smpl": 0}[pose_set]
     record = record_of(person, "h36m17")
@@ -132,7 +125,7 @@ def test_inputs_and_targets_of_a_known_body(person, pose_set):
     assert out["joints_given"] == 1 and out["mesh_valid"] == 1 and out["index"] == 3
 
 
-def test_targets_without_motion_capture_come_from_the_mesh(person):
+def test_targets_without_motion_capture_are_regressed_from_the_mesh(person):
     record = record_of(person, "smpl24", dataset="amass")
     out = Pose2MeshPreparer("coco", "human36", "open", input="truth")(record)
     assert out["joints_given"] == 0
@@ -143,7 +136,7 @@ def test_targets_without_motion_capture_come_from_the_mesh(person):
     np.testing.assert_allclose(regressed[0], joints - joints[0], atol=0.05)
 
 
-def test_a_weak_camera_projects_the_body_as_it_is(person):
+def test_input_by_a_weak_perspective_camera(person):
     record = record_of(
         person,
         "coco17",
@@ -175,7 +168,7 @@ def test_hands():
 
 
 @pytest.mark.parametrize("noise", ["human36", "coco"])
-def test_noise_moves_the_input_alone(person, noise):
+def test_noise_changes_the_input_alone(person, noise):
     record = record_of(person, "h36m17")
     prepare = Pose2MeshPreparer(noise, "human36", "open", noise=noise)
     plain, noisy = prepare(record), prepare(record, np.random.default_rng(0))
@@ -186,9 +179,9 @@ def test_noise_moves_the_input_alone(person, noise):
         np.testing.assert_array_equal(noisy[name], plain[name])
 
 
-def test_flips_and_rotations_move_2d_and_lifted_together(person):
-    """Seen from far away, x and y of the lifted joints look as the 2D pose does."""
-    far = replace_camera(person)
+def test_flips_and_rotations_change_2d_and_lifted_joints_alike(person):
+    """From far away, x and y of the lifted joints equal the 2D pose."""
+    far = record_from_far_away(person)
     prepare = Pose2MeshPreparer("coco", "human36", "open", input="truth")
     for change in (
         PoseAugmentationParams(),
@@ -200,7 +193,7 @@ def test_flips_and_rotations_move_2d_and_lifted_together(person):
         np.testing.assert_allclose(out["pose2d"], normalise_pose(out["lifted"][:, :2]), atol=0.02)
 
 
-def replace_camera(person):
+def record_from_far_away(person):
     trans = person.trans + [0, 0, 400.0]
     camera = np.array([3e4, 3e4, 100.0, 100.0])
     joints = person.posed.joints("h36m17", person.pose, person.betas, trans)
@@ -214,7 +207,7 @@ def replace_camera(person):
     )
 
 
-def valid(prepare, record):
+def validity_of(prepare, record):
     out = prepare(record)
     return [bool(np.all(out[name])) for name in ("mesh_valid", "lift_valid", "joints_valid")]
 
@@ -234,10 +227,10 @@ def valid(prepare, record):
         ("3dpw", None, "coco", "full", True, [True, True, True]),
     ],
 )
-def test_bad_fits_are_not_learned_from(person, dataset, error, pose_set, stage, quirks, expected):
+def test_bad_fits_are_invalid(person, dataset, error, pose_set, stage, quirks, expected):
     record = record_of(person, "h36m17", dataset=dataset, fit_error=error)
     prepare = Pose2MeshPreparer(pose_set, "human36", "open", stage=stage, input="truth", upstream_quirks=quirks)
-    assert valid(prepare, record) == expected
+    assert validity_of(prepare, record) == expected
 
 
 def test_muco_is_flipped_before_its_noise_only_upstream(person):
@@ -249,8 +242,8 @@ def test_muco_is_flipped_before_its_noise_only_upstream(person):
     assert np.abs(found[0] - found[1]).max() > 0.01
 
 
-def test_true_input_is_the_detection_where_no_truth_is_public():
-    """FreiHAND's evaluation images; in training, a sample without truth stays an error."""
+def test_truth_input_falls_back_to_detections_without_public_ground_truth():
+    """For FreiHAND's evaluation images; in training a sample without ground truth is an error."""
     points = np.random.RandomState(0).rand(21, 3) * 100
     record = Record(key="00000007", dataset="freihand", joint_set="hand21", detected2d=points)
     known = Pose2MeshPreparer("mano", "mano", "open_hand", input="detected", train=False)(record)
@@ -262,7 +255,7 @@ def test_true_input_is_the_detection_where_no_truth_is_public():
     assert refused.value.code == "bad_label"
 
 
-def test_bad_input_is_named(person):
+def test_bad_input_is_reported(person):
     record = record_of(person, "h36m17")
     with pytest.raises(BadInput, match="x_000003 has no detected"):
         Pose2MeshPreparer("coco", "human36", "open", train=False)(record)
@@ -270,7 +263,7 @@ def test_bad_input_is_named(person):
     with pytest.raises(BadInput, match="detection of 16 joints"):
         Pose2MeshPreparer("coco", "human36", "open", train=False)(few)
     flat = replace(record, joints2d=np.ones((17, 3), np.float32))
-    with pytest.raises(BadInput, match="x_000003: A 2D pose is 1 x 1 px"):
+    with pytest.raises(BadInput, match="x_000003: A 2D pose of 1 x 1 px"):
         Pose2MeshPreparer("human36", "human36", "open", input="truth")(flat)
     with pytest.raises(BadInput, match="no camera"):
         Pose2MeshPreparer("coco", "human36", "open", input="truth")(replace(record, camera=None))

@@ -1,7 +1,7 @@
-"""Every published run, dry: files in its formats, its losses, two steps, its metrics, weights.
+"""A dry run of every published run: files in its formats, losses, two steps, metrics, weights.
 
-Backbones are stand-ins with maps of the same shapes, and PoseNet is narrow: what they compute is tested elsewhere, at
-full size by `fit RUN --dry-run` (`test_dry_run`), and they would take minutes.  All else is the run's own.
+Backbones are fakes with feature maps of the same shapes, and PoseNet is narrow, since the real ones take minutes; they
+are tested at full size in `test_dry_run`.  All else is the run's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backend.models.deformer import network as deformer
 from backend.models.fastmetro import network as fastmetro
 from backend.models.pose2mesh import network as pose2mesh
 from backend.models.smpler import network as smpler
-from training.engine import overfit
+from training.engine import one_batch
 from training.engine.dry_run import dry_run, with_generated_data
 from training.run.spec import load_run, run_names
 
@@ -34,7 +34,7 @@ QUICK = ("pose2mesh-freihand-full", "pose2mesh-3dpw-amass-posenet", "smpler-3dpw
 
 
 class Pyramid(nn.Module):
-    """Maps at strides 4, 8, 16 and 32, of averaged pixels."""
+    """Feature maps of averaged pixels, at strides 4, 8, 16 and 32."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Pyramid(nn.Module):
 
 
 class Map(Pyramid):
-    """The last map alone, as FastMETRO takes it."""
+    """The last feature map alone, for FastMETRO."""
 
     def __init__(self, *_: object) -> None:
         super().__init__((1, 1, 1, 2048))
@@ -76,17 +76,17 @@ def _small(monkeypatch):
     monkeypatch.setattr(pose2mesh, "PoseNet", partial(pose2mesh.PoseNet, width=64))
 
 
-def named():
+def run_parameters():
     slow = [pytest.param(name, marks=pytest.mark.slow) for name in run_names() if name not in QUICK]
     return [*QUICK, *slow]
 
 
-@pytest.mark.parametrize("name", named())
-def test_two_steps_of(name, tmp_path):
+@pytest.mark.parametrize("name", run_parameters())
+def test_dry_run_of(name, tmp_path):
     run = load_run(name)
     before = signal.getsignal(signal.SIGTERM)
     result = dry_run(run, tmp_path)
-    assert signal.getsignal(signal.SIGTERM) == before  # else the trainer stays in memory, and nobody can end it
+    assert signal.getsignal(signal.SIGTERM) == before  # else the trainer stays in memory, and SIGTERM is ignored
     assert len(result.losses) == 2 and all(map(math.isfinite, result.losses)) and min(result.losses) > 0
     expected = {f"{run.data.validate[0].protocol}/MPJPE"} if "freihand" not in name else set()
     assert expected <= set(result.metrics)
@@ -94,8 +94,8 @@ def test_two_steps_of(name, tmp_path):
     assert result.weights.is_file() and (tmp_path / "dry-run.json").is_file()
 
 
-# a run of every module, and every network that ends in another way
-ENDS = (
+# one run of every module and every kind of network output
+ONE_PER_OUTPUT = (
     "fastmetro-s-r50-mixed",
     "fastmetro-l-h64-freihand",
     "fastmetro-l-h64-smpl-mixed",
@@ -107,39 +107,39 @@ ENDS = (
 
 
 def _on_one_batch(name, folder):
-    """-> module in evaluation mode, batch."""
-    module, _, batch = overfit.build_one_batch(with_generated_data(load_run(name), folder, batch=2), folder, 2)
+    """The run's module in evaluation mode, and a batch."""
+    module, _, batch = one_batch.build_one_batch(with_generated_data(load_run(name), folder, batch=2), folder, 2)
     return module.eval(), batch
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_bfloat16_trains_as_float32_does(name, tmp_path):
+@pytest.mark.parametrize("name", ONE_PER_OUTPUT)
+def test_bfloat16_gradients_are_close_to_float32(name, tmp_path):
     module, batch = _on_one_batch(name, tmp_path)
     module.log_dict = lambda *_, **__: None
     weights = [value for value in module.model.parameters() if value.requires_grad]
     for value in weights:
-        if not value.any():  # layers that begin with zeros would hide what comes before them
+        if not value.any():  # layers initialised with zeros would block the gradient of earlier ones
             nn.init.normal_(value, std=0.02)
     result = {}
     for kind in (torch.float32, torch.bfloat16):
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
             loss = module.training_step(batch, 0)
-        slopes = torch.autograd.grad(loss, weights, allow_unused=True)
-        result[kind] = float(loss), torch.cat([x.flatten().double() for x in slopes if x is not None])
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+        result[kind] = float(loss), torch.cat([x.flatten().double() for x in gradients if x is not None])
     (whole, slope), (half, other) = result.values()
     assert half != whole and half == pytest.approx(whole, rel=0.01)
     assert slope @ other > 0.95 * slope.norm() * other.norm()
 
 
-@pytest.mark.parametrize("name", [name for name in ENDS if "l-h64" not in name])
-def test_metrics_are_exact_whatever_the_precision(name, tmp_path):
-    """Of one and the same answer: truth, Procrustes and distances must not be those of 8 bits."""
+@pytest.mark.parametrize("name", [name for name in ONE_PER_OUTPUT if "l-h64" not in name])
+def test_metrics_are_computed_in_float32(name, tmp_path):
+    """For the same output, autocast to bfloat16 must not change targets, Procrustes alignment and distances."""
     module, batch = _on_one_batch(name, tmp_path)
     network = module.model.pose_lifter if getattr(module, "stage", "") == "posenet" else module.model
     with torch.no_grad():
-        answer = network(batch["image"] if "image" in batch else batch["pose2d"])
-    network.forward = lambda *_: answer
-    exact = overfit.evaluate_batch(module, batch)
+        output = network(batch["image"] if "image" in batch else batch["pose2d"])
+    network.forward = lambda *_: output
+    exact = one_batch.evaluate_batch(module, batch)
     with torch.autocast("cpu", torch.bfloat16):
-        result = overfit.evaluate_batch(module, batch)
+        result = one_batch.evaluate_batch(module, batch)
     assert exact and result == exact

@@ -1,4 +1,4 @@
-"""Frozen backbones and frozen early layers, rates of their own, and backbones that another run has taught."""
+"""Frozen backbones and early layers, the backbone's learning rate, and backbones of earlier runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def stage1():
     return build_module(load_run("smpler-backbone-small", EARLY))
 
 
-def test_early_layers_are_frozen_and_late_ones_learn_at_their_own_rate(stage1):
+def test_early_layers_are_frozen_and_later_ones_have_their_learning_rate(stage1):
     backbone = stage1.module.model.backbone
-    learns = {name.rsplit(".layers")[0] for name, p in backbone.named_parameters() if p.requires_grad}
-    assert {name for name in learns if name.startswith(("stem", "stages.0.", "stages.1."))} == set()
-    assert {name for name in learns if name.startswith(("stages.2.", "stages.3."))}
-    stage1.module.step = 0  # without a schedule, which asks the trainer
+    trained = {name.rsplit(".layers")[0] for name, p in backbone.named_parameters() if p.requires_grad}
+    assert {name for name in trained if name.startswith(("stem", "stages.0.", "stages.1."))} == set()
+    assert {name for name in trained if name.startswith(("stages.2.", "stages.3."))}
+    stage1.module.step = 0  # without a schedule, which needs a trainer
     rates = {id(p): g["lr"] for g in stage1.module.configure_optimizers().param_groups for p in g["params"]}
     assert {rates[id(p)] for p in backbone.parameters()} == {1e-5}
     head = stage1.module.model.SMPL_predictor.parameters()
@@ -33,11 +33,11 @@ def test_early_layers_are_frozen_and_late_ones_learn_at_their_own_rate(stage1):
 
 def test_a_backbone_without_early_layers_is_refused():
     run = load_run("smpler-backbone", ["start.freeze=early"])
-    with pytest.raises(BadInput, match=r"smpler-backbone\.yaml: start\.freeze is early, which the backbone of"):
+    with pytest.raises(BadInput, match=r"smpler-backbone\.yaml: start\.freeze is early, but the backbone of"):
         frozen_modules(run, torch.nn.Linear(1, 1))
 
 
-def test_a_whole_backbone_is_frozen():
+def test_the_full_backbone_is_frozen():
     run = load_run("fastmetro-small")
     model = build_module(run).module.model
     assert not any(p.requires_grad for p in model.backbone.parameters())
@@ -55,25 +55,25 @@ def test_a_run_takes_the_backbone_of_another(stage1, tmp_path, monkeypatch):
         load_initial_weights(built, run, tmp_path)
     folder = tmp_path / "smpler-backbone-small" / "seed-88" / "weights"
     folder.mkdir(parents=True)
-    taught = stage1.module.model
-    torch.save(taught.state_dict(), folder / "x.pth")
+    earlier = stage1.module.model
+    torch.save(earlier.state_dict(), folder / "x.pth")
     (folder / "x.pth").rename(folder / "x.safetensors")
-    with pytest.raises(BadInput):  # a name that lies is found out
+    with pytest.raises(BadInput):  # no safetensors file in spite of its name
         load_initial_weights(built, run, tmp_path)
     from safetensors.torch import save_file
 
-    save_file({k: v.contiguous() for k, v in taught.state_dict().items()}, folder / "x.safetensors")
+    save_file({k: v.contiguous() for k, v in earlier.state_dict().items()}, folder / "x.safetensors")
     assert missing_initial_weights(run, tmp_path) == []
     before = built.module.model.xyz_regressor.weight.clone()
     load_initial_weights(built, run, tmp_path)
-    found = built.module.model.backbone.state_dict()
-    for name, value in taught.backbone.state_dict().items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=0, msg=name)
+    loaded = built.module.model.backbone.state_dict()
+    for name, value in earlier.backbone.state_dict().items():
+        torch.testing.assert_close(loaded[name], value, rtol=0, atol=0, msg=name)
     assert torch.equal(before, built.module.model.xyz_regressor.weight)
     assert "backbone" in next(iter(built.initial_weights.values()))
 
 
 @pytest.mark.parametrize("second", ["run=smpler-mixed", "weights=x.pth", "backbone_of=smpler-backbone-small"])
-def test_one_start_is_enough(second):
+def test_only_one_kind_of_initial_weights_is_allowed(second):
     with pytest.raises(BadInput, match=r"fastmetro-small\.yaml: start names .* and .*"):
         load_run("fastmetro-small", [f"start.{second}"])

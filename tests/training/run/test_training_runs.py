@@ -1,4 +1,4 @@
-"""Run files: every one complete and with the published numbers; mistakes named by file and key."""
+"""Run files: each is complete and has the published numbers; mistakes are reported with file and key."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_run_is_complete(name):
     assert run.data.prepare["kind"] in PREPARERS
     assert all(required_files(spec, run.data.prepare) for spec in run.data.train + run.data.validate)
     assert all(spec.protocol in PROTOCOLS for spec in run.data.validate)
-    assert run.upstream_quirks != name.endswith("-small")  # ours repeat no original
+    assert run.upstream_quirks != name.endswith("-small")  # ours have no original
     assert run.published.source
     assert run.published.results or run.published.note
     assert run.start.what
@@ -78,15 +78,15 @@ def test_a_run_is_complete(name):
     assert {k: v for row in results for k, v in row.items()} == PUBLISHED.get(name, {})
 
 
-def test_one_set_has_one_length():
-    """METRO's mixed pack, whose number of samples its author's log tells."""
+def test_runs_of_one_set_have_the_same_number_of_samples():
+    """METRO's mixed pack, whose number of samples follows from its author's log."""
     runs = [load_run(name) for name in run_names()]
     mixed = [run for run in runs if "Tax-H36m" in str(run.data.train[0].options["path"])]
     assert len(mixed) >= 14
     assert {run.training.samples_published for run in mixed} == {475_920}
 
 
-def test_no_published_number_is_left_out():
+def test_published_numbers_are_of_existing_runs():
     assert set(PUBLISHED) <= set(run_names())
 
 
@@ -94,12 +94,12 @@ def test_no_published_number_is_left_out():
 def test_recipes(name):
     run = load_run(name)
     training = run.training
-    found = (training.epochs, training.batch, training.devices, run.settings["learning_rate"])
-    assert found == RECIPES[name]
+    settings = (training.epochs, training.batch, training.devices, run.settings["learning_rate"])
+    assert settings == RECIPES[name]
 
 
 @pytest.mark.parametrize("what", ["3dpw", "freihand", "smpl-mixed", "smpl-3dpw"])
-def test_the_small_size_has_the_recipe_of_the_large_one(what):
+def test_small_and_large_networks_have_the_same_recipe(what):
     small, large = load_run(f"fastmetro-s-r50-{what}"), load_run(f"fastmetro-l-h64-{what}")
     assert small.network == large.network.replace("l-h64", "s-r50")
     assert small.data == large.data and small.settings == large.settings
@@ -107,17 +107,17 @@ def test_the_small_size_has_the_recipe_of_the_large_one(what):
 
 
 def test_pose2mesh_steps_and_edges():
-    found = {
+    settings = {
         name: (run.settings["step"], run.settings["gamma"], run.settings.get("edge_from_epoch"))
         for name in run_names()
         if (run := load_run(name)).module == "pose2mesh"
     }
-    assert found["pose2mesh-human36m-posenet"] == (30, 0.5, None)
-    assert found["pose2mesh-3dpw-posenet"] == (20, 0.1, None)
-    assert found["pose2mesh-freihand-posenet"] == (90, 0.1, None)
-    assert found["pose2mesh-human36m-full"] == (12, 0.1, 8)
-    assert found["pose2mesh-3dpw-amass-full"] == (10, 0.1, 8)
-    assert found["pose2mesh-freihand-full"] == (30, 0.1, 16)
+    assert settings["pose2mesh-human36m-posenet"] == (30, 0.5, None)
+    assert settings["pose2mesh-3dpw-posenet"] == (20, 0.1, None)
+    assert settings["pose2mesh-freihand-posenet"] == (90, 0.1, None)
+    assert settings["pose2mesh-human36m-full"] == (12, 0.1, 8)
+    assert settings["pose2mesh-3dpw-amass-full"] == (10, 0.1, 8)
+    assert settings["pose2mesh-freihand-full"] == (30, 0.1, 16)
 
 
 def test_overrides():
@@ -145,13 +145,13 @@ def test_overrides():
         ("training.keep_maps=true", "training.keep_maps"),
     ],
 )
-def test_wrong_overrides_name_the_key(override, named):
+def test_wrong_overrides_are_reported_with_their_key(override, named):
     with pytest.raises(BadInput) as error:
         load_run("smpler-mixed", [override])
     assert named in str(error.value)
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_a_corrupt_file_is_reported(tmp_path):
     path = tmp_path / "mine.yaml"
     for text in ("a: [1", "- 1", ""):
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""What networks start from, where the originals do not leave it to PyTorch."""
+"""Random weights of networks, where the originals do not use PyTorch's initialisation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.models.smpler.network import RefinementBlock, SMPLer, SMPLerConfig
 
 
 def test_pose_hrnet():
-    """Convolutions N(0, .001): the published files lack those of the coarse outputs."""
+    """Convolutions are N(0, 0.001); published files lack those of the coarse outputs."""
     torch.manual_seed(0)
     for name, part in HRNet(32, "multi").named_modules():
         if isinstance(part, nn.Conv2d):
@@ -24,7 +24,7 @@ def test_pose_hrnet():
 
 
 def test_fastmetro_transformer():
-    """Every matrix Xavier-uniform, the three projections as one of 3D x D; biases 0 or PyTorch's."""
+    """Matrices are Xavier-uniform, the three projections as one of 3D x D; biases 0 or PyTorch's."""
     torch.manual_seed(0)
     transformer = Transformer(64, 128, 1, 0.1)
     for name, parameter in transformer.named_parameters():
@@ -48,7 +48,7 @@ def test_smpler_block():
         assert not unit.local_unit.relative_position_encoding_table[0].any()
 
 
-def test_smpler_regressor_drops_half():
+def test_smpler_regressor_has_dropout_one_half():
     body = load_body("open")
     model = SMPLer(SMPLerConfig(32, 0), body, body.regressors["h36m17"])
     assert model.SMPL_predictor.dropout.p == 0.5

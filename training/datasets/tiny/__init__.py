@@ -1,7 +1,6 @@
-"""A few rows of each benchmark in exactly its own files, made from the open body and hand: for tests and `--dry-run`.
+"""Generated files with a few rows of each benchmark, in its own format, for tests and `--dry-run`.
 
-`write(kind, folder)` writes a set -> what `training.datasets.registry.build_dataset` needs to read it.  The people in
-them are those of `people.bodies` and `people.hands`, so that a test knows every number.
+The people are `people.bodies` and `people.hands`, so that a test can compute every number.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ KINDS = tuple(_WRITERS)
 
 
 def write(kind: str, folder: Path, count: int = 4, seed: int = 0) -> dict[str, Any]:
-    """Write a tiny set of that kind into the folder -> the options to build it.  Deterministic."""
+    """Writes a tiny data set of that kind into `folder` -> its table for `build_dataset`.  Deterministic."""
     module = importlib.import_module(f"training.datasets.tiny.{_WRITERS[kind]}")
     writer: Callable[[Path, int, int], dict[str, Any]] = getattr(module, f"write_{kind}")
     folder.mkdir(parents=True, exist_ok=True)

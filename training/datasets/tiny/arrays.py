@@ -1,4 +1,4 @@
-"""Sets of plain arrays: MPII's h5, SPIN's npz, AMASS."""
+"""Tiny data sets of plain arrays: MPII's h5, SPIN's npz, AMASS."""
 
 from __future__ import annotations
 
@@ -46,16 +46,11 @@ def write_spin(folder: Path, count: int, seed: int) -> dict[str, Any]:
     )  # fmt: skip
     for name, person in zip(names, people, strict=True):
         save(folder / name, person.jpeg())
-    return {
-        "kind": "spin",
-        "path": str(folder / "mpi_inf_3dhp_train.npz"),
-        "images": str(folder),
-        "body": "open",
-    }
+    return {"kind": "spin", "path": str(folder / "mpi_inf_3dhp_train.npz"), "images": str(folder), "body": "open"}
 
 
 def capture_poses(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(count, 156) poses of SMPL-H standing up in a world with z up, fingers bent, and betas (16,)."""
+    """Upright poses (count, 156) of SMPL-H in a world with z up, fingers bent, and betas (16,)."""
     poses = np.zeros((count, 156))
     for person in bodies(count, seed):
         poses[person.index, :66] = person.pose[:66]
@@ -66,7 +61,7 @@ def capture_poses(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_amass(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """One motion of CMU with `count` used frames, and one of another subset."""
+    """One motion of CMU with `count` sampled frames, and one of another subset."""
     poses, betas = capture_poses(count, seed)
     for name, step in (("CMU/01/01_01", 60), ("EKUT/300/walk", 5)):
         frames = np.repeat(poses, step, 0)[: step * (count - 1) + 1]

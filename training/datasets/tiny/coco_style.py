@@ -1,4 +1,4 @@
-"""MuCo-3DHP and COCO with their SMPL fits, in Pose2Mesh's files."""
+"""Tiny MuCo-3DHP and COCO with SMPL fits, in Pose2Mesh's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEAK = np.array([62.0, 96.0, 80.0])  # scale px/m, tx, ty px of COCO's people
 
 
 def write_muco(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Each image has a second person behind the first; two more images have a fit of NaN, and none."""
+    """`count` images with a second person behind the first, then one with a fit of NaN, and one without a fit."""
     images, annotations, fits = [], [], {}
     for person in bodies(count + 2, seed):
         name = f"unaugmented_set/{person.index:06d}.jpg"
@@ -49,7 +49,7 @@ def write_coco(folder: Path, count: int, seed: int) -> dict[str, Any]:
         points = posed[:, :2] * WEAK[0] + WEAK[1:]
         keypoints = np.concatenate([points, np.full((17, 1), 2.0)], 1)
         keypoints[3] = 0  # an ear that was not labelled
-        keypoints[4, 2] = 1  # and one that is hidden
+        keypoints[4, 2] = 1  # and one that is labelled, but occluded
         extra = person.index - count
         images.append({"id": person.index, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
         box = [*points.min(0), *np.ptp(points, axis=0)]

@@ -1,4 +1,4 @@
-"""Fits to images: EFT's JSON and UP-3D's files by number."""
+"""Tiny data sets of fits to images: EFT's JSON and UP-3D's numbered files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scipy.spatial.transform import Rotation
 
 from training.datasets.tiny.people import SIZE, Person, bodies, encode, save
 
-EFT_CAMERA = np.array([0.85, 0.05, 0.12])  # s, tx, ty in the box
+EFT_CAMERA = np.array([0.85, 0.05, 0.12])  # s, tx, ty in box coordinates
 
 
 def write_eft(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """COCO images; boxes of 150 px."""
+    """`count` people in COCO images, with boxes of 150 px."""
     rows = []
     for person in bodies(count, seed):
         side, center = 150.0, np.array([95.0, 81.0])
@@ -41,7 +41,7 @@ def write_eft(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 
 def write_up3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """SMPLify's camera looks at the middle of the image, so people are drawn with that one."""
+    """`count` people, drawn with SMPLify's camera, whose principal point is the image's centre."""
     middle = np.array([260.0, 260.0, SIZE[0] / 2, SIZE[1] / 2])
     for person in bodies(count, seed, middle):
         stem = f"{person.index:05d}"
@@ -49,7 +49,7 @@ def write_up3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
         buffer = io.BytesIO()
         np.save(buffer, joints)
         save(folder / f"{stem}_joints.npy", buffer.getvalue())
-        trans = np.array([0.01, -0.02, 0.03])  # the file splits the place into two parts
+        trans = np.array([0.01, -0.02, 0.03])  # the file splits the translation into two parts
         fit = {
             "pose": person.pose, "betas": person.betas, "trans": trans, "rt": np.zeros(3), "t": person.trans - trans,
             "f": 260.0,

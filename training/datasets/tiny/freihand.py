@@ -1,4 +1,4 @@
-"""FreiHAND: its own JSON files, and Pose2Mesh's."""
+"""Tiny FreiHAND: its own JSON files, and Pose2Mesh's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _intrinsics(person: Person) -> list[list[float]]:
 
 
 def write_freihand(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Annotations of `count` hands, images under two of the four backgrounds; two evaluation images."""
+    """`count` annotated hands, images with two of the four backgrounds, and two evaluation images."""
     people = hands(count, seed)
     content = {
         "training_K": [_intrinsics(p) for p in people],
@@ -35,17 +35,11 @@ def write_freihand(folder: Path, count: int, seed: int) -> dict[str, Any]:
         save(folder / "training" / "rgb" / f"{k:08d}.jpg", people[k % count].jpeg(_SIZE))
     for k in range(2):
         save(folder / "evaluation" / "rgb" / f"{k:08d}.jpg", people[k].jpeg(_SIZE))
-    return {
-        "kind": "freihand",
-        "path": str(folder),
-        "split": "training",
-        "backgrounds": 2,
-        "body": "open_hand",
-    }
+    return {"kind": "freihand", "path": str(folder), "split": "training", "backgrounds": 2, "body": "open_hand"}
 
 
 def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Ids in falling order; joints in millimetres; detections half a pixel off."""
+    """`count` hands, with ids in descending order, joints in millimetres, and detections half a pixel off."""
     people = hands(count, seed)
     for split, detected in (("train", "train"), ("eval", "test")):
         images, annotations, detections, data = [], [], [], {}
@@ -53,10 +47,7 @@ def write_freihand_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
             name = f"{split}/rgb/{person.index:08d}.jpg"
             images.append({"id": person.index, "file_name": name, "width": 224, "height": 224, "db_idx": person.index})
             annotations.append({"id": person.index, "image_id": person.index, "bbox": person.xywh()})
-            camera: dict[str, Any] = {
-                "focal": person.camera[:2].tolist(),
-                "princpt": person.camera[2:].tolist(),
-            }
+            camera: dict[str, Any] = {"focal": person.camera[:2].tolist(), "princpt": person.camera[2:].tolist()}
             if split == "train":
                 camera |= {"R": np.eye(3).tolist(), "t": person.trans.tolist()}
                 data[str(person.index)] = {

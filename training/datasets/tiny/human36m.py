@@ -1,4 +1,4 @@
-"""Human3.6M in Pose2Mesh's JSON files."""
+"""Tiny Human3.6M in Pose2Mesh's JSON files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.datasets.human36m import EVERY, PROTOCOL2
-from training.datasets.tiny.people import (
-    CAMERA,
-    SIZE,
-    WORLD_TO_CAMERA,
-    WORLD_TRANSLATION,
-    Person,
-    bodies,
-    save,
-)
+from training.datasets.tiny.people import CAMERA, SIZE, WORLD_TO_CAMERA, WORLD_TRANSLATION, Person, bodies, save
 
 
 def name_of(person: Person, subject: int) -> str:
@@ -23,7 +15,7 @@ def name_of(person: Person, subject: int) -> str:
 
 
 def write_human36m(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Both splits: each of their subjects has `count` used frames, one unused, and one without a fit."""
+    """Both splits: each subject has `count` sampled frames, one that the step skips, and one without a fit."""
     detected: dict[str, Any] = {}
     for split, subjects in PROTOCOL2.items():
         for subject in subjects:
@@ -44,7 +36,7 @@ def _subject(folder: Path, subject: int, people: list[Person], every: int) -> No
     fits: dict[str, dict] = {}
     for person in [*people, None, None]:
         number = len(images)
-        # behind the people: a frame that the step leaves out, and one that has no fit
+        # after the people: a frame that the step skips, and one without a fit
         frame = number * every if number != len(people) else number * every + 1
         shown = person or people[0]
         name = name_of(shown, subject) if person else f"s_{subject:02d}_unused_{number}.jpg"

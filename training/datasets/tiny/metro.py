@@ -1,4 +1,4 @@
-"""METRO's TSV container, plain and composite, bodies and hands."""
+"""Tiny data sets in METRO's TSV format, plain and composite, bodies and hands."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ _YAML = YAML(typ="safe", pure=True)
 
 def write_tsv(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """One plain set, `human3.6m/train.yaml`."""
-    return {
-        "kind": "tsv",
-        "path": str(_plain(folder / "human3.6m", "train", bodies(count, seed))),
-        "body": "open",
-    }
+    return {"kind": "tsv", "path": str(_plain(folder / "human3.6m", "train", bodies(count, seed))), "body": "open"}
 
 
 def write_tsv_hand(folder: Path, count: int, seed: int) -> dict[str, Any]:

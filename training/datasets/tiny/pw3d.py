@@ -1,4 +1,4 @@
-"""3DPW: its own pickles, and Pose2Mesh's JSON."""
+"""Tiny 3DPW: its own pickles, and Pose2Mesh's JSON."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from training.datasets.tiny.people import (
-    CAMERA,
-    SIZE,
-    WORLD_TO_CAMERA,
-    WORLD_TRANSLATION,
-    Person,
-    bodies,
-    save,
-)
+from training.datasets.tiny.people import CAMERA, SIZE, WORLD_TO_CAMERA, WORLD_TRANSLATION, Person, bodies, save
 
 SEQUENCE = "downtown_tiny_00"
 
 
 def write_pw3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """One sequence of the test split: two people through `count` frames; the camera is not valid in one more.
+    """One sequence of the test split: two people in `count` frames, and one more frame with an invalid camera.
 
-    Person 0 is same_shape(bodies[:count]), person 1 same_shape(bodies[count:]).  Betas have 300
-    numbers, as in some of the real files.
+    Person 0 is share_betas(bodies[:count]), person 1 share_betas(bodies[count:]).  Betas have 300 numbers, as in some
+    of the real files.
     """
-    everyone = bodies(2 * count, seed)
-    people = [share_betas(everyone[:count]), share_betas(everyone[count:])]
+    all_rows = bodies(2 * count, seed)
+    people = [share_betas(all_rows[:count]), share_betas(all_rows[count:])]
     extrinsic = np.eye(4)
     extrinsic[:3, :3], extrinsic[:3, 3] = WORLD_TO_CAMERA, WORLD_TRANSLATION
     content: dict[str, Any] = {
@@ -56,13 +48,13 @@ def write_pw3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 
 def share_betas(people: list[Person]) -> list[Person]:
-    """With the first one's betas, as a sequence has them."""
+    """The people with the betas of the first: in a sequence a person's shape is constant."""
     first = people[0]
     return [Person(p.index, p.body, p.pose, first.betas, p.trans, p.camera) for p in people]
 
 
 def write_pw3d_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Two people per image in the test split; detections half a pixel off."""
+    """Two people per image in the test split, with detections half a pixel off."""
     images, annotations, detections = [], [], []
     for person in bodies(2 * count, seed):
         frame, which = person.index % count, person.index // count

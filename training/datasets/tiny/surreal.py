@@ -1,4 +1,4 @@
-"""SURREAL: its own MATLAB files and clips, and Pose2Mesh's JSON."""
+"""Tiny SURREAL: its own MATLAB files and clips, and Pose2Mesh's JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.surreal import CAMERA, CAPTURE_TO_WORLD, SIZE, WORLD_TO_CAMERA
 from training.datasets.tiny.people import Person, bodies, save
 
-CAM_LOC = np.array([6.7, -0.98, -1.93])
+CAM_LOC = np.array([6.7, -0.98, -1.93])  # m, in Blender's world
 _MIRROR = JOINT_SETS["smpl24"].mirror
 
 
 def people_of(count: int, seed: int = 0) -> list[Person]:
-    """Seven metres away, where SURREAL's camera sees a whole body."""
+    """`count` people seven metres away, where the full body is in SURREAL's image."""
     return [
         Person(p.index, p.body, p.pose, p.betas, p.trans + [0, 0, 3.2], CAMERA.astype(np.float64))
         for p in bodies(count, seed)
@@ -30,11 +30,11 @@ def people_of(count: int, seed: int = 0) -> list[Person]:
 def write_surreal(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """A clip of `count` - 1 frames and a clip of one, whose arrays lack the last axis.
 
-    The files hold the person whose mirror image the images show.
+    As in SURREAL, the images show the mirror image of the person in the files.
     """
     people = people_of(count, seed)
-    place = folder / "cmu" / "train" / "run0" / "01_01"
-    place.mkdir(parents=True, exist_ok=True)
+    clips = folder / "cmu" / "train" / "run0" / "01_01"
+    clips.mkdir(parents=True, exist_ok=True)
     for name, track in (("01_01_c0001", people[:-1]), ("01_01_c0002", people[-1:])):
         zrot = np.linspace(0.3, 2.0, len(track))
         content = {
@@ -48,8 +48,8 @@ def write_surreal(folder: Path, count: int, seed: int) -> dict[str, Any]:
         }
         if len(track) == 1:
             content |= {key: content[key][..., 0] for key in ("joints2D", "joints3D", "pose", "shape")}
-        scipy.io.savemat(place / f"{name}_info.mat", content)
-        _clip(place / f"{name}.mp4", [p.image(SIZE) for p in track])
+        scipy.io.savemat(clips / f"{name}_info.mat", content)
+        _clip(clips / f"{name}.mp4", [p.image(SIZE) for p in track])
     return {"kind": "surreal", "path": str(folder), "split": "train", "body": "open"}
 
 
@@ -75,7 +75,7 @@ def _clip(path: Path, frames: list[np.ndarray]) -> None:
 
 
 def write_surreal_json(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Train and val of the same people, ids in falling order; joint_cam in millimetres."""
+    """Train and val of the same people, with ids in descending order and joint_cam in millimetres."""
     (folder / "data").mkdir(exist_ok=True)
     for split in ("train", "val"):
         images, annotations, detections = [], [], []
