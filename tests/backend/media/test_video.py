@@ -164,7 +164,7 @@ def test_holes_and_odd_ones_in_a_sequence_are_named(tmp_path):
     (folder / "a10.png").write_bytes(b"nothing")
     clip = open_clip(folder)
     assert [frame.number for frame in clip.frames()] == [0, 1]
-    assert any("Picture 3" in sentence for sentence in clip.lost)
+    assert any("Image 3" in sentence for sentence in clip.lost)
     assert any("a4.png" in sentence for sentence in clip.lost)
     assert any("a10.png" in sentence for sentence in clip.lost)
 
