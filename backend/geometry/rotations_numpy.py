@@ -66,6 +66,12 @@ def _log_of_large(m: np.ndarray) -> np.ndarray:
     return q[..., 1:] * np.where(sine < 1e-9, 2.0, angle / np.maximum(sine, 1e-9))
 
 
+def minimal_rotations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(B, 3, 3) the smallest rotations from a (3,) to b (B, 3), unit vectors, not opposite."""
+    cross = skew(np.cross(a, b))
+    return np.eye(3) + cross + cross @ cross / np.maximum(1 + b @ a, 1e-6)[:, None, None]
+
+
 def inverse_right_jacobian(vector: np.ndarray) -> np.ndarray:
     """(..., 3) -> (..., 3, 3): d log(exp(vector) exp(d)) / d d at d = 0 (Sola et al. 2018, eq. 144)."""
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]

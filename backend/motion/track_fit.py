@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from backend.body.camera_frames import to_common_frame
-from backend.body.keypoint_fit.fit import LEVEL, STAGES, initial_state, observe
-from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.fit import STAGES, initial_state
+from backend.body.keypoint_fit.observations import LEVEL, Observations, observe
+from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import BONE_FROM, BONE_TO, LEG_BONES, SOURCES
 from backend.geometry import rotations_numpy as rot

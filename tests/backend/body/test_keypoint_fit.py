@@ -8,9 +8,9 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33, SMPL24
 from backend.body.keypoint_fit import fit_keypoints
-from backend.body.keypoint_fit.fit import ray_rotations
+from backend.body.keypoint_fit.observations import Observations, ray_rotations
 from backend.body.keypoint_fit.priors import joint_priors
-from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import NAMES, body_landmarks
 from backend.body.loader import load_body
