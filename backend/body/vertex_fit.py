@@ -243,8 +243,7 @@ def _step(
     cross = products[:, :, :joints, :, joints:]  # (N, a, j, b, l)
     mixed = torch.stack(
         [cross[:, (a + 1) % 3, :, (a + 2) % 3] - cross[:, (a + 2) % 3, :, (a + 1) % 3] for a in range(3)], 2
-    )  # (N, J, 3, l)
-    mixed = mixed.flatten(1, 2)
+    ).flatten(1, 2)  # (N, 3 J, l)
     plain = dots[:, joints:, joints:]
     normal = torch.cat(
         [

@@ -14,6 +14,7 @@ from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import NAMES, body_landmarks
 from backend.body.loader import load_body
+from backend.body.procrustes import pa_mpjpe
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Camera, DetectedPerson
@@ -67,12 +68,11 @@ def observe(body, poses, betas, trans, camera=CAMERA, noise=0.0, seed=0):
     return people, out.joints.numpy()
 
 
-def pa_mpjpe(a, b):
-    """Mean joint distance after Procrustes alignment, m (Gower 1975)."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    u, s, v = np.linalg.svd(a.T @ b)
-    sign = np.array([1, 1, np.sign(np.linalg.det(v.T @ u.T))])
-    return np.linalg.norm((s * sign).sum() / (a**2).sum() * a @ (v.T @ np.diag(sign) @ u.T).T - b, axis=1).mean()
+def posed_joints(body, fits):
+    """(N, 24, 3) joints of fitted bodies, m."""
+    parameters = (np.stack([getattr(fit, name) for fit in fits]) for name in ("poses", "betas", "trans"))
+    with torch.no_grad():
+        return body(*(torch.tensor(value, dtype=torch.float32) for value in parameters)).joints.numpy()
 
 
 def test_jacobian_is_the_derivative_of_every_residual(skeleton):
@@ -107,15 +107,8 @@ def test_known_bodies_are_recovered(body):
     poses, betas, trans = random_people(1, 8)
     people, joints = observe(body, poses, betas, trans)
     fits = fit_keypoints(body, people, CAMERA)
-    with torch.no_grad():
-        found = body(
-            *(
-                torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
-                for n in ("poses", "betas", "trans")
-            )
-        )
-    error = [pa_mpjpe(a, b) for a, b in zip(found.joints.numpy(), joints, strict=True)]
-    assert np.median(error) < 0.03 and max(error) < 0.06
+    error = pa_mpjpe(posed_joints(body, fits), joints)  # mm
+    assert np.median(error) < 30 and max(error) < 60
     assert np.median([f.reprojection_relative for f in fits]) < 0.006
     assert np.mean([f.confidence[[4, 5, 18, 19]].mean() for f in fits]) > 0.9
 
@@ -123,14 +116,7 @@ def test_known_bodies_are_recovered(body):
 def test_noise_of_six_pixels_is_tolerated(body):
     people, joints = observe(body, *random_people(2, 6), noise=6.0)
     fits = fit_keypoints(body, people, CAMERA)
-    with torch.no_grad():
-        found = body(
-            *(
-                torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
-                for n in ("poses", "betas", "trans")
-            )
-        )
-    assert np.median([pa_mpjpe(a, b) for a, b in zip(found.joints.numpy(), joints, strict=True)]) < 0.05
+    assert np.median(pa_mpjpe(posed_joints(body, fits), joints)) < 50
 
 
 def test_an_outlier_is_not_followed(body):
@@ -160,12 +146,7 @@ def test_unseen_legs_stand_with_low_confidence(body, how):
     assert fit.confidence[KNEES + ANKLES + [10, 11]].max() == 0
     assert fit.confidence[[16, 17]].min() > 0.5
     assert np.linalg.norm(fit.poses[KNEES], axis=1).max() < 0.35
-    with torch.no_grad():
-        joints = (
-            body(*(torch.tensor(a[None], dtype=torch.float32) for a in (fit.poses, fit.betas, fit.trans)))
-            .joints[0]
-            .numpy()
-        )
+    (joints,) = posed_joints(body, [fit])
     for hip, ankle in ((1, 7), (2, 8)):
         leg = joints[ankle] - joints[hip]
         assert leg[1] / np.linalg.norm(leg) > 0.9  # down, in the camera's frame
@@ -264,15 +245,8 @@ def test_a_guide_corrects_flat_3d_keypoints(body):
     near = State(rot.exp(poses + rng.normal(0, 0.08, poses.shape)), 0 * betas, trans + [0.05, -0.05, 0.3])
     plain = fit_keypoints(body, flat, CAMERA)
     guided = fit_keypoints(body, flat, CAMERA, guide=near)
-    errors = []
-    for fits in (plain, guided):
-        with torch.no_grad():
-            found = body(
-                *(torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
-                  for n in ("poses", "betas", "trans"))
-            ).joints.numpy()  # fmt: skip
-        errors.append(np.mean([pa_mpjpe(a, b) for a, b in zip(found, joints, strict=True)]))
-    assert errors[1] < 0.8 * errors[0] and errors[1] < 0.04
+    plain_mm, guided_mm = (pa_mpjpe(posed_joints(body, fits), joints).mean() for fits in (plain, guided))
+    assert guided_mm < 0.8 * plain_mm and guided_mm < 40
     assert max(f.reprojection_relative for f in guided) < 0.01
 
 
