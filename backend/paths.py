@@ -36,7 +36,7 @@ def _base(kind: str) -> Path:
     return Path(os.environ.get(variable) or home / fallback) / _NAME
 
 
-def cannot_keep(what: str, path: Path, error: OSError) -> RecoverMeshError:
+def cannot_save(what: str, path: Path, error: OSError) -> RecoverMeshError:
     """The error `unwritable` for the user's data `what` that could not be written to `path`."""
     return RecoverMeshError(
         "unwritable",

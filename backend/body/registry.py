@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.atomic import atomic_path
 from backend.errors import BadInput, RecoverMeshError
-from backend.paths import cannot_keep, data_dir
+from backend.paths import cannot_save, data_dir
 
 if TYPE_CHECKING:
     from backend.body.arrays import BodyArrays
@@ -102,7 +102,7 @@ def save_body(body: BodyArrays, name: str) -> BodySpec:
     optional |= {f"J_regressor_{key}": value for key, value in body.regressors.items()}
     arrays |= {key: value for key, value in optional.items() if value is not None}
     path = data_dir() / "bodies" / f"{name}.npz"
-    with atomic_path(path, partial(cannot_keep, "The body")) as temporary:
+    with atomic_path(path, partial(cannot_save, "The body")) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     return BodySpec(name, name, body.license, path)
 
