@@ -1,3 +1,3 @@
-"""Recover Mesh backend: photos and video to body parameters.  Importing this package is cheap: torch comes later."""
+"""Recover Mesh backend: photos and videos to body parameters.  Importing this package does not import torch."""
 
 __version__ = "0.1.0"

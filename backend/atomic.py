@@ -1,4 +1,4 @@
-"""Writing a file so that it is either whole or absent."""
+"""Atomic writing: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREFIX = ".part-"
 
 
 def writing_error(path: Path, error: OSError) -> RecoverMeshError:
-    """The error to show when `path` could not be written: `disk_full` or `unwritable`."""
+    """The error for a `path` that could not be written: `disk_full` or `unwritable`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return RecoverMeshError(
             "disk_full",
@@ -31,11 +31,11 @@ def writing_error(path: Path, error: OSError) -> RecoverMeshError:
 
 @contextmanager
 def atomic_path(path: Path, failed: Callable[[Path, OSError], RecoverMeshError] = writing_error) -> Iterator[Path]:
-    """A path of the same name in a temporary folder beside `path`; it is renamed to `path` when the block succeeds.
+    """A temporary path with the name of `path`; the file there becomes `path` when the block succeeds.
 
-    When the block fails nothing is left behind, and a former `path` stays as it was.  A killed process leaves its
-    temporary folder, which no listing of files finds.  Several processes may write the same `path` at once.
-    Makes the folder of `path`.  Raises what `failed` makes of an OSError.
+    The temporary folder is next to `path`, whose own folder is created.  If the block fails, nothing is left behind and
+    an earlier `path` stays as it was.  A killed process leaves its temporary folder, which `*.suffix` patterns do not
+    match.  Several processes may write the same `path` at once.  An OSError is raised as `failed(path, error)`.
     """
     folder: str | None = None
     try:
@@ -51,6 +51,6 @@ def atomic_path(path: Path, failed: Callable[[Path, OSError], RecoverMeshError] 
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what killed processes have left of `atomic_path` in a folder that nobody else writes to."""
+    """Delete the temporary folders that killed processes left in `folder`.  No other process may write there."""
     for left in folder.glob(_PREFIX + "*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which device torch runs on."""
+"""The device that torch runs on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolve_device(name: str) -> str:
-    """`auto`, `cpu` or `cuda` -> `cpu` or `cuda`.  Raises BadInput `no_cuda` where CUDA is asked for but absent."""
+    """`auto`, `cpu` or `cuda` -> `cpu` or `cuda`.  Raises BadInput: unknown_device, no_cuda."""
     if name not in DEVICES:
         raise BadInput("unknown_device", f"There is no device {name!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     if name == "cpu":
@@ -20,14 +20,14 @@ def resolve_device(name: str) -> str:
     if name == "cuda":
         raise BadInput(
             "no_cuda",
-            "CUDA was asked for, but torch finds no CUDA device.",
+            "The device cuda was given, but torch finds no CUDA device.",
             "Use --device auto, or run `recover-mesh doctor` to see why.",
         )
     return "cpu"
 
 
 def describe_device(name: str) -> str:
-    """A name to show: `cpu`, or the GPU's own."""
+    """`cpu`, or the name of the GPU."""
     if name == "cuda":
         import torch
 

@@ -1,4 +1,4 @@
-"""The exceptions that reach a person: what happened, what was expected, what to do next."""
+"""The exceptions that users read: what happened, what was expected, what to do next."""
 
 from backend.protocol_errors import ExplainedError
 

@@ -1,4 +1,4 @@
-"""Where this program keeps what belongs to the user, by the rules of each operating system."""
+"""The user's data and cache folders, by the conventions of each operating system."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from backend.errors import RecoverMeshError
 
-HOME_VARIABLE = "RECOVER_MESH_HOME"  # overrides everything: data and cache live below it
+HOME_VARIABLE = "RECOVER_MESH_HOME"  # overrides everything: data and cache are below it
 _NAME = "recover-mesh"
 
 
 def data_dir() -> Path:
-    """The user's own bodies and weights.  Created when asked for; raises RecoverMeshError `unwritable`."""
+    """Folder of the user's own bodies and weights, created where missing.  Raises RecoverMeshError `unwritable`."""
     return _ensure(_base("data"))
 
 
 def cache_dir() -> Path:
-    """What can be made again.  Created when asked for; raises RecoverMeshError `unwritable`."""
+    """Folder of what can be computed again, created where missing.  Raises RecoverMeshError `unwritable`."""
     return _ensure(_base("cache"))
 
 
@@ -36,11 +36,11 @@ def _base(kind: str) -> Path:
     return Path(os.environ.get(variable) or home / fallback) / _NAME
 
 
-def cannot_keep(what: str, path: Path, error: OSError) -> RecoverMeshError:
-    """The error `unwritable` for something of the user's own that should go to `path`."""
+def cannot_save(what: str, path: Path, error: OSError) -> RecoverMeshError:
+    """The error `unwritable` for the user's data `what` that could not be written to `path`."""
     return RecoverMeshError(
         "unwritable",
-        f"{what} cannot be kept in {path.parent} ({error.strerror or error}).",
+        f"{what} cannot be saved in {path.parent} ({error.strerror or error}).",
         f"Make room there, or name another folder in the environment variable {HOME_VARIABLE}.",
     )
 

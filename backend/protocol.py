@@ -1,12 +1,12 @@
-"""The wire: every message between a client (the Blender add-on) and the backend server.
+"""The messages between a client (the Blender add-on) and the backend server: encoding, decoding and checks.
 
 ZeroMQ multipart. Frame 0 is a msgpack map, the *header*: `v` (protocol version), `type`, `request` (an id
 that the client chooses; answers repeat it), the fields of that type, and `arrays`, a list of [name, dtype,
 shape] that describes the frames that follow: one raw little-endian C-contiguous array each. Nothing else is
 ever sent; nothing is pickled.
 
-Both sides check both ways: `encode` refuses to send what `decode` would refuse to take. Every text, list
-and map has a greatest length, every number is finite (in arrays too), and no key comes twice.
+Both sides check both ways: `encode` refuses to send what `decode` would refuse to read. Every text, list
+and map has a maximum length, every number is finite (in arrays too), and no key occurs twice.
 
 This file runs inside Blender too: standard library, msgpack and numpy only. `docs/protocol.md` is generated
 from it by `tools/protocol_doc.py`.
@@ -69,9 +69,9 @@ __all__ = [
 
 
 class ProtocolError(ExplainedError, ValueError):
-    """A message that is not of this protocol.  `code`: malformed, too_large, version, unknown_type.
+    """A message that breaks the protocol.  `code`: malformed, too_large, version, unknown_type.
 
-    `request` and `job` are those of the refused message where they could be read, so that it can be answered.
+    `request` and `job` are those of the refused message, for the answer; empty where they could not be read.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -83,7 +83,7 @@ class ProtocolError(ExplainedError, ValueError):
 def encode(
     kind: str, request: str = "", arrays: Mapping[str, np.ndarray] | None = None, **fields: Any
 ) -> list[bytes | memoryview]:
-    """Build the frames of a message; raises ProtocolError where fields or arrays are not those of `kind`."""
+    """The frames of a message.  Raises ProtocolError where fields or arrays are not those of the type `kind`."""
     spec = _spec(kind)
     described: list[list[Any]] = []
     frames: list[bytes | memoryview] = []
@@ -100,14 +100,17 @@ def encode(
     _check(kind, header, checked)
     try:
         packed = msgpack.packb(header)
-    except (UnicodeEncodeError, OverflowError) as error:  # a file name may hold bytes that are no text
+    except (UnicodeEncodeError, OverflowError) as error:  # a file name may contain bytes that are not UTF-8
         raise ProtocolError("malformed", f"{kind} cannot be packed: {error}") from None
     _check_sizes([packed, *frames])
     return [packed, *frames]
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
-    """Frames (without the routing identity) -> (type, header, arrays); the arrays are views of the frames."""
+    """Frames, without the routing identity -> (type, header, arrays).  The arrays are views of the frames.
+
+    Raises ProtocolError.
+    """
     if not frames or len(frames) > MAX_FRAMES:
         raise ProtocolError("malformed", f"a message has 1 to {MAX_FRAMES} frames, got {len(frames)}")
     _check_sizes(frames)
@@ -130,7 +133,7 @@ def _decode_known(
     if type(version) is not int:
         raise ProtocolError("malformed", "the header's `v` is not a whole number")
     if version != VERSION:
-        raise ProtocolError("version", f"protocol version {version} was received, {VERSION} is spoken here")
+        raise ProtocolError("version", f"protocol version {version} was received, expected {VERSION}")
     kind = header["type"]
     _spec(kind)
     described = header.get("arrays")
@@ -164,11 +167,11 @@ def _check_sizes(frames: Sequence[bytes | memoryview]) -> None:
 
 
 def _text_keyed(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    """msgpack lets bytes be keys and takes the last of two equal ones; neither is of this protocol."""
-    found = dict(pairs)
-    if len(found) != len(pairs) or not all(isinstance(key, str) and len(key) <= 64 for key in found):
+    """A map as a dict.  Raises ValueError for equal keys and bytes as keys, which msgpack alone would accept."""
+    keyed = dict(pairs)
+    if len(keyed) != len(pairs) or not all(isinstance(key, str) and len(key) <= 64 for key in keyed):
         raise ValueError("keys are different texts of at most 64 characters")
-    return found
+    return keyed
 
 
 def _unpack_header(raw: bytes) -> dict[str, Any]:
@@ -182,7 +185,7 @@ def _unpack_header(raw: bytes) -> dict[str, Any]:
             max_map_len=64,
             object_pairs_hook=_text_keyed,
         )
-    except Exception as error:  # msgpack raises many kinds; all mean the same here
+    except Exception as error:  # msgpack raises many types for a damaged header
         raise ProtocolError(
             "malformed", f"the header is not msgpack of this protocol ({type(error).__name__})"
         ) from None
@@ -236,7 +239,7 @@ def _check_field(where: str, value: Any, rule: Field) -> None:
         types = (*types, int)
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise ProtocolError("malformed", f"{where} is a {types[0].__name__}, got {type(value).__name__}")
-    content: Any = value  # of a known type now, which the type checker cannot follow
+    content: Any = value  # its type is checked, which mypy cannot follow
     size: float = value if isinstance(value, (int, float)) else len(content)
     if not math.isfinite(size):
         raise ProtocolError("malformed", f"{where} is not finite")
@@ -262,4 +265,4 @@ def _check_array(where: str, array: np.ndarray, rule: Array, letters: dict[str, 
         if size != number:
             raise ProtocolError("malformed", f"{where} has the shape {array.shape}, expected {rule.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ProtocolError("malformed", f"{where} holds a number that is not finite")
+        raise ProtocolError("malformed", f"{where} contains a number that is not finite")

@@ -1,4 +1,4 @@
-"""The base of every error that a person reads; the backend and the add-on share it.
+"""The base of every error that users read; the backend and the add-on share it.
 
 This file runs inside Blender too: standard library only.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 class ExplainedError(Exception):
     """An error that a user can act on.
 
-    `code` is a stable machine-readable word (it travels in the wire's `error` message; empty where no program asks for
-    it), `message` says what happened and what was expected, `hint` says what to do next.
+    `code`: stable word for programs, sent in the protocol's `error` message; may be empty.  `message`: what happened
+    and what was expected.  `hint`: what to do next.
     """
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:

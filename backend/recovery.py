@@ -1,4 +1,4 @@
-"""The one pipeline: photo -> people -> bodies.  Server, command line and tests all run this."""
+"""The pipeline for one image: detection, then a model.  Server, command line and tests all run this."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from backend.structures import Camera, DetectedPerson, FrameResult, PersonDetect
 if TYPE_CHECKING:
     from backend.models.inference.engine import EngineOptions
 
-# Without EXIF the focal length is unknown; a phone's main camera sees about 45 degrees across the long side
+# Used without EXIF; a field of view of 45 degrees across the long side, about that of a phone's main camera
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
 
 
@@ -34,7 +34,7 @@ def _hand_detector() -> PersonDetector:
 
 
 class Recoverer:
-    """Holds a loaded model and detector; `recover` takes one picture at a time.  Not thread-safe."""
+    """A loaded model and detector; `recover` takes one image at a time.  Not thread-safe."""
 
     def __init__(
         self,
@@ -45,8 +45,9 @@ class Recoverer:
         options: EngineOptions | None = None,
         keypoints: Path | None = None,
     ) -> None:
-        """options: how a network runs.  keypoints: the user's own 2D poses, for models that lift poses; then nobody is
-        detected.  Raises BadInput: unknown_model, model_not_ready, keypoints_unused, and what loading raises."""
+        """options: how a network runs.  keypoints: file of the user's own 2D poses, for models that lift them; no
+        detector runs then.  Raises BadInput: unknown_model, model_not_ready, keypoints_unused, and what loading raises.
+        """
         spec = get_model(model)
         if not spec.ready:
             raise BadInput("model_not_ready", f"The model {model} cannot run yet.", spec.hint)
@@ -58,12 +59,12 @@ class Recoverer:
         self.detector = detector
 
     def clip_detector(self) -> ClipDetector:
-        """A detector for consecutive frames, made when first asked for.  Raises BadInput `keypoints_in_clips`."""
+        """The detector for consecutive frames, created at the first call.  Raises BadInput `keypoints_in_clips`."""
         if self.keypoints is not None:
             raise BadInput(
                 "keypoints_in_clips",
-                "A file of keypoints was given; the people of clips are found by the built-in detector.",
-                "Leave --keypoints out, or recover the frames as pictures.",
+                "A file of keypoints was given, but clips need the built-in detector.",
+                "Leave --keypoints out, or recover the frames as images.",
             )
         if not isinstance(self.detector, ClipDetector):
             self.detector = ClipDetector()
@@ -74,11 +75,11 @@ class Recoverer:
         if not pose_set:
             raise BadInput(
                 "keypoints_unused",
-                f"The model {self.model.spec.name} looks at the picture, not at given keypoints.",
+                f"The model {self.model.spec.name} takes the image, not given keypoints.",
                 "Leave --keypoints out, or choose a pose2mesh model.",
             )
         count = len(POSE_SETS[pose_set].joints)
-        # COCO's own 17, where pelvis and neck are to be added, are welcome too
+        # COCO's own 17 are accepted too: pelvis and neck are added to them
         return read_keypoints(path, (17, count) if pose_set == "coco" else (count,))
 
     def _people(self, source: str, pixels: np.ndarray, limit: int | None) -> list[DetectedPerson]:
@@ -96,11 +97,12 @@ class Recoverer:
         focal_px: float = 0.0,
         on_stage: Callable[[str], None] | None = None,
     ) -> FrameResult:
-        """Recover the people in one picture.
+        """The people of one image, as a FrameResult.
 
         source: path of an image file, or its encoded bytes.  people: see `people_limit`.  focal_px: focal length in
-        pixels of the upright image; 0 takes EXIF's, else 1.2 times the long side.  on_stage: called with `decode`,
-        `detect`, `fit` as each begins; an exception it raises ends the work.  Raises BadInput for unusable files.
+        pixels of the upright image; 0: from EXIF, else 1.2 times the long side.  on_stage: called with `decode`,
+        `detect`, `fit` as each begins; an exception it raises ends the work.  Raises BadInput as `people_limit` and
+        `load_image` do.
         """
         limit = people_limit(people)
         seconds: dict[str, float] = {}

@@ -1,1 +1,1 @@
-"""Body models: format, skinning, hierarchy, fits."""
+"""Body models: files, skinning, mesh levels, fits."""

@@ -1,4 +1,4 @@
-"""Bodies from one camera's frame into another: the common frame of a moving camera, or other intrinsics."""
+"""Bodies converted between camera frames: to the common frame of a moving camera, or to other intrinsics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from backend.geometry.camera_path import View
 
 
 def root_joint(skeleton: Skeleton, betas: np.ndarray) -> np.ndarray:
-    """(T, B) -> (T, 3) root of the unposed body: skinning rotates the body about it."""
+    """betas (T, B) -> (T, 3) root joint in the rest pose, m.  The body rotates about it, not about the origin."""
     return skeleton.joints[0] + betas @ skeleton.joint_directions[0].T
 
 
 def to_common_frame(view: View, skeleton: Skeleton, state: State) -> State:
-    """Bodies in the common frame, from those in the camera frames of the view's T frames."""
+    """Bodies in the common frame.  state: T bodies, each in the camera frame of its row of the view."""
     root = root_joint(skeleton, state.betas)
     back = np.swapaxes(view.rotation, 1, 2)
     rotations = state.rotations.copy()
@@ -24,10 +24,10 @@ def to_common_frame(view: View, skeleton: Skeleton, state: State) -> State:
 
 
 def with_intrinsics(view: View, skeleton: Skeleton, state: State, focal: np.ndarray, center: np.ndarray) -> State:
-    """Bodies that look the same through the view's intrinsics as `state` does through `focal` and `center`, (2,) px.
+    """Bodies that project with the view's intrinsics as `state` does with `focal` (2,) and `center` (2,), px.
 
-    The position in the image and the size stay: the depth grows with the focal length, and the body rotates with the
-    ray on which it is seen.
+    Pixel position and size in the image stay: depth is proportional to the focal length, and the body rotates with the
+    ray to its root.
     """
     root = root_joint(skeleton, state.betas)
     position = root + state.trans
@@ -41,7 +41,7 @@ def with_intrinsics(view: View, skeleton: Skeleton, state: State, focal: np.ndar
 
 
 def _rotations_to_rays(flat: np.ndarray) -> np.ndarray:
-    """(T, 2) x / z, y / z -> (T, 3, 3) the shortest rotations from straight ahead to that ray."""
+    """(T, 2) x / z, y / z -> (T, 3, 3) ray rotations: the smallest from the optical axis to that ray."""
     ray = np.concatenate([flat, np.ones((len(flat), 1))], 1)
     x, y, z = (ray / np.linalg.norm(ray, axis=1, keepdims=True)).T
     part = 1 / (1 + z)

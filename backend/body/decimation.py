@@ -1,8 +1,8 @@
-"""A triangle mesh that loses vertices by half-edge collapses, the cheapest first.
+"""Mesh decimation by half-edge collapses, the cheapest first.
 
-A vertex moves onto a neighbour, so that the vertices that are left are some of the first ones.  What a collapse costs
-is the quadric error (Garland and Heckbert, "Surface Simplification Using Quadric Error Metrics", 1997), and the length
-of the edge to the fourth power, which keeps triangles even where the surface is flat.
+A vertex moves onto a neighbour, so the coarse vertices are a subset of the fine ones.  The cost is the quadric error
+(Garland and Heckbert, "Surface Simplification Using Quadric Error Metrics", SIGGRAPH 1997) plus a multiple of the
+edge's length to the fourth power, which keeps edges even where the surface is flat.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ import numpy as np
 
 
 class HalfEdgeCollapse:
-    """`faces` and `around` (the faces about each vertex) hold what is left, by their first numbers.
+    """A mesh under decimation.  `faces` and `incident_faces` (per vertex) are the remaining ones, by original index.
 
-    Subclasses may ask for more in `allowed`, weight the cost, and say how many vertices go with one.
+    Subclasses may override `allowed`, `weight` and `removes`.
     """
 
-    even: float = 2e-3  # weight of edge length^4 beside the quadric error
-    # of a triangle after a collapse: least double area m^2, least cosine to its old normal, least double area over its
-    # longest edge squared
+    # weight of edge length^4 against the quadric error; origin not recorded
+    even: float = 2e-3
+    # of a triangle after a collapse: minimum double area m^2, cosine to its old normal, double area over its longest
+    # edge squared; origin not recorded
     least_area: ClassVar[float] = 1e-12
     least_cosine: ClassVar[float] = 0.1
     least_width: ClassVar[float] = 0.0
 
     def __init__(self, points: np.ndarray, faces: np.ndarray, boundary: Iterable[int]) -> None:
-        """points (V, 3), faces (F, 3).  border: vertices that move along it alone."""
+        """points (V, 3) m, faces (F, 3).  boundary: vertices that may move along the boundary only."""
         self.points, self.boundary = points, set(boundary)
         self.faces: dict[int, tuple[int, int, int]] = {k: (a, b, c) for k, (a, b, c) in enumerate(faces.tolist())}
         self.incident_faces: dict[int, set[int]] = {}
@@ -48,12 +49,12 @@ class HalfEdgeCollapse:
         self._heap: list[tuple[float, int, int, int, int]] = []
 
     def fill(self) -> None:
-        """Take every collapse into consideration, also those that were not allowed before."""
+        """Queue all collapses, also those that were not allowed before."""
         self._heap = [self._entry(a, b) for a in self.incident_faces for b in self.neighbours(a)]
         heapq.heapify(self._heap)
 
     def collapse_to(self, target: int, count: int) -> int:
-        """Collapse until `target` of `count` vertices are left -> how many are: more where nothing more may go."""
+        """Collapse from `count` to `target` vertices -> vertices left, more than `target` where none may collapse."""
         while count > target and self._heap:
             _, a, b, version_a, version_b = heapq.heappop(self._heap)
             if self._version.get(a) != version_a or self._version.get(b) != version_b:
@@ -68,39 +69,41 @@ class HalfEdgeCollapse:
         return count
 
     def neighbours(self, v: int) -> set[int]:
+        """The vertices that share an edge with v."""
         return {u for f in self.incident_faces[v] for u in self.faces[f]} - {v}
 
     def removes(self, a: int) -> int:
-        """How many vertices are gone when a is."""
+        """Number of vertices that are removed together with a, itself included."""
         return 1
 
     def weight(self, a: int, b: int) -> float:
-        """What the cost of moving a onto b is multiplied by."""
+        """Factor of the cost of moving a onto b."""
         return 1.0
 
     def _entry(self, a: int, b: int) -> tuple[float, int, int, int, int]:
-        """Cost of moving a onto b, with the versions that it was computed for."""
-        place = np.append(self.points[b], 1.0)
-        error = abs(float(place @ (self.quadric[a] + self.quadric[b]) @ place))
+        """(cost of moving a onto b, a, b, versions of a and b that it holds for)."""
+        target = np.append(self.points[b], 1.0)
+        error = abs(float(target @ (self.quadric[a] + self.quadric[b]) @ target))
         length = float(((self.points[a] - self.points[b]) ** 2).sum())
         cost = (error + self.even * length * length) * self.weight(a, b)
         return cost, a, b, self._version[a], self._version[b]
 
     def allowed(self, a: int, b: int) -> bool:
-        """Whether a may move onto b: the surface stays one, and no triangle flips or becomes a sliver."""
+        """Whether a may move onto b: the surface stays a manifold, and no triangle flips or becomes a sliver."""
         near_a, near_b = self.neighbours(a), self.neighbours(b)
         shared = sum(b in self.faces[f] for f in self.incident_faces[a])
-        # along a border an edge has one face; away from it only vertices of the inside move
+        # an edge of the boundary has one face; onto other edges' ends only inner vertices move
         faces_wanted = 1 if a in self.boundary and b in self.boundary else 2
         if (a in self.boundary and b not in self.boundary) or shared != faces_wanted:
             return False
         if len(near_a & near_b) != shared:
             return False  # the link condition: the surface would pinch
         if b in self.boundary and a not in self.boundary and not (near_a & self.boundary) <= near_b | {b}:
-            return False  # the border would touch itself
+            return False  # the boundary would touch itself
         return self.keeps_shape(a, b)
 
     def keeps_shape(self, a: int, b: int) -> bool:
+        """Whether no triangle flips or becomes a sliver when a moves onto b."""
         for f in self.incident_faces[a]:
             corners = self.faces[f]
             if b in corners:
@@ -117,6 +120,7 @@ class HalfEdgeCollapse:
         return True
 
     def collapse(self, a: int, b: int) -> None:
+        """Move a onto b."""
         for f in list(self.incident_faces[a]):
             corners = self.faces[f]
             if b in corners:

@@ -1,4 +1,4 @@
-"""Body files -> validated arrays: SMPL-format npz and official pkl files.  No torch."""
+"""Body files (SMPL-format npz, official pkl) -> validated arrays.  Does not import torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPTIONAL = (
     "posedirs", "uv", "uv_faces", "part_ids", "mirror", "vert_sym_idxs", "hands_components", "hands_mean",
     "name", "license", "joint_names",
 )  # fmt: skip
-# by key: how many joints they find.  `h36m17_3dpw`: Human3.6M's as SMPLer's file for 3DPW finds them
+# key of a file -> number of its keypoints.  `h36m17_3dpw`: Human3.6M's by SMPLer's regressor for 3DPW
 _REGRESSORS = {
     f"J_regressor_{name}": count
     for name, count in [*((n, len(joints)) for n, joints in JOINT_SETS.items()), ("h36m17_3dpw", 17)]
@@ -30,7 +30,7 @@ _HINT = "Give an SMPL-format .npz or an official SMPL or MANO .pkl."
 
 
 def read_body(path: Path) -> BodyArrays:
-    """Read and validate a body file; raises as `load_body` does."""
+    """The validated arrays of a body file.  Raises BadInput: file_missing, not_a_body, refused_pickle."""
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", _HINT)
     with path.open("rb") as file:
@@ -59,49 +59,49 @@ def _read_npz(path: Path) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as archive:
             if sum(entry.file_size for entry in archive.zip.infolist()) > MAX_BYTES:
                 raise _not_a_body(f"{path.name} unpacks to more than {MAX_BYTES >> 20} MiB.")
-            # official files hold tables of Python objects too, which are neither needed nor read
+            # official files contain tables of Python objects too, which are not read
             wanted = {*_NEEDED, *_OPTIONAL, *_REGRESSORS}.intersection(archive.files)
             return {name: archive[name] for name in wanted}
     except BadInput:
         raise
-    except Exception as error:  # a damaged archive fails in any way
+    except Exception as error:  # a damaged archive raises any type
         raise _not_a_body(f"{path.name} cannot be read ({error}).") from None
 
 
 class _Fields:
-    """The content of a body file, taken out field by field with a check of each."""
+    """The content of a body file, read field by field with checks."""
 
     def __init__(self, content: dict[str, Any], file: str) -> None:
         self.content = content
         self.file = file
 
     def array(self, key: str, *wanted: int | None, dtype: Any = np.float64) -> np.ndarray:
-        """The field as a finite array of the wanted shape, None standing for any length but 0."""
+        """The field as a finite array of the wanted shape; None means any length except 0."""
         value = self.content[key]
         sparse = scipy.sparse.issparse(value)
-        found = value.shape if sparse else np.shape(value)
-        if len(found) != len(wanted) or any(n != (w or n) or n == 0 for n, w in zip(found, wanted, strict=True)):
+        shape = value.shape if sparse else np.shape(value)
+        if len(shape) != len(wanted) or any(n != (w or n) or n == 0 for n, w in zip(shape, wanted, strict=True)):
             expected = ", ".join("any" if w is None else str(w) for w in wanted)
-            raise self.wrong(key, f"is {tuple(found)}, expected ({expected})")
-        if np.prod(found, dtype=float) > _MAX_NUMBERS:
-            raise self.wrong(key, "is larger than any body's")
+            raise self.wrong(key, f"is {tuple(shape)}, expected ({expected})")
+        if np.prod(shape, dtype=float) > _MAX_NUMBERS:
+            raise self.wrong(key, f"has more than {_MAX_NUMBERS} numbers")
         try:
             numbers = (value.toarray() if sparse else np.asarray(value)).astype(np.float64)
         except (TypeError, ValueError):
-            raise self.wrong(key, "does not hold numbers") from None
+            raise self.wrong(key, "does not contain numbers") from None
         if not np.isfinite(numbers).all():
-            raise self.wrong(key, "holds values that are not numbers")
+            raise self.wrong(key, "contains values that are not finite")
         return numbers.astype(dtype)
 
     def indices(self, key: str, *wanted: int | None, below: int) -> np.ndarray:
-        """The field as int64 indices into something that has `below` elements."""
+        """The field as int64 indices, 0 to `below` - 1."""
         value = self.array(key, *wanted, dtype=np.int64)
         if value.min() < 0 or value.max() >= below:
-            raise self.wrong(key, f"holds indices outside 0..{below - 1}")
+            raise self.wrong(key, f"contains indices outside 0..{below - 1}")
         return value
 
     def text(self, key: str, default: str, limit: int) -> str:
-        """The field in one line, cut to what the wire takes; the default where it is empty or absent."""
+        """The field as one line of at most `limit` characters (the protocol's); `default` where empty or absent."""
         value = np.asarray(self.content.get(key, default))
         raw = value.item() if value.size == 1 else default
         line = " ".join((raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).split())
@@ -128,7 +128,7 @@ def _validated(fields: _Fields, stem: str) -> BodyArrays:
         parents=_parents(fields, joints),
         v_template=template,
         faces=faces,
-        # files with 300 betas exist (SMPL-X, SMPL+H); the first ten are those that everyone means
+        # files with 300 betas exist (SMPL-X, SMPL+H); ten are the usual number
         shapedirs=fields.array("shapedirs", count, 3, None)[:, :, :10],
         posedirs=fields.array("posedirs", *correctives) if "posedirs" in content else np.zeros(correctives),
         joint_regressor=fields.array("J_regressor", joints, count),
@@ -144,7 +144,7 @@ def _validated(fields: _Fields, stem: str) -> BodyArrays:
         body.uv_faces = fields.indices("uv_faces", len(faces), 3, below=len(body.uv))
     if "part_ids" in content:
         body.part_ids = fields.indices("part_ids", count, below=joints).astype(np.int32)
-    for key in ("vert_sym_idxs", "mirror"):  # SMPL's own name, and ours
+    for key in ("vert_sym_idxs", "mirror"):  # SMPL's name, and ours
         if key in content:
             body.mirror = fields.indices(key, count, below=count)
     if "hands_components" in content and "hands_mean" in content:
@@ -155,11 +155,11 @@ def _validated(fields: _Fields, stem: str) -> BodyArrays:
 
 
 def _parents(fields: _Fields, joints: int) -> np.ndarray:
-    """kintree_table -> parents; the root's is written as 2^32 - 1 or -1."""
+    """kintree_table -> parents (J,); for the root the file has 2^32 - 1 or -1."""
     parents = fields.array("kintree_table", 2, joints, dtype=np.int64)[0]
     parents[0] = -1
     if (parents[1:] < 0).any() or (parents[1:] >= np.arange(1, len(parents))).any():
-        raise fields.wrong("kintree_table", "is no tree with parents first")
+        raise fields.wrong("kintree_table", "is no tree in which parents precede their children")
     return parents
 
 

@@ -1,7 +1,7 @@
-"""Coarser meshes of any body or hand mesh, with matrices that go down and up between the levels.
+"""Coarser meshes of any body or hand mesh, with down- and upsampling matrices, for networks with coarse outputs.
 
-Networks that answer with a coarse mesh need both.  Every coarse vertex is a fine vertex (`decimation`); going up, each
-fine vertex is interpolated on the coarse triangle nearest to it.
+Every coarse vertex is a fine vertex (`decimation`).  Upsampling interpolates each fine vertex on the coarse triangle
+nearest to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VERSION = 1  # of the cached files
 
 @dataclass(frozen=True)
 class Level:
-    """One coarse mesh.  down (v, V) and up (V, v) lead from and to the full mesh; rows sum to 1."""
+    """One coarse mesh.  down (v, V) and up (V, v): to and from the full mesh's V vertices; rows sum to 1."""
 
     vertices: np.ndarray  # (v,) indices into the full mesh, ascending
     faces: np.ndarray  # (f, 3) indices into `vertices`
@@ -34,11 +34,11 @@ class Level:
 
 
 def mesh_hierarchy(vertices: np.ndarray, faces: np.ndarray, levels: tuple[int, ...] = LEVELS) -> list[Level]:
-    """vertices (V, 3) m, rest pose; faces (F, 3) of a surface -> one Level per wanted count, finest first.
+    """vertices (V, 3) m, rest pose; faces (F, 3) -> one Level per vertex count in `levels`, finest first.
 
-    The surface is closed, or its borders are loops of at least four edges; borders stay borders, and hold their shape.
-    Results are cached by the mesh's own bytes.  Raises BadInput `bad_mesh` where the mesh is no such surface or cannot
-    be simplified so far.
+    The surface is closed, or its boundaries are loops of at least four edges, which stay boundaries and keep their
+    shape.  Results are cached on disk by a hash of the mesh.  Raises BadInput `bad_mesh` where the mesh is no such
+    surface or cannot be simplified that far.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     _check_surface(triangles)
@@ -59,25 +59,22 @@ def _load_cached(digest: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]
         with np.load(_cache_file(digest), allow_pickle=False) as stored:
             return [(stored[f"vertices{k}"], stored[f"faces{k}"]) for k in range(count)]
     except Exception:
-        return None  # absent, out of reach or damaged: it is made again
+        return None  # absent, unreadable or damaged: it is computed again
 
 
 def _save_cached(digest: str, simplified: list[tuple[np.ndarray, np.ndarray]]) -> None:
     arrays = {f"vertices{k}": kept for k, (kept, _) in enumerate(simplified)}
     arrays |= {f"faces{k}": faces for k, (_, faces) in enumerate(simplified)}
-    # several ranks of a training may come here at once; where nothing can be kept, the answer is right all the same
+    # several ranks of a training may write at once; the cache is optional, so errors of writing are ignored
     with contextlib.suppress(RecoverMeshError), atomic_path(_cache_file(digest)) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
 
 
 def _check_surface(faces: np.ndarray) -> None:
-    """Neighbouring faces run along their common edge in opposite directions; borders are loops that never meet."""
-    directed_edges = _directed_edges(faces)
-    if (
-        len(np.unique(directed_edges, axis=0)) == len(directed_edges)
-        and (directed_edges[:, 0] != directed_edges[:, 1]).all()
-    ):
-        boundary = _boundary_edges(directed_edges)
+    """Raises `bad_mesh` unless faces are consistently oriented and boundaries are loops without common vertices."""
+    edges = _directed_edges(faces)
+    if len(np.unique(edges, axis=0)) == len(edges) and (edges[:, 0] != edges[:, 1]).all():
+        boundary = _boundary_edges(edges)
         starts, ends = np.sort(boundary[:, 0]), np.sort(boundary[:, 1])
         once = len(np.unique(starts)) == len(starts)
         if once and np.array_equal(starts, ends) and not _has_triangle_loop(boundary):
@@ -85,28 +82,24 @@ def _check_surface(faces: np.ndarray) -> None:
     raise BadInput(
         "bad_mesh",
         "The mesh is not a closed surface, nor one with clean borders.",
-        "Close its holes and weld double vertices.",
+        "Close its holes and merge double vertices.",
     )
 
 
 def _directed_edges(faces: np.ndarray) -> np.ndarray:
-    """(3 F, 2) every edge as each face runs along it."""
+    """(3 F, 2) the edges of each face, in its direction."""
     return np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
 
 
 def _boundary_edges(directed_edges: np.ndarray) -> np.ndarray:
-    """(B, 2) those that no face runs along the other way."""
+    """(B, 2) the edges without an opposite one."""
     base = int(directed_edges.max(initial=0)) + 1
-    return directed_edges[
-        ~np.isin(
-            directed_edges[:, 0] * base + directed_edges[:, 1],
-            directed_edges[:, 1] * base + directed_edges[:, 0],
-        )
-    ]
+    start, end = directed_edges.T
+    return directed_edges[~np.isin(start * base + end, end * base + start)]
 
 
 def _has_triangle_loop(boundary: np.ndarray) -> bool:
-    """Whether a border has three edges: that is a missing triangle, not a border."""
+    """Whether a boundary has three edges: that is a missing triangle."""
     after = dict(boundary.tolist())
     return any(after[after[b]] == a for a, b in after.items())
 
@@ -115,7 +108,7 @@ def _level(points: np.ndarray, kept: np.ndarray, coarse: np.ndarray) -> Level:
     count, few = len(points), len(kept)
     down = sp.csr_matrix((np.ones(few), (np.arange(few), kept)), shape=(few, count))
     corners, shares = _nearest_on_surface(points, points[kept], coarse)
-    # kept vertices come up exactly as they went down
+    # the coarse vertices themselves are not interpolated
     corners[kept], shares[kept] = np.arange(few)[:, None], [1.0, 0.0, 0.0]
     rows = np.repeat(np.arange(count), 3)
     up = sp.csr_matrix((shares.ravel(), (rows, corners.ravel())), shape=(count, few))
@@ -124,12 +117,12 @@ def _level(points: np.ndarray, kept: np.ndarray, coarse: np.ndarray) -> Level:
 
 
 class _Mesh(HalfEdgeCollapse):
-    """A whole surface; its borders hold their shape."""
+    """A surface whose boundaries keep their shape."""
 
     def __init__(self, points: np.ndarray, faces: np.ndarray) -> None:
         boundary = _boundary_edges(_directed_edges(faces))
         super().__init__(points, faces, boundary[:, 0].tolist())
-        # a plane through each border edge, upright on its face, as Garland and Heckbert do it (section 6)
+        # a plane through each boundary edge, perpendicular to its face (Garland and Heckbert 1997, section 6)
         for a, b in boundary.tolist():
             (face,) = self.incident_faces[a] & self.incident_faces[b]
             along = points[b] - points[a]
@@ -139,7 +132,7 @@ class _Mesh(HalfEdgeCollapse):
             self.quadric[[a, b]] += np.outer(plane, plane) * length * length / 6
 
     def allowed(self, a: int, b: int) -> bool:
-        """And a tetrahedron must not fold flat."""
+        """As in the base class; a tetrahedron does not collapse either."""
         return len(self.neighbours(a) | self.neighbours(b)) > 4 and super().allowed(a, b)
 
 
@@ -163,7 +156,10 @@ def _simplify(points: np.ndarray, faces: np.ndarray, levels: tuple[int, ...]) ->
 def _nearest_on_surface(
     points: np.ndarray, corners: np.ndarray, faces: np.ndarray, near: int = 24
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each point the nearest of the `near` triangles with the nearest centres -> corners (N, 3), shares (N, 3)."""
+    """-> (N, 3) corners of the triangle nearest to each point, (N, 3) barycentric weights of the nearest position.
+
+    Only the `near` triangles with the nearest centres are tested.
+    """
     from scipy.spatial import cKDTree
 
     triangles = corners[faces]
@@ -180,7 +176,7 @@ def _nearest_on_surface(
 
 
 def _barycentric(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Weights (N, 3) of each triangle's point nearest to its point (Ericson 2005, section 5.1.5)."""
+    """(N, 3) barycentric weights of each triangle's position nearest to its point (Ericson 2005, section 5.1.5)."""
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     options = [_on_edge(points, a, b, (0, 1)), _on_edge(points, b, c, (1, 2)), _on_edge(points, c, a, (2, 0))]
     ab, ac, ap = b - a, c - a, points - a
@@ -196,6 +192,7 @@ def _barycentric(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _on_edge(points: np.ndarray, start: np.ndarray, end: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """(N, 3) barycentric weights of the position nearest to each point on the edge between two corners."""
     along = end - start
     t = np.clip(((points - start) * along).sum(1) / np.maximum((along**2).sum(1), 1e-30), 0, 1)
     weights = np.zeros((len(points), 3))

@@ -1,4 +1,4 @@
-"""Names, order and mirror pairs of the joint sets, as their papers write them, and indices by name."""
+"""Names and order of the joint sets as their papers have them, mirror pairs, and indices by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMPLX55 = (*SMPL24[:22], "jaw", "left_eye_smplhf", "right_eye_smplhf", *_HANDS30
 
 MANO16 = ("wrist", *(f"{finger}{k}" for finger in _FINGERS for k in (1, 2, 3)))
 MANO16_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
-# with the fingertips, which are vertices and not joints of the model
+# with the fingertips, which are vertices of the model, not joints
 MANO21 = (*MANO16, *(f"{finger}_tip" for finger in _FINGERS))
 # FreiHAND (Zimmermann et al. 2019), MediaPipe and OpenPose: by finger, from the palm to the tip
 FREIHAND21 = (
@@ -33,7 +33,7 @@ COCO17 = (
     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
     "right_ankle",
 )  # fmt: skip
-# as Pose2Mesh (Choi et al. 2020) takes it, with the middles of the hips and of the shoulders
+# Pose2Mesh's input (Choi et al. 2020): pelvis and neck are the middles of the hips and of the shoulders
 COCO19 = (*COCO17, "pelvis", "neck")
 
 H36M17 = (
@@ -46,7 +46,7 @@ LSP14 = (
     "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
 )  # fmt: skip
 
-# The 14 of LSP's order that Human3.6M and 3DPW are evaluated over: neck and head are Human3.6M's
+# The 14 joints for evaluation on Human3.6M and 3DPW, in LSP's order; neck and head are Human3.6M's
 J14 = (*LSP14[:12], "neck", "head")
 H36M17_TO_J14 = tuple(H36M17.index(name) for name in J14)
 
@@ -67,17 +67,17 @@ JOINT_SETS = {
 
 
 def indices(joint_set: Sequence[str], *names: str) -> list[int]:
-    """Where the named joints are in a set."""
+    """The indices of the named joints in a joint set."""
     return [joint_set.index(name) for name in names]
 
 
 def left_right(joint_set: Sequence[str], *parts: str) -> tuple[tuple[int, int], ...]:
-    """Left and right of each part: of `BLAZEPOSE33`, "hip" and "knee" are ((23, 24), (25, 26))."""
+    """(left, right) indices of each part: "hip" and "knee" of `BLAZEPOSE33` are ((23, 24), (25, 26))."""
     return tuple((joint_set.index(f"left_{part}"), joint_set.index(f"right_{part}")) for part in parts)
 
 
 def mirror_indices(names: Sequence[str]) -> list[int]:
-    """For each joint the index of its mirror image: `left_x` <-> `right_x`, `x_left` <-> `x_right`, else itself."""
+    """The index of each joint's counterpart: `left_x` <-> `right_x`, `x_left` <-> `x_right`, else itself."""
 
     def other(name: str) -> str:
         for a, b in (("left", "right"), ("right", "left")):
@@ -91,11 +91,11 @@ def mirror_indices(names: Sequence[str]) -> list[int]:
 
 
 def mirror_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Pairs of joints that are each other's mirror images, each once, the lower index first."""
+    """Pairs of left/right counterparts, each once, the lower index first."""
     return tuple((joint, other) for joint, other in enumerate(mirror_indices(names)) if joint < other)
 
 
-# MediaPipe's landmarks, indices of `BLAZEPOSE33`: left and right, and from the trunk outwards
+# Indices in `BLAZEPOSE33`: (left, right); of arms and legs, tuples from the trunk outwards
 SHOULDERS, HIPS, KNEES = left_right(BLAZEPOSE33, "shoulder", "hip", "knee")
 ARMS = tuple(zip(*left_right(BLAZEPOSE33, "elbow", "wrist", "pinky", "index", "thumb"), strict=True))
 LEGS = tuple(zip(*left_right(BLAZEPOSE33, "knee", "ankle", "heel", "foot_index"), strict=True))

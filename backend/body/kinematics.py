@@ -1,4 +1,4 @@
-"""Where the landmarks are for a pose and shape, and how they move with every parameter."""
+"""Forward kinematics of a body's landmarks, and the Jacobian by every parameter."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from backend.geometry.rotations_numpy import exp
 
 @dataclass(frozen=True)
 class State:
-    """Parameters of B bodies.  An update turns joint k by R <- R exp(d), so that no angle has a singularity."""
+    """Parameters of B bodies.  An update is R <- R exp(d) for each joint, which has no singularity at any angle."""
 
-    rotations: np.ndarray  # (B, J, 3, 3) parent-relative; the root's leads into the camera frame
+    rotations: np.ndarray  # (B, J, 3, 3) parent-relative; joint 0 rotates into the camera frame
     betas: np.ndarray  # (B, S)
     trans: np.ndarray  # (B, 3) m
 
     def updated(self, step: np.ndarray) -> State:
-        """step: (B, 3 J + S + 3) = joint rotations, betas, translation."""
+        """The state after a step (B, 3 J + S + 3): rotations rad, betas, trans m."""
         count, joints = self.rotations.shape[:2]
         angles, shape = 3 * joints, self.betas.shape[1]
         return State(
@@ -30,7 +30,7 @@ class State:
         )
 
     def where(self, keep: np.ndarray, other: State) -> State:
-        """Per body: this where `keep` (B,), else other."""
+        """Per body this state where `keep` (B,), else `other`."""
         return State(
             np.where(keep[:, None, None, None], self.rotations, other.rotations),
             np.where(keep[:, None], self.betas, other.betas),
@@ -53,18 +53,18 @@ class Skeleton:
         self.height = float(heights[top] - heights[bottom])  # m, of the unposed body at betas 0
         self.height_directions = directions[0] - directions[1]  # (S,) its change with the betas
         self.size = 3 * len(self.parents) + body.num_betas + 3  # parameters per body
-        # influences[k, j]: does turning joint j move landmark k
+        # influences[k, j]: whether landmark k moves with joint j
         self.influences = np.zeros((len(self.landmarks.joint), len(self.parents)), bool)
         for k, j in enumerate(self.landmarks.joint):
             while j >= 0:
                 self.influences[k, j] = True
                 j = self.parents[j]
         self.levels = self._levels()
-        self.pairs = np.nonzero(self.influences)  # (landmarks, joints that turn them), P of them
-        self.active = np.nonzero(self.influences.any(0))[0]  # joints that turn any landmark
+        self.pairs = np.nonzero(self.influences)  # (landmarks, joints that move them), P of them
+        self.active = np.nonzero(self.influences.any(0))[0]  # joints that move any landmark
 
     def _levels(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(joints, their parents) of each depth of the tree below the root: a level is one matrix product."""
+        """(joints, their parents) of each depth of the kinematic tree below the root: each is one matrix product."""
         depth = np.zeros(len(self.parents), int)
         for j in range(1, len(self.parents)):
             depth[j] = depth[self.parents[j]] + 1
@@ -72,7 +72,7 @@ class Skeleton:
         return [(level, self.parents[level]) for level in levels]
 
     def forward(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> rotations (B, J, 3, 3), joints (B, J, 3) and landmarks (B, K, 3), camera frame, m."""
+        """-> global rotations (B, J, 3, 3), joints (B, J, 3) and landmarks (B, K, 3), camera frame, m."""
         rest = self.joints + np.einsum("jcs,bs->bjc", self.joint_directions, state.betas)
         rotations = np.empty_like(state.rotations)
         joints = np.empty_like(rest)
@@ -87,7 +87,7 @@ class Skeleton:
         return rotations, joints, joints[:, on.joint] + lever_arms
 
     def pose_jacobian(self, rotations: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """d landmarks / d rotations of the `active` joints and place, (B, K, 3, 3 A + 3)."""
+        """d landmarks / d (rotations of the `active` joints, trans), (B, K, 3, 3 A + 3).  Arguments: `forward`'s."""
         count, active = len(rotations), self.active
         out = np.zeros((count, points.shape[1], 3, 3 * len(active) + 3))
         self._rotation_jacobian(
@@ -99,10 +99,10 @@ class Skeleton:
     def _rotation_jacobian(
         self, out: np.ndarray, rotations: np.ndarray, joints: np.ndarray, points: np.ndarray, of: np.ndarray
     ) -> None:
-        """Write d landmarks / d rotations of joints `of` into zeros (B, K, 3, len(of), 3): axis x arm."""
+        """Write d landmarks / d rotations of the joints `of` into zeros (B, K, 3, len(of), 3): axis x lever arm."""
         landmark, joint = self.pairs
         x, y, z = np.moveaxis(points[:, landmark] - joints[:, joint], -1, 0)[..., None]  # (B, P, 1)
-        axes = rotations[:, joint]  # columns are the joints' own axes in the camera frame
+        axes = rotations[:, joint]  # columns are the joints' axes in the camera frame
         a, b, c = axes[:, :, 0], axes[:, :, 1], axes[:, :, 2]
         column = np.searchsorted(of, joint)
         out[:, landmark, 0, column] = b * z - c * y
@@ -110,7 +110,7 @@ class Skeleton:
         out[:, landmark, 2, column] = a * y - b * x
 
     def jacobian(self, rotations: np.ndarray, joints: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """d landmarks / d parameters, (B, K, 3, size)."""
+        """d landmarks / d parameters (rotations, betas, trans), (B, K, 3, size).  Arguments: `forward`'s."""
         count, on = len(rotations), self.landmarks
         by_rotations = np.zeros((count, len(on.joint), 3, len(self.parents), 3))
         self._rotation_jacobian(by_rotations, rotations, joints, points, np.arange(len(self.parents)))

@@ -1,4 +1,4 @@
-"""Which points of the body the detected keypoints are: each rigid to one joint, its rest position affine in betas."""
+"""The body's points that correspond to detected keypoints: rigid to one joint each, at rest affine in the betas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.model import BodyModel
 
-# name: (MediaPipe landmarks whose mean is observed, joint that carries the point, weight of the 2D observation)
+# name: (MediaPipe landmarks whose mean is observed, joint that the point moves with, weight of its reprojection error).
+# Origin of the weights here and in BONES: not recorded.
 OBSERVED: dict[str, tuple[tuple[str, ...], str, float]] = {
     "nose": (("nose",), "head", 1.0),
     "left_eye": (("left_eye",), "head", 0.5),
@@ -40,8 +41,8 @@ INDEX = {name: k for k, name in enumerate(NAMES)}
 WEIGHTS = np.array([weight for _, _, weight in OBSERVED.values()])
 SOURCES = [[BLAZEPOSE33.index(name) for name in names] for names, _, _ in OBSERVED.values()]
 
-# (from, to, weight): directions that the 3D keypoints give.  Their lengths differ from person to person, and left from
-# right by up to 20 % in one picture, so that positions would mislead.
+# (from, to, weight): bones whose directions are taken from the 3D keypoints.  Not their positions: bone lengths differ
+# between people, and left from right by up to 20 % in one image.
 BONES = tuple(
     [(f"{s}_{a}", f"{s}_{b}", w) for s in ("left", "right") for a, b, w in (
         ("shoulder", "elbow", 1.0), ("elbow", "wrist", 1.0), ("hip", "knee", 1.0), ("knee", "ankle", 1.0),
@@ -66,7 +67,7 @@ _BODY_JOINTS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle")
 
 @dataclass(frozen=True)
 class Landmarks:
-    """K points.  position(betas) = rest + directions @ betas, in the unposed body; it moves rigidly with `joint`."""
+    """K points.  In the rest pose they are at rest + directions @ betas, m; each moves rigidly with its `joint`."""
 
     rest: np.ndarray  # (K, 3)
     directions: np.ndarray  # (K, 3, B)
@@ -74,8 +75,11 @@ class Landmarks:
 
 
 def body_landmarks(body: BodyModel) -> Landmarks:
-    """The observed points on a 24-joint body: its joints, and of face, hands and feet what its own `blazepose33`
-    regressor finds on the unposed body, or the extremes of its surface."""
+    """The observed points of a body with SMPL's 24 joints.
+
+    Points of face, hands and feet are from the body's `blazepose33` regressor in the rest pose; without one, extreme
+    vertices of face and feet, and the hand joints.
+    """
     template = body.v_template.double().cpu().numpy()
     shapedirs = body.shapedirs.double().cpu().numpy()
     regressor = _regressor(body, template)
@@ -84,9 +88,9 @@ def body_landmarks(body: BodyModel) -> Landmarks:
 
 
 def blazepose_rows(body: BodyModel) -> np.ndarray | None:
-    """(33, V) rows that give MediaPipe's landmarks on the unposed body; None without a `blazepose33` regressor.
+    """(33, V) regressor of MediaPipe's landmarks in the rest pose; None for a body without a `blazepose33` regressor.
 
-    Landmarks that are joints are the skeleton's own: the regressor's rows of them are made for posed bodies.
+    Landmarks that are joints have the joint regressor's rows, as `blazepose33`'s are fitted to posed bodies.
     """
     if "blazepose33" not in body.regressors:
         return None
@@ -99,23 +103,23 @@ def blazepose_rows(body: BodyModel) -> np.ndarray | None:
 
 
 def _regressor(body: BodyModel, template: np.ndarray) -> np.ndarray:
-    """(K, V) rows that give the points as weighted means of vertices."""
+    """(K, V) regressor of the observed points."""
     rows = blazepose_rows(body)
     if rows is not None:
         return np.stack([rows[source].mean(0) for source in SOURCES])
     joints = body.joint_regressor.double().cpu().numpy()
     weights = body.weights.double().cpu().numpy()
-    found = np.zeros((len(NAMES), len(template)))
+    regressor = np.zeros((len(NAMES), len(template)))
     for k, name in enumerate(NAMES):
         if name.split("_")[-1] in _BODY_JOINTS:
-            found[k] = joints[body.joint_names.index(name)]
+            regressor[k] = joints[body.joint_names.index(name)]
     for name, vertex in _surface_points(body, template, weights).items():
-        found[INDEX[name], vertex] = 1.0
-    return found
+        regressor[INDEX[name], vertex] = 1.0
+    return regressor
 
 
 def _surface_points(body: BodyModel, template: np.ndarray, weights: np.ndarray) -> dict[str, int]:
-    """Face, heels and toes of any upright body that faces +z, as extreme vertices of what each joint carries."""
+    """name -> vertex of face, heels and toes: extreme vertices of each joint's, in the rest pose."""
     names = body.joint_names
     head_joint = (body.joint_regressor.double().cpu().numpy() @ template)[names.index("head")]
     head = np.nonzero(weights[:, names.index("head")] > 0.9)[0]
@@ -124,15 +128,15 @@ def _surface_points(body: BodyModel, template: np.ndarray, weights: np.ndarray) 
         return int(vertices[np.argmax(score[vertices])])
 
     middle = head[(np.abs(template[head, 0]) < 0.01) & (template[head, 1] > head_joint[1])]
-    found = {"nose": extreme(middle, template[:, 2])}
-    nose = template[found["nose"]]
+    vertex = {"nose": extreme(middle, template[:, 2])}
+    nose = template[vertex["nose"]]
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        eye = nose + [sign * 0.032, 0.035, -0.03]
-        found[f"{side}_eye"] = extreme(head, -np.linalg.norm(template - eye, axis=1))
-        found[f"{side}_ear"] = extreme(head, sign * template[:, 0])
+        eye = nose + [sign * 0.032, 0.035, -0.03]  # m; origin not recorded
+        vertex[f"{side}_eye"] = extreme(head, -np.linalg.norm(template - eye, axis=1))
+        vertex[f"{side}_ear"] = extreme(head, sign * template[:, 0])
         ankle = np.nonzero(weights[:, names.index(f"{side}_ankle")] > 0.5)[0]
         sole = ankle[template[ankle, 1] < template[:, 1].min() + 0.05]
         toes = np.nonzero(weights[:, names.index(f"{side}_foot")] > 0.5)[0]
-        found[f"{side}_heel"] = extreme(sole, -template[:, 2])
-        found[f"{side}_toe"] = extreme(toes, template[:, 2])
-    return found
+        vertex[f"{side}_heel"] = extreme(sole, -template[:, 2])
+        vertex[f"{side}_toe"] = extreme(toes, template[:, 2])
+    return vertex

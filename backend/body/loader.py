@@ -1,4 +1,4 @@
-"""Bodies by name or file, ready to pose: the embedded ones, those of the user, and how a user's file is kept."""
+"""Body models by name or file, and the import of a user's body file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from backend.errors import BadInput
 
 
 def load_body(source: str | Path = "open") -> BodyModel:
-    """The name of a body (`open`, `open_hand`, or one that was imported) or the path of a body file -> a BodyModel.
+    """The BodyModel of a name (`open`, `open_hand`, or an imported one) or of a body file's path.
 
-    The name of a hand with `_left` behind it stands for its mirror image (backend.body.mirror).
-    Raises BadInput: unknown_body, file_missing, not_a_body, refused_pickle.
+    The name of a hand with `_left` appended gives its mirror image (`backend.body.mirror`).
+    Raises BadInput: unknown_body, file_missing, not_a_body, refused_pickle, not_a_hand.
     """
     right = right_hand_of(source)
     return BodyModel(read_body(find_body(source)) if right is None else mirrored(read_body(right)))
 
 
 def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] = ()) -> BodySpec:
-    """Validate a body file and keep it, as npz, in the user's folder.
+    """Validate a body file and save it, as npz, in the user's folder.
 
-    regressors: files of `REGRESSOR_FILES` that go with it.  Raises BadInput `bad_name`, `not_a_regressor` and those of
-    `load_body`; RecoverMeshError `unwritable`.
+    name: default is the file's.  regressors: files named as in `REGRESSOR_FILES`, saved with it.  Raises BadInput:
+    bad_name, not_a_regressor, and as `read_body` does; RecoverMeshError `unwritable`.
     """
     name = name or file.stem
     if not re.fullmatch(r"[\w-][\w.-]{0,63}", name) or name in RESERVED:
@@ -47,9 +47,9 @@ def import_body(file: Path, name: str | None = None, regressors: Sequence[Path] 
 
 def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:
     """-> (joint set, (17, vertices) float64)."""
-    hint = f"Known files are {', '.join(REGRESSOR_FILES)}, as METRO's, Pose2Mesh's and SMPLer's repositories have them."
+    hint = f"Give {', '.join(REGRESSOR_FILES)}, from METRO's, Pose2Mesh's or SMPLer's repositories."
     if path.name not in REGRESSOR_FILES:
-        raise BadInput("not_a_regressor", f"{path.name} is no joint regressor that is known by name.", hint)
+        raise BadInput("not_a_regressor", f"{path.name} is not the name of a known joint regressor.", hint)
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -57,7 +57,7 @@ def _read_regressor(path: Path, vertices: int) -> tuple[str, np.ndarray]:
     if rows.shape != (17, vertices) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
         raise BadInput(
             "not_a_regressor",
-            f"{path.name} holds {rows.dtype} of {rows.shape}, expected numbers of (17, {vertices}).",
+            f"{path.name} contains {rows.dtype} of {rows.shape}, expected finite floats of (17, {vertices}).",
             hint,
         )
     return REGRESSOR_FILES[path.name], rows.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The mesh of a body and its coarser versions, as mesh networks need them."""
+"""The mesh levels of a body: adjacency, down- and upsampling matrices, for networks on meshes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from backend.body.hierarchy import LEVELS, mesh_hierarchy
 class MeshLevels:
     """Levels from fine to coarse, e.g. 6890, 1723, 431 vertices.
 
-    adjacency[k]: (v_k, v_k) float32, non-zero where vertices share an edge, and on the diagonal.
-    up[k] (v_k, v_{k+1}) and down[k] (v_{k+1}, v_k): float32, between neighbouring levels.
+    adjacency[k]: (v_k, v_k) float32, 1 where vertices share an edge, and on the diagonal.
+    up[k] (v_k, v_{k+1}) and down[k] (v_{k+1}, v_k): float32, between levels k and k + 1.
     """
 
     adjacency: tuple[sp.csr_matrix, ...]
@@ -31,9 +31,9 @@ class MeshLevels:
 
 
 def body_levels(vertices: np.ndarray, faces: np.ndarray, counts: tuple[int, ...] = LEVELS) -> MeshLevels:
-    """vertices (V, 3) m, rest pose; faces (F, 3) -> the levels that our own weights are trained on.
+    """vertices (V, 3) m, rest pose; faces (F, 3) -> the full mesh and coarser ones of `counts` vertices.
 
-    Raises BadInput `bad_mesh` as `mesh_hierarchy` does.
+    Our own weights are trained on these levels.  Raises BadInput `bad_mesh` as `mesh_hierarchy` does.
     """
     coarser = mesh_hierarchy(vertices, faces, counts)
     adjacency, up, down = [adjacency_of(faces, len(vertices))], [], []
@@ -42,11 +42,11 @@ def body_levels(vertices: np.ndarray, faces: np.ndarray, counts: tuple[int, ...]
         if k == 0:
             up.append(level.up)
             down.append(level.down)
-        else:  # levels lead to the full mesh; go through it from one to the next
+        else:  # these matrices are to and from the full mesh
             finer = coarser[k - 1]
             up.append(finer.down @ level.up)
             down.append(level.down @ finer.up)
-    return MeshLevels(tuple(adjacency), *(tuple(_float32(m) for m in way) for way in (up, down)))
+    return MeshLevels(tuple(adjacency), tuple(map(_float32, up)), tuple(map(_float32, down)))
 
 
 def adjacency_of(faces: np.ndarray, count: int) -> sp.csr_matrix:
@@ -59,9 +59,9 @@ def adjacency_of(faces: np.ndarray, count: int) -> sp.csr_matrix:
 
 
 class SparseMatrix(torch.nn.Module):
-    """A constant (V, v) matrix to multiply points with, on any device.
+    """A constant sparse (V, v) matrix that multiplies points, on any device.
 
-    It keeps plain buffers, no part of a checkpoint: sparse tensors can be neither copied nor sent to other processes.
+    Its buffers are dense, as sparse tensors can be neither copied nor sent to other processes, and not in checkpoints.
     """
 
     rows: torch.Tensor
@@ -81,15 +81,15 @@ class SparseMatrix(torch.nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
-        """points (v, ...) -> (V, ...), computed in float32: there are no other sparse products on the CPU."""
+        """points (v, ...) -> (V, ...), computed in float32, the only dtype of sparse products on the CPU."""
         with torch.autocast(points.device.type, enabled=False):
             product = self.tensor() @ points.flatten(1).float()
         return product.unflatten(1, points.shape[1:]).to(points.dtype)
 
     def tensor(self) -> torch.Tensor:
-        """As a CSR tensor, without a copy."""
+        """The matrix as a CSR tensor, without a copy."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch calls its CSR support beta
+            warnings.simplefilter("ignore", UserWarning)  # "Sparse CSR tensor support is in beta state"
             return torch.sparse_csr_tensor(
                 self.rows, self.columns, self.values.float(), size=self.shape, check_invariants=False
             )

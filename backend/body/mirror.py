@@ -1,4 +1,4 @@
-"""A left hand from a right one: the same body reflected in x."""
+"""Left hands: the mirror image in x of a right hand's body model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ FLIP = np.array([-1.0, 1.0, 1.0])
 
 
 def mirrored(body: BodyArrays) -> BodyArrays:
-    """The mirror image in x of a body that has one side only, as MANO's hand; its name ends in `_left`.
+    """The mirror image in x of a body without left and right joints, as MANO's hand; `_left` is appended to its name.
 
-    A pose R of the body is M R M of its image, M = diag(-1, 1, 1): an axis-angle (x, y, z) becomes (x, -y, -z).
-    Vertices, joints and betas keep their order and meaning; faces run the other way round, so that they still look
-    outward.
-    Raises BadInput `not_a_hand` for a body of two sides.
+    A rotation R of the body is M R M of its image, M = diag(-1, 1, 1): an axis-angle (x, y, z) becomes (x, -y, -z).
+    Vertices, joints and betas keep their order and meaning; faces are reversed, so that they stay counter-clockwise
+    from outside.  Raises BadInput `not_a_hand` for a body with left and right joints.
     """
     joints = len(body.parents)
     if mirror_indices(body.joint_names) != list(range(joints)):
         raise BadInput(
             "not_a_hand",
             f"{body.name} has a left and a right side, so it has no mirror image of its own.",
-            f"Name it without {LEFT}.",
+            f"Give the name without {LEFT}.",
         )
     entries = np.outer(FLIP, FLIP).ravel()  # of R - I
     axis_signs = np.array([1.0, -1.0, -1.0])

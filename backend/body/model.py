@@ -1,7 +1,7 @@
-"""The body model: any SMPL-format body by linear blend skinning with shape and pose blend shapes.
+"""The body model: linear blend skinning with shape and pose blend shapes, for any SMPL-format body.
 
-Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2015, section 3.  Serves SMPL (24 joints),
-MANO (16 joints, Romero et al. 2017) and our open body alike: the arrays say how many vertices, joints and betas.
+Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2015, section 3.  For SMPL (24 joints), MANO
+(16 joints, Romero et al. 2017) and our open bodies alike: the numbers of vertices, joints and betas are the arrays'.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from backend.geometry.rotations import matrix_from_axis_angle
 
 
 class BodyOutput(NamedTuple):
-    """vertices (N, V, 3), joints (N, J, 3): metres, in the frame that the root's pose and trans lead to."""
+    """vertices (N, V, 3), joints (N, J, 3): m, in the frame into which joint 0 rotates (the camera's, if recovered)."""
 
     vertices: torch.Tensor
     joints: torch.Tensor
 
 
 class BodyModel(torch.nn.Module):
-    """Skins a body.  Buffers follow `.to(device, dtype)`; everything is differentiable and batched."""
+    """A body model, batched and differentiable.  Buffers and regressors follow `.to(device, dtype)`."""
 
     v_template: torch.Tensor
     faces: torch.Tensor
@@ -66,11 +66,11 @@ class BodyModel(torch.nn.Module):
         return self
 
     def rest_joints(self, betas: torch.Tensor) -> torch.Tensor:
-        """betas (N, B) -> joints of the unposed body (N, J, 3), m."""
+        """betas (N, B) -> joints in the rest pose (N, J, 3), m."""
         return self.joints_template + torch.einsum("jkb,nb->njk", self.joints_shapedirs, betas)
 
     def pose_joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
-        """rotations (N, J, 3, 3), betas (N, B) -> joints (N, J, 3) as `forward` gives them, without the vertices."""
+        """rotations (N, J, 3, 3), betas (N, B) -> joints (N, J, 3), m, as `forward` without `trans` gives them."""
         return self.chain(rotations, self.rest_joints(betas))[1]
 
     def forward(
@@ -81,7 +81,7 @@ class BodyModel(torch.nn.Module):
         *,
         rotations: torch.Tensor | None = None,
     ) -> BodyOutput:
-        """Pose and shape the body.
+        """The posed and shaped body.
 
         poses: (N, J, 3) axis-angle, parent-relative, rad; or rotations: (N, J, 3, 3) with poses None.
         betas: (N, B).  trans: (N, 3) m, added after skinning.
@@ -97,7 +97,7 @@ class BodyModel(torch.nn.Module):
             vertices = vertices + (self.posedirs.flatten(0, 1) @ features.T).T.reshape(count, -1, 3)
         rest = self.rest_joints(betas)
         global_rotations, joints = self.chain(rotations, rest)
-        # what each joint does to a point: turn about the origin, then shift
+        # transform of each joint: rotation about the origin, then translation
         shifts = joints - (global_rotations @ rest[..., None])[..., 0]
         transforms = torch.cat([global_rotations, shifts[..., None]], -1).flatten(2)  # (N, J, 12)
         blended = (self.weights @ transforms).unflatten(-1, (3, 4))  # (N, V, 3, 4)
@@ -107,7 +107,7 @@ class BodyModel(torch.nn.Module):
         return BodyOutput(vertices, joints)
 
     def chain(self, rotations: torch.Tensor, rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Forward kinematics -> rotations (N, J, 3, 3) and joints (N, J, 3) in the body's frame."""
+        """Forward kinematics: rotations (N, J, 3, 3), rest joints (N, J, 3) -> global rotations, joints."""
         global_rotations: list[torch.Tensor] = [rotations[:, 0]]
         joints: list[torch.Tensor] = [rest[:, 0]]
         for j in range(1, len(self.parents)):

@@ -1,4 +1,4 @@
-"""Points laid over others by the best similarity transform (Procrustes), and the error that remains, PA-MPJPE."""
+"""Procrustes alignment by the best similarity transform (Gower 1975), and PA-MPJPE."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def procrustes_align(pred: Tensor, gt: Tensor) -> Tensor:
-    """(N, K, 3) each -> `pred` after the similarity transform that brings it nearest to `gt`, float64.
+    """(N, K, 3) each -> `pred` aligned to `gt` in least squares, float64: rotation, translation, scale per sample.
 
-    Rotation, translation and scale per sample, without reflections.
+    Reflections are excluded.
     """
     pred, gt = pred.double(), gt.double()
     pred_mean, gt_mean = pred.mean(1, keepdim=True), gt.mean(1, keepdim=True)
@@ -24,6 +24,6 @@ def procrustes_align(pred: Tensor, gt: Tensor) -> Tensor:
 
 
 def pa_mpjpe(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """(N, K, 3) m each -> (N,) mm: mean per-joint position error of each sample after its alignment."""
+    """(N, K, 3) m each -> (N,) mm: mean per-joint position error of each sample after Procrustes alignment."""
     a, b = torch.as_tensor(pred).double(), torch.as_tensor(gt).double()
     return 1e3 * (procrustes_align(a, b) - b).norm(dim=-1).mean(-1).numpy()

@@ -1,4 +1,4 @@
-"""The bodies by name: the embedded ones, and those that the user has imported.  Listing them needs no torch."""
+"""The registry of bodies by name, embedded and imported.  Does not import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.atomic import atomic_path
 from backend.errors import BadInput, RecoverMeshError
-from backend.paths import cannot_keep, data_dir
+from backend.paths import cannot_save, data_dir
 
 if TYPE_CHECKING:
     from backend.body.arrays import BodyArrays
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 OPEN_BODY = _ASSETS / "open_body.npz"
 OPEN_HAND = _ASSETS / "open_hand.npz"  # a right hand in MANO's format
-OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}  # by the part that a network answers with
+OPEN_BODIES = {"body": "open_body", "hand": "open_hand"}  # by `BodyArrays.part`
 OPEN_NAMES = ("open", "open_body")
-LEFT = "_left"  # after the name of a right hand: its mirror image
+LEFT = "_left"  # appended to the name of a right hand: its mirror image
 RESERVED = (*OPEN_NAMES, "open_hand", "open_hand" + LEFT)
 
 
 @dataclass(frozen=True)
 class BodySpec:
-    """A body as lists show it."""
+    """A body's entry in the registry; `label` is its display name."""
 
     name: str
     label: str
@@ -36,7 +36,7 @@ class BodySpec:
 
 
 def available_bodies() -> list[BodySpec]:
-    """The embedded body and hand first, then the imported ones by name.  Cheap: reads names and licences only."""
+    """The embedded body and hand, then the imported ones by name.  Cheap: of the files only licences are read."""
     specs = [
         BodySpec("open_body", "Open Body", "CC0-1.0", OPEN_BODY),
         BodySpec("open_hand", "Open Hand", "CC0-1.0", OPEN_HAND),
@@ -46,13 +46,13 @@ def available_bodies() -> list[BodySpec]:
             with np.load(path, allow_pickle=False) as archive:
                 license_text = str(archive["license"]) if "license" in archive.files else "unknown"
         except Exception:
-            continue  # one damaged file must not hide the others; load_body says what is wrong with it
+            continue  # a damaged file must not hide the others; `load_body` reports its error
         specs.append(BodySpec(path.stem, path.stem, license_text, path))
     return specs
 
 
 def find_body(source: str | Path) -> Path:
-    """A name or path -> the file.  Raises BadInput `unknown_body` with the list of names."""
+    """The file of a body's name, or the path itself.  Raises BadInput `unknown_body`, which lists the names."""
     if str(source) in OPEN_NAMES:
         return OPEN_BODY
     specs = {spec.name: spec.path for spec in available_bodies()}
@@ -69,12 +69,12 @@ def find_body(source: str | Path) -> Path:
 
 
 def right_hand_of(source: str | Path) -> Path | None:
-    """`NAME_left` -> the file of the body NAME, unless a body of the whole name was imported; else None."""
+    """The file of NAME for `NAME_left`; None for other names, and where a body was imported as `NAME_left`."""
     names = {spec.name: spec.path for spec in available_bodies()}
     return None if str(source) in names else names.get(str(source).removesuffix(LEFT))
 
 
-# The official joint regressors by their file names
+# file name of an official joint regressor -> joint set
 REGRESSOR_FILES = {
     "J_regressor_h36m_correct.npy": "h36m17",
     "J_regressor_coco.npy": "coco17",
@@ -83,7 +83,7 @@ REGRESSOR_FILES = {
 
 
 def save_body(body: BodyArrays, name: str) -> BodySpec:
-    """Write a validated body, under `name`, into the user's folder; raises RecoverMeshError `unwritable`."""
+    """Save a validated body as `name` in the user's folder -> its entry.  Raises RecoverMeshError `unwritable`."""
     table = np.stack([body.parents, np.arange(len(body.parents))])
     arrays: dict[str, np.ndarray] = {
         "name": np.array(name),
@@ -102,7 +102,7 @@ def save_body(body: BodyArrays, name: str) -> BodySpec:
     optional |= {f"J_regressor_{key}": value for key, value in body.regressors.items()}
     arrays |= {key: value for key, value in optional.items() if value is not None}
     path = data_dir() / "bodies" / f"{name}.npz"
-    with atomic_path(path, partial(cannot_keep, "The body")) as temporary:
+    with atomic_path(path, partial(cannot_save, "The body")) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     return BodySpec(name, name, body.license, path)
 
@@ -111,4 +111,4 @@ def _imported() -> list[Path]:
     try:
         return list((data_dir() / "bodies").glob("*.npz"))
     except RecoverMeshError:
-        return []  # a home that cannot be written holds none, and must not keep the embedded body from anyone
+        return []  # the embedded bodies need no data folder

@@ -1,8 +1,8 @@
-"""Reading body files that come as pickles, without running anything that is in them.
+"""A restricted unpickler for body files: nothing in the file is executed.
 
 Official SMPL and MANO files are Python 2 pickles of a dict of numpy arrays, scipy sparse matrices and chumpy objects.
-A pickle is a program; this reader knows only the few words such files need and refuses every other one.  No numpy,
-scipy or chumpy object is built while it runs: stand-ins take the described state and become arrays once it is checked.
+A pickle is a program; this reader allows only the few globals that such files need and refuses all others.  While it
+runs, no numpy, scipy or chumpy object is built: stand-ins take their state, and become arrays after it is checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|[SU]\d{1,4})")
 
 
 class _AllowedCall:
-    """A word that a pickle may say.  Its state cannot be set, so that no file changes the reader itself."""
+    """A global that a pickle may call.  Its state cannot be set, so no file can change the reader itself."""
 
     __slots__ = ("_call",)
 
@@ -44,7 +44,7 @@ class _AllowedCall:
 
 
 class _OpaqueObject:
-    """An object whose class stays out.  Takes no constructor arguments, and a dict as its state."""
+    """Stand-in for an object of another class.  Takes no constructor arguments, and a dict as its state."""
 
     state: dict[Any, Any]
 
@@ -59,17 +59,17 @@ class _OpaqueObject:
         if isinstance(state, tuple) and len(state) == 2 and state[0] is None:
             state = state[1]
         if not isinstance(state, dict):
-            raise pickle.UnpicklingError("an object has a strange state")
+            raise pickle.UnpicklingError("an object's state is not a dict")
         self.state = state
 
 
 class _Chumpy(_OpaqueObject):
-    """Any chumpy class."""
+    """Stand-in for any chumpy class."""
 
     def value(self, plain: Callable[[Any], Any]) -> Any:
-        """The array of a constant or of a selection from one; an expression of another kind stays what it is."""
-        if isinstance(held := plain(self.state.get("x")), np.ndarray):
-            return held
+        """The array of a constant or of a selection from one; the stand-in itself for any other expression."""
+        if isinstance(constant := plain(self.state.get("x")), np.ndarray):
+            return constant
         if "a" in self.state and "idxs" in self.state:  # chumpy.reordering.Select: shapedirs[:, :, :10]
             source, indices = np.asarray(plain(self.state["a"])), np.asarray(plain(self.state["idxs"]))
             shape = plain(self.state.get("preferred_shape"))
@@ -79,7 +79,7 @@ class _Chumpy(_OpaqueObject):
 
 
 class _Sparse(_OpaqueObject):
-    """scipy's compressed sparse matrices by column, whatever module path their version used."""
+    """Stand-in for scipy's CSC matrices of any version."""
 
     layout: Any = scipy.sparse.csc_matrix
 
@@ -87,50 +87,52 @@ class _Sparse(_OpaqueObject):
         shape = tuple(int(n) for n in plain(self.state.get("_shape", self.state.get("shape"))))
         parts = tuple(np.asarray(plain(self.state[name])) for name in ("data", "indices", "indptr"))
         matrix = type(self).layout(parts, shape=shape)
-        matrix.check_format(full_check=True)  # indices from a stranger could point outside
+        matrix.check_format(full_check=True)  # indices of an untrusted file could be out of range
         return matrix
 
 
 class _SparseRows(_Sparse):
+    """Stand-in for scipy's CSR matrices."""
+
     layout: Any = scipy.sparse.csr_matrix
 
 
 class _SparseEntries(_OpaqueObject):
-    """scipy's sparse matrices as a list of entries."""
+    """Stand-in for scipy's COO matrices."""
 
     def value(self, plain: Callable[[Any], Any]) -> Any:
         shape = tuple(int(n) for n in plain(self.state.get("_shape", self.state.get("shape"))))
-        places = plain(self.state["coords"]) if "coords" in self.state else None
-        rows, columns = places or (plain(self.state["row"]), plain(self.state["col"]))
+        coordinates = plain(self.state["coords"]) if "coords" in self.state else None
+        rows, columns = coordinates or (plain(self.state["row"]), plain(self.state["col"]))
         entries = (np.asarray(rows), np.asarray(columns))
         matrix = scipy.sparse.coo_matrix((np.asarray(plain(self.state["data"])), entries), shape=shape)
-        matrix._check()  # indices from a stranger could point outside
+        matrix._check()  # indices of an untrusted file could be out of range
         return matrix
 
 
 class _Type:
-    """A dtype: numbers and texts only.
+    """Stand-in for a dtype: numbers and texts only.
 
-    numpy's own takes any state, for instance one that reads raw bytes as pointers to objects.
+    numpy's own accepts any state, for example one that reads raw bytes as pointers to objects.
     """
 
     objects = False
 
     def __init__(self, code: Any, align: Any = 0, copy: Any = 0) -> None:
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
-            raise pickle.UnpicklingError(f"an array holds {str(code)[:40]!r} instead of numbers")
+            raise pickle.UnpicklingError(f"an array contains {str(code)[:40]!r} instead of numbers")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
         _version, order, subarray, names, fields, *_rest = state
         if subarray is not None or names is not None or fields is not None:
-            raise pickle.UnpicklingError("an array holds records instead of numbers")
+            raise pickle.UnpicklingError("an array contains records instead of numbers")
         if order in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(order)
 
 
 class _AnyType(_Type):
-    """Also the dtype of a row of objects, which are then known ones themselves."""
+    """Also the dtype of an array of objects, which are then allowed ones themselves."""
 
     def __init__(self, code: Any, align: Any = 0, copy: Any = 0) -> None:
         self.objects = code in _OBJECTS
@@ -138,17 +140,17 @@ class _AnyType(_Type):
 
 
 class _Array:
-    """An array: numpy writes an empty one first and its content afterwards."""
+    """Stand-in for an array.  numpy pickles an empty array first and its content afterwards."""
 
     def __init__(self) -> None:
         self.array = np.zeros(0)
-        self.items: list[Any] | None = None  # of an array of objects, which stays a list
+        self.items: list[Any] | None = None  # of an array of objects, which becomes a list
 
     def __setstate__(self, state: Any) -> None:
         shape, kind, fortran, data = state[-4:]
         if isinstance(kind, _Type) and kind.objects:
             if not isinstance(data, list) or tuple(shape) != (len(data),):
-                raise pickle.UnpicklingError("an array of objects is not a plain row of them")
+                raise pickle.UnpicklingError("an array of objects is not one-dimensional")
             self.items = data
             return
         self.array = _from_bytes(data, kind, shape, "F" if fortran else "C")
@@ -156,18 +158,18 @@ class _Array:
 
 def _from_bytes(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
     if not isinstance(kind, _Type) or kind.objects:
-        raise pickle.UnpicklingError("an array is of no known type")
+        raise pickle.UnpicklingError("an array has no known dtype")
     raw = data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
     sizes = tuple(int(n) for n in shape)
     if min(sizes, default=0) < 0 or math.prod(sizes) * kind.dtype.itemsize != len(raw):
-        raise pickle.UnpicklingError("an array's size is not that of its content")
+        raise pickle.UnpicklingError("an array's shape does not fit its content")
     flat = np.frombuffer(raw, kind.dtype) if raw else np.zeros(0, kind.dtype)
     return flat.reshape(sizes, order="F" if order == "F" else "C")
 
 
 def _reconstruct(cls: Any, shape: Any, typecode: Any) -> _Array:
     if cls is not _NDARRAY or tuple(shape) != (0,):  # any other shape is an attempt to exhaust memory
-        raise pickle.UnpicklingError("an array is not made numpy's way")
+        raise pickle.UnpicklingError("an array is not constructed as numpy does")
     return _Array()
 
 
@@ -190,18 +192,18 @@ def _encode(text: Any, codec: Any = "latin1") -> bytes:
 def _reconstructor(cls: Any, base: Any, state: Any) -> Any:
     if cls in (_Chumpy, _Sparse, _SparseRows, _SparseEntries) and base is _OBJECT and state is None:
         return cls()
-    raise pickle.UnpicklingError("an object is of a class that is not known")
+    raise pickle.UnpicklingError("an object is of an unknown class")
 
 
-def _refuse_arguments(*args: Any) -> Any:
-    raise pickle.UnpicklingError("it calls what is only a name")
+def _refuse_call(*args: Any) -> Any:
+    raise pickle.UnpicklingError("it calls a class that it may only name")
 
 
 def _no_bytes() -> bytes:
-    return b""  # how Python 3 writes empty bytes in old protocols; with arguments it could ask for any amount
+    return b""  # so Python 3 writes empty bytes in old protocols; bytes(n) could allocate any amount
 
 
-_NDARRAY, _OBJECT = _AllowedCall(_refuse_arguments), _AllowedCall(_refuse_arguments)
+_NDARRAY, _OBJECT = _AllowedCall(_refuse_call), _AllowedCall(_refuse_call)
 _BUILTINS = ("__builtin__", "builtins")
 _NUMPY = ("numpy.core", "numpy._core")  # numpy 1 and 2
 _ALLOWED_GLOBALS: dict[tuple[str, str], _AllowedCall] = {
@@ -215,11 +217,11 @@ _ALLOWED_GLOBALS: dict[tuple[str, str], _AllowedCall] = {
     **{(m, "_reconstructor"): _AllowedCall(_reconstructor) for m in ("copy_reg", "copyreg")},
     **{(m, "object"): _OBJECT for m in _BUILTINS},
     **{(m, "bytes"): _AllowedCall(_no_bytes) for m in _BUILTINS},
-    **{(m, "set"): _AllowedCall(set) for m in _BUILTINS},  # every chumpy object keeps one
+    **{(m, "set"): _AllowedCall(set) for m in _BUILTINS},  # in every chumpy object
 }
 
 
-# Python's own unpickler, not C's: that one sets aside as much memory as an opcode claims to need
+# Python's unpickler, as the one in C allocates as much memory as an opcode claims to need
 _Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
 
 
@@ -236,10 +238,10 @@ class _Reader(_Unpickler):
         try:
             return _ALLOWED_GLOBALS[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+            raise pickle.UnpicklingError(f"it uses {module}.{name}") from None
 
     def load_bytearray8(self) -> None:
-        # the inherited one sets aside the claimed length before it reads
+        # the inherited method allocates the claimed length before it reads
         (length,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(length)))
 
@@ -260,7 +262,7 @@ class _ObjectReader(_Reader):
 
 
 def _converter() -> Callable[[Any], Any]:
-    """-> what turns stand-ins into what they stand for, everything once (a list may hold another many times)."""
+    """A function that replaces stand-ins by their values, each object once (a list may contain another many times)."""
     done: dict[int, Any] = {}
 
     def plain(value: Any) -> Any:
@@ -279,42 +281,42 @@ def _converter() -> Callable[[Any], Any]:
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set):
             return type(value)(plain(item) for item in value)
-        raise pickle.UnpicklingError(f"it holds a {type(value).__name__.strip('_').lower()}")
+        raise pickle.UnpicklingError(f"it contains a {type(value).__name__.strip('_').lower()}")
 
     return plain
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """A pickle that holds a dict -> that dict: (read-only) arrays, scipy sparse matrices, numbers, texts, and lists,
-    tuples, sets and dicts of those.  A chumpy expression that is neither a constant nor a selection stays inert.
+    """The dict in a pickle, of read-only arrays, scipy sparse matrices, numbers, texts, and containers of those.
 
-    Raises BadInput `refused_pickle` for a file that asks for anything else, `not_a_body` for one that is damaged or
-    holds no dict.  Nothing in the file is executed.
+    A chumpy expression that is neither a constant nor a selection stays an inert stand-in.  Raises BadInput
+    `refused_pickle` for a file that contains anything else, `not_a_body` for one that is damaged or no dict.
     """
     if path.stat().st_size > MAX_BYTES:
         raise BadInput("not_a_body", f"{path.name} is larger than {MAX_BYTES >> 20} MiB.", _REFUSED)
     content = unpickle(path.read_bytes(), path.name)
     if not isinstance(content, dict):
-        raise BadInput("not_a_body", f"{path.name} holds no table of arrays.", _REFUSED)
+        raise BadInput("not_a_body", f"{path.name} contains no dict of arrays.", _REFUSED)
     return {str(key): value for key, value in content.items()}
 
 
 def unpickle(data: bytes, name: str, code: str = "not_a_body", objects: bool = False) -> Any:
-    """Content of a pickle as `read_pickle` gives it; with `objects`, a row of objects is allowed and becomes a list.
+    """The content of a pickle, of the types that `read_pickle` allows.
 
-    Raises BadInput `refused_pickle`, or `code` for a damaged one.  name: of the file, for the messages.
+    name: of the file, for messages.  objects: a one-dimensional array of objects is allowed too, and becomes a list.
+    Raises BadInput `refused_pickle`, or `code` for a damaged pickle.
     """
     reader = _ObjectReader if objects else _Reader
     try:
-        # from memory: a claimed length then costs no more than what is there
+        # from memory, so that a claimed length allocates no more than the file has
         return _converter()(reader(io.BytesIO(data), encoding="latin1").load())
     except pickle.UnpicklingError as error:
         raise BadInput(
             "refused_pickle",
-            f"{name} was refused: such a file holds arrays only, but {error}.",
+            f"{name} was refused: such a file contains arrays only, but {error}.",
             _REFUSED,
         ) from None
-    except Exception as error:  # a damaged pickle fails in any way
+    except Exception as error:  # a damaged pickle raises any type
         raise BadInput(
             code, f"{name} is damaged or not of the expected kind ({type(error).__name__}).", _REFUSED
         ) from None

@@ -1,7 +1,8 @@
-"""Vertices -> pose, shape and place of an SMPL-format body, for networks that answer with vertices alone.
+"""Vertices -> pose, betas and translation of an SMPL-format body, for networks whose only output is vertices.
 
-A start in closed form (each part's best rotation, then the best betas), and Levenberg-Marquardt steps with analytic
-derivatives.  Pose correctives are taken as they are at each step: they are small, so the steps still converge.
+An initial state in closed form (Kabsch rotations per joint, then linear least squares for the betas), and
+Levenberg-Marquardt steps with analytic derivatives.  The derivative of the pose blend shapes is left out: they are
+small, so the steps still converge.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from torch import Tensor
 from backend.body.model import BodyModel
 from backend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 
-_MAX_FIT_VERTICES = 1723  # vertices that the steps look at; the error is that of all
-_ROUNDS = 3  # of the closed-form start
+# Origin of the numbers in this file: not recorded, except where a comment gives one.
+_MAX_FIT_VERTICES = 1723  # vertices in the least squares; the error is of all
+_ROUNDS = 3  # of the closed-form initial state
 _CHUNK = 16  # bodies at once
-_MAX_BETA = 10.0  # beyond this nobody is human, and Blender's sliders end
+_MAX_BETA = 10.0  # the limit of shape keys' sliders in Blender
 
 
 @dataclass(frozen=True)
 class VertexFit:
-    """N bodies.  rotations (N, J, 3, 3) and poses (N, J, 3) rad, parent-relative; betas (N, B); trans (N, 3) m, added
-    after skinning; error (N,) m, the mean distance of the body's vertices to the given ones (MPVPE)."""
+    """N fitted bodies.
+
+    rotations (N, J, 3, 3) and poses (N, J, 3) rad, parent-relative; betas (N, B); trans (N, 3) m, added after skinning;
+    error (N,) m, mean distance of the body's vertices to the given ones (MPVPE).
+    """
 
     rotations: Tensor
     poses: Tensor
@@ -35,10 +40,10 @@ class VertexFit:
 
 @torch.no_grad()
 def fit_vertices(body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weight: float = 1e-6) -> VertexFit:
-    """vertices (N, V, 3) m, any frame -> the bodies nearest to them in least squares.
+    """vertices (N, V, 3) m, any frame -> the bodies nearest to them in least squares, in that frame.
 
-    steps: at most so many Levenberg-Marquardt steps.  beta_weight: pull of the betas to 0, as a share of how strongly
-    the vertices hold them.  Vertices of no body give a body all the same: rotations are proper, nothing is NaN.
+    steps: maximum number of Levenberg-Marquardt steps.  beta_weight: weight of the betas' prior at 0, relative to the
+    mean diagonal of their normal matrix.  For any input, NaN included, rotations are proper and results finite.
     """
     vertices = torch.nan_to_num(vertices.to(body.v_template), nan=0.0, posinf=1e3, neginf=-1e3)
     if not len(vertices):
@@ -58,11 +63,11 @@ def fit_vertices(body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weig
 
 
 class _Subset:
-    """The part of a body that the steps look at."""
+    """The vertices of a body that are in the least squares."""
 
     def __init__(self, body: BodyModel) -> None:
         count = len(body.v_template)
-        # evenly over the index, which runs along the surface in every body; all where there are few
+        # evenly by index, which follows the surface in every body
         self.index = torch.linspace(0, count - 1, min(count, _MAX_FIT_VERTICES), device=body.v_template.device)
         self.index = self.index.round().long()
         self.template = body.v_template[self.index]
@@ -85,9 +90,9 @@ class _State(NamedTuple):
 
 class _Posed(NamedTuple):
     vertices: Tensor  # (N, v, 3)
-    rotations: Tensor  # (N, J, 3, 3) of the joints, in the body's frame
+    rotations: Tensor  # (N, J, 3, 3) global
     joints: Tensor  # (N, J, 3)
-    by_joint: Tensor  # (N, v, J, 3) skin weight times where each joint alone takes the vertex
+    by_joint: Tensor  # (N, v, J, 3) skinning weight times the vertex moved by this joint alone
 
 
 def _pose(body: BodyModel, subset: _Subset, state: _State) -> _Posed:
@@ -101,7 +106,7 @@ def _pose(body: BodyModel, subset: _Subset, state: _State) -> _Posed:
 
 
 def _shaped(subset: _Subset, state: _State) -> Tensor:
-    """The unposed body with its betas and the correctives of its pose, (N, v, 3)."""
+    """(N, v, 3) the template with shape and pose blend shapes, before skinning."""
     identity = torch.eye(3, device=state.betas.device, dtype=state.betas.dtype)
     features = (state.rotations[:, 1:] - identity).flatten(1)
     offsets = (subset.posedirs.flatten(0, 1) @ features.T).T + (subset.shapedirs.flatten(0, 1) @ state.betas.T).T
@@ -136,7 +141,7 @@ def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 
 
 def _start(body: BodyModel, subset: _Subset, target: Tensor) -> _State:
-    """Each joint's rotation from the vertices that it carries, then betas and place; a few times in turn."""
+    """The initial state: in turns, each joint's rotation from its vertices, then betas and translation."""
     count, joints = len(target), len(body.parents)
     identity = torch.eye(3, device=target.device, dtype=target.dtype)
     state = _State(
@@ -144,8 +149,8 @@ def _start(body: BodyModel, subset: _Subset, target: Tensor) -> _State:
         target.new_zeros(count, body.num_betas),
         target.new_zeros(count, 3),
     )
-    share = subset.weights.square()  # what two joints carry together says less of either
-    # a joint that carries next to nothing keeps still: its turn would be anybody's guess
+    share = subset.weights.square()  # vertices between two joints count less
+    # the rotation of a joint with almost no skinning weights is not determined: it stays the parent's
     idle = (share.sum(0) < 1e-3).tolist()
     share = (share + 1e-8) / (share + 1e-8).sum(0)
     for _ in range(_ROUNDS):
@@ -163,10 +168,10 @@ def _start(body: BodyModel, subset: _Subset, target: Tensor) -> _State:
 
 
 def _kabsch_rotations(shaped: Tensor, target: Tensor, share: Tensor, body: BodyModel) -> Tensor:
-    """(N, J, 3, 3) Kabsch (1976) for the vertices of every joint, share (v, J) being their weights."""
-    middle, translation = (torch.einsum("vj,nva->nja", share, x) for x in (shaped, target))
+    """(N, J, 3, 3) best rotation of every joint's vertices (Kabsch 1976), weighted by share (v, J)."""
+    shaped_mean, target_mean = (torch.einsum("vj,nva->nja", share, x) for x in (shaped, target))
     product = torch.einsum("vj,nva,nvb->njab", share, target, shaped)
-    product = product - translation[..., :, None] * middle[..., None, :]
+    product = product - target_mean[..., :, None] * shaped_mean[..., None, :]
     moved = product + 1e-9 * torch.eye(3, device=product.device, dtype=product.dtype)
     u, _, vh = torch.linalg.svd(moved.double())
     sign = torch.ones_like(u[..., 0])
@@ -175,7 +180,7 @@ def _kabsch_rotations(shaped: Tensor, target: Tensor, share: Tensor, body: BodyM
 
 
 def _solve_shape(body: BodyModel, subset: _Subset, state: _State, target: Tensor) -> _State:
-    """Betas and place by linear least squares for given rotations."""
+    """Betas and translation by linear least squares for given rotations."""
     zero = state._replace(betas=torch.zeros_like(state.betas), trans=torch.zeros_like(state.trans))
     posed = _pose(body, subset, zero)
     columns = _beta_jacobian(body, subset, posed)  # (N, v, 3, B)
@@ -184,17 +189,16 @@ def _solve_shape(body: BodyModel, subset: _Subset, state: _State, target: Tensor
     matrix = torch.cat([columns, translation], 3).flatten(1, 2)
     residual = (target - posed.vertices).flatten(1)
     normal = matrix.mT @ matrix
-    # as strong as one centimetre over the whole body: a start must not exaggerate
+    # keeps the betas of the initial state small
     regularizer = 1e-4 * torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True).expand(-1, size + 3).clone()
     regularizer[:, size:] = 0
-    solved = torch.linalg.solve(normal + torch.diag_embed(regularizer + 1e-9), (matrix.mT @ residual[..., None]))[
-        ..., 0
-    ]
+    system = normal + torch.diag_embed(regularizer + 1e-9)
+    solved = torch.linalg.solve(system, matrix.mT @ residual[..., None])[..., 0]
     return state._replace(betas=solved[:, :size].clamp(-_MAX_BETA, _MAX_BETA), trans=solved[:, size:])
 
 
 def _beta_jacobian(body: BodyModel, subset: _Subset, posed: _Posed) -> Tensor:
-    """(N, v, 3, B) how the posed vertices move with the betas, the rotations being held."""
+    """(N, v, 3, B) d posed vertices / d betas at fixed rotations."""
     directions = body.joints_shapedirs  # (J, 3, B)
     joints = [directions[None, 0].expand(len(posed.rotations), -1, -1)]
     for j in range(1, len(body.parents)):
@@ -214,19 +218,19 @@ def _step(
     damping: Tensor,
     beta_weight: float,
 ) -> _State:
-    """One damped Gauss-Newton step.
+    """The state after one damped Gauss-Newton step.
 
-    A small turn w of joint j about the body's axes moves a vertex by w x c, where c is the lever from the joint to what
-    the joint and those below carry of it.  Products of such columns follow from products of the levers:
-    (c x)^T (d x) = (c . d) 1 - d c^T.
+    A small rotation w of joint j about the body frame's axes moves a vertex by w x c.  The lever arm c is the vertex's
+    position relative to the joint, weighted by the skinning weights of the joint and its descendants.  Products of such
+    columns follow from products of the lever arms: (c x)^T (d x) = (c . d) 1 - d c^T.
     """
     count, joints, size = len(target), len(body.parents), body.num_betas
-    carried = torch.einsum("nvka,jk->nvja", posed.by_joint, subset.descendants)
-    lever_arms = carried - (subset.weights @ subset.descendants.T)[None, :, :, None] * posed.joints[:, None]
+    moved = torch.einsum("nvka,jk->nvja", posed.by_joint, subset.descendants)
+    lever_arms = moved - (subset.weights @ subset.descendants.T)[None, :, :, None] * posed.joints[:, None]
     residual = target - posed.vertices
     columns = _beta_jacobian(body, subset, posed)
     translation = torch.eye(3, device=target.device, dtype=target.dtype).expand(count, lever_arms.shape[1], 3, 3)
-    # every column as three numbers per vertex: levers (J), betas (B), place (3), residual (1)
+    # columns of three numbers per vertex: lever arms (J), betas (B), translation (3), residual (1)
     table = torch.cat([lever_arms.transpose(2, 3), columns, translation, residual[..., None]], 3)  # (N, v, 3, K)
     width = table.shape[3]
     flat = table.flatten(2)
@@ -239,8 +243,7 @@ def _step(
     cross = products[:, :, :joints, :, joints:]  # (N, a, j, b, l)
     mixed = torch.stack(
         [cross[:, (a + 1) % 3, :, (a + 2) % 3] - cross[:, (a + 2) % 3, :, (a + 1) % 3] for a in range(3)], 2
-    )  # (N, J, 3, l)
-    mixed = mixed.flatten(1, 2)
+    ).flatten(1, 2)  # (N, 3 J, l)
     plain = dots[:, joints:, joints:]
     normal = torch.cat(
         [
@@ -252,26 +255,26 @@ def _step(
     gradient = torch.cat([mixed[:, :, -1], plain[:, :-1, -1]], 1)
     betas = slice(3 * joints, 3 * joints + size)
     regularizer = torch.zeros_like(gradient)
-    held = torch.diagonal(normal, dim1=1, dim2=2)
-    regularizer[:, betas] = beta_weight * held[:, betas].mean(1, keepdim=True)
+    diagonal = torch.diagonal(normal, dim1=1, dim2=2)
+    regularizer[:, betas] = beta_weight * diagonal[:, betas].mean(1, keepdim=True)
     gradient[:, betas] -= regularizer[:, betas] * state.betas
-    # joints that carry no vertex stay as they are; betas have their own scale, a hand's are a thousand times softer
-    floor = torch.zeros_like(held)
-    floor[:, : betas.start] = 1e-6 * held[:, : betas.start].mean(1, keepdim=True)
-    floor[:, betas] = 1e-9 * held[:, betas].mean(1, keepdim=True)
-    system = normal + torch.diag_embed(regularizer + damping[:, None] * held + floor)
+    # keeps the system regular for joints without vertices; smaller for betas, as a hand's hardly move its vertices
+    floor = torch.zeros_like(diagonal)
+    floor[:, : betas.start] = 1e-6 * diagonal[:, : betas.start].mean(1, keepdim=True)
+    floor[:, betas] = 1e-9 * diagonal[:, betas].mean(1, keepdim=True)
+    system = normal + torch.diag_embed(regularizer + damping[:, None] * diagonal + floor)
     solved = torch.linalg.solve(system.double(), gradient.double()[..., None])[..., 0].to(gradient)
     rotation_step = solved[:, : 3 * joints].unflatten(1, (joints, 3))
-    # no more than half a radian per step, or the linear model means nothing
+    # at most half a radian per step, as the linear model holds for small rotations only
     rotation_step = rotation_step * (0.5 / rotation_step.norm(dim=-1, keepdim=True).clamp(min=0.5))
     parents = torch.as_tensor(body.parents, device=target.device).clamp(min=0)
     frame = posed.rotations[:, parents].clone()
     frame[:, 0] = identity
     local = matrix_from_axis_angle((frame.mT @ rotation_step[..., None])[..., 0])
-    shape = (state.betas + solved[:, betas]).clamp(-_MAX_BETA, _MAX_BETA)
-    return _State(_orthonormal(local @ state.rotations), shape, state.trans + solved[:, 3 * joints + size :])
+    new_betas = (state.betas + solved[:, betas]).clamp(-_MAX_BETA, _MAX_BETA)
+    return _State(_orthonormal(local @ state.rotations), new_betas, state.trans + solved[:, 3 * joints + size :])
 
 
 def _orthonormal(rotations: Tensor) -> Tensor:
-    """Rounding pushed back: one step of Newton's iteration for the polar factor."""
+    """Rotations without rounding errors: one Newton-Schulz step towards the polar factor."""
     return 1.5 * rotations - 0.5 * rotations @ rotations.mT @ rotations

@@ -1,4 +1,4 @@
-"""A body as the wire's `body` message."""
+"""A body as the protocol's `body` message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.body.model import BodyModel
 
 
 def body_message(body: BodyModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """-> (fields, arrays) for `protocol.encode("body", …)`; dtypes and shapes as `docs/protocol.md` says."""
+    """-> (fields, arrays) for `protocol.encode("body", …)`, as described in `docs/protocol.md`."""
     fields = {"name": body.name, "license": body.license, "joint_names": list(body.joint_names)}
     tensors = (
         "v_template",

@@ -45,7 +45,7 @@ class ClipJobFile:
     scene_scale: float = 0.0  # units per metre of the scene that `camera` belongs to; 0: estimated
     merge: tuple[tuple[int, ...], ...] = ()  # ids that are one person
     split: tuple[tuple[int, int], ...] = ()  # (id, frame): from that frame on it is another person
-    # applied after merge and split, in this order, each to the ids that the one before left; see `identities.apply_edits`
+    # applied after merge and split, in this order, each to the ids that the one before left; see `apply_edits`
     edits: tuple[tuple[str, int, int, int], ...] = ()  # ("merge", id, other, 0) or ("split", id, frame, new id)
     keep: tuple[int, ...] = ()  # ids to recover; none: by `people`
     version: int = field(default=VERSION, compare=False)

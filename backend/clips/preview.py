@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from backend.body.keypoint_fit.confidence import joint_confidence
-from backend.body.keypoint_fit.fit import STAGES, initial_state, observe
+from backend.body.keypoint_fit.fit import STAGES, initial_state
+from backend.body.keypoint_fit.observations import observe
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.keypoint_fit.solver import minimize
 from backend.body.kinematics import Skeleton, State

@@ -1,1 +1,1 @@
-"""Rotations, camera paths and projection.  Nothing here knows of bodies."""
+"""Rotations, camera paths and projection, independent of bodies."""

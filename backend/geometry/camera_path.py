@@ -1,7 +1,7 @@
-"""Where the camera is in each frame, when it moves: one common frame, and how every frame sees it.
+"""The path of a moving camera: extrinsics and intrinsics per frame, from one common frame.
 
-The common frame has OpenCV's axes (x right, y down, z ahead) and a level floor: its ground is y = 0, up is -y.
-Blender's world is the same place with other axes, see `backend.structures.World`.
+The common frame has OpenCV's axes (x right, y down, z forward) and is level: the ground is y = 0, up is -y.
+`backend.structures.World` leads from it to Blender's world.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class View:
 
     @property
     def positions(self) -> np.ndarray:
-        """(T, 3) where the cameras are, m."""
+        """(T, 3) camera centres in the common frame, m."""
         return -(np.swapaxes(self.rotation, 1, 2) @ self.translation[..., None])[..., 0]
 
     @property
     def level_rotation(self) -> np.ndarray:
-        """(T, 3, 3) common frame -> the camera's axes as they were if it stood level: x right, y down, z ahead."""
+        """(T, 3, 3) common frame -> axes of the camera without pitch and roll: x right, y down, z forward."""
         forward = self.rotation[:, 2] * [1.0, 0.0, 1.0]
-        # who looks straight down has ahead where the picture's top is
+        # for a camera that looks straight down, forward is where the top of the image points
         steep = np.linalg.norm(forward, axis=1) < 1e-3
         forward[steep] = -np.sign(self.rotation[steep, 2, 1:2]) * self.rotation[steep, 1] * [1.0, 0.0, 1.0]
         forward /= np.linalg.norm(forward, axis=1, keepdims=True)
@@ -43,11 +43,11 @@ class View:
         return np.stack([np.cross(down, forward), down, forward], 1)
 
     def points(self, points: np.ndarray) -> np.ndarray:
-        """(T, K, 3) common frame -> camera frames."""
+        """(T, K, 3) m, common frame -> (T, K, 3) m, camera frames."""
         return points @ np.swapaxes(self.rotation, 1, 2) + self.translation[:, None]
 
     def project(self, points: np.ndarray, min_depth: float = 1e-3) -> np.ndarray:
         """(T, K, 3) common frame, m -> (T, K, 2) px."""
-        seen = self.points(points)
-        depth = np.maximum(seen[..., 2:], min_depth)
-        return seen[..., :2] / depth * self.focal[:, None] + self.center[:, None]
+        in_camera = self.points(points)
+        depth = np.maximum(in_camera[..., 2:], min_depth)
+        return in_camera[..., :2] / depth * self.focal[:, None] + self.center[:, None]

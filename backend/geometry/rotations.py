@@ -16,7 +16,7 @@ def skew(vector: torch.Tensor) -> torch.Tensor:
 def matrix_from_axis_angle(axis_angle: torch.Tensor) -> torch.Tensor:
     """(..., 3) rad -> (..., 3, 3), by Rodrigues' formula.
 
-    `sinc` carries the limits at angle 0, and the square root is kept away from 0, so that gradients are finite there.
+    `sinc` and the clamped square root keep values and gradients finite at angle 0.
     """
     squared = axis_angle.square().sum(-1)
     angle = squared.clamp(min=1e-30).sqrt()[..., None, None]
@@ -30,12 +30,13 @@ def matrix_from_axis_angle(axis_angle: torch.Tensor) -> torch.Tensor:
 def axis_angle_from_matrix(matrix: torch.Tensor) -> torch.Tensor:
     """(..., 3, 3) -> (..., 3) rad, angle in [0, pi].
 
-    Through the quaternion's largest component, so that neither angle 0 nor half turns divide by a small number.
+    By the quaternion's largest component, so that neither angle 0 nor pi divides by a small number.
     """
     m = matrix
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     d, e, f = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
+    # each row is the quaternion (w, x, y, z) times 4 of one of its components
     rows = torch.stack(
         [
             torch.stack([1 + xx + yy + zz, a, b, c], -1),
@@ -44,7 +45,7 @@ def axis_angle_from_matrix(matrix: torch.Tensor) -> torch.Tensor:
             torch.stack([c, e, f, 1 - xx - yy + zz], -1),
         ],
         -2,
-    )  # each row is the quaternion (w, x, y, z) times 4 of one of its components
+    )
     largest = torch.diagonal(rows, dim1=-2, dim2=-1).argmax(-1)[..., None, None].expand(*m.shape[:-2], 1, 4)
     q = torch.gather(rows, -2, largest)[..., 0, :]
     q = q / q.norm(dim=-1, keepdim=True)
@@ -55,7 +56,7 @@ def axis_angle_from_matrix(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def matrix_from_6d(values: torch.Tensor) -> torch.Tensor:
-    """(..., 6) -> (..., 3, 3): the numbers are the first two COLUMNS, row by row (a1 = numbers 0, 2, 4).
+    """(..., 6) -> (..., 3, 3): the values are the first two COLUMNS, row by row (first column = values 0, 2, 4).
 
     Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019, in the order that HMR's
     successors use.

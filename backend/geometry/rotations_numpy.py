@@ -1,4 +1,4 @@
-"""Rotations as the solver needs them: numpy float64, batched, with the derivative of the logarithm."""
+"""Axis-angle and rotation matrices in numpy float64, batched, with the derivative of the logarithm, for the solvers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def skew(vector: np.ndarray) -> np.ndarray:
-    """(..., 3) -> (..., 3, 3), the matrix of the cross product."""
+    """(..., 3) -> (..., 3, 3), the matrix of the cross product with `vector`."""
     out = np.zeros((*vector.shape, 3))
     for a, b, c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         out[..., b, a], out[..., a, b] = vector[..., c], -vector[..., c]
@@ -19,14 +19,14 @@ def _skew_squared(vector: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 
 def exp(vector: np.ndarray) -> np.ndarray:
-    """Axis-angle (..., 3) rad -> rotations (..., 3, 3)."""
+    """Axis-angle (..., 3) rad -> rotations (..., 3, 3), by Rodrigues' formula."""
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]
     half = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
     return np.eye(3) + np.sinc(angle / np.pi) * skew(vector) + half * _skew_squared(vector, angle)
 
 
 def log(rotation: np.ndarray) -> np.ndarray:
-    """Rotations (..., 3, 3) -> axis-angle (..., 3), angle in [0, pi]; exact at half turns too (by the quaternion)."""
+    """Rotations (..., 3, 3) -> axis-angle (..., 3) rad, angle in [0, pi]."""
     m = rotation
     real = 1 + m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]  # 4 cos^2 of half the angle
     large = real < 0.5
@@ -44,6 +44,7 @@ def log(rotation: np.ndarray) -> np.ndarray:
 
 
 def _log_of_large(m: np.ndarray) -> np.ndarray:
+    """`log` by the quaternion's largest component, exact at angle pi too; see `rotations.axis_angle_from_matrix`."""
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     d, e, f = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
@@ -63,6 +64,12 @@ def _log_of_large(m: np.ndarray) -> np.ndarray:
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(sine, q[..., :1])
     return q[..., 1:] * np.where(sine < 1e-9, 2.0, angle / np.maximum(sine, 1e-9))
+
+
+def minimal_rotations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(B, 3, 3) the smallest rotations from a (3,) to b (B, 3), unit vectors, not opposite."""
+    cross = skew(np.cross(a, b))
+    return np.eye(3) + cross + cross @ cross / np.maximum(1 + b @ a, 1e-6)[:, None, None]
 
 
 def inverse_right_jacobian(vector: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An open clip, whatever it is read from: what it says of itself, and its frames."""
+"""An open clip, read from a video or an image sequence: its properties and its frames."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """width, height: px of the upright picture.  frame_count: estimate where not `exact`.
+    """width, height: px of the upright image.  frame_count: an estimate where not `exact`.
 
-    first_number: number in the name of a sequence's first picture; 1 for a video.
+    first_number: number in the name of a sequence's first image; 1 for a video.
     """
 
     source: str
@@ -30,7 +30,7 @@ class ClipInfo:
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright, perhaps smaller than the clip's."""
+    """number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright, at most the clip's size."""
 
     number: int
     time: float
@@ -38,14 +38,14 @@ class ClipFrame:
 
 
 class Clip(Protocol):
-    """An open clip.  `lost` grows while frames are read: what could not be used, in sentences."""
+    """An open clip.  `lost`: sentences on frames that could not be used, appended while frames are read."""
 
     info: ClipInfo
     lost: list[str]
 
     def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
-        """Frames first, first + step, … to last; those before `start` are skipped, the rest is bit by bit the same.
+        """The frames first, first + step, … to last, from number `start` on; their pixels do not depend on `start`.
 
-        long_side: px; larger frames come smaller.
+        long_side: px; larger frames are scaled down to it.
         """
         ...

@@ -1,4 +1,4 @@
-"""Tells the same clip in another place from another clip."""
+"""A hash of a clip's content, by which a moved or renamed clip is recognised."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _SAMPLE = 1 << 20  # bytes
 
 
 def fingerprint(source: str | Path) -> str:
-    """Tells the same clip elsewhere from another clip: size, and hashes of samples of the content.
+    """32 hex digits: SHA-256 of the size and of samples of the content; the path of the clip does not count.
 
-    Raises BadInput `file_missing`, `unreadable`.
+    Of a sequence: names and sizes of all files, content of the first and last.  Raises BadInput: file_missing,
+    unreadable.
     """
     path = Path(source)
     try:
@@ -29,8 +30,8 @@ def fingerprint(source: str | Path) -> str:
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as content:
-            for place in (0, max(size // 2 - _SAMPLE // 2, 0), max(size - _SAMPLE, 0)):
-                content.seek(place)
+            for offset in (0, max(size // 2 - _SAMPLE // 2, 0), max(size - _SAMPLE, 0)):
+                content.seek(offset)
                 digest.update(content.read(_SAMPLE))
         return digest.hexdigest()[:32]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Numbered pictures as a clip: frame n is the picture whose number is n higher than the first's."""
+"""A sequence of numbered images as a clip: frame n is the image whose number is n higher than the first's."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
 
 def is_sequence(path: Path) -> bool:
-    """Whether a path names pictures rather than a video."""
+    """True for a folder or an image file, False for a video."""
     return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
 def sequence_files(path: Path) -> list[tuple[int, Path]]:
-    """(number, file) of the sequence that a folder or one of its pictures stands for, by number.
+    """(number, file), by number, of the sequence in a folder or of the sequence that an image file belongs to.
 
-    In a folder of several sequences, or of unnumbered pictures, they count in the order of their names.
+    In a folder with several sequences or unnumbered images, all are numbered from 0 in the order of their names.
     Raises BadInput `no_pictures`.
     """
     folder = path if path.is_dir() else path.parent
@@ -49,7 +49,7 @@ def sequence_files(path: Path) -> list[tuple[int, Path]]:
     if not found:
         raise BadInput(
             "no_pictures",
-            f"The folder {folder} holds no pictures.",
+            f"The folder {folder} contains no images.",
             f"Known endings: {', '.join(sorted(SUFFIXES))}.",
         )
     return sorted(found)
@@ -61,7 +61,7 @@ def _split(path: Path) -> tuple[str, int] | None:
 
 
 class SequenceClip:
-    """See `backend.media.clip.Clip`.  A picture that is missing or cannot be read is a lost frame, not the end."""
+    """See `backend.media.clip.Clip`.  A missing or unreadable image is skipped, and `lost` names it."""
 
     def __init__(self, path: Path, first: int, last: int | None, step: int, fps: Fraction) -> None:
         files = sequence_files(path)
@@ -89,7 +89,7 @@ class SequenceClip:
                 continue
             file = self._files.get(number)
             if file is None:
-                self._lose(f"Picture {number + self.info.first_number} of the sequence is missing.")
+                self._lose(f"Image {number + self.info.first_number} of the sequence is missing.")
                 continue
             try:
                 pixels = load_image(file).pixels
@@ -98,7 +98,8 @@ class SequenceClip:
                 continue
             if pixels.shape[:2] != (self.info.height, self.info.width):
                 size = f"{pixels.shape[1]} x {pixels.shape[0]}"
-                self._lose(f"{file.name} has {size} pixels, the first picture has not, and is left out.")
+                expected = f"{self.info.width} x {self.info.height}"
+                self._lose(f"{file.name} has {size} pixels, the first image has {expected}: it is left out.")
                 continue
             yield ClipFrame(number, float(number / self.info.fps), _shrunk(pixels, long_side))
 
@@ -108,7 +109,7 @@ class SequenceClip:
 
 
 def _shrunk(pixels: np.ndarray, long_side: int | None) -> np.ndarray:
-    """At most `long_side` px wide and high."""
+    """The image scaled down to at most `long_side` px wide and high."""
     height, width = pixels.shape[:2]
     scale = 1.0 if long_side is None else long_side / max(height, width)
     if scale >= 1:

@@ -1,4 +1,4 @@
-"""Photos: any file that Pillow reads -> upright 8-bit RGB, and the focal length that EXIF knows."""
+"""Photos: any file that Pillow reads -> upright 8-bit RGB and the focal length from EXIF."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from backend.errors import BadInput
 
 MAX_PIXELS = 200_000_000
-MIN_SIDE = 32  # px; nobody can be found in less
+MIN_SIDE = 32  # px; too small for any detection
 ORIENTATION = 0x112
 _BACKGROUND = (255, 255, 255)  # behind transparent pixels
 _FILM_MM = 36.0  # width of the 35 mm film that FocalLengthIn35mmFilm refers to
 _UNITS_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit
 
-# Our own limit and message instead of Pillow's warning at 89 megapixels and refusal at 179
+# MAX_PIXELS and its message replace Pillow's warning at 89 megapixels and error at 179
 Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """pixels: uint8 RGB (H, W, 3), upright.  focal_px: pixels of that image, from EXIF, None where it says nothing.
+    """pixels: uint8 RGB (H, W, 3), upright.  focal_px: focal length in pixels of that image; None where EXIF has none.
 
-    needs_reencoding: a program that ignores orientation, colour model and depth (Blender) would show something else.
+    needs_reencoding: Blender, which ignores orientation, colour model and depth, would show the file differently.
     """
 
     pixels: np.ndarray
@@ -36,13 +36,13 @@ class LoadedImage:
 
 
 def load_image(source: str | Path | bytes) -> LoadedImage:
-    """Read a photo.
+    """The photo of a path or of an encoded file's bytes.
 
-    Orientation is applied; 16-bit and float are scaled to 8 bits, CMYK and palettes converted, transparent pixels laid
-    over white, the first frame of an animation taken.  Raises BadInput: file_missing, unreadable, empty_file,
-    not_an_image, truncated_image, image_too_large, image_too_small.
+    Orientation is applied, 16-bit and float are scaled to 8 bits, CMYK and palettes converted, transparent pixels
+    composed over white; of an animation the first frame is read.  Raises BadInput: file_missing, unreadable,
+    empty_file, not_an_image, truncated_image, image_too_large, image_too_small.
     """
-    name = "The picture" if isinstance(source, bytes) else Path(source).name
+    name = "The image" if isinstance(source, bytes) else Path(source).name
     data = source if isinstance(source, bytes) else _read(Path(source))
     if not data:
         raise BadInput("empty_file", f"{name} is empty (zero bytes).", "Copy or export the photo again.")
@@ -54,9 +54,7 @@ def load_image(source: str | Path | bytes) -> LoadedImage:
             image.load()
             return _convert(image)
     except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise BadInput(
-            "not_an_image", f"{name} is not a picture that can be read.", "Use a JPEG or PNG file."
-        ) from None
+        raise BadInput("not_an_image", f"{name} is not an image that can be read.", "Use a JPEG or PNG file.") from None
     except BadInput:
         raise
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -68,7 +66,7 @@ def load_image(source: str | Path | bytes) -> LoadedImage:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 RGB (H, W, 3) -> a PNG file."""
+    """uint8 RGB (H, W, 3) -> the bytes of a PNG file."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG", compress_level=1)
     return out.getvalue()
@@ -122,7 +120,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Integers are taken for 16-bit, floats for 0..1, or for 0..their maximum where they exceed 1."""
+    """uint8 image.  Integers are 16-bit; floats are 0..1, or 0..their maximum where that exceeds 1."""
     if values.dtype.kind == "f":
         finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
         scale = 255.0 / max(1.0, float(finite.max()))
@@ -132,10 +130,10 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _focal_px(exif: Image.Exif, long_side: int) -> float | None:
-    """Focal length in pixels of the full-size image.
+    """Focal length in pixels of an image with this long side; None where EXIF lacks the tags.
 
-    FocalLengthIn35mmFilm refers to a picture 36 mm wide on its long side.  Else FocalLength (mm) times the sensor's
-    pixels per mm, which holds only where the picture still has the sensor's size.
+    FocalLengthIn35mmFilm refers to film 36 mm wide on its long side.  Without it, FocalLength (mm) times the sensor's
+    pixels per mm, scaled by the image's size over the sensor's.
     """
     tags = exif.get_ifd(ExifTags.IFD.Exif)
 

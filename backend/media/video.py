@@ -1,8 +1,9 @@
-"""Clips: videos and image sequences, frame by frame, upright, with the numbers that Blender's timeline gives them."""
+"""Clips: videos and image sequences, frame by frame, upright, numbered as in Blender's timeline."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from backend.errors import BadInput
 from backend.media.clip import Clip, ClipFrame, ClipInfo
 from backend.media.image_sequence import SequenceClip, is_sequence
 
-_USUAL_RATE = Fraction(25)  # of streams that do not say theirs
+_DEFAULT_RATE = Fraction(25)  # of streams without a frame rate
 
 
 def open_clip(
@@ -26,10 +27,10 @@ def open_clip(
     step: int = 1,
     fps: Fraction | None = None,
 ) -> Clip:
-    """Open a video, a folder of pictures, or a numbered image sequence by one of its pictures.
+    """The clip of a video file, a folder of images, or one image of a numbered sequence.
 
-    first, last: range of frames, both included.  fps: of a sequence (24 where not given); a video has its own.
-    Raises BadInput: file_missing, unreadable, no_video, no_frames, bad_range, bad_step, and what `load_image` raises.
+    first, last: range of frames, both included.  fps: of a sequence (default 24); a video has its own.
+    Raises BadInput: file_missing, no_video, no_frames, no_pictures, bad_range, bad_step, and as `load_image` does.
     """
     path = Path(source)
     if step < 1:
@@ -46,8 +47,8 @@ def open_clip(
 class VideoClip:
     """A video file.
 
-    Frame n is what is on the screen at n / fps after the first frame: the last decoded one whose time is not later
-    (half a frame is tolerated, for times are rounded).  With a constant rate that is the n-th decoded frame.
+    Frame n is the decoded frame on screen at n / fps after the first: the last one whose time is not later, within half
+    a frame, as times are rounded.  With a constant rate this is the n-th decoded frame.
     """
 
     def __init__(self, path: Path, first: int, last: int | None, step: int) -> None:
@@ -91,6 +92,7 @@ class VideoClip:
             container.close()
 
     def _count(self, container: Any, stream: Any) -> tuple[int, bool]:
+        """-> (number of frames, whether it is exact)."""
         duration = None
         if stream.duration is not None and stream.time_base is not None:
             duration = stream.duration * stream.time_base
@@ -109,7 +111,7 @@ class VideoClip:
         with self._open() as container:
             stream = _video_stream(container, self._path)
             stream.thread_type = "AUTO"
-            if wanted > self._fps and self._begin is not None:  # less than a second is quicker decoded than sought
+            if wanted > self._fps and self._begin is not None:  # within the first second, decoding is faster
                 found = self._seek(container, stream, wanted)
                 if found is not None:
                     yield from self._numbered(found, wanted, long_side)
@@ -120,29 +122,29 @@ class VideoClip:
             yield from self._numbered(_decoded(container, stream), wanted, long_side)
 
     def _seek(self, container: Any, stream: Any, wanted: int) -> Iterator[Any] | None:
-        """Decoded frames from some time before `wanted` on; None where this file cannot do that."""
+        """Decoded frames from some time before frame `wanted` on; None where the file cannot be sought."""
         assert self._begin is not None
-        for back in (1, 5):  # seconds: some files go by decoding time, which is earlier
-            place = self._begin + Fraction(wanted) / self._fps - back
-            if place <= self._begin:
+        for back in (1, 5):  # seconds: some files seek by decoding time, which is earlier
+            start = self._begin + Fraction(wanted) / self._fps - back
+            if start <= self._begin:
                 return None
             try:
-                container.seek(int(place / stream.time_base), stream=stream, backward=True)
+                container.seek(int(start / stream.time_base), stream=stream, backward=True)
                 frames = _decoded(container, stream)
                 one = next(frames)
             except (av.error.FFmpegError, StopIteration):
                 return None
             time = _time(one)
             if time is not None and time <= self._begin + (wanted - Fraction(1, 2)) / self._fps:
-                return _chained(one, frames)
+                return itertools.chain([one], frames)
         return None
 
     def _numbered(self, decoded: Iterator[Any], wanted: int, long_side: int | None) -> Iterator[ClipFrame]:
-        shown: tuple[Any, Fraction] | None = None  # the frame on the screen, and its time since the first
+        """The wanted frames of the stream, with their numbers."""
+        shown: tuple[Any, Fraction] | None = None  # the frame on screen, and its time since the first
         number, order = 0, 0
         for one in decoded:
-            broken = one is None
-            if broken:
+            if one is None:  # damaged here
                 if shown is not None:
                     yield from self._show(shown, number, shown[1] + 1 / self._fps, wanted, long_side)
                 shown = None
@@ -173,13 +175,13 @@ class VideoClip:
             self._report_lost(f"{name}: the file is cut off or damaged there.")
 
     def _number_at(self, since: Fraction) -> int:
-        """The first frame number at which a picture of this time is on the screen."""
+        """The first frame number at which a decoded frame of this time is on screen."""
         return max(int(-((-(since * self._fps - Fraction(1, 2))) // 1)), 0)
 
     def _show(
         self, shown: tuple[Any, Fraction], number: int, until: Fraction, wanted: int, long_side: int | None
     ) -> Iterator[ClipFrame]:
-        """The numbers at which `shown` is on the screen, as far as they are wanted."""
+        """`shown` once for each wanted frame number at which it is on screen."""
         one, since = shown
         pixels = None
         for n in range(max(number, self._number_at(since)), self._number_at(until)):
@@ -201,27 +203,22 @@ class VideoClip:
             self.lost.append(sentence)
 
 
-def _chained(one: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield one
-    yield from rest
-
-
 def _video_stream(container: Any, path: Path) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
-    raise BadInput("no_video", f"{path.name} holds no video.", "Choose a video file, or a sequence of pictures.")
+    raise BadInput("no_video", f"{path.name} contains no video.", "Choose a video file, or a sequence of images.")
 
 
 def _rate(stream: Any) -> Fraction:
     for rate in (stream.guessed_rate, stream.average_rate):
         if rate is not None and 0 < rate <= 1000:
             return Fraction(rate)
-    return _USUAL_RATE
+    return _DEFAULT_RATE
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames in the order of display; None where something between two frames could not be decoded."""
+    """Frames in display order; None where data between two frames could not be decoded."""
     packets = container.demux(stream)
     started = False
     while True:
@@ -230,7 +227,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         except StopIteration:
             return
         except av.error.FFmpegError:
-            return  # the container itself ends in the middle
+            return  # the file is cut off
         try:
             frames = packet.decode()
         except av.error.EOFError:
@@ -253,19 +250,16 @@ def _quarter_turns(frame: Any) -> int:
 
 
 def _size(frame: Any) -> tuple[int, int]:
-    """Width and height of the upright picture."""
+    """Width and height of the upright image, px."""
     return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
 
 
 def _upright(frame: Any, long_side: int | None = None) -> np.ndarray:
-    more: dict[str, Any] = {}
+    """uint8 RGB (H, W, 3), upright, at most `long_side` px wide and high."""
+    options: dict[str, Any] = {}
     scale = 1.0 if long_side is None else long_side / max(frame.width, frame.height)
-    if scale < 1:  # while the colours are converted: large frames are never there as RGB
-        more = {
-            "width": round(frame.width * scale),
-            "height": round(frame.height * scale),
-            "interpolation": "AREA",
-        }
-    pixels = frame.to_ndarray(format="rgb24", **more)
+    if scale < 1:  # scaled during the colour conversion, so that no full-size RGB image is allocated
+        options = {"width": round(frame.width * scale), "height": round(frame.height * scale), "interpolation": "AREA"}
+    pixels = frame.to_ndarray(format="rgb24", **options)
     quarter_turns = _quarter_turns(frame)
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels

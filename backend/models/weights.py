@@ -25,7 +25,7 @@ from backend.models.adapter import Adapter, adapter_of
 from backend.models.checkpoints import file_hash, load_tensors, read_checkpoint
 from backend.models.spec import NetworkSpec, how_to_get, network
 from backend.models.weights_files import Card, card_text, find_weights, read_card, weights_path
-from backend.paths import cannot_keep
+from backend.paths import cannot_save
 
 _JOINTS = {"body": 24, "hand": 16}
 _PARAMETER_HEADS = re.compile(r"(theta|beta|cam)_predictor\.|\.dec(pose|shape|cam)\.")
@@ -130,7 +130,7 @@ def save_weights(module: nn.Module, constants: Mapping[str, Tensor], card: Card,
     path = path or weights_path(card.name)
     tensors = {f"net.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     tensors |= {f"const.{name}": value.cpu().contiguous() for name, value in constants.items()}
-    with atomic_path(path, partial(cannot_keep, "The weights")) as temporary:
+    with atomic_path(path, partial(cannot_save, "The weights")) as temporary:
         try:
             save_file(tensors, temporary, metadata={"card": card_text(card)})
         except SafetensorError as error:  # its own exception for a full disk

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.body.keypoint_fit.confidence import joint_confidence
-from backend.body.keypoint_fit.fit import LEVEL
+from backend.body.keypoint_fit.observations import LEVEL
 from backend.body.kinematics import Skeleton, State
 from backend.body.model import BodyModel
 from backend.geometry import rotations_numpy as rot

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from backend.body.keypoint_fit.fit import STAGES
-from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Observations, Problem, Weights
+from backend.body.keypoint_fit.observations import Observations
+from backend.body.keypoint_fit.problem import SHAPE_WEIGHT, Problem, Weights
 from backend.body.kinematics import Skeleton, State
 
 MAX_FRAMES = 32  # 48 at first; reduced for speed

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backend.body.keypoint_fit.fit import LEVEL
+from backend.body.keypoint_fit.observations import LEVEL
 from backend.body.kinematics import Skeleton, State
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View

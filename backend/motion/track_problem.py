@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.body.keypoint_fit.fit import LEVEL, STAGES, observe
-from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.fit import STAGES
+from backend.body.keypoint_fit.observations import LEVEL, Observations, observe
+from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import BONE_FROM, BONE_TO, LEG_BONES, SOURCES
 from backend.geometry.camera_path import View

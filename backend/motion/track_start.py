@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from backend.body.camera_frames import to_common_frame
-from backend.body.keypoint_fit.fit import initial_state, observe
+from backend.body.keypoint_fit.fit import initial_state
+from backend.body.keypoint_fit.observations import observe
 from backend.body.kinematics import Skeleton, State
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.body.joint_sets import HIPS
-from backend.body.keypoint_fit.fit import observe, ray_rotations
+from backend.body.keypoint_fit.observations import observe, ray_rotations
 from backend.body.landmarks import FEET, INDEX, SOURCES, TRUNK
 from backend.structures import Camera, Track
 

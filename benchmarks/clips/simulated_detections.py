@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from backend.body.joint_sets import BLAZEPOSE33, HIPS, SHOULDERS, mirror_pairs
-from backend.body.keypoint_fit.fit import ray_rotations
+from backend.body.keypoint_fit.observations import ray_rotations
 from backend.body.model import BodyModel
 from backend.geometry.camera_path import View
 from backend.structures import Camera, Track

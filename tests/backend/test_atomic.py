@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, whatever happens to the one who writes it."""
+"""Atomic writing: errors and killed processes leave no partial file."""
 
 import errno
 import signal
@@ -11,7 +11,7 @@ from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import RecoverMeshError
 
 
-def test_the_folder_is_made_and_only_the_file_stays(tmp_path):
+def test_the_folder_is_created_and_contains_only_the_file(tmp_path):
     path = tmp_path / "new" / "one.npz"
     with atomic_path(path) as temporary:
         assert temporary.suffix == ".npz" and not path.exists()
@@ -45,13 +45,13 @@ def test_the_caller_can_name_the_error(tmp_path):
         return RecoverMeshError("mine", f"{path.name}: {error.strerror}")
 
     (tmp_path / "taken").mkdir()
-    words = pytest.raises(RecoverMeshError, match="taken: Is a directory")
-    with words as caught, atomic_path(tmp_path / "taken", failed) as temporary:
+    raises = pytest.raises(RecoverMeshError, match="taken: Is a directory")
+    with raises as caught, atomic_path(tmp_path / "taken", failed) as temporary:
         temporary.write_text("whole")
     assert caught.value.code == "mine"
 
 
-def test_a_killed_writer_leaves_nothing_that_a_listing_finds(tmp_path):
+def test_a_killed_process_leaves_only_a_temporary_folder(tmp_path):
     path = tmp_path / "one.txt"
     path.write_text("old")
     code = "import os, sys, signal; from pathlib import Path; from backend.atomic import atomic_path\n"

@@ -1,4 +1,4 @@
-"""The folders are those of each operating system, the same in every version of the program."""
+"""The user's folders on each operating system."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from backend.errors import RecoverMeshError
 
 @pytest.fixture
 def user(tmp_path, monkeypatch):
-    """A home of their own, nothing said otherwise."""
+    """An empty home folder; no environment variable names another."""
     for name in (paths.HOME_VARIABLE, "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -44,13 +44,13 @@ def test_the_folders_on_windows(user, monkeypatch):
     assert paths._base("cache") == user / "Local/recover-mesh/cache"
 
 
-def test_the_variable_goes_before_everything(user, monkeypatch):
+def test_the_environment_variable_has_priority(user, monkeypatch):
     monkeypatch.setenv(paths.HOME_VARIABLE, str(user / "mine"))
     assert paths.data_dir() == user / "mine/data" and paths.cache_dir() == user / "mine/cache"
     assert paths.data_dir().is_dir()
 
 
-def test_a_folder_that_cannot_be_made(user, monkeypatch):
+def test_a_folder_that_cannot_be_created(user, monkeypatch):
     Path(user / "file").write_text("")
     monkeypatch.setenv(paths.HOME_VARIABLE, os.fspath(user / "file"))
     with pytest.raises(RecoverMeshError, match=paths.HOME_VARIABLE) as caught:

@@ -1,4 +1,4 @@
-"""The wire: every message there and back, and everything that is no message refused with a word for it."""
+"""The protocol: round trips of every message, and refused messages with their codes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PING = {"v": 1, "type": "ping", "request": "", "arrays": []}
 
 
 @pytest.mark.parametrize("kind", protocol.MESSAGES)
-def test_every_message_comes_back_as_it_went(kind):
+def test_every_message_round_trips(kind):
     fields, arrays = example(kind)
     got_kind, header, got = decode([bytes(frame) for frame in encode(kind, "r1", arrays, **fields)])
     assert got_kind == kind
@@ -75,7 +75,7 @@ def test_every_message_comes_back_as_it_went(kind):
 
 
 @pytest.mark.parametrize("kind", [k for k, spec in protocol.MESSAGES.items() if spec.fields or spec.arrays])
-def test_each_required_part_is_missed(kind):
+def test_required_fields_and_arrays_are_required(kind):
     fields, arrays = example(kind)
     spec = protocol.MESSAGES[kind]
     for name in (name for name, rule in spec.fields.items() if rule.required):
@@ -95,22 +95,12 @@ def test_wrong_types_in_each_field_are_refused(kind):
     for _ in range(50):
         nested = [nested]
     for name in (*protocol.MESSAGES[kind].fields, "request", "arrays", "v", "type"):
-        for wrong in (
-            None,
-            nested,
-            {"a": nested},
-            b"bytes",
-            float("nan"),
-            "x" * 5000,
-            -(2**60),
-            [[]],
-            [None],
-        ):
+        for wrong in (None, nested, {"a": nested}, b"bytes", float("nan"), "x" * 5000, -(2**60), [[]], [None]):
             with pytest.raises(ProtocolError):
                 decode(raw({**header, name: wrong}, *frames))
 
 
-def test_no_people_is_a_message_too():
+def test_a_result_may_have_no_people():
     fields, arrays = example("result")
     fields.update(scores=[], reprojection_px=[], reprojection_relative=[])
     arrays = {k: a if k == "picture" else a[:0] for k, a in arrays.items()}
@@ -118,7 +108,7 @@ def test_no_people_is_a_message_too():
     assert got["vertices"].shape == (0, SIZES["V"], 3)
 
 
-def test_letters_tie_arrays_and_lists_together():
+def test_equal_letters_are_equal_sizes():
     fields, arrays = example("result")
     with pytest.raises(ProtocolError, match="betas"):
         encode("result", "", {**arrays, "betas": np.zeros((3, 10))}, **fields)
@@ -127,7 +117,7 @@ def test_letters_tie_arrays_and_lists_together():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_arrays_are_finite(bad):
+def test_arrays_must_be_finite(bad):
     fields, arrays = example("result")
     arrays["vertices"][1, 2, 0] = bad
     with pytest.raises(ProtocolError, match="vertices"):
@@ -182,7 +172,7 @@ def test_too_many_people_are_refused():
         ([b"\0" * (protocol.MAX_HEADER_BYTES + 1)], "too_large"),
     ],
 )
-def test_what_is_no_message_is_refused(frames, code):
+def test_frames_of_no_message_are_refused(frames, code):
     refused(frames, code)
 
 
@@ -216,32 +206,32 @@ def test_arrays_that_do_not_fit_their_frame_are_refused(entry):
 RECOVER: dict[str, Any] = {"job": "j", "sources": [""], "model": "m", "people": "all"}
 
 
-def test_an_array_comes_once():
+def test_an_array_sent_twice_is_refused():
     header = msgpack.unpackb(encode("recover", "", {"image0": np.zeros(3, np.uint8)}, **RECOVER)[0])
     entry = ["image0", "|u1", [3]]
     refused(raw({**header, "arrays": [entry, entry]}, b"abc", b"abc"), "malformed")
 
 
-def test_limits_hold_when_sending():
+def test_encode_checks_the_limits():
     with pytest.raises(ProtocolError, match="sources"):
         encode("recover", **{**RECOVER, "sources": ["a"] * (protocol.MAX_SOURCES + 1)})
     with pytest.raises(ProtocolError) as caught:
         encode("recover", **{**RECOVER, "sources": ["a" * 4000] * 400})
     assert caught.value.code == "too_large"
     with pytest.raises(ProtocolError, match="packed"):
-        encode("recover", **{**RECOVER, "sources": ["a file name that is no text \udcff"]})
+        encode("recover", **{**RECOVER, "sources": ["a file name that is not UTF-8 \udcff"]})
     with pytest.raises(ProtocolError):
         encode("nonsense")
 
 
-def test_a_refusal_knows_whom_to_answer():
+def test_an_error_has_the_request_and_job_of_the_message():
     header = msgpack.unpackb(encode("recover", "r7", **{**RECOVER, "sources": ["a"]})[0])
     error = refused(raw({**header, "people": 3}), "malformed")
     assert (error.request, error.job) == ("r7", "j")
 
 
 def test_random_damage_is_refused_or_harmless():
-    """Seeded flips, cuts, insertions and swaps of every message; nothing but ProtocolError may come."""
+    """Seeded flips, cuts, insertions and swaps of every message; only ProtocolError may be raised."""
     rng = random.Random(2)
     seeds = []
     for kind in protocol.MESSAGES:
@@ -261,7 +251,7 @@ def test_random_damage_is_refused_or_harmless():
                     del data[at : at + rng.randint(1, 8)]
                 case 2:
                     data[at:at] = rng.randbytes(rng.randint(1, 8))
-                case 3:  # a length bomb
+                case 3:  # a huge length
                     data[at:at] = rng.choice(b"\xc6\xc9\xdb\xdd\xdf").to_bytes(1, "big") + struct.pack(
                         ">I", rng.randrange(2**32)
                     )
@@ -282,7 +272,7 @@ def test_random_damage_is_refused_or_harmless():
     assert outcomes["taken"] > 100, outcomes  # the mutations are mild enough to reach the inner checks
 
 
-def test_the_document_is_that_of_the_code():
+def test_the_document_is_up_to_date():
     root = Path(__file__).parents[2]
     render = runpy.run_path(str(root / "tools" / "protocol_doc.py"))["render"]
     written = (root / "docs" / "protocol.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The pipeline on a real photo, and its answers to wrong questions."""
+"""The pipeline on real photos, and its errors."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def astronaut(recoverer):
     return recoverer.recover(ASTRONAUT)
 
 
-def test_one_person_stands_over_the_photo(astronaut):
+def test_the_body_projects_onto_the_person(astronaut):
     assert (astronaut.camera.width, astronaut.camera.height) == (512, 512)
     (person,) = astronaut.people
     assert person.vertices.shape == (6890, 3)
@@ -34,7 +34,7 @@ def test_one_person_stands_over_the_photo(astronaut):
     assert 0 < person.reprojection_relative < 0.03
 
 
-def test_vertices_are_those_of_the_parameters(recoverer, astronaut):
+def test_vertices_and_joints_follow_from_the_parameters(recoverer, astronaut):
     import torch
 
     (person,) = astronaut.people
@@ -43,14 +43,14 @@ def test_vertices_are_those_of_the_parameters(recoverer, astronaut):
     np.testing.assert_allclose(out.joints[0].numpy(), person.joints, atol=1e-5)
 
 
-def test_what_the_photo_does_not_show_has_no_confidence(astronaut):
-    """The astronaut is cut off at the waist: knees, ankles and feet are invented."""
+def test_joints_outside_the_photo_have_low_confidence(astronaut):
+    """The astronaut is cut off at the waist: knees, ankles and feet are outside."""
     (person,) = astronaut.people
     assert person.confidence[[4, 5, 7, 8, 10, 11]].max() < 0.2
     assert person.confidence[[15, 16, 17]].min() > 0.4
 
 
-def test_nobody_is_an_answer(recoverer):
+def test_a_photo_without_people_has_an_empty_result(recoverer):
     result = recoverer.recover(COFFEE)
     assert result.people == []
     assert set(result.seconds) == {"decode", "detect", "fit"}

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from backend.body.joint_sets import BLAZEPOSE33, HIPS, SMPL24, mirror_indices
-from backend.body.keypoint_fit.fit import _minimal_rotations
 from backend.body.model import BodyModel
-from backend.geometry.rotations_numpy import exp
+from backend.geometry.rotations_numpy import exp, minimal_rotations
 from training.synthetic.skeleton import Skeleton, blazepose_points
 
 SIZE = 320  # px
@@ -84,7 +83,7 @@ def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
     error = np.linalg.norm(data["k2"][..., :2] - uv, axis=-1) / np.ptp(uv, axis=1).max(1)[:, None]
     matched = np.median(error, 1) < _WRONG_PERSON_ERROR
     hips = seen[:, HIPS].mean(1)
-    view_rotation = _minimal_rotations(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
+    view_rotation = minimal_rotations(np.array([0.0, 0.0, 1.0]), hips / np.linalg.norm(hips, axis=1, keepdims=True))
     gt_points = ((seen - hips[:, None]) @ view_rotation, (bones - bones[:, :1]) @ view_rotation)
     values = (data["k2"], data["k3"], *gt_points, camera)
     first, last = (

@@ -1,4 +1,4 @@
-"""How well the picture supports each joint: seen or invented, and how closely the body meets what was seen."""
+"""Confidence of each joint, from the visibility and the reprojection error of the landmarks that determine it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from backend.body.keypoint_fit.problem import Problem
 from backend.body.kinematics import Skeleton
 from backend.body.landmarks import INDEX
 
-_TOLERANCE = 0.04  # of the body's height: an error this large leaves a confidence of 1/e
+_TOLERANCE = 0.04  # of the body's height: confidence 1/e at this reprojection error; origin not recorded
 _HIPS = ("left_hip", "right_hip")
 _SHOULDERS = ("left_shoulder", "right_shoulder")
-# what tells where a joint is; joints that have a landmark of their own name need no entry
+# the landmarks that determine a joint, where it has none of its own name
 _EVIDENCE: dict[str, tuple[str, ...]] = {
     "pelvis": _HIPS,
     "spine1": _HIPS + _SHOULDERS,
@@ -27,7 +27,7 @@ _EVIDENCE: dict[str, tuple[str, ...]] = {
 
 
 def joint_confidence(skeleton: Skeleton, problem: Problem, relative_error: np.ndarray) -> np.ndarray:
-    """relative_error (B, K), over the body's height -> (B, J) float in 0..1; joints that nothing shows have 0."""
+    """(B, J) 0..1, 0 for joints without visible landmarks.  relative_error: (B, K) reprojection error / body height."""
     support = problem.observed.seen * np.exp(-((relative_error / _TOLERANCE) ** 2))
     columns = []
     for name in skeleton.names:

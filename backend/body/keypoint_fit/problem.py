@@ -1,73 +1,35 @@
-"""The least-squares problem of one batch of people: residual blocks with their analytic derivatives."""
+"""The least-squares problem of a batch of people: residual blocks with analytic derivatives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from backend.body.keypoint_fit.observations import Observations
 from backend.body.keypoint_fit.priors import LIMIT_STIFFNESS, joint_priors, unseen_stiffness
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import BONE_FROM, BONE_TO, BONE_WEIGHTS, FEET, TRUNK, WEIGHTS
 from backend.geometry import rotations_numpy as rot
-from backend.geometry.camera_path import View
 
-IMAGE_WEIGHT = 40.0  # of an error as large as the person
-SHAPE_WEIGHT = 0.5
-BALANCE_WEIGHT = 10.0  # per metre that the trunk stands before or behind the feet
-UPRIGHT_WEIGHT = 0.3  # people stand rather than lie, and lean less than one picture suggests
+# Weights of residuals.  Origin of the numbers: not recorded, except where a comment gives one.
+IMAGE_WEIGHT = 40.0  # of a reprojection error as large as the person
+SHAPE_WEIGHT = 0.5  # per beta
+BALANCE_WEIGHT = 10.0  # per metre of the trunk before or behind the feet
+UPRIGHT_WEIGHT = 0.3  # of the trunk's axis: most people stand, and lean less than one image suggests
 UPRIGHT_WEIGHT_NO_HIPS = 3.0
-OUTLIER = 0.06  # of the person's size: an error this large counts half
+OUTLIER = 0.06  # of the person's size: reprojection error at which the robust weight is 1/4
 MIN_DEPTH = 0.1  # m
-GUIDE_STIFFNESS = 2.0  # per rad that a joint leaves what a guide says
-
-
-@dataclass(frozen=True)
-class Observations:
-    """What was detected, for B people and K landmarks.
-
-    uv (B, K, 2) px; seen (B, K) 0..1, 0 for what is outside the picture or guessed; directions (B, bones, 3) unit,
-    camera frame; bone_confidence (B, bones) 0..1, how well each direction is known;
-    balance (B,) 0..1, how surely the trunk is over the feet in depth; up (B, 3) unit, camera frame;
-    focal (2,), center (2,) px; size (B,) px, extent of the seen; keypoint_rotation (B, 3, 3), from the axes of the 3D
-    keypoints into the camera's.
-    view: with it, bodies, directions and up are in the common frame of a moving camera; each row is seen as it says.
-    """
-
-    uv: np.ndarray
-    seen: np.ndarray
-    directions: np.ndarray
-    bone_confidence: np.ndarray
-    balance: np.ndarray
-    up: np.ndarray
-    focal: np.ndarray
-    center: np.ndarray
-    size: np.ndarray
-    keypoint_rotation: np.ndarray
-    view: View | None = None
-
-    def select(self, at: slice | np.ndarray) -> Observations:
-        """Some of the people."""
-        names = ("uv", "seen", "directions", "bone_confidence", "balance", "up", "size", "keypoint_rotation")
-        view = None if self.view is None else self.view[at]
-        return replace(self, view=view, **{name: getattr(self, name)[at] for name in names})
-
-    @property
-    def forward_axis(self) -> np.ndarray:
-        """(B, 3) unit: where the camera looks, along the ground."""
-        if self.view is not None:
-            return self.view.level_rotation[:, 2]
-        forward_axis = np.array([0.0, 0.0, 1.0]) - self.up * self.up[:, 2:]
-        return forward_axis / np.maximum(np.linalg.norm(forward_axis, axis=1, keepdims=True), 1e-6)
+GUIDE_STIFFNESS = 2.0  # per rad between a joint and its guide; set on the ten people in docs/results.md's photos
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each kind of evidence counts in one stage of the fit.  trust (B, K): 1, less for outliers."""
+    """Weights of one stage of the fit."""
 
-    directions: float
-    prior: float
-    trust: np.ndarray
+    directions: float  # of the bone directions
+    prior: float  # of the pose prior
+    trust: np.ndarray  # (B, K) robust weights, 1 or less for outliers
 
 
 class Problem:
@@ -82,13 +44,13 @@ class Problem:
         guide: np.ndarray | None = None,
         guided: np.ndarray | None = None,
     ) -> None:
-        """unseen: how firmly what is not seen rests; less where something else, such as motion, carries it.
-        guide: (B, J, 3, 3) parent-relative rotations from a network; joints `guided` (B, J) keep near them."""
+        """unseen: factor of the prior on joints without visible landmarks; below 1 where smoothness holds them too.
+        guide: (B, J, 3, 3) parent-relative rotations from a network; joints `guided` (B, J) stay near them."""
         self.skeleton, self.observed = skeleton, observed
         rest, self._stiffness, self._low, self._high = joint_priors(skeleton.names)
         self._unseen = unseen * unseen_stiffness(skeleton.names, self._stiffness)
         self._rest_inverse = np.swapaxes(rot.exp(rest), -1, -2)
-        # a joint is seen as well as the best seen landmark that it moves
+        # the weight of the most visible landmark that the joint moves
         influences = skeleton.influences[None] * observed.seen[:, :, None]
         self.joint_seen = influences.max(1)  # (B, J)
         hips = [k for k, j in enumerate(skeleton.landmarks.joint) if j == 0]
@@ -100,6 +62,7 @@ class Problem:
             self._rest_inverse = np.where(guided[..., None, None], np.swapaxes(guide, -1, -2), self._rest_inverse)
 
     def residuals(self, state: State, weights: Weights, derive: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+        """-> residuals (B, M), Jacobian (B, M, parameters) or None without `derive`."""
         rotations, joints, points = self.skeleton.forward(state)
         point_jacobian = self.skeleton.jacobian(rotations, joints, points) if derive else None
         blocks = [
@@ -117,9 +80,9 @@ class Problem:
         return values, np.concatenate([jacobian for _, jacobian in blocks if jacobian is not None], 1)
 
     def pose_normal(self, state: State, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> (B, D, D), (B, D), (B,): normal matrix, descent and cost, for turns of the `active` joints and the place.
+        """-> normal matrix (B, D, D), descent (B, D), cost (B,) for rotations of the `active` joints and trans.
 
-        The same as from `residuals`; what belongs to single joints goes straight to its place in the matrix.
+        Equal to those of `residuals`, but faster: priors of single joints are added to their 3 x 3 blocks directly.
         """
         rotations, joints, points = self.skeleton.forward(state)
         point_jacobian = self.skeleton.pose_jacobian(rotations, joints, points)
@@ -153,14 +116,14 @@ class Problem:
         return blocks, descent, cost
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(B, K, 3) camera frame, or the common one where there is a view, m -> (B, K, 2) px."""
+        """(B, K, 3) m, in the frame of the observations -> (B, K, 2) px."""
         if self.observed.view is not None:
             return self.observed.view.project(points, MIN_DEPTH)
         depth = np.maximum(points[..., 2:], MIN_DEPTH)
         return points[..., :2] / depth * self.observed.focal + self.observed.center
 
     def trust(self, state: State) -> np.ndarray:
-        """(B, K) weights that silence outliers (Geman-McClure): 1 at no error, 1/4 at OUTLIER of the person's size."""
+        """(B, K) robust weights (Geman-McClure): 1 without error, 1/4 at OUTLIER of the person's size."""
         _, _, points = self.skeleton.forward(state)
         error = np.linalg.norm(self.project(points) - self.observed.uv, axis=-1) / self.observed.size[:, None]
         return 1 / (1 + (error / OUTLIER) ** 2) ** 2
@@ -200,7 +163,7 @@ class Problem:
         return value.reshape(len(value), -1), jacobian.reshape(len(value), -1, point_jacobian.shape[-1])
 
     def _rest_residual(self, state, weights):
-        """-> residual, its angles and their weight, (B, J, 3) each."""
+        """Distance to the rest pose or the guide -> residual, its angles and their weight, (B, J, 3) each."""
         seen = self.joint_seen[..., None]
         stiffness = seen * self._stiffness * weights.prior + (1 - seen) * self._unseen
         if self._guided is not None:
@@ -210,7 +173,7 @@ class Problem:
         return angles * stiffness, angles, stiffness
 
     def _limit_residual(self, state):
-        """As `_rest_residual`, for what is beyond the joints' limits."""
+        """As `_rest_residual`, of the angles beyond the joints' limits."""
         angles = rot.log(state.rotations)
         beyond = np.minimum(angles - self._low, 0) + np.maximum(angles - self._high, 0)
         active = (beyond != 0) * LIMIT_STIFFNESS
@@ -225,7 +188,7 @@ class Problem:
         return self._per_joint_block(value, angles, weight, derive)
 
     def _per_joint_block(self, value, angles, weight, derive):
-        """A residual of each joint's own three angles: its Jacobian is block diagonal."""
+        """A residual of each joint's three angles; its Jacobian is block diagonal."""
         count, joints = value.shape[:2]
         flat = value.reshape(count, -1)
         if not derive:
@@ -245,7 +208,7 @@ class Problem:
         return state.betas * SHAPE_WEIGHT, jacobian
 
     def _balance(self, points, point_jacobian):
-        """The middle of hips and shoulders over that of the feet, in depth along the ground."""
+        """Distance of the middle of hips and shoulders to that of the feet, in depth along the ground."""
         depth = self.observed.forward_axis * (BALANCE_WEIGHT * self.observed.balance)[:, None]
         value = ((points[:, TRUNK].mean(1) - points[:, FEET].mean(1)) * depth).sum(1)[:, None]
         if point_jacobian is None:
@@ -253,7 +216,7 @@ class Problem:
         return value, depth[:, None] @ (point_jacobian[:, TRUNK].mean(1) - point_jacobian[:, FEET].mean(1))
 
     def _upright_residual(self, state, derive):
-        """The body's up against the world's, which is the camera's in most photos."""
+        """Difference of the body's up axis and `up`."""
         value, by_root = self._upright_root_residual(state)
         if not derive:
             return value, None
@@ -262,7 +225,7 @@ class Problem:
         return value, jacobian
 
     def _upright_root_residual(self, state):
-        """-> (B, 3), and (B, 3, 3) its derivative by the root's turn."""
+        """-> residual (B, 3), its derivative by the root's rotation (B, 3, 3)."""
         root = state.rotations[:, 0]
         value = (root[..., 1] - self.observed.up) * self._upright[:, None]
         return value, -root @ rot.skew(np.array([0.0, 1.0, 0.0])) * self._upright[:, None, None]

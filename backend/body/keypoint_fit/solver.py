@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt over a batch of independent people: each has its own damping, and stops on its own."""
+"""Levenberg-Marquardt over a batch of independent people, each with its own damping."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import numpy as np
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import State
 
+# Origin of these: not recorded
 _DAMPING = 1e-2
 _DAMPING_RANGE = (1e-7, 1e4)
 _CONVERGED = 1e-4  # relative decrease of the cost
 
 
 def minimize(problem: Problem, state: State, weights: Weights, iterations: int) -> tuple[State, np.ndarray]:
-    """-> the best state found and its cost (B,).  Nielsen-like damping: down by 0.3 on success, up by 4 on failure."""
+    """-> the state of lowest cost, its cost (B,).  Damping times 0.3 after a better step, times 4 after a worse one."""
     values, jacobian = problem.residuals(state, weights)
     cost = (values**2).sum(1)
     damping = np.full(len(cost), _DAMPING)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.body.joint_sets import HIPS
-from backend.body.keypoint_fit.fit import ray_rotations
+from backend.body.keypoint_fit.observations import ray_rotations
 from backend.body.vertex_fit import fit_vertices
 from backend.geometry.rotations import axis_angle_from_matrix
 from backend.models.adapter import Adapter, Prediction

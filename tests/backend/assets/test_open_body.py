@@ -1,4 +1,4 @@
-"""The embedded body, straight from its file: format, symmetry, and that bent joints keep their volume."""
+"""The embedded body file: format, symmetry, and the volume of bent joints."""
 
 import numpy as np
 import pytest
@@ -25,35 +25,12 @@ def test_format_is_smpls(asset):
         "v_template": (6890, 3), "f": (13776, 3), "shapedirs": (6890, 3, 10), "posedirs": (6890, 3, 207),
         "J_regressor": (24, 6890), "weights": (6890, 24),
     }  # fmt: skip
-    assert asset["kintree_table"][0].tolist()[1:] == [
-        0,
-        0,
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        7,
-        8,
-        9,
-        9,
-        9,
-        12,
-        13,
-        14,
-        16,
-        17,
-        18,
-        19,
-        20,
-        21,
-    ]
+    parents = [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
+    assert asset["kintree_table"][0].tolist()[1:] == parents
     assert str(asset["name"]) == "open_body" and str(asset["license"]) == "CC0-1.0"
 
 
-def test_surface_is_closed_with_no_hole(asset):
+def test_surface_is_closed_and_oriented_outwards(asset):
     faces = asset["f"].astype(int)
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     _, counts = np.unique(edges, axis=0, return_counts=True)
@@ -93,14 +70,8 @@ def test_a_mirrored_pose_gives_the_mirrored_body(asset):
 def test_rows_sum_to_one(asset):
     assert np.abs(asset["weights"].sum(1) - 1).max() < 1e-6
     assert (asset["weights"] >= 0).all() and ((asset["weights"] > 0).sum(1) <= 7).all()
-    for name in (
-        "J_regressor",
-        "J_regressor_coco17",
-        "J_regressor_h36m17",
-        "J_regressor_lsp14",
-        "J_regressor_blazepose33",
-    ):
-        rows = asset[name]
+    for joint_set in ("", "_coco17", "_h36m17", "_lsp14", "_blazepose33"):
+        rows = asset[f"J_regressor{joint_set}"]
         assert (rows >= 0).all() and np.abs(rows.sum(1) - 1).max() < 1e-5
         assert (rows > 0).sum(1).max() < 500
 
@@ -111,7 +82,7 @@ def test_beta_0_makes_taller(asset):
     assert 1.65 < np.ptp(asset["v_template"][:, 1]) < 1.80
 
 
-def test_joints_are_where_anatomy_has_them(asset):
+def test_joint_positions_are_anatomical(asset):
     joints = dict(zip(SMPL24, asset["J_regressor"] @ asset["v_template"], strict=True))
     assert joints["left_hip"][0] > 0 > joints["right_hip"][0]  # the person's left is +x
     order = ("left_ankle", "left_knee", "left_hip", "spine1", "spine2", "spine3", "neck", "head")
@@ -152,9 +123,9 @@ def test_bent_joints_keep_more_volume_than_plain_skinning(asset, joint, angle, r
         a, b, c = (points[faces[near][:, k]] - center for k in range(3))
         return np.einsum("fi,fi->f", a, np.cross(b, c)).sum() / 6
 
-    rest, lost, kept = volume(plain[0]), volume(plain[1]), volume(full[1])
-    assert abs(kept / rest - 1) < abs(lost / rest - 1)
-    assert kept > lost
+    rest, skinned, corrected = volume(plain[0]), volume(plain[1]), volume(full[1])
+    assert abs(corrected / rest - 1) < abs(skinned / rest - 1)
+    assert corrected > skinned
 
 
 def test_correctives_vanish_at_rest():

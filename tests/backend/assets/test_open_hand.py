@@ -1,4 +1,4 @@
-"""The embedded hand: MANO's format, a clean border, fingers that bend, and its mirror image."""
+"""The embedded hand file: MANO's format, the boundary, bent fingers, and the mirror image."""
 
 import hashlib
 from itertools import pairwise
@@ -47,12 +47,12 @@ def test_format_is_manos(asset):
     np.testing.assert_allclose(basis @ basis.T, np.eye(45), atol=1e-6)
 
 
-def test_the_card_names_these_arrays(asset):
+def test_the_card_has_the_hash_of_the_arrays(asset):
     content = b"".join(np.ascontiguousarray(asset[name]).tobytes() for name in sorted(asset))
     assert hashlib.sha256(content).hexdigest() in OPEN_HAND.with_suffix(".md").read_text()
 
 
-def test_one_surface_with_one_border_of_16(asset):
+def test_surface_has_one_boundary_of_16_edges(asset):
     faces = asset["f"].astype(int)
     directed_edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
     assert len(np.unique(directed_edges, axis=0)) == len(directed_edges)  # consistently oriented
@@ -67,7 +67,7 @@ def test_one_surface_with_one_border_of_16(asset):
     assert len(loop) == 16  # one loop, not several
     assert (asset["v_template"][loop, 0] > 0.02).all()  # across the forearm
     assert (asset["weights"][loop, 0] == 1).all()
-    # outwards: with the border closed by a fan, the volume is a hand's
+    # oriented outwards: with the boundary closed by a fan, the volume is a hand's
     points = asset["v_template"].astype(float)
     closed = np.concatenate([faces, [[loop[0], b, a] for a, b in pairwise(loop[1:])]])
     a, b, c = (points[closed[:, k]] for k in range(3))
@@ -153,9 +153,8 @@ def test_bent_joints_keep_more_volume_than_plain_skinning(hand, joint, angle):
         a, b, c = (points[faces[near][:, k]] - centre for k in range(3))
         return np.einsum("fi,fi->", a, np.cross(b, c)) / 6
 
-    rest, lost, kept = volume(plain[0]), volume(plain[1]), volume(full[1])
-    print(f"{joint} {angle}: plain {lost / rest:.0%}, corrected {kept / rest:.0%}")
-    assert lost < kept < 1.1 * rest and kept > 0.55 * rest
+    rest, skinned, corrected = volume(plain[0]), volume(plain[1]), volume(full[1])
+    assert skinned < corrected < 1.1 * rest and corrected > 0.55 * rest
 
 
 def test_the_left_hand_is_the_mirror_image(hand):

@@ -1,4 +1,4 @@
-"""Bodies of random numbers, as the official files hold them: no licensed file exists here."""
+"""Body models of random numbers in the format of the official files, which are licensed and not in this repository."""
 
 import sys
 import types
@@ -25,11 +25,11 @@ def smpl():
 
 @pytest.fixture
 def chumpy(monkeypatch):
-    """Stand-ins for chumpy, only to write what the official files hold; reading must not need them."""
+    """Stand-ins for chumpy, to write files as the official ones; reading must not need them."""
     package = types.ModuleType("chumpy")
 
     class Ch:
-        def __init__(self, **state):  # the fields that chumpy's own objects carry along
+        def __init__(self, **state):  # with the fields of chumpy's own objects
             vars(self).update(state, _dirty_vars={"x"}, _itr=None, _depends_on_deps={}, _make_dense=False)
 
     class Select(Ch):
@@ -50,13 +50,13 @@ def chumpy(monkeypatch):
 
 @pytest.fixture
 def official(smpl, chumpy):
-    """The same body as the official files write it."""
+    """The same body as an official file contains it."""
     shapes = smpl["shapedirs"]
     first_ten = np.arange(shapes.size).reshape(shapes.shape)[:, :, :10]
     return smpl | {
         "shapedirs": chumpy.Select(a=chumpy.Ch(x=shapes), idxs=first_ten.ravel(), preferred_shape=first_ten.shape),
         "v_template": chumpy.Ch(x=smpl["v_template"]),
-        "v_posed": chumpy.Ops(a=1, b=2),  # an expression that nothing needs
+        "v_posed": chumpy.Ops(a=1, b=2),  # an expression that is not needed
         "J_regressor": sp.csc_matrix(smpl["J_regressor"]),
         "J_regressor_prior": sp.csr_matrix(smpl["J_regressor"]),
         "vert_sym_idxs": np.arange(50)[::-1],

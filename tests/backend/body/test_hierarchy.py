@@ -1,4 +1,4 @@
-"""Coarser meshes of the open body and hand."""
+"""Mesh levels of the open body and hand: decimation, down- and upsampling, the cache."""
 
 import hashlib
 
@@ -39,8 +39,8 @@ def test_counts_and_closed_surfaces(levels):
         assert (counts == 2).all() and len(level.vertices) - len(unique) + len(level.faces) == 2
 
 
-def test_meshes_are_those_that_weights_were_trained_on(levels):
-    """Another choice of vertices would leave trained weights without their mesh."""
+def test_levels_are_those_that_weights_were_trained_on(levels):
+    """With other vertices, trained weights would have no mesh."""
     content = b"".join(np.int64(part).tobytes() for one in levels for part in (one.vertices, one.faces))
     assert hashlib.sha256(content).hexdigest()[:16] == "a46f3646fffcf5a7"
 
@@ -55,14 +55,14 @@ def test_down_selects_and_up_interpolates(levels, open_mesh):
         assert np.linalg.norm(again - points, axis=1).mean() < mean_mm / 1e3
 
 
-def test_too_small_a_mesh_is_refused(tmp_path, monkeypatch):
+def test_a_mesh_that_is_too_small_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     tetrahedron = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
     with pytest.raises(BadInput, match="cannot be simplified"):
         mesh_hierarchy(np.eye(4)[:, :3], tetrahedron, (3,))
 
 
-def test_a_mesh_with_a_missing_or_turned_triangle_is_refused(open_mesh):
+def test_a_mesh_with_a_missing_or_reversed_triangle_is_refused(open_mesh):
     points, faces = open_mesh
     with pytest.raises(BadInput, match="not a closed surface"):
         mesh_hierarchy(points, faces[1:])
@@ -77,29 +77,29 @@ def hand_mesh():
 
 
 def boundary_of(faces):
-    """Directed border edges as a dict start -> end."""
+    """Directed boundary edges as a dict start -> end."""
     directed_edges = {(int(t[k]), int(t[(k + 1) % 3])) for t in faces for k in range(3)}
     return {a: b for a, b in directed_edges if (b, a) not in directed_edges}
 
 
-def test_a_hand_keeps_its_border(hand_mesh, tmp_path, monkeypatch):
+def test_a_hand_keeps_its_boundary(hand_mesh, tmp_path, monkeypatch):
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     points, faces = hand_mesh
     levels = mesh_hierarchy(points, faces, (389, 195, 98))
-    whole = boundary_of(faces)
-    size = np.ptp(points[list(whole)], axis=0).max()
+    fine_boundary = boundary_of(faces)
+    size = np.ptp(points[list(fine_boundary)], axis=0).max()
     for level, mean_mm in zip(levels, (0.5, 1.5, 4.0), strict=True):
-        border = boundary_of(level.faces)
-        assert len(border) >= 4 and set(border) == set(border.values())
-        loop = [next(iter(border))]
-        while border[loop[-1]] != loop[0]:
-            loop.append(border[loop[-1]])
-        assert len(loop) == len(border)  # one loop
-        assert set(level.vertices[loop].tolist()) <= set(whole)  # of the fine border's own vertices
+        boundary = boundary_of(level.faces)
+        assert len(boundary) >= 4 and set(boundary) == set(boundary.values())
+        loop = [next(iter(boundary))]
+        while boundary[loop[-1]] != loop[0]:
+            loop.append(boundary[loop[-1]])
+        assert len(loop) == len(boundary)  # one loop
+        assert set(level.vertices[loop].tolist()) <= set(fine_boundary)
         assert np.ptp(points[level.vertices[loop]], axis=0).max() > 0.8 * size
         edges = {frozenset(e) for t in level.faces.tolist() for e in ((t[0], t[1]), (t[1], t[2]), (t[2], t[0]))}
         assert len(level.vertices) - len(edges) + len(level.faces) == 1  # Euler: a disc
-        assert sum(e <= set(loop) for e in edges) == len(loop)  # no chord: the border does not touch itself
+        assert sum(e <= set(loop) for e in edges) == len(loop)  # no chord: the boundary does not touch itself
         np.testing.assert_array_equal(level.down @ points, points[level.vertices])
         assert level.up.min() >= 0 and abs(level.up.sum(1) - 1).max() < 1e-12
         again = level.up @ (level.down @ points)
@@ -110,11 +110,11 @@ def test_levels_of_a_hand(hand_mesh, tmp_path, monkeypatch):
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     levels = body_levels(*hand_mesh, (195,))
     assert levels.sizes == (778, 195)
-    assert levels.adjacency[0].nnz == 2 * (3 * 778 - 3 - 16) + 778  # Euler, with a border of 16
+    assert levels.adjacency[0].nnz == 2 * (3 * 778 - 3 - 16) + 778  # Euler, with 16 boundary edges
 
 
-def test_borders_that_meet_are_refused(hand_mesh):
-    """A vertex in which two fans of faces touch, and an edge of three faces."""
+def test_non_manifold_meshes_are_refused(hand_mesh):
+    """A vertex that two fans of faces share, and an edge of three faces."""
     points, faces = hand_mesh
     loop = boundary_of(faces)
     a = next(iter(loop))
@@ -128,7 +128,7 @@ def test_borders_that_meet_are_refused(hand_mesh):
         mesh_hierarchy(more, np.concatenate([faces, third]), (195,))
 
 
-def test_a_cache_that_is_damaged_or_out_of_reach_is_done_without(tmp_path, monkeypatch):
+def test_a_cache_that_is_damaged_or_cannot_be_written_is_ignored(tmp_path, monkeypatch):
     points, faces = sphere()
     home = tmp_path / "home"
     monkeypatch.setenv(HOME_VARIABLE, str(home))
@@ -144,7 +144,7 @@ def test_a_cache_that_is_damaged_or_out_of_reach_is_done_without(tmp_path, monke
 
 
 def sphere():
-    """162 vertices on a sphere, by its convex hull; faces turned outwards."""
+    """162 vertices on a sphere and the faces of their convex hull, counter-clockwise from outside."""
     rng = np.random.default_rng(0)
     points = rng.normal(size=(162, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)

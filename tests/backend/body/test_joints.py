@@ -24,7 +24,7 @@ from backend.body.joint_sets import (
 
 
 @pytest.mark.parametrize("name", sorted(JOINT_SETS))
-def test_names_are_as_many_as_the_set_says_and_mirror_images_pair_up(name):
+def test_joint_sets_have_the_number_in_their_name_and_mirror_pairs(name):
     names = JOINT_SETS[name]
     assert len(set(names)) == len(names) == int(name.lstrip("abcdefghijklmnopqrstuvwxyz").removeprefix("36m"))
     swap = mirror_indices(names)
@@ -34,7 +34,7 @@ def test_names_are_as_many_as_the_set_says_and_mirror_images_pair_up(name):
 
 
 @pytest.mark.parametrize(("names", "parents"), [(SMPL24, SMPL24_PARENTS), (MANO16, MANO16_PARENTS)])
-def test_parents_come_first_and_the_tree_is_its_own_mirror_image(names, parents):
+def test_parents_precede_children_and_the_tree_is_symmetric(names, parents):
     swap = mirror_indices(names)
     assert parents[0] == -1 and len(parents) == len(names)
     for joint in range(1, len(names)):
@@ -42,7 +42,7 @@ def test_parents_come_first_and_the_tree_is_its_own_mirror_image(names, parents)
         assert parents[swap[joint]] == swap[parents[joint]]
 
 
-def test_mirrors_are_those_that_were_published_as_indices():
+def test_mirror_indices_equal_the_published_ones():
     smpl = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
     assert mirror_indices(SMPL24) == smpl
     # Pose2Mesh's flip pairs
@@ -57,5 +57,5 @@ def test_mediapipes_landmarks_have_its_indices():
     assert LEGS == ((25, 27, 29, 31), (26, 28, 30, 32))
     assert left_right(BLAZEPOSE33, "elbow", "ankle") == ((13, 14), (27, 28))
     assert indices(BLAZEPOSE33, "nose", "left_foot_index") == [0, 31]
-    # the face has no `left_` in front of its mouth
+    # MediaPipe names the mouth `mouth_left`
     assert mirror_pairs(BLAZEPOSE33)[:5] == ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10))

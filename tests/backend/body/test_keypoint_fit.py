@@ -1,4 +1,4 @@
-"""The keypoint fit: its derivatives, bodies that are known, and what it must not do."""
+"""The keypoint fit: derivatives, accuracy on known bodies, limits, and invisible landmarks."""
 
 from dataclasses import replace
 
@@ -8,12 +8,13 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33, SMPL24
 from backend.body.keypoint_fit import fit_keypoints
-from backend.body.keypoint_fit.fit import ray_rotations
+from backend.body.keypoint_fit.observations import Observations, ray_rotations
 from backend.body.keypoint_fit.priors import joint_priors
-from backend.body.keypoint_fit.problem import Observations, Problem, Weights
+from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import NAMES, body_landmarks
 from backend.body.loader import load_body
+from backend.body.procrustes import pa_mpjpe
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Camera, DetectedPerson
@@ -33,21 +34,21 @@ def skeleton(body):
 
 
 def random_people(seed, count=1, spread=0.35):
-    """Random standing people: poses within limits, turned any way, in front of the camera."""
+    """(poses, betas, trans) of standing people: poses within limits, any heading, in front of the camera."""
     rng = np.random.default_rng(seed)
     rest, _, low, high = joint_priors(SMPL24)
     poses = np.clip(rest + rng.normal(0, spread, (count, 24, 3)), np.maximum(low, -2), np.minimum(high, 2)) * 0.8
     for k in range(count):
         yaw = rng.uniform(-np.pi, np.pi)
-        turned = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-        poses[k, 0] = rot.log(np.diag([1.0, -1, -1]) @ turned)
+        heading = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        poses[k, 0] = rot.log(np.diag([1.0, -1, -1]) @ heading)
     betas = rng.normal(0, 0.7, (count, 10))
     trans = np.column_stack([rng.uniform(-0.3, 0.3, count), rng.uniform(0.1, 0.3, count), rng.uniform(3.2, 4.5, count)])
     return poses, betas, trans
 
 
 def observe(body, poses, betas, trans, camera=CAMERA, noise=0.0, seed=0):
-    """What a perfect detector would say of these bodies: projected landmarks, and 3D ones about the hips."""
+    """(detections of a perfect detector, joints): projected landmarks, and 3D ones with the origin between the hips."""
     with torch.no_grad():
         out = body(*(torch.tensor(a, dtype=torch.float32) for a in (poses, betas, trans)))
     points = np.einsum("kv,nvc->nkc", body.regressors["blazepose33"].numpy(), out.vertices.numpy())
@@ -67,12 +68,11 @@ def observe(body, poses, betas, trans, camera=CAMERA, noise=0.0, seed=0):
     return people, out.joints.numpy()
 
 
-def pa_mpjpe(a, b):
-    """Mean joint distance after the best similarity, m (Gower 1975)."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    u, s, v = np.linalg.svd(a.T @ b)
-    sign = np.array([1, 1, np.sign(np.linalg.det(v.T @ u.T))])
-    return np.linalg.norm((s * sign).sum() / (a**2).sum() * a @ (v.T @ np.diag(sign) @ u.T).T - b, axis=1).mean()
+def posed_joints(body, fits):
+    """(N, 24, 3) joints of fitted bodies, m."""
+    parameters = (np.stack([getattr(fit, name) for fit in fits]) for name in ("poses", "betas", "trans"))
+    with torch.no_grad():
+        return body(*(torch.tensor(value, dtype=torch.float32) for value in parameters)).joints.numpy()
 
 
 def test_jacobian_is_the_derivative_of_every_residual(skeleton):
@@ -107,42 +107,26 @@ def test_known_bodies_are_recovered(body):
     poses, betas, trans = random_people(1, 8)
     people, joints = observe(body, poses, betas, trans)
     fits = fit_keypoints(body, people, CAMERA)
-    with torch.no_grad():
-        found = body(
-            *(
-                torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
-                for n in ("poses", "betas", "trans")
-            )
-        )
-    error = [pa_mpjpe(a, b) for a, b in zip(found.joints.numpy(), joints, strict=True)]
-    assert np.median(error) < 0.03 and max(error) < 0.06
+    error = pa_mpjpe(posed_joints(body, fits), joints)  # mm
+    assert np.median(error) < 30 and max(error) < 60
     assert np.median([f.reprojection_relative for f in fits]) < 0.006
     assert np.mean([f.confidence[[4, 5, 18, 19]].mean() for f in fits]) > 0.9
 
 
-def test_noise_does_not_throw_it(body):
+def test_noise_of_six_pixels_is_tolerated(body):
     people, joints = observe(body, *random_people(2, 6), noise=6.0)
     fits = fit_keypoints(body, people, CAMERA)
-    with torch.no_grad():
-        found = body(
-            *(
-                torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
-                for n in ("poses", "betas", "trans")
-            )
-        )
-    assert np.median([pa_mpjpe(a, b) for a, b in zip(found.joints.numpy(), joints, strict=True)]) < 0.05
+    assert np.median(pa_mpjpe(posed_joints(body, fits), joints)) < 50
 
 
 def test_an_outlier_is_not_followed(body):
     people, _ = observe(body, *random_people(3))
-    honest = fit_keypoints(body, people, CAMERA)[0]
+    clean = fit_keypoints(body, people, CAMERA)[0]
     moved = people[0].keypoints2d.copy()
     moved[BLAZEPOSE33.index("left_wrist"), 0] += 300
-    tricked = fit_keypoints(
-        body, [DetectedPerson(people[0].box, 1.0, moved, people[0].keypoints3d, "blazepose33")], CAMERA
-    )[0]
-    assert tricked.confidence[20] < 0.2 < honest.confidence[20]
-    assert np.abs(tricked.betas - honest.betas).max() < 1.5
+    (fit,) = fit_keypoints(body, [replace(people[0], keypoints2d=moved)], CAMERA)
+    assert fit.confidence[20] < 0.2 < clean.confidence[20]
+    assert np.abs(fit.betas - clean.betas).max() < 1.5
 
 
 @pytest.mark.parametrize("how", ["invisible", "outside"])
@@ -152,77 +136,70 @@ def test_unseen_legs_stand_with_low_confidence(body, how):
     points, world = people[0].keypoints2d.copy(), people[0].keypoints3d.copy()
     rng = np.random.default_rng(0)
     legs = range(25, 33)
-    world[legs] = rng.normal(size=(8, 3)) * 0.5  # whatever the detector makes up
+    world[legs] = rng.normal(size=(8, 3)) * 0.5  # arbitrary
     if how == "invisible":
         points[legs, 2] = 0.02
         points[legs, :2] = rng.uniform(0, 700, (8, 2))
     else:
         points[legs, 1] = 1400
-    (fit,) = fit_keypoints(body, [DetectedPerson(people[0].box, 1.0, points, world, "blazepose33")], CAMERA)
+    (fit,) = fit_keypoints(body, [replace(people[0], keypoints2d=points, keypoints3d=world)], CAMERA)
     assert fit.confidence[KNEES + ANKLES + [10, 11]].max() == 0
     assert fit.confidence[[16, 17]].min() > 0.5
     assert np.linalg.norm(fit.poses[KNEES], axis=1).max() < 0.35
-    with torch.no_grad():
-        joints = (
-            body(*(torch.tensor(a[None], dtype=torch.float32) for a in (fit.poses, fit.betas, fit.trans)))
-            .joints[0]
-            .numpy()
-        )
+    (joints,) = posed_joints(body, [fit])
     for hip, ankle in ((1, 7), (2, 8)):
         leg = joints[ankle] - joints[hip]
         assert leg[1] / np.linalg.norm(leg) > 0.9  # down, in the camera's frame
 
 
-def test_knees_and_elbows_never_bend_through(body):
-    """Keypoints whose knees and elbows are bent the wrong way."""
+def test_knees_and_elbows_stay_within_their_limits(body):
+    """Keypoints of a body whose knees and elbows are bent the wrong way."""
     poses, betas, trans = random_people(5, spread=0.05)
     poses[0, [4, 5], 0] = -0.9
     poses[0, 18, 1], poses[0, 19, 1] = 0.9, -0.9
     (fit,) = fit_keypoints(body, observe(body, poses, betas, trans)[0], CAMERA)
-    # the limits give way a little: a fifth of what is seen is followed
+    # the limits are soft: a fifth of the observed angle remains
     assert fit.poses[[4, 5], 0].min() > -0.2
     assert fit.poses[18, 1] < 0.15 and fit.poses[19, 1] > -0.15
 
 
-def test_a_batch_is_its_single_people(body):
+def test_a_batch_equals_single_people(body):
     people, _ = observe(body, *random_people(6, 3))
     together = fit_keypoints(body, people, CAMERA)
     for person, fit in zip(people, together, strict=True):
         (alone,) = fit_keypoints(body, [person], CAMERA)
-        # the batch may run a few steps longer for the sake of others
+        # a batch iterates until all people have converged
         np.testing.assert_allclose(alone.trans, fit.trans, atol=2e-2)
         np.testing.assert_allclose(rot.exp(alone.poses), rot.exp(fit.poses), atol=8e-2)
 
 
-def test_the_same_answer_twice(body):
+def test_the_fit_is_deterministic(body):
     people, _ = observe(body, *random_people(7))
     first, second = (fit_keypoints(body, people, CAMERA)[0] for _ in range(2))
     np.testing.assert_array_equal(first.poses, second.poses)
 
 
-def test_someone_of_whom_almost_nothing_is_seen(body):
+def test_three_visible_landmarks_give_a_finite_body(body):
     people, _ = observe(body, *random_people(8))
     points = people[0].keypoints2d.copy()
     points[3:, 2] = 0.0
-    (fit,) = fit_keypoints(
-        body, [DetectedPerson(people[0].box, 1.0, points, people[0].keypoints3d, "blazepose33")], CAMERA
-    )
+    (fit,) = fit_keypoints(body, [replace(people[0], keypoints2d=points)], CAMERA)
     for values in (fit.poses, fit.betas, fit.trans, fit.confidence):
         assert np.isfinite(values).all()
     assert fit.trans[2] > 0.5 and np.abs(fit.betas).max() < 3
 
 
-def test_nobody_and_nonsense(body):
+def test_no_people_and_nan_keypoints(body):
     assert fit_keypoints(body, [], CAMERA) == []
     people, _ = observe(body, *random_people(9))
     broken = people[0].keypoints2d.copy()
     broken[3, 0] = np.nan
     with pytest.raises(BadInput, match="not 33 finite"):
-        fit_keypoints(body, [DetectedPerson(people[0].box, 1.0, broken, people[0].keypoints3d, "blazepose33")], CAMERA)
+        fit_keypoints(body, [replace(people[0], keypoints2d=broken)], CAMERA)
 
 
-def test_landmarks_that_are_joints_are_the_skeletons_own(body):
-    """Not what the rows for posed bodies find on the unposed one, some millimetres beside."""
+def test_landmarks_that_are_joints_equal_the_skeletons(body):
+    """The `blazepose33` rows, fitted to posed bodies, are some millimetres off in the rest pose."""
     found = body_landmarks(body)
     for name in ("left_shoulder", "right_elbow", "left_wrist", "right_hip", "left_knee", "right_ankle"):
         k, j = NAMES.index(name), body.joint_names.index(name)
@@ -230,8 +207,8 @@ def test_landmarks_that_are_joints_are_the_skeletons_own(body):
         np.testing.assert_allclose(found.directions[k], body.joints_shapedirs[j], atol=1e-6)
 
 
-def test_landmarks_are_found_on_a_body_without_regressors(body):
-    """As on SMPL's own file: nose before the eyes, ears outermost, heels behind, toes in front."""
+def test_landmarks_of_a_body_without_regressors(body):
+    """As with SMPL's own file: nose in front of the eyes, ears outermost, heels behind, toes in front."""
     given = body.regressors.pop("blazepose33")
     try:
         found = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
@@ -259,8 +236,8 @@ def test_rotation_logarithm_and_its_derivative():
         np.testing.assert_allclose(rot.inverse_right_jacobian(vectors)[..., k], numeric, atol=1e-5)
 
 
-def test_a_guide_corrects_what_flat_landmarks_say(body):
-    """A detector that loses most of the depth, and somebody who knows the pose nearly."""
+def test_a_guide_corrects_flat_3d_keypoints(body):
+    """3D keypoints with 30 % of their depth, and a guide near the true pose."""
     poses, betas, trans = random_people(11, 4)
     people, joints = observe(body, poses, betas, trans, noise=1.0)
     flat = [replace(p, keypoints3d=p.keypoints3d * np.float32([1, 1, 0.3])) for p in people]
@@ -268,19 +245,12 @@ def test_a_guide_corrects_what_flat_landmarks_say(body):
     near = State(rot.exp(poses + rng.normal(0, 0.08, poses.shape)), 0 * betas, trans + [0.05, -0.05, 0.3])
     plain = fit_keypoints(body, flat, CAMERA)
     guided = fit_keypoints(body, flat, CAMERA, guide=near)
-    errors = []
-    for fits in (plain, guided):
-        with torch.no_grad():
-            found = body(
-                *(torch.tensor(np.stack([getattr(f, n) for f in fits]), dtype=torch.float32)
-                  for n in ("poses", "betas", "trans"))
-            ).joints.numpy()  # fmt: skip
-        errors.append(np.mean([pa_mpjpe(a, b) for a, b in zip(found, joints, strict=True)]))
-    assert errors[1] < 0.8 * errors[0] and errors[1] < 0.04
-    assert max(f.reprojection_relative for f in guided) < 0.01  # and it lies on the picture
+    plain_mm, guided_mm = (pa_mpjpe(posed_joints(body, fits), joints).mean() for fits in (plain, guided))
+    assert guided_mm < 0.8 * plain_mm and guided_mm < 40
+    assert max(f.reprojection_relative for f in guided) < 0.01
 
 
-def test_unseen_joints_rest_despite_the_guide(body):
+def test_invisible_joints_are_at_rest_despite_the_guide(body):
     poses, betas, trans = random_people(12)
     people, _ = observe(body, poses, betas, trans)
     hidden = people[0].keypoints2d.copy()

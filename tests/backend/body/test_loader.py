@@ -1,4 +1,4 @@
-"""Body files: official pickles through the restricted reader, npz, and everything that is not a body."""
+"""Body files: official pickles, npz, other files, and the import of a user's body."""
 
 import io
 import pickle
@@ -23,7 +23,7 @@ from backend.protocol import encode
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4, 5])
 def test_official_pickle(tmp_path, smpl, official, monkeypatch, protocol, numpy_name):
     data = pickle.dumps(official, protocol=protocol)
-    if protocol <= 2:  # module names are plain lines there
+    if protocol <= 2:  # module names are plain text there
         data = re.sub(rb"numpy\._?core\.", numpy_name, data)
         data = data.replace(b"scipy.sparse._csc\n", b"scipy.sparse.csc\n").replace(
             b"scipy.sparse._csr\n", b"scipy.sparse.csr\n"
@@ -69,7 +69,7 @@ def test_official_hand_pickle(tmp_path, chumpy):
 
 
 def test_official_smplx_archive(tmp_path, smpl):
-    """SMPL-X: 55 joints, 400 shape components, and tables of Python objects that are never opened."""
+    """SMPL-X: 55 joints, 400 shape components, and tables of Python objects that are not read."""
     rng = np.random.default_rng(0)
     weights = rng.random((50, 55))
     path = tmp_path / "SMPLX_NEUTRAL.npz"
@@ -88,15 +88,15 @@ def test_official_smplx_archive(tmp_path, smpl):
     assert (body.joint_names[22], body.joint_names[54], body.parents[0]) == ("jaw", "right_thumb3", -1)
 
 
-def test_a_sparse_matrix_that_claims_to_be_vast_is_not_unfolded(tmp_path, smpl):
-    path = tmp_path / "vast.pkl"
-    vast = sp.csc_matrix((np.ones(1), ([0], [0])), shape=(200_000, 200_000))
-    path.write_bytes(pickle.dumps(smpl | {"J_regressor": vast}))
+def test_a_huge_sparse_matrix_is_not_made_dense(tmp_path, smpl):
+    path = tmp_path / "huge.pkl"
+    huge = sp.csc_matrix((np.ones(1), ([0], [0])), shape=(200_000, 200_000))
+    path.write_bytes(pickle.dumps(smpl | {"J_regressor": huge}))
     with pytest.raises(BadInput, match="expected"):
         read_body(path)
 
 
-def test_damaged_pickles_and_archives_are_errors_that_say_so(tmp_path, official, smpl):
+def test_damaged_pickles_and_archives_raise_bad_input(tmp_path, official, smpl):
     archive = io.BytesIO()
     np.savez_compressed(archive, **smpl)
     rng = np.random.default_rng(0)
@@ -117,34 +117,34 @@ def test_damaged_pickles_and_archives_are_errors_that_say_so(tmp_path, official,
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"weights": None}, "lacks weights"),
         ({"v_template": np.zeros((49, 3))}, "is (50, 24), expected (49, any)"),
-        ({"v_template": np.full((50, 3), np.nan)}, "not numbers"),
+        ({"v_template": np.full((50, 3), np.nan)}, "not finite"),
         ({"weights": np.ones((50, 24))}, "do not sum to 1"),
         ({"weights": np.float64(1)}, "is (), expected (50, any)"),
         ({"v_template": np.array("text")}, "is (), expected (any, 3)"),
-        ({"v_template": np.full((50, 3), "text")}, "does not hold numbers"),
+        ({"v_template": np.full((50, 3), "text")}, "does not contain numbers"),
         ({"f": np.full((96, 3), 50)}, "indices outside 0..49"),
         ({"f": np.zeros((0, 3), int)}, "is (0, 3), expected (any, 3)"),
-        ({"uv": np.zeros((9, 2)), "uv_faces": np.full((96, 3), 9)}, "uv_faces of body.npz holds indices"),
-        ({"mirror": np.full(50, -1)}, "mirror of body.npz holds indices"),
-        ({"part_ids": np.full(50, 24)}, "part_ids of body.npz holds indices"),
+        ({"uv": np.zeros((9, 2)), "uv_faces": np.full((96, 3), 9)}, "uv_faces of body.npz contains indices"),
+        ({"mirror": np.full(50, -1)}, "mirror of body.npz contains indices"),
+        ({"part_ids": np.full(50, 24)}, "part_ids of body.npz contains indices"),
         ({"J_regressor_coco17": np.zeros((16, 50))}, "expected (17, 50)"),
         ({"kintree_table": np.stack([np.full(24, 23), np.arange(24)])}, "no tree"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, smpl, change, words):
+def test_messages_name_the_wrong_field(tmp_path, smpl, change, message):
     path = tmp_path / "body.npz"
     np.savez(path, **{k: v for k, v in (smpl | change).items() if v is not None})
     with pytest.raises(BadInput) as caught:
         read_body(path)
-    assert words in caught.value.message and caught.value.code == "not_a_body"
+    assert message in caught.value.message and caught.value.code == "not_a_body"
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"<!DOCTYPE html><html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "placeholder"),
@@ -153,10 +153,10 @@ def test_what_is_wrong_is_said(tmp_path, smpl, change, words):
         (bytes(range(200, 256)), "SMPL_NEUTRAL.pkl was refused|damaged"),
     ],
 )
-def test_files_that_are_no_body(tmp_path, content, words):
+def test_other_files_are_refused(tmp_path, content, message):
     path = tmp_path / "SMPL_NEUTRAL.pkl"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(BadInput, match=message):
         read_body(path)
 
 
@@ -181,7 +181,7 @@ def test_imported_body_is_listed_and_loads(tmp_path, smpl, monkeypatch):
         import_body(file, "../evil")
 
 
-def test_what_is_optional_may_be_absent(tmp_path, smpl):
+def test_optional_fields_may_be_absent(tmp_path, smpl):
     path = tmp_path / "bare.npz"
     np.savez(path, **{key: value for key, value in smpl.items() if key != "posedirs"})
     body = load_body(path)
@@ -190,7 +190,7 @@ def test_what_is_optional_may_be_absent(tmp_path, smpl):
     assert body.name == "bare"
 
 
-def test_long_texts_still_fit_the_wire(tmp_path, smpl):
+def test_long_texts_are_cut_to_the_protocols_limits(tmp_path, smpl):
     path = tmp_path / "long.npz"
     np.savez(path, **smpl, license=np.array("words of a licence\n" * 500), name=np.array("n" * 500))
     fields, arrays = body_message(load_body(path))
@@ -206,8 +206,8 @@ def test_a_name_with_a_dot_is_found(tmp_path, smpl, monkeypatch):
     assert load_body("mine.v2").name == "mine.v2"
 
 
-def test_a_home_that_cannot_be_written(tmp_path, smpl, monkeypatch):
-    """The embedded body needs no home; keeping another one does, and says so."""
+def test_a_data_folder_that_cannot_be_written(tmp_path, smpl, monkeypatch):
+    """Loading the embedded body needs no data folder; an import raises `unwritable`."""
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     file = tmp_path / "mine.npz"
@@ -219,7 +219,7 @@ def test_a_home_that_cannot_be_written(tmp_path, smpl, monkeypatch):
     assert caught.value.code == "unwritable" and HOME_VARIABLE in caught.value.hint
 
 
-def test_a_body_that_cannot_be_kept_leaves_nothing_behind(tmp_path, smpl, monkeypatch):
+def test_a_failed_import_leaves_nothing_behind(tmp_path, smpl, monkeypatch):
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     file = tmp_path / "mine.npz"
     np.savez(file, **smpl)

@@ -1,4 +1,4 @@
-"""Mesh levels: neighbours, and the way down and up between neighbouring levels."""
+"""Mesh levels: adjacency, and down- and upsampling between neighbouring levels."""
 
 import copy
 
@@ -10,7 +10,7 @@ from backend.body.loader import load_body
 from backend.body.mesh_levels import SparseMatrix, body_levels
 
 
-def test_levels_of_the_open_body_lead_into_each_other():
+def test_upsampling_undoes_downsampling_on_the_open_body():
     body = load_body("open")
     vertices, faces = body.v_template.double().numpy(), body.faces.numpy()
     levels = body_levels(vertices, faces)

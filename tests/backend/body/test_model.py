@@ -1,4 +1,4 @@
-"""Our skinning against smplx, the field's reference."""
+"""The body model against smplx, SMPL's reference implementation."""
 
 import numpy as np
 import pytest
@@ -29,9 +29,9 @@ def test_equal_to_smplx(arrays, dtype, tolerance, count):
     poses = (torch.randn(count, 24, 3, generator=generator, dtype=torch.float64) * 0.6).to(dtype)
     betas = torch.randn(count, 10, generator=generator, dtype=torch.float64).to(dtype)
     trans = torch.randn(count, 3, generator=generator, dtype=torch.float64).to(dtype)
-    # as matrices: smplx adds 1e-8 to every axis-angle component before it makes a rotation of it
-    turns = matrix_from_axis_angle(poses)
-    theirs = reference(betas=betas, global_orient=turns[:, :1], body_pose=turns[:, 1:], transl=trans, pose2rot=False)
+    # as matrices: smplx adds 1e-8 to every axis-angle component before it converts it
+    r = matrix_from_axis_angle(poses)
+    theirs = reference(betas=betas, global_orient=r[:, :1], body_pose=r[:, 1:], transl=trans, pose2rot=False)
     ours = BodyModel(arrays, dtype)(poses, betas, trans)
     torch.testing.assert_close(ours.vertices, theirs.vertices, atol=tolerance, rtol=0)
     torch.testing.assert_close(ours.joints, theirs.joints[:, :24], atol=tolerance, rtol=0)
@@ -64,7 +64,7 @@ def test_axis_angle_round_trip(angle):
     torch.testing.assert_close(matrix @ matrix.mT, torch.eye(3, dtype=torch.float64).expand(50, 3, 3))
 
 
-def test_wire_message_is_the_body(arrays):
+def test_body_message_has_the_bodys_arrays(arrays):
     body = BodyModel(arrays)
     fields, sent = body_message(body)
     kind, header, received = decode([bytes(frame) for frame in encode("body", "r", sent, **fields)])
@@ -77,7 +77,7 @@ def test_wire_message_is_the_body(arrays):
 
 
 def test_a_hand_is_equal_to_smplx(tmp_path):
-    """MANO's own format: 16 joints, 778 vertices; the values are random, no licensed file exists here."""
+    """MANO's format: 16 joints, 778 vertices; the values are random."""
     rng = np.random.default_rng(0)
     weights = rng.random((778, 16)) ** 8
     regressor = rng.random((16, 778))
@@ -110,7 +110,7 @@ def test_gradients_of_rotations_are_finite(angle, dtype):
     assert torch.isfinite(vector.grad).all() and vector.grad.abs().max() < 1e3
 
 
-def test_everything_follows_to_another_precision(arrays):
+def test_buffers_and_regressors_follow_to_another_dtype(arrays):
     body = BodyModel(arrays).double()
     assert {value.dtype for value in body.regressors.values()} == {torch.float64}
     assert body.posedirs.dtype == torch.float64 and body.faces.dtype == torch.int64

@@ -1,4 +1,4 @@
-"""The restricted reader: programs, crafted arrays and bombs that come as pickles."""
+"""The restricted unpickler: programs, crafted arrays and memory bombs are refused."""
 
 import os
 import pickle
@@ -66,7 +66,7 @@ class _CraftedType:
     "array",
     [
         np.array([{}, None], dtype=object),
-        # numpy takes each of these; the first ones make pointers to objects of the file's bytes
+        # numpy accepts each of these; the first ones read the file's bytes as pointers to objects
         _Crafted("V8", (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0)),
         _Crafted("f8", (3, "<", None, ("a",), {"a": (np.dtype("f8"), 999999)}, 8, 1, 0)),
         _Crafted("f8", (3, "<", (np.dtype("f8"), (9,)), None, None, 8, 1, 0)),
@@ -129,7 +129,7 @@ def test_bombs_end_in_an_error_and_take_no_memory(tmp_path, bomb):
     assert caught.value.code == "not_a_body"
 
 
-def test_a_list_that_holds_itself_a_billion_times_is_read_once(tmp_path):
+def test_a_list_that_contains_another_a_billion_times_is_converted_once(tmp_path):
     laughs = ["ha"]
     for _ in range(40):
         laughs = [laughs, laughs]

@@ -1,4 +1,4 @@
-"""Vertices lead back to the parameters that made them."""
+"""The vertex fit recovers the parameters of known vertices."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def body():
 
 
 def random_bodies(body, count, seed, spread=0.35):
-    """(rotations, betas, trans): poses of up to 1.2 rad per joint, any orientation, anywhere."""
+    """(rotations, betas, trans): up to 1.2 rad per joint, any global orientation, trans of some metres."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -27,15 +27,15 @@ def random_bodies(body, count, seed, spread=0.35):
     poses = normal(count, len(body.parents), 3) * spread
     size = poses.norm(dim=-1, keepdim=True)
     rotations = matrix_from_axis_angle(poses * (size.clamp(max=1.2) / size))
-    whole = normal(count, 4)
-    w, xyz = whole[:, :1], whole[:, 1:]
+    quaternion = normal(count, 4)
+    w, xyz = quaternion[:, :1], quaternion[:, 1:]
     axis = xyz / xyz.norm(dim=1, keepdim=True)
     rotations[:, 0] = matrix_from_axis_angle(2 * torch.atan2(xyz.norm(dim=1, keepdim=True), w) * axis)
     return rotations, normal(count, body.num_betas), 2 * normal(count, 3)
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(100, marks=pytest.mark.slow)])
-def test_exact_bodies_come_back_to_a_hundredth_of_a_millimetre(body, count):
+def test_exact_bodies_are_recovered_to_a_hundredth_of_a_millimetre(body, count):
     rotations, betas, trans = random_bodies(body, count, 1)
     vertices = body(None, betas, trans, rotations=rotations).vertices
     fit = fit_vertices(body, vertices)
@@ -53,11 +53,11 @@ def test_noise_is_not_fitted(body):
     fit = fit_vertices(body, vertices + noise)
     floor = noise.norm(dim=-1).mean()
     assert abs(fit.error.mean() - floor) < 0.05 * floor
-    # what is recovered is the body under the noise
+    # near the body without noise
     assert (body(fit.poses, fit.betas, fit.trans).vertices - vertices).norm(dim=-1).mean() < 0.2 * floor
 
 
-def test_vertices_of_no_body_give_a_body_all_the_same(body):
+def test_any_vertices_give_a_valid_body(body):
     nonsense = torch.randn(3, 6890, 3, generator=torch.Generator().manual_seed(4))
     nonsense[1] *= 1e4
     nonsense[2] = float("nan")
@@ -70,7 +70,7 @@ def test_vertices_of_no_body_give_a_body_all_the_same(body):
     assert fit.betas.abs().max() <= 10
 
 
-def test_a_batch_gives_what_each_gives_alone(body):
+def test_a_batch_equals_single_bodies(body):
     rotations, betas, trans = random_bodies(body, 3, 5)
     vertices = body(None, betas, trans, rotations=rotations).vertices
     together = fit_vertices(body, vertices)
@@ -81,8 +81,8 @@ def test_a_batch_gives_what_each_gives_alone(body):
 
 
 @pytest.mark.parametrize("name", ["open_hand", "open_hand_left"])
-def test_hands_come_back(name):
-    """A hand's betas move it by fractions of a millimetre: they come back all the same."""
+def test_hands_are_recovered(name):
+    """Also their betas, which move vertices by fractions of a millimetre only."""
     hand = load_body(name)
     rotations, betas, trans = random_bodies(hand, 40, 7)
     fit = fit_vertices(hand, hand(None, betas, trans, rotations=rotations).vertices)
@@ -92,8 +92,8 @@ def test_hands_come_back(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_hands_are_bodies_too(dtype):
-    """MANO's format: 16 joints; one joint carries no vertex and keeps still."""
+def test_a_joint_without_vertices_does_not_rotate(dtype):
+    """A body of random numbers in MANO's format."""
     rng = np.random.RandomState(0)
     joints, count = 16, 778
     owner = np.arange(count) % (joints - 1)

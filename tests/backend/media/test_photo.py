@@ -1,4 +1,4 @@
-"""Photos of every kind, good and bad."""
+"""Photos: orientation, colour modes, depths, focal length, and files that are refused."""
 
 import io
 import os
@@ -48,14 +48,14 @@ def test_transparent_pixels_are_white(tmp_path):
     assert (load_image(save(tmp_path / "a.png", Image.fromarray(rgba))).pixels == 255).all()
 
 
-def test_cmyk_looks_like_its_rgb(tmp_path):
+def test_cmyk_is_converted(tmp_path):
     path = save(tmp_path / "photo.jpg", Image.fromarray(RAMP).convert("CMYK"), quality=98)
     loaded = load_image(path)
     assert loaded.needs_reencoding
     assert np.abs(loaded.pixels.astype(int) - RAMP).mean() < 6
 
 
-def test_sixteen_bits_keep_their_brightness(tmp_path):
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     grey = np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)
     loaded = load_image(save(tmp_path / "photo.png", Image.fromarray(grey)))
     assert loaded.needs_reencoding
@@ -74,7 +74,7 @@ def test_path_with_spaces_and_letters(tmp_path):
     assert load_image(save(folder / "a b.png", Image.fromarray(RAMP))).pixels.shape == (40, 60, 3)
 
 
-def test_bytes_are_read_too():
+def test_encoded_bytes_are_read():
     np.testing.assert_array_equal(load_image(encode_png(RAMP)).pixels, RAMP)
 
 
@@ -94,7 +94,7 @@ def test_a_hundred_megapixels_work(tmp_path):
                 ExifTags.Base.FocalPlaneResolutionUnit: 3, ExifTags.Base.ExifImageWidth: 120,
                 ExifTags.Base.ExifImageHeight: 80,
             },
-            300.0,  # 5 mm x 120 px/mm, halved because the picture is half as large as the sensor's
+            300.0,  # 5 mm x 120 px/mm, halved because the image is half as large as the sensor's
         ),
         ({}, None),
     ],
@@ -113,9 +113,9 @@ def refused(source):
     return caught.value.code
 
 
-def test_bad_files_are_said_in_words(tmp_path):
+def test_unusable_files_have_codes(tmp_path):
     text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
-    text.write_text("this is no picture, however it is called")
+    text.write_text("not an image")
     empty.write_bytes(b"")
     assert refused(str(text)) == "not_an_image"
     assert refused(str(empty)) == "empty_file"
@@ -147,5 +147,5 @@ def test_file_without_permission(tmp_path):
     save(path, Image.fromarray(RAMP))
     path.chmod(0)
     if os.name == "posix" and os.geteuid() == 0:
-        path = "/proc/self/mem"  # which not even root may read from its beginning
+        path = "/proc/self/mem"  # root cannot read its beginning either
     assert refused(str(path)) == "unreadable"

@@ -1,4 +1,4 @@
-"""Clips frame by frame: every frame carries its number in its pixels, so that the tests read which one they got."""
+"""Clips frame by frame.  Every frame of the test clips encodes its number in its pixels."""
 
 from fractions import Fraction
 
@@ -16,7 +16,7 @@ BITS = 8
 
 
 def image(number, size=SIZE):
-    """Eight vertical bars, one per bit, white or black; brighter on top, to tell up from down."""
+    """Eight vertical bars, one per bit of the number, light or dark; brighter at the top."""
     width, height = size
     columns = np.arange(width) * BITS // width
     bars = np.where((number >> columns) & 1, 200, 40).astype(np.uint8)
@@ -26,6 +26,7 @@ def image(number, size=SIZE):
 
 
 def number_of(pixels):
+    """The number that `image` has encoded."""
     row = pixels[pixels.shape[0] * 3 // 4].mean(-1)
     width = len(row)
     middles = [(2 * bit + 1) * width // (2 * BITS) for bit in range(BITS)]
@@ -49,8 +50,9 @@ def write(path, count=60, rate=30, size=SIZE, times=None, codec="libx264", pix_f
 
 
 def numbers(clip, start=0):
-    found = [(frame.number, number_of(frame.pixels)) for frame in clip.frames(start)]
-    return [n for n, _ in found], [seen for _, seen in found]
+    """(frame numbers, numbers encoded in their pixels)."""
+    frames = [(frame.number, number_of(frame.pixels)) for frame in clip.frames(start)]
+    return [n for n, _ in frames], [encoded for _, encoded in frames]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "größe 1.mov", "a.webm"])
@@ -59,8 +61,8 @@ def test_frames_come_in_order_with_their_numbers(tmp_path, name):
     clip = open_clip(write(tmp_path / name, codec=codec))
     assert (clip.info.width, clip.info.height, clip.info.fps) == (*SIZE, 30)
     assert abs(clip.info.frame_count - 60) <= 1
-    given, seen = numbers(clip)
-    assert given == seen == list(range(60))
+    given, encoded = numbers(clip)
+    assert given == encoded == list(range(60))
     assert not clip.lost
 
 
@@ -87,7 +89,7 @@ def test_a_variable_rate_shows_what_is_on_the_screen(tmp_path):
         assert number_of(frame.pixels) == expected
     later = numbers(open_clip(tmp_path / "a.mp4"), 15)
     whole = numbers(open_clip(tmp_path / "a.mp4"))
-    assert later[1] == [seen for n, seen in zip(*whole, strict=True) if n >= 15]
+    assert later[1] == [encoded for n, encoded in zip(*whole, strict=True) if n >= 15]
 
 
 @pytest.mark.parametrize(("size", "pix_fmt"), [((66, 50), "yuv420p10le"), ((67, 51), "yuv444p"), ((64, 48), "gray")])
@@ -101,31 +103,30 @@ def test_depths_and_sizes(tmp_path, size, pix_fmt):
 
 
 def rotated(path, out, matrix):
-    """The same mp4 with another display matrix: the nine numbers of the track header are replaced."""
+    """The same mp4 with another display matrix, nine numbers in the track header (ISO 14496-12)."""
     data = bytearray(path.read_bytes())
-    place = data.index(b"tkhd") + 4 + 40
-    data[place : place + 36] = b"".join(int(n).to_bytes(4, "big", signed=True) for n in matrix)
+    at = data.index(b"tkhd") + 4 + 40
+    data[at : at + 36] = b"".join(int(n).to_bytes(4, "big", signed=True) for n in matrix)
     out.write_bytes(data)
     return out
 
 
-def test_turned_clips_stand_upright(tmp_path):
+def test_rotated_clips_are_upright(tmp_path):
     one = 1 << 16
     path = write(tmp_path / "a.mp4", count=4)
-    turned = rotated(path, tmp_path / "b.mp4", (0, one, 0, -one, 0, 0, 0, 0, 1 << 30))
-    clip = open_clip(turned)
+    clip = open_clip(rotated(path, tmp_path / "b.mp4", (0, one, 0, -one, 0, 0, 0, 0, 1 << 30)))
     assert (clip.info.width, clip.info.height) == SIZE[::-1]
     upright = np.rot90(next(open_clip(path).frames()).pixels, -1)  # the phone was held a quarter turn to the left
     np.testing.assert_array_equal(next(clip.frames()).pixels, upright)
 
 
-def test_a_cut_off_file_gives_what_it_has_and_says_so(tmp_path):
+def test_a_cut_off_file_gives_its_frames_and_reports_the_rest(tmp_path):
     path = write(tmp_path / "a.mp4", count=120, movflags="faststart")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
     clip = open_clip(path)
-    given, seen = numbers(clip)
-    assert given == seen[: len(given)]
+    given, encoded = numbers(clip)
+    assert given == encoded[: len(given)]
     assert 20 < len(given) < 110
     assert any("cut off" in sentence for sentence in clip.lost)
 
@@ -136,11 +137,10 @@ def test_damage_in_the_middle_loses_only_its_frames(tmp_path):
     middle = len(data) // 2
     data[middle : middle + 188 * 6] = bytes(188 * 6)
     path.write_bytes(data)
-    given, seen = numbers(open_clip(path))
+    given, encoded = numbers(open_clip(path))
     assert given[0] == 0
     assert given[-1] >= 118
-    right = sum(a == b for a, b in zip(given, seen, strict=True))
-    assert right > 90
+    assert sum(a == b for a, b in zip(given, encoded, strict=True)) > 90
 
 
 def sequence(folder, names, size=SIZE):
@@ -150,7 +150,7 @@ def sequence(folder, names, size=SIZE):
     return folder
 
 
-def test_numbered_pictures_are_a_clip(tmp_path):
+def test_numbered_images_are_a_clip(tmp_path):
     folder = sequence(tmp_path / "s", [f"shot.{k:04d}.png" for k in range(1001, 1006)])
     for source in (folder, folder / "shot.1003.png"):
         clip = open_clip(source, fps=Fraction(24))
@@ -158,13 +158,13 @@ def test_numbered_pictures_are_a_clip(tmp_path):
         assert numbers(clip) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
 
 
-def test_holes_and_odd_ones_in_a_sequence_are_named(tmp_path):
+def test_missing_and_unusable_images_of_a_sequence_are_reported(tmp_path):
     folder = sequence(tmp_path / "s", ["a1.png", "a2.png", "a4.png", "a10.png"])
     Image.fromarray(image(9, (32, 40))).save(folder / "a4.png")
     (folder / "a10.png").write_bytes(b"nothing")
     clip = open_clip(folder)
     assert [frame.number for frame in clip.frames()] == [0, 1]
-    assert any("Picture 3" in sentence for sentence in clip.lost)
+    assert any("Image 3" in sentence for sentence in clip.lost)
     assert any("a4.png" in sentence for sentence in clip.lost)
     assert any("a10.png" in sentence for sentence in clip.lost)
 
@@ -182,7 +182,7 @@ def test_wrong_ranges_are_refused(tmp_path, arguments, code):
     assert caught.value.hint
 
 
-def test_what_is_no_clip_is_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "folder").mkdir()
@@ -197,7 +197,7 @@ def test_what_is_no_clip_is_refused(tmp_path):
         assert caught.value.code == code, name
 
 
-def test_the_fingerprint_is_of_the_content(tmp_path):
+def test_the_fingerprint_depends_on_the_content_only(tmp_path):
     path = write(tmp_path / "a.mp4")
     known = fingerprint(path)
     assert fingerprint(path.rename(tmp_path / "b.mp4")) == known
@@ -209,7 +209,7 @@ def test_the_fingerprint_is_of_the_content(tmp_path):
     assert fingerprint(folder) != first
 
 
-def test_frames_come_no_larger_than_wanted(tmp_path):
+def test_large_frames_are_scaled_down(tmp_path):
     path = tmp_path / "large.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit.fit import LEVEL
+from backend.body.keypoint_fit.observations import LEVEL
 from backend.body.kinematics import Skeleton
 from backend.body.landmarks import LEG_BONES
 from backend.motion import pipeline

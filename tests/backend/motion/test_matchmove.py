@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from backend.body.camera_frames import with_intrinsics
-from backend.body.keypoint_fit.fit import initial_state, observe
+from backend.body.keypoint_fit.fit import initial_state
+from backend.body.keypoint_fit.observations import observe
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import State
 from backend.geometry import rotations_numpy as rot

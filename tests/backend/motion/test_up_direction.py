@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.body.keypoint_fit.fit import ray_rotations
+from backend.body.keypoint_fit.observations import ray_rotations
 from backend.body.keypoint_fit.problem import Weights
 from backend.motion.contacts import find_contacts
 from backend.motion.track_problem import TrackProblem
