@@ -97,7 +97,7 @@ def test_every_difference_is_reported():
     assert "1 missing: 0.bias" in message  # the counter of an old file is not missed
     assert "1 unexpected: stranger" in message
     assert "0.weight is 2x4, expected 2x3" in message
-    assert "1 with values that are not numbers: 1.running_mean" in message
+    assert "1 with NaN or infinite values: 1.running_mean" in message
 
 
 def test_what_fits_is_loaded():
