@@ -1,11 +1,11 @@
 """HRFormer-S and -B, all four scales, with the parameter names of MMPose's pose checkpoints.
 
 Yuan et al., "HRFormer: High-Resolution Transformer for Dense Prediction", NeurIPS 2021.  Keys are those of MMPose's
-files `hrformer_{small,base}_coco_*.pth` under `backbone.`, read in its source: the stem, `layer1` and `transition*`
+files `hrformer_{small,base}_coco_*.pth` under `backbone.`, after its source: the stem, `layer1` and `transition*`
 are HRNet's; a branch's block has `norm1`, `attn.attn.{qkv,proj,relative_position_bias_table,relative_position_index}`,
-`norm2` and `ffn.{fc1,norm1,dw3x3,norm2,fc2,norm3}`.  The authors' own repository names the parts otherwise (`mlp`,
-separate q, k, v).  Heat-map checkpoints have no weights for the last module's outputs at strides 8 to 32
-(`stage4.1.fuse_layers.{1,2,3}`): these start at random.
+`norm2` and `ffn.{fc1,norm1,dw3x3,norm2,fc2,norm3}`.  The authors' own repository uses other names (`mlp`, separate
+q, k, v).  Heat-map checkpoints have no weights for the last module's outputs at strides 8 to 32
+(`stage4.1.fuse_layers.{1,2,3}`): these keep random weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EPS = 1e-6
 
 
 class HRFormer(nn.Module):
-    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W in steps of 32 -> four maps (N, C, H/s, W/s), s 4 to 32."""
+    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 -> four maps (N, C, H/s, W/s), s 4 to 32."""
 
     def __init__(self, size: Literal["small", "base"]) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class HRFormer(nn.Module):
         self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.layer1 = bottlenecks(64, 64, 2)
-        # deeper blocks are left out more often
+        # stochastic depth: deeper blocks are dropped more often
         rates = iter(torch.linspace(0, drop, _BLOCKS * sum(_MODULES.values())).tolist())
         before: tuple[int, ...] = (256,)
         for stage, modules in _MODULES.items():
@@ -65,7 +65,7 @@ class HRFormer(nn.Module):
 
 
 class ExchangeModule(nn.Module):
-    """Parallel branches of transformer blocks; then every scale becomes the sum of all scales."""
+    """Parallel branches of transformer blocks; then each scale's output is the sum over all scales."""
 
     def __init__(self, channels: tuple[int, ...], heads: int, drop: list[float]) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class ExchangeModule(nn.Module):
 
 
 def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
-    """Up: 1x1 and bilinear.  Down: steps of 3x3 per channel, then 1x1 (HRNet: one 3x3, nearest)."""
+    """Resampling between two scales.  Up: 1x1, bilinear.  Down: depthwise 3x3, 1x1 (HRNet: nearest, full 3x3)."""
     if source == target:
         return nn.Identity()
     before, after = channels[source], channels[target]
@@ -107,7 +107,7 @@ def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """Attention in windows of 7 x 7, then a feed-forward part whose 3x3 convolution joins the windows."""
+    """Attention in windows of 7 x 7, then a feed-forward part whose 3x3 convolution connects the windows."""
 
     def __init__(self, width: int, heads: int, drop: float) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Block(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def _drop_path(self, x: Tensor) -> Tensor:
-        """Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016: whole samples."""
+        """x with random samples zeroed in training: Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016."""
         if not self.training or not self.drop:
             return x
         kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop
@@ -132,7 +132,7 @@ class Block(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention within windows; the map is padded on all sides with zeros, and these are seen like the rest."""
+    """Self-attention within windows; the map is padded with zeros on all sides, and the padding is not masked."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class WindowAttention(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head attention among the pixels of a window, with a learned score per relative position."""
+    """Multi-head attention among the pixels of a window, with a learned bias per relative position."""
 
     relative_position_index: Tensor
 
@@ -163,10 +163,10 @@ class RelativeAttention(nn.Module):
         span = 2 * _WINDOW - 1
         self.relative_position_bias_table = nn.Parameter(torch.empty(span * span, heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        place = torch.arange(_WINDOW * _WINDOW)
-        y, x = place // _WINDOW, place % _WINDOW
+        pixel = torch.arange(_WINDOW * _WINDOW)
+        y, x = pixel // _WINDOW, pixel % _WINDOW
         index = (y[:, None] - y + _WINDOW - 1) * span + x[:, None] - x + _WINDOW - 1
-        self.register_buffer("relative_position_index", index)  # checkpoints hold it, too
+        self.register_buffer("relative_position_index", index)  # persistent: checkpoints contain it
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
@@ -179,7 +179,7 @@ class RelativeAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """1x1, 3x3 per channel, 1x1, each with batch norm and GELU (after the last one, too).  (N, C, H, W)."""
+    """1x1, depthwise 3x3 and 1x1 convolution, each with batch norm and GELU, the last one too.  (N, C, H, W)."""
 
     def __init__(self, width: int, ratio: int = 4) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class FeedForward(nn.Module):
         return functional.gelu(self.norm3(self.fc2(x)))
 
     def fold_batch_norm(self) -> None:
-        """Inference only; see `backend.models.inference.engine`."""
+        """Fold the batch norms into the convolutions, for inference only; see `backend.models.inference.engine`."""
         for layer, norm in (("fc1", "norm1"), ("dw3x3", "norm2"), ("fc2", "norm3")):
             batch_norm = getattr(self, norm)
             if isinstance(batch_norm, nn.BatchNorm2d):

@@ -19,7 +19,7 @@ _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per
 
 
 class ExchangeModule(nn.Module):
-    """Parallel branches of four basic blocks; then every scale becomes the sum of all scales."""
+    """Parallel branches of four basic blocks; then each scale's output is the sum over all scales."""
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class ExchangeModule(nn.Module):
             up = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
             return nn.Sequential(*conv_bn(before, after, 1, relu=False), up)
         steps = target - source
-        # the width changes, and the ReLU is missing, in the last step only
+        # only the last step changes the width, and has no ReLU
         return nn.Sequential(
             *(conv_bn(before, before, 3, 2) for _ in range(steps - 1)),
             conv_bn(before, after, 3, 2, relu=False),
@@ -59,10 +59,10 @@ class ExchangeModule(nn.Module):
 class HRNet(nn.Module):
     """Input (N, 3, H, W), ImageNet-normalised RGB.
 
-    head `multi`: forward -> four maps (N, w, H/4, W/4), (N, 2w, H/8, W/8), ... (the pose network, all outputs kept).
+    head `multi`: forward -> four maps (N, w, H/4, W/4), (N, 2w, H/8, W/8), ...: the pose network without its head.
     head `pose`: forward -> (N, joints, H/4, W/4) heat maps.
-    head `classification`: forward -> (N, 2048, H/32, W/32), the map before pooling; `classifier` belongs to the
-    checkpoint and is not used.
+    head `classification`: forward -> (N, 2048, H/32, W/32), the map before pooling; `classifier` is unused, but in the
+    checkpoints.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class HRNet(nn.Module):
             self.final_layer = _with_bias(widths[-1], 2048, 1, 1)
             self.classifier = nn.Linear(2048, classes)
         else:
-            # as the authors' pose network starts: their files lack the last weights of the coarse outputs
+            # the authors' initialisation: their files have no weights for the coarse outputs of the last module
             for part in self.modules():
                 if isinstance(part, nn.Conv2d):
                     nn.init.normal_(part.weight, std=0.001)
@@ -115,7 +115,7 @@ class HRNet(nn.Module):
         maps = [self.layer1(x)]
         for stage in _MODULES:
             paths = getattr(self, f"transition{stage - 1}")
-            # what has no map yet grows out of the coarsest one
+            # a new scale is computed from the coarsest map
             maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
             maps = getattr(self, f"stage{stage}")(maps)
         return maps
@@ -133,6 +133,7 @@ class HRNet(nn.Module):
 
 
 def transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleList:
+    """Layers from a stage's maps of `before` channels to the next one's `after`, with one more scale."""
     paths: list[nn.Module] = []
     for k, channels in enumerate(after):
         if k >= len(before):

@@ -331,5 +331,5 @@ def test_wrong_settings_say_what_to_do():
         make(replace(TINY, queries=500))
     with pytest.raises(BadInput, match=r"There is no backbone 'vgg'"):
         make(replace(TINY, backbone="vgg"), tiny=False)
-    with pytest.raises(BadInput, match=r"the network takes \(64, 64\)"):
+    with pytest.raises(BadInput, match=r"the network expects \(64, 64\)"):
         make()(torch.zeros(1, 3, 64, 96))

@@ -211,7 +211,7 @@ def test_wrong_patterns_and_names_are_refused():
     lower = sp.csr_matrix(np.tril(np.ones((20, 20), bool)))
     with pytest.raises(ValueError, match="not symmetric"):
         AttentionPattern(lower, 1)
-    with pytest.raises(ValueError, match="must see itself"):
+    with pytest.raises(ValueError, match="must attend to itself"):
         AttentionPattern(sp.csr_matrix(1 - np.eye(20)), 0)
     with pytest.raises(ValueError, match="first 2 tokens"):
         AttentionPattern(sp.identity(20, format="csr"), 2)
