@@ -323,7 +323,7 @@ def test_autocast_keeps_coordinates_in_float32():
 
 
 def test_wrong_settings_say_what_to_do():
-    with pytest.raises(BadInput, match=r"steps of 32 pixels"):
+    with pytest.raises(BadInput, match=r"multiples of 32 pixels"):
         replace(TINY, input_size=(100, 64))
     with pytest.raises(BadInput, match=r"multiples of the number of heads"):
         replace(TINY, widths=(30,))
