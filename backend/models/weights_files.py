@@ -55,7 +55,7 @@ def read_card(path: Path) -> Card:
             header: dict[str, Any] = json.loads(file.read(length))
         fields = json.loads(header["__metadata__"]["card"])
         if fields.get("format") != _FORMAT:
-            raise ValueError(f"its format is {fields.get('format')}, expected {_FORMAT}")
+            raise ValueError(f"it has format {fields.get('format')}, expected {_FORMAT}")
         return Card(**fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(

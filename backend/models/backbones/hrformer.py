@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.models.backbones.blocks import bottlenecks, conv_bn
-from backend.models.backbones.hrnet import transition
+from backend.models.backbones.blocks import conv_bn
+from backend.models.backbones.hrnet import HighResolutionBackbone, MultiScaleModule, transition
 
 _MODULES = {2: 1, 3: 4, 4: 2}  # exchange modules per stage; stage s has s branches
 _BLOCKS = 2  # per branch
@@ -25,18 +25,12 @@ _WINDOW = 7
 _EPS = 1e-6
 
 
-class HRFormer(nn.Module):
+class HRFormer(HighResolutionBackbone):
     """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 -> four maps (N, C, H/s, W/s), s 4 to 32."""
 
     def __init__(self, size: Literal["small", "base"]) -> None:
-        super().__init__()
         width, heads, drop = {"small": (32, 1, 0.1), "base": (78, 2, 0.2)}[size]
-        self.channels = (width, 2 * width, 4 * width, 8 * width)
-        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
-        self.layer1 = bottlenecks(64, 64, 2)
+        super().__init__(width, 2)
         # stochastic depth: deeper blocks are dropped more often
         rates = iter(torch.linspace(0, drop, _BLOCKS * sum(_MODULES.values())).tolist())
         before: tuple[int, ...] = (256,)
@@ -51,21 +45,11 @@ class HRFormer(nn.Module):
                 nn.init.trunc_normal_(part.weight, std=0.02)
                 nn.init.zeros_(part.bias)
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        x = torch.relu_(self.bn1(self.conv1(x)))
-        x = torch.relu_(self.bn2(self.conv2(x)))
-        maps = [self.layer1(x)]
-        for stage in _MODULES:
-            paths = getattr(self, f"transition{stage - 1}")
-            maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
-            maps = getattr(self, f"stage{stage}")(maps)
-        return maps
-
-    forward = features
+    forward = HighResolutionBackbone.features
 
 
-class ExchangeModule(nn.Module):
-    """Parallel branches of transformer blocks; then each scale's output is the sum over all scales."""
+class ExchangeModule(MultiScaleModule):
+    """HRFormer's: branches of transformer blocks."""
 
     def __init__(self, channels: tuple[int, ...], heads: int, drop: list[float]) -> None:
         super().__init__()
@@ -76,17 +60,6 @@ class ExchangeModule(nn.Module):
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(_path(channels, source, target) for source in every) for target in every
         )
-
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        fused = []
-        for paths in self.fuse_layers:
-            assert isinstance(paths, nn.ModuleList)
-            total = paths[0](maps[0])
-            for path, x in zip(list(paths)[1:], maps[1:], strict=True):
-                total = total + path(x)
-            fused.append(torch.relu(total))
-        return fused
 
 
 def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:

@@ -18,8 +18,26 @@ _MODULES = {2: 1, 3: 4, 4: 3}  # exchange modules per stage; stage s has s branc
 _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per branch
 
 
-class ExchangeModule(nn.Module):
-    """Parallel branches of four basic blocks; then each scale's output is the sum over all scales."""
+class MultiScaleModule(nn.Module):
+    """Parallel branches, one per scale; then each scale's output is the sum over all scales."""
+
+    branches: nn.ModuleList
+    fuse_layers: nn.ModuleList  # [target][source]
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
+        fused = []
+        for paths in self.fuse_layers:
+            assert isinstance(paths, nn.ModuleList)
+            total = paths[0](maps[0])
+            for path, x in zip(list(paths)[1:], maps[1:], strict=True):
+                total = total + path(x)
+            fused.append(torch.relu(total))
+        return fused
+
+
+class ExchangeModule(MultiScaleModule):
+    """HRNet's: branches of four basic blocks."""
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -44,19 +62,37 @@ class ExchangeModule(nn.Module):
             conv_bn(before, after, 3, 2, relu=False),
         )
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        fused = []
-        for paths in self.fuse_layers:
-            assert isinstance(paths, nn.ModuleList)
-            total = paths[0](maps[0])
-            for path, x in zip(list(paths)[1:], maps[1:], strict=True):
-                total = total + path(x)
-            fused.append(torch.relu(total))
-        return fused
+
+class HighResolutionBackbone(nn.Module):
+    """The stem of HRNet and HRFormer, and the loop over their stages 2 to 4; stage s has s scales.
+
+    Subclasses add `transition1` to `transition3` and `stage2` to `stage4`.
+    """
+
+    def __init__(self, width: int, count: int) -> None:
+        """width: channels of the finest map; count: bottlenecks of the first stage."""
+        super().__init__()
+        self.channels = (width, 2 * width, 4 * width, 8 * width)
+        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(64)
+        self.layer1 = bottlenecks(64, 64, count)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """All outputs of the last stage, strides 4, 8, 16, 32 (head `pose`: the first alone)."""
+        x = torch.relu_(self.bn1(self.conv1(x)))
+        x = torch.relu_(self.bn2(self.conv2(x)))
+        maps = [self.layer1(x)]
+        for stage in (2, 3, 4):
+            paths = getattr(self, f"transition{stage - 1}")
+            # a new scale is computed from the coarsest map
+            maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
+            maps = getattr(self, f"stage{stage}")(maps)
+        return maps
 
 
-class HRNet(nn.Module):
+class HRNet(HighResolutionBackbone):
     """Input (N, 3, H, W), ImageNet-normalised RGB.
 
     head `multi`: forward -> four maps (N, w, H/4, W/4), (N, 2w, H/8, W/8), ...: the pose network without its head.
@@ -72,14 +108,8 @@ class HRNet(nn.Module):
         joints: int = 17,
         classes: int = 1000,
     ) -> None:
-        super().__init__()
+        super().__init__(width, 4)
         self.head = head
-        self.channels = (width, 2 * width, 4 * width, 8 * width)
-        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
-        self.layer1 = bottlenecks(64, 64, 4)
         before: tuple[int, ...] = (256,)
         for stage, modules in _MODULES.items():
             after = self.channels[:stage]
@@ -107,18 +137,6 @@ class HRNet(nn.Module):
             for part in self.modules():
                 if isinstance(part, nn.Conv2d):
                     nn.init.normal_(part.weight, std=0.001)
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """All outputs of the last stage, strides 4, 8, 16, 32 (head `pose`: the first alone)."""
-        x = torch.relu_(self.bn1(self.conv1(x)))
-        x = torch.relu_(self.bn2(self.conv2(x)))
-        maps = [self.layer1(x)]
-        for stage in _MODULES:
-            paths = getattr(self, f"transition{stage - 1}")
-            # a new scale is computed from the coarsest map
-            maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
-            maps = getattr(self, f"stage{stage}")(maps)
-        return maps
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         maps = self.features(x)

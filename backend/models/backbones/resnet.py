@@ -45,13 +45,5 @@ def sequential_resnet50() -> nn.Sequential:
     `0` is conv1, `1` bn1, `4` to `7` are layer1 to layer4.
     """
     net = ResNet50()
-    return nn.Sequential(
-        net.conv1,
-        net.bn1,
-        nn.ReLU(inplace=True),
-        net.maxpool,
-        net.layer1,
-        net.layer2,
-        net.layer3,
-        net.layer4,
-    )
+    stem = net.conv1, net.bn1, nn.ReLU(inplace=True), net.maxpool
+    return nn.Sequential(*stem, net.layer1, net.layer2, net.layer3, net.layer4)

@@ -147,7 +147,7 @@ class DeFormer(nn.Module):
                 config.dropout,
                 config.attention,
                 config.sampling,
-            )
+            )  # fmt: skip
             for d in config.widths
         )
         self.between = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b) for a, b in pairwise(config.widths))

@@ -21,15 +21,9 @@ from backend.models.inference.onednn_packing import can_pack, pack, packed_memor
 PRECISIONS = ("fp32", "bf16")
 # Layers whose outputs are coordinates or rotations: bf16's 8 bits of mantissa would move vertices by millimetres
 _PRECISE = (
-    "xyz_regressor",
-    "cam_predictor",
-    "coarse2intermediate_upsample",
-    "theta_predictor",
-    "beta_predictor",
-    "decpose",
-    "decshape",
-    "deccam",
-)
+    "xyz_regressor", "cam_predictor", "coarse2intermediate_upsample", "theta_predictor", "beta_predictor",
+    "decpose", "decshape", "deccam",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

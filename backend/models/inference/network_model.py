@@ -42,8 +42,7 @@ class NetworkModel(RecoveryModel):
     ) -> None:
         """path: of the weights; None takes the user's, else the embedded ones."""
         self.spec = spec
-        name = spec.name
-        self.network = load_network(name, device) if path is None else load_network(name, device, path)
+        self.network = load_network(spec.name, device, path)
         self.body = self.network.body
         adapter, network = self.network.adapter, self.network.spec
         self.part, self.pose_set = network.part, adapter.pose_set(network) or ""
