@@ -153,9 +153,9 @@ def _small(
         input="224 x 224 crop",
         outputs=outputs,
         joints=joints,
-        published="none: ours, trained on synthetic pictures of the open body",
+        published="none: ours, trained on synthetic images of the open body",
         source=f"{train}, then `export --install`" if stage else f"its weights come with the program, or {train}",
-        license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
+        license="CC0-1.0 (weights and open body are ours); backbone by MediaPipe, Apache-2.0. Any use.",
         rough_camera=True,
     )
 

@@ -136,20 +136,8 @@ class DeFormer(nn.Module):
         nn.init.normal_(self.query_vectors, std=0.02)
         self.query_places = PreciseLinear(3, first)
         self.query_image = nn.Linear(config.map_width, first)
-        self.blocks = nn.ModuleList(
-            Block(
-                d,
-                config.map_width,
-                shapes,
-                config.heads,
-                config.feedforward,
-                config.points,
-                config.dropout,
-                config.attention,
-                config.sampling,
-            )  # fmt: skip
-            for d in config.widths
-        )
+        shared = (config.heads, config.feedforward, config.points, config.dropout, config.attention, config.sampling)
+        self.blocks = nn.ModuleList(Block(d, config.map_width, shapes, *shared) for d in config.widths)
         self.between = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b) for a, b in pairwise(config.widths))
         output = PreciseLinear(last, 1)
         nn.init.zeros_(output.weight)
