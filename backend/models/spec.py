@@ -38,8 +38,8 @@ class NetworkSpec:
         return self.source.startswith("github.com")
 
 
-_SMPL_BOUND = "Official weights answer with the SMPL body: non-commercial"
-_MANO_BOUND = "Official weights answer with the MANO hand: non-commercial"
+_SMPL_BOUND = "Official weights need the SMPL body model: non-commercial"
+_MANO_BOUND = "Official weights need the MANO hand model: non-commercial"
 
 
 def _fastmetro(size: str, backbone: str, part: str = "body", regressor: bool = False) -> NetworkSpec:
@@ -247,6 +247,6 @@ def network(name: str) -> NetworkSpec:
 
 def how_to_get(network: NetworkSpec) -> str:
     """How a user gets a network's weights, as a sentence."""
-    needs = f" with {', '.join(network.needs)} beside it" if network.needs else ""
+    needs = f" with {', '.join(network.needs)} in its folder" if network.needs else ""
     where = f"get {network.source}{needs}" if network.released else network.source
     return f"{where[0].upper()}{where[1:]}; then: recover-mesh models import {network.name} FILE."

@@ -30,7 +30,7 @@ from backend.paths import cannot_keep
 _JOINTS = {"body": 24, "hand": 16}
 # SMPLer's output layers: pose, shape and camera
 _PARAMETER_HEADS = re.compile(r"(theta|beta|cam)_predictor\.|\.dec(pose|shape|cam)\.")
-TEST_NOTICE = "Test weights: made up to try the plumbing, the bodies are nonsense."
+TEST_NOTICE = "Test weights: computed by a formula, the bodies are meaningless."
 
 
 @dataclass(frozen=True)

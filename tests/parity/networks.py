@@ -203,20 +203,20 @@ def _images(rng) -> torch.Tensor:
     return torch.as_tensor(rng.standard_normal((2, 3, 224, 224)).astype(np.float32))
 
 
-def _record(module: torch.nn.Module, seen: dict, name: str, stack: ExitStack, inputs: int | None = None) -> None:
-    """Append a module's output (or its input number `inputs`) to seen[name] on each call."""
+def _record(module: torch.nn.Module, recorded: dict, name: str, stack: ExitStack, inputs: int | None = None) -> None:
+    """Append a module's output (or its input number `inputs`) to recorded[name] on each call."""
 
     def hook(_module, args, output):
-        seen.setdefault(name, []).append(output if inputs is None else args[inputs])
+        recorded.setdefault(name, []).append(output if inputs is None else args[inputs])
 
     stack.callback(module.register_forward_hook(hook).remove)
 
 
 def _compare_fastmetro(compare: Comparison, module, rng, stack) -> None:
-    seen: dict[str, list] = {}
+    recorded: dict[str, list] = {}
     mids = sorted({key.rpartition(".")[0][4:] for key in compare.golden if key.startswith("mid.")})
     for name in mids:
-        _record(module.get_submodule(name), seen, name, stack)
+        _record(module.get_submodule(name), recorded, name, stack)
     out = module(_images(rng))
     for key in compare.golden:
         if key.startswith("out.pred"):
@@ -232,7 +232,7 @@ def _compare_fastmetro(compare: Comparison, module, rng, stack) -> None:
         name = f"pos_enc_{k}"
         compare(name, getattr(module, name).reshape(compare.golden[name].shape), 2e-6)
     for name in mids:
-        value = seen[name][0]
+        value = recorded[name][0]
         if isinstance(value, tuple):  # the encoder: camera and image separately
             value = torch.cat(value, 1)
         if value.dim() == 3:  # the original's first axis is the token
@@ -255,19 +255,19 @@ _SMPLER_TOLERANCE = 2e-4  # float32 against float64 of the original itself is up
 
 
 def _compare_smpler(compare: Comparison, module, rng, stack) -> None:
-    seen: dict[str, list] = {}
-    _record(module.SMPL_predictor.fc1, seen, "fc1", stack, inputs=0)
+    recorded: dict[str, list] = {}
+    _record(module.SMPL_predictor.fc1, recorded, "fc1", stack, inputs=0)
     for b, block in enumerate(getattr(module, "transformer", [])):
-        _record(block.joint_feat_projection_layer, seen, f"block{b}.joint_feat_projection", stack)
+        _record(block.joint_feat_projection_layer, recorded, f"block{b}.joint_feat_projection", stack)
         for u, unit in enumerate(block.trans_block.trans_units):
-            _record(unit, seen, f"block{b}.unit{u}.out", stack)
-        _record(block.trans_block, seen, f"block{b}.query_in_with_joint_feat", stack, inputs=0)
-        _record(block.trans_block, seen, f"block{b}.query_out", stack)
-        _record(block.trans_block.trans_units[0].local_unit, seen, f"block{b}.local_offset", stack, inputs=2)
+            _record(unit, recorded, f"block{b}.unit{u}.out", stack)
+        _record(block.trans_block, recorded, f"block{b}.query_in_with_joint_feat", stack, inputs=0)
+        _record(block.trans_block, recorded, f"block{b}.query_out", stack)
+        _record(block.trans_block.trans_units[0].local_unit, recorded, f"block{b}.local_offset", stack, inputs=2)
         for part in ("theta", "beta", "cam"):
-            _record(getattr(block, f"{part}_predictor"), seen, f"block{b}.delta_{part}", stack)
+            _record(getattr(block, f"{part}_predictor"), recorded, f"block{b}.delta_{part}", stack)
     if module.config.blocks:
-        _record(module.global_feat_projection, seen, "global_feat_projection", stack)
+        _record(module.global_feat_projection, recorded, "global_feat_projection", stack)
     images = _images(rng)
     stages = module(images, every_stage=True)
     lean = module(images)  # as in inference: only the last stage is complete
@@ -280,9 +280,9 @@ def _compare_smpler(compare: Comparison, module, rng, stack) -> None:
             entry, _, measure = name.rpartition("/")
             _compare_measure(compare, key, measure, stages[int(head[5:-5])][entry].double())
         elif head == "full" and name.startswith("predictor.fc1_input.iter"):
-            compare(key, seen["fc1"][int(name[-1])], _SMPLER_TOLERANCE)
+            compare(key, recorded["fc1"][int(name[-1])], _SMPLER_TOLERANCE)
         elif head == "full":  # values grow from block to block, and so does their rounding
-            compare(key, seen[name][0], _SMPLER_TOLERANCE * max(1.0, float(compare.golden[key].std())))
+            compare(key, recorded[name][0], _SMPLER_TOLERANCE * max(1.0, float(compare.golden[key].std())))
     last = f"stage{len(stages) - 1}"
     for name in ("vertices", "cam", "theta", "beta"):
         value = lean[-1][name]

@@ -27,9 +27,9 @@ def test_state_dicts_are_unwrapped(tmp_path, wrapper, old):
     tensors = {"module.a.weight": torch.ones(2, 3), "module.a.bias": torch.zeros(2)}
     content = tensors if wrapper is None else {wrapper: tensors, "epoch": 3, "log": {"x": [np.float64(1.5)]}}
     torch.save(content, tmp_path / "file.pt", _use_new_zipfile_serialization=not old)
-    found = read_checkpoint(tmp_path / "file.pt")
-    assert list(found) == ["a.weight", "a.bias"]
-    assert torch.equal(found["a.weight"], torch.ones(2, 3))
+    read = read_checkpoint(tmp_path / "file.pt")
+    assert list(read) == ["a.weight", "a.bias"]
+    assert torch.equal(read["a.weight"], torch.ones(2, 3))
 
 
 def test_safetensors_are_read(tmp_path):
