@@ -25,7 +25,7 @@ from backend.body.loader import load_body
 from backend.body.registry import OPEN_BODIES
 from backend.models.adapter import adapter_of
 from backend.models.inference.engine import Engine, EngineOptions
-from backend.models.inference.network_model import _predict
+from backend.models.inference.network_model import predict_tensors
 from backend.models.pose2mesh.joint_sets import POSE_SETS
 from backend.models.pose2mesh.network import Pose2Mesh
 from backend.models.spec import network
@@ -86,7 +86,7 @@ def _network(
             return torch.randn(count, 3, *size, generator=generator)
         return torch.randn(count, len(POSE_SETS[adapter.pose_set(spec) or ""].joints), 2, generator=generator)
 
-    return module, partial(_predict, adapter=adapter, body=body), example
+    return module, partial(predict_tensors, adapter=adapter, body=body), example
 
 
 @torch.inference_mode()

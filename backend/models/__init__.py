@@ -1,1 +1,1 @@
-"""The recovery models and their registry."""
+"""The recovery models, the networks behind them, and their registry."""

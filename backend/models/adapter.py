@@ -1,4 +1,4 @@
-"""What every network family offers, and what every network answers."""
+"""The interface of a network family (`Adapter`) and its output (`Prediction`)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Constants = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Prediction:
-    """N people.  Metres, camera axes (x right, y down, z away), any origin.
+    """N people.  Metres, camera axes (x right, y down, z forward), any origin.
 
-    camera: weak perspective s, tx, ty: s (XY + t) is the place in the crop, whose longer side spans [-1, 1]; None
-    where the network knows no image.  keypoints: the mesh's own joints in the order of the pose that went in.
+    camera: weak-perspective s, tx, ty: s (XY + t) is the position in the crop, whose longer side spans [-1, 1]; None
+    where the input is no image.  keypoints: joints of the mesh in the order of the input pose.
     """
 
     vertices: Tensor  # (N, V, 3)
@@ -37,7 +37,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Imported:
-    """Official tensors, sorted: those of the network, what it is bound to, and a body if the file brought one."""
+    """An official file's tensors: the network's state, its constants, and the body model if the file contains one."""
 
     tensors: dict[str, Tensor]
     constants: dict[str, Tensor]
@@ -45,33 +45,31 @@ class Imported:
 
 
 class Adapter(Protocol):
-    """input_size (H, W) of the crops, or pose_set for networks that take 2D poses; the other one is None."""
+    """Builds one family's networks, imports their official files and reads their outputs."""
 
-    def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None: ...
+    def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
+        """(H, W) px of the crops; None where the input is a pose."""
 
-    def pose_set(self, spec: NetworkSpec) -> str | None: ...
+    def pose_set(self, spec: NetworkSpec) -> str | None:
+        """Name of the 2D joint set of the input (`POSE_SETS`); None where the input is a crop."""
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
-        """What weights trained on `body` by us are bound to, beside the body itself."""
-        ...
+        """Tensors besides the state dict that weights trained on `body` depend on: regressors, mesh matrices."""
 
     def convert(
         self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
     ) -> Imported:
-        """Official tensors, by the names of the original; body: the user's; files: auxiliary ones at hand."""
-        ...
+        """tensors: of the official file, by its names; body: the user's; files: auxiliary files.  Raises BadInput."""
 
     def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
-        """The network, with initial weights."""
-        ...
+        """The network with random weights."""
 
     def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:
         """inputs: crops (N, 3, H, W), ImageNet-normalised, or poses (N, J, 2), normalised."""
-        ...
 
 
 def pick_file(files: Sequence[Path], name: str, why: str, hint: str) -> Path:
-    """The file of that name; raises BadInput `auxiliary_missing`."""
+    """The file called `name`; raises BadInput `auxiliary_missing` with the reason `why`."""
     for path in files:
         if path.name == name:
             return path
@@ -79,7 +77,7 @@ def pick_file(files: Sequence[Path], name: str, why: str, hint: str) -> Path:
 
 
 def regressed(body: BodyModel, names: Sequence[str], vertices: Tensor) -> Tensor | None:
-    """Joints (N, K, 3) by the first of the body's regressors of these names; None where it has none of them."""
+    """Joints (N, K, 3) m by the first regressor of these names that the body has; None where it has none of them."""
     for name in names:
         if name in body.regressors:
             return body.regressors[name].to(vertices) @ vertices
@@ -87,7 +85,7 @@ def regressed(body: BodyModel, names: Sequence[str], vertices: Tensor) -> Tensor
 
 
 def pelvis_of(body: BodyModel, vertices: Tensor) -> Tensor:
-    """(N, 1, 3) Human3.6M's pelvis of a mesh, SMPL's where the body has no such regressor; a hand's wrist."""
+    """(N, 1, 3) m, Human3.6M's pelvis; joint 0 (SMPL's pelvis, MANO's wrist) where the body has no such regressor."""
     joints = regressed(body, ["h36m17"], vertices)
     if joints is None:
         joints = body.joint_regressor[:1].to(vertices) @ vertices
@@ -95,7 +93,7 @@ def pelvis_of(body: BodyModel, vertices: Tensor) -> Tensor:
 
 
 def evaluation_regressor(body: BodyModel, name: str = "h36m17") -> Tensor:
-    """(17, V) a regressor of Human3.6M's joints, by its name in the body; raises BadInput `regressor_missing`."""
+    """(17, V) the body's regressor `name` of Human3.6M's joints; raises BadInput `regressor_missing`."""
     if name not in body.regressors:
         file = next((file for file, known in REGRESSOR_FILES.items() if known == name), name)
         raise BadInput(
@@ -107,7 +105,7 @@ def evaluation_regressor(body: BodyModel, name: str = "h36m17") -> Tensor:
 
 
 def sparse_parts(prefix: str, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> dict[str, Tensor]:
-    """A sparse matrix as plain tensors under `prefix`, as `sparse_from` reads it.  indices: (2, n)."""
+    """A sparse matrix as three tensors: `prefix.indices` (2, n), `prefix.values` (n,) and `prefix.shape` (2,)."""
     return {
         f"{prefix}.indices": indices.to(torch.int32).contiguous(),
         f"{prefix}.values": values.to(torch.float32).contiguous(),

@@ -1,6 +1,6 @@
-"""Checkpoint files of any origin -> named tensors, and named tensors -> a network, with every difference reported.
+"""Reading checkpoint files into named tensors, and loading tensors into a network with every difference reported.
 
-Nothing in a file is executed: safetensors, or torch files that hold tensors and plain values only.
+No code in a file is executed: it is safetensors, or a torch file with tensors and plain values only.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from backend.errors import BadInput
 
 _WRAPPERS = ("model_state_dict", "state_dict", "model")  # Pose2Mesh; Lightning and HRNet; SMPLer
-_PREFIX = "module."  # left by DataParallel
-_SHOWN = 6  # names per list in a message
-_COUNTER = ".num_batches_tracked"  # of batch norm: used by nothing here, and absent from files of old torch
+_PREFIX = "module."  # added by DataParallel
+_MAX_NAMES = 6  # per list in a message
+_COUNTER = ".num_batches_tracked"  # of batch norm: unused here, and absent from files of old torch versions
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a checkpoint file, without the wrapping that trainers add.
+    """Named tensors of a checkpoint file; the state dict is unwrapped from the trainers' dictionaries.
 
-    Raises BadInput: file_missing, refused_pickle (the file wants to run code, or holds whole Python objects),
+    Raises BadInput: file_missing, refused_pickle (the file would run code, or contains Python objects),
     not_a_checkpoint.
     """
     if not path.is_file():
@@ -34,7 +34,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         head = file.read(64)
     if head.lstrip()[:1] == b"<" or head.startswith(b"version https://git-lfs"):
-        raise _not_a_checkpoint(path, "it is a web page or a placeholder, not the file itself")
+        raise _not_a_checkpoint(path, "it is a web page or a Git LFS pointer, not the file itself")
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     for _ in range(2):
         for key in _WRAPPERS:
@@ -56,10 +56,10 @@ def file_hash(path: Path) -> str:
 
 
 def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Fill `module` with `tensors`, which must be exactly its state, by name, shape and kind.
+    """Load `tensors` into `module`; names and shapes must be exactly those of its state dict.
 
-    Raises BadInput `checkpoint_mismatch` that lists what is missing, unexpected, misshapen or not a number, and leaves
-    the module unusable then.  name: of the file or model, for the message.
+    name: of the file or model, for the message.  Raises BadInput `checkpoint_mismatch` that lists tensors that are
+    missing, unexpected, misshapen, or contain NaN or infinite values; the module is unchanged then.
     """
     wanted = module.state_dict()
     missing = [key for key in wanted if key not in tensors and not key.endswith(_COUNTER)]
@@ -71,19 +71,19 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], name: str) ->
     ]
     broken = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     problems = [
-        f"{len(found)} {what}: {', '.join(found[:_SHOWN])}{', …' if len(found) > _SHOWN else ''}"
-        for what, found in (
+        f"{len(keys)} {what}: {', '.join(keys[:_MAX_NAMES])}{', …' if len(keys) > _MAX_NAMES else ''}"
+        for what, keys in (
             ("missing", missing),
             ("unexpected", unexpected),
             ("misshapen", misshapen),
-            ("with values that are not numbers", broken),
+            ("with NaN or infinite values", broken),
         )
-        if found
+        if keys
     ]
     if problems:
         raise BadInput(
             "checkpoint_mismatch",
-            f"{name} does not fit: of {len(wanted)} tensors, {'; '.join(problems)}.",
+            f"{name} does not fit the network of {len(wanted)} tensors: {'; '.join(problems)}.",
             "Check that the file is of this model and variant (see `recover-mesh models`), and complete.",
         )
     module.load_state_dict({key: tensors.get(key, value) for key, value in wanted.items()})
@@ -105,14 +105,14 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
     try:
         return dict(load_file(path))
-    except Exception as error:  # a damaged file fails in any way
+    except Exception as error:  # a corrupt file can raise anything
         raise _not_a_checkpoint(path, f"{type(error).__name__}: {error}") from None
 
 
 def _numpy_values() -> list[Any]:
-    """What Pose2Mesh's training log needs beside tensors: numpy's numbers, which torch does not allow by itself."""
+    """numpy's scalar types, which `weights_only` refuses by default; Pose2Mesh's training log contains them."""
     types = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "b1")}
-    scalar = np.float64(0).__reduce__()[0]  # its module has another name in numpy 1 and 2
+    scalar = np.float64(0).__reduce__()[0]  # its module's name differs between numpy 1 and 2
     return [
         (scalar, "numpy.core.multiarray.scalar"),
         (scalar, "numpy._core.multiarray.scalar"),
@@ -128,13 +128,14 @@ def _read_torch(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise BadInput(
             "refused_pickle",
-            f"{path.name} was refused: a checkpoint holds tensors and plain values only ({_first_line(error)}).",
-            "If you trust its source, save only its state_dict there: torch.save(model.state_dict(), FILE).",
+            f"{path.name} was refused: a checkpoint may contain tensors and plain values only ({_first_line(error)}).",
+            "If you trust its source, save only its state_dict where it was made: "
+            "torch.save(model.state_dict(), FILE).",
         ) from None
-    except Exception as error:  # a damaged file fails in any way
+    except Exception as error:  # a corrupt file can raise anything
         raise _not_a_checkpoint(path, f"{type(error).__name__}: {_first_line(error)}") from None
     if not isinstance(content, Mapping):
-        raise _not_a_checkpoint(path, f"it holds a {type(content).__name__}")
+        raise _not_a_checkpoint(path, f"it contains a {type(content).__name__}")
     return dict(content)
 
 
@@ -149,6 +150,6 @@ def _first_line(error: Exception) -> str:
 def _not_a_checkpoint(path: Path, reason: str) -> BadInput:
     return BadInput(
         "not_a_checkpoint",
-        f"{path.name} is no checkpoint that can be read ({reason}).",
-        "Give a .safetensors file, or a torch file of a state_dict; download it again if it is damaged.",
+        f"{path.name} is no readable checkpoint ({reason}).",
+        "Give a .safetensors file, or a torch file of a state_dict; download it again if it is corrupt.",
     )

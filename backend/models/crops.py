@@ -1,4 +1,4 @@
-"""Cutting people out of a photo for networks that look at crops, and finding crop coordinates in the photo again."""
+"""Crops of people for networks that take images, and the mapping from a crop back to the photo."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 
 from backend.structures import DetectedPerson
 
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet's, which every backbone here was trained with
+# RGB mean and standard deviation of ImageNet's images, as in every backbone's own training
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
-# How much more than the keypoints a crop shows; METRO's body crops, and ours for hands
+# side of the crop over the keypoints' extent.  Body: METRO's.  Hand: ours, origin not recorded
 _MARGIN = {"body": 1.2, "hand": 1.6}
-_SEEN = 0.3
+_MIN_VISIBILITY = 0.3  # of keypoints that the crop encloses; origin not recorded
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of the photo: left, top, width, height in px, pixel edges at integers; may reach beyond the photo.
+    """A rectangle of the photo in px, pixel edges at integers; it may extend beyond the photo.
 
-    mirrored: the network sees it flipped left to right.
+    mirrored: the network's input is flipped left to right.
     """
 
     left: int
@@ -35,16 +36,19 @@ class Crop:
         return np.array([self.left + self.width / 2, self.top + self.height / 2]) - 0.5
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) in the crop, whose longer side spans [-1, 1] -> (..., 2) px in the photo."""
+        """(..., 2) px in the photo, from (..., 2) in the crop, whose longer side spans [-1, 1]."""
         flip = np.array([-1.0 if self.mirrored else 1.0, 1.0])
         return self.centre + points * flip * max(self.width, self.height) / 2
 
 
 def crop_around(person: DetectedPerson, part: str, aspect: float, mirrored: bool = False) -> Crop:
-    """The crop of a person.  part: `body` or `hand`; aspect: width over height."""
-    seen = person.keypoints2d[person.keypoints2d[:, 2] > _SEEN][:, :2]
-    if len(seen) >= 4:
-        low, high = seen.min(0), seen.max(0)
+    """The crop around a person's visible keypoints, or around the box where fewer than 4 are visible.
+
+    part: `body` or `hand`; aspect: width over height.
+    """
+    visible = person.keypoints2d[person.keypoints2d[:, 2] > _MIN_VISIBILITY][:, :2]
+    if len(visible) >= 4:
+        low, high = visible.min(0), visible.max(0)
     else:
         low, high = person.box[:2], person.box[2:]
     middle, size = (low + high) / 2, np.maximum(high - low, 2.0) * _MARGIN[part]
@@ -55,9 +59,10 @@ def crop_around(person: DetectedPerson, part: str, aspect: float, mirrored: bool
 
 
 def cut(pixels: np.ndarray, crop: Crop, size: tuple[int, int]) -> np.ndarray:
-    """uint8 RGB (H, W, 3) -> (3, *size) float32, ImageNet-normalised; black where there is no photo.
+    """The crop's pixels (3, *size) float32, ImageNet-normalised; black outside the photo.
 
-    Shrinking averages over area: what falls between the samples of a large photo would flicker otherwise.
+    pixels: uint8 RGB (H, W, 3); size: (height, width) px.  Shrinking averages over areas: bilinear samples of a large
+    photo would alias and flicker.
     """
     right, bottom = crop.left + crop.width, crop.top + crop.height
     inside = pixels[max(crop.top, 0) : max(bottom, 0), max(crop.left, 0) : max(right, 0)]
@@ -65,8 +70,8 @@ def cut(pixels: np.ndarray, crop: Crop, size: tuple[int, int]) -> np.ndarray:
     if inside.size:
         y, x = max(-crop.top, 0), max(-crop.left, 0)
         framed[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-    way = cv2.INTER_AREA if crop.height > size[0] else cv2.INTER_LINEAR
-    resized = cv2.resize(framed, size[::-1], interpolation=way)
+    interpolation = cv2.INTER_AREA if crop.height > size[0] else cv2.INTER_LINEAR
+    resized = cv2.resize(framed, size[::-1], interpolation=interpolation)
     if crop.mirrored:
         resized = resized[:, ::-1]
     return np.ascontiguousarray(((resized.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1))

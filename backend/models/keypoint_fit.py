@@ -1,7 +1,7 @@
-"""The built-in model: the open body fitted to detected keypoints, near what the small Pose2Mesh says.  No download.
+"""The built-in model: fits the open body to detected keypoints, guided by the small Pose2Mesh.  No download.
 
-The plain fit knows nothing but the keypoints.  The guided one starts from the body that `pose2mesh-small` answers,
-keeps its joints near it, and takes its lifter's landmarks for the detector's 3D.
+The plain fit uses the keypoints alone.  The guided fit starts from the body that `pose2mesh-small` predicts, stays near
+its joints, and replaces the detector's 3D keypoints by the lifter's landmarks.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ GUIDE = "pose2mesh-small"
 
 
 class KeypointFitModel(RecoveryModel):
-    """See `RecoveryModel`.  The fit is small and runs in float64 on the CPU whatever the device."""
+    """See `RecoveryModel`.  The fit is small and runs in float64 on the CPU, whatever the device."""
 
     def __init__(self, spec: ModelSpec, guide: ModelSpec | None = None) -> None:
-        """guide: of `GUIDE`, where the fit is to be guided.  Raises BadInput as loading that network does."""
+        """guide: the model `GUIDE`, for the guided fit.  Raises BadInput as loading that network does."""
         self.spec = spec
         self.body = load_body("open")
         self._guide = None if guide is None else Guide(guide)
@@ -65,7 +65,7 @@ class KeypointFitModel(RecoveryModel):
 
 
 class Guide:
-    """The small Pose2Mesh with the weights that come with the program."""
+    """The small Pose2Mesh with its embedded weights."""
 
     def __init__(self, spec: ModelSpec) -> None:
         from backend.models.inference.network_model import NetworkModel
@@ -75,7 +75,7 @@ class Guide:
         self.lifter = LandmarkLifter.embedded()
 
     def __call__(self, people: list[DetectedPerson], camera: Camera) -> tuple[list[DetectedPerson], State]:
-        """-> people with corrected 3D landmarks, and their bodies in the camera."""
-        found = self.network.recover(np.zeros((1, 1, 3), np.uint8), people, camera)
-        stacked = [np.stack([getattr(one, n) for one in found]).astype(float) for n in ("poses", "betas", "trans")]
+        """The people with refined 3D landmarks, and their bodies in the camera frame."""
+        bodies = self.network.recover(np.zeros((1, 1, 3), np.uint8), people, camera)
+        stacked = [np.stack([getattr(body, n) for body in bodies]).astype(float) for n in ("poses", "betas", "trans")]
         return self.lifter.refine(people), State(rot.exp(stacked[0]), *stacked[1:])

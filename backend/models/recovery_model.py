@@ -1,4 +1,4 @@
-"""What a model is to everything that runs one: what it says of itself, and how it turns people into bodies."""
+"""The interface of a model: its description (`ModelSpec`) and its recovery of bodies (`RecoveryModel`)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class RecoveryModel(ABC):
-    """Turns detected people into bodies.  Loaded once per worker; `recover` is called per image."""
+    """Recovers bodies of detected people.  Loaded once per worker; `recover` is called per image."""
 
     spec: ModelSpec
     body: BodyModel
-    notice: str = ""  # what everybody must know who uses its results
-    pose_set: str = ""  # of the keypoints that it takes (`POSE_SETS`); "": none that a user could give
-    engine: Engine | None = None  # that runs its network, where it has one
+    notice: str = ""  # warning that is shown with its results
+    pose_set: str = ""  # joint set of the 2D poses that a user may give (`POSE_SETS`); "" where it takes none
+    engine: Engine | None = None  # runs the network, where the model has one
 
     @property
     def memory(self) -> int:
-        """Bytes that it takes, without the body."""
+        """Bytes of the network's weights and constants, without the body."""
         return 0 if self.engine is None else self.engine.memory
 
     @abstractmethod
     def recover(self, pixels: np.ndarray, people: list[DetectedPerson], camera: Camera) -> list[RecoveredPerson]:
-        """pixels: uint8 RGB (H, W, 3).  One body per person, in the same order, standing in the camera frame."""
+        """One body per person, in the same order, in the camera frame.  pixels: uint8 RGB (H, W, 3)."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class ModelSpec:
     name: str
     label: str
     summary: str
-    body: str  # the body its answers belong to
+    body: str  # name of the body model of its results
     license: str  # of its results
     ready: bool
     hint: str  # what is missing and where to get it; empty when ready
     load: Callable[..., RecoveryModel]  # device ("cpu" or "cuda"), and EngineOptions for networks -> model
     part: str = "body"  # or `hand`
-    testing: bool = False  # its weights are nonsense that only exercises the plumbing
-    offered: bool = True  # whether artists should see it: ready, or its weights can be had
+    testing: bool = False  # its weights are test weights: the bodies are meaningless
+    offered: bool = True  # whether the panel lists it: it is ready, or official weights exist

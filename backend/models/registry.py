@@ -1,4 +1,4 @@
-"""The models by name: what each is, whether it can run on this machine, and what is missing if not."""
+"""The models by name: what each is, whether it can run, and what is missing if not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backend.models.spec import NETWORKS, NetworkSpec, how_to_get
 from backend.models.weights_files import find_weights, read_card
 
 DEFAULT_MODEL = "keypoint-fit"
-GUIDED_FIT = "keypoint-fit"  # the variant that the small Pose2Mesh guides
+GUIDED_FIT = "keypoint-fit"  # guided by the small Pose2Mesh
 PLAIN_FIT = "keypoint-fit-plain"
 
 
@@ -43,13 +43,13 @@ _KEYPOINT_FITS = (
 
 
 def available_models() -> list[ModelSpec]:
-    """Every known model, those that can run now first.  Looks for weights anew each time; cheap, no torch."""
+    """Every known model, the ready ones first.  Looks for weights files on each call; cheap, no torch."""
     specs = [*_KEYPOINT_FITS, *(_network_model(network) for network in NETWORKS)]
     return sorted(specs, key=lambda spec: not spec.ready)
 
 
 def _network_model(network: NetworkSpec) -> ModelSpec:
-    """A network with what its weights file, if there is one, says of itself."""
+    """A network's model; body, licence and readiness come from the card of its weights file, where there is one."""
 
     def load(device: str, options: object = None) -> RecoveryModel:
         from backend.models.inference.network_model import NetworkModel
@@ -81,7 +81,7 @@ def _network_model(network: NetworkSpec) -> ModelSpec:
 
 
 def get_model(name: str) -> ModelSpec:
-    """Look a model up by name; raises BadInput `unknown_model` with the list of names."""
+    """The model called `name`; raises BadInput `unknown_model` with the list of names."""
     for spec in _KEYPOINT_FITS:
         if spec.name == name:
             return spec

@@ -1,4 +1,4 @@
-"""The networks by name: what each takes, answers, was published with, and where its files are.  No torch here."""
+"""The networks by name: input, output, published results, and where their files are.  No torch here."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from backend.errors import BadInput
 class NetworkSpec:
     """One variant of one network."""
 
-    name: str  # as the command line and the wire know it
-    label: str  # as its paper writes it
-    family: str  # `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`: the adapter that runs it
-    settings: Mapping[str, Any]  # of the network's own configuration
+    name: str  # on the command line and in the protocol
+    label: str  # the paper's spelling
+    family: str  # folder of its adapter: `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`
+    settings: Mapping[str, Any]  # fields of the network's own configuration
     part: str  # `body` or `hand`
     input: str
     outputs: str
-    joints: str  # the joint set that it answers with or takes
+    joints: str  # joint set of the output, or of the 2D input
     published: str  # numbers of the paper or the repository, mm, with their data set
     source: str  # where a user gets the official file
-    license: str  # what binds the official weights
+    license: str  # of the official weights
     needs: tuple[str, ...] = field(default=())  # other official files that the import needs
-    rough_camera: bool = False  # what it says of its place in the crop is worse than what a detector sees
+    rough_camera: bool = False  # its camera is less accurate than detected keypoints: these place the body
 
     @property
     def carries_body(self) -> bool:
-        """Whether the official files hold the whole body model."""
+        """Whether the official files contain the full body model."""
         return self.family == "smpler"
 
     @property
@@ -38,8 +38,8 @@ class NetworkSpec:
         return self.source.startswith("github.com")
 
 
-_SMPL_BOUND = "Official weights answer with the SMPL body: non-commercial"
-_MANO_BOUND = "Official weights answer with the MANO hand: non-commercial"
+_SMPL_BOUND = "Official weights need the SMPL body model: non-commercial"
+_MANO_BOUND = "Official weights need the MANO hand model: non-commercial"
 
 
 def _fastmetro(size: str, backbone: str, part: str = "body", regressor: bool = False) -> NetworkSpec:
@@ -141,7 +141,7 @@ def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
 def _small(
     family: str, label: str, outputs: str, joints: str, settings: Mapping[str, Any], stage: str = ""
 ) -> NetworkSpec:
-    """A small network of our own behind the trunk of MediaPipe's pose network; its weights come with the backend."""
+    """A small network of ours on the backbone of MediaPipe's pose network; its weights come with the backend."""
     name = f"{family}-{stage}small"
     train = f"train it: `python -m training fit {name}`"
     return NetworkSpec(
@@ -153,9 +153,9 @@ def _small(
         input="224 x 224 crop",
         outputs=outputs,
         joints=joints,
-        published="none: ours, trained on synthetic pictures of the open body",
+        published="none: ours, trained on synthetic images of the open body",
         source=f"{train}, then `export --install`" if stage else f"its weights come with the program, or {train}",
-        license="CC0-1.0 (weights of ours and open body); trunk by MediaPipe, Apache-2.0. Any use.",
+        license="CC0-1.0 (weights and open body are ours); backbone by MediaPipe, Apache-2.0. Any use.",
         rough_camera=True,
     )
 
@@ -237,7 +237,7 @@ NETWORKS: tuple[NetworkSpec, ...] = (
 
 
 def network(name: str) -> NetworkSpec:
-    """By name; raises BadInput `unknown_model` with the list."""
+    """The network called `name`; raises BadInput `unknown_model` with the list of names."""
     for spec in NETWORKS:
         if spec.name == name:
             return spec
@@ -246,7 +246,7 @@ def network(name: str) -> NetworkSpec:
 
 
 def how_to_get(network: NetworkSpec) -> str:
-    """What to do for the weights of a network."""
-    needs = f" with {', '.join(network.needs)} beside it" if network.needs else ""
+    """How a user gets a network's weights, as a sentence."""
+    needs = f" with {', '.join(network.needs)} in its folder" if network.needs else ""
     where = f"get {network.source}{needs}" if network.released else network.source
     return f"{where[0].upper()}{where[1:]}; then: recover-mesh models import {network.name} FILE."

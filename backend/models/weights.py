@@ -1,4 +1,4 @@
-"""Weights in and out: official files -> ours, ours -> a network that is ready to run, and weights for testing."""
+"""Loading, importing and saving network weights, and making test weights."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from backend.models.weights_files import Card, card_text, find_weights, read_car
 from backend.paths import cannot_save
 
 _JOINTS = {"body": 24, "hand": 16}
+# SMPLer's output layers: pose, shape and camera
 _PARAMETER_HEADS = re.compile(r"(theta|beta|cam)_predictor\.|\.dec(pose|shape|cam)\.")
-TEST_NOTICE = "Test weights: made up to try the plumbing, the bodies are nonsense."
+TEST_NOTICE = "Test weights: computed by a formula, the bodies are meaningless."
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class LoadedNetwork:
 
 
 def load_network(name: str, device: str = "cpu", path: Path | None = None) -> LoadedNetwork:
-    """path: of the weights; None looks for them.
+    """The network called `name` with its weights and body.
 
+    path: of the weights file; None takes `find_weights`'.
     Raises BadInput: unknown_model, weights_missing, not_weights, body_mismatch, checkpoint_mismatch.
     """
     spec = network(name)
@@ -57,8 +59,8 @@ def load_network(name: str, device: str = "cpu", path: Path | None = None) -> Lo
     if faces_hash(body) != card.faces:
         raise BadInput(
             "body_mismatch",
-            f"The weights of {name} belong to another mesh than the body {card.body!r} has now.",
-            f"Import the body that they were trained on as {card.body!r}, or the weights again.",
+            f"The weights of {name} were made for another mesh than that of the body {card.body!r}.",
+            f"Import the body that they were trained on as {card.body!r}, or import the weights again.",
         )
     tensors, constants = split(read_checkpoint(path))
     adapter = adapter_of(spec)
@@ -68,16 +70,15 @@ def load_network(name: str, device: str = "cpu", path: Path | None = None) -> Lo
 
 
 def import_weights(name: str, file: Path, *, body: str | None = None, files: Sequence[Path] = ()) -> tuple[Path, Card]:
-    """Read an official checkpoint of the network `name`, check every tensor, and keep it for use.
+    """Import an official checkpoint of the network `name` -> path and card of the weights file that was written.
 
-    body: name of the body that the weights belong to; None takes the one that fits among the imported ones, or the one
-    that the file carries.  files: auxiliary files, or folders of them; the checkpoint's own folder counts too.
+    body: name of the body that the weights were trained on; None takes the body in the file, else the imported one
+    that fits.  files: auxiliary files, or folders of them; the checkpoint's own folder is searched too.
     Raises BadInput as `read_checkpoint`, `load_tensors` and the network's adapter do; RecoverMeshError `unwritable`.
     """
     spec = network(name)
     adapter = adapter_of(spec)
     tensors = read_checkpoint(file)
-    # a file that carries its body needs no choice
     chosen = None if spec.carries_body and body is None else _choose_body(spec, body)
     imported = adapter.convert(spec, tensors, chosen, _auxiliary([*files, file.parent]))
     notes = ""
@@ -87,7 +88,7 @@ def import_weights(name: str, file: Path, *, body: str | None = None, files: Seq
         raise _no_body(spec)
     module = adapter.build(spec, chosen, imported.constants)
     load_tensors(module, imported.tensors, file.name)
-    if notes and imported.body is not None:  # everything fits: now the body may be kept
+    if notes and imported.body is not None:  # only now, after every check
         save_body(imported.body, chosen.name)
     card = Card(
         name=name,
@@ -103,7 +104,10 @@ def import_weights(name: str, file: Path, *, body: str | None = None, files: Seq
 
 
 def make_test_weights(name: str, *, seed: int = 0, body: str | None = None) -> tuple[Path, Card]:
-    """Weights from a formula, for trying everything but the answer.  body: None takes the open one."""
+    """Write weights computed by a formula, for tests without official files -> path and card.
+
+    body: name of the body; None takes the open one.
+    """
     spec = network(name)
     adapter = adapter_of(spec)
     chosen = load_body(body or OPEN_BODIES[spec.part])
@@ -123,7 +127,7 @@ def make_test_weights(name: str, *, seed: int = 0, body: str | None = None) -> t
 
 
 def save_weights(module: nn.Module, constants: Mapping[str, Tensor], card: Card, path: Path | None = None) -> Path:
-    """Write a network's tensors, what they are bound to, and the card; raises RecoverMeshError `unwritable`."""
+    """Write a network's state dict, its constants and the card -> the path; raises RecoverMeshError `unwritable`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -133,27 +137,28 @@ def save_weights(module: nn.Module, constants: Mapping[str, Tensor], card: Card,
     with atomic_path(path, partial(cannot_save, "The weights")) as temporary:
         try:
             save_file(tensors, temporary, metadata={"card": card_text(card)})
-        except SafetensorError as error:  # its own exception for a full disk
+        except SafetensorError as error:  # raised instead of OSError where the disk is full
             raise OSError(str(error)) from error
     return path
 
 
 def split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Tensors of a weights file -> the network's and the constants, by their own names."""
-    found: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    """State dict and constants of a weights file: tensors `net.*` and `const.*` without the prefix."""
+    net: dict[str, Tensor] = {}
+    constants: dict[str, Tensor] = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")
-        found[0 if kind == "net" else 1][rest] = value
-    return found
+        (net if kind == "net" else constants)[rest] = value
+    return net, constants
 
 
 def fill_module(module: nn.Module, seed: int) -> None:
-    """Give every parameter values that depend on its name, shape and `seed` alone."""
+    """Fill every parameter with values that depend on its name, shape and `seed` alone."""
     state = module.state_dict()
     for name, value in state.items():
         if value.is_floating_point() and ".init_" not in name:
             state[name] = torch.as_tensor(_filled(name, tuple(value.shape), seed))
-            if _PARAMETER_HEADS.search(name):  # bodies of nonsense, but bodies
+            if _PARAMETER_HEADS.search(name):  # small changes, so that poses and shapes stay bounded
                 state[name] = 0.0005 * state[name]
             if name.endswith("theta_predictor.bias"):
                 state[name] = state[name] + torch.tensor([1.0, 0, 0, 1, 0, 0])
@@ -161,7 +166,7 @@ def fill_module(module: nn.Module, seed: int) -> None:
 
 
 def _filled(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Normal numbers: matrices over the root of their inputs, gains near 1, variances above 1, the rest small."""
+    """Normal random values: matrices scaled by 1 / sqrt(inputs), gains near 1, variances above 1, the rest small."""
     rng = np.random.RandomState(zlib.crc32(f"{seed}:{name}".encode()))
     values = rng.standard_normal(shape).astype(np.float32)
     leaf = name.rpartition(".")[2]
@@ -173,13 +178,13 @@ def _filled(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def faces_hash(body: BodyModel | BodyArrays) -> str:
-    """Which mesh a body has: a hash of vertex count and faces."""
+    """Hash of a body's vertex count and faces, 32 hexadecimal digits."""
     faces = np.ascontiguousarray(np.asarray(torch.as_tensor(body.faces).cpu()), np.int64)
     return hashlib.sha256(len(body.v_template).to_bytes(8, "little") + faces.tobytes()).hexdigest()[:32]
 
 
 def _carried_body(body: BodyArrays) -> tuple[BodyModel, str]:
-    """The imported body that a checkpoint's own equals, else its own under a free name; and what to say of it."""
+    """A checkpoint's body and a note for the card: the equal imported body, else this one under a free name."""
     names = {spec.name for spec in available_bodies()}
     for name in sorted(names - set(OPEN_BODIES.values())):
         known = load_body(name)
@@ -191,25 +196,25 @@ def _carried_body(body: BodyArrays) -> tuple[BodyModel, str]:
 
 
 def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
-    """The named body, else the one imported body of the right kind; None where there is none."""
+    """The body called `name`, else the imported body with this part's joints; None where there is none."""
     if name is None:
         fitting = []
         for candidate in available_bodies():
             if candidate.name in OPEN_BODIES.values():
-                continue  # no official weights belong to ours
+                continue  # no official weights were trained on the open bodies
             body = load_body(candidate.name)
             if len(body.parents) == _JOINTS[spec.part]:
                 fitting.append(body)
         if len(fitting) > 1 and len({faces_hash(body) for body in fitting}) > 1:
             names = ", ".join(body.name for body in fitting)
-            raise BadInput("body_unclear", f"Several bodies could be meant: {names}.", "Name one with --body.")
+            raise BadInput("body_unclear", f"Several imported bodies fit: {names}.", "Name one with --body.")
         return fitting[0] if fitting else None
     body = load_body(name)
     joints = _JOINTS[spec.part]
     if len(body.parents) != joints:
         raise BadInput(
             "body_mismatch",
-            f"{spec.label} answers with a {spec.part} of {joints} joints, {name!r} has {len(body.parents)}.",
+            f"{spec.label} needs a {spec.part} of {joints} joints, {name!r} has {len(body.parents)}.",
             "Name another body with --body.",
         )
     return body
@@ -219,22 +224,22 @@ def _no_body(spec: NetworkSpec) -> BadInput:
     kind = "MANO hand" if spec.part == "hand" else "SMPL body"
     return BadInput(
         "body_missing",
-        f"The {kind} that the weights of {spec.label} belong to is not here.",
+        f"The {kind} that the weights of {spec.label} were trained on is not imported.",
         "Import it first: recover-mesh bodies import FILE.",
     )
 
 
-def _auxiliary(places: Sequence[Path]) -> list[Path]:
-    """Files as given, and those in given folders."""
-    found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            found += sorted(p for p in place.iterdir() if p.is_file())
-        elif place.is_file():
-            found.append(place)
+def _auxiliary(paths: Sequence[Path]) -> list[Path]:
+    """The given files, and the files in the given folders."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(p for p in path.iterdir() if p.is_file())
+        elif path.is_file():
+            files.append(path)
         else:
-            raise BadInput("file_missing", f"There is no file or folder {place}.", "Check what follows --with.")
-    return found
+            raise BadInput("file_missing", f"There is no file or folder {path}.", "Check what follows --with.")
+    return files
 
 
 def _today() -> str:

@@ -1,4 +1,4 @@
-"""Where weights live: one safetensors file per network, with a card in it that says what it is.  No torch."""
+"""Weights files: where they are, and the card (metadata) in each: one safetensors file per network.  No torch."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ _MAX_HEADER = 100 << 20
 
 @dataclass(frozen=True)
 class Card:
-    """What a weights file says of itself."""
+    """Metadata of a weights file."""
 
     name: str  # of the network
-    body: str  # name of the body that its answers belong to
+    body: str  # name of the body that it was trained on
     faces: str  # hash of that body's faces, see `faces_hash`
     license: str
-    source: str  # file name that it was made from, or how
+    source: str  # name of the file that it was imported from, or how it was made
     source_sha256: str = ""
-    made: str = ""  # date
-    testing: bool = False  # nonsense weights that only exercise the plumbing
+    made: str = ""  # date, ISO 8601
+    testing: bool = False  # test weights: the bodies are meaningless
     notes: str = ""
     format: int = field(default=_FORMAT)
 
 
 def weights_path(name: str) -> Path:
-    """Where imported weights of a network are kept."""
+    """Path of a network's imported weights."""
     return data_dir() / "models" / f"{name}.safetensors"
 
 
 def find_weights(name: str) -> Path | None:
-    """The user's weights of a network, else the embedded ones, else None."""
-    places = [EMBEDDED / f"{name}.safetensors"]
-    with contextlib.suppress(RecoverMeshError):  # a home that cannot be written holds none
-        places.insert(0, weights_path(name))
-    return next((path for path in places if path.is_file()), None)
+    """Path of the user's weights of a network, else of the embedded ones, else None."""
+    paths = [EMBEDDED / f"{name}.safetensors"]
+    with contextlib.suppress(RecoverMeshError):  # no data folder, so no imported weights
+        paths.insert(0, weights_path(name))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_card(path: Path) -> Card:
-    """Raises BadInput `not_weights`."""
+    """The card in a weights file; raises BadInput `not_weights`."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -55,16 +55,16 @@ def read_card(path: Path) -> Card:
             header: dict[str, Any] = json.loads(file.read(length))
         fields = json.loads(header["__metadata__"]["card"])
         if fields.get("format") != _FORMAT:
-            raise ValueError(f"it is of format {fields.get('format')}, known is {_FORMAT}")
+            raise ValueError(f"it has format {fields.get('format')}, expected {_FORMAT}")
         return Card(**fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             "not_weights",
-            f"{path.name} holds no weights of this program ({error}).",
+            f"{path.name} is not a weights file of this program ({error}).",
             "Import the official file again: recover-mesh models import NAME FILE.",
         ) from None
 
 
 def card_text(card: Card) -> str:
-    """The card as the safetensors metadata hold it."""
+    """The card as JSON, as it is stored in the safetensors metadata."""
     return json.dumps(asdict(card), sort_keys=True)

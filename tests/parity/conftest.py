@@ -1,4 +1,4 @@
-"""`--goldens DIR`: where the numbers of the original implementations are."""
+"""The option `--goldens DIR`: folder of the original implementations' outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-# the smallest network of each family; the others are slow
+# the smallest network of each family; the others are marked slow
 QUICK = ("body_s_r50", "smpler_w32", "mano")
 sys.path.insert(0, str(HERE))  # fake_smpl and its neighbours import each other by plain names
 
@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc):
 
         paths = goldens(metafunc.config)
         if not paths:
-            raise pytest.UsageError("--goldens: the folder holds no network goldens")
+            raise pytest.UsageError("--goldens: the folder contains no network goldens")
         marks = [() if meta(path).variant in QUICK else pytest.mark.slow for path in paths]
         metafunc.parametrize(
             "golden",
@@ -37,26 +37,26 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """golden -> a copy of its network.  The last one is kept: whoever asks for the same again need not import it."""
+    """golden -> a copy of its network.  The last network is cached, so that equal requests import it once."""
     from networks import load_golden
 
-    kept = {}
+    cached = {}
 
     def load(golden):
-        if golden not in kept:
-            kept.clear()  # a network of 600 MB is enough
+        if golden not in cached:
+            cached.clear()  # one network of up to 600 MB
             folder = tmp_path_factory.mktemp(golden.stem)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("RECOVER_MESH_HOME", str(folder / "home"))
-                kept[golden] = load_golden(golden, folder)
+                cached[golden] = load_golden(golden, folder)
             shutil.rmtree(folder)
-        return replace(kept[golden], module=copy.deepcopy(kept[golden].module))
+        return replace(cached[golden], module=copy.deepcopy(cached[golden].module))
 
     return load
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """Imports go into a folder of their own."""
+    """An empty home for imported weights and bodies."""
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     return tmp_path

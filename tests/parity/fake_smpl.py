@@ -1,4 +1,4 @@
-"""Synthetic SMPL-format body model for parity tests. Written from scratch; holds no SMPL data.
+"""Synthetic SMPL-format body model for parity tests. Written from scratch; contains no SMPL data.
 
 Only two facts are taken from the SMPL format: tensor shapes and the 24-joint parent list.
 Everything else comes from numpy.random.RandomState streams with fixed seeds:
@@ -99,7 +99,7 @@ def build() -> dict[str, np.ndarray]:
 
 
 def buffers(prefix: str = "", regressor: str = "J_regressor_h36m") -> dict[str, np.ndarray]:
-    """State-dict entries that must NOT be filled with learned-weight values, in checkpoint layout."""
+    """State-dict entries of a checkpoint that are constants, not weights."""
     m = build()
     smpl = f"{prefix}smpl_handler.smpl."
     return {
@@ -118,10 +118,10 @@ def buffers(prefix: str = "", regressor: str = "J_regressor_h36m") -> dict[str, 
     }
 
 
-# Plain fill_state_dict values let features grow to ~1000, push every projected joint far outside the image and leave
-# position tables near zero, so attention would go untested. First matching rule wins; float32 multiply. After that,
-# (1,0,0,1,0,0) is added to every theta_predictor.bias so that rotation updates stay around the identity, and
-# (0.12, 0.05, 0.05) to SMPL_predictor.deccam.bias so that some joints project outside the image. Both come last.
+# With fill_state_dict's values alone, features grow to ~1000, all joints project far outside the image, and position
+# tables are near zero, so attention would not be tested. The first matching rule is used; float32 product. Afterwards
+# (1,0,0,1,0,0) is added to every theta_predictor.bias, so that rotation updates are near the identity, and
+# (0.12, 0.05, 0.05) to SMPL_predictor.deccam.bias, so that some joints project outside the image.
 CONDITION = [
     (r"^backbone\.stage\d\.\d\.branches\..*\.bn2\.weight$", 0.5),
     (r"^backbone\.stage\d\.\d\.fuse_layers\.(\d)\.\d\.1\.weight$", 0.5),  # j > i paths: conv, BN, upsample

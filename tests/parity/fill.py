@@ -1,8 +1,8 @@
 """Deterministic weights for parity tests.
 
-Every golden file in this folder was computed from weights made by `fill_state_dict`: a value depends only on
-the tensor's name, its shape and the seed, never on the machine, the framework or its version. So a test can
-rebuild the whole checkpoint from the list of names and shapes, and no weights file has to be stored.
+Every golden file was computed with weights of `fill_state_dict`: a value depends on the tensor's name, its shape and
+the seed only, not on the machine, the framework or its version. So a test can rebuild a checkpoint from the list of
+names and shapes, and no weights file is stored.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 
 
 def fill_tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Return the float32 values of one tensor.
+    """The float32 values of one tensor.
 
-    The scale keeps activations near unit size through deep networks: matrices and kernels are scaled by
-    1/sqrt(fan_in), one-dimensional `weight`s are near 1, variances are positive and near 1, everything else
-    one-dimensional is small.
+    The scales keep activations near 1 through deep networks: matrices and kernels are scaled by 1 / sqrt(fan_in);
+    one-dimensional `weight`s and variances are near 1; other one-dimensional tensors are small.
     """
     rng = np.random.RandomState(zlib.crc32(f"{seed}:{name}".encode()) & 0xFFFFFFFF)
     values = rng.standard_normal(shape).astype(np.float32)
@@ -34,7 +33,7 @@ def fill_tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def fill_state_dict(entries: Iterable[tuple[str, Iterable[int], str]], seed: int = 0) -> dict[str, np.ndarray]:
-    """Return {name: array} for (name, shape, dtype) entries; integer tensors are zeros of that dtype."""
+    """{name: array} for (name, shape, dtype) entries; integer tensors are zeros of that dtype."""
     filled = {}
     for name, shape, dtype in entries:
         shape = tuple(shape)

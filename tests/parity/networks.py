@@ -1,4 +1,4 @@
-"""A golden -> official-looking files -> our importer -> our network -> what disagrees."""
+"""Comparison of our networks with goldens: official file format -> our importer -> our network -> differences."""
 
 from __future__ import annotations
 
@@ -41,30 +41,31 @@ def meta(path: Path) -> Meta:
 
 
 def is_network(path: Path) -> bool:
-    """Goldens of whole networks; graphs, training steps, losses and pre-processing are tested elsewhere."""
+    """Whether a golden is a full network's; graphs, training steps, losses and preprocessing are tested elsewhere."""
     with np.load(path, allow_pickle=False) as stored:
         return "meta.variant" in stored.files and "trainstep" not in path.stem
 
 
 def goldens(config, *models: str) -> list[Path]:
-    """Goldens of networks below the folder that `--goldens` names."""
+    """Paths of the network goldens under the `--goldens` folder."""
     folder = config.getoption("--goldens", default=Path(__file__).parent / "goldens")
     if not folder.is_dir():
         raise pytest.UsageError(f"--goldens: there is no folder {folder}")
-    found = [path for path in sorted(folder.rglob("golden_*.npz")) if is_network(path)]
-    return [path for path in found if not models or meta(path).model in models]
+    paths = [path for path in sorted(folder.rglob("golden_*.npz")) if is_network(path)]
+    return [path for path in paths if not models or meta(path).model in models]
 
 
 def keys_of(path: Path, variant: str) -> list[tuple[str, list[int], str]]:
+    """Name, shape and dtype of every tensor in the official checkpoint of a golden at `path`."""
     name = f"keys_{variant.removesuffix('_3dpw')}.json"
     for folder in path.parents:
         if (folder / name).is_file():
             return [tuple(entry) for entry in json.loads((folder / name).read_text())]
-    raise FileNotFoundError(f"{name} is neither beside nor above {path}")
+    raise FileNotFoundError(f"{name} is neither next to {path} nor in a parent folder")
 
 
 def load_golden(path: Path, home: Path) -> LoadedNetwork:
-    """The golden's network, from files as the original writes them, through `import_weights`."""
+    """The golden's network, imported by `import_weights` from files in the original's format."""
     about = meta(path)
     entries = keys_of(path, about.variant)
     files = home / "official"
@@ -75,7 +76,7 @@ def load_golden(path: Path, home: Path) -> LoadedNetwork:
 
 
 def network_name(path: Path) -> str:
-    """What the registry calls the network of a golden."""
+    """Name of a golden's network in our registry."""
     model, variant, *_ = meta(path)
     if model == "fastmetro":
         part, size, backbone, *smpl = variant.split("_")
@@ -109,7 +110,7 @@ def _fastmetro(about: Meta, entries, files: Path) -> Path:
 
 
 def circle(count: int) -> sp.csr_matrix:
-    """Vertices touch where their indices differ by at most 3, around the circle."""
+    """Adjacency of vertices whose indices differ by at most 3, modulo count."""
     gap = np.abs(np.arange(count)[:, None] - np.arange(count))
     return sp.csr_matrix((np.minimum(gap, count - gap) <= 3).astype(float))
 
@@ -123,7 +124,7 @@ def synthetic_up(fine: int, coarse: int) -> sp.csc_matrix:
 def _smpler(about: Meta, entries, files: Path) -> Path:
     regressor = "J_regressor_3dpw" if about.variant.endswith("_3dpw") else "J_regressor_h36m"
     tensors = _tensors(state_dict(entries, about.weights_seed, regressor))
-    # a trainer's file: wrapped, with an optimiser that nobody needs
+    # as the authors' training saves it: a dictionary with the optimiser's state
     torch.save({"model": tensors, "optimizer": {"state": {}}, "epoch": 49}, files / "epoch_049.pt")
     return files / "epoch_049.pt"
 
@@ -141,7 +142,7 @@ def _pose2mesh(about: Meta, entries, files: Path) -> Path:
 
 
 def save_body(part: str, files: Path) -> None:
-    """A stand-in of SMPL or MANO, imported as the user's own file is."""
+    """Save a stand-in for SMPL's or MANO's file, and import it."""
     vertices, faces = build_mesh(part)
     parents = HAND_PARENTS if part == "hand" else PARENTS
     count, joints = len(vertices), len(parents)
@@ -167,7 +168,7 @@ def save_body(part: str, files: Path) -> None:
 
 
 class Comparison:
-    """Collects what differs by more than it may."""
+    """Compares arrays with a golden's, and collects differences above the tolerance in `problems`."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as stored:
@@ -184,11 +185,11 @@ class Comparison:
             return
         gap = float(np.abs(ours.astype(np.float64) - golden).max()) if golden.size else 0.0
         if not gap <= tolerance:
-            self.problems.append(f"{name} differs by {gap:.2e}, may by {tolerance:.0e}")
+            self.problems.append(f"{name} differs by {gap:.2e}, tolerance {tolerance:.0e}")
 
 
 def disagreements(path: Path, loaded: LoadedNetwork) -> tuple[list[str], int]:
-    """What of a golden the network does not reproduce, and how many arrays were compared."""
+    """Differences of the network's outputs from its golden, and the number of arrays that were compared."""
     about, compare = meta(path), Comparison(path)
     rng = np.random.RandomState(about.input_seed)
     with torch.inference_mode(), ExitStack() as stack:
@@ -202,20 +203,20 @@ def _images(rng) -> torch.Tensor:
     return torch.as_tensor(rng.standard_normal((2, 3, 224, 224)).astype(np.float32))
 
 
-def _record(module: torch.nn.Module, seen: dict, name: str, stack: ExitStack, inputs: int | None = None) -> None:
-    """Keep what a module answers (or the input of that number) under `name`, one entry per call."""
+def _record(module: torch.nn.Module, recorded: dict, name: str, stack: ExitStack, inputs: int | None = None) -> None:
+    """Append a module's output (or its input number `inputs`) to recorded[name] on each call."""
 
     def hook(_module, args, output):
-        seen.setdefault(name, []).append(output if inputs is None else args[inputs])
+        recorded.setdefault(name, []).append(output if inputs is None else args[inputs])
 
     stack.callback(module.register_forward_hook(hook).remove)
 
 
 def _compare_fastmetro(compare: Comparison, module, rng, stack) -> None:
-    seen: dict[str, list] = {}
+    recorded: dict[str, list] = {}
     mids = sorted({key.rpartition(".")[0][4:] for key in compare.golden if key.startswith("mid.")})
     for name in mids:
-        _record(module.get_submodule(name), seen, name, stack)
+        _record(module.get_submodule(name), recorded, name, stack)
     out = module(_images(rng))
     for key in compare.golden:
         if key.startswith("out.pred"):
@@ -228,16 +229,13 @@ def _compare_fastmetro(compare: Comparison, module, rng, stack) -> None:
             else:
                 compare(key, out[name], 2e-5)
     for k in (1, 2):
-        compare(
-            f"pos_enc_{k}",
-            getattr(module, f"pos_enc_{k}").reshape(compare.golden[f"pos_enc_{k}"].shape),
-            2e-6,
-        )
+        name = f"pos_enc_{k}"
+        compare(name, getattr(module, name).reshape(compare.golden[name].shape), 2e-6)
     for name in mids:
-        value = seen[name][0]
-        if isinstance(value, tuple):  # the encoder: camera and image apart
+        value = recorded[name][0]
+        if isinstance(value, tuple):  # the encoder: camera and image separately
             value = torch.cat(value, 1)
-        if value.dim() == 3:  # the original counts tokens before images
+        if value.dim() == 3:  # the original's first axis is the token
             value = value.transpose(0, 1)
         limit = 2e-5 * max(1.0, float(compare.golden[f"mid.{name}.std"]))
         compare(f"mid.{name}.shape", np.array(value.shape), 0)
@@ -257,22 +255,22 @@ _SMPLER_TOLERANCE = 2e-4  # float32 against float64 of the original itself is up
 
 
 def _compare_smpler(compare: Comparison, module, rng, stack) -> None:
-    seen: dict[str, list] = {}
-    _record(module.SMPL_predictor.fc1, seen, "fc1", stack, inputs=0)
+    recorded: dict[str, list] = {}
+    _record(module.SMPL_predictor.fc1, recorded, "fc1", stack, inputs=0)
     for b, block in enumerate(getattr(module, "transformer", [])):
-        _record(block.joint_feat_projection_layer, seen, f"block{b}.joint_feat_projection", stack)
+        _record(block.joint_feat_projection_layer, recorded, f"block{b}.joint_feat_projection", stack)
         for u, unit in enumerate(block.trans_block.trans_units):
-            _record(unit, seen, f"block{b}.unit{u}.out", stack)
-        _record(block.trans_block, seen, f"block{b}.query_in_with_joint_feat", stack, inputs=0)
-        _record(block.trans_block, seen, f"block{b}.query_out", stack)
-        _record(block.trans_block.trans_units[0].local_unit, seen, f"block{b}.local_offset", stack, inputs=2)
+            _record(unit, recorded, f"block{b}.unit{u}.out", stack)
+        _record(block.trans_block, recorded, f"block{b}.query_in_with_joint_feat", stack, inputs=0)
+        _record(block.trans_block, recorded, f"block{b}.query_out", stack)
+        _record(block.trans_block.trans_units[0].local_unit, recorded, f"block{b}.local_offset", stack, inputs=2)
         for part in ("theta", "beta", "cam"):
-            _record(getattr(block, f"{part}_predictor"), seen, f"block{b}.delta_{part}", stack)
+            _record(getattr(block, f"{part}_predictor"), recorded, f"block{b}.delta_{part}", stack)
     if module.config.blocks:
-        _record(module.global_feat_projection, seen, "global_feat_projection", stack)
+        _record(module.global_feat_projection, recorded, "global_feat_projection", stack)
     images = _images(rng)
     stages = module(images, every_stage=True)
-    lean = module(images)  # what runs in use: complete in its last stage only
+    lean = module(images)  # as in inference: only the last stage is complete
     for key in compare.golden:
         head, _, name = key.partition("/")
         if head.startswith("stage") and not head.endswith("_full"):
@@ -280,26 +278,24 @@ def _compare_smpler(compare: Comparison, module, rng, stack) -> None:
             compare(key, value[:, ::10] if "vertices" in name else value, _SMPLER_TOLERANCE)
         elif head.startswith("stage"):
             entry, _, measure = name.rpartition("/")
-            whole = stages[int(head[5:-5])][entry].double()
-            _compare_measure(compare, key, measure, whole)
+            _compare_measure(compare, key, measure, stages[int(head[5:-5])][entry].double())
         elif head == "full" and name.startswith("predictor.fc1_input.iter"):
-            compare(key, seen["fc1"][int(name[-1])], _SMPLER_TOLERANCE)
-        elif head == "full":  # inner values grow from block to block, and their rounding with them
-            compare(key, seen[name][0], _SMPLER_TOLERANCE * max(1.0, float(compare.golden[key].std())))
+            compare(key, recorded["fc1"][int(name[-1])], _SMPLER_TOLERANCE)
+        elif head == "full":  # values grow from block to block, and so does their rounding
+            compare(key, recorded[name][0], _SMPLER_TOLERANCE * max(1.0, float(compare.golden[key].std())))
     last = f"stage{len(stages) - 1}"
     for name in ("vertices", "cam", "theta", "beta"):
         value = lean[-1][name]
         compare(f"{last}/{name}", value[:, ::10] if name == "vertices" else value, _SMPLER_TOLERANCE)
 
 
-def _compare_measure(compare: Comparison, key: str, measure: str, whole: torch.Tensor) -> None:
+def _compare_measure(compare: Comparison, key: str, measure: str, values: torch.Tensor) -> None:
     if measure == "shape":
-        compare(key, np.array(whole.shape), 0)
+        compare(key, np.array(values.shape), 0)
     elif measure == "first64":
-        compare(key, whole.reshape(-1)[:64], _SMPLER_TOLERANCE)
+        compare(key, values.reshape(-1)[:64], _SMPLER_TOLERANCE)
     else:
-        value = whole.mean() if measure == "mean" else whole.std(correction=0)
-        compare(key, value, _SMPLER_TOLERANCE)
+        compare(key, values.mean() if measure == "mean" else values.std(correction=0), _SMPLER_TOLERANCE)
 
 
 def _compare_pose2mesh(compare: Comparison, module, rng, stack) -> None:
@@ -330,5 +326,5 @@ def _compare_mesh(compare: Comparison, prefix: str, out, fake_regressor) -> None
     compare(f"{prefix}_mesh_every10", vertices[:, ::10], 2e-5)
     regressor = fake_regressor(int(compare.golden["regressor_joints"]), vertices.shape[1])
     compare(f"{prefix}_joints_mm", regressor @ (vertices * 1000), 5e-3)
-    whole = vertices.astype(np.float64)
-    compare(f"{prefix}_sum", np.array([whole.sum(), np.abs(whole).sum()]), 1e-2)
+    exact = vertices.astype(np.float64)
+    compare(f"{prefix}_sum", np.array([exact.sum(), np.abs(exact).sum()]), 1e-2)

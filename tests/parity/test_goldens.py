@@ -1,4 +1,4 @@
-"""Every network gives the numbers of its original, its weights coming in as an official file does."""
+"""Every network, imported from a file in the official format, reproduces the outputs of its original."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_outputs_are_those_of_the_original(golden, home):
     assert not problems
     assert checked > 15
     assert sum(p.numel() for p in loaded.module.parameters()) == PARAMETERS[loaded.spec.name]
-    # and so does what runs in use: folding moves features by rounding, which the goldens also hold, but no output
+    # and so does the optimised network; folding changes inner features by rounding
     optimise(loaded.module)
     problems, _ = disagreements(golden, loaded)
     assert not [p for p in problems if not p.startswith(("mid.", "full/"))]
@@ -52,8 +52,8 @@ def test_variants_without_goldens_have_the_published_size(name):
     assert sum(p.numel() for p in module.parameters()) == PARAMETERS[name]
 
 
-def test_the_body_in_a_smpler_file_is_kept_once(request, home):
-    """With another 24-joint body at hand, the file's own is taken; imported again, it is recognised."""
+def test_the_body_in_a_smpler_file_is_imported_once(request, home):
+    """The file's body is used although another 24-joint body is imported; a second import finds the equal body."""
     from networks import goldens, meta, save_body
 
     from backend.body.registry import available_bodies
@@ -61,7 +61,7 @@ def test_the_body_in_a_smpler_file_is_kept_once(request, home):
 
     golden = next(path for path in goldens(request.config) if meta(path).variant == "backbone_w32")
     (home / "other").mkdir()
-    save_body("body", home / "other")  # called smpl, with other faces
+    save_body("body", home / "other")  # named smpl, with other faces
     loaded = load_golden(golden, home)
     assert loaded.body.name == "smpl2"
     assert loaded.card.notes

@@ -1,4 +1,4 @@
-"""Deliberate mistakes, each of which the goldens must find: a golden that passes everything proves nothing."""
+"""Deliberate mistakes in the networks, each of which the goldens must detect."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _positions(number):
 
 
 def _swapped_positions(module):
-    places = module.pos_enc_1.unflatten(0, (7, 7))
-    module.pos_enc_1 = places.transpose(0, 1).flatten(0, 1)
+    grid = module.pos_enc_1.unflatten(0, (7, 7))
+    module.pos_enc_1 = grid.transpose(0, 1).flatten(0, 1)
 
 
 def _no_mask(module):
@@ -86,8 +86,8 @@ def _left_rotation(module):
         forward = block.forward
 
         def transposed(query, maps, joints, f=forward):
-            turn, *rest = f(query, maps, joints)
-            return turn.mT, *rest
+            rotation, *rest = f(query, maps, joints)
+            return rotation.mT, *rest
 
         block.forward = transposed
 
@@ -145,19 +145,19 @@ CASES = [
         for variant, mutate in CASES
     ],
 )
-def test_a_mistake_is_found(variant, mutate, request, imported):
+def test_a_mistake_is_detected(variant, mutate, request, imported):
     golden = next(path for path in goldens(request.config) if meta(path).variant == variant)
     loaded = imported(golden)
     with torch.inference_mode():
         mutate(loaded.module)
     problems, _ = disagreements(golden, loaded)
-    # seen in the results, not only somewhere on the way
+    # in the outputs, not only in inner features
     assert [p for p in problems if not p.startswith(("mid.", "full/", "pos_enc"))]
 
 
 @pytest.fixture
 def stable_sort(monkeypatch):
-    """A stable sort of the degrees visits vertices in another order than the weights were trained with."""
+    """Replaces the sort of the vertices' degrees by a stable one, which orders equal degrees differently."""
     monkeypatch.setattr(
         "backend.models.pose2mesh.mesh_graph.legacy_argsort", lambda values: np.argsort(values, kind="stable")
     )
@@ -184,7 +184,7 @@ def test_the_wrong_sort_gives_the_wrong_network(request, home, stable_sort):
 
 
 def test_the_joint_graph_is_not_the_identity():
-    """Guards the mutation above: a graph without edges could be rescaled without notice."""
+    """Otherwise `_rescaled_joint_graph` would change nothing."""
     from backend.models.pose2mesh.joint_sets import POSE_SETS, joint_graph
 
     for pose_set in POSE_SETS.values():

@@ -1,4 +1,4 @@
-"""Goldens of parts: graphs, rotations, cameras, pose normalisation, batch statistics in training."""
+"""Goldens of parts: graphs, rotations, cameras, pose normalisation, batch statistics of training."""
 
 from __future__ import annotations
 
@@ -21,29 +21,26 @@ from backend.models.smpler.network import project
 HERE = Path(__file__).parent
 
 
-def files(config, pattern):
-    folder = config.getoption("--goldens", default=HERE / "goldens")
-    return sorted(folder.rglob(pattern))
-
-
 def read(path):
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 @pytest.fixture
-def found(request):
-    def of(pattern):
-        paths = files(request.config, pattern)
+def files_like(request):
+    """pattern -> the golden files that match it, at least one."""
+
+    def find(pattern):
+        paths = sorted(request.config.getoption("--goldens", default=HERE / "goldens").rglob(pattern))
         if not paths:
             pytest.fail(f"--goldens: no {pattern}")
         return paths
 
-    return of
+    return find
 
 
-def test_graphs(found):
-    for path in found("golden_graphs_*.npz"):
+def test_graphs(files_like):
+    for path in files_like("golden_graphs_*.npz"):
         name, golden = path.stem.removeprefix("golden_graphs_"), read(path)
         part = Pose2MeshConfig(name).part
         levels = LEVELS[part]
@@ -64,24 +61,24 @@ def sparse(golden, name, shape_of=None):
     return sp.csr_matrix((golden[f"{name}_val"], (rows, columns)), shape=shape)
 
 
-def test_rotations_and_camera(found):
-    (path,) = (p for p in found("golden_extras.npz") if "rot6d_in" in np.load(p).files)
+def test_rotations_and_camera(files_like):
+    (path,) = (p for p in files_like("golden_extras.npz") if "rot6d_in" in np.load(p).files)
     golden = {name: torch.as_tensor(value) for name, value in read(path).items()}
     torch.testing.assert_close(matrix_from_6d(golden["rot6d_in"]), golden["rot6d_out"], atol=2e-6, rtol=0)
-    turned = matrix_from_axis_angle(golden["rodrigues_in"].unflatten(1, (24, 3)))
-    torch.testing.assert_close(turned, golden["rodrigues_out"], atol=5e-6, rtol=0)
-    placed = project(golden["proj_points"], golden["proj_cam"])
-    torch.testing.assert_close(placed, golden["proj_out"], atol=2e-6, rtol=1e-6)
+    rotations = matrix_from_axis_angle(golden["rodrigues_in"].unflatten(1, (24, 3)))
+    torch.testing.assert_close(rotations, golden["rodrigues_out"], atol=5e-6, rtol=0)
+    projected = project(golden["proj_points"], golden["proj_cam"])
+    torch.testing.assert_close(projected, golden["proj_out"], atol=2e-6, rtol=1e-6)
 
 
-def test_pose_normalisation(found):
-    (path,) = (p for p in found("golden_extras.npz") if "kp_norm" in np.load(p).files)
+def test_pose_normalisation(files_like):
+    (path,) = (p for p in files_like("golden_extras.npz") if "kp_norm" in np.load(p).files)
     golden = read(path)
     np.testing.assert_allclose(normalise_pose(golden["kp"]), golden["kp_norm"], atol=2e-6)
 
 
-def test_batch_statistics_of_training_include_fake_nodes(found):
-    for path in found("golden_trainstep_*.npz"):
+def test_batch_statistics_of_training_include_fake_nodes(files_like):
+    for path in files_like("golden_trainstep_*.npz"):
         golden = read(path)
         name = str(golden["meta.variant"])
         config = Pose2MeshConfig(name)

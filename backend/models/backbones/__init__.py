@@ -1,1 +1,1 @@
-"""Image backbones with the parameter names of their official checkpoints."""
+"""Image backbones; their parameter names are those of the official checkpoints."""

@@ -1,8 +1,8 @@
-"""The trunk of MediaPipe's pose network: image features that know real people, for small networks of our own.
+"""The backbone of MediaPipe's pose network, trained on photos of people, for our small networks.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020.  The layers are those of
-pose_landmark_full.tflite, which lies in MediaPipe's wheel (Apache-2.0); batch norm is already inside the convolutions.
-Left out: the last linear layers, which answer with landmarks, and the head that answers with the silhouette.
+pose_landmark_full.tflite in MediaPipe's wheel (Apache-2.0), where batch norms are folded into the convolutions.  Left
+out: the last linear layers, whose outputs are landmarks, and the segmentation head.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from torch.nn import functional
 
 from backend.models.crops import IMAGENET_MEAN, IMAGENET_STD
 
-_LATERAL = 48  # channels of the maps on the way up
+_LATERAL = 48  # channels of the top-down maps
 _LAST = 288
-_SIDE = 256  # px: it was taught on pictures of this size
+_SIDE = 256  # px, of the images that MediaPipe trained it on
 # blocks of the landmark head: those of stride 2 halve the map, from 8 x 8 to 2 x 2
 _HEAD = (2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1)
-_CELLS = 4  # of the head's last map
-_GAIN = 4.0  # its values are so many times smaller than those of the map beside them
-_MIN_SPREAD = 0.03  # many channels are silent on pictures of one kind, and must not shout on others
-_MAX_SPREADS, _UNLIMITED = 8.0, 1e4  # spreads; before that is measured
-_EARLY = 2  # stages that see edges and parts of limbs, and cost the most
+_CELLS = 4  # pixels of the head's last map
+_GAIN = 4.0  # brings the head's values to the scale of the last map's
+# Bounds of the standardised map.  Many channels are constant on the images of `calibrate` and vary on others
+_MIN_SPREAD = 0.03  # origin not recorded
+_MAX_SPREADS = 8.0  # standard deviations; origin not recorded
+_UNLIMITED = 1e4  # in place of _MAX_SPREADS before `calibrate`
+_EARLY = 2  # stages of `early`: edges and parts of limbs, four fifths of the work
 # per stage: (expanded, outputs, kernel) of its blocks; the first one has stride 2
 _STAGES = (
     ((64, 24, 3), (144, 24, 3)),
@@ -35,14 +37,14 @@ _STAGES = (
 
 
 class BlazePose(nn.Module):
-    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32; looked at as 256 x 256.
+    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32; resized to 256 x 256.
 
     `features` -> four maps (N, C, H/s, W/s), s = 4, 8, 16, 32, C = 48, 48, 48, 1440; `forward` -> the last one.  Its
-    first 288 channels are the map; the others are the same at every pixel: what MediaPipe's linear layers read the
-    person's landmarks from, times 4, so that they are easily read from the map's mean, too.
+    first 288 channels are the map.  The other channels are constant over the pixels: the features that MediaPipe's
+    linear layers predict landmarks from, times 4, so that the map's mean contains them too.
 
-    The last map is standardised once it is `calibrate`d: raw, its channels differ so much that learning is slow.
-    `features` is `late` after `early`, so that a training may keep what the early layers see: four fifths of the work.
+    `calibrate` standardises the last map: the scales of its raw channels differ so much that training is slow.
+    `features` is `late` after `early`, so that a training can cache the output of the early layers.
     """
 
     channels = (_LATERAL, _LATERAL, _LATERAL, _LAST + _CELLS * _LAST)
@@ -78,13 +80,13 @@ class BlazePose(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The maps at strides 4, 8, 16 (each sees the coarser ones too) and 32."""
+        """The maps at strides 4, 8, 16 (top-down, as in a feature pyramid) and 32."""
         return self.late(self.early(x), [(x.shape[2] // s, x.shape[3] // s) for s in (4, 8, 16, 32)])
 
     def early(self, x: Tensor) -> list[Tensor]:
-        """-> what the first two stages see, (N, 24, 64, 64) and (N, 32, 32, 32)."""
-        x = _resized(x * self.std + self.mean, (_SIDE, _SIDE))  # it was taught on [0, 1]
-        # on a CPU a third faster than the usual order
+        """The outputs of the first two stages, (N, 24, 64, 64) and (N, 32, 32, 32)."""
+        x = _resized(x * self.std + self.mean, (_SIDE, _SIDE))  # MediaPipe's input range is [0, 1]
+        # channels last is a third faster on a CPU
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         levels = []
         for stage in self.stages[:_EARLY]:
@@ -93,10 +95,11 @@ class BlazePose(nn.Module):
         return levels
 
     def early_layers(self) -> list[nn.Module]:
+        """The modules of `early`."""
         return [self.stem, *self.stages[:_EARLY]]
 
     def late(self, levels: list[Tensor], sizes: list[tuple[int, int]]) -> list[Tensor]:
-        """What `early` gives, and the sizes of the four maps -> the maps."""
+        """The four maps.  levels: from `early`; sizes: (H, W) of the maps."""
         levels = [level.contiguous(memory_format=torch.channels_last) for level in levels]
         x = levels[-1]
         for stage in self.stages[_EARLY:]:
@@ -106,35 +109,35 @@ class BlazePose(nn.Module):
         last = self.last(top)
         person = _GAIN * self.head(last).permute(0, 2, 3, 1).flatten(1)[..., None, None]
         last = torch.cat([_resized(last, sizes[3]), person.expand(-1, -1, *sizes[3])], 1)
-        moved = (last - self.offset[:, None, None]) / self.spread[:, None, None]
-        maps = [moved.clamp(-self.limit, self.limit)]
-        way = self.lateral[-1](top)
+        standardised = (last - self.offset[:, None, None]) / self.spread[:, None, None]
+        maps = [standardised.clamp(-self.limit, self.limit)]
+        x = self.lateral[-1](top)
         for lateral, level, size in zip(
             reversed(self.lateral[:-1]), reversed(levels), reversed(sizes[:3]), strict=True
         ):
             side = lateral(level)
-            way = _resized(way, side.shape[2:]) + side
-            maps.insert(0, _resized(way, size))
-        return [x.contiguous() for x in maps]
+            x = _resized(x, side.shape[2:]) + side
+            maps.insert(0, _resized(x, size))
+        return [level.contiguous() for level in maps]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)[-1]
 
     @torch.no_grad()
     def calibrate(self, images: Iterable[Tensor]) -> None:
-        """Standardise the last map by its pixels on these pictures: batches as `forward` takes them, 2 at least."""
+        """Set the last map's mean and standard deviation from images: at least 2 batches of `forward`'s input."""
         self.offset.zero_()
         self.spread.fill_(1.0)
         self.limit.fill_(_UNLIMITED)
-        found = torch.cat([self(batch) for batch in images])
-        self.offset.copy_(found.mean((0, 2, 3)))
-        self.spread.copy_(found.std((0, 2, 3)).clamp(min=_MIN_SPREAD))
+        maps = torch.cat([self(batch) for batch in images])
+        self.offset.copy_(maps.mean((0, 2, 3)))
+        self.spread.copy_(maps.std((0, 2, 3)).clamp(min=_MIN_SPREAD))
         self.limit.fill_(_MAX_SPREADS)
 
 
 class HeadBlock(nn.Module):
-    """MediaPipe's BlazeBlock: a depthwise separable convolution beside the identity, or beside a maximum where the map
-    is halved (then padded on the right and below only, as TensorFlow does)."""
+    """MediaPipe's BlazeBlock: a depthwise separable convolution plus the identity, or plus max pooling at stride 2
+    (then padded on the right and below only, as TensorFlow does)."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -145,12 +148,12 @@ class HeadBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         halved = self.stride == 2
-        seen = functional.relu6(self.around(functional.pad(x, (0, 1, 0, 1)) if halved else x))
-        return functional.relu6((functional.max_pool2d(x, 2) if halved else x) + self.across(seen))
+        y = functional.relu6(self.around(functional.pad(x, (0, 1, 0, 1)) if halved else x))
+        return functional.relu6((functional.max_pool2d(x, 2) if halved else x) + self.across(y))
 
 
 class InvertedResidual(nn.Module):
-    """Sandler et al., "MobileNetV2", CVPR 2018: expand, look around channel by channel, project."""
+    """Sandler et al., "MobileNetV2", CVPR 2018: 1x1 expansion, depthwise convolution, 1x1 projection."""
 
     def __init__(self, inputs: int, expanded: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:
-    """Convolution without bias, batch norm, and ReLU where wanted; keys `0.weight`, `1.*`."""
+    """Convolution without bias, batch norm, and a ReLU if `relu`; state-dict keys `0.weight`, `1.*`."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -16,10 +16,10 @@ def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: b
 
 
 class ResidualBlock(nn.Module):
-    """He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+    """Residual block of He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 
-    kernels (3, 3) is the basic block, (1, 3, 1) the bottleneck; the stride is in the first 3x3 convolution
-    (torchvision's version 1.5).
+    kernels (3, 3): the basic block; (1, 3, 1): the bottleneck.  The first 3x3 convolution has the stride (torchvision's
+    version 1.5).
     """
 
     def __init__(self, inputs: int, width: int, kernels: tuple[int, ...], expansion: int, stride: int = 1) -> None:
@@ -46,12 +46,12 @@ class ResidualBlock(nn.Module):
 
 
 def basic_blocks(inputs: int, width: int, count: int) -> nn.Sequential:
-    """`count` basic blocks in a row, no stride."""
+    """`count` basic blocks in sequence, stride 1."""
     first = ResidualBlock(inputs, width, (3, 3), 1)
     return nn.Sequential(first, *(ResidualBlock(width, width, (3, 3), 1) for _ in range(count - 1)))
 
 
 def bottlenecks(inputs: int, width: int, count: int, stride: int = 1) -> nn.Sequential:
-    """`count` bottlenecks in a row with 4 * width outputs; the first has the stride."""
+    """`count` bottlenecks in sequence with 4 * width outputs; the first has the stride."""
     first = ResidualBlock(inputs, width, (1, 3, 1), 4, stride)
     return nn.Sequential(first, *(ResidualBlock(4 * width, width, (1, 3, 1), 4) for _ in range(count - 1)))

@@ -1,11 +1,11 @@
 """HRFormer-S and -B, all four scales, with the parameter names of MMPose's pose checkpoints.
 
 Yuan et al., "HRFormer: High-Resolution Transformer for Dense Prediction", NeurIPS 2021.  Keys are those of MMPose's
-files `hrformer_{small,base}_coco_*.pth` under `backbone.`, read in its source: the stem, `layer1` and `transition*`
+files `hrformer_{small,base}_coco_*.pth` under `backbone.`, after its source: the stem, `layer1` and `transition*`
 are HRNet's; a branch's block has `norm1`, `attn.attn.{qkv,proj,relative_position_bias_table,relative_position_index}`,
-`norm2` and `ffn.{fc1,norm1,dw3x3,norm2,fc2,norm3}`.  The authors' own repository names the parts otherwise (`mlp`,
-separate q, k, v).  Heat-map checkpoints have no weights for the last module's outputs at strides 8 to 32
-(`stage4.1.fuse_layers.{1,2,3}`): these start at random.
+`norm2` and `ffn.{fc1,norm1,dw3x3,norm2,fc2,norm3}`.  The authors' own repository uses other names (`mlp`, separate
+q, k, v).  Heat-map checkpoints have no weights for the last module's outputs at strides 8 to 32
+(`stage4.1.fuse_layers.{1,2,3}`): these keep random weights.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backend.models.backbones.blocks import bottlenecks, conv_bn
-from backend.models.backbones.hrnet import transition
+from backend.models.backbones.blocks import conv_bn
+from backend.models.backbones.hrnet import HighResolutionBackbone, MultiScaleModule, transition
 
 _MODULES = {2: 1, 3: 4, 4: 2}  # exchange modules per stage; stage s has s branches
 _BLOCKS = 2  # per branch
@@ -25,19 +25,13 @@ _WINDOW = 7
 _EPS = 1e-6
 
 
-class HRFormer(nn.Module):
-    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W in steps of 32 -> four maps (N, C, H/s, W/s), s 4 to 32."""
+class HRFormer(HighResolutionBackbone):
+    """Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 -> four maps (N, C, H/s, W/s), s 4 to 32."""
 
     def __init__(self, size: Literal["small", "base"]) -> None:
-        super().__init__()
         width, heads, drop = {"small": (32, 1, 0.1), "base": (78, 2, 0.2)}[size]
-        self.channels = (width, 2 * width, 4 * width, 8 * width)
-        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
-        self.layer1 = bottlenecks(64, 64, 2)
-        # deeper blocks are left out more often
+        super().__init__(width, 2)
+        # stochastic depth: deeper blocks are dropped more often
         rates = iter(torch.linspace(0, drop, _BLOCKS * sum(_MODULES.values())).tolist())
         before: tuple[int, ...] = (256,)
         for stage, modules in _MODULES.items():
@@ -51,21 +45,11 @@ class HRFormer(nn.Module):
                 nn.init.trunc_normal_(part.weight, std=0.02)
                 nn.init.zeros_(part.bias)
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        x = torch.relu_(self.bn1(self.conv1(x)))
-        x = torch.relu_(self.bn2(self.conv2(x)))
-        maps = [self.layer1(x)]
-        for stage in _MODULES:
-            paths = getattr(self, f"transition{stage - 1}")
-            maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
-            maps = getattr(self, f"stage{stage}")(maps)
-        return maps
-
-    forward = features
+    forward = HighResolutionBackbone.features
 
 
-class ExchangeModule(nn.Module):
-    """Parallel branches of transformer blocks; then every scale becomes the sum of all scales."""
+class ExchangeModule(MultiScaleModule):
+    """HRFormer's: branches of transformer blocks."""
 
     def __init__(self, channels: tuple[int, ...], heads: int, drop: list[float]) -> None:
         super().__init__()
@@ -77,20 +61,9 @@ class ExchangeModule(nn.Module):
             nn.ModuleList(_path(channels, source, target) for source in every) for target in every
         )
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        fused = []
-        for paths in self.fuse_layers:
-            assert isinstance(paths, nn.ModuleList)
-            total = paths[0](maps[0])
-            for path, x in zip(list(paths)[1:], maps[1:], strict=True):
-                total = total + path(x)
-            fused.append(torch.relu(total))
-        return fused
-
 
 def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
-    """Up: 1x1 and bilinear.  Down: steps of 3x3 per channel, then 1x1 (HRNet: one 3x3, nearest)."""
+    """Resampling between two scales.  Up: 1x1, bilinear.  Down: depthwise 3x3, 1x1 (HRNet: nearest, full 3x3)."""
     if source == target:
         return nn.Identity()
     before, after = channels[source], channels[target]
@@ -107,7 +80,7 @@ def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """Attention in windows of 7 x 7, then a feed-forward part whose 3x3 convolution joins the windows."""
+    """Attention in windows of 7 x 7, then a feed-forward part whose 3x3 convolution connects the windows."""
 
     def __init__(self, width: int, heads: int, drop: float) -> None:
         super().__init__()
@@ -124,7 +97,7 @@ class Block(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def _drop_path(self, x: Tensor) -> Tensor:
-        """Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016: whole samples."""
+        """x with random samples zeroed in training: Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016."""
         if not self.training or not self.drop:
             return x
         kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop
@@ -132,7 +105,7 @@ class Block(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention within windows; the map is padded on all sides with zeros, and these are seen like the rest."""
+    """Self-attention within windows; the map is padded with zeros on all sides, and the padding is not masked."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -153,7 +126,7 @@ class WindowAttention(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head attention among the pixels of a window, with a learned score per relative position."""
+    """Multi-head attention among the pixels of a window, with a learned bias per relative position."""
 
     relative_position_index: Tensor
 
@@ -163,10 +136,10 @@ class RelativeAttention(nn.Module):
         span = 2 * _WINDOW - 1
         self.relative_position_bias_table = nn.Parameter(torch.empty(span * span, heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        place = torch.arange(_WINDOW * _WINDOW)
-        y, x = place // _WINDOW, place % _WINDOW
+        pixel = torch.arange(_WINDOW * _WINDOW)
+        y, x = pixel // _WINDOW, pixel % _WINDOW
         index = (y[:, None] - y + _WINDOW - 1) * span + x[:, None] - x + _WINDOW - 1
-        self.register_buffer("relative_position_index", index)  # checkpoints hold it, too
+        self.register_buffer("relative_position_index", index)  # persistent: checkpoints contain it
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
@@ -179,7 +152,7 @@ class RelativeAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """1x1, 3x3 per channel, 1x1, each with batch norm and GELU (after the last one, too).  (N, C, H, W)."""
+    """1x1, depthwise 3x3 and 1x1 convolution, each with batch norm and GELU, the last one too.  (N, C, H, W)."""
 
     def __init__(self, width: int, ratio: int = 4) -> None:
         super().__init__()
@@ -197,7 +170,7 @@ class FeedForward(nn.Module):
         return functional.gelu(self.norm3(self.fc2(x)))
 
     def fold_batch_norm(self) -> None:
-        """Inference only; see `backend.models.inference.engine`."""
+        """Fold the batch norms into the convolutions, for inference only; see `backend.models.inference.engine`."""
         for layer, norm in (("fc1", "norm1"), ("dw3x3", "norm2"), ("fc2", "norm3")):
             batch_norm = getattr(self, norm)
             if isinstance(batch_norm, nn.BatchNorm2d):

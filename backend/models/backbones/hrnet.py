@@ -18,8 +18,26 @@ _MODULES = {2: 1, 3: 4, 4: 3}  # exchange modules per stage; stage s has s branc
 _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per branch
 
 
-class ExchangeModule(nn.Module):
-    """Parallel branches of four basic blocks; then every scale becomes the sum of all scales."""
+class MultiScaleModule(nn.Module):
+    """Parallel branches, one per scale; then each scale's output is the sum over all scales."""
+
+    branches: nn.ModuleList
+    fuse_layers: nn.ModuleList  # [target][source]
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
+        fused = []
+        for paths in self.fuse_layers:
+            assert isinstance(paths, nn.ModuleList)
+            total = paths[0](maps[0])
+            for path, x in zip(list(paths)[1:], maps[1:], strict=True):
+                total = total + path(x)
+            fused.append(torch.relu(total))
+        return fused
+
+
+class ExchangeModule(MultiScaleModule):
+    """HRNet's: branches of four basic blocks."""
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
         super().__init__()
@@ -38,31 +56,49 @@ class ExchangeModule(nn.Module):
             up = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
             return nn.Sequential(*conv_bn(before, after, 1, relu=False), up)
         steps = target - source
-        # the width changes, and the ReLU is missing, in the last step only
+        # only the last step changes the width, and has no ReLU
         return nn.Sequential(
             *(conv_bn(before, before, 3, 2) for _ in range(steps - 1)),
             conv_bn(before, after, 3, 2, relu=False),
         )
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        fused = []
-        for paths in self.fuse_layers:
-            assert isinstance(paths, nn.ModuleList)
-            total = paths[0](maps[0])
-            for path, x in zip(list(paths)[1:], maps[1:], strict=True):
-                total = total + path(x)
-            fused.append(torch.relu(total))
-        return fused
+
+class HighResolutionBackbone(nn.Module):
+    """The stem of HRNet and HRFormer, and the loop over their stages 2 to 4; stage s has s scales.
+
+    Subclasses add `transition1` to `transition3` and `stage2` to `stage4`.
+    """
+
+    def __init__(self, width: int, count: int) -> None:
+        """width: channels of the finest map; count: bottlenecks of the first stage."""
+        super().__init__()
+        self.channels = (width, 2 * width, 4 * width, 8 * width)
+        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(64)
+        self.layer1 = bottlenecks(64, 64, count)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """All outputs of the last stage, strides 4, 8, 16, 32 (head `pose`: the first alone)."""
+        x = torch.relu_(self.bn1(self.conv1(x)))
+        x = torch.relu_(self.bn2(self.conv2(x)))
+        maps = [self.layer1(x)]
+        for stage in (2, 3, 4):
+            paths = getattr(self, f"transition{stage - 1}")
+            # a new scale is computed from the coarsest map
+            maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
+            maps = getattr(self, f"stage{stage}")(maps)
+        return maps
 
 
-class HRNet(nn.Module):
+class HRNet(HighResolutionBackbone):
     """Input (N, 3, H, W), ImageNet-normalised RGB.
 
-    head `multi`: forward -> four maps (N, w, H/4, W/4), (N, 2w, H/8, W/8), ... (the pose network, all outputs kept).
+    head `multi`: forward -> four maps (N, w, H/4, W/4), (N, 2w, H/8, W/8), ...: the pose network without its head.
     head `pose`: forward -> (N, joints, H/4, W/4) heat maps.
-    head `classification`: forward -> (N, 2048, H/32, W/32), the map before pooling; `classifier` belongs to the
-    checkpoint and is not used.
+    head `classification`: forward -> (N, 2048, H/32, W/32), the map before pooling; `classifier` is unused, but in the
+    checkpoints.
     """
 
     def __init__(
@@ -72,14 +108,8 @@ class HRNet(nn.Module):
         joints: int = 17,
         classes: int = 1000,
     ) -> None:
-        super().__init__()
+        super().__init__(width, 4)
         self.head = head
-        self.channels = (width, 2 * width, 4 * width, 8 * width)
-        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
-        self.layer1 = bottlenecks(64, 64, 4)
         before: tuple[int, ...] = (256,)
         for stage, modules in _MODULES.items():
             after = self.channels[:stage]
@@ -103,22 +133,10 @@ class HRNet(nn.Module):
             self.final_layer = _with_bias(widths[-1], 2048, 1, 1)
             self.classifier = nn.Linear(2048, classes)
         else:
-            # as the authors' pose network starts: their files lack the last weights of the coarse outputs
+            # the authors' initialisation: their files have no weights for the coarse outputs of the last module
             for part in self.modules():
                 if isinstance(part, nn.Conv2d):
                     nn.init.normal_(part.weight, std=0.001)
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """All outputs of the last stage, strides 4, 8, 16, 32 (head `pose`: the first alone)."""
-        x = torch.relu_(self.bn1(self.conv1(x)))
-        x = torch.relu_(self.bn2(self.conv2(x)))
-        maps = [self.layer1(x)]
-        for stage in _MODULES:
-            paths = getattr(self, f"transition{stage - 1}")
-            # what has no map yet grows out of the coarsest one
-            maps = [path(maps[min(k, len(maps) - 1)]) for k, path in enumerate(paths)]
-            maps = getattr(self, f"stage{stage}")(maps)
-        return maps
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         maps = self.features(x)
@@ -133,6 +151,7 @@ class HRNet(nn.Module):
 
 
 def transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleList:
+    """Layers from a stage's maps of `before` channels to the next one's `after`, with one more scale."""
     paths: list[nn.Module] = []
     for k, channels in enumerate(after):
         if k >= len(before):

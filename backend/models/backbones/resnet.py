@@ -40,18 +40,10 @@ class ResNet50(nn.Module):
 
 
 def sequential_resnet50() -> nn.Sequential:
-    """The same network as torchvision's children in a row: keys `0` (conv1), `1` (bn1), `4`..`7` (layer1..layer4).
+    """ResNet-50 as the sequence of its children, with the keys of FastMETRO's checkpoints.
 
-    FastMETRO's checkpoints name it so.
+    `0` is conv1, `1` bn1, `4` to `7` are layer1 to layer4.
     """
     net = ResNet50()
-    return nn.Sequential(
-        net.conv1,
-        net.bn1,
-        nn.ReLU(inplace=True),
-        net.maxpool,
-        net.layer1,
-        net.layer2,
-        net.layer3,
-        net.layer4,
-    )
+    stem = net.conv1, net.bn1, nn.ReLU(inplace=True), net.maxpool
+    return nn.Sequential(*stem, net.layer1, net.layer2, net.layer3, net.layer4)

@@ -1,4 +1,4 @@
-"""DeFormer for the registry.  There are no official files: its weights come from our own training."""
+"""DeFormer's adapter.  There are no official files: its weights come from our own training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.models.spec import NetworkSpec
 
 
 class DeFormerAdapter:
-    """See `Adapter`.  The mesh levels follow from the body; the weights are bound to the regressor of 17 joints."""
+    """See `Adapter`.  Mesh levels are computed from the body; the constant is the regressor of 17 joints."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return CONFIGS[spec.name].input_size
@@ -33,7 +33,7 @@ class DeFormerAdapter:
         if body is None:
             raise BadInput(
                 "body_missing",
-                f"Nothing says which body the weights of {spec.label} were trained on.",
+                f"The body that the weights of {spec.label} were trained on is not known.",
                 "Name it: --body open_body, or the body that you imported.",
             )
         return Imported(tensors, self.constants(spec, body))

@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention: each query looks at a few learned places around a point of the image.
+"""Multi-scale deformable attention: each query attends to a few learned sampling points around its reference point.
 
 Zhu et al., "Deformable DETR: Deformable Transformers for End-to-End Object Detection", ICLR 2021, section 4.1.
 """
@@ -18,10 +18,10 @@ Shapes = tuple[tuple[int, int], ...]  # (H, W) of each map
 
 
 class DeformableAttention(nn.Module):
-    """Maps of `shapes`, flattened row by row and joined in that order, are read at `heads * levels * points` places.
+    """Attention to maps of `shapes`, flattened row by row and concatenated, at `heads * levels * points` samples.
 
-    Offsets are in pixels of their level, x first.  Locations and weights are float32 under autocast as well: in bf16
-    a place on a 64 px map would be off by a quarter of a pixel.
+    Offsets are in pixels of their level, x first.  Locations and weights stay float32 under autocast: bf16 would move a
+    sample on a 64 px map by a quarter of a pixel.
     """
 
     extent: Tensor
@@ -49,7 +49,7 @@ class DeformableAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Every head starts looking along its own direction, point k at k + 1 pixels, with equal weights."""
+        """Reset to Deformable DETR's initial state: one direction per head, point k at k + 1 pixels, equal weights."""
         angle = torch.arange(self.heads) * (2 * math.pi / self.heads)
         direction = torch.stack([angle.cos(), angle.sin()], -1)
         direction = direction / direction.abs().amax(-1, keepdim=True)  # on the square of radius 1
@@ -65,13 +65,14 @@ class DeformableAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, query: Tensor, points: Tensor, maps: Tensor) -> Tensor:
-        """query (N, Q, D); points (N, Q, 2) in [0, 1], (0, 0) the image's top left corner; maps (N, S, C)."""
+        """query (N, Q, D), points (N, Q, 2) in [0, 1], (0, 0) the image's top left corner, maps (N, S, C) ->
+        (N, Q, D)."""
         values = self.value_proj(maps).unflatten(-1, (self.heads, -1))
         levels = (self.heads, len(self.shapes), self.points)
         with torch.autocast(query.device.type, enabled=False):
-            steady = query.to(self.sampling_offsets.weight.dtype)
-            offsets = self.sampling_offsets(steady).unflatten(-1, (*levels, 2))
-            weights = self.attention_weights(steady).unflatten(-1, (self.heads, -1)).softmax(-1)
+            precise = query.to(self.sampling_offsets.weight.dtype)
+            offsets = self.sampling_offsets(precise).unflatten(-1, (*levels, 2))
+            weights = self.attention_weights(precise).unflatten(-1, (self.heads, -1)).softmax(-1)
             locations = points[:, :, None, None, None] + offsets / self.extent
             weights = weights.unflatten(-1, levels[1:])
             out = sample_maps(values, self.shapes, locations, weights, self.backend)
@@ -79,14 +80,14 @@ class DeformableAttention(nn.Module):
 
 
 def sample_maps(values: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor, backend: str = "auto") -> Tensor:
-    """Weighted sums of bilinear samples.
+    """Weighted sums of bilinear samples, (N, Q, heads D), float32 or better.
 
     values (N, S, heads, D): maps of `shapes`, S = sum of H W; locations (N, Q, heads, levels, points, 2), x and y in
-    [0, 1] of the image; weights (N, Q, heads, levels, points) -> (N, Q, heads D), float32 or better.
+    [0, 1] of the image; weights (N, Q, heads, levels, points).
 
-    Outside a map there is zero, as in the paper; a 1 x 1 map, which stands for the whole image, is the same
-    everywhere.  backend: `bag`, one embedding_bag over all levels; `grid_sample`, level by level; `auto`: `bag` on
-    the CPU without gradients, where it is up to twice as fast (its backward is half as fast), else `grid_sample`.
+    Maps are zero outside, as in the paper; a 1 x 1 map, the mean over the image, is constant everywhere.  backend:
+    `bag`, one embedding_bag over all levels; `grid_sample`, one call per level; `auto`: `bag` on the CPU without
+    gradients, where it is up to twice as fast (its backward is half as fast), else `grid_sample`.
     Raises BadInput `sampling_backend`.
     """
     kind = torch.promote_types(values.dtype, torch.float32)
@@ -121,12 +122,12 @@ def _bag(values: Tensor, levels: _Levels, locations: Tensor, weights: Tensor) ->
     queries = locations.shape[1]
     table = values.transpose(1, 2).reshape(-1, width)
     device = values.device
-    # each (sample, head) has its own rows of the table
+    # first row of each (sample, head) in the table
     own = torch.arange(count, device=device)[:, None, None] * heads + torch.arange(heads, device=device)
     own = (own * rows)[..., None]  # (N, 1, heads, 1)
     indices, shares = [], []
     for (height, wide), start, k in levels:
-        # beyond one pixel outside everything is zero; the bound keeps wild places inside the integers
+        # zero from one pixel outside on; the clamp keeps far locations from overflowing the integers
         x = (locations[..., k, :, 0] * wide - 0.5).clamp(-2, wide + 1)
         y = (locations[..., k, :, 1] * height - 0.5).clamp(-2, height + 1)
         left, top = x.detach().floor(), y.detach().floor()

@@ -1,4 +1,4 @@
-"""DeFormer's parts: the neck that makes the maps, and the decoder block that moves the mesh."""
+"""DeFormer's layers: the neck after the backbone, and the decoder block that refines the mesh."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from backend.models.deformer.sparse_attention import sparse_attention
 from backend.models.deformer.sparse_pattern import AttentionPattern
 
 _GROUPS = 32
-_MARGIN = 0.25  # how far outside the image a reference point may lie, in image sizes
+_MARGIN = 0.25  # largest distance of a reference point from the image, in image sizes; our choice
 
 
 class PreciseLinear(nn.Linear):
-    """Float32 under autocast and in the engine's bf16 mode: its outputs are coordinates."""
+    """A linear layer in float32, also under autocast and in the engine's bf16 mode: its outputs are coordinates."""
 
     precise = True
 
@@ -25,14 +25,14 @@ class PreciseLinear(nn.Linear):
 
 
 class Neck(nn.Module):
-    """The backbone's maps and their mean, all `width` channels wide, as one row of pixels.
+    """Projects the backbone's maps and the mean of the last one to `width` channels, as one sequence of pixels.
 
     Zhu et al. 2021 (Deformable DETR), section 4.1: 1x1 convolution, group norm, and a learned vector per level.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
         super().__init__()
-        # a narrow network, as tests use, has fewer groups
+        # the tests' narrow networks
         groups = _GROUPS if width % _GROUPS == 0 else 1
         self.levels = nn.ModuleList(
             nn.Sequential(nn.Conv2d(c, width, 1), nn.GroupNorm(groups, width)) for c in channels
@@ -46,7 +46,7 @@ class Neck(nn.Module):
             nn.init.zeros_(level[0].bias)  # type: ignore[arg-type]
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Four maps (N, C, H, W) -> pixels (N, S, D), S = sum of H W + 1, and the image as one vector (N, D)."""
+        """Four maps (N, C, H, W) -> pixels (N, S, D), S = sum of H W + 1, and the image feature (N, D)."""
         overall = self.overall(maps[-1].mean((2, 3)))
         rows = [level(x).flatten(2).transpose(1, 2) for level, x in zip(self.levels, maps, strict=True)]
         rows.append(overall[:, None])
@@ -55,7 +55,7 @@ class Neck(nn.Module):
 
 
 class MeshSelfAttention(nn.Module):
-    """Multi-head attention among joints and vertices under the mesh's pattern ("body sparse self-attention")."""
+    """Multi-head attention among joints and vertices, masked by the mesh ("body sparse self-attention")."""
 
     def __init__(self, width: int, heads: int, dropout: float, backend: str) -> None:
         super().__init__()
@@ -67,20 +67,21 @@ class MeshSelfAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, placed: Tensor, tokens: Tensor, pattern: AttentionPattern) -> Tensor:
-        """placed (N, T, D): tokens with their positions, for queries and keys; tokens (N, T, D), for values."""
-        q, k = self.query_key(placed).chunk(2, -1)
+    def forward(self, with_positions: Tensor, tokens: Tensor, pattern: AttentionPattern) -> Tensor:
+        """with_positions (N, T, D): tokens plus positions, for queries and keys; tokens (N, T, D): for values ->
+        (N, T, D)."""
+        q, k = self.query_key(with_positions).chunk(2, -1)
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, self.value(tokens)))
-        share = self.dropout if self.training else 0.0
-        out = sparse_attention(q, k, v, pattern, self.backend, share)
+        dropout = self.dropout if self.training else 0.0
+        out = sparse_attention(q, k, v, pattern, self.backend, dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Self-attention along the mesh, cross-attention at the mesh, feed-forward part, and the mesh's next step.
+    """Decoder block: masked self-attention, deformable cross-attention, feed-forward part, and an update of the mesh.
 
-    Pre-norm.  The step is Psi(Phi(X) (+) tokens) of the author's talk; the last layer of Psi starts at zero, so that
-    an untrained network answers with the template.
+    Pre-norm.  The update is Psi(Phi(X) (+) tokens) of the author's talk; the last layer of Psi starts at zero, so that
+    an untrained network predicts the template.
     """
 
     def __init__(
@@ -115,8 +116,8 @@ class Block(nn.Module):
     def forward(
         self, tokens: Tensor, coordinates: Tensor, points: Tensor, pixels: Tensor, pattern: AttentionPattern
     ) -> tuple[Tensor, Tensor]:
-        """tokens (N, T, D), coordinates X (N, T, 3), points (N, T, 2) their places in the image's [0, 1], pixels
-        (N, S, C) -> tokens and the step dX (N, T, 3)."""
+        """tokens (N, T, D), coordinates X (N, T, 3), points (N, T, 2): X in the image, [0, 1], pixels (N, S, C) ->
+        tokens (N, T, D) and the update dX (N, T, 3)."""
         points = points.detach().clamp(-_MARGIN, 1 + _MARGIN)
         positions = self.place(coordinates)
         normed = self.norm1(tokens)

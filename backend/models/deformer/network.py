@@ -1,8 +1,8 @@
-"""DeFormer: joints and vertices as queries that move over the image's feature maps, from a coarse or the full mesh.
+"""DeFormer: joints and vertices of a coarse or the full mesh as queries with deformable attention to image features.
 
 Yoshiyasu, "Deformable Mesh Transformer for 3D Human Mesh Recovery", CVPR 2023.  The author published no code and no
-weights, and the paper's text was not at hand: this follows the talk's slides and the two figures of the author's
-repository.  From there: the order of the decoder's parts, three blocks, the five maps, queries, pattern and
+weights, and the paper's text was not available: this follows the talk's slides and the two figures of the author's
+repository.  From there: the order of the decoder's layers, three blocks, the five maps, queries, attention pattern and
 refinement.  Widths, heads, points, initial values, the output stage and the gradient rule are our choice, after
 Deformable DETR (Zhu et al. 2021); each is a field of the configuration or a line here.
 """
@@ -41,12 +41,12 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True)
 class DeFormerConfig:
-    """queries: vertices of the level that is asked, a size of the body's mesh levels: 431, 1723 or 6890.
+    """queries: number of queried vertices, the size of one mesh level: 431, 1723 or 6890.
 
-    input_size: (H, W) px, in steps of 32.  widths: per block.  rings, tile16: see `mesh_pattern`.  gradient: `every`,
-    for losses on every estimate: blocks do not see each other's coordinates' gradient; `last`, for a loss on the last
-    one alone, which must reach the first blocks through the sum.  attention, sampling: backends, see
-    `sparse_attention` and `sample_maps`.  checkpointing: blocks are computed twice to save memory in training.
+    input_size: (H, W) px, multiples of 32.  widths: per block.  rings, tile16: see `mesh_pattern`.  gradient: `every`
+    detaches the coordinates before each block, for losses on every estimate; `last` does not, for a loss on the last
+    estimate alone.  attention, sampling: backends, see `sparse_attention` and `sample_maps`.  checkpointing: blocks
+    are computed again in the backward pass, to save memory in training.
     """
 
     backbone: Literal["resnet50", "hrnet_w48", "hrformer_small", "hrformer_base", "blazepose"]
@@ -69,13 +69,13 @@ class DeFormerConfig:
         if any(side <= 0 or side % 32 for side in self.input_size):
             raise BadInput(
                 "bad_config",
-                f"The input size {self.input_size} does not go into maps of stride 32.",
-                "Give height and width in steps of 32 pixels.",
+                f"The input size {self.input_size} is not a multiple of the maps' stride 32.",
+                "Give height and width in multiples of 32 pixels.",
             )
         if any(width % self.heads for width in self.widths):
             raise BadInput(
                 "bad_config",
-                f"Widths {self.widths} cannot be shared among {self.heads} heads.",
+                f"Widths {self.widths} cannot be divided among {self.heads} heads.",
                 "Choose widths that are multiples of the number of heads.",
             )
 
@@ -94,11 +94,11 @@ CONFIGS: dict[str, DeFormerConfig] = {
 
 
 class DeFormer(nn.Module):
-    """Images (N, 3, H, W), ImageNet-normalised RGB -> dict, float32, axes x right, y down, z away:
+    """Images (N, 3, H, W), ImageNet-normalised RGB -> dict, float32, axes x right, y down, z forward:
 
     estimates (N, blocks + 1, T, 3): X^0 (the template) to the last X, T = 14 joints and the queried vertices, in the
-    crop's units: its longer side spans [-1, 1]; scale (N, 1, 1) metres per such unit; and what `measure` makes of the
-    last X.
+    crop's units: its longer side spans [-1, 1]; scale (N, 1, 1) metres per such unit; and the outputs of `measure` for
+    the last X.
     """
 
     template: Tensor
@@ -114,9 +114,9 @@ class DeFormer(nn.Module):
         joint_regressor: Tensor,
         backbone: nn.Module | None = None,
     ) -> None:
-        """levels: of the body's mesh, finest first; template (V, 3) m, its rest pose in the body frame (y up);
-        joint_regressor (17, V), Human3.6M's joints.  backbone: with `channels` and `features`, in place of the
-        configured one.  Raises BadInput `bad_config` where the body has no level of `config.queries` vertices."""
+        """levels: of the body's mesh, finest first; template (V, 3) m, in the body frame (y up); joint_regressor
+        (17, V), Human3.6M's joints; backbone: with `channels` and `features`, instead of the configured one.
+        Raises BadInput `bad_config` where the body has no level of `config.queries` vertices."""
         super().__init__()
         if config.queries not in levels.sizes:
             raise BadInput(
@@ -136,39 +136,26 @@ class DeFormer(nn.Module):
         nn.init.normal_(self.query_vectors, std=0.02)
         self.query_places = PreciseLinear(3, first)
         self.query_image = nn.Linear(config.map_width, first)
-        self.blocks = nn.ModuleList(
-            Block(
-                d,
-                config.map_width,
-                shapes,
-                config.heads,
-                config.feedforward,
-                config.points,
-                config.dropout,
-                config.attention,
-                config.sampling,
-            )
-            for d in config.widths
-        )
+        shared = (config.heads, config.feedforward, config.points, config.dropout, config.attention, config.sampling)
+        self.blocks = nn.ModuleList(Block(d, config.map_width, shapes, *shared) for d in config.widths)
         self.between = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b) for a, b in pairwise(config.widths))
-        answer = PreciseLinear(last, 1)
-        nn.init.zeros_(answer.weight)
-        nn.init.constant_(answer.bias, math.log(math.expm1(1 / _FIRST_SCALE)))
-        self.scale_head = nn.Sequential(nn.Linear(last, last), nn.ReLU(), answer)
+        output = PreciseLinear(last, 1)
+        nn.init.zeros_(output.weight)
+        nn.init.constant_(output.bias, math.log(math.expm1(1 / _FIRST_SCALE)))
+        self.scale_head = nn.Sequential(nn.Linear(last, last), nn.ReLU(), output)
         self.level = levels.sizes.index(config.queries)
         self.pattern = mesh_pattern(levels.adjacency[self.level], JOINTS, config.rings, config.tile16)
         self._set_mesh(levels, template.detach().float(), joint_regressor.detach().float())
 
     def _set_mesh(self, levels: MeshLevels, template: Tensor, joint_regressor: Tensor) -> None:
-        """Constants of the body: no part of a checkpoint."""
+        """Register the body's constants, which are no part of a checkpoint."""
 
         def constant(name: str, value: Tensor) -> None:
             self.register_buffer(name, value, persistent=False)
 
-        # the body faces the camera: half a turn about x, from y up to y down
-        turned = template * template.new_tensor([1.0, -1.0, -1.0])
-        joints = joint_regressor @ turned
-        vertices = turned
+        # facing the camera: rotated by 180 degrees about x, from y up to y down
+        vertices = template * template.new_tensor([1.0, -1.0, -1.0])
+        joints = joint_regressor @ vertices
         for down in levels.down[: self.level]:
             vertices = SparseMatrix(down)(vertices)
         first = torch.cat([joints[list(H36M17_TO_J14)], vertices]) - joints[_PELVIS]
@@ -177,13 +164,13 @@ class DeFormer(nn.Module):
         for k, (up, down) in enumerate(zip(levels.up, levels.down, strict=True)):
             self.add_module(f"up{k}", SparseMatrix(up))
             self.add_module(f"down{k}", SparseMatrix(down))
-        # where the pelvis is about, before there is a full mesh
+        # approximate joint regressor for the queried vertices, before there is a full mesh
         on_queries = joint_regressor.T
         for up in levels.up[: self.level]:
             on_queries = SparseMatrix(up.T)(on_queries)
         constant("regressor_of_queries", on_queries.T.contiguous())
         if self.level > 1:
-            # as METRO and FastMETRO: the first step up is learned, the last one is fixed
+            # as in METRO and FastMETRO: the first upsampling is learned, the last one is fixed
             up = levels.up[self.level - 1]
             self.upsample = PreciseLinear(up.shape[1], up.shape[0])
             with torch.no_grad():
@@ -195,7 +182,7 @@ class DeFormer(nn.Module):
         if tuple(images.shape[-2:]) != self.config.input_size:
             raise BadInput(
                 "image_size",
-                f"The images are {tuple(images.shape[-2:])}, the network takes {self.config.input_size}.",
+                f"The images are {tuple(images.shape[-2:])}, the network expects {self.config.input_size}.",
                 "Cut the crops to the size of the configuration.",
             )
         pixels, overall = self.neck(cast(Backbone, self.backbone).features(images))
@@ -210,31 +197,31 @@ class DeFormer(nn.Module):
                 coordinates = coordinates.detach()
             inputs = (tokens, coordinates, self.image_points(coordinates), pixels, self.pattern)
             if self.config.checkpointing and self.training:
-                tokens, step = checkpoint(block, *inputs, use_reentrant=False)
+                tokens, update = checkpoint(block, *inputs, use_reentrant=False)
             else:
-                tokens, step = block(*inputs)
-            coordinates = coordinates + step
+                tokens, update = block(*inputs)
+            coordinates = coordinates + update
             estimates.append(coordinates)
         scale = nn.functional.softplus(self.scale_head(tokens[:, :JOINTS].mean(1)))[:, None]
-        every = torch.stack(estimates, 1)
-        return {"estimates": every, "scale": scale, **self.measure(coordinates, scale)}
+        return {"estimates": torch.stack(estimates, 1), "scale": scale, **self.measure(coordinates, scale)}
 
     def image_points(self, coordinates: Tensor) -> Tensor:
-        """(..., 3) in the crop's units -> (..., 2) x and y in [0, 1]: (0, 0) top left, (1, 1) bottom right corner."""
+        """(..., 2) x and y in [0, 1], (0, 0) the top left and (1, 1) the bottom right corner, from (..., 3) in the
+        crop's units."""
         height, width = self.config.input_size
         longer = max(height, width)
         x, y = coordinates[..., 0], coordinates[..., 1]
         return torch.stack([0.5 + 0.5 * longer / width * x, 0.5 + 0.5 * longer / height * y], -1)
 
     def measure(self, coordinates: Tensor, scale: Tensor) -> dict[str, Tensor]:
-        """Any estimates X (..., T, 3) in the crop's units and scale (..., 1, 1) -> metres, the mesh's pelvis at 0:
+        """Estimates X (..., T, 3) in the crop's units, scale (..., 1, 1) -> dict, m, the mesh's pelvis at the origin:
 
-        joints (..., 14, 3), the joint tokens; vertices (..., V, 3) with vertices_<size> (..., size, 3) for every
+        joints (..., 14, 3), the joint tokens; vertices (..., V, 3), and vertices_<size> (..., size, 3) for every
         coarser level; mesh_joints (..., 14, 3), regressed from the vertices; camera (..., 3) = s, tx, ty: s (XY + t)
-        is the place in the crop's units.
+        is the position in the crop's units.
         """
         with torch.autocast(coordinates.device.type, enabled=False):
-            # rows of an up-sampling need not sum to 1: it is for meshes about the origin
+            # upsampling rows need not sum to 1: the mesh must be near the origin
             near = (self.regressor_of_queries @ coordinates[..., JOINTS:, :])[..., [_PELVIS], :]
             meshes = self._every_level(coordinates[..., JOINTS:, :] - near)
             regressed = self.regressor @ meshes[0]
@@ -251,22 +238,22 @@ class DeFormer(nn.Module):
             return out
 
     def _every_level(self, vertices: Tensor) -> list[Tensor]:
-        """The queried level's vertices (..., v, 3) -> those of all levels, finest first."""
-        finer = [vertices]
+        """Vertices of all levels, finest first, from the queried level's (..., v, 3)."""
+        meshes = [vertices]
         for k in reversed(range(self.level)):
             if k and k == self.level - 1:
-                finer.insert(0, self.upsample(finer[0].transpose(-1, -2)).transpose(-1, -2))
+                meshes.insert(0, self.upsample(meshes[0].transpose(-1, -2)).transpose(-1, -2))
             else:
-                finer.insert(0, _product(getattr(self, f"up{k}"), finer[0]))
+                meshes.insert(0, _product(getattr(self, f"up{k}"), meshes[0]))
         k = self.level
         while hasattr(self, f"down{k}"):
-            finer.append(_product(getattr(self, f"down{k}"), finer[-1]))
+            meshes.append(_product(getattr(self, f"down{k}"), meshes[-1]))
             k += 1
-        return finer
+        return meshes
 
 
 def make_backbone(name: str) -> nn.Module:
-    """With `channels` and `features`, initial weights.  Raises BadInput `bad_config`."""
+    """A backbone with random weights, and with `channels` and `features`.  Raises BadInput `bad_config`."""
     makers = {
         "resnet50": lambda: ResNet50(),
         "hrnet_w48": lambda: HRNet(48, "multi"),
@@ -280,7 +267,6 @@ def make_backbone(name: str) -> nn.Module:
 
 
 def _product(matrix: SparseMatrix, points: Tensor) -> Tensor:
-    """points (..., v, 3) -> (..., V, 3)."""
-    lead = points.shape[:-2]
+    """(..., V, 3) m, matrix (V, v) times points (..., v, 3)."""
     columns = points.reshape(-1, *points.shape[-2:]).transpose(0, 1)
-    return matrix(columns).transpose(0, 1).reshape(*lead, -1, 3)
+    return matrix(columns).transpose(0, 1).reshape(*points.shape[:-2], -1, 3)

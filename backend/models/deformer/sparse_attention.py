@@ -1,4 +1,4 @@
-"""Attention under an `AttentionPattern`, one function over several ways to compute it that give the same numbers."""
+"""Attention masked by an `AttentionPattern`: one function, several backends with equal results."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from backend.errors import BadInput
 from backend.models.deformer.sparse_pattern import AttentionPattern
 
 BACKENDS = ("math", "sdpa", "tiles", "flex")
-_SMALL = 512  # tokens up to which one dense attention with a mask is the fastest
+_SMALL = 512  # tokens up to which one dense masked attention is the fastest, see `benchmarks.attention`
 
 
 def sparse_attention(
     q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern, backend: str = "auto", dropout_p: float = 0.0
 ) -> Tensor:
-    """softmax(q k' / sqrt(D)) v over the allowed pairs.  q, k, v (N, heads, T, D) -> (N, heads, T, D).
+    """softmax(q k' / sqrt(D)) v over the allowed pairs, (N, heads, T, D).  q, k, v (N, heads, T, D).
 
     backend: `math`, the explicit matrix, which defines the result; `sdpa`, PyTorch's fused kernel with a mask;
-    `tiles`, a dense attention per patch of the mesh, so that time and memory grow with T and not with T^2; `flex`,
+    `tiles`, a dense attention per patch of the mesh: time and memory grow with T instead of T^2; `flex`,
     FlexAttention, on CUDA, or on the CPU without gradients; `auto`: `sdpa` up to 512 tokens, `tiles` above
-    (`python -m benchmarks.attention` tells what is faster on a machine).  dropout_p: of the attention weights.
+    (`python -m benchmarks.attention` measures them).  dropout_p: of the attention weights.
 
-    Raises BadInput `attention_backend` for a backend that does not exist or cannot run here, ValueError where the
-    pattern is of another size.
+    Raises BadInput `attention_backend` for a backend that is unknown or cannot run on these tensors, ValueError where
+    the pattern has another size.
     """
     if q.shape[-2] != pattern.tokens or k.shape[-2] != pattern.tokens:
         raise ValueError(f"The pattern is for {pattern.tokens} tokens, not for {q.shape[-2]}.")
@@ -55,7 +55,7 @@ def sparse_attention(
 
 
 def flex_unusable(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> str:
-    """Why FlexAttention cannot run on these tensors; empty where it can."""
+    """The reason why FlexAttention cannot run on these tensors; empty where it can."""
     if _flex_api() is None:
         return "this PyTorch has none"
     if dropout_p:
@@ -63,7 +63,7 @@ def flex_unusable(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> st
     if q.device.type == "cuda":
         return ""
     if q.device.type != "cpu":
-        return f"it does not know the device {q.device.type}"
+        return f"it does not support the device {q.device.type}"
     if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)):
         return "it has no gradients on the CPU"
     return ""
@@ -78,11 +78,11 @@ def _math(q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern, dropout_p:
 def _tiles(q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern, dropout_p: float) -> Tensor:
     count, heads, _, width = q.shape
     dense = pattern.dense
-    # the dense tokens' own rows have no gaps
+    # rows of the dense tokens are unmasked
     top = functional.scaled_dot_product_attention(q[:, :, :dense], k, v, dropout_p=dropout_p)
 
     def gather(x: Tensor, tokens: Tensor) -> Tensor:
-        # all heads of a token lie side by side in memory, so a row of the gather is one run
+        # heads of a token are contiguous, so that each gathered row is one copy
         rows = x.transpose(1, 2).reshape(count, pattern.tokens, heads * width)
         tiles = rows.index_select(1, tokens.flatten())
         return tiles.view(count * len(tokens), -1, heads, width).transpose(1, 2)
@@ -98,7 +98,7 @@ def _tiles(q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern, dropout_p
 
 def _flex(q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern) -> Tensor:
     attend, mask = _flex_mask(pattern, q.device)
-    # its blocks are skipped only where neighbours stand together
+    # FlexAttention skips only whole blocks, so neighbours must be adjacent in the order
     q, k, v = (x.index_select(2, pattern.order) for x in (q, k, v))
     return attend(q, k, v, block_mask=mask).index_select(2, torch.argsort(pattern.order))
 
@@ -115,13 +115,13 @@ def _flex_api() -> Any:
 @functools.cache
 def _flex_kernel(device: str) -> Callable[..., Tensor]:
     attend = _flex_api().flex_attention
-    # without compiling it makes the whole matrix; on the CPU compiling needs a C++ compiler, so it stays a check
+    # uncompiled it computes the full matrix; for the CPU, compiling needs a C++ compiler
     return torch.compile(attend, dynamic=False) if device == "cuda" else attend
 
 
 def _flex_mask(pattern: AttentionPattern, device: torch.device) -> tuple[Callable[..., Tensor], Any]:
-    kept = getattr(pattern, "_flex", None)
-    if kept is None or kept[0] != device:
+    cached = getattr(pattern, "_flex", None)
+    if cached is None or cached[0] != device:
         with torch.inference_mode(False):
             allowed = pattern.allowed()[pattern.order][:, pattern.order]
 
@@ -130,6 +130,6 @@ def _flex_mask(pattern: AttentionPattern, device: torch.device) -> tuple[Callabl
 
             size = pattern.tokens
             mask = _flex_api().create_block_mask(look_up, None, None, size, size, device=str(device))
-        kept = (device, mask)
-        pattern._flex = kept  # type: ignore[assignment]
-    return _flex_kernel(device.type), kept[1]
+        cached = (device, mask)
+        pattern._flex = cached  # type: ignore[assignment]
+    return _flex_kernel(device.type), cached[1]

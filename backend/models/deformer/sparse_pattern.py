@@ -1,7 +1,7 @@
-"""Which mesh token may look at which, and how the pattern is cut into tiles that run fast.
+"""The attention mask among joints and vertices, and its division into tiles of dense attention.
 
-The pattern follows DeFormer (Yoshiyasu, CVPR 2023): joints see and are seen by everything, vertices see their mesh
-neighbours.
+The mask follows DeFormer (Yoshiyasu, CVPR 2023): joints attend to all tokens and all tokens to them, vertices attend to
+their mesh neighbours.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from torch import Tensor, nn
 
 JOINTS = 14
 TILE = 64  # queries per tile; 32 and 128 were slower at 6904 tokens, forward and backward
-_BLOCK = 16  # of the original's block-sparse kernels
+_BLOCK = 16  # side of the blocks of the original's block-sparse kernels
 
 
 class AttentionPattern(nn.Module):
-    """A symmetric boolean N x N matrix whose first `dense` rows and columns are full.  Nothing here is saved.
+    """A symmetric boolean (N, N) mask whose first `dense` rows and columns are full.  No part of a checkpoint.
 
-    Tokens keep their order outside.  Inside, the others are sorted into compact patches of TILE neighbours, each with
-    the list of all tokens that its members may see, so that a tile is one small dense attention.
+    The other tokens are sorted internally into compact patches of TILE neighbours.  Each patch has the list of all
+    tokens that its members may attend to, so that a tile is one small dense attention.
     """
 
     pairs: Tensor  # (2, P) int64, the allowed pairs
     order: Tensor  # (N,) int64, tokens in the order of the patches, dense ones first
-    position: Tensor  # (N - dense,) int64, where each other token lies in `tile_queries`
+    position: Tensor  # (N - dense,) int64, index of each other token in the flattened `tile_queries`
     tile_queries: Tensor  # (T, TILE) int64 tokens
     tile_keys: Tensor  # (T, K) int64 tokens
     tile_mask: Tensor  # (T, TILE, K) bool
 
     def __init__(self, allowed: sp.spmatrix, dense: int, tile: int = TILE) -> None:
-        """Raises ValueError where the matrix is not symmetric, lacks the diagonal, or is not full where it should."""
+        """Raises ValueError where `allowed` (N, N) is not symmetric, lacks the diagonal, or a dense row is not full."""
         super().__init__()
         matrix = sp.csr_matrix(allowed, dtype=bool)
         matrix.eliminate_zeros()
@@ -56,9 +56,9 @@ class AttentionPattern(nn.Module):
         self._allowed: Tensor | None = None
 
     def allowed(self) -> Tensor:
-        """(N, N) bool on the pattern's device, made when first asked for: 48 MB at 6904 tokens."""
+        """(N, N) bool on the pattern's device, computed on first use: 48 MB at 6904 tokens."""
         if self._allowed is None or self._allowed.device != self.pairs.device:
-            with torch.inference_mode(False):  # training may use it after an inference has made it
+            with torch.inference_mode(False):  # a training may use it later
                 full = torch.zeros(self.tokens, self.tokens, dtype=torch.bool, device=self.pairs.device)
                 full[self.pairs[0], self.pairs[1]] = True
             self._allowed = full
@@ -68,10 +68,10 @@ class AttentionPattern(nn.Module):
 def mesh_pattern(
     adjacency: sp.spmatrix, joints: int = JOINTS, rings: int = 1, tile16: bool = False
 ) -> AttentionPattern:
-    """adjacency (v, v): non-zero along edges.  Tokens are `joints` joints, then the v vertices.
+    """The pattern of `joints` joints followed by v vertices.  adjacency (v, v): non-zero along edges.
 
-    rings: how many edges away a vertex may look.  tile16: open every pair inside an active 16 x 16 block of the
-    tokens' own order, as the original's kernels do; the result then depends on how vertices are numbered.
+    rings: a vertex attends to vertices within so many edges.  tile16: allow every pair in each 16 x 16 block with an
+    allowed pair, as the original's kernels do; the result then depends on the numbering of the vertices.
     """
     count = adjacency.shape[0]
     step = sp.csr_matrix(adjacency, dtype=bool) + sp.identity(count, dtype=bool, format="csr")
@@ -88,7 +88,7 @@ def mesh_pattern(
     shape = (blocks, blocks)
     active = sp.coo_matrix((np.ones(allowed.nnz, bool), (allowed.row // _BLOCK, allowed.col // _BLOCK)), shape)
     opened = sp.kron(active.tocsr(), np.ones((_BLOCK, _BLOCK), bool), format="csr")[:tokens, :tokens]
-    # the blocks that hold a joint are full, whoever else is in them
+    # blocks that contain a joint are full
     return AttentionPattern(opened, min(-(-joints // _BLOCK) * _BLOCK, tokens))
 
 
@@ -97,16 +97,15 @@ def _check(matrix: sp.csr_matrix, dense: int) -> None:
     if matrix.shape[1] != tokens or (matrix != matrix.T).nnz:
         raise ValueError(f"The pattern {matrix.shape} is not symmetric.")
     if not matrix.diagonal().all():
-        raise ValueError("Every token must see itself.")
+        raise ValueError("Every token must attend to itself.")
     if (np.diff(matrix.indptr)[:dense] != tokens).any():
-        raise ValueError(f"The first {dense} tokens must see every other one.")
+        raise ValueError(f"The first {dense} tokens must attend to every token.")
 
 
 def _patches(graph: sp.csr_matrix, size: int) -> np.ndarray:
     """(n,) vertices, sorted so that each run of `size` is a compact patch.
 
-    Reverse Cuthill-McKee, halved, and again in each half: plain RCM gives long bands, whose neighbourhood is twice
-    as large.
+    Reverse Cuthill-McKee, halved, and again in each half: plain RCM gives long bands with twice as many neighbours.
     """
 
     def sorted_part(part: np.ndarray) -> list[np.ndarray]:
@@ -124,21 +123,20 @@ def _patches(graph: sp.csr_matrix, size: int) -> np.ndarray:
 def _tiles(
     graph: sp.csr_matrix, patches: np.ndarray, dense: int, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`tile_queries`, `tile_keys`, `tile_mask` and `position` of an `AttentionPattern`."""
     count = len(patches)
     tiles = -(-count // size)
-    seen = []
-    for k in range(tiles):
-        seen.append(np.unique(graph[patches[k * size : (k + 1) * size]].indices))
-    widest = dense + max((len(s) for s in seen), default=0)
+    neighbours = [np.unique(graph[patches[k * size : (k + 1) * size]].indices) for k in range(tiles)]
+    widest = dense + max((len(columns) for columns in neighbours), default=0)
     keys = np.zeros((tiles, -(-widest // 8) * 8), np.int64)  # fused CUDA kernels want masks in steps of 8
     mask = np.zeros((tiles, size, keys.shape[1]), bool)
     keys[:, :dense] = np.arange(dense)
     mask[:, :, :dense] = True
-    for k, columns in enumerate(seen):
+    for k, columns in enumerate(neighbours):
         members = patches[k * size : (k + 1) * size]
         keys[k, dense : dense + len(columns)] = dense + columns
         mask[k, : len(members), dense : dense + len(columns)] = graph[members][:, columns].toarray()
-        mask[k, len(members) :, 0] = True  # rows that are thrown away must see something: no NaN
+        mask[k, len(members) :, 0] = True  # unused rows: an empty row would give NaN
     queries = np.zeros(tiles * size, np.int64)
     queries[:count] = dense + patches
     position = np.empty(count, np.int64)

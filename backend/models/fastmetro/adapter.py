@@ -1,4 +1,4 @@
-"""FastMETRO for the registry."""
+"""FastMETRO's adapter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COARSE = {"body": (1723, 431), "hand": (195,)}
 
 
 class FastMETROAdapter:
-    """See `Adapter`.  The weights are bound to the coarse mesh's neighbours and to the way up to the full mesh."""
+    """See `Adapter`.  The constants are the coarse mesh's adjacency and the upsampling to the full mesh."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return (224, 224)
@@ -42,7 +42,7 @@ class FastMETROAdapter:
         file = pick_file(
             files,
             spec.needs[0],
-            "the coarse mesh that the official weights belong to",
+            "it has the coarse mesh that the official weights were trained on",
             "Take it from src/modeling/data of github.com/postech-ami/FastMETRO and name its folder: --with FOLDER.",
         )
         sampler = read_mesh_sampler(file)
@@ -55,7 +55,7 @@ class FastMETROAdapter:
                 f"{file.name} has levels of {sizes} vertices, expected {count} at level {level}.",
                 f"Give the {spec.part} file of FastMETRO's repository.",
             )
-        # self-loops are in the mask whether the file has them or not
+        # the attention mask needs self-loops; not every file has them
         adjacent = sampler.adjacency[level] + sp.identity(count)
         return Imported(tensors, mesh_constants(FastMETROMesh(sp.csr_matrix(adjacent), sampler.up[0])))
 
@@ -65,28 +65,28 @@ class FastMETROAdapter:
     def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:
         out = module(inputs)
         vertices = out["pred_3d_vertices_fine"].float()
-        # the camera belongs to the mesh with its pelvis (hand: wrist) at the origin
+        # the camera is for the mesh with its pelvis (hand: wrist) at the origin
         return Prediction(vertices - pelvis_of(body, vertices), out["pred_cam"].float())
 
 
 def mesh_constants(mesh: FastMETROMesh) -> dict[str, Tensor]:
-    """A mesh as tensors, as the weights file keeps it."""
-    found: dict[str, Tensor] = {}
+    """A mesh as the tensors of a weights file, see `sparse_parts`."""
+    tensors: dict[str, Tensor] = {}
     for name, matrix in (("adjacent", mesh.adjacent), ("up", mesh.up)):
         entries = sp.coo_matrix(matrix)
         indices = torch.as_tensor(np.stack([entries.row, entries.col]))
-        found |= sparse_parts(name, indices, torch.as_tensor(entries.data), entries.shape)
-    return found
+        tensors |= sparse_parts(name, indices, torch.as_tensor(entries.data), entries.shape)
+    return tensors
 
 
 def mesh_of(constants: Constants) -> FastMETROMesh:
-    """The inverse of `mesh_constants`."""
-    found = []
+    """The mesh in a weights file's constants: the inverse of `mesh_constants`."""
+    matrices = []
     for name in ("adjacent", "up"):
         indices, values = constants[f"{name}.indices"].numpy(), constants[f"{name}.values"].numpy()
         shape = tuple(constants[f"{name}.shape"].tolist())
-        found.append(sp.csr_matrix((values, (indices[0], indices[1])), shape=shape))
-    return FastMETROMesh(*found)
+        matrices.append(sp.csr_matrix((values, (indices[0], indices[1])), shape=shape))
+    return FastMETROMesh(*matrices)
 
 
 ADAPTER = FastMETROAdapter()

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class MultiHeadAttention(nn.Module):
-    """Vaswani et al., "Attention Is All You Need", 2017, section 3.2.2.  Batch first: tokens are (N, T, D)."""
+    """Vaswani et al., "Attention Is All You Need", NIPS 2017, section 3.2.2.  Batch first: tokens are (N, T, D)."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class MultiHeadAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """query (N, T, D), key and value (N, S, D); allowed (T, S) bool, False where a pair is blocked."""
+        """query (N, T, D), key and value (N, S, D), allowed (T, S) bool, False where a pair is masked -> (N, T, D)."""
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         q, k, v = (
             functional.linear(x, w, b).unflatten(-1, (self.heads, -1)).transpose(1, 2)

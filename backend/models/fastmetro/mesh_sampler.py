@@ -1,7 +1,7 @@
-"""METRO's mesh sampler files: the meshes that FastMETRO's released weights belong to.
+"""METRO's mesh sampler files: the meshes that FastMETRO's released weights were trained on.
 
-`mesh_downsampling.npz` (body) and `mano_downsampling.npz` (hand) hold rows of scipy sparse matrices: A, the
-adjacency per level, U, the way up, D, the way down (Ranjan et al., "CoMA", ECCV 2018).
+`mesh_downsampling.npz` (body) and `mano_downsampling.npz` (hand) contain lists of scipy sparse matrices: A, adjacency
+per level, U, upsampling, D, downsampling (Ranjan et al., "CoMA", ECCV 2018).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HINT = "Take it from the data folder of METRO's or FastMETRO's repository (src/
 
 @dataclass(frozen=True)
 class MeshSampler:
-    """adjacency[k] (v_k, v_k), up[k] (v_k, v_{k+1}), down[k] (v_{k+1}, v_k), finest first."""
+    """Matrices per level, finest first: adjacency[k] (v_k, v_k), up[k] (v_k, v_{k+1}), down[k] (v_{k+1}, v_k)."""
 
     adjacency: list[sp.csr_matrix]
     up: list[sp.csr_matrix]
@@ -32,7 +32,7 @@ class MeshSampler:
 
 
 def read_mesh_sampler(path: Path) -> MeshSampler:
-    """A mesh sampler file; its template meshes (M, V) are not read.
+    """The matrices in a mesh sampler file, without its template meshes (M, V).
 
     Raises BadInput `file_missing`, `not_a_mesh_sampler`, `refused_pickle`.
     """
@@ -49,7 +49,7 @@ def read_mesh_sampler(path: Path) -> MeshSampler:
     sizes = [a.shape[0] for a in adjacency]
     steps = list(pairwise(sizes))
     if [u.shape for u in up[: len(steps)]] != steps or [d.shape[::-1] for d in down[: len(steps)]] != steps:
-        raise _wrong(path.name, "its levels do not follow from each other")
+        raise _wrong(path.name, "the shapes of its matrices do not match")
     return MeshSampler(adjacency, up, down)
 
 
@@ -61,11 +61,11 @@ def _matrices(archive: zipfile.ZipFile, member: str, file: str) -> list[sp.csr_m
     read_header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _shape, _order, kind = read_header(data)
     if not kind.hasobject:
-        raise ValueError(f"{member} is no row of matrices")
-    found = unpickle(data.read(), file, code="not_a_mesh_sampler", objects=True)
-    if not isinstance(found, list) or not all(sp.issparse(m) for m in found):
-        raise ValueError(f"{member} is no row of sparse matrices")
-    return [sp.csr_matrix(m, dtype=np.float64) for m in found]
+        raise ValueError(f"{member} is no list of matrices")
+    matrices = unpickle(data.read(), file, code="not_a_mesh_sampler", objects=True)
+    if not isinstance(matrices, list) or not all(sp.issparse(m) for m in matrices):
+        raise ValueError(f"{member} is no list of sparse matrices")
+    return [sp.csr_matrix(m, dtype=np.float64) for m in matrices]
 
 
 def _wrong(file: str, reason: str) -> BadInput:

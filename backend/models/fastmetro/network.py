@@ -1,4 +1,4 @@
-"""FastMETRO: a mesh from one image by an encoder-decoder transformer whose queries are joints and vertices.
+"""FastMETRO: a mesh from one image by an encoder-decoder transformer; its queries are joints and vertices.
 
 Cho, Youwang, Oh, "Cross-Attention of Disentangled Modalities for 3D Human Mesh Recovery with Transformers", ECCV 2022.
 Parameter names are those of the released checkpoints; where code and paper differ, this follows the code.
@@ -20,13 +20,13 @@ from backend.models.backbones.hrnet import HRNet
 from backend.models.backbones.resnet import sequential_resnet50
 from backend.models.fastmetro.attention import MultiHeadAttention
 
-_FEEDFORWARD = 4  # times a transformer's width
+_FEEDFORWARD = 4  # hidden width of the feed-forward part over the transformer's width
 _GRID = 7  # the backbone's map is 7 x 7 at 224 px
 
 
 @dataclass(frozen=True)
 class FastMETROConfig:
-    """layers: per encoder and per decoder of each of the two transformers: S 1, M 2, L 3.  widths: of the two."""
+    """layers: of each encoder and decoder: S 1, M 2, L 3.  widths: of the two transformers."""
 
     layers: int
     backbone: Literal["resnet50", "hrnet_w64", "blazepose"]
@@ -43,10 +43,10 @@ class FastMETROConfig:
 
 @dataclass(frozen=True)
 class FastMETROMesh:
-    """What the network must know of its body's mesh; no part of a checkpoint.
+    """The matrices of the body's mesh that the network needs; no part of a checkpoint.
 
-    adjacent: (c, c) non-zero where coarse vertices touch, and on the diagonal.  up: (V, m) from the intermediate mesh
-    (hand: from the coarse one) to the full one.  Body: c 431, m 1723, V 6890; hand: c 195, V 778.
+    adjacent: (c, c) non-zero for neighbouring coarse vertices and on the diagonal.  up: (V, m) from the intermediate
+    mesh (hand: from the coarse one) to the full one.  Body: c 431, m 1723, V 6890; hand: c 195, V 778.
     """
 
     adjacent: sp.csr_matrix
@@ -56,10 +56,10 @@ class FastMETROMesh:
 class FastMETRO(nn.Module):
     """Images (N, 3, 224, 224), ImageNet-normalised RGB -> dict of float32:
 
-    pred_cam (N, 3) scale and shift: 2D = s (XY + t) in the crop's [-1, 1]; pred_3d_joints (N, J, 3);
+    pred_cam (N, 3) weak-perspective: 2D = s (XY + t) in the crop's [-1, 1]; pred_3d_joints (N, J, 3);
     pred_3d_vertices_coarse (N, c, 3); pred_3d_vertices_intermediate (N, m, 3), body only; pred_3d_vertices_fine
-    (N, V, 3); with the regressor pred_rotmat (N, 24, 3, 3), pred_betas (N, 10).  Metres, x right, y down, z away, NOT
-    root-centred.
+    (N, V, 3); with the regressor pred_rotmat (N, 24, 3, 3), pred_betas (N, 10).  Metres, x right, y down, z forward,
+    NOT root-relative.
     """
 
     allowed: Tensor
@@ -87,7 +87,7 @@ class FastMETRO(nn.Module):
             self.coarse2intermediate_upsample = nn.Linear(coarse, intermediate)
         if config.smpl_regressor:
             self.smpl_parameter_regressor = SMPLParameterRegressor(intermediate)
-        # joints see and are seen by everything, vertices see their neighbours
+        # joints attend to all tokens and all tokens to them, vertices to their neighbours
         allowed = torch.ones(config.joints + coarse, config.joints + coarse, dtype=torch.bool)
         allowed[config.joints :, config.joints :] = torch.as_tensor(mesh.adjacent.toarray() != 0)
         self.register_buffer("allowed", allowed, persistent=False)
@@ -107,7 +107,7 @@ class FastMETRO(nn.Module):
             tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed)
         else:
             tokens = self._first_tokens.expand(count, -1, -1)
-            tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed, begun=True)
+            tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed, first_attended=True)
         camera, image = self.transformer_2.encoder(
             self.dim_reduce_enc_cam(camera), self.dim_reduce_enc_img(image), self.pos_enc_2
         )
@@ -123,15 +123,14 @@ class FastMETRO(nn.Module):
         if self.config.part == "body":
             finest = self.coarse2intermediate_upsample(coarse.transpose(1, 2)).transpose(1, 2)
             out["pred_3d_vertices_intermediate"] = finest
-        # the points of everybody side by side
         out["pred_3d_vertices_fine"] = self.up(finest.transpose(0, 1)).transpose(0, 1)
         if self.config.smpl_regressor:
-            # the parameters must not pull at the mesh
+            # the parameters' loss does not reach the mesh
             out["pred_rotmat"], out["pred_betas"] = self.smpl_parameter_regressor(finest.detach())
         return out
 
     def cache_constants(self) -> None:
-        """Inference only: the decoder's first self-attention sees learned tokens alone, so it is computed once."""
+        """Compute the decoder's first self-attention once, for inference only: its input are learned tokens alone."""
         with torch.no_grad():
             tokens = torch.cat([self.joint_token_embed.weight, self.vertex_token_embed.weight])[None]
             first = cast(DecoderLayer, self.transformer_1.decoder.layers[0])
@@ -149,14 +148,14 @@ class FastMETRO(nn.Module):
 
 
 def _backbone(name: str) -> tuple[nn.Module, int]:
-    """The network, and the channels of its 7 x 7 map."""
+    """A backbone, and the channels of its 7 x 7 map."""
     if name == "blazepose":
         return BlazePose(), BlazePose.channels[-1]
     return (sequential_resnet50() if name == "resnet50" else HRNet(64, "classification")), 2048
 
 
 class Transformer(nn.Module):
-    """Pre-norm encoder and decoder; every matrix starts Xavier-uniform."""
+    """Pre-norm encoder and decoder; initial matrices are Xavier-uniform."""
 
     def __init__(self, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -176,7 +175,7 @@ class Encoder(nn.Module):
     def forward(self, camera: Tensor, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """camera (N, 1, D), image (N, P, D), positions (P, D) -> the same two, encoded."""
         tokens = torch.cat([camera, image], 1)
-        # the camera token has no place in the image
+        # the camera token has no position in the image
         token_positions = torch.cat([torch.zeros_like(positions[:1]), positions])
         for layer in self.layers:
             tokens = layer(tokens, token_positions)
@@ -196,8 +195,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, tokens: Tensor, token_positions: Tensor) -> Tensor:
         normed = self.norm1(tokens)
-        placed = normed + token_positions
-        tokens = tokens + self.dropout(self.self_attn(placed, placed, normed))
+        with_positions = normed + token_positions
+        tokens = tokens + self.dropout(self.self_attn(with_positions, with_positions, normed))
         hidden = self.dropout(torch.relu(self.linear1(self.norm2(tokens))))
         return tokens + self.dropout(self.linear2(hidden))
 
@@ -208,13 +207,18 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(layers))
 
-    def forward(self, tokens: Tensor, image: Tensor, positions: Tensor, allowed: Tensor, begun: bool = False) -> Tensor:
-        """tokens (N, T, D), image (N, P, D); begun: the first layer's self-attention is already in `tokens`."""
-        placed = image + positions  # as keys only: values carry no position
+    def forward(
+        self, tokens: Tensor, image: Tensor, positions: Tensor, allowed: Tensor, first_attended: bool = False
+    ) -> Tensor:
+        """tokens (N, T, D), image (N, P, D), positions (P, D), allowed (T, T) bool -> (N, T, D).
+
+        first_attended: `tokens` already went through the first layer's self-attention.
+        """
+        keys = image + positions  # values have no positions
         for k, layer in enumerate(self.layers):
-            if k or not begun:
+            if k or not first_attended:
                 tokens = cast(DecoderLayer, layer).attend_self(tokens, allowed)
-            tokens = layer(tokens, placed, image)
+            tokens = layer(tokens, keys, image)
         return self.norm(tokens)
 
 
@@ -231,13 +235,13 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def attend_self(self, tokens: Tensor, allowed: Tensor) -> Tensor:
-        """The masked self-attention alone, with its residual."""
+        """The masked self-attention with its residual: the first part of the layer."""
         normed = self.norm1(tokens)
         return tokens + self.dropout(self.self_attn(normed, normed, normed, allowed))
 
-    def forward(self, tokens: Tensor, placed: Tensor, image: Tensor) -> Tensor:
-        """What follows the self-attention: cross-attention to the image and the feed-forward part."""
-        tokens = tokens + self.dropout(self.multihead_attn(self.norm2(tokens), placed, image))
+    def forward(self, tokens: Tensor, keys: Tensor, image: Tensor) -> Tensor:
+        """The rest of the layer: cross-attention to the image and the feed-forward part."""
+        tokens = tokens + self.dropout(self.multihead_attn(self.norm2(tokens), keys, image))
         hidden = self.dropout(torch.relu(self.linear1(self.norm3(tokens))))
         return tokens + self.dropout(self.linear2(hidden))
 
@@ -257,16 +261,16 @@ class SMPLParameterRegressor(nn.Module):
     def forward(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
         out = self.regressor(vertices.flatten(1)).float()
         matrices = out[:, :216].reshape(-1, 24, 3, 3)
-        with torch.autocast(out.device.type, enabled=False):  # no rotation survives 8 bits of mantissa
+        with torch.autocast(out.device.type, enabled=False):  # bf16 is too coarse for rotations
             u, _, vh = torch.linalg.svd(matrices)
             rotations = u @ vh
-            # the original multiplies the whole matrix by its determinant, which is not the nearest rotation
+            # as the original: the full matrix times its determinant, which is not the nearest rotation
             sign = torch.linalg.det(rotations.detach())
         return rotations * sign[..., None, None], out[:, 216:]
 
 
 class FullyConnected(nn.Module):
-    """Linear, batch norm, ReLU; or the residual form with two of each and the ReLU after the sum."""
+    """Linear, batch norm, ReLU; residual: two linear layers and batch norms, and the last ReLU after the sum."""
 
     def __init__(self, inputs: int, outputs: int, residual: bool) -> None:
         super().__init__()
@@ -281,7 +285,7 @@ class FullyConnected(nn.Module):
 
 
 def sine_positions(width: int, grid: int) -> Tensor:
-    """(grid * grid, width) fixed positions, row by row; first half of the channels from y, second from x.
+    """(grid * grid, width) sine position encoding, row by row; the first half of the channels is y's, the second x's.
 
     Carion et al., "End-to-End Object Detection with Transformers" (DETR), ECCV 2020, appendix A.4, normalised to 2 pi.
     """

@@ -1,1 +1,1 @@
-"""Runs a network on crops of people and places its bodies in the photo's camera."""
+"""Running a network on crops or keypoints of people, and its bodies in the photo's camera frame."""

@@ -1,7 +1,7 @@
 """Running a network fast: no autograd, folded batch norms, cached constants, fixed batches, bf16 and torch.compile.
 
-Exact steps change a result by rounding only.  bf16 and compiling are the user's choice, and the difference that they
-make is measured on the network at hand, in millimetres.
+Exact steps change the outputs by rounding only.  bf16 and torch.compile are the user's choice; the difference that they
+make is measured in millimetres on the network that is loaded.
 """
 
 from __future__ import annotations
@@ -19,22 +19,16 @@ from backend.errors import BadInput
 from backend.models.inference.onednn_packing import can_pack, pack, packed_memory
 
 PRECISIONS = ("fp32", "bf16")
-# Layers whose outputs are coordinates or rotations: 8 bits of mantissa would move a vertex by millimetres
+# Layers whose outputs are coordinates or rotations: bf16's 8 bits of mantissa would move vertices by millimetres
 _PRECISE = (
-    "xyz_regressor",
-    "cam_predictor",
-    "coarse2intermediate_upsample",
-    "theta_predictor",
-    "beta_predictor",
-    "decpose",
-    "decshape",
-    "deccam",
-)
+    "xyz_regressor", "cam_predictor", "coarse2intermediate_upsample", "theta_predictor", "beta_predictor",
+    "decpose", "decshape", "deccam",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """precision: `fp32` or `bf16`; compile: torch.compile, which takes a minute at first; batch: people at once."""
+    """precision: `fp32` or `bf16`; compile: torch.compile, whose first call takes a minute; batch: people per batch."""
 
     precision: str = "fp32"
     compile: bool = False
@@ -50,11 +44,12 @@ class EngineOptions:
 
     @property
     def exact(self) -> bool:
+        """Whether the outputs differ from the plain network's by rounding only."""
         return self.precision == "fp32" and not self.compile
 
 
 def optimise(module: nn.Module) -> nn.Module:
-    """Prepare a network for inference in place, by exact steps; it cannot be trained afterwards."""
+    """The module, prepared for inference in place by exact steps; it cannot be trained afterwards."""
     module.eval().requires_grad_(False)
     fold_batch_norm(module)
     for part in module.modules():
@@ -67,10 +62,10 @@ def optimise(module: nn.Module) -> nn.Module:
 
 
 def fold_batch_norm(module: nn.Module) -> None:
-    """Multiply every batch norm that follows a convolution or linear layer into that layer, in place.
+    """Fold every batch norm that follows a convolution or linear layer into that layer, in place.
 
-    Pairs are neighbours in a Sequential, or siblings named `conv<k>` and `bn<k>`; a module with a method of this name
-    folds its own.
+    Pairs are neighbours in a Sequential, or siblings named `conv<k>` and `bn<k>`.  A module with a method
+    `fold_batch_norm` folds its own.
     """
     for part in list(module.modules()):
         own = getattr(part, "fold_batch_norm", None)
@@ -96,7 +91,7 @@ def _foldable(layer: nn.Module, norm: nn.Module) -> bool:
 
 
 def _fold(layer: Any, norm: Any) -> None:
-    # in double precision, so that the one rounding is that of the folded weight
+    # in float64, so that only the folded weight is rounded
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = torch.zeros_like(scale) if layer.bias is None else layer.bias.double()
     folded = layer.weight.double() * scale.reshape(-1, *[1] * (layer.weight.dim() - 1))
@@ -106,7 +101,7 @@ def _fold(layer: Any, norm: Any) -> None:
 
 
 class Engine:
-    """A network behind a function: inputs (N, ...) of any N -> whatever `run` makes of a batch, concatenated."""
+    """A callable network: inputs (N, ...) of any N -> the outputs of `run`, float32, concatenated over batches."""
 
     def __init__(
         self,
@@ -116,21 +111,21 @@ class Engine:
         example: Tensor,
         compare: str = "vertices",
     ) -> None:
-        """run: module and one batch -> named tensors (N, ...).  example: (n, ...) inputs to measure `error_mm` with,
-        on the entry `compare` of what `run` gives, m."""
+        """run: module and one batch -> named tensors (N, ...).  example: inputs (n, ...) that `error_mm` is measured
+        on, in the output `compare` (m)."""
         self.options = options
         self.device = example.device
         self.module = optimise(module)
         self._run = run
         self._call: nn.Module = self.module
-        self.error_mm = 0.0  # largest difference that the options make on the example
+        self.error_mm = 0.0  # largest distance between points with the options and exact ones, on the example
         dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
         packs = can_pack(self.device, dtype) and not options.compile
         if options.exact:
             if packs:
                 pack(self.module)
             return
-        exact = self._exactly(example)[compare]
+        exact = self._run_exact(example)[compare]
         if options.precision == "bf16":
             to_bf16(self.module)
         if packs:
@@ -141,14 +136,14 @@ class Engine:
 
     @property
     def memory(self) -> int:
-        """Bytes of the weights and constants."""
+        """Bytes of weights and constants."""
         tensors = [*self.module.parameters(), *self.module.buffers()]
         return packed_memory(self.module) + sum(
             t.element_size() * (t._nnz() if t.is_sparse_csr else t.numel()) for t in tensors
         )
 
     @torch.inference_mode()
-    def _exactly(self, example: Tensor) -> dict[str, Tensor]:
+    def _run_exact(self, example: Tensor) -> dict[str, Tensor]:
         return {name: value.float() for name, value in self._run(self.module, example).items()}
 
     @torch.inference_mode()
@@ -169,9 +164,9 @@ class Engine:
 
 
 def to_bf16(module: nn.Module) -> None:
-    """Weights of convolutions and linear layers to bf16, in place; run it under autocast.
+    """Convert the weights of convolutions and linear layers to bf16, in place; run the module under autocast.
 
-    Norms and the layers that give coordinates stay in float32.
+    Norms and layers whose outputs are coordinates stay in float32.
     """
     for name, part in module.named_modules():
         leaf = name.rpartition(".")[2]

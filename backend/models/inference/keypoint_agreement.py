@@ -1,4 +1,4 @@
-"""How well a recovered body meets the keypoints that were detected: reprojection error and confidence per joint."""
+"""Agreement of a recovered body with the detected keypoints: reprojection error, and confidence per joint."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _SETS = {
     "mano": FREIHAND21,
 }
 _REGRESSORS = {"human36": "h36m17", "coco": "coco17", "mano": "freihand21"}
+# origin of both not recorded
 _MIN_VISIBILITY = 0.3
-_TOLERANCE = 0.04  # of the person's size: an error this large leaves a confidence of 1/e
+_TOLERANCE = 0.04  # reprojection error over the person's size at which the confidence is 1/e
 
 
 @dataclass(frozen=True)
 class KeypointAgreement:
-    """confidence (J,) 0..1 per joint of the body; reprojection in px and over the person's size in the picture."""
+    """confidence (J,) 0..1 per joint; mean reprojection error in px, and relative to the person's size in the image."""
 
     confidence: np.ndarray
     reprojection_px: float
@@ -37,8 +38,11 @@ class KeypointAgreement:
 def keypoint_agreement(
     body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson, camera: Camera
 ) -> KeypointAgreement:
-    """vertices (V, 3) and joints (J, 3): of the body in the camera frame.  Keypoints without a counterpart on the body
-    count neither way; joints without a keypoint get the person's mean confidence."""
+    """Confidence and reprojection error of one body.
+
+    vertices (V, 3) and joints (J, 3): m, camera frame.  Keypoints that the body does not have are ignored; joints
+    without a keypoint get the person's mean confidence.
+    """
     names, points, observed = matched_keypoints(body, vertices, joints, person)
     confidence = np.zeros(len(body.joint_names), np.float32)
     if not names:
@@ -47,34 +51,34 @@ def keypoint_agreement(
     size = max(float(np.ptp(observed[:, :2], axis=0).max()), 1.0)
     support = observed[:, 2] * np.exp(-((error / size / _TOLERANCE) ** 2))
     confidence[:] = support.mean()
-    of_joint = dict(zip(names, support, strict=True))
+    support_of = dict(zip(names, support, strict=True))
     for j, name in enumerate(body.joint_names):
-        confidence[j] = of_joint.get(name, confidence[j])
+        confidence[j] = support_of.get(name, confidence[j])
     return KeypointAgreement(confidence, float(error.mean()), float(error.mean() / size))
 
 
 def matched_keypoints(
     body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The keypoints that were seen and that the body has: names, its points (K, 3), what was seen (K, 3) px, score."""
+    """Names, points on the body (K, 3) m and detections (K, 3) px and visibility of the visible keypoints it has."""
     names = _SETS.get(person.keypoint_set, ())
     points = body_keypoints(body, person.keypoint_set, vertices, joints)
     visible = [k for k, name in enumerate(names) if name in points and person.keypoints2d[k, 2] > _MIN_VISIBILITY]
-    found = np.array([points[names[k]] for k in visible]).reshape(-1, 3)
-    return [names[k] for k in visible], found, person.keypoints2d[visible]
+    matched = np.array([points[names[k]] for k in visible]).reshape(-1, 3)
+    return [names[k] for k in visible], matched, person.keypoints2d[visible]
 
 
 def body_keypoints(
     body: BodyModel, keypoint_set: str, vertices: np.ndarray, joints: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Where a posed body has the keypoints of a set: by its regressor of them, else its joints of the same names."""
+    """Positions (3,) m of a set's keypoints on a posed body: by the set's regressor, else the joints of these names."""
     names = _SETS.get(keypoint_set, ())
     regressor = body.regressors.get(_REGRESSORS.get(keypoint_set, keypoint_set))
     points = dict(zip(body.joint_names, joints, strict=True))
     if regressor is not None:
         with torch.inference_mode():
-            found = (regressor.cpu().float() @ torch.as_tensor(vertices, dtype=torch.float32)).numpy()
-        points = dict(zip(names, found, strict=False))
+            keypoints = (regressor.cpu().float() @ torch.as_tensor(vertices, dtype=torch.float32)).numpy()
+        points = dict(zip(names, keypoints, strict=False))
     elif keypoint_set in ("coco", "coco17"):
         points["neck"] = (points["left_shoulder"] + points["right_shoulder"]) / 2
     return points

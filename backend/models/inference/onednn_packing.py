@@ -1,7 +1,7 @@
-"""Convolutions and linear layers on the CPU with weights laid out once for oneDNN, and what follows in the same pass.
+"""CPU convolutions and linear layers whose weights are packed once for oneDNN, with the following ReLU or sum fused.
 
-PyTorch reorders every weight at every call otherwise.  These are the operators that torch.compile's CPU backend uses;
-they are called here directly, because compiling takes a minute and gains nothing more for convolutions.
+PyTorch otherwise reorders every weight on every call.  These are the operators of torch.compile's CPU backend; they are
+called directly, because compiling takes a minute and is no faster for convolutions.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from backend.models.backbones.blocks import ResidualBlock
 
 
 def can_pack(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this torch has oneDNN's fused convolution, and the network runs where it works: in bf16 only on some
-    processors."""
+    """Whether this torch and device have oneDNN's fused operators for `dtype`; bf16 only on some processors."""
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
     return (
@@ -29,9 +28,9 @@ def can_pack(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
 
 
 def pack(module: nn.Module) -> None:
-    """Replace residual blocks, convolutions and linear layers, in place; batch norms are folded, weights final.
+    """Replace residual blocks, convolutions and linear layers by packed ones, in place; batch norms must be folded.
 
-    Layers marked `precise` (see the engine), or `packable` = False because their weights are read, stay as they are.
+    Linear layers marked `precise` (see the engine), or `packable` = False because other code reads their weights, stay.
     """
     for name, child in list(module.named_children()):
         if isinstance(child, ResidualBlock):
@@ -50,13 +49,13 @@ def packed_memory(module: nn.Module) -> int:
     return sum(part.memory for part in module.modules() if isinstance(part, _Packed))
 
 
-def _relu_after(row: nn.Sequential, name: str) -> bool:
-    """Whether a ReLU follows, with nothing but folded norms between; it is taken out of the row then."""
-    names = list(dict(row.named_children()))
+def _relu_after(sequence: nn.Sequential, name: str) -> bool:
+    """Whether a ReLU follows layer `name`, with only folded norms between; it is replaced by an Identity then."""
+    names = list(dict(sequence.named_children()))
     for after in names[names.index(name) + 1 :]:
-        part = row.get_submodule(after)
+        part = sequence.get_submodule(after)
         if isinstance(part, nn.ReLU):
-            row.add_module(after, nn.Identity())
+            sequence.add_module(after, nn.Identity())
             return True
         if not isinstance(part, nn.Identity):
             return False
@@ -64,9 +63,9 @@ def _relu_after(row: nn.Sequential, name: str) -> bool:
 
 
 class _Packed(nn.Module):
-    """A weight in the layouts that it is needed in; opaque ones, so no parameters.
+    """A layer's weight in oneDNN's layouts, which are opaque and so no parameters.
 
-    The best layout for a single picture is another than for several.
+    The best layout for one image differs from that for several.
     """
 
     def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
@@ -79,25 +78,26 @@ class _Packed(nn.Module):
 
     @property
     def memory(self) -> int:
-        """Bytes of the weight in all the layouts that were needed so far."""
+        """Bytes of the weight in all layouts in use so far."""
         return self._bytes * max(len(self._packed), 1)
 
     def weight_for(self, x: Tensor) -> Tensor:
+        """The packed weight for a batch of x's size."""
         single = len(x) == 1
         if single not in self._packed:
             plain = self._plain if self._plain is not None else next(iter(self._packed.values())).to_dense()
-            self._packed[single] = self.laid_out(plain, x)
+            self._packed[single] = self.reorder(plain, x)
             self._plain = None
         return self._packed[single]
 
-    def laid_out(self, plain: Tensor, x: Tensor) -> Tensor:
+    def reorder(self, plain: Tensor, x: Tensor) -> Tensor:
         raise NotImplementedError
 
 
 class PackedLinear(_Packed):
-    """A linear layer."""
+    """`nn.Linear` with a packed weight."""
 
-    def laid_out(self, plain: Tensor, x: Tensor) -> Tensor:
+    def reorder(self, plain: Tensor, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._reorder_linear_weight(plain, x[..., 0].numel())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class PackedLinear(_Packed):
 
 
 class PackedConv(_Packed):
-    """A convolution, with ReLU where wanted.  `added` does ReLU(conv(x) + other) in one pass."""
+    """`nn.Conv2d` with a packed weight, and a ReLU if `relu`."""
 
     def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         super().__init__(conv)
@@ -113,7 +113,7 @@ class PackedConv(_Packed):
         self.settings = (list(padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.after = "relu" if relu else "none"
 
-    def laid_out(self, plain: Tensor, x: Tensor) -> Tensor:
+    def reorder(self, plain: Tensor, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._reorder_convolution_weight(plain, *self.settings, list(x.shape))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,14 +122,15 @@ class PackedConv(_Packed):
         )
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
-        ways: tuple[Any, ...] = ("add", 1.0, "relu", [], "")
+        """relu(conv(x) + other) in one pass."""
+        fused: tuple[Any, ...] = ("add", 1.0, "relu", [], "")
         return torch.ops.mkldnn._convolution_pointwise.binary(
-            x.to(self.dtype), other.to(self.dtype), self.weight_for(x), self.bias, *self.settings, *ways
+            x.to(self.dtype), other.to(self.dtype), self.weight_for(x), self.bias, *self.settings, *fused
         )
 
 
 class PackedBlock(nn.Module):
-    """`ResidualBlock` with its convolutions packed."""
+    """`ResidualBlock` with packed convolutions."""
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where a body stands in the photo's camera, from places in the picture that its points must meet."""
+"""A body's translation in the camera frame, from the pixels that its points project onto."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from backend.structures import Camera
 
-_MIN_DEPTH = 0.3  # m: nobody is photographed closer
-_MAX_DEPTH = 500.0
+_MIN_DEPTH = 0.3  # m: no person is photographed closer
+_MAX_DEPTH = 500.0  # m; origin not recorded
 
 
 def solve_translation(points: np.ndarray, pixels: np.ndarray, weights: np.ndarray, camera: Camera) -> np.ndarray:
-    """The shift that lets points project as near as possible to their pixels, by linear least squares.
+    """(3,) m, the translation with which points project onto their pixels, by weighted linear least squares.
 
-    points (K, 3) m, camera axes; pixels (K, 2); weights (K,) -> (3,) m.  Where the solution is no place in front of the
-    camera (a nonsense body), the depth follows from the sizes instead.
+    points (K, 3) m, camera axes; pixels (K, 2); weights (K,).  Where the solution is not in front of the camera (an
+    implausible body), the depth is the ratio of the points' size to the rays' spread instead.
     """
     focal = np.array([camera.fx, camera.fy])
     rays = (pixels - [camera.cx, camera.cy]) / focal  # (K, 2)
     root = np.sqrt(np.maximum(weights, 0.0))
-    # x + tx = u (z + tz): linear in the shift
+    # x + tx = u (z + tz): linear in the translation
     rows = np.zeros((len(points), 2, 3))
     rows[:, 0, 0] = rows[:, 1, 1] = 1.0
     rows[:, :, 2] = -rays
@@ -39,16 +39,17 @@ def solve_translation(points: np.ndarray, pixels: np.ndarray, weights: np.ndarra
     return np.array([*xy, depth - points[:, 2].min() + _MIN_DEPTH])
 
 
-def _spread(values: np.ndarray, root: np.ndarray) -> float:
-    share = (root / root.sum())[:, None]
-    middle = (share * values).sum(0)
-    return float(np.sqrt((share * (values - middle) ** 2).sum()))
+def _spread(values: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted standard deviation over both axes.  values (K, 2), weights (K,)."""
+    share = (weights / weights.sum())[:, None]
+    mean = (share * values).sum(0)
+    return float(np.sqrt((share * (values - mean) ** 2).sum()))
 
 
 def rotation_to_ray(pixel: np.ndarray, camera: Camera) -> np.ndarray:
-    """(3, 3) the smallest rotation that turns the optical axis into the ray through a pixel.
+    """(3, 3) the smallest rotation from the optical axis to the ray through a pixel (2,).
 
-    A crop is seen as if the camera pointed at its middle; this turns the answer into the photo's camera.
+    A network predicts rotations as if the camera pointed at the crop's centre; this one leads to the photo's camera.
     """
     ray = np.array([(pixel[0] - camera.cx) / camera.fx, (pixel[1] - camera.cy) / camera.fy, 1.0])
     ray /= np.linalg.norm(ray)

@@ -1,4 +1,4 @@
-"""Pose2Mesh for the registry."""
+"""Pose2Mesh's adapter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.models.spec import NetworkSpec
 
 
 class Pose2MeshAdapter:
-    """See `Adapter`.  The weights are bound to graphs that follow from the body's faces alone."""
+    """See `Adapter`.  No constants: the graphs are computed from the body's faces."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return None
@@ -36,12 +36,12 @@ class Pose2MeshAdapter:
                 f"{spec.label} needs {spec.needs[0]}: its graphs are built from the faces.",
                 "Import it first: recover-mesh bodies import FILE; then name it with --body NAME.",
             )
-        # the trainer saves the lifter alone, too
+        # the authors' training also saves the lifter alone
         if tensors and not any(name.startswith(("pose_lifter.", "pose2mesh.")) for name in tensors):
             raise BadInput(
                 "checkpoint_mismatch",
-                "The file holds Pose2Mesh's first part alone (PoseNet).",
-                "Give the file of the complete network: a folder named pose2mesh_*, final.pth.tar.",
+                "The file contains only the lifter of Pose2Mesh (PoseNet).",
+                "Give the file of the full network: final.pth.tar in a folder named pose2mesh_*.",
             )
         return Imported(tensors, {})
 
@@ -55,7 +55,7 @@ class Pose2MeshAdapter:
 
 
 def body_graph(body: BodyModel, part: str) -> MeshGraph:
-    """The hierarchy of a body's faces."""
+    """The graph hierarchy of a body's faces.  part: `body` or `hand`."""
     return mesh_graph(body.faces.cpu().numpy(), LEVELS[part])
 
 

@@ -1,4 +1,4 @@
-"""Detected keypoints -> the 2D poses that Pose2Mesh's joint sets want."""
+"""Conversion of detected keypoints to 2D poses in Pose2Mesh's joint sets."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from backend.structures import DetectedPerson
 def pose_of(person: DetectedPerson, pose_set: str) -> np.ndarray:
     """(J, 3) x px, y px, visibility in the order of `pose_set`.
 
-    What a detector does not give is set between its neighbours: spine joints along the line from hips to shoulders,
-    the top of the head beyond the ears.  Raises BadInput `wrong_keypoints` where the sets do not lead to each other.
+    Joints that the detector lacks are interpolated: the spine between hips and shoulders; the head is extrapolated
+    beyond the ears.  Raises BadInput `wrong_keypoints` for keypoint sets that cannot be converted.
     """
-    found, keypoints = person.keypoint_set, np.asarray(person.keypoints2d, np.float64)
-    if found == pose_set or (found, pose_set) == ("freihand21", "mano"):
+    given, keypoints = person.keypoint_set, np.asarray(person.keypoints2d, np.float64)
+    if given == pose_set or (given, pose_set) == ("freihand21", "mano"):
         return keypoints
-    if pose_set == "coco" and found == "coco17":
+    if pose_set == "coco" and given == "coco17":
         return with_pelvis_and_neck(keypoints)
-    if found == "blazepose33" and pose_set in ("coco", "human36", "smpl"):
+    if given == "blazepose33" and pose_set in ("coco", "human36", "smpl"):
         points = _named(keypoints)
         if pose_set == "coco":
             return np.stack([points[name] for name in COCO19])
@@ -29,7 +29,7 @@ def pose_of(person: DetectedPerson, pose_set: str) -> np.ndarray:
         return np.stack([(_SMPL if pose_set == "smpl" else _HUMAN36).get(n, _same(n))(points) for n in names])
     raise BadInput(
         "wrong_keypoints",
-        f"Keypoints of the set {found} do not give the pose set {pose_set}.",
+        f"Keypoints of the set {given} cannot be converted to the pose set {pose_set}.",
         f"Give keypoints in the order of {pose_set}, or choose another Pose2Mesh model.",
     )
 
@@ -53,10 +53,11 @@ def _same(name: str):  # type: ignore[no-untyped-def]
 
 
 def _between(a: str, b: str, share: float):  # type: ignore[no-untyped-def]
-    """The point at `share` of the way from a to b; beyond b where it is more than 1."""
+    """The point a + share (b - a), with the lower visibility of the two."""
     return lambda p: np.append(p[a][:2] + share * (p[b] - p[a])[:2], min(p[a][2], p[b][2]))
 
 
+# shares: origin not recorded
 _HUMAN36 = {"torso": _between("pelvis", "neck", 0.5), "head": _between("neck", "ears", 1.65)}
 _SMPL = {
     "spine1": _between("pelvis", "neck", 0.22),

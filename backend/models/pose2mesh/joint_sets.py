@@ -19,7 +19,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class PoseSet:
-    """A 2D input of the network.  mirrored: left-right pairs (hand: links between neighbouring fingers)."""
+    """Joints and graph edges of a 2D input.  mirrored: left-right pairs (hand: edges between neighbouring fingers)."""
 
     name: str
     joints: tuple[str, ...]
@@ -70,7 +70,7 @@ POSE_SETS = {s.name: s for s in (HUMAN36, COCO, SMPL, MANO)}
 
 
 def joint_graph(pose_set: PoseSet) -> sp.csr_matrix:
-    """(J, J) float64: 1 for bones, mirrored pairs and the diagonal."""
+    """Adjacency (J, J) float64: 1 for bones, mirrored pairs and the diagonal."""
     count = len(pose_set.joints)
     a, b = np.array([*pose_set.bones, *pose_set.mirrored]).T
     graph = np.eye(count)
@@ -79,7 +79,7 @@ def joint_graph(pose_set: PoseSet) -> sp.csr_matrix:
 
 
 def with_pelvis_and_neck(coco17: np.ndarray) -> np.ndarray:
-    """(..., 17, C) COCO keypoints -> (..., 19, C) with the middle of the hips and of the shoulders."""
+    """COCO keypoints (..., 17, C) -> (..., 19, C) with the midpoints of hips and shoulders appended."""
     joints = np.asarray(coco17, np.float64)
     hips, shoulders = left_right(COCO17, "hip", "shoulder")
     pelvis, neck = joints[..., hips, :].mean(-2), joints[..., shoulders, :].mean(-2)
@@ -89,15 +89,15 @@ def with_pelvis_and_neck(coco17: np.ndarray) -> np.ndarray:
 def normalise_pose(pose: np.ndarray) -> np.ndarray:
     """(..., J, 2) px -> (..., J, 2) float32 with mean 0 and standard deviation 1 over the joints, per axis.
 
-    The original first maps the pose's box into a 288 x 384 crop, which this cancels.  Raises BadInput `flat_pose`
-    where all joints share an x or a y: nothing can be recovered from that.
+    The original first maps the pose's box into a 288 x 384 crop; the normalisation cancels that.  Raises BadInput
+    `flat_pose` where all joints share an x or a y: such a pose has no shape.
     """
     joints = np.asarray(pose, np.float64)
     spread = joints.std(-2, keepdims=True)
     if not np.isfinite(joints).all() or (np.ptp(joints, axis=-2) <= 1.0).any():
         raise BadInput(
             "flat_pose",
-            "A 2D pose has no extent in x or y, or holds values that are not numbers.",
-            "Every joint must be given, in pixels; Pose2Mesh cannot leave missing ones out.",
+            "A 2D pose has no extent in x or y, or NaN or infinite values.",
+            "Give every joint, in pixels: Pose2Mesh cannot do without one.",
         )
     return ((joints - joints.mean(-2, keepdims=True)) / spread).astype(np.float32)

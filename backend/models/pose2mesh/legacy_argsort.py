@@ -1,8 +1,8 @@
-"""`numpy.argsort` as it ordered equal values before numpy 1.25, on every machine.
+"""`numpy.argsort` with the order of equal values that numpy before 1.25 gave on every machine.
 
-Pose2Mesh's released weights belong to a graph that was built by visiting vertices in the order of an unstable sort of
-their degrees, and nearly all degrees are equal: another order of the ties is another graph.  Newer numpy sorts with
-vector instructions whose ties fall differently, from one processor to the next.
+Pose2Mesh's released weights depend on a graph that was built by visiting vertices in the order of an unstable sort of
+their degrees.  Nearly all degrees are equal, so another order of equal values gives another graph.  Newer numpy sorts
+with vector instructions; its order of equal values depends on the processor.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_SHORT = 16  # runs of at most this length are sorted by insertion
+_SHORT = 16  # numpy's limit: ranges up to this length are sorted by insertion
 
 
 def legacy_argsort(values: np.ndarray) -> np.ndarray:
-    """values: (n,) without NaN -> (n,) int64 indices, ascending, ties in the order of numpy's old introsort.
+    """(n,) int64 indices that sort values (n,), without NaN, in ascending order; ties as in numpy's old introsort.
 
-    Median-of-three quicksort with the larger part kept for later, heap sort where the recursion gets too deep.
+    Median-of-three quicksort that continues with the smaller part, and heap sort where the recursion gets too deep.
     """
     keys: list[float] = np.asarray(values).ravel().tolist()
     order = list(range(len(keys)))
@@ -45,7 +45,7 @@ def legacy_argsort(values: np.ndarray) -> np.ndarray:
 
 
 def _partition(keys: Sequence[float], order: list[int], low: int, high: int) -> int:
-    """Split around the median of first, middle and last; returns the place of that median."""
+    """Index of the pivot (median of first, middle and last) after the range was partitioned around it."""
     middle = low + (high - low) // 2
     for a, b in ((low, middle), (middle, high), (low, middle)):
         if keys[order[b]] < keys[order[a]]:
@@ -80,15 +80,15 @@ def _heap_sort(keys: Sequence[float], order: list[int], low: int, high: int) -> 
     heap = order[low : high + 1]
     count = len(heap)
 
-    def sink(item: int, place: int, end: int) -> None:
-        while (child := 2 * place) <= end:  # places count from 1
+    def sink(item: int, node: int, end: int) -> None:
+        while (child := 2 * node) <= end:  # nodes count from 1
             if child < end and keys[heap[child - 1]] < keys[heap[child]]:
                 child += 1
             if not keys[item] < keys[heap[child - 1]]:
                 break
-            heap[place - 1] = heap[child - 1]
-            place = child
-        heap[place - 1] = item
+            heap[node - 1] = heap[child - 1]
+            node = child
+        heap[node - 1] = item
 
     for start in range(count // 2, 0, -1):
         sink(heap[start - 1], start, count)

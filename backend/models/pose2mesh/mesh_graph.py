@@ -1,9 +1,9 @@
-"""Graphs of ever fewer nodes over a body's mesh, for Pose2Mesh.
+"""Hierarchy of coarser and coarser graphs over a body's mesh, for Pose2Mesh.
 
-Heavy-edge matching (Dhillon, Guan, Kulis, "Weighted Graph Cuts without Eigenvectors", PAMI 2007) in the form that
-Defferrard et al. (NIPS 2016) use: nodes are merged in pairs level by level, and fake nodes make the hierarchy a binary
-tree, so that up-sampling repeats every node.  The details, slips included, are those of the original
-implementation, because its released weights are bound to the graphs that it built.
+Heavy-edge matching (Dhillon, Guan, Kulis, "Weighted Graph Cuts without Eigenvectors", PAMI 2007) as in Defferrard et
+al. (NIPS 2016): each level merges nodes in pairs, and fake nodes make the hierarchy a binary tree, so that upsampling
+repeats every node.  The details, mistakes included, are those of the original implementation: its released weights
+depend on the graphs that it built.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from backend.models.pose2mesh.legacy_argsort import legacy_argsort
 
 @dataclass(frozen=True)
 class MeshGraph:
-    """Levels from fine to coarse; level k has sizes[k] nodes, of which those in real[k] are not fake.
+    """Levels from fine to coarse; level k has sizes[k] nodes, of which those in `real(k)` are not fake.
 
-    orders[k] (sizes[k],): which vertex (cluster) of level k stands at each place, fake ones from counts[k] on; the last
-    one belongs to the coarsest level, which has no Laplacian.
-    adjacency[k] and laplacians[k]: (sizes[k], sizes[k]), the latter float32, rescaled to L / (2 lmax) - I.
+    orders[k] (sizes[k],): vertex (k = 0) or cluster of each node; fake nodes have numbers from counts[k] on.
+    adjacency[k] and laplacians[k]: (sizes[k], sizes[k]), the latter float32, rescaled to L / (2 lmax) - I; the coarsest
+    level has no Laplacian.
     """
 
     orders: tuple[np.ndarray, ...]
@@ -36,12 +36,12 @@ class MeshGraph:
         return tuple(len(order) for order in self.orders)
 
     def real(self, level: int) -> np.ndarray:
-        """Places of the nodes that are not fake, ascending."""
+        """Indices of the nodes that are not fake, ascending."""
         return np.flatnonzero(self.orders[level] < self.counts[level])
 
 
 def mesh_graph(faces: np.ndarray, levels: int) -> MeshGraph:
-    """faces (F, 3) of a mesh without isolated vertices -> its hierarchy of levels + 1 graphs (body 9, hand 6)."""
+    """The hierarchy of levels + 1 graphs.  faces (F, 3): of a mesh without isolated nodes; levels: body 9, hand 6."""
     graph = _edges(faces)
     graphs, parents = [graph], []
     for _ in range(levels):
@@ -62,14 +62,14 @@ def mesh_graph(faces: np.ndarray, levels: int) -> MeshGraph:
 
 
 def laplacian(adjacency: sp.csr_matrix) -> sp.csr_matrix:
-    """I - D^-1/2 W D^-1/2, float64; a node without edges keeps the 1 on its diagonal."""
+    """Normalised Laplacian I - D^-1/2 W D^-1/2, float64; a node without edges has 1 on its diagonal."""
     degree = np.asarray(adjacency.sum(0)).ravel() + np.spacing(0.0)
     scale = sp.diags(1 / np.sqrt(degree))
     return sp.csr_matrix(sp.identity(len(degree)) - scale @ adjacency @ scale)
 
 
 def _rescaled(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    # not Defferrard's 2 L / lmax - I: the original divides where it should multiply
+    # as the original: it divides by 2 instead of multiplying (Defferrard: 2 L / lmax - I)
     start = np.random.RandomState(0).standard_normal(matrix.shape[0])
     largest = eigsh(matrix, k=1, which="LM", return_eigenvectors=False, v0=start)[0]
     scaled = sp.csr_matrix(matrix / (2 * largest) - sp.identity(matrix.shape[0]), dtype=np.float32)
@@ -86,18 +86,18 @@ def _edges(faces: np.ndarray) -> sp.csr_matrix:
 
 
 def heavy_edge_matching(graph: sp.csr_matrix) -> np.ndarray:
-    """(n, n) symmetric weights, no empty row -> (n,) cluster of every node, one or two nodes each."""
+    """(n,) cluster of every node, one or two nodes each.  graph (n, n): symmetric weights, no empty row."""
     graph.sort_indices()
     count = graph.shape[0]
     weights = np.asarray(graph.sum(0)).ravel()
     visits = legacy_argsort(weights).tolist()
     starts = graph.indptr[:-1].tolist()
     lengths = np.diff(graph.indptr).tolist()
-    # the original's scan over the rows is off by one: the first row also sees the next entry, the last lacks one
+    # the original's scan is off by one: the first row includes the next row's first entry, the last row lacks one
     lengths[0] += 1
     lengths[-1] -= 1
     columns, values = graph.indices.tolist(), graph.data.tolist()
-    # where the formula means a node's self-loop, the original takes the first entry of its row
+    # in place of a node's self-loop, the original takes the first entry of its row
     own = [values[s] for s in starts]
     weight = weights.tolist()
     cluster = [-1] * count
@@ -121,7 +121,7 @@ def heavy_edge_matching(graph: sp.csr_matrix) -> np.ndarray:
 
 
 def _merge(graph: sp.csr_matrix, cluster: np.ndarray) -> sp.csr_matrix:
-    """Sum the weights between clusters; those inside one become its self-loop."""
+    """The graph of clusters: weights between clusters are summed; those inside one become its self-loop."""
     coo = graph.tocoo()
     size = int(cluster.max()) + 1
     merged = sp.csr_matrix((coo.data, (cluster[coo.row], cluster[coo.col])), shape=(size, size))
@@ -130,7 +130,7 @@ def _merge(graph: sp.csr_matrix, cluster: np.ndarray) -> sp.csr_matrix:
 
 
 def _tree_orders(parents: list[np.ndarray]) -> list[np.ndarray]:
-    """For every level the nodes in such an order that place p has its two children at 2 p and 2 p + 1."""
+    """Per level the order of the nodes in which node p's children are 2 p and 2 p + 1, fine to coarse."""
     order = list(range(int(parents[-1].max()) + 1))
     orders = [order]
     for parent in reversed(parents):
@@ -151,9 +151,9 @@ def _tree_orders(parents: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _arrange(graph: sp.csr_matrix, order: np.ndarray) -> sp.csr_matrix:
-    """Pad with isolated fake nodes, and put the nodes into the tree's order."""
-    place = np.argsort(order, kind="stable")
+    """The graph with its nodes in the tree's order, padded with isolated fake nodes."""
+    position = np.argsort(order, kind="stable")
     coo = graph.tocoo()
-    arranged = sp.csr_matrix((coo.data, (place[coo.row], place[coo.col])), shape=(len(order), len(order)))
+    arranged = sp.csr_matrix((coo.data, (position[coo.row], position[coo.col])), shape=(len(order), len(order)))
     arranged.sort_indices()
     return arranged

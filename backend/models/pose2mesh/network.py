@@ -1,4 +1,4 @@
-"""Pose2Mesh: a 2D pose is lifted to 3D, and the 3D pose to a mesh by graph convolutions from coarse to fine.
+"""Pose2Mesh: a 2D pose is lifted to 3D, and to a mesh by graph convolutions from coarse to fine.
 
 Choi, Moon, Lee, "Pose2Mesh: Graph Convolutional Network for 3D Human Pose and Mesh Recovery from a 2D Human Pose",
 ECCV 2020.  Parameter names are those of the released checkpoints.
@@ -20,6 +20,7 @@ from backend.models.pose2mesh.joint_sets import POSE_SETS, joint_graph
 from backend.models.pose2mesh.mesh_graph import MeshGraph, laplacian
 
 _ORDER = 3  # of the Chebyshev polynomials
+# channels of the convolutions: first on the joints, then per mesh level from coarse to fine
 _PLANS = {
     "body": (
         (5, 32, 64, 64), (64, 128, 256), *[(256, 256, 256)] * 4, (256, 128, 128), *[(128, 128, 128)] * 2, (128, 64, 3),
@@ -41,9 +42,9 @@ class Pose2MeshConfig:
 
 
 class Pose2Mesh(nn.Module):
-    """pose2d (N, J, 2), normalised as `normalise_pose` does -> dict:
+    """pose2d (N, J, 2) from `normalise_pose` -> dict:
 
-    vertices (N, V, 3) m and joints (N, J, 3) mm, both relative to the pose set's root; x right, y down, z away.
+    vertices (N, V, 3) m and joints (N, J, 3) mm, both relative to the pose set's root; x right, y down, z forward.
     """
 
     def __init__(self, config: Pose2MeshConfig, graph: MeshGraph) -> None:
@@ -57,17 +58,16 @@ class Pose2Mesh(nn.Module):
         pose3d = self.pose_lifter(pose2d)
         # the mesh losses do not reach the lifter
         both = torch.cat([pose2d, pose3d.detach().to(pose2d.dtype) / 1000], 2)
-        out = {"joints": pose3d, **self.pose2mesh(both, fake_nodes)}
-        return out
+        return {"joints": pose3d, **self.pose2mesh(both, fake_nodes)}
 
 
 class PoseNet(nn.Module):
-    """pose2d (N, J, 2) -> (N, J, 3) mm, relative to the root, camera axes."""
+    """The lifter: pose2d (N, J, 2) -> (N, J, 3) mm, root-relative, camera axes."""
 
     def __init__(self, joints: int, width: int = 4096, stages: int = 2, dropout: float = 0.5) -> None:
         super().__init__()
         self.w1 = nn.Linear(2 * joints, width)
-        self.batch_norm1 = nn.BatchNorm1d(width)  # in every checkpoint, used by nothing
+        self.batch_norm1 = nn.BatchNorm1d(width)  # unused, but in every checkpoint
         self.linear_stages = nn.ModuleList(ResidualLinear(width, dropout) for _ in range(stages))
         self.w2 = nn.Linear(width, 3 * joints)
 
@@ -79,6 +79,8 @@ class PoseNet(nn.Module):
 
 
 class ResidualLinear(nn.Module):
+    """Pre-activation residual block of two linear layers, (N, width) -> (N, width)."""
+
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.w1 = nn.Linear(width, width)
@@ -94,7 +96,10 @@ class ResidualLinear(nn.Module):
 
 
 class ChebyshevConv(nn.Linear):
-    """Defferrard et al., NIPS 2016, equation 4, order 3: weights (out, 3 in), column 3 i + k for T_k of feature i."""
+    """Chebyshev convolution of order 3 (Defferrard et al., NIPS 2016, equation 4).
+
+    weight (out, 3 in): column 3 i + k is for the polynomial T_k of feature i.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(_ORDER * inputs, outputs)
@@ -105,7 +110,7 @@ class ChebyshevConv(nn.Linear):
     def convolve(self, x: Tensor, graph: SparseMatrix) -> Tensor:
         """x (V, N, in) and the sparse Laplacian (V, V) -> (V, N, out).
 
-        T_2 = 2 L L - I: y = x (W0 - W2) + L (x W1 + L x 2 W2), the weights first where they have fewer outputs.
+        T_2 = 2 L L - I, so y = x (W0 - W2) + L (x W1 + L x 2 W2).  Fewer outputs than inputs: weights come first.
         """
         w0, w1, w2 = self.weight.unflatten(1, (-1, _ORDER)).unbind(2)
         if self.out_features < self.in_features // _ORDER:
@@ -119,8 +124,8 @@ class ChebyshevConv(nn.Linear):
 class MeshNet(nn.Module):
     """pose (N, J, 5): 2D pose and 3D pose in metres -> vertices (N, V, 3) m; with `fake_nodes` also raw (N, nodes, 3).
 
-    While training, fake nodes take part, because the batch statistics of the original include them.  Afterwards
-    they are left out: they never reach a real vertex.
+    Training includes fake nodes, because the original's batch statistics do.  Inference leaves them out: they do not
+    influence real vertices.
     """
 
     out_index: Tensor
@@ -132,14 +137,14 @@ class MeshNet(nn.Module):
         plan = _PLANS[config.part]
         self.plan = plan
         joints = len(POSE_SETS[config.pose_set].joints)
-        self.levels = len(plan) - 2  # mesh levels in use; the coarsest of the hierarchy serve only to build it
+        self.levels = len(plan) - 2  # mesh levels in use: not the hierarchy's coarsest
         self.top = graph.sizes[self.levels - 1]
         convs = [pair for block in plan for pair in pairwise(block)]
         self.cl = nn.ModuleList(ChebyshevConv(a, b) for a, b in convs)
         self.bn = nn.ModuleList(nn.BatchNorm1d(b) for _, b in convs[:-1])
         self.fc = nn.Linear(joints * plan[0][-1], self.top * plan[1][0])
-        self.fc.packable = False  # type: ignore[assignment]  # its rows are picked
-        # the joints' graph is not rescaled as the meshes' graphs are
+        self.fc.packable = False  # type: ignore[assignment]  # `_spread` reads its weight
+        # not rescaled, unlike the meshes' Laplacians
         self.joint_laplacian = SparseMatrix(laplacian(joint_graph(POSE_SETS[config.pose_set])))
         inverse = np.argsort(graph.orders[0], kind="stable")[: graph.counts[0]]
         self._constant("perm_index", inverse)
@@ -149,7 +154,7 @@ class MeshNet(nn.Module):
             matrix = graph.laplacians[level]
             self.add_module(f"all_{level}", SparseMatrix(matrix))
             self.add_module(f"real_{level}", SparseMatrix(matrix[real][:, real]))
-            if level:  # every node of the finer level hangs below place // 2
+            if level:  # the parent of node p of the finer level is p // 2
                 finer = graph.real(level - 1)
                 self._constant(f"parent_{level}", np.searchsorted(real, finer // 2))
         self._constant("out_index", np.searchsorted(graph.real(0), inverse))
@@ -161,7 +166,7 @@ class MeshNet(nn.Module):
         complete = self.training or fake_nodes
         count = len(pose)
         layer = 0
-        x = pose.transpose(0, 1).contiguous()  # (J, N, 5): nodes first, so that a graph is one sparse product
+        x = pose.transpose(0, 1).contiguous()  # (J, N, 5): nodes first, for one sparse product per graph
         for b, block in enumerate(self.plan):
             level = self.levels - b if 0 < b <= self.levels else 0
             kind = "all" if complete else "real"
@@ -190,20 +195,17 @@ class MeshNet(nn.Module):
         return x if isinstance(norm, nn.Identity) else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def _spread(self, x: Tensor, count: int, complete: bool) -> Tensor:
-        """Joint features (J, N, C) -> top-level nodes (top, N, C)."""
+        """Joint features (J, N, C) -> features of the coarsest level's nodes (top, N, C)."""
         flat = x.transpose(0, 1).reshape(count, -1)
         width = self.plan[1][0]
-        weight, bias = (
-            self.fc.weight.unflatten(0, (self.top, width)),
-            self.fc.bias.unflatten(0, (self.top, width)),
-        )
+        weight, bias = (x.unflatten(0, (self.top, width)) for x in (self.fc.weight, self.fc.bias))
         if not complete:
             weight, bias = weight[self.fc_rows], bias[self.fc_rows]
         nodes = functional.linear(flat, weight.flatten(0, 1), bias.flatten())
         return nodes.unflatten(1, (-1, width)).transpose(0, 1).contiguous()
 
     def fold_batch_norm(self) -> None:
-        """Inference only: multiply the batch norms into the convolutions."""
+        """Fold the batch norms into the convolutions, for inference only."""
         for layer, norm in enumerate(self.bn):
             if isinstance(norm, nn.BatchNorm1d):
                 conv = cast(ChebyshevConv, self.cl[layer])

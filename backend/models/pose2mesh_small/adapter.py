@@ -1,4 +1,4 @@
-"""The small Pose2Mesh for the registry: it takes the detector's 33 landmarks, in 2D and 3D, not a picture."""
+"""The small Pose2Mesh's adapter.  The input is no image, but MediaPipe's 33 landmarks in 2D and 3D."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.structures import DetectedPerson
 
 
 class SmallPose2MeshAdapter:
-    """See `Adapter`.  Neither crops nor poses of a pose set go in: `encode` makes the inputs."""
+    """See `Adapter`.  The inputs are neither crops nor poses of a pose set, but those of `encode`."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return None
@@ -29,7 +29,7 @@ class SmallPose2MeshAdapter:
         return None
 
     def encode(self, people: Sequence[DetectedPerson]) -> np.ndarray:
-        """(N, 199) float32.  Raises BadInput `wrong_keypoints`."""
+        """(N, 199) float32, the network's input.  Raises BadInput `wrong_keypoints`."""
         for person in people:
             if person.keypoint_set != "blazepose33":
                 raise BadInput(

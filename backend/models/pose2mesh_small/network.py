@@ -1,8 +1,8 @@
-"""A small Pose2Mesh for MediaPipe's landmarks: a lifter that also takes the detector's 3D guess, and a small mesh net.
+"""A small Pose2Mesh for MediaPipe's landmarks: a lifter of 2D and the detector's 3D, and a small mesh network.
 
 After Choi, Moon, Lee, "Pose2Mesh", ECCV 2020: PoseNet, 512 wide, then Chebyshev convolutions on a graph of 431 vertices
-instead of nine levels; a constant sparse matrix leads to the whole surface.  Beside each part runs the best straight
-line, which is known in closed form, so that the networks learn only what is left.  Trained by `training.synthetic`.
+instead of nine levels; a constant sparse matrix upsamples to the full mesh.  Each part has a linear skip connection,
+fitted by ridge regression, so that the network learns only the residual.  Trained by `training.synthetic`.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from backend.models.pose2mesh.network import ChebyshevConv, ResidualLinear
 LANDMARKS, JOINTS = 33, 24
 POINTS = JOINTS + LANDMARKS
 INPUTS = LANDMARKS * 6 + 1
-GIVEN = LANDMARKS * 3  # inputs from here on are the detector's 3D
+GIVEN = LANDMARKS * 3  # index of the first input of the detector's 3D
 _CHANNELS = (16, 48, 48, 3)
 
 
 def features(keypoints: np.ndarray, world: np.ndarray | None) -> np.ndarray:
-    """keypoints (n, 33, 3) px and visibility, world (n, 33, 3) m or None -> (n, 199) float32.
+    """(n, 199) float32.  keypoints (n, 33, 3): px and visibility; world (n, 33, 3) m or None.
 
-    2D is centred on what is visible and divided by its spread; what is not visible counts little and is pulled in.
+    2D is standardised with the mean and spread over visible keypoints, then clipped; invisible ones have low weights.
     """
-    seen = np.clip((keypoints[..., 2] - 0.1) / 0.4, 0.02, 1)[..., None]
-    share = seen / seen.sum(1, keepdims=True)
+    weights = np.clip((keypoints[..., 2] - 0.1) / 0.4, 0.02, 1)[..., None]
+    share = weights / weights.sum(1, keepdims=True)
     flat = keypoints[..., :2] - (keypoints[..., :2] * share).sum(1, keepdims=True)
     spread = np.sqrt((flat**2 * share).sum((1, 2), keepdims=True))
     flat = np.clip(flat / np.maximum(spread, 1e-3), -4, 4)
     count = len(flat)
     given = np.zeros((count, LANDMARKS, 3)) if world is None else np.clip(world, -2, 2) * 2
     flag = np.full((count, 1), 0.0 if world is None else 1.0)
-    columns = [flat.reshape(count, -1), seen.reshape(count, -1) - 0.8, given.reshape(count, -1), flag]
+    columns = [flat.reshape(count, -1), weights.reshape(count, -1) - 0.8, given.reshape(count, -1), flag]
     return np.concatenate(columns, 1).astype(np.float32)
 
 
 class Lifter(nn.Module):
-    """features (N, 199) as `features` makes them -> (N, 57, 3) m: 24 joints relative to the pelvis joint, then 33
-    landmarks relative to the middle of the hips; axes of the ray to the person (x right, y down, z away)."""
+    """Inputs (N, 199) of `features` -> (N, 57, 3) m: 24 joints relative to the pelvis joint, then 33 landmarks relative
+    to the midpoint of the hips; axes of the ray to the person (x right, y down, z forward)."""
 
     def __init__(self, width: int = 512, stages: int = 2, dropout: float = 0.0) -> None:
         super().__init__()
@@ -61,23 +61,23 @@ class Lifter(nn.Module):
 
     @torch.no_grad()
     def fit_skip_by_ridge(self, values: Tensor, targets: Tensor) -> None:
-        """Set the straight part by ridge regression from values (N, 199) to targets (N, 57, 3), and the rest to 0."""
+        """Fit the linear skip connection from values (N, 199) to targets (N, 57, 3), and zero the network's output."""
         ridge_regression(self.straight, values, targets.flatten(1), 1e-3)
         nn.init.zeros_(self.w2.weight)
         nn.init.zeros_(self.w2.bias)
 
 
 class SmallMeshNet(nn.Module):
-    """points (N, 57, 3) m as the lifter gives them -> coarse vertices (N, C, 3) m, relative to the pelvis joint.
+    """Points (N, 57, 3) m of the lifter -> coarse vertices (N, C, 3) m, relative to the pelvis joint.
 
-    adjacency: (C, C) of the coarse mesh, its diagonal set.
+    adjacency: (C, C) of the coarse mesh, non-zero on the diagonal.
     """
 
     def __init__(self, adjacency: sp.csr_matrix) -> None:
         super().__init__()
         count = adjacency.shape[0]
         graph = laplacian(sp.csr_matrix(adjacency - sp.diags(adjacency.diagonal())))
-        # Defferrard's scaling with the largest eigenvalue that a normalised Laplacian can have
+        # Defferrard's rescaling 2 L / lmax - I with lmax 2, the upper bound for a normalised Laplacian
         self.graph = SparseMatrix(sp.csr_matrix(graph - sp.identity(count), dtype=np.float32))
         self.straight = nn.Linear(3 * POINTS, 3 * count)
         self.spread = nn.Linear(3 * POINTS, count * _CHANNELS[0])
@@ -104,9 +104,9 @@ class SmallMeshNet(nn.Module):
 
 
 class SmallPose2Mesh(nn.Module):
-    """features (N, 199) -> dict: vertices (N, V, 3) m relative to the pelvis joint, points (N, 57, 3) as `Lifter`.
+    """Inputs (N, 199) -> dict: vertices (N, V, 3) m relative to the pelvis joint, points (N, 57, 3) as `Lifter`.
 
-    adjacency: (C, C) of the coarse mesh; up: (V, C) to the whole one.
+    adjacency: (C, C) of the coarse mesh; up: (V, C) to the full one.
     """
 
     def __init__(self, adjacency: sp.csr_matrix, up: sp.csr_matrix, width: int = 512) -> None:
@@ -117,20 +117,20 @@ class SmallPose2Mesh(nn.Module):
 
     def forward(self, values: Tensor) -> dict[str, Tensor]:
         points = self.pose_lifter(values)
-        coarse = self.pose2mesh(points.detach())  # the mesh's losses do not reach the lifter
+        coarse = self.pose2mesh(points.detach())  # the mesh losses do not reach the lifter
         return {"points": points, "vertices": self.up(coarse.transpose(0, 1).contiguous()).transpose(0, 1)}
 
 
 @torch.inference_mode()
 def lift(model: Lifter, keypoints: np.ndarray, world: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """-> joints (n, 24, 3) and landmarks (n, 33, 3), m."""
+    """Joints (n, 24, 3) and landmarks (n, 33, 3), m, from the arguments of `features`."""
     out = model(torch.from_numpy(features(keypoints, world))).numpy()
     return out[:, :JOINTS], out[:, JOINTS:]
 
 
 @torch.no_grad()
 def ridge_regression(layer: nn.Linear, values: Tensor, targets: Tensor, ridge: float) -> None:
-    """Ridge regression (N, I) -> (N, O) into a linear layer."""
+    """Set a linear layer by ridge regression from values (N, I) to targets (N, O)."""
     x = torch.cat([values, torch.ones(len(values), 1)], 1).double()
     normal = x.T @ x + ridge * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
     solution = torch.linalg.solve(normal, x.T @ targets.double()).float()

@@ -1,4 +1,4 @@
-"""Cleaner 3D landmarks for the keypoint fit: the lifter of `pose2mesh-small` corrects what was guessed of depth."""
+"""Refined 3D landmarks for the keypoint fit: the lifter of `pose2mesh-small` corrects the detector's depths."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _PART = "pose_lifter."
 
 
 class LandmarkLifter:
-    """The first half of `pose2mesh-small`, on the CPU: 0.7 million parameters, under a millisecond a person."""
+    """The lifter of `pose2mesh-small`, on the CPU: 0.7 million parameters, under a millisecond per person."""
 
     def __init__(self, model: Lifter) -> None:
         self._model = model.eval().requires_grad_(False)
 
     @classmethod
     def embedded(cls) -> LandmarkLifter:
-        """With the weights that come with the program; read once per process."""
+        """The lifter with its embedded weights, read once per process."""
         return _embedded()
 
     def landmarks(self, keypoints2d: np.ndarray, keypoints3d: np.ndarray) -> np.ndarray:
-        """(n, 33, 3) px and visibility, (n, 33, 3) m as detected -> (n, 33, 3) m: the same landmarks, corrected.
+        """Refined landmarks (n, 33, 3) m, from detected 2D (n, 33, 3) px and visibility, and 3D (n, 33, 3) m.
 
-        Axes are those of the ray to the person, as the detector's are.
+        Axes are those of the ray to the person, as the detector's.
         """
         if not len(keypoints2d):
             return np.zeros((0, 33, 3), np.float32)
@@ -38,7 +38,7 @@ class LandmarkLifter:
         return lift(self._model, points, world)[1].astype(np.float32)
 
     def refine(self, people: Sequence[DetectedPerson]) -> list[DetectedPerson]:
-        """The same people with corrected 3D landmarks; who has no 33 landmarks stays as found."""
+        """The people with refined 3D landmarks; those with other keypoint sets are unchanged."""
         with_landmarks = [k for k, person in enumerate(people) if person.keypoint_set == "blazepose33"]
         out = list(people)
         if with_landmarks:

@@ -1,4 +1,4 @@
-"""SMPLer for the registry.  Its official files carry the whole body model."""
+"""SMPLer's adapter.  Its official files contain the full body model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.models.smpler.network import SMPLer, SMPLerConfig
 from backend.models.spec import NetworkSpec
 
 _HANDLER = "smpl_handler."
-_REGRESSOR = _HANDLER + "J_regressor_h36m_correct"  # in files for 3DPW it holds another regressor under this name
+_REGRESSOR = _HANDLER + "J_regressor_h36m_correct"  # in files for 3DPW, this is another regressor
 _BODY = {
     "v_template": "v_template",
     "shapedirs": "shapedirs",
@@ -31,7 +31,7 @@ _BODY = {
 
 
 class SMPLerAdapter:
-    """See `Adapter`.  The weights are bound to the regressor of the 17 evaluation joints."""
+    """See `Adapter`.  The constant is the regressor of the 17 evaluation joints."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return (224, 224)
@@ -51,7 +51,7 @@ class SMPLerAdapter:
             lacking = ", ".join([_REGRESSOR] * (_REGRESSOR not in tensors) + missing[:3])
             raise BadInput(
                 "checkpoint_mismatch",
-                f"The file lacks the body model that SMPLer's official files carry ({lacking}).",
+                f"The file lacks the body model that SMPLer's official files contain ({lacking}).",
                 "Give the published file, or one that was saved by this program.",
             )
         carried = body_of(tensors)
@@ -69,21 +69,22 @@ class SMPLerAdapter:
 
 def body_of(tensors: dict[str, Tensor]) -> BodyArrays:
     """The body in an official checkpoint.  Raises BadInput `checkpoint_mismatch`."""
-    found = {ours: tensors[f"{_HANDLER}smpl.{theirs}"].cpu().numpy() for theirs, ours in _BODY.items()}
-    count = len(found["v_template"])
+    values = {ours: tensors[f"{_HANDLER}smpl.{theirs}"].cpu().numpy() for theirs, ours in _BODY.items()}
+    count = len(values["v_template"])
     try:
-        posedirs = found.pop("posedirs").T.reshape(count, 3, -1)
-        parents = found.pop("parents").astype(np.int64)
-        arrays = {name: value.astype(np.float64) for name, value in found.items() if name != "faces"}
+        posedirs = values.pop("posedirs").T.reshape(count, 3, -1)
+        parents = values.pop("parents").astype(np.int64)
+        faces = values.pop("faces").astype(np.int64)
+        arrays = {name: value.astype(np.float64) for name, value in values.items()}
         regressor = tensors[_REGRESSOR].cpu().numpy().astype(np.float64)
         if arrays["weights"].shape != (count, len(SMPL24)) or regressor.shape != (17, count):
-            raise ValueError("weights or regressor are of another body")
+            raise ValueError("weights or regressor have another shape")
         return BodyArrays(
             name="smpl",
             license=SMPL_LICENSE,
             joint_names=SMPL24,
             parents=parents,
-            faces=found["faces"].astype(np.int64),
+            faces=faces,
             posedirs=posedirs.astype(np.float64),
             regressors={"h36m17": regressor},
             **arrays,
@@ -102,7 +103,7 @@ def _check_same(carried: BodyArrays, body: BodyModel) -> None:
         raise BadInput(
             "body_mismatch",
             f"The checkpoint was made with another body than {body.name!r}.",
-            "Leave out --body: the file carries its own.",
+            "Leave out --body: the file contains its own.",
         )
 
 

@@ -1,4 +1,4 @@
-"""SMPLer's attention: tokens to feature maps (global and around the joints), then tokens to tokens."""
+"""SMPLer's attention: from tokens to feature maps (global, and local around the joints), then among tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EPS = 1e-12
 
 
 class Pyramid(NamedTuple):
-    """What the tokens may look at."""
+    """Keys and values of the cross-attention."""
 
     maps: list[Tensor]  # four (N, P, 128), finest first
     window: Tensor  # (N, 24, 64, 128) around each joint
@@ -28,6 +28,8 @@ class Pyramid(NamedTuple):
 
 
 class TransformerBlock(nn.Module):
+    """Two transformer units over a pyramid whose finest map is grid x grid, with position embeddings."""
+
     def __init__(self, grid: int, dropout: float) -> None:
         super().__init__()
         self.grid = grid
@@ -47,12 +49,12 @@ class TransformerBlock(nn.Module):
     def forward(self, query: Tensor, pyramid: Pyramid) -> Tensor:
         """query (N, 26, 128) -> the same, refined."""
         positions: Tensor = self.feat_position_embedding
-        placed = []
+        maps = []
         for k, tokens in enumerate(pyramid.maps):
             if k:
                 positions = functional.avg_pool2d(positions, 2)
-            placed.append(tokens + positions.flatten(2).transpose(1, 2))
-        pyramid = pyramid._replace(maps=placed)
+            maps.append(tokens + positions.flatten(2).transpose(1, 2))
+        pyramid = pyramid._replace(maps=maps)
         x = self.dropout(self.early_embedding(query) + self.position_embeddings.weight)
         for unit in self.trans_units:
             x = unit(x, pyramid)
@@ -69,14 +71,14 @@ class TransformerUnit(nn.Module):
         self.self_trans_layer = nn.ModuleDict({"self_trans_layer": AttentionLayer(dropout)})
 
     def forward(self, x: Tensor, pyramid: Pyramid) -> Tensor:
-        everywhere = self.global_unit(x, pyramid.maps)
-        around = self.local_unit(x[:, :_JOINTS], pyramid.window, pyramid.offsets)
-        x = torch.cat([(everywhere[:, :_JOINTS] + around) / 2, everywhere[:, _JOINTS:]], 1)
+        from_all = self.global_unit(x, pyramid.maps)
+        from_window = self.local_unit(x[:, :_JOINTS], pyramid.window, pyramid.offsets)
+        x = torch.cat([(from_all[:, :_JOINTS] + from_window) / 2, from_all[:, _JOINTS:]], 1)
         return self.self_trans_layer["self_trans_layer"](x)
 
 
 class GlobalUnit(nn.Module):
-    """Every token attends to every pixel of every scale; the scales' answers are averaged."""
+    """Every token attends to every pixel of every scale; outputs are averaged over the scales."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -85,15 +87,15 @@ class GlobalUnit(nn.Module):
         )
 
     def forward(self, x: Tensor, maps: list[Tensor]) -> Tensor:
-        answers = [
+        outputs = [
             layer["transformer_layer"](x, features)  # type: ignore[index]
             for layer, features in zip(self.trans_layer_list, maps, strict=True)
         ]
-        return torch.stack(answers).mean(0)
+        return torch.stack(outputs).mean(0)
 
 
 class LocalUnit(nn.Module):
-    """Each joint's token attends to the window around its joint, with a learned score per relative position."""
+    """Each joint's token attends to the window around its joint, with a learned bias per relative position."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -112,6 +114,8 @@ class LocalUnit(nn.Module):
 
 
 class Attention(nn.Module):
+    """Projections to queries, keys and values; `AttentionLayer` computes the attention."""
+
     def __init__(self) -> None:
         super().__init__()
         self.query = nn.Linear(WIDTH, WIDTH)
@@ -120,7 +124,7 @@ class Attention(nn.Module):
 
 
 class AttentionLayer(nn.Module):
-    """Pre-norm attention and feed-forward part.  Features come as they are, only the tokens are normalised."""
+    """Pre-norm attention and feed-forward part.  Only the tokens are normalised, not the features."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -137,7 +141,8 @@ class AttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, features: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        """x (N, T, 128); features (N, S, 128), None: x itself; bias added to the scaled scores (N, heads, T, S)."""
+        """x (N, T, 128), features (N, S, 128) or None for self-attention, bias (N, heads, T, S) of the scaled scores ->
+        (N, T, 128)."""
         normed = self.LayerNorm_attn(x)
         source = normed if features is None else features
         parts = self.attention
@@ -145,9 +150,9 @@ class AttentionLayer(nn.Module):
             layer(y).unflatten(-1, (_HEADS, -1)).transpose(1, 2)
             for layer, y in ((parts.query, normed), (parts.key, source), (parts.value, source))
         )
-        share = self.dropout.p if self.training else 0.0
+        dropout = self.dropout.p if self.training else 0.0
         attended = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias, dropout_p=share, scale=1 / math.sqrt(WIDTH / _HEADS)
+            q, k, v, attn_mask=bias, dropout_p=dropout, scale=1 / math.sqrt(WIDTH / _HEADS)
         )
         x = x + self.dropout(self.linear_attn(attended.transpose(1, 2).flatten(2)))
         return x + self.mlp(x)

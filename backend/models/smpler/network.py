@@ -27,9 +27,9 @@ Stage = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SMPLerConfig:
-    """hrnet_width: 32 (SMPLer), 48 (SMPLer-L), or 0 for the small network behind MediaPipe's trunk.
+    """hrnet_width: 32 (SMPLer), 48 (SMPLer-L), or 0 for MediaPipe's backbone in the small network.
 
-    blocks 0 is the backbone stage that training starts from.  first_dropout: of the first estimate.
+    blocks: refinement blocks; 0 is the first training stage.  first_dropout: of the first estimate.
     """
 
     hrnet_width: int
@@ -41,10 +41,10 @@ class SMPLerConfig:
 class SMPLer(nn.Module):
     """Images (N, 3, 224, 224), ImageNet-normalised RGB -> list of stages: the first estimate, then one per block.
 
-    Each stage is a dict: theta (N, 24, 3, 3) parent-relative rotations, beta (N, 10), cam (N, 3) scale and shift, with
+    Each stage is a dict: theta (N, 24, 3, 3) parent-relative rotations, beta (N, 10), cam (N, 3) weak-perspective:
     2D = s (XY + t) in the crop's [-1, 1]; smpl_joints (N, 24, 3) m and smpl_joints2d (N, 24, 2).  The last one (every
-    one with `every_stage`) has vertices (N, V, 3), joints (N, 14, 3), joints2d (N, 14, 2) and, with the regressed
-    pelvis at the origin, vertices_minus_pelvis and joints_minus_pelvis.  x right, y down, z away.
+    one with `every_stage`) has vertices (N, V, 3) m, joints (N, 14, 3) m, joints2d (N, 14, 2) and, relative to the
+    regressed pelvis, vertices_minus_pelvis and joints_minus_pelvis.  x right, y down, z forward.
     """
 
     joint_regressor: Tensor
@@ -102,10 +102,10 @@ class SMPLer(nn.Module):
 
     def _stage(self, theta: Tensor, beta: Tensor, cam: Tensor, complete: bool) -> Stage:
         stage = {"theta": theta, "beta": beta, "cam": cam}
-        # float32 whatever the network runs in: bodies are measured in millimetres
+        # float32 whatever the network's precision: bf16 would move vertices by millimetres
         theta, beta = theta.to(self.joint_regressor.dtype), beta.to(self.joint_regressor.dtype)
         with torch.autocast(theta.device.type, enabled=False):
-            if not complete:  # the next block only looks where the joints are
+            if not complete:  # the next block needs the joints only
                 stage["smpl_joints"] = self.body.pose_joints(theta, beta)
             else:
                 posed = self.body(None, beta, rotations=theta)
@@ -129,7 +129,7 @@ def project(points: Tensor, cam: Tensor) -> Tensor:
 
 
 class SMPLPredictor(nn.Module):
-    """The first estimate, refined three times by the same layers as in HMR (Kanazawa et al., CVPR 2018)."""
+    """The first estimate: HMR's iterative regression, three times the same layers (Kanazawa et al., CVPR 2018)."""
 
     init_pose: Tensor
     init_shape: Tensor
@@ -165,7 +165,7 @@ class SMPLPredictor(nn.Module):
 
 
 class RefinementBlock(nn.Module):
-    """Looks at the image where the joints are now, and answers with changes of pose, shape and camera."""
+    """Updates of pose, shape and camera from image features at the current joints."""
 
     def __init__(self, channels: tuple[int, ...], dropout: float) -> None:
         super().__init__()
@@ -180,20 +180,21 @@ class RefinementBlock(nn.Module):
         for layer in (self.theta_predictor, self.beta_predictor, self.cam_predictor):
             nn.init.normal_(layer.weight, std=1e-3)
             nn.init.zeros_(layer.bias)
-        with torch.no_grad():  # no change of pose to begin with
+        with torch.no_grad():  # the identity rotation
             self.theta_predictor.bias[[0, 3]] = 0.1
 
     def forward(self, query: Tensor, maps: list[Tensor], joints2d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """query (N, 26, 128), joints2d (N, 24, 2) in [-1, 1] -> changes of theta, beta, cam; and the new query."""
+        """query (N, 26, 128), joints2d (N, 24, 2) in [-1, 1] -> updates of theta (N, 24, 3, 3), beta (N, 10) and cam
+        (N, 3), and the new query."""
         tokens = [
             layer[1](layer[0](x).flatten(2).transpose(1, 2))  # type: ignore[index]
             for layer, x in zip(self.raw_feat_projection_layer, maps, strict=True)
         ]
         finest = tokens[0].transpose(1, 2).unflatten(2, (_GRID, _GRID))
-        where = joints2d.to(finest.dtype)[:, :, None]
-        seen = functional.grid_sample(finest, where, align_corners=True)[..., 0].transpose(1, 2)
-        seen = self.joint_feat_projection_layer(seen)
-        query = query + torch.cat([seen, seen.mean(1, keepdim=True).expand(-1, 2, -1)], 1)
+        grid = joints2d.to(finest.dtype)[:, :, None]
+        at_joints = functional.grid_sample(finest, grid, align_corners=True)[..., 0].transpose(1, 2)
+        at_joints = self.joint_feat_projection_layer(at_joints)
+        query = query + torch.cat([at_joints, at_joints.mean(1, keepdim=True).expand(-1, 2, -1)], 1)
         window, offsets = joint_windows(tokens[0], joints2d)
         query = self.trans_block(query, Pyramid(tokens, window, offsets))
         rotation_update = matrix_from_6d(self.theta_predictor(query[:, :24]))
@@ -201,21 +202,20 @@ class RefinementBlock(nn.Module):
 
 
 def joint_windows(tokens: Tensor, joints2d: Tensor) -> tuple[Tensor, Tensor]:
-    """The 8 x 8 pixels around every joint, those beyond the border taken from the border.
+    """Features (N, 24, 64, C) of the 8 x 8 pixels around every joint, and their offsets from it (N, 24, 64, 2).
 
-    tokens: (N, 56 * 56, C) finest map.  joints2d: (N, 24, 2) in [-1, 1].
-    Returns features (N, 24, 64, C) and each pixel's offset from its joint (N, 24, 64, 2) in window radii, x first;
-    pixels run over x outside and y inside.
+    tokens: (N, 56 * 56, C) finest map.  joints2d: (N, 24, 2) in [-1, 1].  Beyond the border the border is repeated.
+    Offsets are in window radii, x first; x is the outer index of the 64 pixels.
     """
-    place = (joints2d + 1) / 2 * (_GRID - 1)
-    steps = torch.arange(1 - RADIUS, RADIUS + 1, device=place.device)
-    columns = (place[..., :1].floor() + steps).clamp(0, _GRID - 1)
-    rows = (place[..., 1:].floor() + steps).clamp(0, _GRID - 1)
-    shape = (*place.shape[:2], 2 * RADIUS, 2 * RADIUS)
+    joint = (joints2d + 1) / 2 * (_GRID - 1)
+    steps = torch.arange(1 - RADIUS, RADIUS + 1, device=joint.device)
+    columns = (joint[..., :1].floor() + steps).clamp(0, _GRID - 1)
+    rows = (joint[..., 1:].floor() + steps).clamp(0, _GRID - 1)
+    shape = (*joint.shape[:2], 2 * RADIUS, 2 * RADIUS)
     pixels = torch.stack([columns[..., :, None].expand(shape), rows[..., None, :].expand(shape)], -1).flatten(2, 3)
-    offsets = (pixels - place[:, :, None]) / RADIUS
+    offsets = (pixels - joint[:, :, None]) / RADIUS
     index = (pixels[..., 1] * _GRID + pixels[..., 0]).long().flatten(1)
-    # joints that are not numbers (a diverged network) must not index outside
+    # NaN joints (a diverged network) must not index outside
     index = index.clamp(0, _GRID * _GRID - 1)
     features = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))
     return features.unflatten(1, pixels.shape[1:3]), offsets

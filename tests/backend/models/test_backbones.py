@@ -1,4 +1,4 @@
-"""Backbones: shapes of their maps, sizes of the published networks, names of the official files."""
+"""Backbones: shapes of the maps, parameter counts of the published networks, names in the official files."""
 
 import pytest
 import torch
@@ -21,13 +21,15 @@ def test_resnet50_is_torchvisions():
     assert [tuple(m.shape[1:]) for m in maps] == [(256, 16, 24), (512, 8, 12), (1024, 4, 6), (2048, 2, 3)]
 
 
-def test_the_row_of_children_is_the_same_network():
-    net, row = ResNet50().eval(), sequential_resnet50().eval()
+def test_sequential_resnet50_is_the_same_network():
+    net, sequential = ResNet50().eval(), sequential_resnet50().eval()
     names = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
     state = net.state_dict()
-    row.load_state_dict({key: state[f"{names[key.split('.')[0]]}.{key.split('.', 1)[1]}"] for key in row.state_dict()})
+    sequential.load_state_dict(
+        {key: state[f"{names[key.split('.')[0]]}.{key.split('.', 1)[1]}"] for key in sequential.state_dict()}
+    )
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(net(x), row(x))
+    assert torch.equal(net(x), sequential(x))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_hrnet_is_the_published_one(width, head, count, entries):
     assert count is None or parameters(net) == count
 
 
-def test_hrnet_answers_by_head():
+def test_hrnet_outputs_of_each_head():
     x = torch.zeros(1, 3, 64, 64)
     with torch.inference_mode():
         maps = HRNet(32, "multi").eval()(x)

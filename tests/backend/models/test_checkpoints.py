@@ -1,4 +1,4 @@
-"""Checkpoint files: what is read, what is refused, and what is said of those that do not fit."""
+"""Checkpoint files: what is read, what is refused, and the report of tensors that do not fit."""
 
 import pickle
 
@@ -23,13 +23,13 @@ class Touch:
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "model_state_dict"])
-def test_tensors_come_out_of_every_wrapping(tmp_path, wrapper, old):
+def test_state_dicts_are_unwrapped(tmp_path, wrapper, old):
     tensors = {"module.a.weight": torch.ones(2, 3), "module.a.bias": torch.zeros(2)}
     content = tensors if wrapper is None else {wrapper: tensors, "epoch": 3, "log": {"x": [np.float64(1.5)]}}
     torch.save(content, tmp_path / "file.pt", _use_new_zipfile_serialization=not old)
-    found = read_checkpoint(tmp_path / "file.pt")
-    assert list(found) == ["a.weight", "a.bias"]
-    assert torch.equal(found["a.weight"], torch.ones(2, 3))
+    read = read_checkpoint(tmp_path / "file.pt")
+    assert list(read) == ["a.weight", "a.bias"]
+    assert torch.equal(read["a.weight"], torch.ones(2, 3))
 
 
 def test_safetensors_are_read(tmp_path):
@@ -40,7 +40,7 @@ def test_safetensors_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "legacy"])
-def test_a_file_that_runs_code_is_refused_and_runs_nothing(tmp_path, old):
+def test_a_file_with_code_is_refused_and_not_executed(tmp_path, old):
     content = {"model": {"a": torch.ones(1)}, "extra": Touch(tmp_path / "ran")}
     torch.save(content, tmp_path / "file.pt", _use_new_zipfile_serialization=not old)
     with pytest.raises(BadInput) as caught:
@@ -49,14 +49,14 @@ def test_a_file_that_runs_code_is_refused_and_runs_nothing(tmp_path, old):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_plain_pickle_that_runs_code_runs_nothing(tmp_path):
+def test_a_plain_pickle_with_code_is_not_executed(tmp_path):
     (tmp_path / "file.bin").write_bytes(pickle.dumps(Touch(tmp_path / "ran")))
     with pytest.raises(BadInput):
         read_checkpoint(tmp_path / "file.bin")
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_whole_module_is_refused(tmp_path):
+def test_a_pickled_module_is_refused(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "file.pt")
     with pytest.raises(BadInput) as caught:
         read_checkpoint(tmp_path / "file.pt")
@@ -68,7 +68,7 @@ def test_a_whole_module_is_refused(tmp_path):
     ("content", "code"),
     [(b"", "not_a_checkpoint"), (b"<html>", "not_a_checkpoint"), (b"PK\x03\x04 cut off", "not_a_checkpoint")],
 )
-def test_damaged_files_are_named(tmp_path, content, code):
+def test_corrupt_files_are_named(tmp_path, content, code):
     (tmp_path / "broken.pt").write_bytes(content)
     with pytest.raises(BadInput, match=r"broken\.pt") as caught:
         read_checkpoint(tmp_path / "broken.pt")
@@ -89,18 +89,18 @@ def test_every_difference_is_reported():
     tensors = dict(module.state_dict())
     del tensors["0.bias"], tensors["1.num_batches_tracked"]
     tensors["0.weight"] = torch.zeros(2, 4)
-    tensors["stranger"] = torch.zeros(1)
+    tensors["other"] = torch.zeros(1)
     tensors["1.running_mean"] = torch.tensor([0.0, float("nan")])
     with pytest.raises(BadInput) as caught:
         load_tensors(module, tensors, "some.pt")
     message = caught.value.message
-    assert "1 missing: 0.bias" in message  # the counter of an old file is not missed
-    assert "1 unexpected: stranger" in message
+    assert "1 missing: 0.bias" in message  # old files lack num_batches_tracked
+    assert "1 unexpected: other" in message
     assert "0.weight is 2x4, expected 2x3" in message
-    assert "1 with values that are not numbers: 1.running_mean" in message
+    assert "1 with NaN or infinite values: 1.running_mean" in message
 
 
-def test_what_fits_is_loaded():
+def test_matching_tensors_are_loaded():
     module, other = nn.Linear(3, 2), nn.Linear(3, 2)
     load_tensors(module, other.state_dict(), "some.pt")
     assert torch.equal(module.weight, other.weight)

@@ -12,18 +12,18 @@ HEADS, WIDTH, POINTS, QUERIES = 2, 3, 4, 7
 
 
 def random_case(dtype=torch.float32, spread=0.6):
-    """Locations reach well outside the image."""
+    """Values, locations (many outside the image) and weights of `sample_maps`."""
     generator = torch.Generator().manual_seed(0)
     rows = sum(h * w for h, w in SHAPES)
     values = torch.randn(2, rows, HEADS, WIDTH, generator=generator, dtype=dtype)
-    places = (2, QUERIES, HEADS, len(SHAPES), POINTS)
-    locations = 0.5 + spread * torch.randn(*places, 2, generator=generator, dtype=dtype)
-    weights = torch.rand(places, generator=generator, dtype=dtype)
+    samples = (2, QUERIES, HEADS, len(SHAPES), POINTS)
+    locations = 0.5 + spread * torch.randn(*samples, 2, generator=generator, dtype=dtype)
+    weights = torch.rand(samples, generator=generator, dtype=dtype)
     return values, locations, weights
 
 
 def bilinear(feature_map, x, y):
-    """picture (H, W, D); x, y in pixels, pixel centres at integers; zero outside."""
+    """(D,) sample of a map (H, W, D) at x, y px, pixel centres at integers; zero outside."""
     height, width, _ = feature_map.shape
     total = torch.zeros(feature_map.shape[2], dtype=feature_map.dtype)
     for row in (math.floor(y), math.floor(y) + 1):
@@ -63,12 +63,12 @@ def test_backends_agree_forward_and_backward():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_gradients_are_those_of_differences(backend):
+def test_gradients_equal_finite_differences(backend):
     values, locations, weights = random_case(torch.float64, spread=0.2)
     inputs = [values[:1], locations[:1, :3], weights[:1, :3]]
     inputs = [x.clone().requires_grad_() for x in inputs]
     assert torch.autograd.gradcheck(
-        lambda v, places, w: sample_maps(v, SHAPES, places, w, backend), inputs, eps=1e-7, atol=1e-6
+        lambda v, at, w: sample_maps(v, SHAPES, at, w, backend), inputs, eps=1e-7, atol=1e-6
     )
 
 
@@ -83,7 +83,7 @@ def test_a_constant_map_gives_its_constant_inside(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_overall_map_is_the_same_everywhere(backend):
+def test_a_one_pixel_map_is_constant_everywhere(backend):
     values, locations, weights = random_case()
     values[:, :-1] = 0
     out = sample_maps(values, SHAPES, locations, weights, backend)
@@ -92,14 +92,14 @@ def test_the_overall_map_is_the_same_everywhere(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_wild_places_give_zero(backend):
+def test_far_locations_give_zero(backend):
     values, locations, weights = random_case()
     values[:, -1] = 0
     out = sample_maps(values, SHAPES, locations * 0 + 1e12, weights, backend)
     assert torch.equal(out, torch.zeros_like(out))
 
 
-def test_auto_reads_bags_only_where_nothing_is_trained(monkeypatch):
+def test_auto_uses_embedding_bag_only_without_gradients(monkeypatch):
     taken = []
     for name in ("_bag", "_grid_sample"):
         real = getattr(module, name)
@@ -117,7 +117,7 @@ def layer(backend="auto", shapes=((8, 12), (4, 6), (1, 1)), width=8):
     return DeformableAttention(width, width, shapes, heads=4, points=3, backend=backend)
 
 
-def test_zero_offsets_and_equal_weights_are_the_mean_of_the_maps_at_the_point():
+def test_zero_offsets_and_equal_weights_give_the_mean_of_the_maps_at_the_point():
     attention = layer()
     torch.nn.init.zeros_(attention.sampling_offsets.bias)
     for part in (attention.value_proj, attention.output_proj):
@@ -134,7 +134,7 @@ def test_zero_offsets_and_equal_weights_are_the_mean_of_the_maps_at_the_point():
 
 
 def test_offsets_are_pixels_of_their_level_x_first():
-    """On a map that holds its own x (or y) in pixels, an offset of 1 reads 1 more of x and none of y."""
+    """On a map whose values are its x (or y) in pixels, an offset of 1 adds 1 to x and 0 to y."""
     attention = layer()
     for part in (attention.value_proj, attention.output_proj):
         torch.nn.init.eye_(part.weight)
@@ -152,7 +152,7 @@ def test_offsets_are_pixels_of_their_level_x_first():
     torch.testing.assert_close(out, wanted.expand(4, 2))
 
 
-def test_heads_start_along_their_own_directions():
+def test_initial_offsets_have_one_direction_per_head():
     attention = DeformableAttention(16, 16, ((4, 4), (2, 2)), heads=8, points=4)
     bias = attention.sampling_offsets.bias.detach().view(8, 2, 4, 2)
     assert torch.equal(bias[:, 0], bias[:, 1])
@@ -161,8 +161,8 @@ def test_heads_start_along_their_own_directions():
     assert not attention.sampling_offsets.weight.any() and not attention.attention_weights.weight.any()
 
 
-def test_places_stay_exact_under_autocast(monkeypatch):
-    """bf16 has 8 bits: on a 64 px map a place would be a quarter of a pixel off."""
+def test_locations_stay_float32_under_autocast(monkeypatch):
+    """bf16 has 8 bits: on a 64 px map a sample would be a quarter of a pixel off."""
     attention = DeformableAttention(8, 8, ((64, 64),), heads=1, points=1)
     attention.sampling_offsets.bias.data.zero_()
     points = torch.rand(1, 50, 2)

@@ -51,8 +51,8 @@ def make(config=TINY, tiny=True, seed=0):
     return DeFormer(config, levels, body.v_template, body.regressors["h36m17"], TinyBackbone() if tiny else None)
 
 
-def shaken(config=TINY):
-    """With steps and a scale that depend on the image, as after some training."""
+def perturbed(config=TINY):
+    """A network whose updates and scale depend on the image, as after some training."""
     model = make(config)
     for block in model.blocks:
         nn.init.normal_(block.refine[-1].weight, std=0.05)
@@ -70,16 +70,16 @@ def parameters(module):
 
 @pytest.mark.parametrize(("queries", "millions"), [(431, 4.40), (1723, 4.73), (6890, 6.05)])
 def test_decoder_has_the_size_of_the_specification(queries, millions):
-    """Neck for HRNet-W48, queries and blocks; without the backbone, the scale and the steps up to the full mesh."""
+    """Neck for HRNet-W48, queries and blocks; without backbone, scale head and upsampling."""
     backbone = TinyBackbone()
     backbone.channels = (48, 96, 192, 384)
     body, levels = open_body()
     config = replace(CONFIGS["deformer-w48"], queries=queries)
     model = DeFormer(config, levels, body.v_template, body.regressors["h36m17"], backbone)
-    beside = parameters(backbone) + parameters(model.scale_head)
+    excluded = parameters(backbone) + parameters(model.scale_head)
     if queries == 431:
-        beside += parameters(model.upsample)
-    assert round((parameters(model) - beside) / 1e6, 2) == millions
+        excluded += parameters(model.upsample)
+    assert round((parameters(model) - excluded) / 1e6, 2) == millions
     assert round(parameters(model.blocks[0]) / 1e6, 2) == 1.31
     assert model.pattern.tokens == JOINTS + queries
 
@@ -92,7 +92,7 @@ def test_every_listed_network_has_a_configuration():
 
 
 @pytest.mark.parametrize("queries", QUERIES)
-def test_an_untrained_network_answers_with_the_template(queries):
+def test_an_untrained_network_predicts_the_template(queries):
     model = make(replace(TINY, queries=queries)).eval()
     body, levels = open_body()
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_an_untrained_network_answers_with_the_template(queries):
         rest = torch.as_tensor(down.toarray()) @ rest
     for mesh in out["vertices"] if queries == 6890 else out[f"vertices_{queries}"]:
         difference = mesh - rest
-        # up to where the pelvis is
+        # equal up to a translation
         torch.testing.assert_close(difference, difference[:1].expand_as(difference), atol=1e-5, rtol=0)
     # a standing person fills most of the crop, head up
     assert 1.4 < np.ptp(model.first[:, 1].numpy()) < 2
@@ -111,41 +111,41 @@ def test_an_untrained_network_answers_with_the_template(queries):
     assert head < 0 < ankles.min()
 
 
-def test_steps_add_up_and_measure_takes_more_axes():
-    model = shaken().eval()
+def test_estimates_differ_and_measure_takes_more_axes():
+    model = perturbed().eval()
     with torch.no_grad():
         out = model(images())
-        every = model.measure(out["estimates"], out["scale"][:, None])
+        measured = model.measure(out["estimates"], out["scale"][:, None])
         second = model.measure(out["estimates"][:, 2], out["scale"])
     assert not torch.equal(out["estimates"][:, 1], out["estimates"][:, 2])
-    for name, value in every.items():
+    for name, value in measured.items():
         torch.testing.assert_close(value[:, -1], out[name], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(value[:, 2], second[name], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(256, 256), (384, 288), (128, 256)])
 def test_reference_points_hit_the_rendered_pixels(size):
-    """A square around a point at known pixels, its corners in the crop's units, is found by bilinear sampling."""
+    """Bilinear samples at the corners of a rectangle, converted from the crop's units, are inside or outside it."""
     model = make(replace(TINY, input_size=size))
     height, width = size
     longer = max(size)
-    picture = torch.zeros(1, 1, height, width)
+    image = torch.zeros(1, 1, height, width)
     corner = (20, 50)  # first row and column
-    picture[..., corner[0] : corner[0] + 30, corner[1] : corner[1] + 40] = 1
+    image[..., corner[0] : corner[0] + 30, corner[1] : corner[1] + 40] = 1
     inside = torch.tensor([[50.5, 20.5], [89.5, 20.5], [50.5, 49.5], [89.5, 49.5]])  # pixel centres, x first
     outside = torch.tensor([[49.5, 20.5], [90.5, 20.5], [50.5, 19.5], [89.5, 50.5]])
     pixels = torch.cat([inside, outside])
     units = (pixels - torch.tensor([width / 2, height / 2])) / (longer / 2)
     points = model.image_points(torch.cat([units, torch.zeros(8, 1)], 1))
-    seen = functional.grid_sample(picture, 2 * points[None, None] - 1, align_corners=False)[0, 0, 0]
-    torch.testing.assert_close(seen, torch.tensor([1.0] * 4 + [0.0] * 4), atol=1e-4, rtol=0)
+    samples = functional.grid_sample(image, 2 * points[None, None] - 1, align_corners=False)[0, 0, 0]
+    torch.testing.assert_close(samples, torch.tensor([1.0] * 4 + [0.0] * 4), atol=1e-4, rtol=0)
     corners = model.image_points(torch.tensor([[-width / longer, -height / longer, 0.0]]))
     torch.testing.assert_close(corners, torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize("queries", QUERIES)
 def test_camera_projects_back_into_the_crop(queries):
-    model = shaken(replace(TINY, queries=queries)).eval()
+    model = perturbed(replace(TINY, queries=queries)).eval()
     with torch.no_grad():
         out = model(images())
     last = out["estimates"][:, -1]
@@ -160,8 +160,8 @@ def test_camera_projects_back_into_the_crop(queries):
 
 
 @pytest.mark.parametrize("mode", ["every", "last"])
-def test_gradient_reaches_every_step(mode):
-    model = shaken(replace(TINY, gradient=mode))
+def test_gradient_reaches_every_block(mode):
+    model = perturbed(replace(TINY, gradient=mode))
     out = model(images())
     target = torch.randn(out["estimates"].shape[2:])
     losses = (out["estimates"][:, 1:] - target).abs().mean((0, 2, 3))
@@ -173,10 +173,10 @@ def test_gradient_reaches_every_step(mode):
     assert model.query_vectors.grad.abs().sum() > 0
 
 
-def test_rule_every_keeps_the_last_loss_from_the_first_coordinates():
-    """The trap: with this rule a loss on the last estimate alone never trains the first step's last layer."""
+def test_gradient_every_detaches_the_first_coordinates_from_the_last_loss():
+    """So with `every`, a loss on the last estimate alone does not train the first block's last layer."""
     for mode, reached in (("every", False), ("last", True)):
-        model = shaken(replace(TINY, gradient=mode))
+        model = perturbed(replace(TINY, gradient=mode))
         (model(images())["estimates"][:, -1] ** 2).mean().backward()
         gradient = model.blocks[0].refine[-1].weight.grad
         assert (gradient is not None and bool(gradient.abs().sum() > 0)) == reached
@@ -184,17 +184,17 @@ def test_rule_every_keeps_the_last_loss_from_the_first_coordinates():
 
 @pytest.fixture
 def one_thread():
-    """Small tensors: a second thread would only wait."""
+    """One thread: the tensors are too small for two."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
-def test_learns_one_batch_to_a_millimetre(one_thread):
-    """Two images, two shapes of a small round mesh of 1 m: every level of vertices, and the joints, in metres.
+def test_overfits_one_batch_to_a_millimetre(one_thread):
+    """Two images, two shapes of a small sphere-like mesh of 1 m: vertices of every level, and joints, in metres.
 
-    The loss has the 2D term of training: from 3D terms alone the scale may shrink to nothing at first.
+    The loss has the 2D term of training: with 3D terms alone the scale may go to 0 at first.
     """
     generator = np.random.default_rng(0)
     points = generator.normal(size=(300, 3))
@@ -208,15 +208,15 @@ def test_learns_one_batch_to_a_millimetre(one_thread):
     torch.manual_seed(0)
     config = replace(TINY, queries=60, widths=(64, 64), map_width=64)
     model = DeFormer(config, levels, torch.as_tensor(points), regressor, TinyBackbone())
-    model.upsample.requires_grad_(False)  # it starts right for these targets
-    # bent coarse meshes, and what they are on the finer levels
+    model.upsample.requires_grad_(False)  # its initial weights are right for these targets
+    # deformed coarse meshes, and their finer levels
     coarse = model.first[JOINTS:]
     rotations = torch.as_tensor(generator.normal(size=(2, 3, 3))).float() * 0.5 + torch.eye(3)
     coarse = coarse @ rotations + 0.1 * torch.sin(4 * coarse @ rotations.transpose(1, 2))
     shapes = model.measure(torch.cat([torch.zeros(2, JOINTS, 3), coarse], 1), torch.tensor([0.9, 1.2])[:, None, None])
     target = {name: shapes[name].detach() for name in ("vertices", "vertices_120", "vertices_60")}
     target["joints"] = shapes["mesh_joints"].detach()
-    places = coarse[:, None, :, :2]
+    points2d = coarse[:, None, :, :2]
     batch, steps = images(), 500
     optimiser = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps)
@@ -224,7 +224,7 @@ def test_learns_one_batch_to_a_millimetre(one_thread):
         out = model(batch)
         measured = model.measure(out["estimates"][:, 1:], out["scale"][:, None])
         loss = sum((measured[name] - value[:, None]).abs().mean() for name, value in target.items())
-        loss = loss + (out["estimates"][:, 1:, JOINTS:, :2] - places).abs().mean()
+        loss = loss + (out["estimates"][:, 1:, JOINTS:, :2] - points2d).abs().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -250,7 +250,7 @@ out = model(batch)
 assert all(p.grad is not None for p in model.parameters())
 print(before // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
-DENSE_LIMIT_MB = 3000  # one stored 6904 x 6904 map for 8 heads is 1456 MB, and three blocks would store six
+DENSE_LIMIT_MB = 3000  # one 6904 x 6904 attention matrix for 8 heads is 1456 MB, and three blocks would store six
 
 
 @pytest.mark.slow
@@ -265,7 +265,7 @@ def test_dense_queries_train_in_bounded_memory():
 def test_checkpointing_changes_no_gradient():
     gradients = []
     for on in (False, True):
-        model = shaken(replace(TINY, checkpointing=on)).train()
+        model = perturbed(replace(TINY, checkpointing=on)).train()
         model(images())["vertices"].square().mean().backward()
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
     for one, other in zip(*gradients, strict=True):
@@ -284,7 +284,7 @@ def test_constants_are_no_part_of_a_checkpoint():
 
 
 def test_widths_may_shrink_and_tile16_may_be_chosen():
-    model = shaken(replace(TINY, widths=(64, 32, 16), tile16=True))
+    model = perturbed(replace(TINY, widths=(64, 32, 16), tile16=True))
     out = model(images())
     out["vertices"].square().mean().backward()
     assert out["vertices"].shape == (2, 6890, 3)
@@ -292,13 +292,13 @@ def test_widths_may_shrink_and_tile16_may_be_chosen():
 
 
 @pytest.mark.parametrize(("attention", "sampling"), [("sdpa", "grid_sample"), ("tiles", "bag")])
-def test_nothing_is_made_on_the_cpu_in_forward(attention, sampling, monkeypatch):
-    """On the meta device, as on a GPU, meeting a tensor on the CPU is an error."""
+def test_forward_creates_no_tensor_on_the_cpu(attention, sampling, monkeypatch):
+    """On the meta device, as on a GPU, an operation with a CPU tensor is an error."""
     model = make(replace(TINY, attention=attention, sampling=sampling))
-    # there are no sparse products on it
+    # the meta device has no sparse products
     monkeypatch.setattr(SparseMatrix, "tensor", lambda self: self.values.new_zeros(self.shape))
     model.to("meta")
-    # nor does it know autocast
+    # and no autocast
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
     out = model(torch.empty(2, 3, 64, 64, device="meta"))
     assert {value.device.type for value in out.values()} == {"meta"}
@@ -310,20 +310,20 @@ def test_nothing_is_made_on_the_cpu_in_forward(attention, sampling, monkeypatch)
 
 
 def test_autocast_keeps_coordinates_in_float32():
-    model = shaken().eval()
+    model = perturbed().eval()
     batch = images()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("error")
         exact = model(batch)
         with torch.autocast("cpu", torch.bfloat16):
-            rough = model(batch)
-    assert all(value.dtype == torch.float32 for value in rough.values())
-    assert (rough["vertices"] - exact["vertices"]).abs().max() < 0.02
-    assert not torch.equal(rough["vertices"], exact["vertices"])
+            bf16 = model(batch)
+    assert all(value.dtype == torch.float32 for value in bf16.values())
+    assert (bf16["vertices"] - exact["vertices"]).abs().max() < 0.02
+    assert not torch.equal(bf16["vertices"], exact["vertices"])
 
 
 def test_wrong_settings_say_what_to_do():
-    with pytest.raises(BadInput, match=r"steps of 32 pixels"):
+    with pytest.raises(BadInput, match=r"multiples of 32 pixels"):
         replace(TINY, input_size=(100, 64))
     with pytest.raises(BadInput, match=r"multiples of the number of heads"):
         replace(TINY, widths=(30,))
@@ -331,5 +331,5 @@ def test_wrong_settings_say_what_to_do():
         make(replace(TINY, queries=500))
     with pytest.raises(BadInput, match=r"There is no backbone 'vgg'"):
         make(replace(TINY, backbone="vgg"), tiny=False)
-    with pytest.raises(BadInput, match=r"the network takes \(64, 64\)"):
+    with pytest.raises(BadInput, match=r"the network expects \(64, 64\)"):
         make()(torch.zeros(1, 3, 64, 96))

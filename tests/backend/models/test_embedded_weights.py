@@ -1,4 +1,4 @@
-"""Weights of the small image networks, which come with the program: cards, hashes, the way through the product."""
+"""Embedded weights of the small image networks: cards, hashes, and recovery of a photo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parents[3] / "docs" / "training-results"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A home without any weights: what works here works out of the box."""
+    """A home without imported weights, so that the embedded ones are used."""
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     return tmp_path
 
@@ -45,27 +45,21 @@ def test_the_weights_are_those_of_their_card_and_results(name):
     for measure, value in results["metrics"].items():
         assert re.search(rf"\| {re.escape(measure.partition('/')[2])} \| {value:.1f} mm", card)
     assert path.stat().st_size < 25 << 20 and find_weights(name) == path
-    inside = read_card(path)
-    body = load_body("open")
-    assert (inside.name, inside.body, inside.testing, inside.faces) == (
-        name,
-        body.name,
-        False,
-        faces_hash(body),
-    )
-    assert name in (EMBEDDED / "NOTICE.md").read_text(encoding="utf-8")  # MediaPipe's trunk is inside
+    info, body = read_card(path), load_body("open")
+    assert (info.name, info.body, info.testing, info.faces) == (name, body.name, False, faces_hash(body))
+    assert name in (EMBEDDED / "NOTICE.md").read_text(encoding="utf-8")  # it contains MediaPipe's backbone
     listed = {spec.name: spec for spec in available_models()}
     assert listed[name].ready and not listed[name].testing
 
 
 @pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])])
-def test_out_of_the_box_the_pose_is_roughly_right(name, home):
-    """On a picture by another renderer, of poses that no training picture has: far nearer than the mean pose."""
+def test_poses_are_better_than_the_mean_pose(name, home):
+    """On an image by another renderer, in a pose that no training image has."""
     assert main(["recover", str(PHOTO), "--model", name, "--out", str(home / "out")]) == 0
     with np.load(home / "out" / f"{PHOTO.stem}_person1.npz") as file:
-        found, model = file["joints"][0].astype(np.float64), str(file["model"])
+        pred, model = file["joints"][0].astype(np.float64), str(file["model"])
     with np.load(PHOTO.with_suffix(".npz")) as file:
-        true, standing = (
+        gt, mean_pose = (
             load_body("open")(
                 torch.as_tensor(poses[None], dtype=torch.float32),
                 torch.as_tensor(file["betas"][None], dtype=torch.float32),
@@ -73,12 +67,12 @@ def test_out_of_the_box_the_pose_is_roughly_right(name, home):
             for poses in (file["poses"], np.zeros_like(file["poses"]))
         )  # fmt: skip
     assert model == name
-    error, without = (pa_mpjpe(joints, true).mean() for joints in (found[None], standing))
-    assert error < 100 < without, (error, without)
+    error, baseline = (pa_mpjpe(joints, gt).mean() for joints in (pred[None], mean_pose))
+    assert error < 100 < baseline, (error, baseline)
 
 
-def test_the_detector_places_whom_a_rough_camera_would_misplace():
-    """Keypoints are where the body must be; with too few of them the network's own camera has to do."""
+def test_keypoints_give_the_translation_where_the_camera_is_rough():
+    """With too few visible keypoints, the network's own camera gives it."""
     model = NetworkModel(get_model("fastmetro-small"), "cpu")
     assert model.network.spec.rough_camera and not network("fastmetro-s-r50").rough_camera
     pixels = cv2.imread(str(PHOTO))[..., ::-1]
@@ -87,16 +81,16 @@ def test_the_detector_places_whom_a_rough_camera_would_misplace():
         body = load_body("open")
         posed = body(*(torch.as_tensor(file[n][None], dtype=torch.float32) for n in ("poses", "betas", "trans")))
     points = (body.regressors["blazepose33"] @ posed.vertices[0]).double().numpy()
-    seen = np.concatenate([camera.project(points), np.ones((33, 1))], 1).astype(np.float32)
-    box = np.float32([*seen[:, :2].min(0), *seen[:, :2].max(0)])
-    few = seen.copy()
+    many = np.concatenate([camera.project(points), np.ones((33, 1))], 1).astype(np.float32)
+    box = np.float32([*many[:, :2].min(0), *many[:, :2].max(0)])
+    few = many.copy()
     few[[k for k in range(33) if k not in (0, 11, 12, 27, 28)], 2] = 0
-    whole, part = (
-        DetectedPerson(box, 1.0, keypoints, np.zeros((33, 3), np.float32), "blazepose33") for keypoints in (seen, few)
-    )
-    (placed,), (alone,) = (model.recover(pixels, [person], camera) for person in (whole, part))
+    people = [
+        DetectedPerson(box, 1.0, keypoints, np.zeros((33, 3), np.float32), "blazepose33") for keypoints in (many, few)
+    ]
+    (by_keypoints,), (with_few,) = (model.recover(pixels, [person], camera) for person in people)
     model.network = dataclasses.replace(model.network, spec=dataclasses.replace(model.network.spec, rough_camera=False))
-    (by_camera,), (alone_by_camera,) = (model.recover(pixels, [person], camera) for person in (whole, part))
-    assert placed.reprojection_relative < 0.9 * by_camera.reprojection_relative < 0.05
-    np.testing.assert_array_equal(placed.poses[1:], by_camera.poses[1:])
-    np.testing.assert_array_equal(alone.vertices, alone_by_camera.vertices)
+    (by_camera,), (few_by_camera,) = (model.recover(pixels, [person], camera) for person in people)
+    assert by_keypoints.reprojection_relative < 0.9 * by_camera.reprojection_relative < 0.05
+    np.testing.assert_array_equal(by_keypoints.poses[1:], by_camera.poses[1:])
+    np.testing.assert_array_equal(with_few.vertices, few_by_camera.vertices)

@@ -1,4 +1,4 @@
-"""Inference steps change a result by rounding only; the others say by how much."""
+"""The engine: exact steps change the outputs by rounding only, and the error of the other options is measured."""
 
 import pytest
 import torch
@@ -47,12 +47,12 @@ def test_folding_and_packing_change_rounding_only(make):
 
 
 def test_this_machine_packs():
-    """So that the test above tests what runs here."""
+    """Otherwise the test above would not cover packing."""
     assert can_pack(torch.device("cpu"))
 
 
 class Net(nn.Module):
-    """Image -> points, with a head that must stay precise."""
+    """Images -> points, with an output layer that must stay in float32."""
 
     def __init__(self):
         super().__init__()
@@ -78,7 +78,7 @@ def net():
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 11])
-def test_any_number_of_inputs_goes_through_in_batches(net, count):
+def test_any_number_of_inputs_is_batched(net, count):
     with torch.inference_mode():
         expected = net(images(count))
     engine = Engine(net, run, EngineOptions(batch=4), images(2))
@@ -87,24 +87,24 @@ def test_any_number_of_inputs_goes_through_in_batches(net, count):
     assert engine.memory >= 4 * (16 * 27 + 64 * 16 + 30 * 64)
 
 
-def test_bf16_is_measured_and_ends_precisely(net):
+def test_bf16_error_is_measured_and_the_output_layer_is_float32(net):
     with torch.inference_mode():
         expected = net(images(2))
     engine = Engine(net, run, EngineOptions("bf16"), images(2))
-    answer = engine(images(2))["vertices"]
-    gap = float((answer - expected).norm(dim=-1).max()) * 1000
+    out = engine(images(2))["vertices"]
+    gap = float((out - expected).norm(dim=-1).max()) * 1000
     assert engine.error_mm == pytest.approx(gap, abs=1e-3)
     assert 0 < gap < 100
-    assert answer.dtype == torch.float32
-    # a head in bf16 would answer with multiples of 2^-9 near 1
-    assert (answer * 512 % 1).abs().max() > 0.01
-    hidden = engine.module.hidden  # packed only where the processor knows bf16
+    assert out.dtype == torch.float32
+    # an output layer in bf16 would give multiples of 2^-9 near 1
+    assert (out * 512 % 1).abs().max() > 0.01
+    hidden = engine.module.hidden  # packed only where the processor has bf16
     assert (hidden.weight if isinstance(hidden, torch.nn.Linear) else hidden).dtype == torch.bfloat16
     assert engine.module.xyz_regressor.weight.dtype == torch.float32
 
 
 @pytest.mark.slow
-def test_compiling_gives_the_same(net):
+def test_compiling_changes_little(net):
     with torch.inference_mode():
         expected = net(images(3))
     engine = Engine(net, run, EngineOptions(compile=True, batch=2), images(2))
@@ -112,7 +112,7 @@ def test_compiling_gives_the_same(net):
     assert engine.error_mm < 0.1
 
 
-def test_optimised_networks_hold_no_gradients(net):
+def test_optimised_networks_require_no_gradients(net):
     optimise(net)
     assert not any(p.requires_grad for p in net.parameters())
     assert not any(isinstance(m, PackedConv) for m in net.modules())

@@ -39,7 +39,7 @@ def test_names_are_those_of_the_checkpoints():
     assert {name: tuple(tensors[name].shape) for name in shapes} == shapes
 
 
-def test_four_maps_of_any_size_in_steps_of_32():
+def test_four_maps_of_any_size_in_multiples_of_32():
     net = HRFormer("small").eval()
     with torch.no_grad():
         maps = net(torch.randn(2, 3, 96, 64))
@@ -47,8 +47,8 @@ def test_four_maps_of_any_size_in_steps_of_32():
     assert net.channels == tuple(m.shape[1] for m in maps)
 
 
-def test_windows_are_centred_and_see_their_padding():
-    """By hand: a 10 x 8 map lies in 14 x 14, two rows down and three columns in; padded pixels are keys like others."""
+def test_windows_are_centred_and_attend_to_their_padding():
+    """By hand: a 10 x 8 map in 14 x 14, two rows down and three columns in; padded pixels are keys like others."""
     torch.manual_seed(0)
     width, heads = 8, 2
     layer = WindowAttention(width, heads).eval()
@@ -62,26 +62,26 @@ def test_windows_are_centred_and_see_their_padding():
         top, left = (y + 2) // 7 * 7, (column + 3) // 7 * 7
         window = padded[top : top + 7, left : left + 7]
         q, k, v = inner.qkv(window).chunk(3, -1)
-        answer = []
+        expected = []
         for h in range(heads):
             part = slice(h * width // heads, (h + 1) * width // heads)
-            here = (y + 2 - top, column + 3 - left)
-            scores = (k[..., part] * q[here][part]).sum(-1) / (width // heads) ** 0.5
+            pixel = (y + 2 - top, column + 3 - left)
+            scores = (k[..., part] * q[pixel][part]).sum(-1) / (width // heads) ** 0.5
             for i in range(7):
                 for j in range(7):
-                    row = (here[0] - i + 6) * 13 + here[1] - j + 6
+                    row = (pixel[0] - i + 6) * 13 + pixel[1] - j + 6
                     scores[i, j] += inner.relative_position_bias_table[row, h]
-            answer.append((scores.flatten().softmax(0)[:, None] * v[..., part].flatten(0, 1)).sum(0))
-        torch.testing.assert_close(out[0, y, column], inner.proj(torch.cat(answer)), atol=1e-5, rtol=1e-4)
+            expected.append((scores.flatten().softmax(0)[:, None] * v[..., part].flatten(0, 1)).sum(0))
+        torch.testing.assert_close(out[0, y, column], inner.proj(torch.cat(expected)), atol=1e-5, rtol=1e-4)
 
 
-def test_the_convolution_joins_windows():
+def test_the_convolution_connects_windows():
     torch.manual_seed(0)
     block = Block(8, 2, 0.0).eval()
     x = torch.randn(1, 8, 14, 14, requires_grad=True)
     block(x)[0, :, 6, 6].sum().backward()
     assert x.grad[0, :, 7, 7].abs().sum() > 0  # the next window
-    assert x.grad[0, :, 13, 13].abs().sum() > 0  # as far as that window goes: 3x3 reads its corner
+    assert x.grad[0, :, 13, 13].abs().sum() > 0  # its far corner: attention precedes the 3x3
     attention = RelativeAttention(8, 2)
     assert attention.relative_position_index.unique().numel() == 169
 
@@ -91,7 +91,7 @@ def test_the_feed_forward_part_ends_with_gelu():
     assert out.min() > -0.171  # GELU's minimum
 
 
-def test_drop_path_leaves_out_whole_samples_and_keeps_the_mean():
+def test_drop_path_drops_samples_and_keeps_the_mean():
     block = Block(8, 2, 0.5)
     torch.manual_seed(0)
     kept = block._drop_path(torch.ones(4000, 2, 2, 1))

@@ -1,4 +1,4 @@
-"""Mesh sampler files in METRO's format, and files that only look like them."""
+"""Mesh sampler files in METRO's format, and files that are none."""
 
 import pickle
 import zipfile
@@ -12,9 +12,10 @@ from backend.models.fastmetro.mesh_sampler import read_mesh_sampler
 
 
 def row(*matrices):
-    made = np.empty(len(matrices), object)
-    made[:] = matrices
-    return made
+    """An object array of the matrices."""
+    array = np.empty(len(matrices), object)
+    array[:] = matrices
+    return array
 
 
 def write(path, kind=sp.csc_matrix, **changes):
@@ -29,7 +30,7 @@ def write(path, kind=sp.csc_matrix, **changes):
 
 
 @pytest.mark.parametrize("kind", [sp.csc_matrix, sp.csr_matrix, sp.coo_matrix])
-def test_matrices_of_every_layout_come_out(tmp_path, kind):
+def test_matrices_of_every_layout_are_read(tmp_path, kind):
     sampler = read_mesh_sampler(write(tmp_path / "mesh_downsampling.npz", kind))
     assert [a.shape[0] for a in sampler.adjacency] == [12, 5, 2]
     np.testing.assert_array_equal(sampler.up[0].toarray(), np.ones((12, 5)))
@@ -44,9 +45,9 @@ class Touch:
         return (open, (str(self.path), "w"))
 
 
-def test_a_file_that_runs_code_is_refused(tmp_path):
+def test_a_file_with_code_is_refused(tmp_path):
     path = write(tmp_path / "mesh.npz", M=row(Touch(tmp_path / "harmless")))
-    assert len(read_mesh_sampler(path).up) == 2  # what is not needed is not even read
+    assert len(read_mesh_sampler(path).up) == 2  # the templates M are not read
     assert not (tmp_path / "harmless").exists()
     path = write(tmp_path / "bad.npz", U=row(Touch(tmp_path / "ran")))
     with pytest.raises(BadInput) as caught:
@@ -62,7 +63,7 @@ def test_indices_that_point_outside_are_refused(tmp_path):
         read_mesh_sampler(write(tmp_path / "mesh.npz", A=row(bad)))
 
 
-def test_what_is_no_sampler_is_named(tmp_path):
+def test_other_files_are_refused_by_name(tmp_path):
     with pytest.raises(BadInput) as caught:
         read_mesh_sampler(tmp_path / "absent.npz")
     assert caught.value.code == "file_missing"

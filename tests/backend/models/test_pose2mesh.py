@@ -1,4 +1,4 @@
-"""Pose2Mesh's parts beside the network: joint sets, pose normalisation, graphs of any mesh."""
+"""Pose2Mesh: joint sets, pose normalisation, mesh graphs, fake nodes."""
 
 import numpy as np
 import pytest
@@ -14,18 +14,18 @@ from backend.models.weights import fill_module
 
 
 @pytest.mark.parametrize("name", list(POSE_SETS))
-def test_bones_make_one_tree_and_pairs_match_left_with_right(name):
+def test_bones_connect_all_joints_and_pairs_match_left_with_right(name):
     pose_set = POSE_SETS[name]
     count = len(pose_set.joints)
-    seen, waiting = {pose_set.root}, [pose_set.root]
+    reached, waiting = {pose_set.root}, [pose_set.root]
     while waiting:
         joint = waiting.pop()
         for a, b in pose_set.bones:
             for one, other in ((a, b), (b, a)):
-                if one == joint and other not in seen:
-                    seen.add(other)
+                if one == joint and other not in reached:
+                    reached.add(other)
                     waiting.append(other)
-    assert seen == set(range(count))
+    assert reached == set(range(count))
     if name != "mano":
         for a, b in pose_set.mirrored:
             names = {pose_set.joints[a], pose_set.joints[b]}
@@ -36,7 +36,7 @@ def test_bones_make_one_tree_and_pairs_match_left_with_right(name):
     assert (np.diag(graph) == 1).all()
 
 
-def test_normalised_poses_forget_place_and_size():
+def test_normalised_poses_do_not_depend_on_position_and_size():
     pose = np.random.RandomState(0).uniform(0, 500, (3, 19, 2))
     once = normalise_pose(pose)
     np.testing.assert_allclose(once.mean(1), 0, atol=1e-6)
@@ -44,16 +44,16 @@ def test_normalised_poses_forget_place_and_size():
     np.testing.assert_allclose(normalise_pose(pose * [3, 0.5] + [100, -7]), once, atol=1e-5)
 
 
-@pytest.mark.parametrize("spoil", ["flat", "nan"])
-def test_poses_that_say_nothing_are_refused(spoil):
+@pytest.mark.parametrize("kind", ["flat", "nan"])
+def test_flat_and_nan_poses_are_refused(kind):
     pose = np.random.RandomState(0).uniform(0, 500, (19, 2))
-    pose[:, 0] = 7.0 if spoil == "flat" else np.nan
+    pose[:, 0] = 7.0 if kind == "flat" else np.nan
     with pytest.raises(BadInput) as caught:
         normalise_pose(pose)
     assert caught.value.code == "flat_pose"
 
 
-def test_pelvis_and_neck_are_the_middles():
+def test_pelvis_and_neck_are_midpoints():
     pose = np.random.RandomState(0).uniform(0, 500, (2, 17, 3))
     full = with_pelvis_and_neck(pose)
     assert full.shape == (2, 19, 3)
@@ -62,14 +62,14 @@ def test_pelvis_and_neck_are_the_middles():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 100, 3000])
-def test_the_old_sort_sorts(count):
+def test_legacy_argsort_sorts(count):
     values = np.random.RandomState(count).randint(0, 6, count).astype(float)
     order = legacy_argsort(values)
     assert sorted(order.tolist()) == list(range(count))
     assert (np.diff(values[order]) >= 0).all()
 
 
-def test_the_old_sort_survives_what_makes_quicksort_slow():
+def test_legacy_argsort_sorts_the_worst_case_of_quicksort():
     organ_pipe = np.concatenate([np.arange(2000), np.arange(2000)[::-1]]).astype(float)
     order = legacy_argsort(organ_pipe)
     assert (np.diff(organ_pipe[order]) >= 0).all()
@@ -85,7 +85,7 @@ def test_graphs_of_our_own_body_are_a_binary_tree():
         assert len(real) == graph.counts[level]
         matrix = graph.laplacians[level]
         assert abs(matrix - matrix.T).max() < 1e-6
-        # fake nodes touch nobody
+        # fake nodes have no edges
         fake = np.setdiff1d(np.arange(graph.sizes[level]), real)
         assert graph.adjacency[level][fake].nnz == 0
 
@@ -97,12 +97,12 @@ def test_clusters_are_neighbours_in_pairs():
     dense = graph.toarray()
     for number in range(cluster.max() + 1):
         members = np.flatnonzero(cluster == number)
-        if len(members) == 2 and members[0] > 0:  # node 0 also sees node 1's first neighbour: the original's slip
+        if len(members) == 2 and members[0] > 0:  # node 0's row also has node 1's first neighbour: the original's error
             assert dense[members[0], members[1]] > 0
 
 
-def test_first_row_sees_one_entry_too_many_as_in_the_original():
-    """The stand-in hands of seeds 3 and 33 tell the two rules apart; see the specification's addendum."""
+def test_first_row_has_one_entry_too_many_as_in_the_original():
+    """On the stand-in hands of seeds 3 and 33, the original's rule and the right one differ."""
     import sys
     from pathlib import Path
 
@@ -111,26 +111,19 @@ def test_first_row_sees_one_entry_too_many_as_in_the_original():
 
     import backend.models.pose2mesh.mesh_graph as module
 
-    def textbook(graph):
-        graph.sort_indices()
-        fixed = graph.copy()
-        # the same search with right row lengths: drop what the slip adds, add what it drops
-        lengths = np.diff(fixed.indptr)
-        return _matching(fixed, lengths)
-
     differences = 0
     for seed in (3, 33):
         _, faces = build_mesh("hand", seed)
         graph = module._edges(faces)
         for _ in range(6):
-            ours, plain = heavy_edge_matching(graph), textbook(graph)
-            differences += int((ours != plain).any())
-            graph = module._merge(graph, ours)
+            original, textbook = heavy_edge_matching(graph), _textbook_matching(graph)
+            differences += int((original != textbook).any())
+            graph = module._merge(graph, original)
     assert differences > 0
 
 
-def _matching(graph, lengths):
-    """Heavy-edge matching without the slip, to compare with."""
+def _textbook_matching(graph):
+    """Heavy-edge matching with the right row lengths.  graph: with sorted indices."""
     weights = np.asarray(graph.sum(0)).ravel()
     own = graph.data[graph.indptr[:-1]]
     cluster, clusters = np.full(graph.shape[0], -1), 0
@@ -138,7 +131,7 @@ def _matching(graph, lengths):
         if cluster[node] >= 0:
             continue
         cluster[node], best, partner = clusters, 0.0, -1
-        for k in range(graph.indptr[node], graph.indptr[node] + lengths[node]):
+        for k in range(graph.indptr[node], graph.indptr[node + 1]):
             other = graph.indices[k]
             if cluster[other] < 0:
                 score = (2 * graph.data[k] + own[node] + own[other]) / (weights[node] + weights[other] + 1e-9)
@@ -150,7 +143,7 @@ def _matching(graph, lengths):
     return cluster
 
 
-def test_fake_nodes_change_nothing_in_use_and_take_part_in_training():
+def test_fake_nodes_change_no_inference_and_are_included_in_training():
     body = load_body("open")
     net = Pose2Mesh(Pose2MeshConfig("coco"), mesh_graph(body.faces.numpy(), 9))
     fill_module(net, 0)
@@ -165,5 +158,5 @@ def test_fake_nodes_change_nothing_in_use_and_take_part_in_training():
     net = Pose2Mesh(Pose2MeshConfig("coco"), mesh_graph(body.faces.numpy(), 9)).train()
     out = net(pose)
     out["vertices"].square().sum().backward()
-    assert net.pose_lifter.w2.weight.grad is None  # the mesh's losses end before the lifter
+    assert net.pose_lifter.w2.weight.grad is None  # the mesh losses do not reach the lifter
     assert net.pose2mesh.cl[0].weight.grad.abs().sum() > 0

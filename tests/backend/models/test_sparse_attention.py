@@ -18,7 +18,7 @@ HEADS, WIDTH = 4, 16
 
 
 def sphere(count):
-    """A closed triangle mesh of `count` vertices, numbered without order."""
+    """Adjacency of a closed triangle mesh of `count` vertices in random order."""
     points = np.random.default_rng(0).normal(size=(count, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     return adjacency_of(ConvexHull(points).simplices, count)
@@ -56,7 +56,7 @@ def test_pairs_follow_from_the_number_of_vertices(count):
 
 
 def test_pairs_of_the_open_body():
-    """SMPL's mesh has the same sizes and is closed, too: so these are the counts of the original's pattern."""
+    """SMPL's mesh has the same sizes and is closed too, so these are the counts of the original's pattern."""
     assert [a.nnz for a in body_adjacency()] == [48218, 12049, 3005]
     patterns = [body_pattern(level) for level in (2, 1, 0)]
     assert [p.tokens for p in patterns] == [445, 1737, 6904]
@@ -78,7 +78,7 @@ def test_two_rings_are_two_steps():
     assert np.array_equal(body_pattern(2, rings=2).allowed()[JOINTS:, JOINTS:].numpy(), twice)
 
 
-def test_tile16_opens_whole_blocks_of_the_public_order():
+def test_tile16_allows_full_blocks_in_the_tokens_order():
     exact, opened = body_pattern(2).allowed(), body_pattern(2, tile16=True).allowed()
     padded = torch.zeros(448, 448, dtype=torch.bool)
     padded[:445, :445] = exact
@@ -88,15 +88,15 @@ def test_tile16_opens_whole_blocks_of_the_public_order():
 
 def test_every_pair_is_in_exactly_one_tile():
     pattern = body_pattern(1)
-    found = torch.zeros(pattern.tokens, pattern.tokens, dtype=torch.int64)
-    found[: pattern.dense] += 1
+    counts = torch.zeros(pattern.tokens, pattern.tokens, dtype=torch.int64)
+    counts[: pattern.dense] += 1
     used = torch.zeros(pattern.tile_queries.numel(), dtype=torch.bool)
     used[pattern.position] = True
     used = used.view(pattern.tile_queries.shape)
     for queries, keys, mask, real in zip(pattern.tile_queries, pattern.tile_keys, pattern.tile_mask, used, strict=True):
         rows, columns = (mask & real[:, None]).nonzero(as_tuple=True)
-        found.index_put_((queries[rows], keys[columns]), torch.ones(()).long(), accumulate=True)
-    assert torch.equal(found, pattern.allowed().long())
+        counts.index_put_((queries[rows], keys[columns]), torch.ones(()).long(), accumulate=True)
+    assert torch.equal(counts, pattern.allowed().long())
 
 
 @pytest.mark.parametrize("options", [{}, {"rings": 2}, {"tile16": True}])
@@ -118,32 +118,32 @@ def test_flex_agrees_with_the_explicit_matrix():
     torch.testing.assert_close(sparse_attention(*inputs, pattern, "flex"), expected, atol=1e-5, rtol=0)
 
 
-def test_tiles_at_6904_tokens_are_each_row_alone():
+def test_tiles_at_6904_tokens_agree_with_single_rows():
     pattern = body_pattern(0)
     q, k, v = random_inputs(pattern.tokens, count=1)
     out = sparse_attention(q, k, v, pattern, "tiles")
     for row in (0, 13, 14, 15, 1000, 3333, 6903):
-        seen = pattern.pairs[1][pattern.pairs[0] == row]
-        scores = (k[0][:, seen] @ q[0, :, row, :, None])[..., 0] / WIDTH**0.5
-        alone = (scores.softmax(-1)[:, None] @ v[0][:, seen])[:, 0]
-        torch.testing.assert_close(out[0, :, row], alone, atol=1e-5, rtol=0)
+        allowed = pattern.pairs[1][pattern.pairs[0] == row]
+        scores = (k[0][:, allowed] @ q[0, :, row, :, None])[..., 0] / WIDTH**0.5
+        expected = (scores.softmax(-1)[:, None] @ v[0][:, allowed])[:, 0]
+        torch.testing.assert_close(out[0, :, row], expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_renumbering_vertices_renumbers_the_result(backend):
     adjacency = sphere(200)
-    turn = np.random.default_rng(1).permutation(200)
-    tokens = torch.as_tensor(np.concatenate([np.arange(JOINTS), JOINTS + turn]))
+    permutation = np.random.default_rng(1).permutation(200)
+    tokens = torch.as_tensor(np.concatenate([np.arange(JOINTS), JOINTS + permutation]))
     inputs = random_inputs(200 + JOINTS)
     out = sparse_attention(*inputs, mesh_pattern(adjacency), backend)
-    renumbered = mesh_pattern(adjacency[turn][:, turn])
+    renumbered = mesh_pattern(adjacency[permutation][:, permutation])
     again = sparse_attention(*(x[:, :, tokens] for x in inputs), renumbered, backend)
     torch.testing.assert_close(again, out[:, :, tokens], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("backend", TRAINABLE)
-def test_tile16_is_exact_where_the_mask_is_made_of_tiles(backend):
-    # two joints and fourteen vertices in the first block; then blocks that see themselves and the next one
+def test_tile16_is_exact_where_the_mask_consists_of_blocks(backend):
+    # two joints and fourteen vertices in the first block; then blocks that attend to themselves and their neighbours
     joints, blocks = 2, 6
     tokens = np.arange(blocks * 16)
     vertices = tokens[joints:] // 16
@@ -176,7 +176,7 @@ def test_dropout_drops_weights_and_keeps_the_mean(backend):
         assert (part - 1).abs().max() > 0.01
 
 
-def test_auto_takes_one_dense_attention_up_to_512_tokens(monkeypatch):
+def test_auto_uses_one_dense_attention_up_to_512_tokens(monkeypatch):
     taken = []
     real = module._tiles
     monkeypatch.setattr(module, "_tiles", lambda *a: taken.append(a[0].shape[-2]) or real(*a))
@@ -186,7 +186,7 @@ def test_auto_takes_one_dense_attention_up_to_512_tokens(monkeypatch):
     assert taken == [1737]
 
 
-def test_a_pattern_made_in_inference_can_train():
+def test_a_pattern_first_used_in_inference_can_train():
     pattern = mesh_pattern(sphere(100))
     with torch.inference_mode():
         sparse_attention(*random_inputs(114), pattern, "sdpa")
@@ -194,7 +194,7 @@ def test_a_pattern_made_in_inference_can_train():
     assert all(g.abs().sum() > 0 for g in gradients)
 
 
-def test_flex_says_why_it_cannot_run():
+def test_flex_reports_why_it_cannot_run():
     pattern = mesh_pattern(sphere(100))
     with pytest.raises(BadInput, match="no gradients on the CPU"):
         sparse_attention(*random_inputs(114, grad=True), pattern, "flex")
@@ -211,7 +211,7 @@ def test_wrong_patterns_and_names_are_refused():
     lower = sp.csr_matrix(np.tril(np.ones((20, 20), bool)))
     with pytest.raises(ValueError, match="not symmetric"):
         AttentionPattern(lower, 1)
-    with pytest.raises(ValueError, match="must see itself"):
+    with pytest.raises(ValueError, match="must attend to itself"):
         AttentionPattern(sp.csr_matrix(1 - np.eye(20)), 0)
     with pytest.raises(ValueError, match="first 2 tokens"):
         AttentionPattern(sp.identity(20, format="csr"), 2)

@@ -1,6 +1,6 @@
-"""Weights files: what the importer keeps, what it refuses, and what a loaded network checks.
+"""Weights files: import, refused files, and the checks on loading.
 
-Whole networks in the official form go through the importer in `tests/parity`.
+`tests/parity` imports all networks in the official format.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from backend.models.weights_files import find_weights, read_card, weights_path
 from backend.recovery import Recoverer
 
 NAME = "fastmetro-s-r50"
-LITTLE = "fastmetro-small"
+SMALL = "fastmetro-small"
 SAMPLER = "mesh_downsampling.npz"
 
 
 @pytest.fixture(autouse=True)
 def home(files, tmp_path, monkeypatch):
-    """A home without any weights, in which the open body's levels are known."""
+    """A home without imported weights, with the open body's mesh levels in its cache."""
     shutil.copytree(files / "home" / "cache", tmp_path / "home" / "cache")
     monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
     return tmp_path
@@ -41,7 +41,7 @@ def home(files, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Test weights as we keep them, a checkpoint as a trainer writes it, METRO's file for the open body's levels."""
+    """Test weights in our format, a state dict as the authors save it, METRO's file for the open body's levels."""
     folder = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECOVER_MESH_HOME", str(folder / "home"))
@@ -61,7 +61,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def made(files, home):
-    """Test weights, at their place."""
+    """Path of test weights, in the folder of imported weights."""
     path = weights_path(NAME)
     path.parent.mkdir(parents=True)
     return shutil.copyfile(files / path.name, path)
@@ -69,7 +69,7 @@ def made(files, home):
 
 @pytest.fixture
 def trained(files, home):
-    """The checkpoint, for the open body under another name (no official body is here)."""
+    """Path of the state dict, and the open body imported under another name in place of SMPL's."""
     with np.load(OPEN_BODY) as arrays:
         np.savez(home / "smpl.npz", **{k: arrays[k] for k in arrays.files if k not in ("name", "license")})
     import_body(home / "smpl.npz", "smpl")
@@ -78,11 +78,11 @@ def trained(files, home):
 
 @pytest.fixture
 def sampler(files, home):
-    """METRO's file, beside the checkpoint."""
+    """Path of METRO's file, in the checkpoint's folder."""
     return shutil.copyfile(files / SAMPLER, home / SAMPLER)
 
 
-def test_an_official_file_is_kept_with_its_card(trained, sampler, capsys):
+def test_an_official_file_is_imported_with_its_card(trained, sampler, capsys):
     assert not get_model(NAME).ready
     assert main(["models", "import", NAME, str(trained)]) == 0
     assert "smpl" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_an_official_file_is_kept_with_its_card(trained, sampler, capsys):
         assert torch.equal(value, state[key])
 
 
-def test_the_sampler_can_lie_elsewhere_and_must_be_there(trained, files, home):
+def test_the_sampler_is_required_and_may_be_in_another_folder(trained, files, home):
     with pytest.raises(BadInput, match=r"mesh_downsampling\.npz") as caught:
         import_weights(NAME, trained)
     assert caught.value.code == "auxiliary_missing"
@@ -109,7 +109,7 @@ def test_the_sampler_can_lie_elsewhere_and_must_be_there(trained, files, home):
     assert get_model(NAME).ready
 
 
-def test_another_variant_is_refused_with_what_differs(trained, sampler):
+def test_another_variant_is_refused_with_the_differences(trained, sampler):
     with pytest.raises(BadInput, match="missing: transformer_1") as caught:
         import_weights("fastmetro-m-r50", trained)
     assert caught.value.code == "checkpoint_mismatch"
@@ -124,13 +124,13 @@ def test_without_its_body_nothing_is_imported(trained, sampler, home):
     assert "bodies import" in caught.value.hint
 
 
-def test_a_body_of_another_kind_is_refused(trained, sampler):
+def test_a_body_instead_of_a_hand_is_refused(trained, sampler):
     with pytest.raises(BadInput) as caught:
         import_weights("fastmetro-hand-s-r50", trained, body="smpl")
     assert caught.value.code == "body_mismatch"
 
 
-def test_two_bodies_must_be_told_apart(trained, sampler, home):
+def test_one_of_two_bodies_must_be_named(trained, sampler, home):
     arrays = dict(np.load(home / "smpl.npz"))
     arrays["f"] = arrays["f"][:, [1, 2, 0]]
     np.savez(home / "other.npz", **arrays)
@@ -141,7 +141,7 @@ def test_two_bodies_must_be_told_apart(trained, sampler, home):
     import_weights(NAME, trained, body="smpl")
 
 
-def test_a_body_that_changed_under_the_weights_is_noticed(trained, sampler, home):
+def test_weights_of_a_body_that_has_changed_are_refused(trained, sampler, home):
     import_weights(NAME, trained)
     arrays = dict(np.load(home / "smpl.npz"))
     arrays["f"] = arrays["f"][::-1]
@@ -152,7 +152,7 @@ def test_a_body_that_changed_under_the_weights_is_noticed(trained, sampler, home
     assert caught.value.code == "body_mismatch"
 
 
-def test_test_weights_say_so_everywhere(home, capsys):
+def test_test_weights_are_labelled_everywhere(home, capsys):
     assert main(["models", "import", NAME, "--test-weights"]) == 0
     spec = get_model(NAME)
     assert spec.ready and spec.testing
@@ -169,8 +169,8 @@ def test_test_weights_say_so_everywhere(home, capsys):
 def test_seeds_give_different_and_repeatable_weights(home):
     names = {}
     for seed in (0, 1, 0):
-        make_test_weights(LITTLE, seed=seed)
-        value = load_network(LITTLE).module.state_dict()["xyz_regressor.weight"]
+        make_test_weights(SMALL, seed=seed)
+        value = load_network(SMALL).module.state_dict()["xyz_regressor.weight"]
         if seed in names:
             assert torch.equal(names[seed], value)
         names[seed] = value
@@ -178,7 +178,7 @@ def test_seeds_give_different_and_repeatable_weights(home):
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", (2).to_bytes(8, "little") + b"{}", b"\xff" * 64])
-def test_a_damaged_weights_file_does_not_hide_the_others(home, content):
+def test_a_corrupt_weights_file_does_not_hide_other_models(home, content):
     path = weights_path(NAME)
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -190,27 +190,27 @@ def test_a_damaged_weights_file_does_not_hide_the_others(home, content):
         load_network(NAME)
 
 
-def test_a_card_of_the_future_is_refused(made):
+def test_a_card_of_another_format_is_refused(made):
     save_file(load_file(made), made, metadata={"card": json.dumps({"format": 99})})
     assert "format 99" in get_model(NAME).hint
 
 
-def test_a_full_disk_leaves_nothing_half_made(home, monkeypatch):
+def test_a_full_disk_leaves_no_partial_file(home, monkeypatch):
     def full(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(RecoverMeshError) as caught:
-        make_test_weights(LITTLE)
+        make_test_weights(SMALL)
     assert caught.value.code == "unwritable"
-    assert list(weights_path(LITTLE).parent.iterdir()) == []
+    assert list(weights_path(SMALL).parent.iterdir()) == []
 
 
-def test_every_network_is_listed_with_what_is_missing(home, capsys):
+def test_every_network_is_listed_with_how_to_get_its_weights(home, capsys):
     listed = {spec.name: spec for spec in available_models()}
     for spec in NETWORKS:
-        if find_weights(spec.name) is not None:  # comes with the program
+        if find_weights(spec.name) is not None:  # embedded
             assert listed[spec.name].ready
             continue
         assert not listed[spec.name].ready
@@ -234,7 +234,7 @@ def test_every_network_is_listed_with_what_is_missing(home, capsys):
         ["show", "no-such-network"],
     ],
 )
-def test_wrong_use_is_answered_in_words(home, capsys, arguments):
+def test_wrong_arguments_give_an_error_message(home, capsys, arguments):
     assert main(["models", *arguments]) == 2
     assert capsys.readouterr().err.startswith("recover-mesh: ")
 
@@ -245,7 +245,7 @@ def test_weights_can_be_removed(made):
     assert not get_model(NAME).ready
 
 
-def test_a_model_that_is_not_ready_says_what_to_do(home):
+def test_a_model_that_is_not_ready_says_how_to_get_its_weights(home):
     with pytest.raises(BadInput, match="cannot run yet") as caught:
         Recoverer("smpler-w32", "cpu")
     assert "recover-mesh models import smpler-w32" in caught.value.hint
