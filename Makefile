@@ -44,6 +44,7 @@ lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy --config-file tests/mypy.ini tests
 
 # The same zip in the oldest and the newest Blender that PyPI serves to Python 3.11
 test-blender: $(VENV)/.test extension

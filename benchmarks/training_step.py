@@ -60,7 +60,7 @@ def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> li
     run = load_run(name)
     data = replace(
         run.data,
-        train=write_tiny_datasets(run.data.train, folder, False, ROWS),
+        train=write_tiny_datasets(run.data.train, folder, "body", ROWS),
         validate=[],
         prepare={key: value for key, value in run.data.prepare.items() if key != "bodies"},
         workers=0,

@@ -121,7 +121,7 @@ def simplify(
     half = HalfMesh(posed, triangles, triangle_uv, anny.uv, middle, importance, anny.cavity)
     decimation = Decimation(half)
     decimation.run(int(anny.body.sum()))
-    remaining = sorted(decimation.vertex_faces)
+    remaining = sorted(decimation.incident_faces)
     on_plane = [v for v in remaining if middle[v]]
     left_half = [v for v in remaining if not middle[v]]
     kept = np.array(on_plane + left_half + [int(mirror[v]) for v in left_half])

@@ -54,7 +54,7 @@ class Decimation(HalfEdgeCollapse):
             raise RuntimeError(f"decimation stopped at {count} vertices, wanted {target}")
 
     def removes(self, a: int) -> int:
-        return 2 if self.half.mirrored and a not in self.border else 1
+        return 2 if self.half.mirrored and a not in self.boundary else 1
 
     def weight(self, a: int, b: int) -> float:
         h = self.half
@@ -62,7 +62,7 @@ class Decimation(HalfEdgeCollapse):
 
     def _seam(self, v: int) -> set[int]:
         """UV indices under which a vertex is used: more than one on a seam."""
-        return {self.face_uv[f][self.faces[f].index(v)] for f in self.vertex_faces[v]}
+        return {self.face_uv[f][self.faces[f].index(v)] for f in self.incident_faces[v]}
 
     def allowed(self, a: int, b: int) -> bool:
         """And it may go, UV seams stay, and no vertex gets too many neighbours."""
@@ -79,7 +79,7 @@ class Decimation(HalfEdgeCollapse):
         """With the UV corners of the triangles that follow: of those that b has, the nearest."""
         choices = list(self._seam(b))
         uv = self.half.uv
-        for f in self.vertex_faces[a]:
+        for f in self.incident_faces[a]:
             corners = self.faces[f]
             if b in corners:
                 del self.face_uv[f]

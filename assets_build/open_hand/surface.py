@@ -42,11 +42,11 @@ def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     decimation = Decimation(
         HalfMesh(points, triangles, corners, source.uv, border, importance, nothing, mirrored=False, even=_EVEN)
     )
-    count = len(decimation.vertex_faces)
+    count = len(decimation.incident_faces)
     excess = int(border.sum()) - BORDER
     decimation.run(count, count - excess, border)
     decimation.run(count - excess, VERTICES, ~border)
-    kept = np.array(sorted(decimation.vertex_faces))
+    kept = np.array(sorted(decimation.incident_faces))
     index = {int(v): k for k, v in enumerate(kept)}
     faces = np.array([[index[v] for v in corner] for corner in decimation.faces.values()])
     return kept, faces, np.array(list(decimation.face_uv.values()))
