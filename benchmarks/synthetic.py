@@ -10,7 +10,7 @@ from functools import partial
 
 
 def _rate(count: int, work: Callable[[], object], least: float = 1.5) -> float:
-    """How many of `count` per CPU second, best of several goes: other work on the machine only makes it slower."""
+    """Items per CPU second of a call that makes `count`: the best of several, because other load only slows it."""
     work()
     best, spent = 0.0, 0.0
     while spent < least:

@@ -17,7 +17,7 @@ Angles = dict[str, float]
 
 
 def arm(raised: float, out: float = 8, elbow: float = 15, turn: float | None = None, **more: float) -> Angles:
-    """Angles of an arm raised from hanging, forwards by `raised` and outwards by `out` degrees; the elbow bends upwards."""
+    """Angles of an arm raised forwards by `raised` and outwards by `out` degrees from hanging; the elbow bends up."""
     lift, aside = np.deg2rad(raised), np.deg2rad(out)
     x, y, z = np.sin(aside), -np.cos(lift) * np.cos(aside), np.sin(lift) * np.cos(aside)
     angle = np.rad2deg(np.arccos(np.clip(x, -1, 1))) / max(np.hypot(y, z), 1e-6)

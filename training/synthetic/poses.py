@@ -263,7 +263,7 @@ class PoseSampler:
         betas: np.ndarray,
         rest: np.ndarray,
     ) -> np.ndarray:
-        """Angles (n, D) with the root rotated until the body is balanced or level, and both feet of `feet` poses down."""
+        """Angles (n, D) with the root rotated until the body is balanced or level, both feet of `feet` poses down."""
         names, index = self.skeleton.names, self.capsules.index
         for kind in np.unique(self._support[chosen]):
             name = self.supports[kind]
