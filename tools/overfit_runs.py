@@ -168,7 +168,7 @@ def tables(results: Path = RESULTS) -> str:
     """Both files as Markdown tables, a line per run."""
     overfit, dry_runs = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
     lines = [
-        "| Run | Published, mm | Network (run) | Steps x samples | CPU s | Loss | MPJPE mm "
+        "| Run | Published, mm | Network (overfit in run) | Steps x samples | CPU s | Loss | MPJPE mm "
         "| PA-MPJPE mm | MPVPE mm | Seed, commit, log |",
         "| --- " * 10 + "|",
     ]
