@@ -97,8 +97,8 @@ def main() -> int:
             rows.append(row(pixels, predictions, body.faces.numpy()))
     options.out.mkdir(parents=True, exist_ok=True)
     summary = {
-        "pictures": image_count,
-        "found": len(next(iter(measured.values()))),
+        "images": image_count,
+        "detected": len(next(iter(measured.values()))),
         "models": {
             name: {
                 key: {"mean": round(float(np.mean(values)), 1), "median": round(float(np.median(values)), 1)}

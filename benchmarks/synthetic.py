@@ -1,4 +1,4 @@
-"""`python -m benchmarks.synthetic`: poses, keypoints, renderers and whole images per CPU second."""
+"""`python -m benchmarks.synthetic`: poses, keypoints, renderers and complete images per CPU second."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main() -> int:
                 studio.renderer.draw(seen, colours, camera)
 
             rates[f"{part}: {kind} renderer, normals and drawing at 224"] = _rate(1, draw)
-            rates[f"{part}: {kind}, whole images with labels at 224"] = _rate(32, partial(studio.shard, 0, 0, 0, 32))
+            rates[f"{part}: {kind}, images with labels at 224"] = _rate(32, partial(studio.shard, 0, 0, 0, 32))
     for name, rate in rates.items():
         print(f"{name}: {rate:,.0f} per CPU second")
     return 0

@@ -65,8 +65,8 @@ def main() -> None:
     photo = records.Photo("rendered", SIZE, (FOCAL, FOCAL, cx, cy), "rendered", body.name, body.license, [person])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     build.build_photo(photo, addon_body)
-    skin = next(o for o in bpy.data.objects if o.get("recover_mesh") == "body")
-    assign_materials(skin, body)
+    mesh_object = next(o for o in bpy.data.objects if o.get("recover_mesh") == "body")
+    assign_materials(mesh_object, body)
     surroundings()
     render()
     np.savez(
@@ -75,9 +75,9 @@ def main() -> None:
     )  # fmt: skip
 
 
-def assign_materials(skin: bpy.types.Object, body) -> None:
+def assign_materials(mesh_object: bpy.types.Object, body) -> None:
     """Assign a material to each face by its position on the template."""
-    mesh = skin.data
+    mesh = mesh_object.data
     mesh.materials.clear()
     for kind, color in COLORS.items():
         mesh.materials.append(noisy_material(str(kind), color, rough=0.45 if kind in (SKIN, SHOES) else 0.85))
@@ -97,20 +97,20 @@ def assign_materials(skin: bpy.types.Object, body) -> None:
     part[(y > top - 0.075) | ((y > head[1] + 0.03) & (z < head[2] + 0.0))] = HAIR
     mesh.polygons.foreach_set("material_index", part.astype(np.int32))
     mesh.update()
-    eyes(skin, body)
+    eyes(mesh_object, body)
 
 
-def eyes(skin: bpy.types.Object, body) -> None:
+def eyes(mesh_object: bpy.types.Object, body) -> None:
     """Add a dark material to the faces around the eyes' centres of the template."""
     rows = body.regressors["coco17"].numpy()
     centers = rows[1:3] @ body.v_template.numpy()
-    skin.data.materials.append(noisy_material("eye", (0.02, 0.015, 0.012), rough=0.2))
+    mesh_object.data.materials.append(noisy_material("eye", (0.02, 0.015, 0.012), rough=0.2))
     center = body.v_template.numpy()[body.faces.numpy()].mean(1)
     near = np.min([np.linalg.norm(center - (c + [0, 0, 0.006]), axis=1) for c in centers], 0) < 0.011
     index = np.empty(len(center), np.int32)
-    skin.data.polygons.foreach_get("material_index", index)
-    index[near] = len(skin.data.materials) - 1
-    skin.data.polygons.foreach_set("material_index", index)
+    mesh_object.data.polygons.foreach_get("material_index", index)
+    index[near] = len(mesh_object.data.materials) - 1
+    mesh_object.data.polygons.foreach_set("material_index", index)
 
 
 def noisy_material(name: str, color: tuple[float, float, float], rough: float) -> bpy.types.Material:

@@ -92,8 +92,8 @@ def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2) -> np.ndarray:
-    """(V, 24) weights, slightly diffused, mirror-symmetric, MAX_INFLUENCES at most, rows sum to 1 in float32."""
+def diffused(table: np.ndarray, triangles: np.ndarray, rounds: int) -> np.ndarray:
+    """(V, J) weights, each round blended with the mean of the neighbouring vertices'."""
     from scipy.sparse import coo_matrix, diags
 
     edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
@@ -102,6 +102,12 @@ def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarra
     average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
     for _ in range(rounds):
         table = 0.6 * table + 0.4 * (average @ table)
+    return table
+
+
+def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2) -> np.ndarray:
+    """(V, 24) weights, slightly diffused, mirror-symmetric, MAX_INFLUENCES at most, rows sum to 1 in float32."""
+    table = diffused(table, triangles, rounds)
     table = (table + table[mirror][:, MIRROR]) / 2
     # a stable order breaks ties the same way on both sides
     order = np.argsort(-table, axis=1, kind="stable")

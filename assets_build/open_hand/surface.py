@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix, diags
 
 from assets_build.open_body.decimate import Decimation, HalfMesh, split_quads
+from assets_build.open_body.skeleton import diffused
 from assets_build.open_body.source import Source
 
 VERTICES, BORDER = 778, 16
@@ -54,12 +54,7 @@ def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def diffuse_weights(weights: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
     """(V, 16) the weights, slightly diffused, with MAX_INFLUENCES at most, rows sum to 1 in float32."""
-    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
-    near = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(weights),) * 2).tocsr()
-    near.data[:] = 1
-    average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
-    for _ in range(rounds):
-        weights = 0.6 * weights + 0.4 * (average @ weights)
+    weights = diffused(weights, faces, rounds)
     limit = -np.sort(-weights, axis=1)[:, MAX_INFLUENCES - 1 : MAX_INFLUENCES]
     weights = np.where(weights >= np.maximum(limit, 1e-3), weights, 0)
     weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32).astype(float)

@@ -148,7 +148,7 @@ def main() -> int:
         batch = sampler.batch(np.random.default_rng([options.seed, 0]), options.count)
         gt = posed_gt(body, batch.rotations, batch.betas)
         kinds = pose_categories([sampler.poses.archetypes[k].name for k in batch.archetype])
-        result["made-up faults"] = summary(
+        result["simulated noise"] = summary(
             {n: measure(body, m, batch.keypoints, batch.world, gt, sampler.size) for n, m in methods.items()},
             kinds,
         )

@@ -49,7 +49,7 @@ def train_mesh(
     body = sampler.body
     index, adjacency, plain = coarse_mesh(body)
     up = fit_upsampling(body, sampler.poses, index, plain, np.random.default_rng([seed, 0, 2]))
-    skin = CoarseSkinning(body, index)
+    skinning = CoarseSkinning(body, index)
     first = load_lifter(lifter / "lifter.safetensors")
     network = SmallPose2Mesh(adjacency, up, len(first.w1.weight))
     network.pose_lifter.load_state_dict(first.state_dict())
@@ -64,7 +64,7 @@ def train_mesh(
         batch = sampler.batch(rng, count)
         view_rotation = torch.from_numpy(batch.view_rotation)
         with torch.inference_mode():
-            gt = skin(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ view_rotation
+            gt = skinning(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ view_rotation
             points = network.pose_lifter(torch.from_numpy(features(batch.keypoints, batch.world)))
         gt_points = torch.from_numpy(np.concatenate([batch.ray_joints, batch.ray_landmarks], 1))
         keep = torch.from_numpy(rng.random(count) < exact)

@@ -30,8 +30,8 @@ def test_clean_keypoints_are_the_bodys(sampler):
     vertices = batch.vertices(sampler.body)
     # face, hands and feet are rigid: mesh and skeleton give the same points
     rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10 or n.endswith(("pinky", "thumb", "heel"))]
-    skin = (sampler.body.regressors["blazepose33"].numpy() @ vertices)[:, rigid]
-    uv = skin[..., :2] / skin[..., 2:] * batch.camera[:, None, :2] + batch.camera[:, None, 2:]
+    mesh_points = (sampler.body.regressors["blazepose33"].numpy() @ vertices)[:, rigid]
+    uv = mesh_points[..., :2] / mesh_points[..., 2:] * batch.camera[:, None, :2] + batch.camera[:, None, 2:]
     np.testing.assert_allclose(batch.keypoints[:, rigid, :2], uv, atol=0.15)
     assert (batch.keypoints[..., 2] >= 0.7).all()
     np.testing.assert_allclose(batch.world, batch.ray_landmarks, atol=1e-6)
