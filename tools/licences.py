@@ -58,6 +58,8 @@ NAMES = re.compile(r"(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$", re.I)
 
 @dataclass(frozen=True)
 class Entry:
+    """One package of the table."""
+
     name: str
     version: str
     texts: list[str]  # file names

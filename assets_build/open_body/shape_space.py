@@ -17,7 +17,9 @@ PELVIS = np.array([0.0, -0.2233, 0.0282])  # position in SMPL's template
 
 @dataclass
 class Population:
-    vertices: np.ndarray  # (N, V, 3) rest pose, pelvis at the origin (left-right kept)
+    """N people in the rest pose, m; the pelvis is at the origin."""
+
+    vertices: np.ndarray  # (N, V, 3)
     joints: np.ndarray  # (N, 24, 3)
     eyes: np.ndarray  # (N, 2, 3) eye centres, left first
 

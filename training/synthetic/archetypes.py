@@ -54,7 +54,7 @@ class Archetype:
 
 @dataclass
 class Collection:
-    """Gathers poses; `both`, `left`, `right` change what standing with hanging arms is, the rest is the middle's."""
+    """Collects poses, each given as changes of the standing pose with hanging arms."""
 
     items: list[Archetype] = field(default_factory=list)
 
@@ -69,11 +69,12 @@ class Collection:
         noise: float = 1.0,
         **middle: float,
     ) -> None:
+        """Add a pose, angles in degrees.  both, left, right: of the limbs; middle: of spine, neck and root."""
         self.items.append(Archetype(name, support, vector(both, left, right, middle)[None], weight, noise))
 
 
 def vector(both: Angles | None, left: Angles | None, right: Angles | None, middle: Angles) -> np.ndarray:
-    """Degrees by name -> (D,) rad."""
+    """(D,) rad, from degrees by name; limb angles not given are those of standing."""
     values = np.zeros(COUNT, np.float32)
     for side, own in (("left", left), ("right", right)):
         merged = {**arm(3, 10, 15), **leg(0), **(both or {}), **(own or {})}
