@@ -12,7 +12,7 @@ from backend.clips.results import motion_fields, motion_from_fields
 from backend.serving.clip_messages import chunk_message
 from backend.structures import Motion, World
 from blender_addon import protocol
-from blender_addon.client.events import parse_event
+from blender_addon.client.events import event_of
 from blender_addon.protocol_rows import PERSON_FILE, ROWS, rows_of_file
 from blender_addon.scene import clip, clip_npz
 
@@ -65,7 +65,7 @@ def assert_same(found, motion):
 def test_over_the_wire(scene, motion, animated):
     fields, arrays = chunk_message("j", 0, final_chunk([motion], World(), 0, 100))
     message = protocol.decode([bytes(frame) for frame in backend_protocol.encode("chunk", "", arrays, **fields)])
-    chunk = parse_event(*message, 1)
+    chunk = event_of(*message, 1)
     info = clip.ClipInfo("/a.mp4", "/a", (640, 480), (600.0, 600.0, 319.5, 239.5), 25.0, 20, "m", BODY, "CC0-1.0")
     made = clip.ClipScene(scene, info, make_body())
     made.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
