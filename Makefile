@@ -1,5 +1,5 @@
 # make demo · make test · make test-slow · make test-all · make test-blender · make extension · make bench · make lint
-# Needs Python 3.11 and nothing else; everything goes into .venv.
+# Needs Python 3.11; everything is installed into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -16,7 +16,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev]"
 	touch $@
 
-# smplx is non-commercial: a test oracle only, never installed by `make demo`
+# smplx is non-commercial: a test oracle, not installed by `make demo`
 $(VENV)/.test: $(VENV)/.demo
 	$(PIP) install -c constraints.txt $(TORCH) -e ".[blender,dev,smpl,train]"
 	touch $@
@@ -24,8 +24,7 @@ $(VENV)/.test: $(VENV)/.demo
 demo: $(VENV)/.demo
 	$(PY) tools/demo.py $(if $(PHOTO),"$(PHOTO)")
 
-# Two processes of tests share a machine of two cores; each takes whole files, so that what a file has built is used
-# by all of it.  `make test WORKERS=8` where there are more.
+# Two test processes for two cores; a file's tests share one process and its fixtures.  `make test WORKERS=8` on more.
 WORKERS ?= 2
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
@@ -33,7 +32,7 @@ PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile
 test: $(VENV)/.test lint
 	$(PYTEST) -m "not slow"
 
-# The rest
+# The slow tests
 test-slow: $(VENV)/.test
 	$(PYTEST) -m slow
 
@@ -44,8 +43,9 @@ lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy --config-file tests/mypy.ini tests
 
-# The same zip in the oldest and the newest Blender that PyPI serves to Python 3.11
+# The zip in the oldest and the newest Blender on PyPI that support Python 3.11
 test-blender: $(VENV)/.test extension
 	$(PY) tools/check_blender_versions.py 4.2.23 5.0.1
 

@@ -1,7 +1,7 @@
 """`python -m assets_build.embed_pose2mesh_small WEIGHTS --lifters L1 L2 --meshes M1.json M2.json --compared FILE`.
 
-Copies the weights of `pose2mesh-small` into the backend, writes their card beside them (JSON for programs, Markdown for
-people), and keeps log and measurements in docs/training-results/pose2mesh-small.  How to train: see the card.
+Copies the weights of `pose2mesh-small` into the backend, writes their card beside them (JSON and Markdown), and the log
+and metrics into docs/training-results/pose2mesh-small.  How to train: see the card.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ COMMANDS = (
     "--compared compared.json",
 )
 USE = (
-    "Meant for guiding the keypoint fit (the default model), and as a fast first look at a body by itself. Not meant "
-    "for measuring people."
+    "Meant for guiding the keypoint fit (the default model), and as a fast first estimate by itself. Not meant for "
+    "measuring people."
 )
 LIMITS = (
-    "It sees 33 landmarks, no picture: what MediaPipe misses, it guesses. Heights are near the mean body's, shapes are "
-    "averages, adults only; hands are in line. By itself it lies less closely on the picture than a fit does. Poses "
-    "come from a procedural sampler, and seven eighths of the faults that it learned from are made up; the rendered "
-    "people that MediaPipe saw are smooth-skinned. Real people have no known truth here."
+    "Its input is 33 landmarks, no image: what MediaPipe misses, it guesses. Heights are near the mean body's, shapes "
+    "are averages, adults only; hands are in line. By itself, its reprojection error is larger than a fit's. Training "
+    "poses come from a procedural sampler, and the detector errors of seven eighths of them are simulated; the others "
+    "are MediaPipe's on rendered, smooth-skinned people. There is no ground truth of real people here."
 )
 PROTOCOL = (
     "Held-out poses, people and seeds. MPJPE and MPVPE relative to the pelvis joint, PA-MPJPE after the best "
@@ -47,12 +47,11 @@ PROTOCOL = (
 )
 
 MODEL_SELECTION = (
-    "How it was chosen: one architecture, no search. A third lifter stage of 3 minutes was trained and "
-    "left out: on the rendered test people it was no better (82.1 against 81.8 mm), so that set is not "
-    "wholly untouched; the 200 poses with made-up faults decided nothing, but their faults are the kind "
-    "that it was trained on. The guided fit's weights and rules were set in some 25 tries on rendered "
-    "people of the training seeds and on the ten people of our real photos, so that its reprojection "
-    "there is an upper bound of the gain."
+    "Model selection: one architecture, no search. A third lifter stage of 3 minutes was trained and left out: on the "
+    "rendered test people it was no better (82.1 against 81.8 mm), so that set is not entirely untouched; the 200 "
+    "poses with simulated noise decided nothing, but their noise is the kind of the training's. The guided fit's "
+    "weights and rules were set in some 25 tries on rendered people of the training seeds and on the ten people of our "
+    "real photos, so its reprojection error there is an upper bound of the gain."
 )
 
 
@@ -110,19 +109,19 @@ def main() -> int:
 
 
 def markdown(card: dict[str, Any]) -> str:
-    """The card for people."""
+    """The card as Markdown."""
     facts = {
         "file": f"`{NAME}.safetensors`, {card['bytes'] / 1e6:.1f} MB, half precision",
         "SHA-256": f"`{card['sha256']}`",
         "licence": card["licence"],
         "in, out": "MediaPipe's 33 landmarks, 2D with visibility and 3D -> 6890 vertices",
-        "answers with": f"`{card['body']}` (what it depends on: SHA-256 `{card['body_sha256'][:16]}…`), no other body",
-        "learned from": f"{card['samples']['lifter'] / 1e6:.1f} million procedural poses of that body with made-up "
-        "faults of a detector, and 938 rendered people as MediaPipe sees them "
+        "body": f"`{card['body']}` (SHA-256 of its arrays `{card['body_sha256'][:16]}…`), no other",
+        "trained on": f"{card['samples']['lifter'] / 1e6:.1f} million procedural poses of that body with simulated "
+        "detector errors, and MediaPipe's detections of 938 rendered people "
         f"(the mesh half: {card['samples']['mesh']:,} poses). No photo, no motion capture",
-        "cost": f"{card['cpu_seconds'] / 60:.0f} minutes of one processor core, seeds {card['seeds']}, embedded at "
+        "cost": f"{card['cpu_seconds'] / 60:.0f} minutes of one CPU core, seeds {card['seeds']}, embedded at "
         f"commit `{card['commit'][:12]}`",
-        "log, measurements": f"`docs/training-results/{NAME}`",
+        "log, metrics": f"`docs/training-results/{NAME}`",
     }
     lines = ["# Pose2Mesh Small: card", "", "| what | value |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
@@ -130,9 +129,9 @@ def markdown(card: dict[str, Any]) -> str:
         "",
         "PoseNet of Pose2Mesh (512 wide, with the detector's 3D beside the 2D pose), and a mesh network of Chebyshev "
         "convolutions on",
-        "431 vertices; each learns what the best straight line leaves. 3D is in the axes of the ray to the person.",
+        "431 vertices; each learns the residual of a linear regression. 3D is in the axes of the ray to the person.",
         "",
-        "## Measured",
+        "## Metrics",
         "",
         card["protocol"],
     ]
@@ -164,9 +163,9 @@ def markdown(card: dict[str, Any]) -> str:
     lines += [f"    {command}" for command in card["made_by"]]
     lines += [
         "",
-        "Budgets are minutes of processor time: other machines give other numbers of steps. The first stage of the",
-        "lifter ran at commit `d637810`: there the landmarks of rendered people were taken from the skin, up to 7 cm",
-        "from the joints of bent limbs.",
+        "Budgets are minutes of CPU time: other machines give other numbers of steps. The lifter's first stage ran at",
+        "commit `d637810`, where landmarks of rendered people were regressed from the posed mesh, up to 7 cm from the",
+        "joints of bent limbs.",
         "",
     ]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""`python -m assets_build.embed_weights RUN FOLDER --data DIR`: make a finished run's weights a part of the backend.
+"""`python -m assets_build.embed_weights RUN FOLDER --data DIR`: embed a finished run's weights in the backend.
 
-FOLDER: what `python -m training fit RUN --out FOLDER` wrote.  Writes backend/assets/weights/NETWORK.safetensors (half
-precision) and its card, measures that very file on the data set's test split, and keeps manifest, log and results in
+FOLDER: output of `python -m training fit RUN --out FOLDER`.  Writes backend/assets/weights/NETWORK.safetensors (half
+precision) and its card, evaluates that file on the data set's test split, and stores manifest, log and results in
 docs/training-results/RUN.
 """
 
@@ -18,11 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LICENSE = "CC0-1.0 (weights and open body are ours); the image trunk is MediaPipe's, Apache-2.0. Any use."
 MAX_BYTES = 25 << 20
-TRUNK_TRAINING = {
-    "early": "its late layers were trained further",
-    "backbone": "not trained further",
-    "nothing": "trained further",
-}
+# start.freeze -> text of the card
+BACKBONE_TRAINING = {"early": "late layers fine-tuned", "backbone": "not trained further", "nothing": "fine-tuned"}
 
 
 def main() -> int:
@@ -30,8 +27,8 @@ def main() -> int:
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cost", required=True, help="what the training took, in words, for the card")
-    parser.add_argument("--checkpoint", type=Path, help="another one than the run's own choice")
+    parser.add_argument("--cost", required=True, help="cost of the training in words, for the card")
+    parser.add_argument("--checkpoint", type=Path, help="in place of the checkpoint that the run chooses")
     options = parser.parse_args()
     from backend.models.weights_files import EMBEDDED
     from training.engine.manifest import git_state
@@ -59,7 +56,7 @@ def main() -> int:
 
 
 def to_half_precision(full: Path, path: Path) -> None:
-    """float32 weights -> half precision, the card with our licence."""
+    """Write weights `full` in half precision to `path`, with our licence in the card.  AssertionError: overflow."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -71,25 +68,25 @@ def to_half_precision(full: Path, path: Path) -> None:
         for name, value in tensors.items()
     }
     non_finite = [name for name, value in small.items() if value.is_floating_point() and not value.isfinite().all()]
-    assert not non_finite, non_finite  # half precision ends at 65504
+    assert not non_finite, non_finite  # the largest half-precision number is 65504
     path.parent.mkdir(parents=True, exist_ok=True)
     made = replace(read_card(full), license=LICENSE)
     save_file(small, path, metadata={"card": card_text(made)})
 
 
 def archive_run(folder: Path, archive: Path, results: Path, data: Path) -> None:
-    """Manifest, log and results of a run, small enough for the repository, without the paths of this machine."""
+    """Copy manifest, log and results of a run into `archive`, without local paths."""
     archive.mkdir(parents=True, exist_ok=True)
     run_file = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["config"]["file"]
     tree = run_file.rpartition("training/runs/")[0]  # it may have been trained from another working tree
     for name in ("manifest.json", results.name):
         text = (folder / name).read_text(encoding="utf-8")
-        # whole paths only: a relative one is no machine's, and may be a word of the manifest ("data")
+        # absolute paths only: a relative one may be a word of the manifest ("data")
         for path, short in ((folder.absolute(), "OUT"), (data.absolute(), "DATA")):
             text = text.replace(str(path), short)
         text = text.replace(tree, "").replace(f"{ROOT}/", "")
         (archive / name).write_text(text, encoding="utf-8")
-    # the same bytes for the same log: no time in the header
+    # no time in the header: equal logs give equal files
     with (
         (archive / "log.jsonl.gz").open("wb") as file,
         gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed,
@@ -98,7 +95,7 @@ def archive_run(folder: Path, archive: Path, results: Path, data: Path) -> None:
 
 
 def card(run: Any, path: Path, manifest: dict, results: dict, git: dict, made: dict[str, Any], cost: str) -> str:
-    """Markdown.  made: settings of the synthetic data set; cost: of the training, in words."""
+    """The card as Markdown.  made: settings of the synthetic data set; cost: of the training, in words."""
     from training.evaluation.protocols import PROTOCOLS
 
     protocol = PROTOCOLS[run.data.validate[0].protocol]
@@ -107,41 +104,41 @@ def card(run: Any, path: Path, manifest: dict, results: dict, git: dict, made: d
         "file": f"`{path.name}`, {path.stat().st_size / 1e6:.1f} MB, half precision",
         "SHA-256": f"`{results['weights_sha256']}`",
         "licence": LICENSE,
-        "answers with": f"`{run.body}`",
+        "body": f"`{run.body}`",
         "made by": f"`python -m training fit {run.name}`, seed {run.seed}, commit {trained}; then "
         f"`python -m assets_build.embed_weights`, commit {embedded}",
         "data": f"`python -m training.synthetic DATA/synthetic --count {made['count']} --seed {made['seed']}`: "
-        f"procedural pictures of the open body, CC0; rows used: {manifest['samples']}",
-        "trunk": f"MediaPipe 0.10.21's pose network (Apache-2.0); {TRUNK_TRAINING[run.start.freeze]}",
+        f"procedural images of the open body, CC0; rows used: {manifest['samples']}",
+        "backbone": f"MediaPipe 0.10.21's pose network (Apache-2.0); {BACKBONE_TRAINING[run.start.freeze]}",
         "cost": cost,
         "manifest, log, results": f"`docs/training-results/{run.name}`",
     }
-    measures = [
+    metrics = [
         f"| {name.partition('/')[2]} | {value:.1f} mm | {protocol.description(name.partition('/')[2])} |"
         for name, value in sorted(results["metrics"].items())
     ]
     lines = [
         f"# {run.network}: card",
         "",
-        f"{run.title}: small weights that show what the network does out of the box. They are no reproduction of the",
-        "paper: its numbers belong to networks of many times this size, trained on real data.",
+        f"{run.title}: embedded weights that demonstrate the network. They do not reproduce the paper: its numbers are",
+        "of networks many times this size, trained on real data.",
         "",
         "| what | value |",
         "| --- | --- |",
         *(f"| {name} | {value} |" for name, value in facts.items()),
         "",
-        f"Measured, this very file, on the first {run.data.validate[0].options['first']} pictures of the test split,",
-        "which training never saw:",
+        f"This file, evaluated on the first {run.data.validate[0].options['first']} images of the test split, which",
+        "training did not use:",
         "",
-        "| measure | value | protocol |",
+        "| metric | value | protocol |",
         "| --- | --- | --- |",
-        *measures,
+        *metrics,
         "",
-        "Meant for a first look at the network, and as a start for trainings of your own. Not meant for measuring",
-        "people, nor where the keypoint fit (the default) does better: `docs/results-training.md` compares them.",
+        "Meant for trying the network, and as initial weights of your own training. Not meant for measuring people;",
+        "the keypoint fit (the default) is more accurate: `docs/results-training.md` compares them.",
         "",
-        "Limits: no real person was in the training pictures; what the network knows of real ones it has from",
-        "MediaPipe's trunk. Adults only; hands and faces are coarse.",
+        "Limits: the training images show no real person; only MediaPipe's backbone was trained on real images.",
+        "Adults only; hands and faces are coarse.",
         "",
     ]
     return "\n".join(lines)

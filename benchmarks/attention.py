@@ -1,8 +1,7 @@
-"""`python -m benchmarks.attention`: the ways to compute DeFormer's two attentions, side by side in one run.
+"""`python -m benchmarks.attention`: the implementations of DeFormer's two attentions, compared in one run.
 
-Every case runs in a process of its own, so that its peak of memory is its own: what the process's resident set (on
-CUDA: the allocator) grew by over its inputs and the pattern.  Time is the best of some runs.  Machines are noisy:
-compare rows of one run, not runs.
+Every case has a process of its own.  Memory: growth of its resident set (on CUDA: of the allocator) over inputs and
+pattern.  Time: the best of several runs.  Machines are noisy: compare rows of one run, not runs.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Row:
 
 
 def rows(tokens: tuple[int, ...] = tuple(LEVELS), device: str = "cpu") -> list[Row]:
-    """Every case, measured one after the other; some two minutes on two cores."""
+    """Every case, run one after the other; about two minutes on two cores."""
     cases = [
         Row(part, backend, count, train)
         for part, backends in (("attention", ATTENTION), ("sampling", SAMPLING))
@@ -100,7 +99,7 @@ def measure(case: Row, device: str) -> Row:
 
 
 def _reset_peak() -> None:
-    """Linux: the peak starts again from what is resident now; elsewhere what came before hides small cases."""
+    """Reset the peak of the resident set (Linux; elsewhere an earlier peak hides small cases)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -144,14 +143,14 @@ def _sampling(case: Row, device: str):  # type: ignore[no-untyped-def]
     from backend.models.deformer.deformable_attention import sample_maps
 
     pixels = sum(h * w for h, w in SHAPES)
-    places = (1, case.tokens, HEADS, len(SHAPES), POINTS)
+    shape = (1, case.tokens, HEADS, len(SHAPES), POINTS)
     size = torch.tensor([[[w, h]] for h, w in SHAPES], device=device)
-    offsets = torch.randn(*places, 2, device=device) * 2 / size
+    offsets = torch.randn(*shape, 2, device=device) * 2 / size
     values = torch.randn(1, pixels, HEADS, WIDTH, device=device)
     locations = torch.rand(1, case.tokens, 1, 1, 1, 2, device=device) + offsets
-    weights = torch.rand(places, device=device)
+    weights = torch.rand(shape, device=device)
     inputs = [x.requires_grad_(case.train) for x in (values, locations, weights)]
-    return inputs, lambda v, places, w: sample_maps(v, SHAPES, places, w, case.backend)
+    return inputs, lambda v, x, w: sample_maps(v, SHAPES, x, w, case.backend)
 
 
 def main() -> None:

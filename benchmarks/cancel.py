@@ -1,7 +1,7 @@
-"""`python -m benchmarks.cancel CLIP`: a clip's job is cancelled at random moments, as the panel does it.
+"""`python -m benchmarks.cancel CLIP`: cancels a clip's recovery at random moments, as the panel does.
 
-How long until the backend says so, and how long until its worker is free: a body asked for right afterwards waits for
-that.  Half of the tries begin anew, half with everything read, so that they are cancelled while the motions are made.
+Prints the time until the backend confirms, and until its worker is free (a request sent right after waits for that).
+Half of the tries start from the beginning, half after the clip is read, so that they are cancelled in the motion stage.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def until(job: wire.JobHandle, *kinds: type) -> wire.Event:
 
 
 def cancel_once(client: wire.Client, job: ClipJobFile, wait: float) -> tuple[str, float, float] | None:
-    """-> the stage that was cancelled, ms until `cancelled`, ms until the worker is free; None where the job was
-    over before."""
+    """Stage at the time of the cancel, ms until `cancelled`, ms until the worker is free; None: the job was done."""
     file = Path(job.out) / "job.json"
     job.save(file)
     running = client.recover_clip(str(file))
@@ -74,7 +73,7 @@ def main() -> int:
             until(client.recover_clip(str(folder / "whole" / "job.json")), *wire.FINAL_EVENTS)
             seconds = time.monotonic() - began
             for k in range(args.tries):
-                if k % 2:  # everything is read: only the motions are made again
+                if k % 2:  # the clip is read: only the motions are fitted again
                     job = replace(full_job, smoothing=0.3 + 0.4 * k / args.tries)
                     wait = rng.uniform(0.05, 0.25 * seconds)
                 else:
@@ -89,7 +88,7 @@ def main() -> int:
     for stage in sorted({one[0] for one in results}):
         acked, free = np.array([one[1:] for one in results if one[0] == stage]).T
         print(
-            f"{stage:>8}: {len(acked):3d} times; said after {np.median(acked):6.1f} ms (most {acked.max():6.1f}); "
+            f"{stage:>8}: {len(acked):3d} times; confirmed after {np.median(acked):6.1f} ms (most {acked.max():6.1f}); "
             f"worker free after {np.median(free):7.1f} ms (most {free.max():7.1f})"
         )
     return 0

@@ -1,7 +1,7 @@
-"""`make bench`: where the time from click to body goes, cold and warm, side by side in one run.
+"""`python -m benchmarks.click`: time from click to body by stage, cold and warm, in one run.
 
-The click is what the add-on does without a window: backend process, ZeroMQ client, scene in Blender's module.  Prints a
-table in milliseconds and writes it to out/bench.json.  Machines are noisy: compare columns of one run, not runs.
+A click is the add-on's work without a window: backend process, ZeroMQ client, scene in the bpy module.  Prints ms and
+writes them to out/bench.json.  Machines are noisy: compare columns of one run, not runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STAGES = ("start", "connect", "body", "load", "decode", "detect", "fit", "wire",
 
 
 def click(session: dict, photo: str) -> dict[str, float]:
-    """One photo from click to body -> milliseconds per stage.  `session` keeps what stays alive between clicks."""
+    """Milliseconds per stage of one photo from click to body.  session: process, client and body between clicks."""
     import bpy
 
     from blender_addon.backend.process import BackendProcess
@@ -47,11 +47,7 @@ def click(session: dict, photo: str) -> dict[str, float]:
         client.connect(process.endpoint, process.token)
         lap("connect")
         got = client.get_body("open_body")
-        session |= {
-            "process": process,
-            "client": client,
-            "body": records.body_from_wire(vars(got), got.arrays),
-        }
+        session |= {"process": process, "client": client, "body": records.body_from_wire(vars(got), got.arrays)}
         lap("body")
     job = session["client"].recover([photo], "keypoint-fit", "all", 0.0)
     while True:

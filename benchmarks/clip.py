@@ -1,10 +1,10 @@
-"""`python -m benchmarks.clip`: clips with known truth through every stage, in one table.
+"""`python -m benchmarks.clip`: rendered clips with ground truth through every stage of a recovery, in one table.
 
-Errors are against the truth: MPJPE root-aligned, PA-MPJPE after Procrustes, jitter (m/s^3, the truth's beside it),
-peaks (acceleration kept where it is highest), foot slide (mm per frame while the true foot stands), penetration (mm),
-ids: identities used for a person, and frames without one.  Rows in which somebody is hidden do not count.  Stages:
-frames (each for itself), track (one shape, smooth), final (feet locked, in the world).  Where the camera moves its way
-is given, and `root` is in the world.
+jitter: m/s^3, the ground truth's beside it as `gt`.  peaks: acceleration where the ground truth's is highest, as a
+ratio.  slide: mm per frame of feet in contact by the ground truth.  under: penetration of the ground, mm.  MPJPE
+(root-aligned), PA-MPJPE and root (position of the pelvis): mm.  switches, missed: ID switches, and frames without a
+detection.  Frames in which a person is hidden do not count.  Stages: frames (per-frame fit), track (one shape,
+smoothed), final (foot lock, world).  A moving camera's path is given, and `root` is then in the world.
 """
 
 from __future__ import annotations
@@ -33,13 +33,7 @@ from backend.motion.camera_track import CameraTrack
 from backend.motion.contacts import intervals
 from backend.motion.foot_lock import POINTS
 from backend.motion.matchmove import Matchmove
-from backend.motion.metrics import (
-    acceleration_peak_ratio,
-    foot_slide,
-    jitter,
-    mpjpe,
-    penetration,
-)
+from backend.motion.metrics import acceleration_peak_ratio, foot_slide, jitter, mpjpe, penetration
 from backend.motion.pipeline import recover_motions
 from backend.people.detect.clip_detector import ClipDetector
 from backend.people.track.identities import identify, tracks_from_detections
@@ -56,7 +50,7 @@ _ROWS = (
 
 @dataclass
 class Read:
-    """What came of reading a clip."""
+    """Detections and per-frame fits of a clip, number of frames, and seconds per stage."""
 
     rows: dict[str, np.ndarray]
     frames: int
@@ -64,7 +58,7 @@ class Read:
 
 
 def read(path: Path, camera: Camera, body: Any, refined: bool = False) -> Read:
-    """Decode, detect, follow and fit frame by frame; seconds by stage.  refined: with the lifter's 3D landmarks."""
+    """Decode, detect, track and fit frame by frame.  refined: with the lifter's 3D landmarks."""
     clip = open_clip(path)
     preview = KeypointPreview(body, camera, LandmarkLifter.embedded() if refined else None)
     reader = ClipReader(clip, camera, ClipDetector(), preview, None)
@@ -85,7 +79,7 @@ def read(path: Path, camera: Camera, body: Any, refined: bool = False) -> Read:
 
 
 def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, refined: bool = False) -> Read:
-    """`read`, or what it has returned before for a clip of this name; its seconds are those of then."""
+    """`read`, or its stored result in `folder` for a clip of this name, with the seconds of that run."""
     file = None if folder is None else folder / f"read_{path.stem}.npz"
     if file is not None and file.exists():
         with np.load(file) as stored:
@@ -108,8 +102,10 @@ def bench(
     height: bool = False,
     refined: bool = False,
 ) -> list[dict[str, Any]]:
-    """Rows of the table for one clip.  cache: see `read_cached`.  height: tell how tall the first person is.
-    refined: see `read`."""
+    """Rows of the table for one clip.
+
+    cache: folder of `read_cached`.  height: give the height of the first person.  refined: see `read`.
+    """
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
     camera = Camera(*truth["camera"].astype(float).tolist(), *truth["image_size"].astype(int).tolist())
@@ -133,7 +129,7 @@ def bench(
         kwargs["height_m"] = skeleton.height + float(skeleton.height_directions @ truth["betas"][person])
 
     def motions(**settings: Any) -> tuple[list[Motion], World]:
-        # a matchmove estimates the scale while it is used: a new one each time
+        # a matchmove estimates the scale during use: a new one per call
         moving = None if camera_path is None else Matchmove(camera_path)
         return recover_motions(
             body,
@@ -164,7 +160,7 @@ def bench(
         base = {"clip": path.stem, "person": person + 1, "ids": id_, "missed": missed, "switches": switches}
         own = next((k for k, t in enumerate(tracks) if t.id == id_), None)
         if own is None:
-            table.append({**base, "stage": "not found"})
+            table.append({**base, "stage": "not detected"})
             continue
         at = ids == id_
         frames = rows["frame"][at]
@@ -173,7 +169,7 @@ def bench(
             "track": (free[own].frames, _state(free[own]), free_world),
             "final": (final[own].frames, _state(final[own]), world),
         }
-        for stage, (numbers, state, stands) in stages.items():
+        for stage, (numbers, state, stage_world) in stages.items():
             _, joints, points = skeleton.forward(state)
             feet = points[:, list(POINTS)]
             contacts = truth["contacts"][person][numbers]
@@ -187,10 +183,10 @@ def bench(
                     **base,
                     "stage": stage,
                     "jitter": _mean_over_segments(lambda x: jitter(x, fps), visible, joints),
-                    "true": _mean_over_segments(lambda x: jitter(x, fps), visible, t),
+                    "gt": _mean_over_segments(lambda x: jitter(x, fps), visible, t),
                     "peaks": _mean_over_segments(acceleration_peak_ratio, visible, joints, t),
                     "slide": foot_slide(feet.reshape(-1, 2, 2, 3), contacts & visible[:, None]),
-                    "under": penetration(stands.points(feet[visible])) if stage == "final" else float("nan"),
+                    "under": penetration(stage_world.points(feet[visible])) if stage == "final" else float("nan"),
                     "MPJPE": mpjpe(joints[visible], t[visible]),
                     "PA": float(pa_mpjpe(joints[visible], t[visible]).mean()),
                     "root": float(np.linalg.norm(joints[visible, 0] - t[visible, 0], axis=-1).mean() * 1000),
@@ -207,14 +203,14 @@ def bench(
 
 
 def _mean_over_segments(measure: Callable[..., float], visible: np.ndarray, *joints: np.ndarray) -> float:
-    """Of the stretches in which somebody is shown without a break, by their lengths."""
+    """Mean of a metric over the segments in which the person is visible, weighted by their lengths."""
     segments = [(first, end) for first, end in intervals(visible) if end - first >= 4]
     values = [measure(*(one[first:end] for one in joints)) for first, end in segments]
     return float(np.average(values, weights=[end - first for first, end in segments])) if segments else 0.0
 
 
 def _load_camera_path(path: Path) -> CameraTrack | None:
-    """Of the clip's camera, where it moves."""
+    """The camera path of the clip; None where the camera is fixed."""
     file = path.with_suffix(".camera.json")
     return CameraTrack.load(file) if file.exists() else None
 
@@ -231,7 +227,7 @@ def _identities(
     gt: np.ndarray,
     camera_path: CameraTrack | None,
 ) -> tuple[int, int, int]:
-    """-> the identity that a true person mostly has, how often it changes, in how many frames nobody is found there."""
+    """Most frequent track id of a gt person, number of ID switches, number of frames without a detection."""
     if camera_path is not None:
         gt = camera_path.view(np.arange(len(gt))).points(gt)
     hips = camera.project(gt[:, indices(SMPL24, "left_hip", "right_hip")].mean(1))
@@ -255,32 +251,17 @@ def main() -> None:
     from rich.table import Table
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=Path, help="folder of `python -m benchmarks.clips` (rendered anew without it)")
+    parser.add_argument("--clips", type=Path, help="folder of `python -m benchmarks.clips` (default: render again)")
     parser.add_argument("--only", default=",".join(MOTIONS))
-    parser.add_argument("--cache", type=Path, help="folder that keeps what was read of each clip")
-    parser.add_argument("--height", action="store_true", help="tell how tall the first person is")
-    parser.add_argument(
-        "--lifted", action="store_true", help="the 3D landmarks of the small Pose2Mesh, not the detector's"
-    )
+    parser.add_argument("--cache", type=Path, help="folder that stores detections and per-frame fits")
+    parser.add_argument("--height", action="store_true", help="give the height of the first person")
+    parser.add_argument("--lifted", action="store_true", help="refine 3D landmarks by the small Pose2Mesh's lifter")
     args = parser.parse_args()
     body = load_body("open")
     names = (
-        "clip",
-        "person",
-        "stage",
-        "switches",
-        "missed",
-        "jitter",
-        "true",
-        "peaks",
-        "slide",
-        "under",
-        "MPJPE",
-        "PA",
-        "root",
-        "tilt",
-        "hidden",
-    )
+        "clip", "person", "stage", "switches", "missed", "jitter", "gt", "peaks", "slide", "under", "MPJPE", "PA",
+        "root", "tilt", "hidden",
+    )  # fmt: skip
     table = Table(*names)
     costs = []
     with tempfile.TemporaryDirectory() as temporary:

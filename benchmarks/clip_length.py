@@ -1,7 +1,7 @@
-"""`python -m benchmarks.clip_length`: time and memory of the whole-clip step for clips of 100 to 10,000 frames.
+"""`python -m benchmarks.clip_length`: time and memory of the motion stage for clips of 100 to 10,000 frames.
 
-Every length runs in a process of its own, so that its peak of memory is its own.  The detections are made up from a
-true motion (somebody walks round in circles); nothing is decoded.
+Every length has a process of its own, for its own memory peak.  Detections are simulated from a known motion (a person
+walks in a circle); nothing is decoded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LENGTHS = (100, 1000, 10000)
 
 
 def measure(frames: int) -> None:
-    """Print seconds, and MB of the resident set: before, and how far above that it rose, for one length."""
+    """Print, for one length: CPU seconds, and MB of the resident set before and its growth."""
     import numpy as np
 
     from backend.body.loader import load_body
@@ -26,9 +26,9 @@ def measure(frames: int) -> None:
 
     body = load_body("open")
     scene = MOTIONS["turn"](MotionMaker(body), (960, 540), seconds=frames / 30)
-    truth = scene.people[0]
-    piece = observed_track(body, truth, scene.camera, np.random.default_rng(0)) if frames <= 100 else None
-    if piece is None:  # the true body's vertices would be most of the memory: hundred frames, again and again
+    gt = scene.people[0]
+    track = observed_track(body, gt, scene.camera, np.random.default_rng(0)) if frames <= 100 else None
+    if track is None:  # 100 frames repeated: the gt body's vertices would be most of the memory
         short = MOTIONS["turn"](MotionMaker(body), (960, 540), seconds=100 / 30)
         part = observed_track(body, short.people[0], scene.camera, np.random.default_rng(0))
         times = -(-frames // len(part))
@@ -36,17 +36,17 @@ def measure(frames: int) -> None:
             n: np.concatenate([getattr(part, n)] * times)[:frames]
             for n in ("seen", "boxes", "scores", "keypoints2d", "keypoints3d")
         }
-        piece = type(part)(1, np.arange(frames), *fields.values())
+        track = type(part)(1, np.arange(frames), *fields.values())
     before = _resident(reset=True)
     began = time.process_time()
-    kept = recover_motions(body, [piece], scene.camera, 30.0)
+    kept = recover_motions(body, [track], scene.camera, 30.0)
     seconds = time.process_time() - began
     assert len(kept[0][0].poses) == frames
     print(seconds, before, _resident() - before)
 
 
 def _resident(reset: bool = False) -> float:
-    """The peak of the resident set since it was last reset, MB.  Linux."""
+    """MB: peak of the resident set since the last reset.  Linux."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")
     status = Path("/proc/self/status").read_text()

@@ -1,11 +1,11 @@
-"""`python -m benchmarks.compare_models DATA OUT --count 200`: the models that are ready, through the product's own way.
+"""`python -m benchmarks.compare_models DATA OUT --count 200`: the available models on synthetic test images.
 
-DATA: a synthetic data set (`python -m training.synthetic`); its test split is recovered as an artist's photos would be:
-detected, recovered, placed, with no hint but the picture.  Writes OUT/compared.json and OUT/compared.png.
+DATA: a synthetic data set (`python -m training.synthetic`).  Images of its test split are recovered as an artist's
+photos are: detection, recovery, translation, from the image alone.  Writes OUT/compared.json and OUT/compared.png.
 
-Protocol: 14 joints by the Human3.6M rows of the open body, in the camera's axes.  MPJPE and MPVPE with the pelvis at
-the origin, PA-MPJPE after the best similarity; mm, over the pictures in which the detector finds the person (a box
-that overlaps the true one by half).  The focal length is not told, so bodies are turned a little off.
+Protocol: 14 joints of the open body's Human3.6M regressor, camera axes.  MPJPE and MPVPE pelvis-aligned, PA-MPJPE; mm,
+over the images in which the person is detected (IoU of the boxes at least 0.5).  The focal length is not given, which
+rotates bodies a little.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SIDE = 224
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Boxes x0 y0 x1 y1 -> intersection over union."""
+    """Intersection over union of two boxes x0 y0 x1 y1."""
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
     shared = np.prod(np.maximum(high - low, 0))
     return float(shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared))
 
 
 def errors(pred: np.ndarray, gt: np.ndarray, regressor: np.ndarray) -> dict[str, float]:
-    """Vertices (V, 3) m each, camera axes -> mm."""
+    """Metrics in mm of vertices (V, 3) m, camera axes.  regressor: (15, V), the pelvis first."""
     from backend.body.procrustes import pa_mpjpe
 
     a, b = regressor @ pred, regressor @ gt
@@ -97,8 +97,8 @@ def main() -> int:
             rows.append(row(pixels, predictions, body.faces.numpy()))
     options.out.mkdir(parents=True, exist_ok=True)
     summary = {
-        "pictures": image_count,
-        "found": len(next(iter(measured.values()))),
+        "images": image_count,
+        "detected": len(next(iter(measured.values()))),
         "models": {
             name: {
                 key: {"mean": round(float(np.mean(values)), 1), "median": round(float(np.median(values)), 1)}
@@ -115,7 +115,7 @@ def main() -> int:
 
 
 def row(pixels: np.ndarray, predictions: dict, faces: np.ndarray) -> np.ndarray:
-    """The picture, then of each model the body over it and from the side."""
+    """The image, then for each model the overlay and a side view."""
     parts = [pixels]
     for result, person in predictions.values():
         parts.append(draw_overlay(result.pixels, [person.vertices], faces, result.camera))

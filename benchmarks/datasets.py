@@ -1,4 +1,4 @@
-"""Rows per second and core of every reader, on tiny files in the benchmarks' formats, and of pictures of real sizes.
+"""Rows per second and core of every reader, on tiny files in the benchmarks' formats, and of image decoding.
 
 `python -m benchmarks.datasets`.  CPU time, so a busy machine changes little.
 """
@@ -35,7 +35,7 @@ def _record_of(data: BaseDataset) -> Callable[[int], Record]:
     return lambda k: data[k % len(data)]
 
 
-def _picture_of(data: BaseDataset) -> Callable[[int], np.ndarray]:
+def _image_of(data: BaseDataset) -> Callable[[int], np.ndarray]:
     def read(k: int) -> np.ndarray:
         image = data[k % len(data)].image
         assert image is not None
@@ -46,17 +46,17 @@ def _picture_of(data: BaseDataset) -> Callable[[int], np.ndarray]:
 
 def main() -> None:
     cv2.setNumThreads(1)
-    print("rows/s per core: labels; labels without what a body gives; labels and tiny picture")
+    print("rows/s per core: labels; labels without the body's joints; labels and tiny image")
     with tempfile.TemporaryDirectory() as folder:
         for kind in tiny.KINDS:
             table = tiny.write(kind, Path(folder) / kind, count=8)
             data = build_dataset(table)
             without_body = build_dataset({k: v for k, v in table.items() if k != "body"})
-            data[0], without_body[0]  # files opened, the body read
+            data[0], without_body[0]  # open the files, load the body
             rates = [per_second(_record_of(d)) for d in (data, without_body)]
-            images = 0.0 if data[0].image is None else per_second(_picture_of(data))
+            images = 0.0 if data[0].image is None else per_second(_image_of(data))
             print(f"{kind:14} {rates[0]:8.0f} {rates[1]:8.0f} {images:8.0f}", flush=True)
-    print("JPEG decoding, pictures/s per core")
+    print("JPEG decoding, images/s per core")
     image = bodies(1)[0].image()
     for size in (224, 640, 1000, 1920):
         noise = np.random.RandomState(0).randint(-9, 9, (size, size, 1))

@@ -1,7 +1,7 @@
 """`python -m benchmarks.keyframes`: keys of 24 bones in 1,000 frames, ours against `keyframe_insert`, in one run.
 
-Both write the same rotations of all bones and the place of the root; ours writes the quality lanes besides.  Times are
-those of the processor, so that what else runs on the machine counts less; the least of several runs.
+Both write the same bone rotations and root translations; the full motion also writes the quality properties.  Times
+are CPU time, the least of several runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from blender_addon.scene.motion import Motion, World
 
 
 def rig_and_motion(frames: int) -> tuple[bpy.types.Object, records.Body, Motion]:
-    """A person in an empty scene, and a smooth random motion."""
+    """The rig of a person in an empty scene, its body, and a smooth random motion."""
     body = records.body_from_wire(*body_message(load_body("open")))
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     time_ = np.linspace(0, frames / 30, frames)[:, None, None]
@@ -41,14 +41,14 @@ def rig_and_motion(frames: int) -> tuple[bpy.types.Object, records.Body, Motion]
 
 
 def write_motion_seconds(rig: bpy.types.Object, body: records.Body, motion: Motion) -> float:
-    """Seconds, everything included."""
+    """Seconds to write the full motion with its quality properties."""
     began = time.process_time()
     animation.write_motion(rig, body, motion, World.level(), 1, 30.0)
     return time.process_time() - began
 
 
 def bulk_seconds(rig: bpy.types.Object, body: records.Body, frames: int) -> float:
-    """Seconds for the F-curves of 24 rotations and one place."""
+    """Seconds to write the F-curves of 24 rotations and one location in bulk."""
     values = np.random.default_rng(0).random(frames)
     curves = [
         fcurves.Curve(f'pose.bones["{name}"].rotation_quaternion', k, name, values)
@@ -63,7 +63,7 @@ def bulk_seconds(rig: bpy.types.Object, body: records.Body, frames: int) -> floa
 
 
 def keyframe_insert_seconds(rig: bpy.types.Object, body: records.Body, frames: int) -> float:
-    """Seconds with `keyframe_insert`."""
+    """Seconds to write the same keys with `keyframe_insert`."""
     fcurves.new_action(rig, "Slow")
     began = time.process_time()
     for frame in range(frames):
@@ -84,7 +84,7 @@ def main() -> None:
     print(f"Blender {bpy.app.version_string}, 24 bones x {args.frames} frames")
     print(f"keyframe_insert          {slow * 1e3:9.1f} ms")
     print(f"F-curves in bulk         {bulk * 1e3:9.1f} ms   {slow / bulk:.0f} times faster")
-    print(f"whole motion with lanes  {full_motion * 1e3:9.1f} ms   {slow / full_motion:.0f} times faster")
+    print(f"full motion              {full_motion * 1e3:9.1f} ms   {slow / full_motion:.0f} times faster")
     os._exit(0)  # bpy 4.5 may hang in its own exit
 
 

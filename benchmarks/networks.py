@@ -1,9 +1,8 @@
-"""`python -m benchmarks.networks`: our inference against the same network as it was trained, side by side in one run.
+"""`python -m benchmarks.networks`: our engine against the same network in eager mode, in one run.
 
-The reference is the eager network as it is trained: batch norms unfolded, default memory layout, no cached constants,
-Pose2Mesh with its fake nodes; autograd off.  Weights are made up; the vertex difference is measured between the two on
-the same inputs.  Times are processor time over the number of threads, best of several rounds in turn: other work on the
-machine hardly changes them.
+Reference: the network as it is trained (batch norms unfolded, default memory layout, no cached constants, Pose2Mesh
+with its fake nodes), autograd off.  Weights are random; vertices are compared on the same inputs.  Times are CPU time
+over the number of threads, the best of several interleaved rounds, so that other load hardly changes them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-# threads that wait must not count as work; read when torch is loaded
+# waiting threads must not use CPU time; read when torch is loaded
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
@@ -37,7 +36,7 @@ Row = dict[str, Any]
 
 
 def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), rounds: int = 5) -> list[Row]:
-    """One row per network, batch and option: images/s of both, their ratio, largest vertex difference in mm."""
+    """A row per network, batch size and option: images/s of both, their ratio, largest vertex difference in mm."""
     results: list[Row] = []
     for name in names:
         module, run, example = _network(name)
@@ -67,7 +66,7 @@ def rows(names: tuple[str, ...] = NAMES, batches: tuple[int, ...] = (1, 8), roun
 
 
 def _extent(vertices: Tensor) -> Tensor:
-    """Diagonal of the box around the largest body, m: made-up weights give bodies of any size."""
+    """Diagonal of the box around the largest body, m; with random weights it has any size."""
     return (vertices.amax(1) - vertices.amin(1)).norm(dim=-1).max()
 
 
@@ -99,7 +98,7 @@ def _reference(
 
 
 def _interleaved(calls: dict[str, Callable[[Tensor], Any]], inputs: Tensor, rounds: int) -> dict[str, float]:
-    """Best time of each, s; in turn, so that what else the machine does hits all alike."""
+    """Best time of each, s; interleaved, so that other load affects all of them."""
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for label, call in calls.items():

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.synthetic`: poses, keypoints, renderers and whole images per CPU second."""
+"""`python -m benchmarks.synthetic`: poses, keypoints, renderers and complete images per CPU second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 
 
 def _rate(count: int, work: Callable[[], object], least: float = 1.5) -> float:
-    """How many of `count` per CPU second, best of several goes: other work on the machine only makes it slower."""
+    """Items per CPU second of a call that makes `count`: the best of several, because other load only slows it."""
     work()
     best, spent = 0.0, 0.0
     while spent < least:
@@ -56,7 +56,7 @@ def main() -> int:
                 studio.renderer.draw(seen, colours, camera)
 
             rates[f"{part}: {kind} renderer, normals and drawing at 224"] = _rate(1, draw)
-            rates[f"{part}: {kind}, whole images with labels at 224"] = _rate(32, partial(studio.shard, 0, 0, 0, 32))
+            rates[f"{part}: {kind}, images with labels at 224"] = _rate(32, partial(studio.shard, 0, 0, 0, 32))
     for name, rate in rates.items():
         print(f"{name}: {rate:,.0f} per CPU second")
     return 0

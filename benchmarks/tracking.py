@@ -1,10 +1,10 @@
-"""`python -m benchmarks.tracking CLIPS`: how people are found and followed in clips with known truth, and at what cost.
+"""`python -m benchmarks.tracking CLIPS`: detection and tracking of people in rendered clips, and its time.
 
-Nothing is fitted.  *visible*: frames in which at least half of a person's joints are in the picture and hidden by
-nobody and nothing; *missed*: of those, without a find; *found hidden*: finds where less than half is visible.  *limb*:
-elbows, wrists, knees and ankles of finds, mean distance to the truth where a landmark counts (visibility over 0.5), in
-% of the body's height; *wild*: share of them more than 15 % away, and in which frames.  *ms*: processor time per frame,
-of all threads.
+No body is fitted.  *visible*: frames in which at least half of a person's joints are in the image and not occluded;
+*missed*: those of them without a detection; *detected occluded*: detections where less than half is visible.  *ids*:
+track ids on the person.  *limb %*: mean 2D error of elbows, wrists, knees and ankles with a visibility over 0.5, in %
+of the body's height; *outliers %*: share of them over 15 %, and *outliers*, their frames.  *false*: detections without
+a track.  *ms*: CPU time per frame, of all threads.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _TRUNK = [
         ("neck", "head"),
     )
 ]
-_LIMB, _TORSO = 0.07, 0.15  # m: half as wide as what hides others
+_LIMB, _TORSO = 0.07, 0.15  # m: half the width of limbs and torsos as occluders
 PILLAR = (-0.32, 0.38, 3.4)  # of `benchmarks.clips.motions.occlusion`
 _OUTLIER = 0.15
 
 
 class NoBodyFit:
-    """Stands in for `PreviewModel` where nothing is fitted."""
+    """A `PreviewModel` that fits nothing."""
 
     needs_pixels = False
 
@@ -59,7 +59,7 @@ class NoBodyFit:
 
 
 def read(path: Path, camera: Camera) -> tuple[dict[str, np.ndarray], float, float]:
-    """-> rows, and seconds per frame: of the processor, and on the wall."""
+    """Detections, and seconds per frame: CPU time and wall time."""
     clip = open_clip(path)
     reader = ClipReader(clip, camera, ClipDetector(), NoBodyFit(), None)
     processor, wall = time.process_time(), time.perf_counter()
@@ -73,7 +73,7 @@ def read(path: Path, camera: Camera) -> tuple[dict[str, np.ndarray], float, floa
 
 
 def visible_share(joints: np.ndarray, person: int, camera: Camera, pillar: bool) -> np.ndarray:
-    """joints: (P, T, 24, 3) m, camera frame.  -> (T,) share of the joints that the camera sees."""
+    """(T,) share of the person's joints in the image and not occluded.  joints: (P, T, 24, 3) m, camera frame."""
     own_pixels = camera.project(joints[person])
     depth = joints[person][..., 2]
     seen = (own_pixels > 0).all(-1) & (own_pixels[..., 0] < camera.width) & (own_pixels[..., 1] < camera.height)
@@ -96,13 +96,14 @@ def visible_share(joints: np.ndarray, person: int, camera: Camera, pillar: bool)
 
 
 def _to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance of 2D points to segments a b, broadcast."""
     along = b - a
     share = ((points - a) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
     return np.linalg.norm(points - a - np.clip(share, 0, 1)[..., None] * along, axis=-1)
 
 
 def bench(path: Path) -> list[dict[str, Any]]:
-    """Rows of the table."""
+    """Rows of the table for one clip, one per person."""
     with np.load(path.with_suffix(".npz")) as file:
         truth = dict(file)
     camera = Camera(*truth["camera"].astype(float).tolist(), *truth["image_size"].astype(int).tolist())
@@ -113,7 +114,7 @@ def bench(path: Path) -> list[dict[str, Any]]:
         gt_pixels = camera.project(joints)
         height = np.ptp(gt_pixels[..., 1], axis=1)
         share = visible_share(truth["joints"], person, camera, path.stem == "occlusion")
-        at, frames, names = _detections_of(rows, ids, gt_pixels[:, [1, 2]].mean(1), height)
+        at, frames, track_ids = _detections_of(rows, ids, gt_pixels[:, [1, 2]].mean(1), height)
         points = rows["keypoints2d"][at][:, list(LIMBS)]
         distance = np.linalg.norm(points[..., :2] - gt_pixels[frames][:, list(LIMBS.values())], axis=-1)
         distance = distance / height[frames, None]
@@ -125,23 +126,25 @@ def bench(path: Path) -> list[dict[str, Any]]:
                 "person": person + 1,
                 "visible": int(visible.sum()),
                 "missed": int((visible & ~detected).sum()),
-                "found hidden": int((~visible & detected).sum()),
-                "names": len(names),
+                "detected occluded": int((~visible & detected).sum()),
+                "ids": len(track_ids),
                 "counted %": 100 * float(counted.mean()),
                 "limb %": 100 * float(distance[counted].mean()),
-                "wild %": 100 * float((distance[counted] > _OUTLIER).mean()),
-                "wild": sorted({int(f) for f in frames[((distance > _OUTLIER) & counted).any(1)]}),
-                "gone": [int(f) for f in np.nonzero(visible & ~detected)[0]],
+                "outliers %": 100 * float((distance[counted] > _OUTLIER).mean()),
+                "outliers": sorted({int(f) for f in frames[((distance > _OUTLIER) & counted).any(1)]}),
+                "missed in": [int(f) for f in np.nonzero(visible & ~detected)[0]],
             }
         )
-    table[0].update({"ms": 1000 * processor, "wall ms": 1000 * wall, "finds": len(ids), "false": int((ids == 0).sum())})
+    table[0].update(
+        {"ms": 1000 * processor, "wall ms": 1000 * wall, "detections": len(ids), "false": int((ids == 0).sum())}
+    )
     return table
 
 
 def _detections_of(
     rows: dict[str, np.ndarray], ids: np.ndarray, hips: np.ndarray, height: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> indices and frames of the rows that are this person under the name that it mostly has; every frame's name."""
+    """Indices and frames of the person's detections with its main track id, and the ids of over 5 frames."""
     seen = rows["keypoints2d"][:, HIPS, :2].mean(1)
     near = np.linalg.norm(seen - hips[rows["frame"]], axis=1) < 0.2 * height[rows["frame"]]
     near &= ids > 0

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.training_step`: samples a second of loaders and of steps, our step against eager float32.
+"""`python -m benchmarks.training_step`: samples per second of loaders and training steps, against eager float32.
 
-Everything runs on generated files and the open body.  Rates are by processor time of one thread, or by the clock on a
-GPU.  Machines are noisy: compare rows of one run, not runs.
+Uses generated files and the open body.  Rates are by CPU time of one thread, on a GPU by wall time.  Machines are
+noisy: compare rows of one run, not runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROWS = 8
 
 @dataclass(frozen=True)
 class Row:
-    """ms: of the fastest repetition.  part: `loader`, or the way that a step is computed."""
+    """ms: of the fastest repetition.  part: `loader`, or how the step is computed."""
 
     run: str
     part: str
@@ -44,12 +44,12 @@ class Row:
 
     @property
     def rate(self) -> float:
-        """Samples a second."""
+        """Samples per second."""
         return 1000 * self.batch / self.ms
 
 
 def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> list[Row]:
-    """Loader and steps of one run."""
+    """Rows of the loader and the steps of one run."""
     from backend.body.registry import OPEN_BODIES
     from training.engine.dry_run import write_tiny_datasets
     from training.run.build import build_module
@@ -60,7 +60,7 @@ def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> li
     run = load_run(name)
     data = replace(
         run.data,
-        train=write_tiny_datasets(run.data.train, folder, False, ROWS),
+        train=write_tiny_datasets(run.data.train, folder, "body", ROWS),
         validate=[],
         prepare={key: value for key, value in run.data.prepare.items() if key != "bodies"},
         workers=0,
@@ -93,7 +93,7 @@ def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> li
 def steps(
     module: Any, batch: dict[str, torch.Tensor], device: str, clock: Callable[[], float], repeat: int
 ) -> list[tuple[str, float, str]]:
-    """Forward, losses, backward and the optimiser, computed in several ways -> (way, ms, note)."""
+    """(variant, ms, note) of a step (forward, losses, backward, optimiser), per variant."""
     parameters = [p for p in module.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, 1e-6)
 
@@ -113,13 +113,13 @@ def steps(
         module.model.to(memory_format=torch.channels_last)
         batch = batch | {"image": batch["image"].to(memory_format=torch.channels_last)}
         results.append(("channels_last", best_ms(lambda: one_step(False), clock, repeat), ""))
-    if device == "cuda":  # most CPUs only imitate bfloat16
+    if device == "cuda":  # most CPUs only emulate bfloat16
         results.append(("channels_last bf16", best_ms(lambda: one_step(True), clock, repeat), ""))
     return results
 
 
 def best_ms(work: Callable[[], None], clock: Callable[[], float], repeat: int) -> float:
-    """ms of the fastest of `repeat`, after one that does not count."""
+    """ms of the fastest of `repeat` calls, after a warm-up."""
     work()
     times = []
     for _ in range(repeat):

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.vertex_fit`: vertices -> parameters, ours and smplfitter (where installed), in one run.
+"""`python -m benchmarks.vertex_fit`: parameters from vertices, by ours and smplfitter (where installed), in one run.
 
-Exact open bodies in random poses (0.35 rad normal per axis, at most 1.2 rad), shapes and orientations.
+Exact open bodies with random poses (normal, sd 0.35 rad per axis, at most 1.2 rad), betas and orientations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# threads that wait must not count as work; read when torch is loaded
+# waiting threads must not use CPU time; read when torch is loaded
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
@@ -34,7 +34,7 @@ BODY = load_body("open")
 
 
 def bodies(count: int) -> Tensor:
-    """(count, V, 3) m."""
+    """(count, V, 3) m, vertices of random bodies."""
     generator = torch.Generator().manual_seed(0)
     poses = 0.35 * torch.randn(count, 24, 3, generator=generator)
     size = poses.norm(dim=-1, keepdim=True)
@@ -46,12 +46,13 @@ def bodies(count: int) -> Tensor:
 
 
 def ours(vertices: Tensor) -> Tensor:
+    """(N, V, 3) m: vertices of the fitted parameters."""
     fit = fit_vertices(BODY, vertices)
     return BODY(None, fit.betas, fit.trans, rotations=fit.rotations).vertices
 
 
 def smplfitter() -> Callable[[Tensor], Tensor] | None:
-    """The library on the same body, from a folder in the form that it wants; None where it is not installed."""
+    """The library's fit on the same body, written to a folder in its format; None where it is not installed."""
     try:
         from smplfitter.pt import BodyFitter, BodyModel
     except ImportError:
@@ -86,7 +87,7 @@ def main() -> None:
     methods: dict[str, Callable[[Tensor], Tensor]] = {"ours": ours}
     try:
         library = smplfitter()
-    except Exception as error:  # another release may want another folder
+    except Exception as error:  # another release may need another folder
         print(f"smplfitter could not be set up: {type(error).__name__}: {error}")
         library = None
     if library is not None:

@@ -1,9 +1,8 @@
 """Build dist/recover_mesh-VERSION.zip: what Blender installs from disk.
 
-blender_addon/, the manifest and LICENSE are staged in one folder, with the wheels that the manifest lists
-(for Blender's own Python, of every platform) and the backend's wheel (which Install Backend installs out of
-process). Blender's own validator, which comes with the bpy package, checks the stage and the zip.  Works on
-Linux, Windows and macOS.
+blender_addon/, the manifest and LICENSE are staged in one folder, with the wheels that the manifest lists (for
+Blender's Python, of every platform) and the backend's wheel (which Install Backend installs out of process).
+Blender's validator, from the bpy package, checks the folder and the zip.  Works on Linux, Windows and macOS.
 """
 
 from __future__ import annotations
@@ -28,15 +27,16 @@ WHEEL_NAME = re.compile(
 
 
 class BuildError(Exception):
-    """What is wrong, for the person who builds."""
+    """A build error with a message for the user."""
 
 
 def manifest() -> dict:
+    """The content of blender_manifest.toml."""
     return tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
 
 
 def check_version(data: dict) -> str:
-    """The manifest's version, which must be the distribution's."""
+    """The manifest's version.  BuildError: it differs from pyproject.toml's."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     if data["version"] != project:
         raise BuildError(f"{MANIFEST.name} has version {data['version']}, pyproject.toml {project}.")
@@ -56,7 +56,7 @@ def fetch_wheels(data: dict, cache: Path = CACHE) -> list[Path]:
 def _download(wheel: Path) -> None:
     found = WHEEL_NAME.fullmatch(wheel.name)
     if found is None:
-        raise BuildError(f"{wheel.name} is no name of a wheel.")
+        raise BuildError(f"{wheel.name} is not a wheel's file name: correct `wheels` in {MANIFEST.name}.")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary=:all:", "--implementation", "cp", "--dest", str(wheel.parent)]
     command += ["--python-version", found["python"].removeprefix("cp"), "--abi", found["abi"]]
@@ -69,7 +69,7 @@ def _download(wheel: Path) -> None:
 
 
 def build_backend_wheel(target: Path) -> Path:
-    """The distribution recover-mesh as a wheel in `target`."""
+    """Path of recover-mesh's wheel, built into `target`."""
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True)
     wheels = list(target.glob("recover_mesh-*.whl"))
@@ -78,15 +78,15 @@ def build_backend_wheel(target: Path) -> Path:
     return wheels[0]
 
 
-# Files of the backend that the add-on has too
+# files that backend and add-on share
 SHARED = ("protocol.py", "protocol_errors.py", "protocol_messages.py", "protocol_rows.py")
 
 
 def stage(target: Path, wheels: list[Path]) -> None:
-    """Everything that the zip holds."""
+    """Copy the zip's content into `target`."""
     source = ROOT / "blender_addon"
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", *SHARED))
-    for name in SHARED:  # links in the checkout, which on Windows may be text files with the link's target
+    for name in SHARED:  # symbolic links in the checkout; on Windows these may be text files
         shutil.copyfile(ROOT / "backend" / name, target / name)
     for file in (MANIFEST, ROOT / "LICENSE"):
         shutil.copyfile(file, target / file.name)
@@ -99,7 +99,7 @@ def stage(target: Path, wheels: list[Path]) -> None:
 
 
 def blender_tool() -> tuple[Path, Path]:
-    """Blender's own command for extensions, and its list of tags, out of the bpy package (which is not imported)."""
+    """Paths of Blender's extension command and its list of tags in the bpy package, which is not imported."""
     spec = importlib.util.find_spec("bpy")
     if spec is None or spec.origin is None:
         raise BuildError("The package bpy is missing; it brings Blender's validator. Install: pip install .[blender]")
@@ -112,15 +112,16 @@ def blender_tool() -> tuple[Path, Path]:
 
 
 def run_tool(*arguments: str) -> None:
+    """Run Blender's extension command.  BuildError: it fails."""
     tool, tags = blender_tool()
     command = [sys.executable, str(tool), *arguments, f"--valid-tags={tags}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise BuildError(f"Blender's {' '.join(arguments[:1])} refuses:\n{done.stdout}{done.stderr}")
+        raise BuildError(f"Blender's extension command failed ({arguments[0]}):\n{done.stdout}{done.stderr}")
 
 
 def build(output: Path = DIST, cache: Path = CACHE) -> Path:
-    """Returns the zip."""
+    """Build the extension; returns the zip's path."""
     data = manifest()
     version = check_version(data)
     wheels = fetch_wheels(data, cache)
@@ -138,7 +139,7 @@ def build(output: Path = DIST, cache: Path = CACHE) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=DIST, help="folder of the zip (dist)")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where downloaded wheels are kept")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of downloaded wheels")
     args = parser.parse_args()
     try:
         archive = build(args.out.resolve(), args.cache.resolve())

@@ -1,6 +1,6 @@
-"""`make test-blender`: the same zip in other Blenders that PyPI serves: install, enable, recover, disable, clean exit.
+"""`make test-blender`: the zip in other versions of bpy: install, enable, recover, disable, clean exit.
 
-usage: test_blender_versions.py VERSION…   Each gets a virtual environment of its own, .venv-bpy-VERSION.
+usage: check_blender_versions.py VERSION…   Each version has its own virtual environment, .venv-bpy-VERSION.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment(version: str) -> Path:
-    """A Python that has bpy of this version; made when missing."""
+    """Python interpreter with bpy of this version; the environment is created when missing."""
     folder = ROOT / f".venv-bpy-{version}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = folder / ".ready"
@@ -30,6 +30,7 @@ def environment(version: str) -> Path:
 
 
 def check(version: str, archive: Path) -> bool:
+    """Whether tests/addon/use_extension.py passes in this version; prints its report."""
     script = ROOT / "tests" / "addon" / "use_extension.py"
     photo = ROOT / "tests" / "data" / "rendered_person.jpg"
     with tempfile.TemporaryDirectory() as profile:

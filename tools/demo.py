@@ -1,8 +1,8 @@
 """`make demo`: photo -> backend over ZeroMQ -> the installed extension in headless Blender -> rigged body.
 
-Runs on the public-domain and CC0 photos that scikit-image ships and on our own rendered picture, or on a photo given
-as the argument.  For each picture it leaves in out/demo/: NAME.blend, NAME.glb, NAME_blender.png (the rigged body seen
-through the Blender camera, over the photo), NAME_person<k>.npz and NAME_overlay.png (the same from the command line).
+Runs on scikit-image's public-domain and CC0 photos and on our rendered image, or on the photos given as arguments.
+Writes for each photo into out/demo/: NAME.blend, NAME.glb, NAME_blender.png (the rigged body rendered by Blender, over
+the photo), NAME_person<k>.npz and NAME_overlay.png (the same from the command line).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OUT = ROOT / "out" / "demo"
 
 
 def demo_photos() -> list[Path]:
-    """The photos to run on; copied so that their names can be read."""
+    """The photos of the demo."""
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
@@ -45,12 +45,12 @@ def main() -> int:
     script = ROOT / "tools" / "demo_in_blender.py"
     rc = subprocess.run([sys.executable, script, OUT / "job.json"], env=environment, cwd=OUT).returncode
     if rc:
-        print(f"Blender ended with {rc}.", file=sys.stderr)
+        print(f"Blender exited with code {rc}.", file=sys.stderr)
         return rc
     for layer in sorted(OUT.glob("*_layer.png")):
         compose(layer, photos)
 
-    print("3. The same from the command line: npz per person and overlay picture", flush=True)
+    print("3. The same from the command line: npz per person and overlay image", flush=True)
     command: list[str | Path] = [sys.executable, "-m", "backend", "recover", *photos, "--out", OUT]
     rc = subprocess.run(command, cwd=ROOT).returncode
     (OUT / "job.json").unlink()
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def compose(layer: Path, photos: list[Path]) -> None:
-    """Lay Blender's transparent render over its photo: NAME_blender.png."""
+    """Composite Blender's transparent render over its photo: NAME_blender.png."""
     from PIL import Image
 
     name = layer.name.removesuffix("_layer.png")
@@ -73,14 +73,15 @@ def compose(layer: Path, photos: list[Path]) -> None:
 
 
 def report(photos: list[Path], seconds: float) -> int:
+    """Print the files per photo; returns 1 where one is missing, else 0."""
     print(f"\nDone in {seconds:.0f} s. Everything is in {OUT}:")
     missing = 0
     for photo in photos:
         files = sorted(p.name for p in OUT.glob(f"{photo.stem}*"))
-        print(f"  {photo.name}: {', '.join(files) if files else 'nobody in the picture'}")
+        print(f"  {photo.name}: {', '.join(files) if files else 'no person detected'}")
     made = list(OUT.glob("*.blend"))
     if not made:
-        print("No body was recovered from any picture.", file=sys.stderr)
+        print("No body was recovered from any photo.", file=sys.stderr)
         missing = 1
     for blend in made:
         absent = [

@@ -1,4 +1,4 @@
-"""The Blender half of `make demo`: a fresh profile, the real zip, the real button.
+"""The Blender half of `make demo`: installs the zip into an empty profile and runs its operator.
 
 usage: demo_in_blender.py JOB.json, with BLENDER_USER_RESOURCES set to an empty folder.  JOB.json holds `zip`,
 `python`, `photos` and `out`.  Leaves NAME.blend, NAME.glb and NAME_layer.png (the bodies through the photo's camera).
@@ -32,7 +32,7 @@ def main(job: dict) -> None:
         for photo in job["photos"]:
             recover(photo, Path(job["out"]) / Path(photo).stem)
     finally:
-        addon_utils.disable(MODULE, default_set=True)  # ends the backend; Blender hangs at exit otherwise
+        addon_utils.disable(MODULE, default_set=True)  # stops the backend; else Blender hangs at exit
 
 
 def recover(photo: str, stem: Path) -> None:
@@ -48,7 +48,7 @@ def recover(photo: str, stem: Path) -> None:
     light_and_render(stem.with_name(f"{stem.name}_layer.png"))
     for image in bpy.data.images:
         if image.source == "FILE" and image.packed_file is None:
-            image.pack()  # the .blend stays whole wherever it is moved to
+            image.pack()  # a self-contained .blend
     bpy.ops.wm.save_as_mainfile(filepath=str(stem.with_suffix(".blend")), compress=True)
     headless = importlib.import_module(f"{MODULE}.headless")
     for obj in bpy.data.objects:
@@ -65,7 +65,7 @@ def recover(photo: str, stem: Path) -> None:
 
 
 def light_and_render(path: Path) -> None:
-    """A key and a fill light that stay in the file, and one render by Cycles on the CPU."""
+    """Add a key and a fill light and render once with Cycles on the CPU."""
     scene = bpy.context.scene
     for name, energy, rotation in (("Key", 3.0, (0.9, 0.1, 0.6)), ("Fill", 1.0, (1.1, 0.0, -1.0))):
         light = bpy.data.lights.new(name, "SUN")

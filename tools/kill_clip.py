@@ -1,7 +1,7 @@
-"""`python -m tools.kill_clip CLIP`: kills what recovers a clip again and again, and compares with an unharmed run.
+"""`python -m tools.kill_clip CLIP`: kills recoveries of a clip repeatedly and compares with an uninterrupted run.
 
-Three victims in turn, each killed with SIGKILL at a random moment: the command line, the backend's worker (the server
-goes on by itself), and Blender with the add-on (its backend ends with it).  Linux.
+Three kinds of target processes get SIGKILL at random moments: the command line, the backend's worker (the server
+continues with a new one), and Blender with the add-on (its backend exits too).  Linux.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ os._exit(0)
 
 
 def chunks(folder: Path) -> int:
+    """Number of finished chunks below a folder."""
     return len(list(folder.rglob("chunk-*.npz")))
 
 
 def results(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """File name -> arrays of every person below a folder."""
     found = {}
     for path in sorted(folder.rglob("person*.npz")):
         with np.load(path) as archive:
@@ -53,7 +55,7 @@ def results_equal(one: dict[str, dict[str, np.ndarray]], other: dict[str, dict[s
 
 
 def children(pid: int) -> list[int]:
-    """Processes whose parent this is."""
+    """Process ids of the children."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -65,7 +67,7 @@ def children(pid: int) -> list[int]:
 
 
 class KillTargets:
-    """How each is started; all write below one folder of their own."""
+    """Starts the target processes; each kind writes into its own folder below `folder`."""
 
     def __init__(self, clip: Path, folder: Path) -> None:
         self.clip, self.folder = clip, folder
@@ -95,7 +97,7 @@ class KillTargets:
 
 
 def kill_once(targets: KillTargets, kind: str, rng: random.Random) -> bool:
-    """Start, wait until work goes on, kill at random; whether it was alive to be killed."""
+    """Start, wait for progress, kill after a random time; returns whether the target was still running."""
     out = targets.folder / kind
     process = targets.start(kind)
     before, began = chunks(out), time.monotonic()
@@ -117,7 +119,7 @@ def kill_once(targets: KillTargets, kind: str, rng: random.Random) -> bool:
 
 
 def through_server(clip: Path, out: Path) -> int:
-    """A client of a server of its own; 0 when the clip is done."""
+    """Recover the clip through a server of this process; returns 0 when it is done."""
     from backend.clips.job_file import ClipJobFile
     from blender_addon.backend.process import BackendProcess
     from blender_addon.client import client as wire
@@ -139,7 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--kills", type=int, default=10, help="of each victim (10)")
+    parser.add_argument("--kills", type=int, default=10, help="per kind of target (10)")
     parser.add_argument("--through-server", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.through_server:
@@ -150,7 +152,7 @@ def main() -> int:
         targets = KillTargets(args.clip.resolve(), Path(name))
         targets.start("command").wait()
         expected = results(Path(name) / "command")
-        (Path(name) / "command").rename(Path(name) / "unharmed")
+        (Path(name) / "command").rename(Path(name) / "uninterrupted")
         for kind in ("command", "worker", "blender"):
             killed = rounds = differ = lost = 0
             while killed < args.kills and rounds < 3 * args.kills:
@@ -158,7 +160,7 @@ def main() -> int:
                 had = chunks(targets.folder / kind)
                 killed += kill_once(targets, kind, rng)
                 lost += chunks(targets.folder / kind) < had
-                # a finished job is compared, and begun anew
+                # compare a finished job and start again
                 if list((targets.folder / kind).rglob("result.json")):
                     differ += not results_equal(results(targets.folder / kind), expected)
                     subprocess.run(["rm", "-rf", str(targets.folder / kind)], check=True)

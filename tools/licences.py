@@ -1,7 +1,7 @@
-"""`python tools/licences.py`: every package that demo and training runs install, with the licence its own text states.
+"""`python tools/licences.py`: licences of the packages that demo and training install, by their own texts.
 
-Reads the LICENSE, COPYING and NOTICE files inside each installed distribution; the metadata is only shown beside.
-Writes docs/licences.md.  Ends with 1 where a text restricts commercial use, or where nothing tells the licence.
+Reads the LICENSE, COPYING and NOTICE files in each installed distribution and shows its metadata beside.  Writes
+docs/licences.md.  Exits with 1 where a text restricts commercial use or a licence is unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OUT = Path(__file__).resolve().parent.parent / "docs" / "licences.md"
 EXTRAS = ("blender", "dev", "train")  # what `make demo` installs, and the training runs
 
 THIRD_CLAUSE = "neither the name"
-# the words are those of the licences themselves; of two that begin at the same place the first counts
+# phrases of the licences' texts; of two that start at the same position, the first counts
 LICENCE_PHRASES = (
     ("AGPL", "gnu affero general public license"),
     ("LGPL", "gnu lesser general public license"),
@@ -48,7 +48,7 @@ RESTRICTED = re.compile(
     r"non-?\s?commercial (?:use|purposes?|scientific|research)|not be used for commercial|research purposes only",
     re.I,
 )
-# where the licence is stated when the wheel's own texts do not (looked up by hand)
+# licences that no text in the wheel states, looked up by hand
 WITHOUT_TEXT = {
     "recover-mesh": "GPL-3.0-or-later: LICENSE at the root of this repository",
     "bpy": "GPL-3.0-or-later, as all of Blender (blender.org/about/license); the texts in its wheel are its assets'",
@@ -58,6 +58,8 @@ NAMES = re.compile(r"(^|/)(licen[cs]e|copying|notice|copyright)[^/]*$", re.I)
 
 @dataclass(frozen=True)
 class Entry:
+    """One package of the table."""
+
     name: str
     version: str
     texts: list[str]  # file names
@@ -67,23 +69,23 @@ class Entry:
 
 
 def classify(text: str) -> str | None:
-    """The licence whose words come first in a text (others follow where it bundles or names them), or None."""
+    """The licence whose phrase is first in a text, or None; later ones may be of bundled or mentioned software."""
     plain = " ".join(text.lower().split())
     found = [(plain.find(words), licence) for licence, words in LICENCE_PHRASES if words in plain]
     first = min(found, default=(0, None), key=lambda pair: pair[0])[1]
-    # the third clause is all that tells the two apart, and it follows the common beginning
+    # only the third clause, after the common part, distinguishes the two
     return "BSD-3-Clause" if first == "BSD-2-Clause" and THIRD_CLAUSE in plain else first
 
 
 def restrictions(text: str) -> list[str]:
-    """Passages that restrict commercial use, as they stand."""
-    # OpenSSL's text allows both, in these words
+    """Passages that restrict commercial use, verbatim."""
+    # OpenSSL's text allows both with this phrase
     plain = " ".join(text.split()).replace("commercial and non-commercial", "any")
     return [plain[max(0, m.start() - 60) : m.end() + 60] for m in RESTRICTED.finditer(plain)]
 
 
 def installed(root: str = "recover-mesh") -> Iterator[metadata.Distribution]:
-    """The distribution and everything it requires here, each once."""
+    """The distribution `root` and all its installed requirements, each once."""
     seen: set[str] = set()
     todo: list[tuple[str, tuple[str, ...]]] = [(root, EXTRAS)]
     while todo:
@@ -95,7 +97,7 @@ def installed(root: str = "recover-mesh") -> Iterator[metadata.Distribution]:
         try:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # for another platform
+            continue  # of another platform
         yield found
         for line in found.requires or []:
             needed = Requirement(line)
@@ -105,6 +107,7 @@ def installed(root: str = "recover-mesh") -> Iterator[metadata.Distribution]:
 
 
 def examine(distribution: metadata.Distribution) -> Entry:
+    """What a distribution's texts and metadata state about its licence."""
     files = [f for f in distribution.files or [] if NAMES.search(str(f)) and f.suffix not in (".py", ".pyc", ".h")]
     texts, stated, restricted = [], [], []
     for file in files:
@@ -132,7 +135,7 @@ def main() -> int:
         if entry.restricted:
             problems.append(f"{entry.name}: {entry.restricted[0]}")
         if not licence and not entry.declared:
-            problems.append(f"{entry.name}: nothing tells its licence")
+            problems.append(f"{entry.name}: neither text nor metadata states a licence")
         where = f"{len(entry.texts)} file{'s' if len(entry.texts) != 1 else ''}" if entry.texts else "none in the wheel"
         rows.append(
             f"| {entry.name} | {entry.version} | {licence or 'no text: see metadata'} | {entry.declared} | {where} |"
@@ -146,10 +149,8 @@ def main() -> int:
 
 HEAD = """# What is installed, and under which licence
 
-Made by `python tools/licences.py`, which reads the licence texts that each installed package carries and looks for
-words that restrict commercial use. Nothing non-commercial was found.
-Several licences in one row: the package bundles others'
-code.
+Written by `python tools/licences.py`, which reads the licence texts in each installed package and searches them for
+restrictions of commercial use. None was found. Several licences in one row: the package bundles code of others.
 
 | package | version | its own text says | its metadata says | texts |
 | --- | --- | --- | --- | --- |
@@ -157,19 +158,19 @@ code.
 TAIL = """
 ## Data and bundled wheels
 
-| what | licence | where it is stated |
+| what | licence | source |
 | --- | --- | --- |
 | `backend/assets/open_body.npz` | CC0-1.0 | its card, `open_body.md`; made from MakeHuman data, CC0-1.0 |
 | `backend/assets/weights/pose2mesh-small.safetensors` | CC0-1.0 | its card, `pose2mesh-small.md`; trained here |
-| `{fastmetro,smpler,deformer}-small.safetensors` there | CC0-1.0; trunk inside: Apache-2.0 | `NOTICE.md` beside them |
-| MediaPipe's pose networks (in its wheel) | Apache-2.0 | the wheel's LICENSE; the models have none of their own |
+| `{fastmetro,smpler,deformer}-small.safetensors` there | CC0-1.0; backbone: Apache-2.0 | `NOTICE.md` beside them |
+| MediaPipe's pose networks (in its wheel) | Apache-2.0 | the wheel's LICENSE; the models have no own text |
 | scikit-image's photos | astronaut: public domain; camera, coffee, chelsea: CC0 | skimage/data/README.txt |
 | `tests/data/rendered_person.jpg` | CC0-1.0 | rendered by `tools/render_demo_photo.py` |
 | pyzmq wheels in the extension | BSD-3-Clause; libzmq inside: MPL-2.0 | inside the wheels |
 | msgpack wheels in the extension | Apache-2.0 | inside the wheels |
 
-`smplx` is licensed non-commercially. It is the extra `[smpl]`: `make demo` does not install it; `make test` does, as
-the reference that our skinning is compared with, and nothing else imports it.
+`smplx` has a non-commercial licence. It is the extra `[smpl]`: `make demo` does not install it; `make test` does, as
+the reference for our skinning, and only tests import it.
 """
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""`python -m tools.overfit_runs OUT`: over-fit one batch with every network of the runs; `--dry-runs`: try every run.
+"""`python -m tools.overfit_runs OUT`: overfit one batch with every network of the runs; `--dry-runs`: dry runs of all.
 
-Cheapest first, each in a process of its own, one thread.  What OUT holds already is skipped, so that the command can
-be stopped and started again.  Everything that OUT holds is gathered in `docs/training-results/overfit.json` and
-`dry-run.json`.  On one slow core a day would not be enough to learn every batch to the last millimetre: the number of
-steps is what `--minutes` of processor time allow, by the seconds of a step that were measured.
+Cheapest first, each in its own process with one thread.  Results that are in OUT already are skipped, so that the
+command resumes.  All results in OUT are collected in `docs/training-results/overfit.json` and `dry-run.json`.  The
+number of steps is what `--minutes` of CPU time allow by `SECONDS`; on one core, convergence would take more than a day.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from training.run.spec import Run, load_run, run_names
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "training-results"
-# One run of every network, and of Pose2Mesh's one of every stage, cheapest first; seconds of a step of two samples by
-# one thread of the machine that this was written on
+# One run of every network, of Pose2Mesh's one of every stage, cheapest first; seconds per step of two samples with one
+# thread, measured on one machine
 SECONDS = {
     "fastmetro-small": 0.3,
     "smpler-backbone-small": 0.1,
@@ -75,7 +74,7 @@ def representative_run(run: Run) -> str:
     """The run of `SECONDS` that trains the same network, and of Pose2Mesh the same part of it."""
     found = _representatives().get(_network_key(run))
     if found is None:
-        raise SystemExit(f"{run.name}: no run in tools/overfit_runs.py stands for {run.network}; add one.")
+        raise SystemExit(f"{run.name}: SECONDS in tools/overfit_runs.py has no run of {run.network}; add one.")
     return found
 
 
@@ -89,13 +88,14 @@ def _network_key(run: Run) -> tuple[str, str]:
 
 
 def steps_for(name: str, minutes: float, most: int) -> int:
+    """Number of steps for `minutes` of CPU time, 5 to `most`."""
     return max(5, min(most, int(60 * minutes / SECONDS[name])))
 
 
 def call(arguments: list[str], log: Path) -> int:
-    """`python -m training fit WORDS` in a process of its own, its words in a file.
+    """Exit code of `python -m training fit ARGUMENTS` in its own process, its output in `log`.
 
-    Forked from this one, which has imported everything and computed nothing: on a busy machine imports take minutes.
+    Forked after all imports and before any computation, because imports take minutes on a busy machine.
     """
     process = get_context("fork").Process(target=_fit, args=(arguments, log))
     process.start()
@@ -122,7 +122,7 @@ def _import_all() -> None:
 
 
 def run_one(name: str, kind: str, arguments: list[str], out: Path) -> bool:
-    """Whether it went through.  Generated files and weights are thrown away, what was measured is kept."""
+    """Whether the run succeeded.  Generated files and weights are deleted, results kept."""
     folder = out / kind / name
     result_file = folder / f"{kind}.json"
     if result_file.is_file():
@@ -138,7 +138,7 @@ def run_one(name: str, kind: str, arguments: list[str], out: Path) -> bool:
 
 
 def gather(out: Path, results: Path = RESULTS) -> None:
-    """Everything that OUT holds -> one JSON file per kind: run -> what was measured."""
+    """Write all results in OUT to one JSON file per kind: run -> result."""
     results.mkdir(parents=True, exist_ok=True)
     for kind in ("overfit", "dry-run"):
         found: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def gather(out: Path, results: Path = RESULTS) -> None:
 
 
 def _unfinished(folder: Path, finished: Container[str]) -> dict[str, Any]:
-    """Of runs that were cut off: what their logs say, which is no error in millimetres."""
+    """Losses of interrupted runs from their logs; they have no metrics."""
     rows = {}
     for log in sorted(folder.glob("*/overfit.jsonl")):
         lines = log.read_text(encoding="utf-8").splitlines()
@@ -166,10 +166,10 @@ def _unfinished(folder: Path, finished: Container[str]) -> dict[str, Any]:
 
 
 def tables(results: Path = RESULTS) -> str:
-    """Both files as Markdown, a line per run."""
+    """Both files as Markdown tables, a line per run."""
     overfit, dry_runs = (_read(results / f"{kind}.json") for kind in ("overfit", "dry-run"))
     lines = [
-        "| Run | Published, mm | Network (batch learned with) | Steps x samples | CPU s | Loss | MPJPE mm "
+        "| Run | Published, mm | Network (overfit in run) | Steps x samples | CPU s | Loss | MPJPE mm "
         "| PA-MPJPE mm | MPVPE mm | Seed, commit, log |",
         "| --- " * 10 + "|",
     ]
@@ -188,7 +188,7 @@ def tables(results: Path = RESULTS) -> str:
                 f"| - | - | - | {run.seed}, log {row['log_sha256'][:8]} |"
             )
             continue
-        errors = " | ".join(_before_after(row, measure) for measure in ("MPJPE", "PA-MPJPE", "MPVPE"))
+        errors = " | ".join(_before_after(row, metric) for metric in ("MPJPE", "PA-MPJPE", "MPVPE"))
         lines.append(
             f"| `{name}` | {description} | {_steps(row)} x {row['samples']} | {row['seconds']:.0f} "
             f"| {row['first_loss']:.4g} -> {row['last_loss']:.3g} | {errors} "
@@ -196,7 +196,7 @@ def tables(results: Path = RESULTS) -> str:
         )
     lines += [
         "",
-        "| Run | M parameters | Loss of two steps | Step at batch 2, CPU s | Samples/s | Loader ms | Whole run |",
+        "| Run | M parameters | Loss of two steps | Step at batch 2, CPU s | Samples/s | Loader ms | Full run |",
         "| --- " * 7 + "|",
     ]
     for name in run_names():
@@ -225,20 +225,20 @@ def _short(estimate: str) -> str:
     return estimate.removeprefix("the whole run: ").removeprefix("its data are not here; ").split("; less")[0]
 
 
-def _before_after(row: dict[str, Any], measure: str) -> str:
-    after = row["metrics_after"].get(measure)
-    return "-" if after is None else f"{row['metrics_before'][measure]:.0f} -> {after:.1f}"
+def _before_after(row: dict[str, Any], metric: str) -> str:
+    after = row["metrics_after"].get(metric)
+    return "-" if after is None else f"{row['metrics_before'][metric]:.0f} -> {after:.1f}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder that is gone on with")
-    parser.add_argument("--only", dest="runs", nargs="+", default=[], metavar="RUN", help="of these alone")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of processor time per network (4)")
-    parser.add_argument("--steps", type=int, help="so many of every network, in place of --minutes")
-    parser.add_argument("--most", type=int, default=600, help="steps at most (600)")
-    parser.add_argument("--dry-runs", action="store_true", help="dry runs of every run in place of over-fitting")
-    parser.add_argument("--gather", action="store_true", help="only gather what is there, and print its tables")
+    parser.add_argument("out", type=Path, help="folder of results; resumes there")
+    parser.add_argument("--only", dest="runs", nargs="+", default=[], metavar="RUN", help="these runs only")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of CPU time per network (4)")
+    parser.add_argument("--steps", type=int, help="steps per network, in place of --minutes")
+    parser.add_argument("--most", type=int, default=600, help="maximum number of steps (600)")
+    parser.add_argument("--dry-runs", action="store_true", help="dry runs of all runs, instead of overfitting")
+    parser.add_argument("--gather", action="store_true", help="only collect the results and print the tables")
     args = parser.parse_args()
     good = True
     if not args.gather:

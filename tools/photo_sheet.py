@@ -1,7 +1,7 @@
-"""`python -m tools.photo_sheet FOLDER OUT.png [MODEL]`: recover every photo in a folder, for an artist to judge.
+"""`python -m tools.photo_sheet FOLDER OUT.png [MODEL]`: recover every photo in a folder, for visual judgement.
 
-A row per photo: the photo, the bodies over it, and the two largest people from both sides.  Prints a Markdown table:
-people, reprojection error, warm times.  For looking: pictures of real people stay out of the repository.
+A row per photo: the photo, the overlay, and the two largest people from both sides.  Prints a Markdown table: people,
+reprojection errors, warm times.  Photos of real people stay out of the repository.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def row(result: FrameResult, faces: np.ndarray) -> np.ndarray:
-    """uint8 RGB (HEIGHT, W, 3)."""
-    assert result.pixels is not None  # asked for below
+    """uint8 RGB (HEIGHT, W, 3): the row of one photo."""
+    assert result.pixels is not None  # a photo's result has them
     vertices = [person.vertices for person in result.people]
     overlay = draw_overlay(result.pixels, vertices, faces, result.camera)
-    pictures = [result.pixels, overlay] + [
-        side_view([v], faces, size=HEIGHT, yaw=turn) for v in vertices[:2] for turn in (math.pi / 2, -math.pi / 2)
+    images = [result.pixels, overlay] + [
+        side_view([v], faces, size=HEIGHT, yaw=yaw) for v in vertices[:2] for yaw in (math.pi / 2, -math.pi / 2)
     ]
     scaled = [
-        cv2.resize(p, (round(p.shape[1] * HEIGHT / p.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA) for p in pictures
+        cv2.resize(p, (round(p.shape[1] * HEIGHT / p.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA) for p in images
     ]
     return np.concatenate(scaled, 1)
 
@@ -43,7 +43,7 @@ def main(folder: Path, out: Path, model: str = DEFAULT_MODEL) -> None:
     print("| photo | pixels | people | error, px | error, % of body height | detect, ms | fit, ms |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
-        recoverer.recover(str(path))  # warm
+        recoverer.recover(str(path))  # warm-up
         result = recoverer.recover(str(path))
         errors = ", ".join(f"{p.reprojection_px:.1f}" for p in result.people)
         relative = ", ".join(f"{100 * p.reprojection_relative:.2f}" for p in result.people)

@@ -1,4 +1,4 @@
-"""Writes docs/protocol.md from backend/protocol.py: `python tools/protocol_doc.py`."""
+"""`python tools/protocol_doc.py`: write docs/protocol.md from backend/protocol*.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend import protocol  # noqa: E402 - found only after the line above
 from backend.protocol import Array, Field, Message  # noqa: E402
 
 TARGET = ROOT / "docs" / "protocol.md"
-TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "map"}
+TYPES = {str: "text", int: "integer", float: "number", bool: "boolean", list: "list", dict: "map"}
 ERRORS = """
 A message that breaks a rule is answered by `error` with the code `malformed`, `too_large`, `version` or
 `unknown_type`. A frame over the limit ends the connection."""
@@ -20,10 +20,10 @@ SESSION = """
 The client says `hello` with the token and gets `welcome`, or `error` `bad_token`. It pings while connected.
 A job is `recover` -> `accepted`, then `progress`, `result` and `source_failed` in the order of the sources,
 and last exactly one of `done`, `cancelled`, `error`. Every `result` is answered by `ack`. The server works on
-one picture at a time and takes turns between clients. A client that is gone has its jobs cancelled.
+one image at a time and alternates between clients. It cancels the jobs of clients that disconnect.
 
 Shapes: P people, J joints, B betas, V vertices, F faces, C pose correctives, K keypoints, L face corners, N
-bytes. Equal letters in one message are equal numbers (but every image of `recover` has a length of its own).
+bytes. Equal letters in one message are equal numbers (but each image of `recover` has its own length).
 """
 
 
@@ -80,19 +80,19 @@ def _message(kind: str, message: Message) -> list[str]:
 
 
 def render() -> str:
-    """The whole document."""
+    """The document as Markdown."""
     intro = (protocol.__doc__ or "").strip().split("\n\n")
     limits = [
         ("messages", f"{protocol.MAX_MESSAGE_BYTES >> 20} MiB, {protocol.MAX_FRAMES} frames"),
         ("header", f"{protocol.MAX_HEADER_BYTES >> 10} KiB"),
         ("one array", f"{protocol.MAX_ARRAY_BYTES >> 20} MiB"),
-        ("sources of a job", f"{protocol.MAX_SOURCES}"),
-        ("people of a picture", f"{protocol.MAX_PEOPLE}"),
-        ("encoded images of one `recover`", f"{protocol.MAX_IMAGES}"),
+        ("sources per job", f"{protocol.MAX_SOURCES}"),
+        ("people per image", f"{protocol.MAX_PEOPLE}"),
+        ("encoded images per `recover`", f"{protocol.MAX_IMAGES}"),
         ("results ahead of `ack`", f"{protocol.RESULT_WINDOW}"),
         ("pings", f"every {protocol.HEARTBEAT_SECONDS:g} s"),
-        ("silence of the server, then it is lost", f"{protocol.LIVENESS_SECONDS:g} s"),
-        ("silence of a client, then it is dropped", f"{protocol.CLIENT_SILENCE_SECONDS:g} s"),
+        ("silence after which the client gives up the server", f"{protocol.LIVENESS_SECONDS:g} s"),
+        ("silence after which the server drops a client", f"{protocol.CLIENT_SILENCE_SECONDS:g} s"),
     ]
     lines = [
         "<!-- Written by tools/protocol_doc.py from backend/protocol.py. Do not edit. -->",

@@ -1,7 +1,7 @@
-"""`python tools/render_demo_photo.py`: a full-body picture made from the open body, for the demo and the tests.
+"""`python tools/render_demo_photo.py`: render the open body as a full-body photo for the demo and the tests.
 
-Blender's Cycles on the CPU: skin, a T-shirt, trousers, shoes and hair by body part, sun and sky, a ground and a wall.
-Writes tests/data/rendered_person.jpg and, beside it, the true parameters in the camera frame (rendered_person.npz).
+Cycles on the CPU: skin, T-shirt, trousers, shoes and hair by body part, sun and sky, a ground and a wall.  Writes
+tests/data/rendered_person.jpg and the ground-truth parameters in the camera frame (rendered_person.npz).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from blender_addon.scene import build, records  # noqa: E402
 OUT = ROOT / "tests" / "data" / "rendered_person"
 SIZE = (768, 1024)
 FOCAL = 1250.0
-# standing at ease, one hand towards the camera, turned a little
+# standing at ease, one hand towards the camera, slightly rotated
 POSE = {
     "left_hip": (-0.08, 0, 0.16), "left_knee": (0.12, 0, 0), "right_hip": (-0.22, 0, -0.20), "right_knee": (0.35, 0, 0),
     "right_ankle": (-0.10, 0, 0), "left_ankle": (-0.04, 0, -0.1), "spine2": (0, 0.10, 0.03), "neck": (0.05, -0.15, 0),
@@ -65,8 +65,8 @@ def main() -> None:
     photo = records.Photo("rendered", SIZE, (FOCAL, FOCAL, cx, cy), "rendered", body.name, body.license, [person])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     build.build_photo(photo, addon_body)
-    skin = next(o for o in bpy.data.objects if o.get("recover_mesh") == "body")
-    assign_materials(skin, body)
+    mesh_object = next(o for o in bpy.data.objects if o.get("recover_mesh") == "body")
+    assign_materials(mesh_object, body)
     surroundings()
     render()
     np.savez(
@@ -75,9 +75,9 @@ def main() -> None:
     )  # fmt: skip
 
 
-def assign_materials(skin: bpy.types.Object, body) -> None:
-    """A material per face by where its vertices are in the rest pose."""
-    mesh = skin.data
+def assign_materials(mesh_object: bpy.types.Object, body) -> None:
+    """Assign a material to each face by its position on the template."""
+    mesh = mesh_object.data
     mesh.materials.clear()
     for kind, color in COLORS.items():
         mesh.materials.append(noisy_material(str(kind), color, rough=0.45 if kind in (SKIN, SHOES) else 0.85))
@@ -91,30 +91,30 @@ def assign_materials(skin: bpy.types.Object, body) -> None:
     part[(y < neck[1] + 0.01) & (x < abs(joints[16, 0]) + 0.16)] = SHIRT
     part[(y < pelvis[1] + 0.02) & (x < 0.35)] = TROUSERS
     part[(y < joints[7, 1] + 0.02) & (x < 0.35)] = SHOES
-    wave = 0.006 * np.sin(60 * center[:, 0])  # hems are not cut with a ruler
+    wave = 0.006 * np.sin(60 * center[:, 0])  # uneven hems
     y = y + wave
     top = rest[:, 1].max()
     part[(y > top - 0.075) | ((y > head[1] + 0.03) & (z < head[2] + 0.0))] = HAIR
     mesh.polygons.foreach_set("material_index", part.astype(np.int32))
     mesh.update()
-    eyes(skin, body)
+    eyes(mesh_object, body)
 
 
-def eyes(skin: bpy.types.Object, body) -> None:
-    """Dark irises, as small dark patches of faces around the eye's centre of the rest pose."""
+def eyes(mesh_object: bpy.types.Object, body) -> None:
+    """Add a dark material to the faces around the eyes' centres of the template."""
     rows = body.regressors["coco17"].numpy()
     centers = rows[1:3] @ body.v_template.numpy()
-    skin.data.materials.append(noisy_material("eye", (0.02, 0.015, 0.012), rough=0.2))
+    mesh_object.data.materials.append(noisy_material("eye", (0.02, 0.015, 0.012), rough=0.2))
     center = body.v_template.numpy()[body.faces.numpy()].mean(1)
     near = np.min([np.linalg.norm(center - (c + [0, 0, 0.006]), axis=1) for c in centers], 0) < 0.011
     index = np.empty(len(center), np.int32)
-    skin.data.polygons.foreach_get("material_index", index)
-    index[near] = len(skin.data.materials) - 1
-    skin.data.polygons.foreach_set("material_index", index)
+    mesh_object.data.polygons.foreach_get("material_index", index)
+    index[near] = len(mesh_object.data.materials) - 1
+    mesh_object.data.polygons.foreach_set("material_index", index)
 
 
 def noisy_material(name: str, color: tuple[float, float, float], rough: float) -> bpy.types.Material:
-    """A principled surface with a little noise in its colour, so that no part is one flat tone."""
+    """A principled BSDF with slight colour noise."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links

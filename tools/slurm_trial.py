@@ -1,15 +1,15 @@
-"""`python -m tools.slurm_trial`: `training/slurm.sbatch` on a Slurm of two nodes that live on this one machine.
+"""`python -m tools.slurm_trial`: `training/slurm.sbatch` on a Slurm cluster of two nodes on one machine.
 
 Debian: `apt install slurmctld slurmd slurm-client munge`, and be root.  It starts its own daemons on its own ports,
-generates 48 synthetic pictures, and trains a small network in four ways:
+generates 48 synthetic images, and trains a small network in four ways:
 
-one        one process that gathers gradients over two batches
+one        one process that accumulates gradients over two batches
 two        a job of two nodes, a process on each (gloo on a CPU)
-preempted  the same job, sent USR1 after some steps: it must write a checkpoint, leave with 75, wait and finish
-limited    the same job with more epochs than its time: Slurm must send USR1 by itself, and the job be queued again
+preempted  the same job, sent USR1 after some steps: it must write a checkpoint, exit with 75, be requeued and finish
+limited    the same job with more epochs than time: Slurm must send USR1 by itself, and the job be requeued
 
-`preempted` must end in the very bytes of `two`, and `two` in the weights of `one` but for rounding.  Slurm keeps a
-job that went back waiting for two minutes, so that it all takes about seven.
+`preempted` must have the weights of `two` bit for bit, and `two` those of `one` up to rounding.  Slurm delays a
+requeued job by two minutes, so that the trial takes about seven.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from safetensors.numpy import load_file
 from training.engine.checkpoints import PREEMPTED
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN = "fastmetro-small"  # without dropout: one process can be compared with two
+RUN = "fastmetro-small"  # without dropout, so that one process is comparable with two
 NODES = ("node1", "node2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue")
 # the global batch of two devices
@@ -43,7 +43,7 @@ SETTINGS = {
     "training.devices": "2",
     "training.epochs": "4",
     "training.checkpoint_every": "5",
-    "training.keep_maps": "false",  # for one machine alone
+    "training.keep_maps": "false",  # single machine
 }
 CONFIGURATION = """
 ClusterName=trial
@@ -73,10 +73,10 @@ PartitionName=all Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """-> the environment that finds it.  Its daemons end with the block."""
+    """A running cluster; yields the environment for its commands.  Its daemons stop with the block."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
-        raise SystemExit(f"{', '.join(missing)}: not here. apt install slurmctld slurmd slurm-client munge")
+        raise SystemExit(f"{', '.join(missing)}: not installed. apt install slurmctld slurmd slurm-client munge")
     for name in ("state", *(f"spool.{node}" for node in NODES)):
         (folder / name).mkdir(parents=True)
     key = folder / "munge.key"
@@ -84,13 +84,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     key.chmod(0o400)
     (folder / "slurm.conf").write_text(CONFIGURATION.format(host=socket.gethostname(), folder=folder))
     env = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
-    places = {
-        "key-file": "munge.key",
-        "socket": "munge.socket",
-        "pid-file": "munge.pid",
-        "seed-file": "munge.seed",
-    }
-    arguments = [f"--{option}={folder / file}" for option, file in places.items()]
+    arguments = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "seed")]
+    arguments.append(f"--socket={folder}/munge.socket")
     daemons = [
         ["munged", "--force", "--foreground", f"--log-file={folder}/munge.log", *arguments],
         ["slurmctld", "-D", "-L", str(folder / "slurmctld.log")],
@@ -111,14 +106,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
 
 
 class Trial:
+    """Starts fits and jobs that write below one folder, and waits for them."""
+
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.folder = folder
-        # the nodes' names are in no table of hosts
-        more = {
-            "PYTHON": sys.executable,
-            "RECOVER_MESH_DATA": str(folder / "data"),
-            "MASTER_ADDR": "127.0.0.1",
-        }
+        # the nodes' names cannot be resolved
+        more = {"PYTHON": sys.executable, "RECOVER_MESH_DATA": str(folder / "data"), "MASTER_ADDR": "127.0.0.1"}
         self.env = env | more | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
     def arguments(self, **changed: str) -> list[str]:
@@ -126,14 +119,14 @@ class Trial:
         return [RUN, *(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))]
 
     def fit_env(self, name: str) -> dict[str, str]:
-        """The environment of a fit that writes below `where(name)`."""
+        """The environment of a fit that writes into `run_folder(name)`."""
         return self.env | {"RECOVER_MESH_RUNS": str(self.folder / name)}
 
     def run_folder(self, name: str) -> Path:
         return self.folder / name / RUN / "seed-88"
 
     def submit(self, name: str, *options: str, **changed: str) -> str:
-        """-> the job's number."""
+        """Submit the job; returns its id."""
         size = ["--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=2", "--parsable"]
         call = ["sbatch", *size, f"--output={self.folder}/{name}.log", *options, "training/slurm.sbatch"]
         arguments = self.arguments(**changed)
@@ -148,7 +141,7 @@ class Trial:
             subprocess.run(call, env=self.fit_env(name), cwd=ROOT, stdout=log, stderr=log, check=True)
 
     def state(self, job: str) -> str:
-        """RUNNING, PENDING, ...; empty: it has ended."""
+        """RUNNING, PENDING, ...; empty: the job has ended."""
         call = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
         return subprocess.run(call, env=self.env, capture_output=True, text=True).stdout.strip()
 
@@ -169,7 +162,7 @@ class Trial:
         return load_file(path)
 
     def max_difference(self, one: str, other: str) -> float:
-        """The largest difference of any weight."""
+        """Maximum difference of the weights of two fits."""
         a, b = self.weights(one), self.weights(other)
         assert a.keys() == b.keys()
         return max(float(np.abs(a[name] - b[name]).max()) for name in a)
@@ -186,34 +179,27 @@ class Trial:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="an empty folder, kept (a temporary one that stays)")
+    parser.add_argument("--out", type=Path, help="an empty folder (default: a temporary one, not deleted)")
     args = parser.parse_args()
     folder = (args.out or Path(tempfile.mkdtemp(prefix="slurm-trial-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    generate = [
-        sys.executable,
-        "-m",
-        "training.synthetic",
-        str(folder / "data" / "synthetic"),
-        "--count",
-        "48",
-    ]
+    generate = [sys.executable, "-m", "training.synthetic", str(folder / "data" / "synthetic"), "--count", "48"]
     subprocess.run(generate, cwd=ROOT, check=True, capture_output=True)
     with cluster(folder) as env:
         trial = Trial(folder, env)
         trial.run_single_process("one")
         trial.ended_with_weights(trial.submit("two"), "two")
         delta = trial.max_difference("one", "two")
-        print(f"one process, two nodes: {trial.errors('two')}; weights at most {delta:.1e} apart", flush=True)
+        print(f"one process, two nodes: {trial.errors('two')}; maximum difference of weights {delta:.1e}", flush=True)
 
         job = trial.submit("preempted")
         trial.wait("its first step", lambda: list(trial.run_folder("preempted").glob("checkpoints/*.ckpt")))
         subprocess.run(["scancel", "--signal=USR1", job], env=env, check=True)
         trial.wait("its return to the queue", lambda: trial.state(job) == "PENDING")
-        print(f"preempted: left with 75: {trial.left_for_preemption('preempted')}, queued again", flush=True)
+        print(f"preempted: exit code 75: {trial.left_for_preemption('preempted')}, requeued", flush=True)
         trial.ended_with_weights(job, "preempted")
         same = trial.max_difference("two", "preempted") == 0
-        print(f"preempted: ends bit for bit as the uninterrupted job: {same}", flush=True)
+        print(f"preempted: weights equal the uninterrupted job's bit for bit: {same}", flush=True)
 
         job = trial.submit("limited", "--time=2", "--signal=USR1@60", epochs="100000", checkpoint_every="100000")
         trial.wait(
@@ -221,7 +207,7 @@ def main() -> int:
             lambda: trial.state(job) == "PENDING" and trial.left_for_preemption("limited"),
         )
         kept = sorted(path.name for path in trial.run_folder("limited").glob("checkpoints/*.ckpt"))
-        print(f"limited: told in time, queued again, with {kept[-1]}", flush=True)
+        print(f"limited: got USR1 in time, requeued, with {kept[-1]}", flush=True)
     return 0 if same and delta < 1e-4 else 1
 
 

@@ -1,6 +1,6 @@
-"""The few system libraries that OpenCV, MediaPipe and Blender's module load on Linux: install them or say how.
+"""Installs the system libraries that OpenCV, MediaPipe and bpy load on Linux, or prints how to.
 
-Run by `make` before anything else, with any Python.  Windows and macOS need nothing.
+Run first by `make`, with any Python.  Windows and macOS need nothing.
 """
 
 from __future__ import annotations

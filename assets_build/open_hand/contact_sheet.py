@@ -13,29 +13,29 @@ from backend.body.loader import load_body
 from backend.export.overlay import side_view, write_image
 
 _SPACING = 0.24  # m between hands
-_LEAN = 0.45  # rad: seen a little from the thumb's side
+_LEAN = 0.45  # rad, view from a little to the thumb's side
 
 
 def contact_sheet(width: int = 1600) -> np.ndarray:
-    """uint8 RGB: a column per pose; rows right hand from the back, from the palm, left hand from the back."""
+    """uint8 RGB, a column per pose; rows: back of the right hand, its palm, back of the left hand."""
     vertices: list[np.ndarray] = []
     faces: list[np.ndarray] = []
     for row, (name, palm) in enumerate((("open_hand", False), ("open_hand", True), ("open_hand_left", False))):
         for column, points in enumerate(_posed(name)):
-            # fingers up: the picture's x is right, y down, z away from the viewer
+            # fingers up; the image's x is right, y down, z away from the viewer
             sign = 1.0 if name == "open_hand" else -1.0
             facing = -1.0 if palm else 1.0
             view = np.array([[0, 0, -sign * facing], [sign, 0, 0], [0, -facing, 0]])
-            vertices.append(points @ view.T @ _turned(-_LEAN * sign).T)
+            vertices.append(points @ view.T @ _about_y(-_LEAN * sign).T)
             vertices[-1] += [column * _SPACING, row * _SPACING, 0]
             faces.append(load_body(name).faces.numpy() + len(points) * len(faces))
-    picture = side_view([np.concatenate(vertices)], np.concatenate(faces), size=width, yaw=0.0)
-    used = np.nonzero((np.ptp(picture.astype(int), axis=1) > 8).any(1))[0]
-    return picture[max(used[0] - 30, 0) : used[-1] + 30]
+    image = side_view([np.concatenate(vertices)], np.concatenate(faces), size=width, yaw=0.0)
+    used = np.nonzero((np.ptp(image.astype(int), axis=1) > 8).any(1))[0]
+    return image[max(used[0] - 30, 0) : used[-1] + 30]
 
 
 def _posed(name: str) -> np.ndarray:
-    """(poses, 778, 3)"""
+    """(poses, 778, 3) m: vertices of NAMED poses."""
     hand, rest = load_body(name), load_body("open_hand").joints_template.numpy()
     poses = torch.tensor(np.stack([named_pose(pose, rest) for pose in NAMED]), dtype=torch.float32)
     if name.endswith("_left"):
@@ -44,7 +44,7 @@ def _posed(name: str) -> np.ndarray:
         return hand(poses, torch.zeros(len(poses), hand.num_betas)).vertices.double().numpy()
 
 
-def _turned(angle: float) -> np.ndarray:
+def _about_y(angle: float) -> np.ndarray:
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
 

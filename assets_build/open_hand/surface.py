@@ -1,21 +1,21 @@
-"""The hand's skin: cut off at the wrist, simplified to MANO's 778 vertices with a border of 16, and skinned."""
+"""The hand's mesh: cut at the wrist, decimated to MANO's 778 vertices with a border of 16, and skinned."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix, diags
 
 from assets_build.open_body.decimate import Decimation, HalfMesh, split_quads
+from assets_build.open_body.skeleton import diffused
 from assets_build.open_body.source import Source
 
 VERTICES, BORDER = 778, 16
-CUT = 0.033  # m beyond the wrist joint, between two loops of edges
+CUT = 0.033  # m from the wrist joint up the arm, between two edge loops
 MAX_INFLUENCES = 4
 _EVEN = 8e-4  # a hand's triangles are smaller than a body's, and its creases matter
 
 
 def cut(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """points: (V, 3) the flat hand's frame -> (Q,) bool quads of the hand, (V,) bool border vertices."""
+    """(Q,) bool quads of the hand and (V,) bool border vertices.  points: (V, 3) m, hand frame."""
     arm = [k for k, n in enumerate(source.bone_names) if n.endswith(".R") and n.startswith(_ARM)]
     inside = (source.weights[:, arm].sum(1) > 0.5) & (points[:, 0] < CUT) & source.body
     taken = inside[source.quads].all(1)
@@ -26,7 +26,7 @@ def cut(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     border = np.zeros(len(points), bool)
     border[loop] = True
     if border.sum() != len(loop) or np.bincount(loop.ravel()).max() != 2:
-        raise RuntimeError("the cut is no single loop")
+        raise RuntimeError("The border at the wrist is not a single loop: move CUT between two edge loops.")
     return taken, border
 
 
@@ -34,7 +34,7 @@ _ARM = ("lowerarm", "wrist", "metacarpal", "finger")
 
 
 def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """points: (V, 3) flat hand -> kept source vertices (778,), faces (1538, 3), UV corners (1538, 3)."""
+    """Remaining source vertices (778,), faces (1538, 3), UV corners (1538, 3).  points: (V, 3) m, flat hand."""
     taken, border = cut(source, points)
     triangles, corners = split_quads(points, source.quads[taken], source.quad_uv[taken])
     importance = np.ones(len(points))
@@ -53,13 +53,8 @@ def simplify(source: Source, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def diffuse_weights(weights: np.ndarray, faces: np.ndarray, rounds: int = 2) -> np.ndarray:
-    """(V, 16) weights diffused a little over the surface, few influences each, rows that sum to 1 in float32."""
-    edges = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
-    near = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(weights),) * 2).tocsr()
-    near.data[:] = 1
-    average = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
-    for _ in range(rounds):
-        weights = 0.6 * weights + 0.4 * (average @ weights)
+    """(V, 16) the weights, slightly diffused, with MAX_INFLUENCES at most, rows sum to 1 in float32."""
+    weights = diffused(weights, faces, rounds)
     limit = -np.sort(-weights, axis=1)[:, MAX_INFLUENCES - 1 : MAX_INFLUENCES]
     weights = np.where(weights >= np.maximum(limit, 1e-3), weights, 0)
     weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32).astype(float)

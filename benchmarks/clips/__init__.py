@@ -1,1 +1,1 @@
-"""Clips with known truth: procedural motions of the open body, rendered."""
+"""Rendered clips with ground truth: procedural motions of the open body."""

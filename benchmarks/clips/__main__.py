@@ -1,6 +1,6 @@
-"""`python -m benchmarks.clips OUT`: renders clips with known truth.  NAME.mp4, and NAME.npz with the truth.
+"""`python -m benchmarks.clips OUT`: renders clips NAME.mp4 with ground truth NAME.npz.
 
-Where the camera moves, NAME.camera.json is its way, for `recover-mesh recover --camera`.
+Of a moving camera, NAME.camera.json is the path, for `recover-mesh recover --camera`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from benchmarks.clips.scene import Scene
 
 
 def write_clip(folder: Path, name: str, scene: Scene, renderer: Renderer) -> Path:
-    """Render a scene; returns the mp4's path."""
+    """Render a scene and write its ground truth; returns the mp4's path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(scene.fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = scene.camera.width, scene.camera.height, "yuv420p"
         stream.options = {"crf": "20"}
-        for picture in renderer.frames(scene):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        for image in renderer.frames(scene):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode())
     c = scene.camera
     moving = {}
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(MOTIONS), help="comma-separated names")
     parser.add_argument("--size", default="960x540")
     parser.add_argument("--fps", type=float, default=30.0)
-    parser.add_argument("--seconds", type=float, help="length (each clip's own)")
+    parser.add_argument("--seconds", type=float, help="length of every clip (default: its own)")
     args = parser.parse_args()
     body = load_body("open")
     size = tuple(int(n) for n in args.size.split("x"))

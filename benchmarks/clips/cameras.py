@@ -1,4 +1,4 @@
-"""Cameras that move, and what they see of motions made in the common frame (`backend.geometry.camera_path`)."""
+"""Moving cameras for motions in the common frame (`backend.geometry.camera_path`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AXES = World().rotation  # common frame -> world
 
 
 def look_at_rotations(positions: np.ndarray, at: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """(T, 3) places and targets in the world, (T,) roll, rad -> (T, 3, 3) camera frame (OpenCV) -> world."""
+    """(T, 3, 3) camera -> world, of cameras at positions (T, 3) that look at `at` (T, 3); roll: (T,) rad."""
     forward = at - positions
     forward /= np.linalg.norm(forward, axis=1, keepdims=True)
     right = np.cross(forward, [0.0, 0.0, 1.0])
@@ -25,7 +25,7 @@ def look_at_rotations(positions: np.ndarray, at: np.ndarray, roll: np.ndarray) -
 
 
 def handheld_noise(count: int, fps: float, seed: int) -> np.ndarray:
-    """(T, 6) of slow, smooth noise about 0, each column with sd 1."""
+    """(T, 6) slow, smooth noise, each column with mean near 0 and rms 1."""
     rng = np.random.default_rng(seed)
     time = np.arange(count) / fps
     out = np.zeros((count, 6))
@@ -44,7 +44,7 @@ def dolly_trajectory(
     seed: int = 3,
     aim: tuple[float, float] = (0, 5.6),
 ) -> View:
-    """Along a rail and nearer, panning, in a hand, with a little zoom.  aim: x, y in the world, m."""
+    """Camera path along a rail and closer, panning, handheld, zooming by `zoom`.  aim: x, y in the world, m."""
     part = np.linspace(0, 1, count)
     smooth = part * part * (3 - 2 * part)
     shake = handheld_noise(count, fps, seed)
@@ -60,7 +60,7 @@ def dolly_trajectory(
 
 
 def camera_file_content(view: View, scale: float = 1.0, size: tuple[int, int] | None = None) -> dict:
-    """The content of a camera file (`backend.motion.camera_track`).  scale: units of its scene per metre."""
+    """Content of a camera file (`backend.motion.camera_track`).  scale: scene units per metre."""
     rotation = _AXES @ np.swapaxes(view.rotation, 1, 2)
     return {
         "recover_mesh": "camera",
@@ -74,7 +74,7 @@ def camera_file_content(view: View, scale: float = 1.0, size: tuple[int, int] | 
 
 
 def scene_at_frame(scene: Scene, t: int) -> Scene:
-    """One moment of a scene with a moving camera, as a scene of one frame in that camera's own frame."""
+    """Frame t of a scene with a moving camera, as a scene of one frame in that camera's frame."""
     assert scene.view is not None
     view = scene.view[t : t + 1]
     rotation, translation = view.rotation[0], view.translation[0]
@@ -90,9 +90,9 @@ def scene_at_frame(scene: Scene, t: int) -> Scene:
     )
 
 
-def _in_camera_frame(truth: GroundTruth, t: int, rotation: np.ndarray, translation: np.ndarray) -> GroundTruth:
-    poses = truth.poses[t : t + 1].copy()
+def _in_camera_frame(gt: GroundTruth, t: int, rotation: np.ndarray, translation: np.ndarray) -> GroundTruth:
+    poses = gt.poses[t : t + 1].copy()
     poses[:, 0] = rot.log(rotation @ rot.exp(poses[:, 0]))
-    joints = truth.joints[t : t + 1] @ rotation.T + translation
-    root = truth.joints[t, 0] - truth.trans[t]  # of the unposed body: skinning turns about it
-    return replace(truth, poses=poses, trans=joints[:, 0] - root, joints=joints, contacts=truth.contacts[t : t + 1])
+    joints = gt.joints[t : t + 1] @ rotation.T + translation
+    root = gt.joints[t, 0] - gt.trans[t]  # of the unposed body, which rotates about it
+    return replace(gt, poses=poses, trans=joints[:, 0] - root, joints=joints, contacts=gt.contacts[t : t + 1])

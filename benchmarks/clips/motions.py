@@ -1,7 +1,7 @@
-"""Procedural motions with known truth: walking, running, turning, sitting, dancing, two people crossing.
+"""Procedural motions: walking, running, walking in a circle, sitting down, dancing, two people crossing, and more.
 
-Made in the body's world: y up, ground at y = 0, metres; then seen by a camera.  Feet that stand stand still: legs are
-solved by two-bone inverse kinematics for ankles that keep their place.
+Planned with y up and the ground at y = 0, in metres, then transformed into the camera frame.  Feet in contact do not
+move: legs are solved by two-bone inverse kinematics for fixed ankles.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ J = {name: k for k, name in enumerate(SMPL24)}
 
 @dataclass
 class _Plan:
-    """What a person does at every time: root place over ground (T, 2) x z, heading (T,) rad about y (0 looks along +z),
-    hip height (T,), ankles (T, 2, 3) world, foot pitch (T, 2) rad, local rotations by name (T, 3), contacts (T, 2)."""
+    """A motion before its legs are solved; y up, m."""
 
-    place: np.ndarray
-    heading: np.ndarray
-    height: np.ndarray
-    ankles: np.ndarray
-    pitch: np.ndarray
-    rotations: dict[str, np.ndarray]
-    contacts: np.ndarray
+    position: np.ndarray  # (T, 2) x and z of the hips
+    heading: np.ndarray  # (T,) rad about y, 0 is +z
+    height: np.ndarray  # (T,) of the hips
+    ankles: np.ndarray  # (T, 2, 3) left, right
+    pitch: np.ndarray  # (T, 2) rad, of the feet
+    rotations: dict[str, np.ndarray]  # joint -> (T, 3, 3), parent-relative
+    contacts: np.ndarray  # (T, 2) bool
 
 
 class MotionMaker:
@@ -54,10 +53,10 @@ class MotionMaker:
         bounce: float = 0.02,
         bend: float = 0.03,
     ) -> _Plan:
-        """Walking or running along `path`: time -> place (n, 2) and heading (n,).  step: seconds per step."""
+        """Plan of a gait along `path`: time -> position (n, 2) and heading (n,).  step: seconds per step."""
         count = round(seconds * self.fps)
         time = np.arange(count) / self.fps
-        place, heading = path(time)
+        position, heading = path(time)
         cycle = 2 * step
         joints = self.body.joints_template.double().numpy()
         width = abs(joints[J["left_hip"], 0]) * 0.9
@@ -71,7 +70,7 @@ class MotionMaker:
             contacts[:, side] = part < stance
 
             def foot_at(n: np.ndarray, side: int = side, sign: float = sign) -> np.ndarray:
-                """Where the foot stands in its n-th stance: under the body in the middle of it."""
+                """The ankle in the n-th stance: under the body at its midpoint."""
                 middle = (n - 0.5 * side + stance / 2) * cycle
                 at, toward = path(middle)
                 left = np.stack([np.cos(toward), -np.sin(toward)], 1)
@@ -85,8 +84,8 @@ class MotionMaker:
             pitch[:, side] = 0.3 * np.sin(2 * np.pi * s) * (s > 0) * (lift / 0.10) ** 0.5
         leg = np.linalg.norm(joints[J["left_hip"]] - joints[J["left_knee"]])
         leg += np.linalg.norm(joints[J["left_knee"]] - joints[J["left_ankle"]])
-        reach = np.linalg.norm(ankles[:, :, [0, 2]] - place[:, None], axis=-1)
-        # as high as both standing legs allow, smoothed, a little lower for bent knees
+        reach = np.linalg.norm(ankles[:, :, [0, 2]] - position[:, None], axis=-1)
+        # as high as the legs in contact allow with bent knees, smoothed
         limit = np.where(contacts, np.sqrt(np.maximum((leg * (1 - bend)) ** 2 - reach**2, 0.3)), 9.0).min(1)
         limit = np.where(limit > 8, leg * (1 - bend) + bounce, limit)
         height = _smooth(limit, max(round(0.12 * self.fps), 1)) + ankle_height - 0.02
@@ -100,15 +99,15 @@ class MotionMaker:
             "spine2": _rot(zero + 0.03, -0.12 * wave, zero),
             "neck": _rot(zero, 0.10 * wave, zero),
         }
-        return _Plan(place, heading, height, ankles, pitch, rotations, contacts)
+        return _Plan(position, heading, height, ankles, pitch, rotations, contacts)
 
     def still(self, seconds: float, at: tuple[float, float], heading: float) -> _Plan:
-        """Standing, arms down."""
+        """Plan of standing at x, z with arms down."""
         count = round(seconds * self.fps)
         joints = self.body.joints_template.double().numpy()
         sole = float(self.body.v_template[:, 1].min())
         ankle_height = joints[J["left_ankle"], 1] - sole
-        place = np.tile(np.array(at, float), (count, 1))
+        position = np.tile(np.array(at, float), (count, 1))
         left = np.array([np.cos(heading), -np.sin(heading)])
         ankles = np.zeros((count, 2, 3))
         for side, sign in ((0, 1.0), (1, -1.0)):
@@ -122,19 +121,12 @@ class MotionMaker:
             "left_elbow": _rot(zero, zero - 0.2, zero),
             "right_elbow": _rot(zero, zero + 0.2, zero),
         }
-        return _Plan(
-            place,
-            np.full(count, heading),
-            height,
-            ankles,
-            np.zeros((count, 2)),
-            rotations,
-            np.ones((count, 2), bool),
-        )
+        contacts = np.ones((count, 2), bool)
+        return _Plan(position, np.full(count, heading), height, ankles, np.zeros((count, 2)), rotations, contacts)
 
     def finish(self, plan: _Plan, betas: np.ndarray, camera_of: World, clothing: int = 0) -> GroundTruth:
-        """Solve the legs, and see it all from the camera."""
-        count = len(plan.place)
+        """Ground truth of a plan: its legs solved, in the camera frame."""
+        count = len(plan.position)
         betas32 = self.body.joints_shapedirs.double().numpy() @ betas
         joints = self.body.joints_template.double().numpy() + betas32
         names = self.body.joint_names
@@ -144,7 +136,7 @@ class MotionMaker:
         root = _rot(np.zeros(count), plan.heading, np.zeros(count))
         rotations[:, 0] = root @ rotations[:, 0]
         hips = (joints[J["left_hip"]] + joints[J["right_hip"]]) / 2
-        middle = np.stack([plan.place[:, 0], plan.height, plan.place[:, 1]], 1)
+        middle = np.stack([plan.position[:, 0], plan.height, plan.position[:, 1]], 1)
         trans = middle - joints[0] - (rotations[:, 0] @ (hips - joints[0]))
         for side, s in enumerate(("left", "right")):
             hip, knee, ankle = (joints[J[f"{s}_{n}"]] for n in ("hip", "knee", "ankle"))
@@ -181,7 +173,7 @@ def _smooth(values: np.ndarray, half: int) -> np.ndarray:
 
 
 def _leg(at, ankle, hip_rest, knee_rest, ankle_rest, forward, left):
-    """Two-bone inverse kinematics, the knee bending forward.  -> global rotations of thigh and shin (T, 3, 3)."""
+    """Global rotations of thigh and shin (T, 3, 3) by two-bone inverse kinematics, the knee bending forward."""
     thigh, shin = knee_rest - hip_rest, ankle_rest - knee_rest
     a, b = np.linalg.norm(thigh), np.linalg.norm(shin)
     to_ankle = ankle - at
@@ -192,13 +184,13 @@ def _leg(at, ankle, hip_rest, knee_rest, ankle_rest, forward, left):
     cosine = np.clip((a * a + length**2 - b * b) / (2 * a * length), -1, 1)
     knee = at + along * (a * cosine)[:, None] + bend * (a * np.sqrt(1 - cosine**2))[:, None]
     foot_target = at + along * length[:, None]
-    hinge = np.cross(bend, along)  # to the person's left
+    hinge = np.cross(bend, along)  # axis to the person's left
     hinge *= np.sign((hinge * left).sum(1, keepdims=True))
     return _aligned(thigh, knee - at, hinge), _aligned(shin, foot_target - knee, hinge)
 
 
 def _aligned(rest: np.ndarray, target: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Rotations that take `rest` to `target` and +x as near to `left` as may be."""
+    """(T, 3, 3) rotations of direction `rest` to `target`, with +x closest to `left`."""
 
     def frame(y: np.ndarray, x: np.ndarray) -> np.ndarray:
         y = y / np.linalg.norm(y, axis=-1, keepdims=True)
@@ -220,25 +212,25 @@ def straight(start: tuple[float, float], speed: float, heading: float):
 
 
 def circle(center: tuple[float, float], radius: float, speed: float, start: float = 0.0):
-    """A path round a circle."""
+    """A path around a circle."""
 
     def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         angle = start + speed / radius * time
-        place = np.array(center) + radius * np.stack([np.sin(angle), np.cos(angle)], 1)
-        return place, angle + np.pi / 2
+        position = np.array(center) + radius * np.stack([np.sin(angle), np.cos(angle)], 1)
+        return position, angle + np.pi / 2
 
     return path
 
 
 def camera_world(height: float, pitch: float) -> World:
-    """A camera `height` above the ground that looks down by `pitch`, rad."""
+    """World of a camera `height` m above the ground, pitched down by `pitch` rad."""
     c, s = np.cos(pitch), np.sin(pitch)
     # columns: camera's x right, y down, z forward in the world (x right, y ahead, z up)
     rotation = np.array([[1.0, 0, 0], [0, -s, c], [0, -c, -s]])
     return World(rotation, np.array([0.0, 0.0, height]))
 
 
-# The y-up world of plans has z towards the camera's back: ahead of the camera is -z there
+# in the y-up frame of plans, the camera looks along -z
 def _scene(maker: MotionMaker, plans: list[tuple[_Plan, np.ndarray]], size, height=1.5, pitch=0.10, **more) -> Scene:
     world = camera_world(height, pitch)
     width, height_px = size
@@ -249,17 +241,17 @@ def _scene(maker: MotionMaker, plans: list[tuple[_Plan, np.ndarray]], size, heig
 
 
 SHAPES = (np.array([0.4, 0.3, -0.3, 0.2, 0, 0, 0, 0, 0, 0]), np.array([-0.8, -0.4, 0.4, 0, 0, 0, 0, 0, 0, 0]))
-TOWARD_CAMERA = 0.0  # +z of the plans' world is towards the camera
+TOWARD_CAMERA = 0.0  # heading along +z of the plans' frame
 
 
 def walk(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
-    """Across the picture and a little nearer."""
+    """Walking across the image and a little closer."""
     plan = maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     return _scene(maker, [(plan, SHAPES[0])], size)
 
 
 def approach(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
-    """Straight towards a camera that looks down steeply."""
+    """Walking towards a camera that looks down steeply."""
     plan = maker.gait(seconds, straight((0.2, -7.5), 0.95, TOWARD_CAMERA))
     return _scene(maker, [(plan, SHAPES[0])], size, height=2.4, pitch=0.28)
 
@@ -274,7 +266,7 @@ def run(maker: MotionMaker, size, seconds: float = 2.6) -> Scene:
 
 
 def turn(maker: MotionMaker, size, seconds: float = 6.0) -> Scene:
-    """Walking round a circle: seen from every side."""
+    """Walking in a circle."""
     plan = maker.gait(seconds, circle((0.0, -5.2), 0.9, 0.9), step=0.52)
     return _scene(maker, [(plan, SHAPES[1])], size)
 
@@ -286,7 +278,7 @@ def sit(maker: MotionMaker, size, seconds: float = 5.0) -> Scene:
     s = np.clip(np.minimum((time - 0.6) / 1.2, (seconds - 0.6 - time) / 1.2), 0, 1)
     down = s * s * (3 - 2 * s)
     back = -np.array([np.sin(0.7), np.cos(0.7)])
-    plan.place = plan.place + back * (0.38 * down)[:, None]
+    plan.position = plan.position + back * (0.38 * down)[:, None]
     plan.height = plan.height - 0.42 * down
     zero = np.zeros(len(time))
     lean = 0.45 * np.sin(np.pi * s) + 0.08 * down
@@ -298,7 +290,7 @@ def sit(maker: MotionMaker, size, seconds: float = 5.0) -> Scene:
 
 
 def dance(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
-    """Jumping-jack arms, fast, over standing feet."""
+    """Fast jumping-jack arms, feet in place."""
     plan = maker.still(seconds, (0.0, -4.4), 0.1)
     time = np.arange(len(plan.height)) / maker.fps
     beat = 0.5 - 0.5 * np.cos(2 * np.pi * 1.6 * time)
@@ -311,20 +303,20 @@ def dance(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
 
 
 def cross(maker: MotionMaker, size, seconds: float = 4.0) -> Scene:
-    """Two people walk past each other; the nearer hides the farther one for a moment."""
+    """Two people walk past each other; the closer one occludes the other for a moment."""
     one = maker.gait(seconds, straight((-1.9, -5.2), 1.0, np.pi / 2))
     other = maker.gait(seconds, straight((2.0, -6.4), 1.05, -np.pi / 2), step=0.52)
     return _scene(maker, [(one, SHAPES[0]), (other, SHAPES[1])], size)
 
 
 def occlusion(maker: MotionMaker, size, seconds: float = 5.0) -> Scene:
-    """Behind a pillar for about a second."""
+    """Walking behind a pillar, occluded for about a second."""
     plan = maker.gait(seconds, straight((-2.3, -5.6), 0.95, np.pi / 2))
     return _scene(maker, [(plan, SHAPES[0])], size, pillar=(-0.32, 0.38, 3.4))
 
 
 def leave(maker: MotionMaker, size, seconds: float = 7.0) -> Scene:
-    """Out of the picture and back."""
+    """Walking out of the image and back."""
 
     def path(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         half = seconds / 2
@@ -336,12 +328,12 @@ def leave(maker: MotionMaker, size, seconds: float = 7.0) -> Scene:
 
 
 def dolly(maker: MotionMaker, size, seconds: float = 4.0, zoom: float = 0.15, plan: _Plan | None = None) -> Scene:
-    """The walk before a camera that moves along, pans and is held in a hand."""
+    """The walk before a handheld camera that moves along and pans."""
     plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     fixed = _scene(maker, [], size)
-    truth = maker.finish(plan, SHAPES[0], World())
-    view = dolly_trajectory(len(truth.poses), maker.fps, fixed.camera, zoom=zoom)
-    return Scene([truth], fixed.camera, World(), maker.fps, view=view)
+    gt = maker.finish(plan, SHAPES[0], World())
+    view = dolly_trajectory(len(gt.poses), maker.fps, fixed.camera, zoom=zoom)
+    return Scene([gt], fixed.camera, World(), maker.fps, view=view)
 
 
 MOTIONS = {f.__name__: f for f in (walk, approach, run, turn, sit, dance, cross, occlusion, leave, dolly)}

@@ -1,4 +1,4 @@
-"""Pictures of the scenes: dressed people, a ground, a wall, soft shadows.  Numpy and OpenCV alone."""
+"""Renders the scenes: clothed people, ground, wall, soft shadows.  Numpy and OpenCV only."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CLOTHING_COLORS = (
     ((60, 42, 30), (222, 172, 145), (196, 62, 52), (48, 52, 70), (230, 228, 222), (40, 30, 28)),
     ((30, 26, 24), (168, 118, 88), (66, 120, 84), (176, 160, 128), (40, 38, 40), (25, 20, 20)),
 )
-_WALL_DISTANCE = 9.0  # m before the camera
+_WALL_DISTANCE = 9.0  # m in front of the camera
 
 
 class Renderer:
-    """Draws one body in several clothes."""
+    """Draws scenes with people of one body model."""
 
     def __init__(self, body: BodyModel, seed: int = 0) -> None:
         self._body = body
@@ -34,13 +34,13 @@ class Renderer:
         rest = body.v_template.double().cpu().numpy()
         self._part = _parts(rest, body.joints_template.double().cpu().numpy())
         rng = np.random.default_rng(seed)
-        # cloth is not of one colour
+        # texture of the clothing
         self._grain = (1 + 0.08 * rng.standard_normal(len(rest))).astype(np.float32)
         self._wave = np.sin(70 * rest[:, 1] + 9 * np.sin(23 * rest[:, 0])).astype(np.float32)
         self._rng = rng
 
     def frames(self, scene: Scene) -> Iterator[np.ndarray]:
-        """uint8 RGB (H, W, 3) of every moment."""
+        """uint8 RGB (H, W, 3) of every frame."""
         if scene.view is not None:
             for t in range(len(scene.view)):
                 yield from self.frames(scene_at_frame(scene, t))
@@ -105,7 +105,7 @@ class Renderer:
         return colours
 
     def _backdrop(self, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        """The empty scene, and the ground's place (x, y in the world) at every pixel, NaN above the horizon."""
+        """The empty scene, and per pixel the ground point (x, y in the world), NaN on the wall."""
         camera, world = scene.camera, scene.world
         x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
         rays = np.stack([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, np.ones_like(x, float)], -1)
@@ -129,7 +129,7 @@ class Renderer:
 
 
 def _shadows(image: np.ndarray, ground: np.ndarray, scene: Scene, vertices: list[np.ndarray]) -> None:
-    """Darker where a body is near over the ground, cast a little to the side."""
+    """Darken the ground beneath bodies, in place, with a small offset to the side."""
     for one in vertices:
         positions = scene.world.points(one[::12])
         spots = positions[:, :2] + positions[:, 2:] * np.array([0.35, 0.15])
@@ -149,7 +149,7 @@ def _shadows(image: np.ndarray, ground: np.ndarray, scene: Scene, vertices: list
 
 
 def _parts(rest: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """Which colour each vertex of the unposed body has."""
+    """(V,) index into a palette of CLOTHING_COLORS, by position on the template."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
     head, neck, pelvis = joints[_J["head"]], joints[_J["neck"]], joints[_J["pelvis"]]
     part = np.full(len(rest), SKIN)

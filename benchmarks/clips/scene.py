@@ -1,4 +1,4 @@
-"""A made clip with known truth: its people, camera and world."""
+"""A synthetic clip's people, camera and world."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.structures import Camera, World
 
 @dataclass
 class GroundTruth:
-    """One person in the camera frame (OpenCV); in the common one where the camera moves."""
+    """One person, in the camera frame; in the common frame where the camera moves."""
 
     poses: np.ndarray  # (T, 24, 3)
     betas: np.ndarray  # (10,)
@@ -24,11 +24,11 @@ class GroundTruth:
 
 @dataclass
 class Scene:
-    """A clip's people, camera and world; pillar: x in metres and depth of what hides people, or None."""
+    """A clip's people, camera and world."""
 
     people: list[GroundTruth]
     camera: Camera
     world: World
     fps: float
-    pillar: tuple[float, float, float] | None = None  # left, right edge and depth, m, camera frame
-    view: View | None = None  # of every moment, where the camera moves
+    pillar: tuple[float, float, float] | None = None  # an occluder's left and right edge (x) and depth, m, camera frame
+    view: View | None = None  # per frame, where the camera moves

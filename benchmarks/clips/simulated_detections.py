@@ -1,4 +1,4 @@
-"""What a detector would see of a true motion: MediaPipe's landmarks with its kinds of errors, without pictures."""
+"""Simulates MediaPipe's landmarks of a known motion, with its kinds of errors, without images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BELOW_FACE = [pair for pair in mirror_pairs(BLAZEPOSE33) if pair[0] >= SHOULDER
 
 @torch.inference_mode()
 def landmarks(body: BodyModel, truth: GroundTruth) -> np.ndarray:
-    """(T, 33, 3) MediaPipe's landmarks on the true body, camera frame, m."""
+    """(T, 33, 3) m: MediaPipe's landmarks on the ground-truth body, camera frame."""
     count = len(truth.poses)
     betas = torch.as_tensor(np.tile(truth.betas, (count, 1)), dtype=torch.float32)
     pose, trans = (torch.as_tensor(x, dtype=torch.float32) for x in (truth.poses, truth.trans))
@@ -39,11 +39,12 @@ def observed_track(
     identity: int = 1,
     view: View | None = None,
 ) -> Track:
-    """view: of a camera that moves; the truth is then in its common frame.
+    """The track of a simulated detector.
 
-    pixel: sd of 2D noise over the person's height in the picture.  metres: of the 3D landmarks; depth: of their z,
-    half of it the same for neighbouring frames.  dropped: share of frames without a detection.  flipped: share of
-    frames with left and right exchanged."""
+    pixel: sd of 2D noise over the person's height in the image.  metres: sd of the 3D landmarks' noise; depth: of
+    their z, half of it correlated over frames.  dropped: share of frames without a detection.  flipped: share of
+    frames with a left/right swap.  view: path of a moving camera; `truth` is then in its common frame.
+    """
     points = landmarks(body, truth)
     count = len(points)
     uv = camera.project(points) if view is None else view.project(points)
@@ -67,15 +68,8 @@ def observed_track(
     seen[[0, -1]] = True
     keypoints2d = np.concatenate([uv, visible[..., None]], -1).astype(np.float32)
     boxes = np.concatenate([uv.min(1), uv.max(1)], 1).astype(np.float32)
-    track = Track(
-        identity,
-        np.arange(count),
-        seen,
-        boxes,
-        np.full(count, 0.95, np.float32),
-        keypoints2d,
-        world.astype(np.float32),
-    )
+    scores = np.full(count, 0.95, np.float32)
+    track = Track(identity, np.arange(count), seen, boxes, scores, keypoints2d, world.astype(np.float32))
     for name in ("boxes", "scores", "keypoints2d", "keypoints3d"):
         getattr(track, name)[~seen] = 0
     return track

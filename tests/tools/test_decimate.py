@@ -1,4 +1,4 @@
-"""The skin's decimation: half of the open body, made coarser still, by what its source is not needed for."""
+"""The decimation, on half of the open body: vertices, seams, and the result at the time of the build."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from assets_build.open_body.decimate import Decimation, HalfMesh
 from backend.body.registry import OPEN_BODY
 
 FEWER = 1200
-# of the triangles and UV corners that the decimation gave when the asset was built
+# of the triangles and UV corners when the asset was built
 DIGEST = "df81dc6be078ae539185dca251c2d61a"
 
 
@@ -36,7 +36,7 @@ def test_half_a_body_loses_vertices_in_pairs_and_keeps_its_seams():
     unique, counts = np.unique(edges, axis=0, return_counts=True)
     assert counts.max() == 2  # a surface, whose border is the mirror plane
     assert half.middle[unique[counts == 1]].all()
-    # a corner's UV is one that its vertex had
+    # a corner's UV is one of its vertex
     had = set(zip(half.triangles.ravel().tolist(), half.triangle_uv.ravel().tolist(), strict=True))
     assert set(zip(faces.ravel().tolist(), corners.ravel().tolist(), strict=True)) <= had
     content = faces.astype(np.int64).tobytes() + corners.astype(np.int64).tobytes()

@@ -1,4 +1,4 @@
-"""A run's weights become a file of the backend: narrower, its licence said, everything else as it was."""
+"""Embedding a run's weights: half precision, our licence, archived manifest and log, and the card."""
 
 import json
 from pathlib import Path
@@ -77,14 +77,6 @@ def test_card_states_training_and_metrics(name, tmp_path):
     results = {"weights_sha256": "f00", "metrics": {"synthetic/MPJPE": 123.4, "synthetic/PA-MPJPE": 77.0}}
     made = {"count": 36000, "seed": 0}
     text = card(run, path, manifest, results, {"commit": "fedcba9876543210"}, made, "three hours of a core")
-    for said in (
-        "3.5 MB",
-        "f00",
-        "abcdef012345",
-        "three hours of a core",
-        "--count 36000",
-        "123.4 mm",
-        "CC0",
-    ):
-        assert said in text
-    assert "first 900 pictures of the test split," in text and "not trained further" in text
+    for part in ("3.5 MB", "f00", "abcdef012345", "three hours of a core", "--count 36000", "123.4 mm", "CC0"):
+        assert part in text
+    assert "first 900 images of the test split," in text and "not trained further" in text

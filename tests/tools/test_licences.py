@@ -1,4 +1,4 @@
-"""The licence reader catches what it is there to catch."""
+"""The licence reader recognises licences and restrictions of commercial use."""
 
 import importlib.util
 import sys
@@ -48,7 +48,7 @@ def test_unrestricted_text_passes():
 
 
 def test_smplx_is_caught_and_not_on_the_default_path():
-    """The oracle itself is the sample: its text is restricted, and the default requirements do not lead to it."""
+    """smplx, the test oracle: its text is restricted, and the default requirements do not install it."""
     from importlib import metadata
 
     assert licences.examine(metadata.distribution("smplx")).restricted

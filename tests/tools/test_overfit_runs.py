@@ -1,4 +1,4 @@
-"""The tool that tries every run: each has its network learned by some run, and what was measured becomes tables."""
+"""tools.overfit_runs: every network is covered by a run, and its results become tables."""
 
 from __future__ import annotations
 
@@ -53,23 +53,20 @@ def test_steps_follow_the_minutes():
 
 
 def test_finished_runs_are_skipped_and_failures_reported(tmp_path, monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(overfit_runs, "call", lambda words, log: asked.append(words) or 2)
+    calls = []
+    monkeypatch.setattr(overfit_runs, "call", lambda arguments, log: calls.append(arguments) or 2)
     assert not overfit_runs.run_one("smpler-mixed", "overfit", ["--overfit", "3"], tmp_path)
-    assert asked[0][:3] == ["smpler-mixed", "--overfit", "3"] and "failed" in capsys.readouterr().out
+    assert calls[0][:3] == ["smpler-mixed", "--overfit", "3"] and "failed" in capsys.readouterr().out
     (tmp_path / "overfit" / "smpler-mixed" / "overfit.json").write_text("{}")
     assert overfit_runs.run_one("smpler-mixed", "overfit", ["--overfit", "3"], tmp_path)
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_tables_have_a_line_per_run(tmp_path):
-    for kind, name, row in (
-        ("overfit", "smpler-mixed", OVERFIT),
-        ("dry-run", "fastmetro-m-r50-mixed", DRY),
-    ):
-        place = tmp_path / "out" / kind / name
-        place.mkdir(parents=True)
-        (place / f"{kind}.json").write_text(json.dumps(row))
+    for kind, name, row in (("overfit", "smpler-mixed", OVERFIT), ("dry-run", "fastmetro-m-r50-mixed", DRY)):
+        folder = tmp_path / "out" / kind / name
+        folder.mkdir(parents=True)
+        (folder / f"{kind}.json").write_text(json.dumps(row))
     cut = tmp_path / "out" / "overfit" / "deformer-w48" / "overfit.jsonl"
     cut.parent.mkdir()
     cut.write_text('{"loss": 974.8}\n{"loss": 715.9}\n{"lo')
@@ -78,9 +75,9 @@ def test_tables_have_a_line_per_run(tmp_path):
     text = overfit_runs.tables(tmp_path / "results")
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == 2 * len(run_names())
-    learned = next(line for line in lines if line.startswith("| `smpler-3dpw`"))
+    overfit = next(line for line in lines if line.startswith("| `smpler-3dpw`"))
     for part in ("(`smpler-mixed`)", "40 x 2", "402 -> 3.1", "1160 -> 12.2", "01234567", "ffffffff"):
-        assert part in learned
+        assert part in overfit
     cut_off = next(line for line in lines if line.startswith("| `deformer-w48-3dpw`"))
     assert "2, cut off" in cut_off and "974.8 -> 716" in cut_off
     assert "not run" in next(line for line in lines if line.startswith("| `deformer-r50`"))

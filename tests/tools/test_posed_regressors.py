@@ -1,4 +1,4 @@
-"""Keypoint rows of the open body: right in bent poses, made from the finished file alone, the same bytes every time."""
+"""Keypoint regressors of the open body: accurate in bent poses, fitted from the file alone, reproducible."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_keypoints_defined_by_joints():
     knee = joint_combination("blazepose33", "left_knee")
     assert knee[SMPL24.index("left_knee")] == 1 and knee.sum() == 1
     assert joint_combination("h36m17", "neck")[SMPL24.index("left_shoulder")] == 0.25
-    assert joint_combination("lsp14", "neck")[SMPL24.index("neck")] == 1  # another neck
+    assert joint_combination("lsp14", "neck")[SMPL24.index("neck")] == 1  # not h36m17's neck
     assert joint_combination("h36m17", "torso").sum() == pytest.approx(1)
     for label, name in (("h36m17", "head"), ("coco17", "nose"), ("blazepose33", "left_foot_index")):
         assert joint_combination(label, name) is None
 
 
 def test_regressor_rows_hold_in_bent_poses(body, rows):
-    """Poses and betas that neither the fit nor the card has seen; the rows before were 30 to 70 mm off on average."""
+    """Poses and betas of neither the fit nor the card; earlier rows were 30 to 70 mm off on average."""
     found = posed_regressors.errors(rows, posed_regressors.bodies(body, 100, seed=77))
     assert len(found) == 12 + 15 + 13 + 12
     for (label, name), error in found.items():
@@ -62,7 +62,7 @@ def test_regressor_rows_hold_in_the_rest_pose(body, rows):
 
 
 def test_smpl_regressor_fails_on_posed_bodies(body):
-    """Why the rows exist: SMPL's is exact for the unposed body, and far off at a bent elbow."""
+    """Why the rows exist: SMPL's regressor is exact for the unposed body, and wrong at a bent elbow."""
     own = {
         "lsp14": np.stack([joint_combination("lsp14", n) for n in SETS["lsp14"][:13]]) @ body.joint_regressor.numpy()
     }
@@ -89,18 +89,18 @@ def test_the_step_changes_keypoint_rows_only_and_gives_the_same_bytes(tmp_path, 
     files = [tmp_path / "one.npz", tmp_path / "two.npz"]
     for path in files:
         path.write_bytes(source.read_bytes())
-        said = posed_regressors.refit_file(path)
+        report = posed_regressors.refit_file(path)
     assert files[0].read_bytes() == files[1].read_bytes() and sorted(tmp_path.iterdir()) == files
     after = _content(files[0])
     assert list(after) == list(before)
     changed = {name for name in after if not np.array_equal(after[name], before[name])}
     assert changed == {f"J_regressor_{label}" for label in SETS}
-    for label, names in SETS.items():  # points of the surface stay
+    for label, names in SETS.items():  # rows of surface points stay
         kept = [k for k, name in enumerate(names) if joint_combination(label, name) is None]
         np.testing.assert_array_equal(after[f"J_regressor_{label}"][kept], before[f"J_regressor_{label}"][kept])
-    assert posed_regressors.arrays_hash(after) in said and "coco17 left_elbow" in said
+    assert posed_regressors.arrays_hash(after) in report and "coco17 left_elbow" in report
     once = files[0].read_bytes()
-    posed_regressors.refit_file(files[0])  # what it starts from is not what it changes
+    posed_regressors.refit_file(files[0])  # its input is not what it changes
     assert files[0].read_bytes() == once
     assert read_body(files[0]).name == "open_body"
 

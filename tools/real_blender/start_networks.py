@@ -1,4 +1,4 @@
-"""Start script of a real Blender window for `steps_networks.sh`: as `start_recover.py`, then a network is chosen.
+"""Start script of a real Blender window for `steps_networks.sh`: as `start_recover.py`, then selects a network.
 
 RECOVER_MESH_HOME holds test weights; NETWORK names one.
 """

@@ -1,4 +1,4 @@
-"""Start script of a real Blender window for `steps_recover.sh` and `steps_clip.sh`: opens the tab, chooses the input.
+"""Start script of a real Blender window for `steps_recover.sh` and `steps_clip.sh`: opens the tab and sets the input.
 
 RECOVER_MESH_ENVIRONMENT names the backend's environment; CLIP is the path of a video, or PHOTOS a list of paths,
 separated by colons.
@@ -30,7 +30,7 @@ def prepare():
                 continue
             if not area.spaces.active.show_region_ui:
                 area.spaces.active.show_region_ui = True
-                return 0.5  # the tab can be chosen only once the region has been drawn
+                return 0.5  # the tab can be set only after the region is drawn
             for region in area.regions:
                 if region.type == "UI":
                     try:
@@ -38,7 +38,7 @@ def prepare():
                     except TypeError:
                         return 0.5
                     area.tag_redraw()
-    bpy.ops.ed.undo_push(message="Prepared")  # what a script does is no undo step of its own
+    bpy.ops.ed.undo_push(message="Prepared")  # scripts do not push undo steps
     return None
 
 

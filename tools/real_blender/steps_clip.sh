@@ -1,5 +1,5 @@
 # A clip in a real Blender window: run, cancelled while keys appear, resumed, played, undone.
-# The button lies one row below "Pose Correctives".
+# The button is one row below "Pose Correctives".
 button() { find_text Correctives 850 60 540 800; }
 press() { local p; p=$(button); lap "Correctives at ${p:-NOT FOUND}"; [ -n "$p" ] && xdotool mousemove ${p% *} $((${p#* } + 31)) && sleep 0.4 && xdotool click 1; }
 for i in $(seq 1 20); do [ -n "$(button)" ] && break; sleep 1; done

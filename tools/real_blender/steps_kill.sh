@@ -1,4 +1,4 @@
-# A clip in a real Blender window: Blender is killed with SIGKILL while keys appear, opened again, and the next click goes on.
+# A clip in a real Blender window: Blender is killed with SIGKILL while keys appear, restarted, and the next click resumes.
 button() { find_text Correctives 850 60 540 800; }
 press() { local p; p=$(button); lap "Correctives at ${p:-NOT FOUND}"; [ -n "$p" ] && xdotool mousemove ${p% *} $((${p#* } + 31)) && sleep 0.4 && xdotool click 1; }
 ready() { for i in $(seq 1 40); do [ -n "$(button)" ] && break; sleep 1; done; }

@@ -1,5 +1,5 @@
-# What a person does in a real Blender window, for a driver that offers shot, click and find_text (xdotool under Xvfb).
-# The button lies one row below "Pose Correctives"; its own words are the panel's title too, so OCR would find that.
+# User actions in a real Blender window, for a driver that offers shot, click and find_text (xdotool under Xvfb).
+# The button is one row below "Pose Correctives"; OCR would confuse its label with the panel's title.
 button() { find_text Correctives 850 60 270 500; }
 press() { local p; p=$(button); lap "Correctives at ${p:-NOT FOUND}"; [ -n "$p" ] && xdotool mousemove ${p% *} $((${p#* } + 31)) && sleep 0.4 && xdotool click 1; }
 for i in $(seq 1 20); do [ -n "$(button)" ] && break; sleep 1; done  # the tab opens when Blender has drawn the sidebar

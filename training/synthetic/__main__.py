@@ -1,4 +1,4 @@
-"""`python -m training.synthetic OUT`: make a synthetic data set."""
+"""`python -m training.synthetic OUT`: write a synthetic data set."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from pathlib import Path
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=__doc__)
-    parser.add_argument("out", type=Path, help="folder; a run that was killed goes on there")
+    parser.add_argument("out", type=Path, help="folder; a run that was killed resumes there")
     parser.add_argument("--hands", action="store_true", help="right hands instead of bodies")
-    parser.add_argument("--count", type=int, default=20000, help="images in all (90 %% train, 5 %% val, 5 %% test)")
-    parser.add_argument("--size", type=int, default=224, help="px of a side")
+    parser.add_argument("--count", type=int, default=20000, help="number of images (90 %% train, 5 %% val, 5 %% test)")
+    parser.add_argument("--size", type=int, default=224, help="side of the square images, px")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="processes; the bytes do not depend on it")
+    parser.add_argument("--workers", type=int, default=1, help="processes; the files are the same for any number")
     parser.add_argument("--renderer", choices=("auto", "gl", "numpy"), default="auto")
-    parser.add_argument("--backgrounds", type=Path, help="folder of images to put behind people, too")
+    parser.add_argument(
+        "--backgrounds", type=Path, help="folder of images to use as backgrounds, beside the painted ones"
+    )
     options = parser.parse_args(arguments)
-    # before numpy and torch start their threads: a worker keeps to its core
+    # set before numpy and torch are imported: one thread per worker
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     from backend.errors import RecoverMeshError

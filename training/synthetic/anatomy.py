@@ -1,12 +1,12 @@
-"""Anatomical angles of the body: what they are called, how far they go, and the rotations that they make.
+"""Anatomical angles of the body: names, limits, and the joint rotations that they stand for.
 
-A pose here is a vector of D angles in radians, named as a physiotherapist names them (flexion, abduction, medial
-rotation), the same way round on both sides, so that limits, mirroring and mixing are per number.
+A pose is a vector of D angles in radians with their anatomical names (flexion, abduction, medial rotation).  Signs are
+the same on both sides, so that limits, mirroring and blending work angle by angle.
 
 Ranges: the American Academy of Orthopaedic Surgeons' normal ranges of motion ("Joint Motion: Method of Measuring and
 Recording", 1965; quoted from memory, rounded to 5 degrees), widened where marked: passive ranges of kneeling,
-squatting and athletes.  Spine and neck are totals, shared by their joints.  A shoulder's elevation of 180 degrees is
-the collar's and the arm's together.
+squatting and athletes.  Spine and neck are totals over their joints.  A shoulder's elevation of 180 degrees is
+collar and arm together.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ _SIDE: dict[str, tuple[float, float]] = {
     "toes_up": (-20, 60),  # AAOS big toe: 45 and 70
     "collar_up": (-10, 30),
     "collar_forward": (-20, 25),
-    "arm_forward": (
-        -75,
-        135,
-    ),  # of the upper arm from sideways: horizontal flexion 135, extension 45 (75 when hanging)
+    # of the upper arm from sideways: horizontal flexion 135, extension 45 (75 when hanging)
+    "arm_forward": (-75, 135),
     "arm_up": (-95, 90),  # from sideways: hanging -90, overhead 90
     "arm_turn_in": (-95, 90),  # AAOS: lateral 90, medial 70; 90 hand behind the back
     "elbow_flex": (0, 150),  # AAOS 150
@@ -63,7 +61,7 @@ LEG = tuple(n for n in SIDE_NAMES if n.split("_")[0] in ("hip", "knee", "ankle",
 UPPER = np.array(
     [k for k, n in enumerate(NAMES) if n.split("_", 1)[-1] not in LEG and not n.startswith(("root", "spine"))]
 )
-# share of the whole angle that each joint of the chain takes
+# share of the total angle per joint
 _SPINE = (("spine1", 0.4), ("spine2", 0.3), ("spine3", 0.3))
 _NECK = (("neck", 0.5), ("head", 0.5))
 _J = {name: k for k, name in enumerate(SMPL24)}
@@ -71,13 +69,13 @@ _SWINGS = tuple(_J[f"{s}_{n}"] for s in ("left", "right") for n in ("shoulder", 
 
 
 def mirrored(angles: np.ndarray) -> np.ndarray:
-    """(n, D) -> the mirror images: sides exchanged, sideways turns reversed."""
+    """(n, D) -> the mirror images: sides exchanged, lateral bends and axial rotations negated."""
     left, right = SIDES["left"], SIDES["right"]
     return np.concatenate([angles[:, right], angles[:, left], angles[:, 2 * _HALF :] * _ODD], 1)
 
 
 def limited(angles: np.ndarray) -> np.ndarray:
-    """(n, D) clipped to the limits.  An arm goes back beyond 30 degrees only as far as it hangs."""
+    """(n, D) clipped to the limits.  An arm extends backwards beyond 30 degrees only as far as it hangs down."""
     angles = np.clip(angles, LIMITS[:, 0], LIMITS[:, 1])
     for side in ("left", "right"):
         back, up = INDEX[f"{side}_arm_forward"], INDEX[f"{side}_arm_up"]
@@ -94,11 +92,11 @@ def within_limits(angles: np.ndarray, slack: float = 1e-4) -> np.ndarray:
 def rotations(angles: np.ndarray) -> np.ndarray:
     """(n, D) rad -> parent-relative rotations (24, 3, 3, n) float32 in SMPL's frame (x left, y up, z forward).
 
-    Samples come last, here and in `skeleton`: numpy is ten times as fast on long rows as on small matrices.
-    Shoulders and elbows: the swing exp(0, y, z) after a twist about the arm; the others x, then z, then y, outermost
-    first, so that abduction of a flexed hip spreads the thighs.
+    Samples are the last axis, here and in `skeleton`: numpy is ten times as fast on long rows as on small matrices.
+    Shoulders and elbows are swing exp(0, y, z) times twist about the arm; the others are Rx Rz Ry, so that abduction
+    of a flexed hip spreads the thighs.
     """
-    angles = np.ascontiguousarray(angles.T, np.float32)  # one row per angle: numpy likes it so
+    angles = np.ascontiguousarray(angles.T, np.float32)  # one contiguous row per angle
     count = angles.shape[1]
     x, y, z = (np.zeros((24, count), np.float32) for _ in range(3))
 
@@ -148,7 +146,7 @@ def rotations(angles: np.ndarray) -> np.ndarray:
 
 
 def _swing_twist(y: np.ndarray, z: np.ndarray, cos_twist: np.ndarray, sin_twist: np.ndarray) -> np.ndarray:
-    """exp(0, y, z) Rx(twist) -> (3, 3, n)."""
+    """(3, 3, n): exp(0, y, z) Rx(twist)."""
     angle = np.sqrt(y * y + z * z)
     s, c = np.sinc(angle / np.pi), 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
     r00, r11, r22 = 1 - c * (y * y + z * z), 1 - c * z * z, 1 - c * y * y

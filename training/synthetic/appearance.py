@@ -1,4 +1,4 @@
-"""What people wear and how they are lit: a colour per vertex, by regions of the unposed body and patterns on them."""
+"""Clothing and lighting: a colour per vertex, from regions of the template and patterns on them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,13 @@ SKIN = np.array([
     (244, 226, 212), (241, 215, 195), (238, 204, 176), (224, 186, 150), (205, 160, 120), (170, 125, 88), (140, 98, 66),
     (110, 74, 52), (80, 54, 42), (56, 42, 36),
 ], np.float32)  # fmt: skip
-HAIR = np.array(
-    [
-        (28, 22, 20),
-        (52, 36, 26),
-        (92, 62, 38),
-        (150, 112, 66),
-        (205, 170, 110),
-        (150, 60, 30),
-        (170, 170, 170),
-    ]
-)
+HAIR = np.array([
+    (28, 22, 20), (52, 36, 26), (92, 62, 38), (150, 112, 66), (205, 170, 110), (150, 60, 30), (170, 170, 170),
+])  # fmt: skip
 
 
 class Normals:
-    """Vertex normals of a mesh that moves; faces are fixed."""
+    """Computes vertex normals of a deforming mesh with fixed faces."""
 
     def __init__(self, faces: np.ndarray, count: int) -> None:
         self._faces = faces
@@ -37,7 +29,7 @@ class Normals:
         self._sum = sp.csr_matrix((rows, (corner, np.repeat(np.arange(len(faces)), 3))), (count, len(faces)))
 
     def __call__(self, vertices: np.ndarray) -> np.ndarray:
-        """(V, 3) float32 -> (V, 3) unit, outwards, weighted by area."""
+        """vertices (V, 3) float32 -> (V, 3) unit normals, outwards, weighted by face area."""
         a, b, c = (vertices[self._faces[:, k]] for k in range(3))
         u, v = b - a, c - a
         cross = np.stack([
@@ -49,20 +41,20 @@ class Normals:
 
 
 def random_colour(rng: np.random.Generator) -> np.ndarray:
-    """(3,) sRGB 0..255: cloth and paint are often grey, sometimes loud."""
+    """(3,) sRGB 0..255: mostly near grey, sometimes saturated."""
     value = rng.uniform(20, 245)
     grey = np.full(3, value) + rng.normal(0, 6, 3)
     loud = rng.uniform(0, 255, 3)
     return np.clip(grey + (loud - grey) * rng.uniform(0, 1) ** 2, 8, 250).astype(np.float32)
 
 
-def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> np.ndarray:
-    """Cloth: colours (n, 3) at places (n, 3) m of the unposed surface."""
+def pattern(rng: np.random.Generator, points: np.ndarray, size: float = 1.0) -> np.ndarray:
+    """(n, 3) sRGB colours of a random fabric at points (n, 3) m of the template."""
     base, second = random_colour(rng), random_colour(rng)
     kind = rng.integers(8)
-    x, y, z = np.ascontiguousarray(place.T, np.float32) * np.float32(2 * np.pi / (size * rng.uniform(0.05, 0.14)))
+    x, y, z = np.ascontiguousarray(points.T, np.float32) * np.float32(2 * np.pi / (size * rng.uniform(0.05, 0.14)))
     if kind <= 2:
-        share = np.zeros(len(place), bool)
+        share = np.zeros(len(points), bool)
     elif kind == 3:
         share = np.sin(y) > rng.uniform(-0.3, 0.6)
     elif kind == 4:
@@ -74,12 +66,12 @@ def pattern(rng: np.random.Generator, place: np.ndarray, size: float = 1.0) -> n
     else:
         share = np.sin(x * 0.6 + 2 * np.sin(y * 0.4)) + np.sin(y * 0.7 + 2 * np.sin(z * 0.5)) > 0.4
     colours = base + (second - base) * share.astype(np.float32)[:, None]
-    grain = rng.standard_normal((len(place), 1), np.float32)
+    grain = rng.standard_normal((len(points), 1), np.float32)
     return colours * (1 + 0.03 * grain)
 
 
 class Clothing:
-    """Dresses one body."""
+    """Random clothing, skin and hair of one body."""
 
     def __init__(self, body: BodyModel) -> None:
         rest = body.v_template.double().cpu().numpy()
@@ -176,7 +168,7 @@ class Clothing:
 
 
 def hand_colours(rng: np.random.Generator, rest: np.ndarray, uv_noise: np.ndarray) -> np.ndarray:
-    """Skin of a hand with paler palm, redder knuckles, sometimes a glove or a sleeve.  rest (V, 3) m -> (V, 3)."""
+    """rest (V, 3) m -> (V, 3) sRGB 0..255: skin with a paler palm, sometimes a glove or a sleeve."""
     tone = rng.uniform(0, len(SKIN) - 1)
     low = int(tone)
     skin = SKIN[low] + (SKIN[min(low + 1, len(SKIN) - 1)] - SKIN[low]) * (tone - low)
@@ -198,10 +190,10 @@ def hand_colours(rng: np.random.Generator, rest: np.ndarray, uv_noise: np.ndarra
 
 
 class Lighting:
-    """A sun or lamp, its shadow side filled by light from above and bounced from below."""
+    """One distant light, with ambient light that is brighter from above."""
 
     def __init__(self, rng: np.random.Generator, up: np.ndarray) -> None:
-        """up (3,): the world's up in the camera frame."""
+        """up: (3,) the world's up in the camera frame."""
         direction = rng.normal(size=3) + 0.9 * up + np.array([0, 0, -0.5])
         direction /= np.linalg.norm(direction)
         if direction @ up < 0.15:
@@ -216,11 +208,11 @@ class Lighting:
         self.shine = rng.uniform(0, 0.12)
 
     def shade(self, colours: np.ndarray, normals: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-        """Colours, normals, places (V, 3) in the camera frame -> lit colours (V, 3) float32 0..255."""
+        """(V, 3) float32 lit colours 0..255 from colours, normals and vertices (V, 3) in the camera frame."""
         direct = np.maximum(normals @ self.toward, 0)[:, None]
         sky = (0.72 + 0.28 * (normals @ self.up))[:, None]
         middle = vertices.mean(0)
-        half = self.toward - middle / np.linalg.norm(middle)  # the eye is far enough to be in one direction
+        half = self.toward - middle / np.linalg.norm(middle)  # one view direction for all vertices
         glint = np.maximum(normals @ (half / np.linalg.norm(half)).astype(np.float32), 0)[:, None]
         glint = glint * glint * glint * glint
         glint = glint * glint * glint

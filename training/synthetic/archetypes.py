@@ -1,6 +1,6 @@
-"""What a named pose or a cycle of movement is: anatomical angles, given in degrees, and what carries the body.
+"""Archetypes: named poses and movement cycles as anatomical angles, given in degrees, with the parts in contact.
 
-`support` says what carries the body, and so what has to touch the floor:
+`support` names the parts that bear the weight and must touch the floor:
 feet, foot (one), stride (a step in motion), air, seat (a chair), ground (sitting on it), knees, hands (and feet or
 knees), back, front, side (lying), held (by a wall, a bar, a saddle: nothing to check).
 """
@@ -17,7 +17,7 @@ Angles = dict[str, float]
 
 
 def arm(raised: float, out: float = 8, elbow: float = 15, turn: float | None = None, **more: float) -> Angles:
-    """An arm raised forwards by `raised` degrees from hanging and led outwards by `out`; the elbow bends upwards."""
+    """Angles of an arm raised forwards by `raised` and outwards by `out` degrees from hanging; the elbow bends up."""
     lift, aside = np.deg2rad(raised), np.deg2rad(out)
     x, y, z = np.sin(aside), -np.cos(lift) * np.cos(aside), np.sin(lift) * np.cos(aside)
     angle = np.rad2deg(np.arccos(np.clip(x, -1, 1))) / max(np.hypot(y, z), 1e-6)
@@ -27,15 +27,8 @@ def arm(raised: float, out: float = 8, elbow: float = 15, turn: float | None = N
 
 
 def leg(flex: float, knee: float = 0, abduct: float = 3, turn: float = 5, up: float = 0, **more: float) -> Angles:
-    """A leg: hip and knee flexion, abduction, turn outwards, ankle's dorsiflexion."""
-    return {
-        "hip_flex": flex,
-        "knee_flex": knee,
-        "hip_abduct": abduct,
-        "hip_turn_out": turn,
-        "ankle_up": up,
-        **more,
-    }
+    """Angles of a leg, degrees: hip and knee flexion, abduction, lateral rotation (`turn`), dorsiflexion (`up`)."""
+    return {"hip_flex": flex, "knee_flex": knee, "hip_abduct": abduct, "hip_turn_out": turn, "ankle_up": up, **more}
 
 
 @dataclass(frozen=True)
@@ -46,22 +39,22 @@ class Archetype:
     support: str
     frames: np.ndarray
     weight: float = 1.0
-    noise: float = 1.0  # of the usual variation
+    noise: float = 1.0  # factor of the usual variation
 
     def at(self, phase: np.ndarray) -> np.ndarray:
-        """phase (n,) in cycles -> (n, D)."""
+        """phase (n,) in cycles -> (n, D) angles, linearly interpolated."""
         count = len(self.frames)
         if count == 1:
             return np.repeat(self.frames, len(phase), 0)
-        place = (np.asarray(phase, np.float32) % 1) * count
-        low = place.astype(int) % count
-        share = (place - np.floor(place))[:, None].astype(np.float32)
+        position = (np.asarray(phase, np.float32) % 1) * count
+        low = position.astype(int) % count
+        share = (position - np.floor(position))[:, None].astype(np.float32)
         return self.frames[low] * (1 - share) + self.frames[(low + 1) % count] * share
 
 
 @dataclass
 class Collection:
-    """Gathers poses; `both`, `left`, `right` change what standing with hanging arms is, the rest is the middle's."""
+    """Collects poses, each given as changes of the standing pose with hanging arms."""
 
     items: list[Archetype] = field(default_factory=list)
 
@@ -76,11 +69,12 @@ class Collection:
         noise: float = 1.0,
         **middle: float,
     ) -> None:
+        """Add a pose, angles in degrees.  both, left, right: of the limbs; middle: of spine, neck and root."""
         self.items.append(Archetype(name, support, vector(both, left, right, middle)[None], weight, noise))
 
 
 def vector(both: Angles | None, left: Angles | None, right: Angles | None, middle: Angles) -> np.ndarray:
-    """Degrees by name -> (D,) rad."""
+    """(D,) rad, from degrees by name; limb angles not given are those of standing."""
     values = np.zeros(COUNT, np.float32)
     for side, own in (("left", left), ("right", right)):
         merged = {**arm(3, 10, 15), **leg(0), **(both or {}), **(own or {})}

@@ -1,4 +1,4 @@
-"""What is behind people: rooms, open country, blurred nothing, clutter, or the user's own images."""
+"""Backgrounds (rooms, outdoor scenes, smooth noise, clutter, the user's images), shadows, occluders, camera effects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PHOTOS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def noise(rng: np.random.Generator, size: int, coarsest: int = 3, octaves: int = 4) -> np.ndarray:
-    """(size, size) float32, smooth noise of several scales, mean 0, about +-1."""
+    """(size, size) float32 smooth noise of several scales, mean 0, about -1..1."""
     total = np.zeros((size, size), np.float32)
     for k in range(octaves):
         cells = min(coarsest * 2**k, size)
@@ -47,7 +47,7 @@ def list_photos(folder: Path | None) -> tuple[Path, ...]:
 
 
 def background(rng: np.random.Generator, view: View, size: int, photos: tuple[Path, ...] = ()) -> np.ndarray:
-    """(size, size, 3) float32 0..255.  What is painted is painted in half the size."""
+    """(size, size, 3) float32 0..255.  Painted backgrounds are drawn at half the size."""
     if photos and rng.random() < 0.7:
         return _photo(rng, photos[rng.integers(len(photos))], size)
     half = (size + 1) // 2
@@ -75,7 +75,7 @@ def _photo(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise BadInput(
-            "not_a_picture", f"{path} cannot be read as an image.", "Take it out of the backgrounds' folder."
+            "not_a_picture", f"{path} cannot be read as an image.", "Remove it from the backgrounds' folder."
         )
     height, width = image.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 1.0))
@@ -88,12 +88,12 @@ def _photo(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
 
 
 def _paint_scene(rng: np.random.Generator, view: View, size: int, kind: str) -> np.ndarray:
-    """A floor under the person, and behind it walls or a horizon, all where the camera sees them."""
+    """(size, size, 3) float32: a floor under the person, and walls or a horizon behind, in the camera's perspective."""
     x, y = _pixels(size)
     fx, fy, cx, cy = (np.float32(v) for v in view.camera)
     rotation = view.rotation.astype(np.float32)
     a, b = (x - cx) / fx, (y - cy) / fy
-    # the ray of each pixel in the world, and the camera's place
+    # the ray of each pixel in the world, and the camera's position
     ray = [rotation[0, k] * a + rotation[1, k] * b + rotation[2, k] for k in range(3)]
     eye = [float(v) for v in -view.rotation.T @ view.translation]
     wall = eye[2] - float(view.translation[2]) - rng.uniform(0.8, 4.0) if kind == "room" else -40.0
@@ -110,7 +110,7 @@ def _paint_scene(rng: np.random.Generator, view: View, size: int, kind: str) -> 
         if rng.random() < 0.5:
             base = rng.uniform(0.06, 0.2)
             back[up < base] = random_colour(rng)
-        for _ in range(rng.integers(0, 4)):  # windows, doors, images, cupboards
+        for _ in range(rng.integers(0, 4)):  # windows, doors, paintings, cupboards
             left, low = rng.uniform(-3, 2.5), rng.choice([0.0, 0.6, 1.1])
             wide, tall = rng.uniform(0.3, 1.6, 2)
             inside = (across > left) & (across < left + wide) & (up > low) & (up < low + tall)
@@ -134,7 +134,7 @@ def _paint_scene(rng: np.random.Generator, view: View, size: int, kind: str) -> 
 def _paint_surface(
     rng: np.random.Generator, u: np.ndarray, v: np.ndarray, grain: np.ndarray, calm: bool = False
 ) -> np.ndarray:
-    """Tiles, planks or plain, coordinates in m -> (H, W, 3)."""
+    """(H, W, 3) tiles, planks, joints or plain at surface coordinates u, v in m."""
     base = random_colour(rng)
     change = rng.normal(0, 10 if calm else 22, 3).astype(np.float32)
     kind = rng.integers(4)
@@ -172,7 +172,7 @@ def _clutter(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
 
 
 def cast_shadow(image: np.ndarray, view: View, world: np.ndarray, toward_light: np.ndarray, strength: float) -> None:
-    """Darken, in place, the floor where the body (points (n, 3), world) stands in the light (camera frame)."""
+    """Darken `image`, in place, where the body (points (n, 3), world) shadows the floor; toward_light: camera frame."""
     if view.height < 0.1:
         return
     size = image.shape[0]
@@ -193,7 +193,7 @@ def cast_shadow(image: np.ndarray, view: View, world: np.ndarray, toward_light: 
 
 
 def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
-    """Put things before the person with the box (x0 y0 x1 y1); -> (H, W) bool, where they are, or None."""
+    """Draw occluders into `image` before the person in `box` (x0 y0 x1 y1 px) -> (H, W) bool mask, or None for none."""
     if rng.random() > 0.25:
         return None
     size = image.shape[0]
@@ -228,12 +228,12 @@ def occlude(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.
 
 
 def apply_camera_effects(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Exposure, white balance, blur and noise of a camera; float32 -> uint8."""
+    """uint8 image from a float32 one, with a camera's exposure, white balance, blur and noise."""
     gain = np.clip(rng.normal(1, 0.12), 0.6, 1.4) * np.clip(1 + rng.normal(0, 0.04, 3), 0.85, 1.15)
     out = image * gain.astype(np.float32)
     if rng.random() < 0.3:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.3, 1.1) * image.shape[0] / 224)
-    if rng.random() < 0.08:  # the camera moved
+    if rng.random() < 0.08:  # motion blur
         length = int(rng.integers(2, 6))
         kernel = np.zeros((length, length), np.float32)
         cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), (1.0,))
@@ -241,7 +241,7 @@ def apply_camera_effects(rng: np.random.Generator, image: np.ndarray) -> np.ndar
     if rng.random() < 0.03:
         out = np.repeat(out.mean(2, keepdims=True), 3, 2)
     sigma = abs(rng.normal(0, 3.5))
-    # coloured noise costs three times as much as grey: fewer images get it
+    # coloured noise takes three times as long as grey, so fewer images get it
     shape = out.shape if rng.random() < 0.3 else (*out.shape[:2], 1)
     grain = rng.standard_normal(shape, np.float32)
     grain *= np.float32(sigma)

@@ -1,4 +1,4 @@
-"""Where the camera is: its focal length, height, pitch, roll and distance, chosen for the person it sees.
+"""Random cameras: focal length, height, pitch, roll and distance, chosen for the person in view.
 
 World: y up, floor at y = 0.  Camera frame: OpenCV (x right, y down, z forward).  Pixel centres at integers.
 """
@@ -19,11 +19,11 @@ class View:
     camera: np.ndarray  # (4,)
 
     def to_camera(self, world: np.ndarray) -> np.ndarray:
-        """(n, 3) world -> camera frame."""
+        """world (n, 3) m -> (n, 3) m in the camera frame."""
         return world @ self.rotation.T + self.translation
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(n, 3) camera frame -> (n, 2) px."""
+        """points (n, 3) in the camera frame -> (n, 2) px."""
         fx, fy, cx, cy = self.camera
         z = np.maximum(points[:, 2], 1e-3)
         return np.stack([fx * points[:, 0] / z + cx, fy * points[:, 1] / z + cy], 1)
@@ -35,12 +35,12 @@ class View:
 
     @property
     def height(self) -> float:
-        """Of the camera above the floor, m."""
+        """Height of the camera above the floor, m."""
         return float(-self.up @ self.translation)
 
 
 def camera_rotation(pitch: float, roll: float) -> np.ndarray:
-    """Looking along the world's -z, down by `pitch` and turned about the view by `roll`, rad."""
+    """(3, 3) world -> camera: looking along the world's -z, pitched down by `pitch`, then rolled by `roll`, rad."""
     (c, s), (k, m) = (np.cos(pitch), np.sin(pitch)), (np.cos(roll), np.sin(roll))
     tilt = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
     roll_rotation = np.array([[k, -m, 0], [m, k, 0], [0, 0, 1]])
@@ -48,9 +48,9 @@ def camera_rotation(pitch: float, roll: float) -> np.ndarray:
 
 
 def sample_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
-    """A camera that sees a person whose surface has the points (n, 3), in a square image of `size` px.
+    """Random camera for a person with surface points `world` (n, 3) m, in a square image of `size` px.
 
-    Four of five are wholly in the image; the others are cut off by its border, as by a photographer close by.
+    Four of five people are entirely in the image; the border truncates the others, as in close-ups.
     """
     focal = size * 0.8 * (2.5 / 0.8) ** rng.random()
     pitch = np.clip(rng.normal(0.12, 0.2), -0.3, 0.9)
@@ -61,10 +61,10 @@ def sample_view(rng: np.random.Generator, world: np.ndarray, size: int) -> View:
     reach = float(np.linalg.norm(world - middle, axis=1).max())
     distance = focal * 2 * reach / (size * share)
     jitter = rng.uniform(-1, 1, 2) * size * (0.5 * max(1 - share, 0.04))
-    # who is cut off is so from below or at the side more often than from above
+    # truncation is more often at the bottom or side than at the top
     toward = np.array([rng.normal(0, 0.15), rng.uniform(-0.1, 0.4)]) * (share * size * 0.5) if cut else np.zeros(2)
     rotation = camera_rotation(pitch, roll)
-    # a camera is not under the floor
+    # keep the camera above the floor
     lowest = (0.15 - middle[1]) / max(distance, 0.5)
     if pitch < np.arcsin(np.clip(lowest, -1, 1)):
         rotation = camera_rotation(float(np.arcsin(np.clip(lowest, -1, 1))), roll)

@@ -1,4 +1,4 @@
-"""The body's surface at the vertices that the small mesh network answers with, and the way from there to all."""
+"""The coarse mesh that `pose2mesh-small` outputs: fast skinning of its vertices, and upsampling to the full mesh."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from backend.body.model import BodyModel
 from training.synthetic.poses import PoseSampler
 
 _NEIGHBOURS = 12
-_BODIES = 240  # posed and shaped, that the way up is fitted to
-_RIDGE = 1e-5  # m^2, towards the plain interpolation
-_SUM = 3.0  # m, how firmly the weights of a vertex sum to one
+_BODIES = 240  # with random poses and betas, that the upsampling is fitted to
+_RIDGE = 1e-5  # m^2, towards the mesh levels' interpolation
+_SUM = 3.0  # m, weight of the constraint that the weights of a vertex sum to 1
 
 
 class CoarseSkinning:
-    """Vertices `index` (C,) of a body by linear blend skinning with its correctives, batched and fast."""
+    """Linear blend skinning with pose blend shapes of the vertices `index` (C,) alone, batched."""
 
     def __init__(self, body: BodyModel, index: np.ndarray) -> None:
         self.template = body.v_template[index].float()
@@ -49,7 +49,7 @@ class CoarseSkinning:
 
 
 def coarse_mesh(body: BodyModel) -> tuple[np.ndarray, sp.csr_matrix, sp.csr_matrix]:
-    """-> index (C,) of the vertices, adjacency (C, C), plain interpolation (V, C)."""
+    """index (C,) of the coarse vertices, their adjacency (C, C), and the mesh levels' upsampling (V, C)."""
     levels = body_levels(body.v_template.numpy().astype(np.float64), body.faces.numpy())
     down = levels.down[1] @ levels.down[0]
     return down.indices.copy(), levels.adjacency[2], sp.csr_matrix(levels.up[0] @ levels.up[1])
@@ -58,7 +58,7 @@ def coarse_mesh(body: BodyModel) -> tuple[np.ndarray, sp.csr_matrix, sp.csr_matr
 def fit_upsampling(
     body: BodyModel, poses: PoseSampler, index: np.ndarray, plain: sp.csr_matrix, rng: np.random.Generator
 ) -> sp.csr_matrix:
-    """(V, C): each vertex from the nearest coarse ones, by least squares on posed bodies."""
+    """(V, C) upsampling: each vertex from its nearest coarse ones, by ridge least squares on posed bodies."""
     drawn = poses.sample(rng, _BODIES)
     vertices = []
     with torch.inference_mode():
@@ -67,7 +67,7 @@ def fit_upsampling(
             matrices = torch.from_numpy(np.ascontiguousarray(drawn.rotations.transpose(3, 0, 1, 2)[rows]))
             posed = body(None, torch.from_numpy(drawn.betas[rows]), rotations=matrices)
             vertices.append((posed.vertices - posed.joints[:, :1]).numpy())
-    # (3 n, V): how every coordinate of every vertex goes with the bodies
+    # (3 n, V): every coordinate of every body, per vertex
     seen = np.concatenate(vertices).transpose(0, 2, 1).reshape(3 * _BODIES, -1).astype(np.float32)
     template = body.v_template.numpy()
     near = cKDTree(template[index]).query(template, _NEIGHBOURS)[1]

@@ -1,8 +1,8 @@
 """`python -m training.synthetic.compare --count 240 --detected FILE`: plain keypoint fit, small Pose2Mesh, and both.
 
-On held-out procedural poses with made-up faults, and on rendered people that MediaPipe saw.  MPJPE, PA-MPJPE (24
-joints of the skeleton) and MPVPE (all vertices), mm, the first and last relative to the pelvis joint; nobody knows the
-focal length.  Mean and median, and means by kind of pose.
+On held-out procedural poses with synthetic detector noise, and on rendered people detected by MediaPipe.  MPJPE,
+PA-MPJPE (24 joints of the skeleton) and MPVPE (all vertices), mm, the first and last relative to the pelvis joint.  No
+method gets the focal length.  Mean and median, and means by kind of pose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ METHODS = ("plain fit", "small Pose2Mesh", "guided fit", "fit given the lifter")
 
 
 def pose_categories(names: Sequence[str]) -> np.ndarray:
-    """Names of archetypes -> what kind of pose each is; deep ones are a kind of their own."""
+    """(n,) kind of pose of each archetype name, by `KINDS`; deep poses are a kind of their own."""
     from training.synthetic.deep_poses import deep_poses
     from training.synthetic.pose_library import all_archetypes
 
@@ -37,7 +37,7 @@ def pose_categories(names: Sequence[str]) -> np.ndarray:
 
 
 def recovery_methods(body: Any) -> dict[str, Callable]:
-    """Each: people and camera -> bodies with poses, betas, trans."""
+    """name -> function (people, camera) -> bodies with poses, betas, trans."""
     from backend.body.keypoint_fit import fit_keypoints
     from backend.models.keypoint_fit import GUIDE, Guide
     from backend.models.registry import get_model
@@ -66,7 +66,7 @@ def measure(
     gt: tuple[np.ndarray, np.ndarray],
     size: int,
 ) -> dict[str, np.ndarray]:
-    """gt: joints (n, 24, 3) and vertices (n, V, 3), camera axes -> each error (n,), mm."""
+    """metric -> (n,) errors, mm.  gt: joints (n, 24, 3) and vertices (n, V, 3) m, camera axes."""
     import torch
 
     from backend.structures import Camera, DetectedPerson
@@ -77,13 +77,7 @@ def measure(
     for start in range(0, len(keypoints), 16):
         rows = slice(start, start + 16)
         people = [
-            DetectedPerson(
-                np.concatenate([k[:, :2].min(0), k[:, :2].max(0)]).astype(np.float32),
-                0.9,
-                k,
-                w,
-                "blazepose33",
-            )
+            DetectedPerson(np.concatenate([k[:, :2].min(0), k[:, :2].max(0)]), 0.9, k, w, "blazepose33")
             for k, w in zip(keypoints[rows].astype(np.float32), world[rows].astype(np.float32), strict=True)
         ]
         fits = recover(people, camera)
@@ -103,7 +97,7 @@ def measure(
 
 
 def posed_gt(body: Any, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """rotations (n, 24, 3, 3) -> joints and vertices, camera axes."""
+    """joints (n, 24, 3) and vertices (n, V, 3) m, camera axes, from rotations (n, 24, 3, 3) and betas (n, B)."""
     import torch
 
     parts = []
@@ -116,15 +110,15 @@ def posed_gt(body: Any, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.nd
 
 
 def summary(errors: dict[str, dict[str, np.ndarray]], kinds: np.ndarray) -> dict[str, Any]:
-    """Per method and measure mean and median; PA-MPJPE by kind."""
+    """Per method: mean and median of each metric, and PA-MPJPE by kind of pose."""
     out: dict[str, Any] = {"n": len(kinds), "kinds": {k: int((kinds == k).sum()) for k in sorted(set(kinds))}}
-    for method, measures in errors.items():
+    for method, metrics in errors.items():
         out[method] = {
             name: {"mean": round(float(v.mean()), 1), "median": round(float(np.median(v)), 1)}
-            for name, v in measures.items()
+            for name, v in metrics.items()
         }
         out[method]["PA-MPJPE by kind"] = {
-            str(k): round(float(measures["PA-MPJPE"][kinds == k].mean()), 1) for k in sorted(set(kinds))
+            str(k): round(float(metrics["PA-MPJPE"][kinds == k].mean()), 1) for k in sorted(set(kinds))
         }
     return out
 
@@ -133,7 +127,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic.compare", description=__doc__)
     parser.add_argument("--count", type=int, default=240)
     parser.add_argument("--seed", type=int, default=900)
-    parser.add_argument("--detected", type=Path, help="of training.synthetic.detected, with a seed of its own")
+    parser.add_argument("--detected", type=Path, help="file of training.synthetic.detected, of a seed not trained on")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -154,7 +148,7 @@ def main() -> int:
         batch = sampler.batch(np.random.default_rng([options.seed, 0]), options.count)
         gt = posed_gt(body, batch.rotations, batch.betas)
         kinds = pose_categories([sampler.poses.archetypes[k].name for k in batch.archetype])
-        result["made-up faults"] = summary(
+        result["simulated noise"] = summary(
             {n: measure(body, m, batch.keypoints, batch.world, gt, sampler.size) for n, m in methods.items()},
             kinds,
         )

@@ -1,4 +1,4 @@
-"""Cycles of movement by phase: walking, running, climbing, crawling, pedalling."""
+"""Movement cycles by phase: walking, running, climbing, crawling, pedalling."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from training.synthetic.archetypes import Archetype, arm, vector
 
 
 def _cycle(name: str, support: str, phases: int, weight: float = 1.0, noise: float = 0.7, **tracks) -> Archetype:
-    """Tracks: anatomical name -> ((phase, degrees), ...), of the left side; the right one is half a cycle later.
+    """An archetype from tracks: angle name -> ((phase, degrees), ...) or one number, for the left side.
 
-    A name with `right_` gives that side its own track; names of the middle have one.
+    The right side lags half a cycle, unless `right_NAME` has a track of its own.
     """
     at = np.arange(phases) / phases
     frames = np.repeat(vector(None, None, None, {})[None], phases, 0)
@@ -19,7 +19,7 @@ def _cycle(name: str, support: str, phases: int, weight: float = 1.0, noise: flo
         knots = np.array(track, float) if not np.isscalar(track) else np.array([[0.0, track]])
 
         def read(phase: np.ndarray, knots: np.ndarray = knots) -> np.ndarray:
-            # a smooth curve through the knots: interpolate, then average over a twelfth of the cycle
+            # smooth curve through the knots: linear interpolation, averaged over a twelfth of the cycle
             fine = [np.interp((phase + d) % 1, knots[:, 0], knots[:, 1], period=1.0) for d in (-0.04, 0, 0.04)]
             return np.deg2rad(np.mean(fine, 0))
 
@@ -33,7 +33,7 @@ def _cycle(name: str, support: str, phases: int, weight: float = 1.0, noise: flo
 
 
 def _swing(forward: float, back: float, elbow: float, more: float) -> dict:
-    """An arm that swings against its leg: at phase 0, the leg's heel strike, it is furthest back."""
+    """Tracks of an arm that swings opposite to its leg: furthest back at phase 0, the leg's heel strike."""
     far, near = arm(-back, 8), arm(forward, 8)
     return {
         "arm_forward": ((0, far["arm_forward"]), (0.5, near["arm_forward"])),
@@ -44,7 +44,7 @@ def _swing(forward: float, back: float, elbow: float, more: float) -> dict:
 
 
 def cycles() -> list[Archetype]:
-    """Locomotion by phase; hip, knee and ankle curves after textbooks' gait analysis (Perry 1992), rounded."""
+    """All cycles; hip, knee and ankle curves of gait are rounded from Perry, "Gait Analysis" (1992)."""
     # fmt: off
     return [
         _cycle(

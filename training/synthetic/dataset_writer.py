@@ -1,4 +1,4 @@
-"""Writes a data set in shards: a killed run goes on where it was, any number of workers gives the same bytes."""
+"""Writes a data set in shards: a killed run resumes, and the files do not depend on the number of workers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from training.synthetic.studio import SPLITS, Sample, Studio
 from training.synthetic.studios import make_studio
 from training.synthetic.tsv_writer import TsvWriter
 
-VERSION = 2  # of what a seed means; 2: limbs' labels by Human3.6M's regressor, all right in bent poses
+VERSION = 2  # of the data that a seed gives; 2: limbs' labels by Human3.6M's regressor, fitted to bent poses too
 SHARD = 128
 _PARTS = "shards"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bytes depend on.  renderer: `gl` or `numpy`, as found; backgrounds: hash of the images' names."""
+    """All that the files depend on.  renderer: `gl` or `numpy`; backgrounds: hash of the images' names and sizes."""
 
     part: str
     count: int
@@ -38,12 +38,12 @@ class Settings:
     version: int = VERSION
 
     def splits(self) -> dict[str, int]:
-        """5 % to validate, 5 % to test, at least one each."""
+        """Rows per split: 5 % val, 5 % test, at least one each; the rest train."""
         few = max(1, round(0.05 * self.count))
         return {"train": self.count - 2 * few, "val": few, "test": few}
 
     def shards(self) -> list[tuple[int, int, int]]:
-        """(split, shard, rows) of all."""
+        """(split, shard, rows) of every shard."""
         return [
             (split, shard, min(SHARD, rows - shard * SHARD))
             for split, rows in enumerate(self.splits().values())
@@ -63,25 +63,18 @@ def write_dataset(
     photos: Path | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict:
-    """Make, or finish making, the data set in `out`; returns its card.
+    """Write the data set into `out`, or resume writing it; returns its card.
 
-    Raises BadInput: `bad_count`, `bad_size`, `other_settings` where `out` holds a data set that was made otherwise,
-    `no_gl`, `no_pictures`.
+    Raises BadInput: `bad_count`, `bad_size`, `other_settings` where `out` holds a data set of other settings, `no_gl`,
+    `no_pictures`.
     """
     if count < 3:
         raise BadInput("bad_count", f"{count} images cannot be split in three.", "Ask for at least 3.")
     if not 32 <= size <= 2048 or seed < 0:
         raise BadInput("bad_size", f"Size {size} or seed {seed} is out of range.", "Size 32 to 2048, seed 0 or more.")
     studio = make_studio(part, size, renderer, photos)
-    settings = Settings(
-        part,
-        count,
-        size,
-        seed,
-        studio.renderer.name,
-        getattr(studio.renderer, "device", ""),
-        _fingerprint(studio),
-    )
+    device = getattr(studio.renderer, "device", "")
+    settings = Settings(part, count, size, seed, studio.renderer.name, device, _fingerprint(studio))
     out.mkdir(parents=True, exist_ok=True)
     _check_settings(out, settings)
     card = out / "card.json"
@@ -115,14 +108,14 @@ def _check_settings(out: Path, settings: Settings) -> None:
             raise BadInput(
                 "other_settings",
                 f"{out} holds a data set made with other settings ({', '.join(other)}).",
-                "Give the same settings to go on with it, or another folder.",
+                "Give the same settings to resume it, or another folder.",
             )
     else:
         _write(path, json.dumps(asdict(settings), indent=2).encode())
 
 
 def _write(path: Path, content: bytes) -> None:
-    """All or nothing."""
+    """Write a file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
@@ -132,7 +125,7 @@ def _path(folder: Path, split: int, shard: int) -> Path:
 
 
 def save_shard(path: Path, samples: list[Sample]) -> None:
-    """One file per shard; it is there whole or not at all."""
+    """Write one shard atomically as npz."""
     arrays = {name: np.stack([s.arrays[name] for s in samples]) for name in samples[0].arrays}
     jpegs = [np.frombuffer(s.jpeg, np.uint8) for s in samples]
     labels = json.dumps([s.label for s in samples]).encode()
@@ -168,7 +161,7 @@ def _make_shards(studio, settings: Settings, folder: Path, todo, workers: int, p
         _studio = studio
         yield from map(_make_shard, tasks)
         return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes to come
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the workers
     context = multiprocessing.get_context("spawn")  # an OpenGL context does not survive a fork
     with context.Pool(
         min(workers, len(tasks)), _init_worker, (settings.part, settings.size, settings.renderer, photos)
@@ -177,7 +170,7 @@ def _make_shards(studio, settings: Settings, folder: Path, todo, workers: int, p
 
 
 def _merge_shards(out: Path, settings: Settings) -> dict:
-    """Shards -> TSV files, npz and card."""
+    """Merge the shards into TSV files and npz; write the card and return it."""
     folder = out / _PARTS
     files: list[Path] = []
     actions: dict[str, int] = {}
@@ -232,12 +225,12 @@ def _readme(card: dict) -> str:
         "",
         f"{settings['count']} images of {settings['size']} x {settings['size']} px: {splits['train']} to train,",
         f"{splits['val']} to validate, {splits['test']} to test.",
-        f"Made by `python -m training.synthetic` of Recover Mesh, version {settings['version']}, seed",
+        f"Written by `python -m training.synthetic` of Recover Mesh, version {settings['version']}, seed",
         f"{settings['seed']}, renderer {settings['renderer']}.",
         f"Licence CC0-1.0: poses, bodies (open_{'hand' if hands else 'body'}, CC0), textures and backgrounds are",
         "all procedural.",
         *(
-            ["Backgrounds are partly the maker's own images: their licences hold for them."]
+            ["Some backgrounds are images of whoever made the set; their licences apply."]
             if settings["backgrounds"]
             else []
         ),
@@ -248,16 +241,16 @@ def _readme(card: dict) -> str:
         "`.lineidx` has byte offsets). A label has METRO's fields: `2d_joints` (px, pixel centres at integers,",
         f"visible 0 or 1), `3d_joints` (m, camera frame, confidence), {joints},",
         "`pose`, `betas`, `center`, `scale`, and besides `trans` (m), `camera` (fx fy cx cy px),",
-        "`box` (x0 y0 x1 y1 px), `action`. Joints are the open body's regressors on the posed skin, as a",
-        "network's output is measured; `smpl_joints3d` in a body's npz are the skeleton's own. A joint is visible",
-        "where it is in the image and no thing stands before the person; the body itself may hide it.",
-        "`SPLIT.npz` holds the same as arrays, without the images. Pose, betas and trans need the open body: no",
-        "other. Splits come from different streams of random numbers. `card.json` has the SHA-256 of every file.",
+        "`box` (x0 y0 x1 y1 px), `action`. Joints are regressed from the posed mesh of the open body, as in the",
+        "evaluation of a network; `smpl_joints3d` in a body's npz are the skeleton's own. A joint is visible where",
+        "it is in the image and no object occludes it; self-occlusion does not count.",
+        "`SPLIT.npz` holds the same as arrays, without the images. Pose, betas and trans belong to the open body",
+        "alone. Splits come from different streams of random numbers. `card.json` has the SHA-256 of every file.",
         "",
         "## Limits",
         "",
-        f"Procedural poses of {len(card['archetypes'])} archetypes, varied: plausible, not measured. No hair or",
-        "cloth that moves, no lens distortion, no sample of any population.",
+        f"Procedural poses around {len(card['archetypes'])} archetypes: plausible, not motion capture. No moving hair",
+        "or cloth, no lens distortion, no sample of any population.",
         "",
     ]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
-"""Poses folded deeply, on the feet or one knee: what the filters let through least, and a lifter of poses needs most.
+"""Deep squats and lunges: the poses that the filters reject most often, and that a lifter needs most.
 
-They are a list of their own, because the order of `pose_library.everything` is part of what a data set's seed means.
+They are a list of their own, because the order of `pose_library.all_archetypes` is part of what a data set's seed
+means.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from training.synthetic.archetypes import Archetype, Collection, arm, leg
 
 
 def deep_poses() -> list[Archetype]:
-    """Degrees of the anatomical angles; see `archetypes`.  Thighs apart and arms ahead, so that little collides."""
+    """Archetypes in degrees, see `archetypes`; thighs apart and arms forward, so that few samples self-intersect."""
     c = Collection()
     p = c.pose
     # fmt: off
@@ -31,7 +32,7 @@ def deep_poses() -> list[Archetype]:
         weight=2)
     p("squat, arms overhead", "feet", {"arm_forward": 30, "arm_up": 70, "arm_turn_in": -75, "elbow_flex": 10,
         "collar_up": 24, **leg(112, 126, 26, 26, 28)}, root_lean=30, spine_flex=5, weight=2)
-    # one leg ahead of the other: the rear heel is up, so that one foot has to touch
+    # one leg forward, the rear heel up: one foot has to touch
     p("low lunge", "stride", left=leg(95, 100, 5, 5, 15), right=leg(-10, 85, 5, 5, 0, toes_up=45), both=arm(20, 12, 40),
         root_lean=8, weight=4)
     p("lunge with a bar", "stride", {"arm_forward": -20, "arm_up": -30, "arm_turn_in": -80, "elbow_flex": 115},

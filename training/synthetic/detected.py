@@ -1,7 +1,7 @@
-"""`python -m training.synthetic.detected OUT.npz --count 1500 --seed 501`: rendered people as MediaPipe sees them.
+"""`python -m training.synthetic.detected OUT.npz --count 1500 --seed 501`: MediaPipe on rendered people.
 
-Made-up noise is a guess; MediaPipe's faults on images of known bodies are not.  The file holds its keypoints and the
-truth, no images.  Poses, looks and cameras are those of the synthetic data set, deep poses included.
+Its errors on images of known bodies are real, those of `DetectorNoise` are modelled.  The file holds keypoints and
+ground truth, no images.  Poses, appearance and cameras are those of the synthetic data set, with the deep poses.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from training.synthetic.skeleton import Skeleton, blazepose_points
 
 SIZE = 320  # px
 _SHARD = 32
-_WRONG_PERSON_ERROR = 0.06  # median 2D error over the person's height beyond which somebody else was detected
+_WRONG_PERSON_ERROR = 0.06  # median 2D error over the person's height; above it, the detection is of a wrong person
 _MIRRORED, _SMPL_MIRRORED = mirror_indices(BLAZEPOSE33), mirror_indices(SMPL24)
 
 
 @dataclass(frozen=True)
 class DetectedKeypoints:
-    """n people.  Points float32, axes of the ray to the person, m; truth relative to hips (landmarks) or pelvis."""
+    """n detections.  Points: float32, m, axes of the ray to the person; gt relative to hips (landmarks) or pelvis."""
 
     keypoints: np.ndarray  # (n, 33, 3) px and visibility
     world: np.ndarray  # (n, 33, 3)
@@ -44,7 +44,7 @@ class DetectedKeypoints:
         return len(self.keypoints)
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """`count` of them, some mirrored, rolled and jittered -> keypoints, world, landmarks, joints."""
+        """keypoints, world, landmarks, joints of `count` random rows, some mirrored, all rolled and jittered."""
         rows = rng.integers(len(self), size=count)
         keypoints = self.keypoints[rows].copy()
         points3d = [a[rows].copy() for a in (self.world, self.landmarks, self.joints)]
@@ -67,16 +67,16 @@ class DetectedKeypoints:
 
 
 def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
-    """What `main` wrote into all these files, without those whom the detector took for somebody else."""
+    """The detections in files of this command, without those of a wrong person."""
     files = [dict(np.load(path)) for path in paths]
     data = {key: np.concatenate([file[key] for file in files]) for key in files[0]}
     skeleton = Skeleton(body)
     rotations = np.moveaxis(exp(data["pose"].astype(float)), 0, -1).astype(np.float32)
     rest = skeleton.rest(data["betas"])
     global_rotations, joints = skeleton.forward(np.ascontiguousarray(rotations), rest)
-    # the landmarks that the fit and the sampler know, rigid to the joints
+    # the landmarks of the fit and the sampler: rigid to the joints
     landmarks = skeleton.points(blazepose_points(body, skeleton), data["betas"], rest, global_rotations, joints)
-    # the body turns about its root joint, which `forward` leaves where the rest pose has it
+    # the body rotates about its root joint, which `forward` leaves at its rest position
     seen, bones = (np.moveaxis(p + data["trans"].T, -1, 0).astype(float) for p in (landmarks, joints))
     camera = data["camera"]
     uv = seen[..., :2] / seen[..., 2:] * camera[:, None, :2] + camera[:, None, 2:]
@@ -96,7 +96,7 @@ def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic.detected", description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--count", type=int, default=1500, help="images; nobody is found in some")
+    parser.add_argument("--count", type=int, default=1500, help="images; in some, no person is detected")
     parser.add_argument("--seed", type=int, default=501)
     options = parser.parse_args()
 

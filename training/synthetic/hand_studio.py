@@ -1,4 +1,4 @@
-"""Hands in images: as `studio`, for the open hand."""
+"""Images of the open hand, as `studio` makes them of bodies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.synthetic.studio import BATCH, Sample, Studio, common_fields
 
 
 class HandStudio(Studio):
-    """Hands in images, in MANO's format (a right hand; 21 joints in FreiHAND's order)."""
+    """Makes images of right hands with MANO labels and 21 joints in FreiHAND's order.  One per process."""
 
     part = "hand"
 
@@ -26,9 +26,9 @@ class HandStudio(Studio):
         super().__init__(size, renderer, photos, load_body("open_hand"))
 
     def _drawn_faces(self, faces: np.ndarray) -> np.ndarray:
-        """With the open wrist closed."""
+        """The faces with the open wrist closed."""
         edges = {(int(a), int(b)) for f in faces for a, b in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0]))}
-        border = {b: a for a, b in edges if (b, a) not in edges}  # runs against the faces, as a lid's edge does
+        border = {b: a for a, b in edges if (b, a) not in edges}  # opposite orientation to the faces: the lid's
         start = min(border)
         loop = [start]
         while border[loop[-1]] != start:
@@ -83,7 +83,7 @@ class HandStudio(Studio):
             "3d_joints": np.concatenate([joints, np.ones((21, 1))], 1).round(5).tolist(), "has_3d_joints": 1,
             "hrnet_2d_joints": detected.round(3).tolist(), "pose": pose.ravel().round(6).tolist(),
             "betas": betas.round(5).tolist(), "has_smpl": 1, "action": name,
-            # what FreiHAND's TSV has everywhere: the middle four fifths of the image
+            # constant in METRO's FreiHAND TSV: the central four fifths of the image
             **common_fields(box, view, trans), "center": [half + 0.5, half + 0.5], "scale": 0.9 * self.size / 224,
         }  # fmt: skip
         arrays = {
@@ -100,7 +100,7 @@ def _from_quaternion(q: np.ndarray) -> np.ndarray:
 
 
 def _hand_view(rng, vertices: np.ndarray, rotation: np.ndarray, size: int) -> View:
-    """A hand turned anyhow, filling about 45 to 85 % of the image."""
+    """A camera with orientation `rotation` in which the hand (V, 3) m fills 45 to 84 % of the image of `size` px."""
     focal = size * 1.2 * (3.5 / 1.2) ** rng.random()
     middle = (vertices.min(0) + vertices.max(0)) / 2
     rotated = (vertices - middle) @ rotation.T

@@ -1,8 +1,8 @@
-"""Random poses of a right hand: named ones, varied and mixed, within the limits of fingers and not through themselves.
+"""Random poses of a right hand: named poses, varied and blended, within joint limits and without self-intersection.
 
-Angles per finger: bending of its three joints and spreading of the first, rad, as assets_build.open_hand.poses has
-them (the axes are those of the flat hand at rest).  Limits: AAOS for fingers (knuckle 90 to -30 passive, middle joint
-100, last joint 70 to 80; thumb 50 and 80), widened by what a relaxed hand does.
+Angles per finger: flexion of its three joints and abduction of the first, rad, as in assets_build.open_hand.poses
+(axes of the flat rest pose).  Limits: AAOS for fingers (knuckle 90 to -30 passive, middle joint
+100, last joint 70 to 80; thumb 50 and 80), widened to a relaxed hand's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.body.model import BodyModel
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 _PALM = {"thumb": (0.0, -0.07, -1.0)}
-# low and high, rad: bending of the three joints, spreading of the first
+# low and high, rad: flexion of the three joints, abduction of the first
 LIMITS = np.array([
     ((-0.5, 0.8), (-0.3, 0.9), (-0.4, 1.3), (-0.5, 0.5)),
     *[((-0.45, 1.57), (-0.05, 1.8), (-0.15, 1.3), (-0.30, 0.30))] * 4,
@@ -82,7 +82,7 @@ NAMED = _named()
 
 
 def joint_axes(joints: np.ndarray) -> np.ndarray:
-    """joints (16, 3) at rest -> (16, 2, 3): axes of bending to the palm and of spreading to the thumb's side."""
+    """(16, 2, 3) axes of flexion and of abduction to the thumb's side, from rest joints (16, 3)."""
     axes = np.zeros((16, 2, 3))
     for j in range(1, 16):
         last = j % 3 == 0
@@ -96,7 +96,7 @@ def joint_axes(joints: np.ndarray) -> np.ndarray:
 
 @dataclass
 class HandPoses:
-    """angles (n, 5, 4) rad as LIMITS, pose (n, 16, 3) axis-angle with the wrist unturned, betas (n, B), name (n,)."""
+    """angles (n, 5, 4) rad as LIMITS, pose (n, 16, 3) axis-angle, the wrist's 0, betas (n, B), name (n,)."""
 
     angles: np.ndarray
     pose: np.ndarray
@@ -119,7 +119,7 @@ class HandSampler:
         self.num_betas = body.num_betas
 
     def pose(self, angles: np.ndarray) -> np.ndarray:
-        """(n, 5, 4) -> (n, 16, 3) axis-angle."""
+        """(n, 16, 3) axis-angle from angles (n, 5, 4)."""
         pose = np.zeros((len(angles), 16, 3))
         for f, finger in enumerate(FINGERS):
             j = MANO16.index(f"{finger}1")
@@ -129,7 +129,7 @@ class HandSampler:
         return pose.astype(np.float32)
 
     def sample(self, rng: np.random.Generator, count: int) -> HandPoses:
-        """`count` poses within LIMITS whose fingers do not go through each other."""
+        """`count` poses within LIMITS whose fingers do not intersect."""
         kept: list[HandPoses] = []
         count_kept = 0
         while count_kept < count:
@@ -152,13 +152,12 @@ class HandSampler:
         scale = np.array([0.3, 1.0, 1.6], np.float32)[rng.integers(3, size=count)][:, None, None]
         sd = np.array([0.15, 0.15, 0.12, 0.06], np.float32)
         angles += rng.standard_normal(angles.shape, np.float32) * sd * scale
-        # middle and last joints bend together, neighbours pull each other
         angles = np.clip(angles, LIMITS[..., 0], LIMITS[..., 1])
         betas = np.clip(rng.standard_normal((count, self.num_betas), np.float32), -2.5, 2.5)
         return HandPoses(angles, self.pose(angles), betas, name)
 
     def collides(self, pose: np.ndarray, betas: np.ndarray) -> np.ndarray:
-        """(n,) bool: two fingers' bones come nearer than flesh allows, or a fingertip is deep in the palm."""
+        """(n,) bool: two fingers' bones are closer than their thickness, or a fingertip is inside the palm."""
         import torch
 
         from training.synthetic.pose_filters import segment_distance
@@ -177,7 +176,7 @@ class HandSampler:
             bone = (rest[:, j + 2] - rest[:, j + 1]) * 0.8
             tip = joints[:, j + 2] + np.einsum("nab,nb->na", global_rotations[:, j + 2], bone)
             points.append(np.stack([joints[:, j], joints[:, j + 1], joints[:, j + 2], tip]))
-        size = np.linalg.norm(rest[:, 4], axis=-1) / 0.0915  # of the palm, 1 for the mean hand
+        size = np.linalg.norm(rest[:, 4], axis=-1) / 0.0915  # palm size relative to the mean hand's
         bad = np.zeros(len(pose), bool)
         for a in range(5):
             for b in range(a + 1, 5):
@@ -186,8 +185,8 @@ class HandSampler:
                     (a, [m for m, _ in pairs], 0), (a, [m for m, _ in pairs], 1),
                     (b, [k for _, k in pairs], 0), (b, [k for _, k in pairs], 1),
                 )]  # fmt: skip
-                # next to each other fingers touch at 13 mm, tips pinch at 9
+                # adjacent fingers touch at 13 mm, pinching tips at 9
                 bad |= segment_distance(*ends).min(0) < (0.0095 if a == 0 else 0.0105) * size
         for finger in points[1:]:
-            bad |= finger[3, :, 1] > 0.002  # a tip above the palm's middle has gone through it
+            bad |= finger[3, :, 1] > 0.002  # a tip behind the palm has passed through it
         return bad

@@ -1,4 +1,4 @@
-"""Two-bone inverse kinematics in anatomical angles: wrists to targets, ankles to the floor.  Samples last."""
+"""Two-bone inverse kinematics in anatomical angles: wrists to targets, ankles to the floor.  Samples: last axis."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def _norm(v: np.ndarray) -> np.ndarray:
 
 
 def _bend(u: np.ndarray, v: np.ndarray, axis: int, sign: float, length: np.ndarray) -> np.ndarray:
-    """The angle f (n,) at which |u + R_axis(sign f) v| = length, as near as may be; u, v (3, n) bones at rest."""
+    """(n,) angle f with |u + R_axis(sign f) v| closest to `length`; u, v (3, n) bones at rest."""
     i, k = [j for j in range(3) if j != axis]
     along = u[axis] * v[axis]
     cosine = u[i] * v[i] + u[k] * v[k]
-    # the sine's factor is +(u_k v_i - u_i v_k) for x and z, and the opposite for y
+    # the sine's factor is u_k v_i - u_i v_k for x and z, its negative for y
     sine = (u[k] * v[i] - u[i] * v[k]) * (sign if axis != 1 else -sign)
     wanted = (length**2 - (u * u).sum(0) - (v * v).sum(0)) / 2 - along
     size = np.sqrt(cosine**2 + sine**2)
@@ -37,7 +37,7 @@ def _about(axis: int, angle: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The least rotation (3, 3, n) that turns the direction of a (3, n) to that of b."""
+    """(3, 3, n) smallest rotation of the direction of a (3, n) to that of b."""
     a, b = a / np.maximum(_norm(a), 1e-9), b / np.maximum(_norm(b), 1e-9)
     x, y, z = np.cross(a, b, axis=0)
     c = (a * b).sum(0)
@@ -52,7 +52,7 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def solve_arm(angles, which, side, target, rest, global_rotations, joints, names) -> None:
-    """Set `angles` (n, D) of samples `which` (bool) so that the wrist meets `target` (3, n); the swivel stays."""
+    """Set the arm's `angles` (n, D) of samples `which` (bool): the wrist reaches `target` (3, n), the swivel stays."""
     sign = 1.0 if side == "left" else -1.0
     shoulder, elbow, wrist = (names.index(f"{side}_{n}") for n in ("shoulder", "elbow", "wrist"))
     u, v = rest[elbow] - rest[shoulder], rest[wrist] - rest[elbow]
@@ -61,11 +61,11 @@ def solve_arm(angles, which, side, target, rest, global_rotations, joints, names
     straight = u + _about(1, -sign * flex, v)
     aimed = matmul(rotation_between(rotate(global_rotations[shoulder], straight), to), global_rotations[shoulder])
     local = matmul(inverse_rotation(global_rotations[names.index(f"{side}_collar")]), aimed)
-    d = local[:, 0]  # where the arm's axis goes
+    d = local[:, 0]  # direction of the upper arm
     angle = np.arccos(np.clip(d[0], -1, 1))
     size = np.maximum(np.hypot(d[1], d[2]), 1e-6)
     y, z = -angle * d[2] / size, angle * d[1] / size
-    # the twist left when the swing is taken away: the second column, seen from the swung frame
+    # the remaining twist: the second column in the frame after the swing
     axis = np.stack([np.zeros_like(y), y, z]) / np.maximum(angle, 1e-6)
     e = local[:, 1]
     back = (
@@ -79,7 +79,7 @@ def solve_arm(angles, which, side, target, rest, global_rotations, joints, names
 
 
 def solve_leg(angles, which, side, level, rest, global_rotations, joints, names) -> None:
-    """Set the leg's angles of samples `which` so that the ankle comes to the height `level` (n,), sole flat."""
+    """Set the leg's `angles` of samples `which` (bool): the ankle is at height `level` (n,) m, the sole is flat."""
     sign = 1.0 if side == "left" else -1.0
     hip, knee, ankle = (names.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
     u, v = rest[knee] - rest[hip], rest[ankle] - rest[knee]
@@ -108,7 +108,7 @@ def solve_leg(angles, which, side, level, rest, global_rotations, joints, names)
 
 
 def euler_xzy(r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(3, 3, n) -> angles about x, z and y of Rx Rz Ry."""
+    """Angles (n,) about x, z and y of (3, 3, n) rotations Rx Rz Ry."""
     return (
         np.arctan2(r[2, 1], r[1, 1]),
         np.arcsin(np.clip(-r[0, 1], -1, 1)),

@@ -1,6 +1,6 @@
-"""Endless batches of poses seen by an imperfect detector, straight from the sampler: no vertices, no images.
+"""Endless batches of sampled poses with simulated detections: no vertices, no images.
 
-For lifting: keypoints as MediaPipe's 33 landmarks (or COCO's 19 of Pose2Mesh), with a detector's faults, and the truth.
+For 2D-to-3D lifting: MediaPipe's 33 landmarks (or Pose2Mesh's 19 of COCO) with detector noise, and ground truth.
 """
 
 from __future__ import annotations
@@ -10,17 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.body.joint_sets import (
-    ARMS,
-    BLAZEPOSE33,
-    COCO17,
-    HIPS,
-    LEGS,
-    SHOULDERS,
-    indices,
-    left_right,
-    mirror_pairs,
-)
+from backend.body.joint_sets import ARMS, BLAZEPOSE33, COCO17, HIPS, LEGS, SHOULDERS, indices, left_right, mirror_pairs
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from training.synthetic.deep_poses import deep_poses
@@ -33,34 +23,34 @@ _COCO = indices(BLAZEPOSE33, *COCO17)
 _LIMBS = [list(limb) for limb in (*ARMS, *LEGS)]
 _ALL = tuple(zip(*mirror_pairs(BLAZEPOSE33), strict=True))  # left, right
 _FACE = range(SHOULDERS[0])
-# how far a detector is off at each landmark, relative to an eye's: limbs' ends most
-_SPREAD = np.array(
-    [
-        0.6
-        if k in _FACE
-        else 2.0
-        if any(w in n for w in ("pinky", "index", "thumb", "heel"))
-        else 1.6
-        if "hip" in n
-        else 1.2
-        for k, n in enumerate(BLAZEPOSE33)
-    ],
-    np.float32,
-)
+
+
+def _relative_error(k: int, name: str) -> float:
+    """Relative size of a detector's error at landmark k: largest at hands and heels."""
+    if k in _FACE:
+        return 0.6
+    if any(word in name for word in ("pinky", "index", "thumb", "heel")):
+        return 2.0
+    return 1.6 if "hip" in name else 1.2
+
+
+_SPREAD = np.array([_relative_error(k, name) for k, name in enumerate(BLAZEPOSE33)], np.float32)
 
 
 @dataclass(frozen=True)
 class DetectorNoise:
-    """A detector's faults.  The sizes are about those of MediaPipe on rendered people (`training.synthetic.detected`):
-    of 137 whole ones the 3D landmarks' depth was 0.5 to 0.8 of the truth, its sign wrong in 7 to 21 % of limbs that
-    reach far in depth, the whole person turned by 0.16 rad about x and 0.21 about y (robust sd).
+    """Parameters of the simulated detector's errors.
+
+    Set to about those of MediaPipe on rendered people (`training.synthetic.detected`).  On 137 untruncated people the
+    3D landmarks' depth was 0.5 to 0.8 of the ground truth's, its sign was wrong in 7 to 21 % of the limbs that reach
+    far in depth, and the person was rotated by 0.16 rad about x and 0.21 about y (robust sd).
 
     pixel: sd of 2D jitter over the person's height in the image.  metres: sd of the 3D landmarks (x, y); depth: of z,
-    four fifths of its variance common to a limb.  far: share of landmarks quite elsewhere (10 % of the height).
-    swapped: share of people with left and right exchanged in arms, legs or all.  missing: share of landmarks that are
-    guessed (low visibility, three times the error); as many in whole limbs, and in whole lower halves.  tilt: sd in
-    rad of the turn of all 3D landmarks about the camera's x and y axes, and half of it about z.  flat: the
-    most that depth is lost, as a share.  reversed: share of limbs whose depth goes the other way.
+    four fifths of its variance common to a limb.  far: share of 2D outliers (sd 10 % of the height).  swapped: share
+    of people with a left/right swap of arms, legs or all.  missing: share of occluded landmarks (low visibility,
+    three times the error), half of it in entire limbs and lower bodies.  tilt: sd in rad of a rotation of all 3D
+    landmarks about the camera's x and y axes, half of it about z.  flat: largest share by which depth is compressed.
+    reversed: share of limbs whose depth has the wrong sign.
     """
 
     pixel: float = 0.012
@@ -74,20 +64,17 @@ class DetectorNoise:
     reversed: float = 0.06
 
     def scaled(self, factor: float) -> DetectorNoise:
-        """The same detector with `factor` times the jitter."""
+        """The same detector with jitter, depth error and tilt times `factor`."""
         names = ("pixel", "metres", "depth", "tilt")
         return replace(self, **{name: factor * getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
 class KeypointBatch:
-    """n people; camera frame (x right, y down, z forward), m and px.
+    """n detections with ground truth; camera frame, m and px.  Arrays are float32, samples first."""
 
-    Everything is float32 and has the samples first.
-    """
-
-    keypoints: np.ndarray  # (n, 33, 3) px and visibility as detected, in an image of `size` px
-    world: np.ndarray  # (n, 33, 3) m: the detector's 3D landmarks, relative to the middle of the hips, axes of the ray
+    keypoints: np.ndarray  # (n, 33, 3) px and visibility, as detected, in an image of `size` px
+    world: np.ndarray  # (n, 33, 3) m: the detector's 3D landmarks, relative to the hips' midpoint, axes of the ray
     landmarks: np.ndarray  # (n, 33, 3) m: the true ones, relative to the middle of the hips
     joints: np.ndarray  # (n, 24, 3) m: the true joints, relative to the pelvis joint
     rotations: np.ndarray  # (n, 24, 3, 3) parent-relative; the root's leads into the camera frame
@@ -99,23 +86,23 @@ class KeypointBatch:
 
     @property
     def ray_landmarks(self) -> np.ndarray:
-        """(n, 33, 3) m: the true landmarks in the axes of `world`."""
+        """(n, 33, 3) m: ground-truth landmarks in the axes of `world`."""
         return self.landmarks @ self.view_rotation
 
     @property
     def ray_joints(self) -> np.ndarray:
-        """(n, 24, 3) m: the true joints in the axes of `world`."""
+        """(n, 24, 3) m: ground-truth joints in the axes of `world`."""
         return self.joints @ self.view_rotation
 
     @property
     def coco19(self) -> np.ndarray:
-        """(n, 19, 3) COCO's keypoints, pelvis and neck, as Pose2Mesh has them."""
+        """(n, 19, 3) px and visibility of Pose2Mesh's set: COCO's 17 keypoints, pelvis and neck."""
         joints = self.keypoints[:, _COCO]
         middles = [joints[:, pair].mean(1, keepdims=True) for pair in left_right(COCO17, "hip", "shoulder")]
         return np.concatenate([joints, *middles], 1)
 
     def vertices(self, body: BodyModel, rows: slice = slice(None)) -> np.ndarray:
-        """(n, V, 3) m, camera frame: skinned on demand, 300 times slower than the rest."""
+        """(n, V, 3) m, camera frame; skinned on demand, 300 times slower than the rest of the batch."""
         import torch
 
         with torch.inference_mode():
@@ -126,9 +113,9 @@ class KeypointBatch:
 
 
 class KeypointSampler:
-    """Batches of poses of one body.  views: cameras per pose; poses cost most, so that several look at each.
+    """Draws batches of one body.  views: cameras per pose, because sampling poses takes most of the time.
 
-    poses: what to draw from; None takes all archetypes and the deep poses, each as often as its weight says.
+    poses: the pose sampler; None: all archetypes and the deep poses, with acceptance equalised.
     """
 
     def __init__(
@@ -141,7 +128,7 @@ class KeypointSampler:
         poses: PoseSampler | None = None,
     ) -> None:
         self.body = body or load_body("open")
-        # keypoints do not show whether an arm sinks into a thigh by the width of a finger
+        # keypoints do not show a finger's width of self-intersection
         self.poses = poses or PoseSampler(self.body, all_archetypes() + deep_poses(), even=True, tolerance=0.03)
         self.skeleton = self.poses.skeleton
         self.points = blazepose_points(self.body, self.skeleton)
@@ -155,7 +142,7 @@ class KeypointSampler:
             number += 1
 
     def batch(self, rng: np.random.Generator, count: int) -> KeypointBatch:
-        """`count` samples; with `views` > 1 a pose comes several times, from other sides and with other shapes."""
+        """`count` samples; with `views` > 1 a pose recurs with other cameras and betas."""
         few = -(-count // self.views)
         poses = self.poses.sample(rng, few)
         which = np.tile(np.arange(few), self.views)[:count]
@@ -193,12 +180,12 @@ class KeypointSampler:
     def _detected(
         self, rng: np.random.Generator, uv: np.ndarray, points3d: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """uv (33, 2, n) px, points3d (33, 3, n) m -> keypoints and world (n, 33, 3) with a detector's faults."""
+        """Keypoints and world (n, 33, 3) with detector noise, from uv (33, 2, n) px and points3d (33, 3, n) m."""
         noise, count = self.noise, uv.shape[-1]
         missing = rng.random((33, count), np.float32) < noise.missing / 2
         for limb in _LIMBS:
             missing[limb] |= rng.random(count) < noise.missing / 2
-        missing[23:] |= rng.random(count) < noise.missing / 2  # half a person, cut off by the image's border
+        missing[23:] |= rng.random(count) < noise.missing / 2  # lower body outside the image
         error_scale = np.where(missing, np.float32(3), np.float32(1)) * _SPREAD[:, None]
         height = np.maximum(np.ptp(uv, axis=0).max(0), 8.0)
         uv = uv + rng.standard_normal(uv.shape, np.float32) * (error_scale * noise.pixel * height)[:, None]
@@ -230,11 +217,11 @@ class KeypointSampler:
 
 
 def _camera_rotation(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """(3, 3, n): yaw about the body's vertical, then into a camera that looks down by pitch and is rolled."""
+    """(3, 3, n) body -> camera: yaw about the body's vertical, then a camera pitched down and rolled; angles in rad."""
     (a, b), (c, d), (e, f) = ((np.cos(x), np.sin(x)) for x in (yaw, pitch, roll))
     o, i = np.zeros_like(a), np.ones_like(a)
     view_rotation = np.array([[a, o, b], [o, i, o], [-b, o, a]])
-    tilt = np.array([[i, o, o], [o, -c, d], [o, -d, -c]])  # with y and z turned round, into the camera's axes
+    tilt = np.array([[i, o, o], [o, -c, d], [o, -d, -c]])  # with y and z negated: OpenCV's axes
     return matmul(np.array([[e, -f, o], [f, e, o], [o, o, i]]), matmul(tilt, view_rotation))
 
 

@@ -1,6 +1,6 @@
-"""The small lifter, taught by procedural poses: a detector's 2D and 3D keypoints -> clean 3D joints and landmarks.
+"""The lifter of `pose2mesh-small`: a detector's 2D and 3D keypoints -> 3D joints and landmarks.
 
-It is the first half of the network `pose2mesh-small`; see `backend.models.pose2mesh_small.network`.
+Its code is `backend.models.pose2mesh_small.network`.
 """
 
 from backend.models.pose2mesh_small.network import GIVEN, INPUTS, JOINTS, LANDMARKS, Lifter, features, lift

@@ -1,4 +1,4 @@
-"""Poses near the floor: sitting, kneeling, lying."""
+"""Archetypes near the floor: sitting, kneeling, lying."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from training.synthetic.archetypes import Archetype, Collection, arm, leg
 
 
 def low_poses() -> list[Archetype]:
-    """Degrees of the anatomical angles; see `archetypes`."""
+    """Archetypes in degrees; see `archetypes`."""
     c = Collection()
     p = c.pose
     # fmt: off

@@ -1,6 +1,6 @@
-"""What a body cannot do: pass through itself, float, or stand with its weight beside its feet.
+"""Plausibility filters of poses: self-intersection, ground contact and balance.
 
-The body is eighteen capsules, each round one bone; their thickness follows the betas.  Samples last.
+The body is eighteen capsules around its bones, with radii that follow the betas.  Samples are the last axis.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIMBS: dict[str, tuple[_End, _End, float]] = {
     "shin": (("knee", (0.0, -0.05, -0.01)), ("ankle", None), 0.050),
     "foot": (("ankle", (0.0, -0.045, -0.03)), ("ankle", (0.0, -0.048, 0.16)), 0.032),
 }
-_SOFT, _FIRM = 0.05, 0.015  # m by which flesh gives way
+_SOFT, _FIRM = 0.05, 0.015  # m, tolerated penetration: soft tissue compresses
 
 
 def _pairs() -> list[tuple[str, str, float]]:
@@ -58,7 +58,7 @@ def _pairs() -> list[tuple[str, str, float]]:
     return found
 
 
-# which capsules carry the body; of each group one has to touch the floor
+# the capsules that bear the weight; of each group, one has to touch the floor
 SUPPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "feet": (("left_foot",), ("right_foot",)),
     "foot": (("left_foot", "right_foot"),),
@@ -74,10 +74,10 @@ SUPPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "side": (("seat", "pelvis"), ("chest", "shoulders", "right_upper_arm", "left_upper_arm")),
 }  # fmt: skip
-# m above the lowest point that still counts as touching, and by which another part may be lower than what carries
+# m above the lowest point that still counts as contact, and by which other parts may be below the supporting ones
 _TOUCH = {"feet": 0.05, "side": 0.18, "front": 0.11, "back": 0.09}
 _UNDER = {"side": 0.10, "front": 0.06, "back": 0.05}
-# share of the body's weight (Winter, "Biomechanics of Human Movement", rounded), at the middle of a capsule
+# share of the body's mass (Winter, "Biomechanics of Human Movement", rounded), at the capsule's midpoint
 _MASS = {
     "head": 0.08, "shoulders": 0.09, "chest": 0.13, "belly": 0.14, "seat": 0.14, "upper_arm": 0.028, "forearm": 0.016,
     "hand": 0.006, "thigh": 0.10, "shin": 0.0465, "foot": 0.0145,
@@ -113,7 +113,7 @@ class Capsules:
         self._mass /= self._mass.sum()
 
     def _radius_shapedirs(self, body: BodyModel) -> np.ndarray:
-        """(C, B): how the skin round each capsule moves away from it with the betas."""
+        """(C, B) m per beta: mean growth of the surface around each capsule."""
         rest = body.v_template.double().cpu().numpy()
         moves = body.shapedirs.double().cpu().numpy()
         dominant = body.weights.cpu().numpy().argmax(1)
@@ -136,30 +136,30 @@ class Capsules:
     def pose(
         self, betas: np.ndarray, rest: np.ndarray, global_rotations: np.ndarray, joints: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """-> ends (C, 2, 3, n) and radii (C, n), m."""
+        """Ends (C, 2, 3, n) and radii (C, n) of the posed capsules, m."""
         ends = self.skeleton.points(self.ends, betas, rest, global_rotations, joints)
         radius = self.radius[:, None] + self.radius_shapedirs @ np.ascontiguousarray(betas.T, np.float32)
         return ends.reshape(-1, 2, *ends.shape[1:]), np.maximum(radius, 0.015)
 
     def center_of_mass(self, ends: np.ndarray) -> np.ndarray:
-        """-> (3, n)"""
+        """(3, n) m: centre of mass, from ends (C, 2, 3, n)."""
         return np.tensordot(self._mass, ends.mean(1), 1)
 
     def lowest(self, ends: np.ndarray, radius: np.ndarray, group: tuple[str, ...]) -> np.ndarray:
-        """Height (n,) of the lowest point of the capsules named."""
+        """(n,) m: height of the lowest point of the capsules in `group`."""
         rows = [self.index[name] for name in group]
         return (ends[rows, :, 1].min(1) - radius[rows]).min(0)
 
 
 def collisions(capsules: Capsules, ends: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """(P, n) m: by how much each pair of capsules meets, beyond what flesh gives; above 0 is a collision."""
+    """(P, n) m: penetration of each pair of capsules beyond its tolerance; above 0 is a collision."""
     first, second = capsules.first, capsules.second
     gap = segment_distance(ends[first, 0], ends[first, 1], ends[second, 0], ends[second, 1])
     return radius[first] + radius[second] - capsules.slack[:, None] - gap
 
 
 def segment_distance(p: np.ndarray, p2: np.ndarray, q: np.ndarray, q2: np.ndarray) -> np.ndarray:
-    """Least distance of segments (P, 3, n) (Ericson, "Real-Time Collision Detection", 2005, section 5.1.9)."""
+    """(P, n) distance of segments (P, 3, n) (Ericson, "Real-Time Collision Detection", 2005, section 5.1.9)."""
     d, e, r = p2 - p, q2 - q, p - q
 
     def dot(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ def segment_distance(p: np.ndarray, p2: np.ndarray, q: np.ndarray, q2: np.ndarra
 
 
 def supported(capsules: Capsules, ends: np.ndarray, radius: np.ndarray, support: str) -> np.ndarray:
-    """(n,) bool: what should carry the body touches the floor, and nothing else lies much lower."""
+    """(n,) bool: the supporting parts touch the floor, and no other part is much lower."""
     groups = SUPPORTS.get(support)
     if groups is None:
         return np.ones(ends.shape[-1], bool)
@@ -187,7 +187,7 @@ def supported(capsules: Capsules, ends: np.ndarray, radius: np.ndarray, support:
 
 
 def balanced(capsules: Capsules, ends: np.ndarray, margin: float = 0.10) -> np.ndarray:
-    """(n,) bool: the centre of mass is above the soles that touch the floor, give or take `margin`, m."""
+    """(n,) bool: the centre of mass is within `margin` m of the box around the soles in contact."""
     center = capsules.center_of_mass(ends)[[0, 2]]
     feet = ends[[capsules.index["left_foot"], capsules.index["right_foot"]]]  # (2, 2, 3, n)
     on_floor = feet[:, :, 1].min(1) <= feet[:, :, 1].min((0, 1)) + 0.08

@@ -1,4 +1,4 @@
-"""All archetypes: the cycles of movement, the poses on the feet, and those near the floor."""
+"""The list of all archetypes but the deep poses."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from training.synthetic.upright_poses import upright_poses
 
 
 def all_archetypes() -> list[Archetype]:
-    """All archetypes, cycles first; the order is part of what a seed means."""
+    """Cycles, upright and low poses; a seed's data depend on the order."""
     return cycles() + upright_poses() + low_poses()

@@ -1,4 +1,4 @@
-"""Random whole poses: an archetype, varied, mixed, mirrored, inverse_kinematics, put on the floor and checked.
+"""Random poses: archetypes, varied, blended, mirrored, with reaching arms, placed on the floor and filtered.
 
 World: y up, floor at y = 0, metres; the body looks along +z before its yaw.
 """
@@ -17,31 +17,21 @@ from training.synthetic.pose_filters import Capsules, balanced, collisions, supp
 from training.synthetic.pose_library import all_archetypes
 from training.synthetic.skeleton import Skeleton, matmul
 
-CHUNK = 1024  # candidates worked on at once; part of what a seed means
+CHUNK = 1024  # candidates per batch; a seed's data depend on it
 _MOST_CHUNKS = 10_000
-_MOST_OFTEN = 12.0
-# degrees: standard deviation of the usual variation
+_MOST_OFTEN = 12.0  # largest factor of candidates of an archetype that few pass
+# degrees, sd of the usual variation; origin not recorded
 _SPREAD = {
     "hip_flex": 8, "hip_abduct": 5, "hip_turn_out": 7, "knee_flex": 9, "knee_turn": 2, "ankle_up": 6, "ankle_in": 4,
     "toes_up": 3, "collar_up": 5, "collar_forward": 5, "arm_forward": 16, "arm_up": 13, "arm_turn_in": 17,
-    "elbow_flex": 17,
-    "forearm_in": 22, "wrist_flex": 14, "wrist_radial": 7, "spine_flex": 7, "spine_side": 5, "spine_turn": 8,
-    "neck_flex": 9,
-    "neck_side": 6, "neck_turn": 16, "root_lean": 4, "root_side": 3,
+    "elbow_flex": 17, "forearm_in": 22, "wrist_flex": 14, "wrist_radial": 7, "spine_flex": 7, "spine_side": 5,
+    "spine_turn": 8, "neck_flex": 9, "neck_side": 6, "neck_turn": 16, "root_lean": 4, "root_side": 3,
 }  # fmt: skip
-_UPRIGHT = (
-    "feet",
-    "foot",
-    "stride",
-    "air",
-    "seat",
-    "knees",
-    "ground",
-)  # upper bodies change places among these
+_UPRIGHT = ("feet", "foot", "stride", "air", "seat", "knees", "ground")  # these exchange arms and necks
 _REACHES = ("feet", "foot", "stride", "seat", "ground", "knees")
 _BALANCED = ("feet", "foot")
 
-# what is brought to one level by turning the root: the end at the head, the end at the feet
+# parts that a rotation of the root brings to one height: those at the head, those at the feet
 _LEVEL = {
     "hands": (("left_hand", "right_hand"), ("left_foot", "right_foot", "left_shin", "right_shin")),
     "knees": (("left_shin", "right_shin"), ("left_foot", "right_foot")),
@@ -54,23 +44,21 @@ _LEVEL = {
 
 @dataclass
 class Poses:
-    """n poses.  rotations (24, 3, 3, n), joints (24, 3, n): samples last; the rest samples first."""
+    """n poses.  Samples are the last axis of rotations (24, 3, 3, n) and joints (24, 3, n), the first of the others."""
 
     angles: np.ndarray  # (n, D) rad, anatomical
-    yaw: np.ndarray  # (n,) rad about the vertical
+    yaw: np.ndarray  # (n,) rad about the vertical axis
     betas: np.ndarray  # (n, B)
-    rotations: np.ndarray  # parent-relative; the root's with yaw
+    rotations: np.ndarray  # parent-relative; the root's includes yaw
     joints: np.ndarray  # m, floor at y = 0
-    height_offset: (
-        np.ndarray
-    )  # (n,) m: what was added to the body's height so that it stands on the floor, jumps included
+    height_offset: np.ndarray  # (n,) m: added to the height, so that the body is on the floor or jumps
     archetype: np.ndarray  # (n,) index into the sampler's archetypes
 
     def __len__(self) -> int:
         return len(self.angles)
 
     def take(self, which: np.ndarray | slice) -> Poses:
-        """The poses that `which` picks."""
+        """The poses at index, mask or slice `which`."""
         last = ("rotations", "joints")
         return Poses(*(
             getattr(self, f.name)[..., which] if f.name in last else getattr(self, f.name)[which] for f in fields(self)
@@ -78,6 +66,7 @@ class Poses:
 
     @staticmethod
     def joined(parts: list[Poses]) -> Poses:
+        """The poses of all parts, in order."""
         last = ("rotations", "joints")
         return Poses(*(
             np.concatenate([getattr(p, f.name) for p in parts], -1 if f.name in last else 0) for f in fields(Poses)
@@ -85,10 +74,10 @@ class Poses:
 
 
 class PoseSampler:
-    """Draws poses of one body.  All randomness comes from the generator given: the same one gives the same poses.
+    """Draws poses of one body; equal random generators give equal poses.
 
-    even: poses come as often as their weights say, also those of which few pass the filters (at most `_MOST_OFTEN`
-    times as many candidates).  tolerance: m by which parts may pass into each other, beyond what flesh gives.
+    even: draw more candidates (up to `_MOST_OFTEN` times) of archetypes that few pass, so that weights hold after the
+    filters.  tolerance: m of penetration allowed beyond `pose_filters`' own.
     """
 
     def __init__(
@@ -119,12 +108,8 @@ class PoseSampler:
             self._equalise_acceptance()
 
     def _equalise_acceptance(self) -> None:
-        """Draw candidates by weight over the share that passes, measured with a generator of its own."""
-        rng, tried, passed = (
-            np.random.default_rng(0),
-            np.zeros(len(self._weights)),
-            np.zeros(len(self._weights)),
-        )
+        """Draw candidates by weight over acceptance rate, which is measured here with its own generator."""
+        rng, tried, passed = np.random.default_rng(0), np.zeros(len(self._weights)), np.zeros(len(self._weights))
         for _ in range(24):
             poses, good = self.candidates(rng, CHUNK)
             tried += np.bincount(poses.archetype, minlength=len(tried))
@@ -133,7 +118,7 @@ class PoseSampler:
         self._proposal_weights = self._weights / np.maximum(share, 1 / _MOST_OFTEN)
 
     def sample(self, rng: np.random.Generator, count: int) -> Poses:
-        """`count` poses that passed every filter."""
+        """`count` poses that pass every filter.  Raises RuntimeError where nearly none does."""
         parts: list[Poses] = []
         found = 0
         for _ in range(_MOST_CHUNKS):
@@ -142,10 +127,10 @@ class PoseSampler:
             found += len(parts[-1])
             if found >= count:
                 return Poses.joined(parts).take(slice(count))
-        raise RuntimeError("nearly no pose passes the filters: are the archetypes human?")
+        raise RuntimeError("Nearly no pose passes the filters: check the archetypes' angles and supports.")
 
     def candidates(self, rng: np.random.Generator, count: int) -> tuple[Poses, np.ndarray]:
-        """Poses before the filters, and which of them (bool) pass."""
+        """`count` unfiltered poses, and (n,) bool: which of them pass."""
         chosen = self._choose(rng, self._proposal_weights, count)
         angles = self._sample_angles(rng, chosen)
         betas = np.clip(rng.standard_normal((count, self.num_betas), np.float32), -2.5, 2.5)
@@ -157,7 +142,7 @@ class PoseSampler:
     def build(
         self, angles: np.ndarray, yaw: np.ndarray, betas: np.ndarray, chosen: np.ndarray, jump: np.ndarray
     ) -> tuple[Poses, np.ndarray]:
-        """Angles -> bodies on the floor (`jump` m above it where the archetype jumps), and (n,) bool: they are good."""
+        """Poses of angles (n, D) on the floor, those of jumps `jump` m above it; and (n,) bool: they pass."""
         rest = self.skeleton.rest(betas)
         rotations = anatomy.rotations(angles)
         global_rotations, joints = self.skeleton.forward(rotations, rest)
@@ -177,18 +162,18 @@ class PoseSampler:
         height_offset = (height_offset + np.where(in_air, 0.03 + np.minimum(jump, 0.7), 0)).astype(np.float32)
         yaw_rotation = _about_y(yaw)
         rotations[0] = matmul(yaw_rotation, rotations[0])
-        # the root joint stays where the rest pose has it: everything turns about it
+        # the body rotates about its root joint, which stays at its rest position
         placed = rest[0] + np.einsum("abn,jbn->jan", yaw_rotation, joints - rest[0])
         placed[:, 1] += height_offset
         return Poses(angles, yaw, betas, rotations, placed, height_offset, chosen), good
 
     def walk(self, rng: np.random.Generator, stops: int, frames: int) -> Poses:
-        """A random walk of one person: from pose to pose (of any support), `frames` steps each, in anatomical angles.
+        """A motion of one person through `stops` + 1 poses, `frames` frames apart, interpolated in anatomical angles.
 
-        Every frame is on the floor and within the limits; frames between two poses may brush against themselves.
+        Every frame is on the floor and within the limits; interpolated frames may self-intersect.
         """
         ends = self.sample(rng, stops + 1)
-        ends = ends.take(np.argsort(self._support[ends.archetype], kind="stable"))  # near ones follow each other
+        ends = ends.take(np.argsort(self._support[ends.archetype], kind="stable"))  # similar ones in succession
         t = np.arange(stops * frames) / frames
         k = t.astype(int)
         share = (t - k)[:, None].astype(np.float32)
@@ -205,20 +190,18 @@ class PoseSampler:
         )
 
     def _look_up(self, chosen: np.ndarray, phase: np.ndarray) -> np.ndarray:
-        place = phase * self._lengths[chosen]
-        low = place.astype(int)
-        share = (place - low)[:, None].astype(np.float32)
+        position = phase * self._lengths[chosen]
+        low = position.astype(int)
+        share = (position - low)[:, None].astype(np.float32)
         low, start, length = low % self._lengths[chosen], self._starts[chosen], self._lengths[chosen]
         return self._frames[start + low] * (1 - share) + self._frames[start + (low + 1) % length] * share
 
     def _sample_angles(self, rng: np.random.Generator, chosen: np.ndarray) -> np.ndarray:
         count = len(chosen)
         angles = self._look_up(chosen, rng.random(count))
-        # part of the way to another pose that is carried alike
-        partner, blend = (
-            np.empty(count, int),
-            rng.random(count).astype(np.float32) * (rng.random(count) < 0.35),
-        )
+        # blend with another archetype of the same support
+        partner = np.empty(count, int)
+        blend = rng.random(count).astype(np.float32) * (rng.random(count) < 0.35)
         draw = rng.random(count)
         kinds = self._support[chosen]
         for kind in np.unique(kinds):
@@ -227,7 +210,7 @@ class PoseSampler:
             which = kinds == kind
             partner[which] = among[np.searchsorted(share, draw[which]).clip(max=len(among) - 1)]
         angles += (self._look_up(partner, rng.random(count)) - angles) * blend[:, None]
-        # another one's arms and neck
+        # arms and neck of another archetype
         upright = np.isin(kinds, [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
         giver = self._choose(rng, self._weights, count)
         given = np.isin(self._support[giver], [self.supports.index(s) for s in _UPRIGHT if s in self.supports])
@@ -244,7 +227,7 @@ class PoseSampler:
     def _reaching(
         self, rng: np.random.Generator, angles: np.ndarray, chosen: np.ndarray, rest: np.ndarray
     ) -> np.ndarray:
-        """A tenth of the arms go to a random target within reach, and as many to a place on the own body."""
+        """Angles (n, D) with a tenth of the arms at random targets in front and a tenth at points on the own body."""
         count = len(angles)
         allowed = np.isin(self._support[chosen], [self.supports.index(s) for s in _REACHES if s in self.supports]) & (
             self._noise[chosen] > 0.55
@@ -280,7 +263,7 @@ class PoseSampler:
         betas: np.ndarray,
         rest: np.ndarray,
     ) -> np.ndarray:
-        """Turn the root so that the body is balanced or lies level; put both feet down where both should stand."""
+        """Angles (n, D) with the root rotated until the body is balanced or level, both feet of `feet` poses down."""
         names, index = self.skeleton.names, self.capsules.index
         for kind in np.unique(self._support[chosen]):
             name = self.supports[kind]
@@ -323,7 +306,7 @@ class PoseSampler:
     def _lowest_points(
         self, ends: np.ndarray, radius: np.ndarray, groups: tuple[tuple[str, ...], ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """-> the lowest end of each group (G, 3, n) and how low its capsule goes there (G, n)."""
+        """The lowest capsule end of each group (G, 3, n), and the height of its surface there (G, n), m."""
         points, lows = [], []
         for group in groups:
             rows = [self.capsules.index[name] for name in group]
@@ -337,14 +320,14 @@ class PoseSampler:
     def _legs_up(
         self, angles: np.ndarray, ends: np.ndarray, radius: np.ndarray, floor: np.ndarray, sign: float
     ) -> None:
-        """Bend the hips of those who lie until no leg is under the floor."""
+        """Flex the hips of lying bodies until no leg is below the floor."""
         for side in ("left", "right"):
             low = self.capsules.lowest(ends, radius, tuple(f"{side}_{n}" for n in ("thigh", "shin", "foot")))
             deep = np.maximum(floor - low - 0.02, 0)
             angles[:, INDEX[f"{side}_hip_flex"]] += sign * np.arcsin(np.clip(deep / 0.85, 0, 0.5))
 
     def _plant_feet(self, angles: np.ndarray, rest: np.ndarray, rng: np.random.Generator) -> None:
-        """Both ankles to one height that both legs reach."""
+        """Bring both ankles to one height that both legs reach."""
         names = self.skeleton.names
         global_rotations, joints = self.skeleton.forward(anatomy.rotations(angles), rest)
         reachable, heights = [], []

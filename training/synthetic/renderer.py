@@ -1,6 +1,6 @@
-"""Draws a lit mesh: by OpenGL where there is a context without a screen (EGL), else by our z-buffer; the same image.
+"""Draws a shaded mesh with OpenGL (EGL, no screen needed), or with our rasterizer where there is no OpenGL.
 
-Only the silhouette's last pixel may differ, and rounding.  `LP_NUM_THREADS=1` keeps Mesa to one core.
+Their images differ by rounding and by single pixels of the silhouette.  `LP_NUM_THREADS=1`: Mesa on one core.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Renderer(Protocol):
     name: str
 
     def draw(self, vertices: np.ndarray, colours: np.ndarray, camera: np.ndarray) -> np.ndarray:
-        """vertices (V, 3) m, camera frame; colours (V, 3) 0..255; camera fx fy cx cy px -> uint8 (H, W, 4), alpha last.
+        """uint8 RGBA (H, W, 4), 0 outside the mesh.
 
-        Pixels without a body are 0.
+        vertices (V, 3) m, camera frame; colours (V, 3) 0..255; camera: fx fy cx cy px.
         """
         ...
 
@@ -53,13 +53,13 @@ class NumpyRenderer:
 
 
 _VERTEX = f"""#version 330
-in vec3 place; in vec3 tint; out vec3 colour; uniform vec4 camera; uniform float size;
+in vec3 position; in vec3 tint; out vec3 colour; uniform vec4 camera; uniform float size;
 void main() {{
-    vec2 pixel = vec2(camera.x * place.x, camera.y * place.y) + (camera.zw + 0.5) * place.z;
+    vec2 pixel = vec2(camera.x * position.x, camera.y * position.y) + (camera.zw + 0.5) * position.z;
     float near = {_NEAR}, far = {_FAR};
-    // rows go downwards here and upwards in OpenGL: the image is read out upside down, which is right again
-    float depth = ((far + near) * place.z - 2.0 * far * near) / (far - near);
-    gl_Position = vec4(2.0 * pixel / size - place.z, depth, place.z);
+    // image rows go down, OpenGL's up: what is drawn upside down is read out upside down
+    float depth = ((far + near) * position.z - 2.0 * far * near) / (far - near);
+    gl_Position = vec4(2.0 * pixel / size - position.z, depth, position.z);
     colour = tint / 255.0;
 }}"""
 _FRAGMENT = """#version 330
@@ -68,7 +68,7 @@ void main() { pixel = vec4(colour, 1.0); }"""
 
 
 class GlRenderer:
-    """moderngl on EGL."""
+    """moderngl on EGL, one sample per pixel."""
 
     name = "gl"
 
@@ -77,7 +77,7 @@ class GlRenderer:
         import moderngl
 
         self._size = size
-        settings: dict[str, Any] = {"backend": "egl"}  # moderngl annotates them as dicts, each
+        settings: dict[str, Any] = {"backend": "egl"}  # moderngl annotates each keyword as a dict
         self._context = moderngl.create_context(standalone=True, **settings)
         self._program = self._context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         self._program["size"] = float(size)
@@ -86,9 +86,9 @@ class GlRenderer:
         )
         self._buffer = self._context.buffer(reserve=count * 24, dynamic=True)
         index = self._context.buffer(np.ascontiguousarray(faces, np.int32).tobytes())
-        self._array = self._context.vertex_array(self._program, [(self._buffer, "3f 3f", "place", "tint")], index)
+        self._array = self._context.vertex_array(self._program, [(self._buffer, "3f 3f", "position", "tint")], index)
         self._context.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        self._context.front_face = "cw"  # seen in an image whose rows go downwards
+        self._context.front_face = "cw"  # because image rows go down
         self._context.cull_face = "back"
         self.device = str(self._context.info["GL_RENDERER"])
 
@@ -103,7 +103,7 @@ class GlRenderer:
 
 
 def make_renderer(faces: np.ndarray, size: int, count: int, kind: str = "auto") -> Renderer:
-    """kind: `auto`, `gl` or `numpy`.  count: vertices.  Raises BadInput `no_gl` where `gl` is asked for and absent."""
+    """The renderer `kind`: `auto`, `gl` or `numpy`.  count: vertices.  Raises BadInput `no_gl`: no OpenGL for `gl`."""
     if kind in ("auto", "gl"):
         try:
             return GlRenderer(faces, size, count)
@@ -118,6 +118,6 @@ def make_renderer(faces: np.ndarray, size: int, count: int, kind: str = "auto") 
 
 
 def alpha_composite(background: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    """The layer (H, W, 4) uint8 over a background (H, W, 3) float32, its edge softened by half a pixel -> float32."""
+    """(H, W, 3) float32: uint8 layer (H, W, 4) over a float32 background (H, W, 3), edges blurred by half a pixel."""
     soft = cv2.GaussianBlur(layer, (3, 3), 0.5).astype(np.float32)
     return background * (1 - soft[..., 3:] * np.float32(1 / 255)) + soft[..., :3]

@@ -1,6 +1,6 @@
-"""Where joints and points that move rigidly with them are: batched numpy, float32, without vertices.
+"""Batched forward kinematics of joints and of points rigid to them: numpy, float32, without vertices.
 
-Arrays have the samples last: rotations (J, 3, 3, n), places (J, 3, n).
+Samples are the last axis: rotations (J, 3, 3, n), positions (J, 3, n).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _BLAZEPOSE_JOINT = {
     "knee": "hip", "ankle": "knee", "heel": "ankle",
 }  # fmt: skip
 
-_BLOCK = 1024  # samples at once: what fits into a core's cache
+_BLOCK = 1024  # samples at once, to fit into a core's cache
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Matrices (..., 3, 3, n) times matrices (..., 3, 3, n) or (..., 3, k, n)."""
+    """Matrices a (..., 3, 3, n) times b (..., 3, k, n)."""
     return (
         a[..., :, 0, None, :] * b[..., None, 0, :, :]
         + a[..., :, 1, None, :] * b[..., None, 1, :, :]
@@ -34,12 +34,12 @@ def rotate(a: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def inverse_rotation(a: np.ndarray) -> np.ndarray:
-    """(..., 3, 3, n) -> its inverse, if a rotation."""
+    """The inverse (..., 3, 3, n) of rotations."""
     return np.swapaxes(a, -2, -3)
 
 
 class RigidPoints:
-    """K points, each fixed to one joint.  rest (K, 3) m, directions (K, 3, B) with the betas, joint (K,)."""
+    """K points, each fixed to one joint.  rest (K, 3) m, directions (K, 3, B) m per beta, joint (K,)."""
 
     def __init__(self, rest: np.ndarray, directions: np.ndarray, joint: np.ndarray) -> None:
         self.rest, self.directions = rest.astype(np.float32), directions.astype(np.float32)
@@ -47,7 +47,7 @@ class RigidPoints:
 
 
 def _affine(rest: np.ndarray, directions: np.ndarray, betas: np.ndarray) -> np.ndarray:
-    """-> (K, 3, n)"""
+    """(K, 3, n) m: rest + directions betas."""
     moved = directions.reshape(-1, directions.shape[2]) @ np.ascontiguousarray(betas.T, np.float32)
     return rest[..., None] + moved.reshape(*rest.shape, len(betas))
 
@@ -63,11 +63,11 @@ class Skeleton:
         self._shapedirs = body.shapedirs.double().cpu().numpy()
 
     def rest(self, betas: np.ndarray) -> np.ndarray:
-        """betas (n, B) -> joints (J, 3, n) of the unposed body."""
+        """(J, 3, n) m: joints of the unposed body, from betas (n, B)."""
         return _affine(self.joints, self.joint_shapedirs, betas)
 
     def forward(self, rotations: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """rotations (J, 3, 3, n), rest (J, 3, n) -> global rotations (J, 3, 3, n), joints (J, 3, n); no translation."""
+        """Global rotations (J, 3, 3, n) and joints (J, 3, n) m of rotations (J, 3, 3, n) and rest joints (J, 3, n)."""
         global_rotations, joints = np.empty_like(rotations), np.empty_like(rest)
         for start in range(0, rest.shape[-1], _BLOCK):
             rows = slice(start, start + _BLOCK)
@@ -91,7 +91,7 @@ class Skeleton:
         global_rotations: np.ndarray,
         joints: np.ndarray,
     ) -> np.ndarray:
-        """-> (K, 3, n), in the frame of `global_rotations` and `joints`."""
+        """(K, 3, n) m: the posed points, in the frame of `global_rotations` and `joints`."""
         offsets = _affine(on.rest, on.directions, betas) - rest[on.joint]
         points = np.empty_like(offsets)
         for k, j in enumerate(on.joint):
@@ -99,14 +99,14 @@ class Skeleton:
         return points
 
     def rigid(self, regressor: np.ndarray, joints: list[str]) -> RigidPoints:
-        """Rows (K, V) of a regressor -> points that move with the named joints."""
+        """The points that a regressor (K, V) gives, fixed to the named joints."""
         regressor = np.asarray(regressor, np.float64)
         index = np.array([self.names.index(name) for name in joints])
         return RigidPoints(regressor @ self.template, np.einsum("kv,vcb->kcb", regressor, self._shapedirs), index)
 
 
 def blazepose_points(body: BodyModel, skeleton: Skeleton) -> RigidPoints:
-    """MediaPipe's 33 landmarks, each rigid to the joint that carries it (as backend.body.landmarks)."""
+    """MediaPipe's 33 landmarks, each fixed to one joint, as in backend.body.landmarks."""
     joints = []
     for name in BLAZEPOSE33:
         side, _, part = name.partition("_")
@@ -117,5 +117,5 @@ def blazepose_points(body: BodyModel, skeleton: Skeleton) -> RigidPoints:
         else:
             joints.append(f"{side}_{_BLAZEPOSE_JOINT[part]}" if part in _BLAZEPOSE_JOINT else "head")
     rows = blazepose_rows(body)
-    assert rows is not None, "synthetic bodies have MediaPipe's landmarks"
+    assert rows is not None, "the body has a regressor of MediaPipe's landmarks"
     return skeleton.rigid(rows, joints)

@@ -1,4 +1,4 @@
-"""Makes one shard of the data set: poses, looks, cameras, images, labels; a function of (seed, split, shard)."""
+"""Makes one shard of the data set (poses, cameras, images, labels) as a function of (seed, split, shard)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from training.synthetic.poses import Poses, PoseSampler
 from training.synthetic.renderer import Renderer, alpha_composite, make_renderer
 
 SPLITS = ("train", "val", "test")
-BATCH = 32  # bodies skinned at once; part of what a seed means, because sums round differently
+BATCH = 32  # bodies skinned at once; a seed's data depend on it, because sums round differently
 
-# METRO's 24 joints -> the open body's regressor that has each, and its name there.  The 14 that are evaluated are those
-# of Human3.6M's regressor, by which a network's mesh is measured.  (SMPL's own is no place to look: on a posed skin it
-# is 70 mm off at a bent elbow.)
+# METRO's 24 joints -> a regressor of the open body, and the joint's name in it.  The 14 evaluated joints are of
+# Human3.6M's regressor, as in the evaluation of meshes.  (SMPL's own is 70 mm off at a bent elbow.)
 _METRO24: dict[str, tuple[str, str]] = {
     **{f"{s}_{n}": ("h36m17", f"{s}_{n}") for s in ("right", "left")
        for n in ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")},
@@ -38,15 +37,15 @@ _METRO24: dict[str, tuple[str, str]] = {
 
 
 def metro24_regressor(body: BodyModel) -> np.ndarray:
-    """(24, V): METRO's joints of the open body."""
+    """(24, V) regressor of METRO's joints."""
     tables = {name: value.double().cpu().numpy() for name, value in body.regressors.items()}
-    places = (_METRO24[name] for name in METRO24)
-    return np.stack([tables[table][JOINT_SETS[table].index(joint)] for table, joint in places])
+    rows = (_METRO24[name] for name in METRO24)
+    return np.stack([tables[table][JOINT_SETS[table].index(joint)] for table, joint in rows])
 
 
 @dataclass
 class Sample:
-    """One image and what is true of it."""
+    """One image and its ground truth."""
 
     jpeg: bytes
     label: dict[str, Any]  # METRO's
@@ -54,7 +53,7 @@ class Sample:
 
 
 class Studio:
-    """Bodies in images.  One per process."""
+    """Makes images of bodies.  One per process."""
 
     part = "body"
 
@@ -76,18 +75,18 @@ class Studio:
         self._prepare()
 
     def _drawn_faces(self, faces: np.ndarray) -> np.ndarray:
-        """The body and the box that it may sit on."""
+        """Faces of the body and of the box that it may sit on."""
         return np.concatenate([faces, furniture.FACES + len(self.body.v_template)])
 
     def _prepare(self) -> None:
         self.sampler = PoseSampler(self.body)
         self.clothing = Clothing(self.body)
         self.regressor = metro24_regressor(self.body)
-        self._bottom = self.body.weights[:, 0].numpy() > 0.5  # what the pelvis carries
+        self._bottom = self.body.weights[:, 0].numpy() > 0.5  # vertices of the pelvis
         self._sparse = self.body.v_template[:, 1].argsort()[:: len(self.body.v_template) // 345].numpy()
 
     def shard(self, seed: int, split: int, shard: int, count: int) -> list[Sample]:
-        """The samples of one shard."""
+        """`count` samples; split: index into SPLITS."""
         torch.set_num_threads(1)
         rng = np.random.default_rng([seed, split, shard, 0])
         poses = self.sampler.sample(rng, count)
@@ -102,13 +101,13 @@ class Studio:
             vertices = skinned.vertices.numpy()
             for k, row in enumerate(range(rows.start, rows.stop)):
                 own = np.random.default_rng([seed, split, shard, row + 1])
-                # the capsules' floor is near the skin's; the skin's is what is seen
+                # the sampler puts the capsules on the floor; the mesh is what is visible
                 height_offset = poses.height_offset[row] + self._floor_correction(poses, row, vertices[k])
                 samples.append(self._sample(own, vertices[k], poses, rotations, row, height_offset))
         return samples
 
     def _floor_correction(self, poses: Poses, row: int, vertices: np.ndarray) -> float:
-        """What is to be added to the lift so that the skin's lowest point meets the floor, or keeps its jump."""
+        """m to add to the height offset: the mesh's lowest point is then on the floor, in a jump not below it."""
         in_air = self.sampler.archetypes[poses.archetype[row]].support == "air"
         gap = float(vertices[:, 1].min() + poses.height_offset[row])
         return -min(gap, 0.0) if in_air else -gap
@@ -124,13 +123,8 @@ class Studio:
         seen = drawn[: len(world)]
         light = Lighting(rng, view.up)
         image = backgrounds.background(rng, view, self.size, self.photos)
-        backgrounds.cast_shadow(
-            image,
-            view,
-            np.concatenate([world[::8], box]),
-            light.toward,
-            light.strength * rng.uniform(0.5, 1.0),
-        )
+        shadow = light.strength * rng.uniform(0.5, 1.0)
+        backgrounds.cast_shadow(image, view, np.concatenate([world[::8], box]), light.toward, shadow)
         colours = np.concatenate([self.clothing.colours(rng), np.tile(paint, (len(box), 1))])
         lit = light.shade(colours, self.normals(drawn), drawn)
         image = alpha_composite(image, self.renderer.draw(drawn, lit, view.camera))
@@ -140,11 +134,7 @@ class Studio:
         camera_rotations = rotations[row].astype(np.float64)
         camera_rotations[0] = view.rotation @ camera_rotations[0]
         pose = log(camera_rotations)
-        placed = poses.joints[..., row] + [
-            0,
-            height_offset - poses.height_offset[row],
-            0,
-        ]  # the skeleton's own, in the world
+        skeleton_joints = poses.joints[..., row] + [0, height_offset - poses.height_offset[row], 0]  # world
         trans = view.translation + view.rotation @ (root + [0, height_offset, 0]) - root
         label = {
             "2d_joints": [joints2d.tolist()],
@@ -160,14 +150,14 @@ class Studio:
         }
         arrays = {
             "pose": pose.astype(np.float32), "betas": betas, "trans": trans, "camera": view.camera, "joints3d": joints,
-            "joints2d": joints2d, "smpl_joints3d": view.to_camera(placed),
+            "joints2d": joints2d, "smpl_joints3d": view.to_camera(skeleton_joints),
             "camera_rotation": view.rotation, "camera_translation": view.translation,
             "archetype": np.array(archetype.name),
         }  # fmt: skip
         return Sample(jpeg, label, arrays)
 
     def _finish(self, rng, image, view: View, joints, outline):
-        """Occluders and the camera's faults -> joints2d (K, 3) with visibility, tight box, JPEG."""
+        """Add occluders and camera effects -> joints2d (K, 3) px and visibility, bounding box (4,) px, JPEG bytes."""
         low, high = outline.min(0), outline.max(0)
         box = np.array([*np.maximum(low, 0), *np.minimum(high, self.size - 1)])
         hidden = backgrounds.occlude(rng, image, box)
@@ -185,6 +175,7 @@ class Studio:
 
 
 def common_fields(box: np.ndarray, view: View, trans: np.ndarray) -> dict[str, Any]:
+    """The fields that labels of bodies and hands share."""
     side = float(max(box[2] - box[0], box[3] - box[1]))
     return {
         "center": [float((box[0] + box[2]) / 2), float((box[1] + box[3]) / 2)],

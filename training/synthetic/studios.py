@@ -1,4 +1,4 @@
-"""The studio that makes the images of a part: bodies or hands."""
+"""Chooses the studio by body part."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from training.synthetic.studio import Studio
 
 
 def make_studio(part: str, size: int, renderer: str = "auto", photos: Path | None = None) -> Studio:
-    """part: `body` or `hand`."""
+    """The studio of `part`: `body` or `hand`."""
     return (HandStudio if part == "hand" else Studio)(size, renderer, photos)

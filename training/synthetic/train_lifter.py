@@ -1,6 +1,6 @@
-"""`python -m training.synthetic.train_lifter OUT --minutes 20`: train the small lifter and measure it against the fit.
+"""`python -m training.synthetic.train_lifter OUT --minutes 20`: train the lifter and compare it with the fit.
 
-One thread.  Training draws from stream [seed, 0], measurement from stream [seed + 1, 0]: other poses, other people.
+One thread.  Training draws from random stream [seed, 0], evaluation from [seed + 1, 0]: other poses and betas.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def train(
     start_from: Path | None = None,
     detected: Sequence[Path] = (),
 ) -> None:
-    """Writes lifter.safetensors (float16) and card.json into `out`; `start_from`: weights to go on from.
+    """Train for `minutes` of CPU time; write lifter.safetensors (float16) and card.json into `out`.
 
-    The noise of each batch is 0.4 to 1.2 times as large as `noise`: nobody knows a detector's exactly.
-    detected: what `training.synthetic.detected` wrote; an eighth of what is seen comes from there.
+    noise: a DetectorNoise; each batch scales it by a random factor of 0.4 to 1.2, because a detector's is not known
+    exactly.  start_from: initial weights.  detected: files of `training.synthetic.detected`; an eighth of the samples
+    is drawn from them.
     """
     import torch
     from safetensors.torch import save_file
@@ -64,7 +65,7 @@ def train(
             seen = [np.concatenate(pair).astype(np.float32) for pair in zip(seen, drawn, strict=True)]
         inputs = features(seen[0], seen[1])
         only_2d = rng.random(len(inputs)) < 0.1
-        inputs[only_2d, GIVEN:] = 0  # from 2D only
+        inputs[only_2d, GIVEN:] = 0  # no 3D keypoints
         x, y = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([seen[3], seen[2]], 1))
         if not number and not start_from:
             model.fit_skip_by_ridge(x, y)
@@ -83,14 +84,8 @@ def train(
                 float(pa_mpjpe(lift(model, held_out.keypoints, world)[0], held_out.joints).mean())
                 for world in (held_out.world, None)
             ]
-            log.append(
-                {
-                    "seconds": round(elapsed),
-                    "samples": samples,
-                    "PA-MPJPE 2D+3D": errors[0],
-                    "PA-MPJPE 2D": errors[1],
-                }
-            )
+            row = {"seconds": round(elapsed), "samples": samples}
+            log.append(row | {"PA-MPJPE 2D+3D": errors[0], "PA-MPJPE 2D": errors[1]})
             print(json.dumps(log[-1]), flush=True)
         if elapsed > budget:
             break
@@ -109,7 +104,7 @@ def train(
 
 
 def annealed_step(optimiser: Any, loss: Any, peak: float, progress: float) -> None:
-    """One step at a rate that falls from `peak` along half a cosine; progress: 0..1 of the budget that is spent."""
+    """One optimiser step, the learning rate annealed from `peak` by half a cosine; progress: share of budget spent."""
     import torch
 
     for group in optimiser.param_groups:
@@ -121,7 +116,7 @@ def annealed_step(optimiser: Any, loss: Any, peak: float, progress: float) -> No
 
 
 def load_lifter(path: Path):
-    """The model that `train` wrote, in float32."""
+    """The lifter from a file that `train` wrote, in float32, in evaluation mode."""
     from safetensors.torch import load_file
 
     from training.synthetic.lifter import Lifter
@@ -133,9 +128,9 @@ def load_lifter(path: Path):
 
 
 def measure(weights: Path, count: int, seed: int, noise) -> dict:
-    """The plain keypoint fit, the lifter, and the fit that is given the lifter's landmarks, on held-out poses.
+    """Errors of the plain keypoint fit, the lifter, and the fit with the lifter's landmarks, on `count` held-out poses.
 
-    Protocol: PA-MPJPE over the 24 joints of the skeleton, mm, mean and median over `count` poses.
+    method -> mean and median PA-MPJPE over the 24 joints of the skeleton, mm.
     """
     import torch
 
@@ -151,20 +146,14 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     held_out = sampler.batch(np.random.default_rng([seed + 1, 1]), count)
     model = load_lifter(weights)
 
-    # the product does not know the focal length either: 1.2 times the image's side
+    # as in the product, the focal length is not known: 1.2 times the image's side
     focal, middle = 1.2 * sampler.size, (sampler.size - 1) / 2
     camera = Camera(focal, focal, middle, middle, sampler.size, sampler.size)
 
     def fitted(world: np.ndarray) -> np.ndarray:
         people = [
-            DetectedPerson(
-                np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]),
-                0.9,
-                points,
-                its_world.astype(np.float32),
-                "blazepose33",
-            )
-            for points, its_world in zip(held_out.keypoints, world, strict=True)
+            DetectedPerson(np.concatenate([k[:, :2].min(0), k[:, :2].max(0)]), 0.9, k, w, "blazepose33")
+            for k, w in zip(held_out.keypoints, world.astype(np.float32), strict=True)
         ]
         fits = [fit for k in range(0, count, 16) for fit in fit_keypoints(sampler.body, people[k : k + 16], camera)]
         with torch.inference_mode():
@@ -201,17 +190,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--measure", type=int, default=200, help="held-out poses to measure on")
-    parser.add_argument("--start-from", type=Path, help="lifter.safetensors to go on from")
-    parser.add_argument(
-        "--detected",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="of training.synthetic.detected, to learn from too",
-    )
+    parser.add_argument("--measure", type=int, default=200, help="number of held-out poses to evaluate on")
+    parser.add_argument("--start-from", type=Path, help="lifter.safetensors with initial weights")
+    parser.add_argument("--detected", type=Path, nargs="+", default=[], help="files of training.synthetic.detected")
     parser.add_argument("--only-measure", action="store_true")
-    parser.add_argument("--noise-scale", type=float, default=1.0, help="of jitter, in training and measurement")
+    parser.add_argument(
+        "--noise-scale", type=float, default=1.0, help="factor of the jitter, in training and evaluation"
+    )
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -220,15 +205,8 @@ def main() -> int:
     usual = DetectorNoise()
     noise = usual.scaled(options.noise_scale)
     if not options.only_measure:
-        train(
-            options.out,
-            options.minutes,
-            options.width,
-            options.seed,
-            noise,
-            options.start_from,
-            options.detected,
-        )
+        sources = (options.start_from, options.detected)
+        train(options.out, options.minutes, options.width, options.seed, noise, *sources)
     result = measure(options.out / "lifter.safetensors", options.measure, options.seed, noise)
     (options.out / f"measured_{options.noise_scale:g}.json").write_text(json.dumps(result, indent=2))
     print(json.dumps(result, indent=2))

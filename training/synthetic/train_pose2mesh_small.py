@@ -1,8 +1,8 @@
 """`python -m training.synthetic.train_pose2mesh_small LIFTER_FOLDER OUT.safetensors --minutes 8`: `pose2mesh-small`.
 
-Its mesh half is trained on what the lifter of `training.synthetic.train_lifter` answers; both are written in one file.
+Trains its mesh half on the output of the lifter of `training.synthetic.train_lifter`; OUT holds both.
 
-One thread, minutes of processor time.  Beside OUT comes OUT.json: how it was made, with the log.
+One thread; minutes of CPU time.  OUT.json holds settings, hashes and the log.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from typing import Any
 import numpy as np
 
 NAME = "pose2mesh-small"
-_EDGES = 0.5  # weight of the edge vectors' error
+_EDGES = 0.5  # weight of the edge loss; origin not recorded
 
 
 def train_mesh(
     lifter: Path, minutes: float, seed: int, noise: Any, start_from: Path | None = None
 ) -> tuple[Any, dict, list[dict]]:
-    """-> the network, what it is bound to, and its log.  lifter: folder of lifter.safetensors; start_from: weights of
-    the whole network whose mesh half is trained on."""
+    """Network, mesh constants and log.
+
+    lifter: folder of lifter.safetensors.  noise: a DetectorNoise.  start_from: weights of the full network, whose mesh
+    half is trained further.
+    """
     import torch
 
     from backend.body.mesh_levels import SparseMatrix
@@ -46,7 +49,7 @@ def train_mesh(
     body = sampler.body
     index, adjacency, plain = coarse_mesh(body)
     up = fit_upsampling(body, sampler.poses, index, plain, np.random.default_rng([seed, 0, 2]))
-    skin = CoarseSkinning(body, index)
+    skinning = CoarseSkinning(body, index)
     first = load_lifter(lifter / "lifter.safetensors")
     network = SmallPose2Mesh(adjacency, up, len(first.w1.weight))
     network.pose_lifter.load_state_dict(first.state_dict())
@@ -56,12 +59,12 @@ def train_mesh(
     a, b = a[a < b], b[a < b]
 
     def draw_batch(rng: np.random.Generator, count: int, exact: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Points (n, 57, 3), of a share `exact` the true ones, else as lifted; and true coarse vertices."""
+        """Points (n, 57, 3), a share `exact` of them gt, the others lifted; and gt coarse vertices (n, C, 3)."""
         sampler.noise = noise.scaled(rng.uniform(0.4, 1.2))
         batch = sampler.batch(rng, count)
         view_rotation = torch.from_numpy(batch.view_rotation)
         with torch.inference_mode():
-            gt = skin(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ view_rotation
+            gt = skinning(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)) @ view_rotation
             points = network.pose_lifter(torch.from_numpy(features(batch.keypoints, batch.world)))
         gt_points = torch.from_numpy(np.concatenate([batch.ray_joints, batch.ray_landmarks], 1))
         keep = torch.from_numpy(rng.random(count) < exact)
@@ -72,7 +75,7 @@ def train_mesh(
         tensors, constants = split(read_checkpoint(start_from))
         part = "pose2mesh."
         mesh.load_state_dict({k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)})
-        network.up = SparseMatrix(mesh_of(constants).up)  # it belongs to the mesh half
+        network.up = SparseMatrix(mesh_of(constants).up)  # part of the mesh half
         up = mesh_of(constants).up
     peak = 3e-4 if start_from else 1e-3
     optimiser = torch.optim.AdamW(mesh.parameters(), peak, weight_decay=1e-5)
@@ -82,7 +85,7 @@ def train_mesh(
         rng = np.random.default_rng([seed, number])
         points, gt = draw_batch(rng, 4096, 0.5)
         if not number and not start_from:
-            # the straight line keeps to consistent bodies: on lifted points it would shrink limbs
+            # linear skip from ground-truth points alone: fitted to lifted ones it would shrink limbs
             mesh.fit_skip_by_ridge(*draw_batch(np.random.default_rng([seed, 0, 3]), 4096, 1.0))
         mesh.train()
         for rows in torch.from_numpy(rng.permutation(len(points))).split(128):
@@ -101,14 +104,8 @@ def train_mesh(
             mesh.eval()
             with torch.inference_mode():
                 errors = [float(1e3 * (mesh(x) - y).norm(dim=-1).mean()) for x, y in held_out]
-            log.append(
-                {
-                    "seconds": round(elapsed),
-                    "samples": samples,
-                    "MPVPE": errors[0],
-                    "MPVPE of true points": errors[1],
-                }
-            )
+            row = {"seconds": round(elapsed), "samples": samples}
+            log.append(row | {"MPVPE": errors[0], "MPVPE of true points": errors[1]})
             print(json.dumps(log[-1]), flush=True)
         if elapsed > budget:
             break
@@ -116,12 +113,11 @@ def train_mesh(
 
 
 def body_hash(body: Any) -> str:
-    """sha256 of what the weights depend on: the mesh, its shapes, skinning and joints, as float32.  Rows of keypoint
-    sets do not count: the landmarks that it learns are rigid to the joints."""
-    parts = (
-        body.v_template, body.shapedirs, body.posedirs, body.weights, body.joint_regressor,
-        body.faces,
-    )  # fmt: skip
+    """SHA-256 of the body's arrays that the weights depend on, as float32: template, blend shapes, weights, joints.
+
+    Not the keypoint regressors: the landmarks of its training are rigid to the joints.
+    """
+    parts = (body.v_template, body.shapedirs, body.posedirs, body.weights, body.joint_regressor, body.faces)
     digest = hashlib.sha256()
     for part in parts:
         values = part.cpu().numpy()
@@ -131,11 +127,11 @@ def body_hash(body: Any) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic.train_pose2mesh_small", description=__doc__)
-    parser.add_argument("lifter", type=Path, help="folder that training.synthetic.train_lifter wrote")
-    parser.add_argument("out", type=Path, help="safetensors file, in 16 bits")
-    parser.add_argument("--minutes", type=float, default=8, help="of processor time")
+    parser.add_argument("lifter", type=Path, help="folder of training.synthetic.train_lifter")
+    parser.add_argument("out", type=Path, help="safetensors file, half precision")
+    parser.add_argument("--minutes", type=float, default=8, help="of CPU time")
     parser.add_argument("--seed", type=int, default=310)
-    parser.add_argument("--start-from", type=Path, help="weights whose mesh half is trained on")
+    parser.add_argument("--start-from", type=Path, help="weights whose mesh half is trained further")
     options = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

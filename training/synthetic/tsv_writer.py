@@ -1,4 +1,4 @@
-"""METRO's TSV files, written: a row per image, and the byte offset of every row beside them."""
+"""Writes METRO's TSV files: a row per image, and the byte offsets of the rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TsvWriter:
         self._offsets: dict[str, list[int]] = {kind: [] for kind in KINDS}
 
     def write(self, key: str, jpeg: bytes, label: dict[str, Any]) -> None:
-        """One row of each file."""
+        """Append one row to each file."""
         shape = [{"height": self._size, "width": self._size}]
         row = {
             "img": base64.b64encode(jpeg),
@@ -32,7 +32,7 @@ class TsvWriter:
             self._files[kind].write(key.encode() + b"\t" + content + b"\n")
 
     def close(self) -> list[Path]:
-        """Write what goes beside the rows; -> all files."""
+        """Close the files, write offsets, line list and YAML; returns all paths."""
         paths = []
         for kind, file in self._files.items():
             file.close()

@@ -1,4 +1,4 @@
-"""Poses on the feet, in the air and on the hands: standing, bending, sport, dance, yoga, jumps."""
+"""Archetypes on the feet, in the air and on the hands: standing, bending, sport, dance, yoga, jumps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from training.synthetic.archetypes import Archetype, Collection, arm, leg
 
 
 def upright_poses() -> list[Archetype]:
-    """Degrees of the anatomical angles; see `archetypes`."""
+    """Archetypes in degrees; see `archetypes`."""
     c = Collection()
     p = c.pose
     # fmt: off

@@ -117,5 +117,5 @@ def test_the_lifter_refines_blazepose33_only():
 def test_imported_weights_come_first_but_do_not_guide_the_fit():
     path, card = make_test_weights(NAME)
     assert find_weights(NAME) == path and card.testing and get_model(NAME).testing
-    guide = get_model("keypoint-fit").load("cpu")._guide
+    guide = get_model("keypoint-fit").load("cpu")._guide  # type: ignore[attr-defined]
     assert guide is None or not guide.network.network.card.testing

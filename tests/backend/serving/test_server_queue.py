@@ -97,7 +97,7 @@ def test_clients_take_turns_image_by_image():
     order = []
     for _ in range(6):
         taken = jobs.take(lambda client: True)
-        assert taken is not None
+        assert isinstance(taken, PhotoJob)
         taken.next_index += 1
         order.append(taken.id)
     assert order == ["a1", "b1", "a1", "b1", "a1", "b1"]

@@ -1,4 +1,4 @@
-"""Keypoint batches: the truth is the body's, the noise is as it says; the lifter learns from them."""
+"""Keypoint batches: ground truth, detector noise, seeds; training of the lifter."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def test_clean_keypoints_are_the_bodys(sampler):
     clean = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=CLEAN)
     batch = clean.batch(np.random.default_rng(0), 12)
     vertices = batch.vertices(sampler.body)
-    # the face, hands and feet are rigid: there the skin and the skeleton are at one
+    # face, hands and feet are rigid: mesh and skeleton give the same points
     rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10 or n.endswith(("pinky", "thumb", "heel"))]
-    skin = (sampler.body.regressors["blazepose33"].numpy() @ vertices)[:, rigid]
-    uv = skin[..., :2] / skin[..., 2:] * batch.camera[:, None, :2] + batch.camera[:, None, 2:]
+    mesh_points = (sampler.body.regressors["blazepose33"].numpy() @ vertices)[:, rigid]
+    uv = mesh_points[..., :2] / mesh_points[..., 2:] * batch.camera[:, None, :2] + batch.camera[:, None, 2:]
     np.testing.assert_allclose(batch.keypoints[:, rigid, :2], uv, atol=0.15)
     assert (batch.keypoints[..., 2] >= 0.7).all()
     np.testing.assert_allclose(batch.world, batch.ray_landmarks, atol=1e-6)
@@ -49,13 +49,13 @@ def test_people_stand_upright_in_the_image(sampler):
         np.random.default_rng(0), 400
     )
     head, feet = batch.keypoints[:, 0, 1], batch.keypoints[:, [27, 28], 1].mean(1)
-    assert (head < feet).mean() > 0.85  # y goes down; some lie or stand on their hands
+    assert (head < feet).mean() > 0.85  # y is down; some lie or stand on their hands
     assert (batch.trans[:, 2] > 0).all()
     inside = (batch.keypoints[..., :2] > -1) & (batch.keypoints[..., :2] < sampler.size)
     assert inside.mean() > 0.95
 
 
-def test_noise_is_as_large_as_it_says(sampler):
+def test_noise_has_the_given_size(sampler):
     seeded = [
         KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=n).batch(np.random.default_rng(1), 2000)
         for n in (CLEAN, DetectorNoise(swapped=0, far=0, missing=0, tilt=0, flat=0, reversed=0))
@@ -64,8 +64,8 @@ def test_noise_is_as_large_as_it_says(sampler):
     np.testing.assert_array_equal(clean.rotations, noisy.rotations)
     knee = BLAZEPOSE33.index("left_knee")
     height = np.ptp(clean.keypoints[..., :2], axis=1).max(1)
-    off = (noisy.keypoints - clean.keypoints)[:, knee, :2] / np.maximum(height, 8)[:, None]
-    assert abs(off.std() / (1.2 * DetectorNoise().pixel) - 1) < 0.1
+    error = (noisy.keypoints - clean.keypoints)[:, knee, :2] / np.maximum(height, 8)[:, None]
+    assert abs(error.std() / (1.2 * DetectorNoise().pixel) - 1) < 0.1
     deep = (noisy.world - clean.world)[:, knee]
     assert deep[:, 2].std() > 1.8 * deep[:, 0].std()
 
@@ -82,10 +82,10 @@ def test_swaps_and_missing_points_happen(sampler):
     swapped = np.abs(batch.keypoints[:, left, :2] - clean.keypoints[:, right, :2]).max(1) < 1e-3
     assert 0.3 < swapped.mean() < 0.8
     np.testing.assert_allclose(batch.world[swapped, left], clean.ray_landmarks[swapped, right], atol=1e-5)
-    gone = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=DetectorNoise(missing=0.5)).batch(
+    occluded = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=DetectorNoise(missing=0.5)).batch(
         np.random.default_rng(2), 300
     )
-    assert 0.3 < (gone.keypoints[..., 2] < 0.5).mean() < 0.6
+    assert 0.3 < (occluded.keypoints[..., 2] < 0.5).mean() < 0.6
 
 
 def test_the_same_seed_gives_the_same_batches(sampler):
@@ -98,12 +98,12 @@ def test_the_same_seed_gives_the_same_batches(sampler):
 
 def test_the_metric_ignores_scale_and_rotation():
     rng = np.random.default_rng(0)
-    true = rng.normal(size=(3, 24, 3))
-    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    turn *= np.sign(np.linalg.det(turn))
-    assert pa_mpjpe(0.7 * true @ turn + 3, true).max() < 1e-9
-    assert pa_mpjpe(true * [-1, 1, 1], true).min() > 50  # a mirror image is not the same
-    assert pa_mpjpe(true + 0.01 * rng.normal(size=true.shape), true).max() < 30
+    gt = rng.normal(size=(3, 24, 3))
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    rotation *= np.sign(np.linalg.det(rotation))
+    assert pa_mpjpe(0.7 * gt @ rotation + 3, gt).max() < 1e-9
+    assert pa_mpjpe(gt * [-1, 1, 1], gt).min() > 50  # reflections count as errors
+    assert pa_mpjpe(gt + 0.01 * rng.normal(size=gt.shape), gt).max() < 30
 
 
 def test_the_lifter_learns(sampler):
@@ -112,10 +112,7 @@ def test_the_lifter_learns(sampler):
     batch = sampler.batch(np.random.default_rng(0), 512)
     x = features(batch.keypoints, batch.world)
     assert x.shape == (512, INPUTS) and np.isfinite(x).all()
-    inputs, targets = (
-        torch.from_numpy(x),
-        torch.from_numpy(np.concatenate([batch.joints, batch.landmarks], 1)),
-    )
+    inputs, targets = torch.from_numpy(x), torch.from_numpy(np.concatenate([batch.joints, batch.landmarks], 1))
     model = Lifter(64)
     model.fit_skip_by_ridge(inputs, targets)
     before = pa_mpjpe(lift(model.eval(), batch.keypoints, batch.world)[0], batch.joints).mean()
@@ -128,14 +125,14 @@ def test_the_lifter_learns(sampler):
     assert after < 0.9 * before < 0.9 * 70
 
 
-def test_features_do_not_depend_on_place_and_size(sampler):
+def test_features_do_not_depend_on_position_and_size(sampler):
     batch = sampler.batch(np.random.default_rng(0), 16)
     moved = batch.keypoints.copy()
     moved[..., :2] = 3 * moved[..., :2] + [40, -10]
     np.testing.assert_allclose(features(moved, None), features(batch.keypoints, None), atol=1e-4)
 
 
-def test_trained_weights_come_back(tmp_path, sampler):
+def test_written_weights_load_with_the_same_error(tmp_path, sampler):
     train(tmp_path, minutes=0.0, width=32, seed=0, noise=DetectorNoise())
     card = json.loads((tmp_path / "card.json").read_text())
     path = tmp_path / "lifter.safetensors"
@@ -143,7 +140,7 @@ def test_trained_weights_come_back(tmp_path, sampler):
     model = load_lifter(path)
     batch = sampler.batch(np.random.default_rng(5), 256)
     error = pa_mpjpe(lift(model, batch.keypoints, batch.world)[0], batch.joints).mean()
-    # what the card says, on other people, and not thrown away by 16 bits
+    # the error in the card also holds on other people, in half precision
     assert abs(error - card["log"][-1]["PA-MPJPE 2D+3D"]) < 8
 
 
@@ -151,5 +148,5 @@ def test_a_tilted_camera_rotates_all_3d_landmarks(sampler):
     tilted = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=replace(CLEAN, tilt=0.3)).batch(
         np.random.default_rng(3), 200
     )
-    assert pa_mpjpe(tilted.world, tilted.landmarks).max() < 0.1  # nothing but a turn
+    assert pa_mpjpe(tilted.world, tilted.landmarks).max() < 0.1  # a pure rotation
     assert np.linalg.norm(tilted.world - tilted.ray_landmarks, axis=-1).mean() > 0.05

@@ -1,4 +1,4 @@
-"""Poses: limits, mirror images, inverse kinematics, and filters that catch bodies that cannot be."""
+"""Poses: limits, mirroring, inverse kinematics, and the plausibility filters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drawn(sampler):
 
 
 def _posed(sampler: PoseSampler, **degrees: float):
-    """One pose, all other angles as in standing -> capsules' ends and radii, and joints by name."""
+    """Capsules' ends and radii, and joints by name, of the standing pose with some angles changed."""
     stand = next(a for a in sampler.archetypes if a.name == "stand").frames.copy()
     for name, value in degrees.items():
         stand[0, INDEX[name]] = np.deg2rad(value)
@@ -42,22 +42,13 @@ def _posed(sampler: PoseSampler, **degrees: float):
 def test_there_are_enough_archetypes_within_the_limits(sampler):
     names = [a.name for a in all_archetypes()]
     assert len(names) == len(set(names)) >= 60
-    assert {
-        "walk",
-        "jog",
-        "sprint",
-        "crawl",
-        "sit",
-        "squat",
-        "kneel on heels",
-        "lie on back",
-        "arms crossed",
-    } <= set(names)
+    named = {"walk", "jog", "sprint", "crawl", "sit", "squat", "kneel on heels", "lie on back", "arms crossed"}
+    assert named <= set(names)
     for archetype in sampler.archetypes:
         assert np.abs(anatomy.limited(archetype.frames) - archetype.frames).max() < np.deg2rad(6), archetype.name
 
 
-def test_what_is_drawn_is_within_the_limits(drawn):
+def test_sampled_poses_are_within_the_limits(drawn):
     low, high = anatomy.LIMITS.T
     assert (drawn.angles >= low - 1e-4).all() and (drawn.angles <= high + 1e-4).all()
     knees = [INDEX[f"{s}_knee_flex"] for s in ("left", "right")]
@@ -65,21 +56,21 @@ def test_what_is_drawn_is_within_the_limits(drawn):
     assert len(np.unique(drawn.archetype)) > 70
 
 
-def test_a_bent_back_knee_is_out_of_limits():
+def test_a_hyperextended_knee_is_out_of_limits():
     angles = np.zeros((2, anatomy.COUNT), np.float32)
     angles[1, INDEX["left_knee_flex"]] = -0.3
     assert anatomy.within_limits(angles).tolist() == [True, False]
     assert anatomy.limited(angles)[1, INDEX["left_knee_flex"]] == 0
 
 
-def test_angles_mean_what_they_say(sampler):
+def test_angles_have_their_anatomical_directions(sampler):
     _, joints = _posed(sampler, left_hip_flex=90, left_knee_flex=90)
     thigh = joints["left_knee"] - joints["left_hip"]
     shin = joints["left_ankle"] - joints["left_knee"]
     assert thigh[2] > 0.35 and shin[1] < -0.35  # forward, then down
     _, joints = _posed(sampler, right_arm_forward=90, right_arm_up=0, right_arm_turn_in=-90, right_elbow_flex=90)
     assert (joints["right_elbow"] - joints["right_shoulder"])[2] > 0.2
-    assert (joints["right_wrist"] - joints["right_elbow"])[1] > 0.2  # the forearm stands up
+    assert (joints["right_wrist"] - joints["right_elbow"])[1] > 0.2  # the forearm is vertical
 
 
 def test_mirrored_angles_are_the_mirrored_body(sampler, drawn):
@@ -115,7 +106,7 @@ def test_the_skeleton_is_the_body_models(sampler, drawn):
         ),
     ],
 )
-def test_a_body_through_itself_is_caught(sampler, degrees, pair):
+def test_self_intersection_is_rejected(sampler, degrees, pair):
     capsules = sampler.capsules
     (ends, radius), _ = _posed(sampler)
     assert (collisions(capsules, ends, radius) <= 0).all()
@@ -125,18 +116,18 @@ def test_a_body_through_itself_is_caught(sampler, degrees, pair):
     assert pair in found, found
 
 
-def test_the_floor_filter_catches_those_who_float(sampler):
+def test_floating_and_unbalanced_poses_are_rejected(sampler):
     capsules = sampler.capsules
     (ends, radius), _ = _posed(sampler)
     assert supported(capsules, ends, radius, "feet").all() and balanced(capsules, ends).all()
-    assert not supported(capsules, ends, radius, "back").any()  # nobody lies on the back standing
+    assert not supported(capsules, ends, radius, "back").any()  # standing, not lying on the back
     (ends, radius), _ = _posed(sampler, left_hip_flex=60, left_knee_flex=60)
     assert not supported(capsules, ends, radius, "feet").any() and supported(capsules, ends, radius, "foot").all()
     (ends, radius), _ = _posed(sampler, root_lean=35)
-    assert not balanced(capsules, ends).any()  # would fall on the face
+    assert not balanced(capsules, ends).any()  # would fall forwards
 
 
-def test_everybody_drawn_passes_and_stands_on_the_floor(sampler, drawn):
+def test_sampled_poses_pass_the_filters_and_touch_the_floor(sampler, drawn):
     rest = sampler.skeleton.rest(drawn.betas)
     global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(drawn.angles), rest)
     ends, radius = sampler.capsules.pose(drawn.betas, rest, global_rotations, joints)
@@ -180,13 +171,13 @@ def test_a_walk_moves_by_small_steps_within_the_limits(sampler):
     assert (walk.betas == walk.betas[0]).all()
 
 
-def test_hands_are_within_limits_and_not_through_themselves():
+def test_hands_are_within_limits_without_self_intersection():
     sampler = HandSampler(load_body("open_hand"))
     hands = sampler.sample(np.random.default_rng(0), 200)
     assert len(NAMED) >= 25 and len(np.unique(hands.name)) > 20
     assert (hands.angles >= LIMITS[..., 0]).all() and (hands.angles <= LIMITS[..., 1]).all()
     assert not sampler.collides(hands.pose, hands.betas).any()
-    through = np.zeros((1, 5, 4), np.float32)
-    through[0, 1, 3], through[0, 2, 3] = -0.3, 0.3  # index and middle finger change places
-    assert sampler.collides(sampler.pose(through), np.zeros((1, 10), np.float32)).all()
+    crossed = np.zeros((1, 5, 4), np.float32)
+    crossed[0, 1, 3], crossed[0, 2, 3] = -0.3, 0.3  # index and middle finger
+    assert sampler.collides(sampler.pose(crossed), np.zeros((1, 10), np.float32)).all()
     assert not sampler.collides(sampler.pose(np.zeros((1, 5, 4))), np.zeros((1, 10), np.float32)).any()

@@ -1,4 +1,4 @@
-"""Images and labels: what is written is what is drawn, in METRO's format, the same bytes every time."""
+"""Images and labels: consistent with each other, in METRO's format, reproducible bit by bit."""
 
 from __future__ import annotations
 
@@ -35,16 +35,12 @@ def samples(studio):
 
 
 def _skinned(studio, sample) -> np.ndarray:
-    """(V, 3) camera frame, from the label alone."""
+    """(V, 3) m, camera frame, from the label alone."""
     label = sample.label
     pose = torch.tensor(label["pose"]).reshape(1, -1, 3)
     with torch.inference_mode():
-        return (
-            studio.body(pose, torch.tensor([label["betas"]]), torch.tensor([label["trans"]]))
-            .vertices[0]
-            .double()
-            .numpy()
-        )
+        posed = studio.body(pose, torch.tensor([label["betas"]]), torch.tensor([label["trans"]]))
+    return posed.vertices[0].double().numpy()
 
 
 def test_pose_betas_and_trans_give_the_joints_written(studio, samples):
@@ -59,7 +55,7 @@ def test_pose_betas_and_trans_give_the_joints_written(studio, samples):
 
 
 def test_the_projected_body_covers_the_drawn_one(studio, samples):
-    """The silhouette that the label gives and the image agree: inside, the image differs from its surroundings."""
+    """The label's silhouette is inside its box, and the image is not uniform there."""
     renderer = NumpyRenderer(studio.body.faces.numpy(), 96)
     for sample in samples:
         vertices = _skinned(studio, sample)
@@ -68,41 +64,28 @@ def test_the_projected_body_covers_the_drawn_one(studio, samples):
         rows, columns = np.nonzero(inside)
         x0, y0, x1, y1 = sample.label["box"]
         assert columns.min() >= x0 - 1 and columns.max() <= x1 + 1 and rows.min() >= y0 - 1 and rows.max() <= y1 + 1
-        picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert picture.shape == (96, 96, 3)
-        assert picture[inside].std() > 3
+        image = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (96, 96, 3)
+        assert image[inside].std() > 3
 
 
 def test_labels_have_metros_fields(studio, samples):
     count = 21 if studio.part == "hand" else 24
     for sample in samples:
         label = json.loads(json.dumps(sample.label))
-        assert {
-            "center",
-            "scale",
-            "2d_joints",
-            "has_2d_joints",
-            "3d_joints",
-            "has_3d_joints",
-            "pose",
-            "betas",
-            "has_smpl",
-        } <= set(label)
+        joints = {"2d_joints", "has_2d_joints", "3d_joints", "has_3d_joints"}
+        assert {"center", "scale", "pose", "betas", "has_smpl"} | joints <= set(label)
         assert np.array(label["2d_joints"]).reshape(-1, 3).shape == (count, 3)
         assert len(label["pose"]) == (48 if studio.part == "hand" else 72) and len(label["betas"]) == 10
     if studio.part == "body":
         names = {n: k for k, n in enumerate(METRO24)}
         rest = studio.regressor @ studio.body.v_template.double().numpy()
         assert rest[names["right_wrist"], 0] < -0.5 < 0.5 < rest[names["left_wrist"], 0]  # the person's right is at -x
-        assert (
-            rest[names["head_top"], 1]
-            > rest[names["nose"], 1]
-            > rest[names["pelvis"], 1]
-            > rest[names["left_ankle"], 1]
-        )
+        heights = [rest[names[name], 1] for name in ("head_top", "nose", "pelvis", "left_ankle")]
+        assert heights == sorted(set(heights), reverse=True)
 
 
-def test_nobody_is_under_the_floor(studio, samples):
+def test_bodies_are_on_the_floor_or_jump(studio, samples):
     if studio.part == "hand":
         pytest.skip("hands have no floor")
     for sample in samples:
@@ -114,11 +97,11 @@ def test_nobody_is_under_the_floor(studio, samples):
             assert world[:, 1].min() < 2e-3
 
 
-def test_the_fallback_draws_what_opengl_draws():
+def test_numpy_and_opengl_renderers_agree():
     try:
         gl = make_renderer(load_body("open").faces.numpy(), 128, 6890, "gl")
     except BadInput:
-        pytest.skip("no OpenGL without a screen here")
+        pytest.skip("no OpenGL with EGL")
     body = load_body("open")
     plain = make_renderer(body.faces.numpy(), 128, 6890, "numpy")
     vertices = body.v_template.numpy() * [1, -1, -1] + [0, 0, 2.6]
@@ -150,8 +133,8 @@ def test_files_are_metros(finished):
         offsets = [int(v) for v in (out / f"train.{kind}.lineidx").read_text().split()]
         assert len(offsets) == 8 and raw[offsets[3] :].split(b"\t")[0] == b"body_train_00000_003"
     lines = (out / names["img"]).read_bytes().splitlines()
-    picture = cv2.imdecode(np.frombuffer(base64.b64decode(lines[3].split(b"\t")[1]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (48, 48, 3)
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(lines[3].split(b"\t")[1]), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (48, 48, 3)
     label = json.loads((out / names["label"]).read_bytes().splitlines()[3].split(b"\t")[1])
     with np.load(out / "train.npz", allow_pickle=False) as arrays:
         assert arrays["key"][3] == "body_train_00000_003" and len(arrays["pose"]) == 8
@@ -166,14 +149,14 @@ def test_splits_have_nothing_in_common(finished):
     assert len(np.unique(everything.round(3), axis=0)) == len(everything)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_goes_on(finished, tmp_path, monkeypatch):
+def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_resumes(finished, tmp_path, monkeypatch):
     _, card = finished
-    monkeypatch.setattr(dataset_writer, "_merge_shards", lambda out, settings: {})  # killed before the end
+    monkeypatch.setattr(dataset_writer, "_merge_shards", lambda out, settings: {})  # as if killed before the merge
     write_dataset(tmp_path, count=10, size=48, seed=1, renderer="numpy")
     shards = sorted((tmp_path / "shards").iterdir())
     assert len(shards) == 3 and not (tmp_path / "card.json").exists()
     shards[1].unlink()
-    left = tmp_path / "shards" / ".part-killed"  # as a kill leaves it
+    left = tmp_path / "shards" / ".part-killed"  # as after a kill
     left.mkdir()
     (left / "train-00000.npz").write_bytes(b"half")
     monkeypatch.undo()
@@ -181,7 +164,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_goes_on(finished, t
     again = write_dataset(
         tmp_path, count=10, size=48, seed=1, renderer="numpy", report=lambda *step: steps.append(step)
     )
-    assert steps[0][0] in (2, 9)  # went on, did not begin again
+    assert steps[0][0] in (2, 9)  # resumed, did not start from 0
     assert again["sha256"] == card["sha256"]
     other = write_dataset(tmp_path / "other", count=4, size=48, seed=2, renderer="numpy")
     assert not set(other["sha256"].values()) & {card["sha256"][f"train.{k}.tsv"] for k in ("img", "label")}
@@ -192,7 +175,7 @@ def test_workers_and_a_real_kill_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_writer, "SHARD", 4)
     alone = write_dataset(tmp_path / "alone", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=1)
     code = (
-        "import sys, pathlib; from training.synthetic import dataset_writer; dataset_writer.SHARD = 4; "
+        "import sys, pathlib; from training.synthetic import dataset_writer as writer; writer.SHARD = 4; "
         "writer.write_dataset(pathlib.Path(sys.argv[1]), part='hand', count=14, size=32, seed=5, renderer='numpy')"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")], env=dict(os.environ))
@@ -200,7 +183,7 @@ def test_workers_and_a_real_kill_change_nothing(tmp_path, monkeypatch):
     while not (shards.is_dir() and any(shards.glob("*.npz"))) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL and any(shards.glob("*.npz"))  # killed at work
     finished = write_dataset(tmp_path / "killed", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=2)
     assert finished["sha256"] == alone["sha256"]
 
@@ -230,14 +213,14 @@ def test_a_folder_without_images_is_refused(tmp_path):
 def test_the_users_images_are_backgrounds(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((80, 120, 3), (0, 0, 255), np.uint8))
     studio = make_studio("hand", 64, "numpy", tmp_path)
-    pictures = [cv2.imdecode(np.frombuffer(s.jpeg, np.uint8), cv2.IMREAD_COLOR) for s in studio.shard(0, 0, 0, 6)]
-    red = [(p[..., 2] > 120) & (p[..., :2] < 80).all(-1) for p in pictures]
+    images = [cv2.imdecode(np.frombuffer(s.jpeg, np.uint8), cv2.IMREAD_COLOR) for s in studio.shard(0, 0, 0, 6)]
+    red = [(p[..., 2] > 120) & (p[..., :2] < 80).all(-1) for p in images]
     assert sum(r.mean() > 0.2 for r in red) >= 2
 
 
 def test_shards_cover_all_rows():
     settings = Settings("body", 3 * SHARD + 7, 64, 0, "numpy")
-    rows = {}
+    rows: dict[int, int] = {}
     for split, _, count in settings.shards():
         rows[split] = rows.get(split, 0) + count
     assert list(rows.values()) == list(settings.splits().values()) and sum(rows.values()) == 3 * SHARD + 7

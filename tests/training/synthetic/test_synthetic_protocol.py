@@ -1,4 +1,4 @@
-"""The true mesh has no error by the synthetic protocol: labels and evaluation take joints from the same places."""
+"""The ground-truth mesh has no error by the synthetic protocol: labels and evaluation use the same joints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.evaluation.protocols import PROTOCOLS, Evaluator
 from training.losses.body_targets import BodyTargets
 from training.synthetic.studios import make_studio
 
-# labels are written in 1e-5 m, their poses in 1e-6 rad and their betas in 1e-5
+# labels are rounded: joints to 1e-5 m, poses to 1e-6 rad, betas to 1e-5
 TOLERANCE_MM = 0.05
 
 
@@ -40,32 +40,32 @@ def _batch(samples) -> dict[str, torch.Tensor]:
     }  # fmt: skip
 
 
-def test_the_true_mesh_has_no_error(studio, samples):
+def test_the_ground_truth_mesh_has_no_error(studio, samples):
     targets = BodyTargets(studio.body, evaluation_regressor(studio.body))
-    truth = targets(_batch(samples))
-    vertices = truth.meshes[len(studio.body.v_template)]
+    gt = targets(_batch(samples))
+    vertices = gt.meshes[len(studio.body.v_template)]
     joints, _ = targets.mesh_joints(vertices)
     evaluator = Evaluator(PROTOCOLS["synthetic"])
-    evaluator.update(joints, truth.joints3d, truth.has_3d, vertices, vertices, truth.has_mesh)
+    evaluator.update(joints, gt.joints3d, gt.has_3d, vertices, vertices, gt.has_mesh)
     for name, value in evaluator.compute().items():
         assert value.item() < TOLERANCE_MM, name
 
 
-def test_a_wrong_mesh_has_one(studio, samples):
-    """The measure above can fail: another pose is seen."""
+def test_a_wrong_mesh_has_an_error(studio, samples):
+    """The metric above detects another pose."""
     targets = BodyTargets(studio.body, evaluation_regressor(studio.body))
     batch = _batch(samples)
-    truth = targets(batch)
+    gt = targets(batch)
     bent = batch["pose"].clone()
     bent[:, 3 * SMPL24.index("left_elbow") + 1] += 0.2
     joints, _ = targets.mesh_joints(targets(batch | {"pose": bent}).meshes[len(studio.body.v_template)])
     evaluator = Evaluator(PROTOCOLS["synthetic"])
-    evaluator.update(joints, truth.joints3d, truth.has_3d)
+    evaluator.update(joints, gt.joints3d, gt.has_3d)
     assert evaluator.compute()["MPJPE"].item() > 1
 
 
 def test_readers_find_the_labels_joints_in_the_pose(samples):
-    """`training.datasets` gives METRO's joints of a pose where the labels have them, all but Human3.6M's low nose."""
+    """METRO's joints that `training.datasets` derives from a pose are those of the labels."""
     for sample in samples[:4]:
         label = sample.label
         found = posed_joints("open").joints("metro24", label["pose"], np.array(label["betas"]), label["trans"])
@@ -74,7 +74,7 @@ def test_readers_find_the_labels_joints_in_the_pose(samples):
 
 
 def test_evaluated_labels_are_the_skeletons_joints(samples):
-    """In poses of all kinds, also bent ones: what a network learns are joints, not points beside them."""
+    """Labels are close to the skeleton's joints, in bent poses too."""
     gaps = []
     for sample in samples:
         skeleton, labels = sample.arrays["smpl_joints3d"], sample.arrays["joints3d"]

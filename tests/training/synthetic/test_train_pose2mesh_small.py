@@ -1,4 +1,4 @@
-"""How the small Pose2Mesh is taught and measured: deep poses, the coarse surface, detections, and the comparison."""
+"""Training and evaluation of the small Pose2Mesh: deep poses, coarse mesh, detections, comparison."""
 
 from __future__ import annotations
 
@@ -15,15 +15,7 @@ from backend.models.weights_files import EMBEDDED, read_card
 from training.synthetic import anatomy, train_pose2mesh_small
 from training.synthetic.anatomy import INDEX
 from training.synthetic.coarse_mesh import CoarseSkinning, coarse_mesh, fit_upsampling
-from training.synthetic.compare import (
-    KINDS,
-    METHODS,
-    measure,
-    pose_categories,
-    posed_gt,
-    recovery_methods,
-    summary,
-)
+from training.synthetic.compare import KINDS, METHODS, measure, pose_categories, posed_gt, recovery_methods, summary
 from training.synthetic.deep_poses import deep_poses
 from training.synthetic.detected import load_detected
 from training.synthetic.keypoints import DetectorNoise, KeypointSampler
@@ -43,30 +35,25 @@ def sampler(body):
 
 
 def squats(sampler: PoseSampler, count: int = 2000) -> float:
-    """Share of poses that fold both knees and both hips deeply."""
+    """Share of poses with deep flexion of both knees and both hips."""
     angles = np.rad2deg(sampler.sample(np.random.default_rng(1), count).angles)
     sides = ("left", "right")
     knees, hips = (np.min([angles[:, INDEX[f"{s}_{n}_flex"]] for s in sides], 0) for n in ("knee", "hip"))
     return float(((knees > 110) & (hips > 90)).mean())
 
 
-def test_deep_poses_come_as_often_as_they_should(body, sampler):
+def test_deep_poses_are_frequent(body, sampler):
     assert squats(sampler.poses) > 0.08
-    assert squats(PoseSampler(body)) < 0.03  # what the lifter saw before
+    assert squats(PoseSampler(body)) < 0.03  # without the deep poses
 
 
-def test_poses_come_by_their_weights_though_few_pass(sampler):
+def test_archetypes_follow_their_weights_though_few_samples_pass(sampler):
     poses = sampler.poses
     drawn = np.bincount(poses.sample(np.random.default_rng(2), 6000).archetype, minlength=len(poses.archetypes))
     wanted = np.array([a.weight for a in poses.archetypes])
     ratio = (drawn / drawn.sum()) / (wanted / wanted.sum())
     names = [a.name for a in poses.archetypes]
-    for name in (
-        "deep squat",
-        "catcher",
-        "kneel one knee",
-        "sit cross-legged",
-    ):  # a third to a seventh passes
+    for name in ("deep squat", "catcher", "kneel one knee", "sit cross-legged"):  # a third to a seventh passes
         assert 0.5 < ratio[names.index(name)] < 1.6, name
 
 
@@ -78,7 +65,7 @@ def test_deep_poses_are_within_the_limits():
     assert list(pose_categories(["catcher", "walk", "lunge", "sit"])) == ["deep", "moving", "deep", "seated"]
 
 
-def test_the_coarse_surface_is_the_bodys(body, sampler):
+def test_coarse_skinning_and_upsampling_match_the_full_mesh(body, sampler):
     index, adjacency, plain = coarse_mesh(body)
     up = fit_upsampling(body, sampler.poses, index, plain, np.random.default_rng(0))
     batch = sampler.batch(np.random.default_rng(3), 16)
@@ -87,13 +74,15 @@ def test_the_coarse_surface_is_the_bodys(body, sampler):
     coarse = CoarseSkinning(body, index)(torch.from_numpy(batch.rotations), torch.from_numpy(batch.betas)).numpy()
     np.testing.assert_allclose(coarse, vertices[:, index], atol=1e-5)
     assert adjacency.shape == (431, 431) and up.shape == plain.shape == (6890, 431)
-    errors = [np.linalg.norm(np.stack([way @ c for c in coarse]) - vertices, axis=-1).mean() for way in (up, plain)]
+    errors = [
+        np.linalg.norm(np.stack([matrix @ c for c in coarse]) - vertices, axis=-1).mean() for matrix in (up, plain)
+    ]
     assert errors[0] < 0.002 < errors[1]
 
 
 @pytest.fixture
 def seen(tmp_path, body, sampler):
-    """A file as `detected` writes it, of a detector that is right, and once sees somebody else."""
+    """A file of `detected` from a perfect detector, the last detection of a wrong person; and its batch."""
     noise, sampler.noise = sampler.noise, DetectorNoise(*[0.0] * 9)
     batch = sampler.batch(np.random.default_rng(4), 8)
     sampler.noise = noise
@@ -109,24 +98,24 @@ def seen(tmp_path, body, sampler):
     return path, batch
 
 
-def test_detections_come_with_the_truth(body, seen):
+def test_detections_have_ground_truth(body, seen):
     path, batch = seen
     found = load_detected([path], body)
-    assert len(found) == 7  # who was taken for somebody else is left out
-    rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10]  # there the skin and the skeleton are at one
+    assert len(found) == 7  # without the wrong person
+    rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10]  # mesh and skeleton give the same points
     between = found.landmarks[:, rigid] - found.landmarks[:, rigid[:1]]
     np.testing.assert_allclose(between, (batch.world[:, rigid] - batch.world[:, rigid[:1]])[:7], atol=1e-4)
-    np.testing.assert_allclose(found.joints, batch.ray_joints[:7], atol=1e-4)  # rays to hips of skin and skeleton
+    np.testing.assert_allclose(found.joints, batch.ray_joints[:7], atol=1e-4)  # rays to the hips of mesh and skeleton
     keypoints, world, landmarks, _ = found.sample(np.random.default_rng(0), 200)
-    # mirrored and rolled alike: what is left in the image is left in space
+    # 2D and 3D are mirrored and rolled together: left in the image is left in space
     assert np.abs(world - landmarks).max() < 0.15
     hips = (landmarks[:, 23] - landmarks[:, 24])[:, :2]
     pixels = (keypoints[:, 23] - keypoints[:, 24])[:, :2]
-    seen_alike = (hips * pixels).sum(1) / (np.linalg.norm(hips, axis=1) * np.linalg.norm(pixels, axis=1))
-    assert np.median(seen_alike) > 0.9
+    cosine = (hips * pixels).sum(1) / (np.linalg.norm(hips, axis=1) * np.linalg.norm(pixels, axis=1))
+    assert np.median(cosine) > 0.9
 
 
-def test_it_is_trained_and_written_with_its_card(tmp_path, body, seen, monkeypatch):
+def test_training_writes_weights_with_their_card(tmp_path, body, seen, monkeypatch):
     train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=DetectorNoise(), detected=[seen[0]])
     out = tmp_path / "pose2mesh-small.safetensors"
     arguments = ["x", str(tmp_path / "lifter"), str(out), "--minutes", "0", "--seed", "1"]
@@ -140,20 +129,20 @@ def test_it_is_trained_and_written_with_its_card(tmp_path, body, seen, monkeypat
     assert loaded.module.pose_lifter.w1.weight.shape == (512, 199)
 
 
-def test_the_open_body_is_still_the_one_that_it_was_trained_on(body):
+def test_the_open_body_is_the_one_of_the_training(body):
     card = json.loads((EMBEDDED / "pose2mesh-small.json").read_text())
     assert train_pose2mesh_small.body_hash(body) == card["body_sha256"]
 
 
 def test_the_embedded_network_beats_the_plain_fit_on_held_out_poses(body, sampler):
-    """Fixed poses that it was not trained on: another seed, other people."""
-    held = sampler.batch(np.random.default_rng([901, 0]), 32)
-    truth = posed_gt(body, held.rotations, held.betas)
+    """Fixed held-out poses: another seed, other betas."""
+    held_out = sampler.batch(np.random.default_rng([901, 0]), 32)
+    gt = posed_gt(body, held_out.rotations, held_out.betas)
     methods = recovery_methods(body)
-    errors = {n: measure(body, m, held.keypoints, held.world, truth, sampler.size) for n, m in methods.items()}
+    errors = {n: measure(body, m, held_out.keypoints, held_out.world, gt, sampler.size) for n, m in methods.items()}
     plain, small, both, _ = (errors[name]["PA-MPJPE"] for name in METHODS)
     assert small.mean() < 0.85 * plain.mean() and (small < plain).mean() > 0.7
     assert both.mean() < plain.mean()
-    table = summary(errors, pose_categories([sampler.poses.archetypes[k].name for k in held.archetype]))
+    table = summary(errors, pose_categories([sampler.poses.archetypes[k].name for k in held_out.archetype]))
     assert table["n"] == 32 == sum(table["kinds"].values())
     assert table[METHODS[0]]["MPVPE"]["mean"] > table[METHODS[1]]["MPVPE"]["mean"]
