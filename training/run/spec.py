@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,21 @@ from training.schema import bad_run, read_value
 
 RUNS = Path(__file__).resolve().parent.parent / "runs"
 METRICS = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
-_YAML = YAML(typ="safe", pure=True)  # YAML 1.2: `1e-4` is a number; a repeated key is an error
+
+
+def _reader() -> YAML:
+    """A reader of YAML 1.2 (`1e-4` is a number; a repeated key is an error) with YAML 1.1's yes, no, on and off.
+
+    As a text, the `no` of an untyped setting would count as true.
+    """
+    reader = YAML(typ="safe", pure=True)
+    _ = reader.resolver.versioned_resolver  # reading it adds the rules of 1.2
+    words = re.compile("^(yes|no|on|off)$", re.IGNORECASE)
+    reader.resolver.add_version_implicit_resolver((1, 2), "tag:yaml.org,2002:bool", words, list("yYnNoO"))
+    return reader
+
+
+_YAML = _reader()
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,11 @@ def test_overrides():
     assert run.settings["learning_rate"] == 1e-5
 
 
+@pytest.mark.parametrize(("text", "value"), [("no", False), ("Off", False), ("yes", True), ("on", True)])
+def test_words_for_booleans(text, value):
+    assert load_run("smpler-mixed", [f"settings.mean_parameters={text}"]).settings["mean_parameters"] is value
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [

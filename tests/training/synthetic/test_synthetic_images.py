@@ -175,12 +175,14 @@ def test_workers_and_a_real_kill_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_writer, "SHARD", 4)
     alone = write_dataset(tmp_path / "alone", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=1)
     code = (
-        "import sys, pathlib; from training.synthetic import dataset_writer as writer; writer.SHARD = 4; "
-        "writer.write_dataset(pathlib.Path(sys.argv[1]), part='hand', count=14, size=32, seed=5, renderer='numpy')"
+        "import sys, pathlib; from training.synthetic import dataset_writer; dataset_writer.SHARD = 4; "
+        "dataset_writer.write_dataset("
+        "pathlib.Path(sys.argv[1]), part='hand', count=14, size=32, seed=5, renderer='numpy')"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")], env=dict(os.environ))
     shards = tmp_path / "killed" / "shards"
-    while not (shards.is_dir() and any(shards.glob("*.npz"))) and process.poll() is None:
+    while not (shards.is_dir() and any(shards.glob("*.npz"))):
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and any(shards.glob("*.npz"))  # killed at work
