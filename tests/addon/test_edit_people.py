@@ -127,12 +127,7 @@ def test_one_edit_follows_the_other(scene, clip):
     assert people(clip) == {1: (0, 99), 2: (0, 119), 5: (120, 140)}
     edits = [["merge", 1, 3, 0], ["split", 1, 100, 4], ["merge", 2, 4, 0], ["split", 2, 120, 5]]
     assert job(scene)["edits"] == edits
-    assert clip_edits.labels(clip) == [
-        "3 merged into 1",
-        "1 split at 111: 4",
-        "4 merged into 2",
-        "2 split at 131: 5",
-    ]
+    assert clip_edits.labels(clip) == ["3 merged into 1", "1 split at 111: 4", "4 merged into 2", "2 split at 131: 5"]
 
 
 def test_backend_applies_the_same_edits(scene, clip):

@@ -146,10 +146,7 @@ def test_pickles_are_never_loaded(scene, tmp_path, body_file):
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize(
-    ("fps", "keys"),
-    [(120.0, 24), (60.0, 12), (24.0, 5), (30000 / 1001, 6), (240.0, 47)],
-)
+@pytest.mark.parametrize(("fps", "keys"), [(120.0, 24), (60.0, 12), (24.0, 5), (30000 / 1001, 6), (240.0, 47)])
 def test_resampling_keeps_the_speed(scene, tmp_path, body_file, fps, keys):
     footage.set_rate(scene, fps)
     load(write(tmp_path / "walk.npz"), body_file, start=11, on_ground=False)

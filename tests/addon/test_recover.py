@@ -73,10 +73,7 @@ def test_several_photos(fake_backend, scene, tmp_path):
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
     assert [c.name for c in build.photos(scene)] == ["one", "two"]
     assert len(rigs()) == 3
-    assert runtime.state.notes == [
-        "nobody.png: no people found.",
-        "bad.png: bad.png is no image. Choose a photo.",
-    ]
+    assert runtime.state.notes == ["nobody.png: no people found.", "bad.png: bad.png is no image. Choose a photo."]
     first, second = build.photos(scene)
     layer = bpy.context.view_layer
     assert (build.is_shown(layer, first), build.is_shown(layer, second)) == (False, True)
@@ -177,8 +174,7 @@ def test_cancel(fake_backend, scene, tmp_path):
 
     def cancel() -> None:
         wait_until(
-            lambda: runtime.state.recovery and "wait.png" in runtime.state.recovery.progress.text,
-            "the second photo",
+            lambda: runtime.state.recovery and "wait.png" in runtime.state.recovery.progress.text, "the second photo"
         )
         runtime.state.recovery.cancel()
 
