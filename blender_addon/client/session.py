@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from ..backend.process import BackendProcess
 from ..errors import UserError
 from ..scene.records import Body, body_from_wire
-from .client import Client, ClientError
+from .client import Client
+from .events import ClientError
 
 LOG_NAME = "backend.log"
 
@@ -64,8 +65,7 @@ class Session:
         """The body model of a name, fetched once.  Raises ClientError."""
         if name not in self._bodies:
             got = client.get_body(name)
-            header = {"name": got.name, "license": got.license, "joint_names": got.joint_names}
-            self._bodies[name] = body_from_wire(header, got.arrays)
+            self._bodies[name] = body_from_wire(vars(got), got.arrays)
         return self._bodies[name]
 
     def body_name_for(self, model: str) -> str | None:

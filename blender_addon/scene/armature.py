@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import bpy
@@ -102,24 +102,37 @@ def edit_mode(obj: bpy.types.Object) -> Iterator[None]:
 
     Edit bones exist in edit mode only, and only an operator enters it.
     """
-    layer = bpy.context.view_layer
-    active = layer.objects.active
-    selected = [o for o in layer.objects if o.select_get()]
+    active = bpy.context.view_layer.objects.active
     mode = active.mode if active is not None else "OBJECT"
     if mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
-    for other in selected:
-        other.select_set(False)
-    layer.objects.active = obj
-    obj.select_set(True)
-    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        with selected([obj]):
+            bpy.ops.object.mode_set(mode="EDIT")
+            try:
+                yield
+            finally:
+                bpy.ops.object.mode_set(mode="OBJECT")
+    finally:
+        if mode != "OBJECT":
+            bpy.ops.object.mode_set(mode=mode)
+
+
+@contextmanager
+def selected(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """Select only these objects within the context, the first is active; the old selection is restored."""
+    layer = bpy.context.view_layer
+    before, active = [o for o in layer.objects if o.select_get()], layer.objects.active
+    for obj in before:
+        obj.select_set(False)
+    for obj in objects:
+        obj.select_set(True)
+    layer.objects.active = objects[0]
     try:
         yield
     finally:
-        bpy.ops.object.mode_set(mode="OBJECT")
-        obj.select_set(False)
-        for other in selected:
-            other.select_set(True)
+        for obj in objects:
+            obj.select_set(False)
+        for obj in before:
+            obj.select_set(True)
         layer.objects.active = active
-        if mode != "OBJECT" and active is not None:
-            bpy.ops.object.mode_set(mode=mode)
