@@ -50,27 +50,22 @@ class JobHandle:
         self.events: EventQueue = EventQueue(self._acknowledge)
         self._client = client
         self._lock = threading.Lock()
-        self._ended = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether the final event has arrived; it may still be in `events`."""
-        return self._ended
+        self.finished = False  # the final event has arrived; it may still be in `events`
 
     def cancel(self) -> None:
         """Ask the backend to stop; `Cancelled` follows.  Idempotent, never waits."""
-        if not self._ended:
+        if not self.finished:
             self._client._send(protocol.encode("cancel", self.id, job=self.id))
 
     def _acknowledge(self, event: Event) -> None:
-        if isinstance(event, Result | Chunk) and not self._ended:
+        if isinstance(event, Result | Chunk) and not self.finished:
             self._client._send(protocol.encode("ack", self.id, job=self.id, index=event.index))
 
     def _put(self, event: Event) -> None:
         with self._lock:
-            if self._ended:
+            if self.finished:
                 return
-            self._ended = isinstance(event, FINAL_EVENTS)
+            self.finished = isinstance(event, FINAL_EVENTS)
             self.events.put(event)
 
 

@@ -33,7 +33,7 @@ class ClipRecovery(Recovery):
         super().__init__(session, python=python, folder=folder, device=device, model=model)
         self._file = file
         self._label = os.path.basename(file)
-        self.start()
+        self._thread.start()
 
     def _work(self, client: Client) -> JobEnded:
         return self._relay_events(client.recover_clip(self._file))

@@ -61,7 +61,7 @@ class PhotoRecovery(Recovery):
         self._sources = list(sources)
         self._people = people
         self._first, self._batch = 0, self._sources
-        self.start()
+        self._thread.start()
 
     def _work(self, client: Client) -> JobEnded:
         inline = any(isinstance(source.content, bytes) for source in self._sources)

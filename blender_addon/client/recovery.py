@@ -51,9 +51,6 @@ class Recovery:
         self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recover-mesh job", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
     def cancel(self) -> None:
         self._cancel.set()
 

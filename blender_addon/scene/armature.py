@@ -48,11 +48,11 @@ def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.ty
 def place_joints(obj: bpy.types.Object, betas: np.ndarray) -> None:
     """Move the bones to the joints of new betas; the root's head keeps its position in the world."""
     data = armature_data(obj)
-    root = obj.pose.bones[_root_name(data)]
+    root = obj.pose.bones[data["joint_names"][0]]
     before = root.bone.head_local.copy()
     with edit_mode(obj):
         _place(data, betas)
-    root = obj.pose.bones[_root_name(data)]
+    root = obj.pose.bones[data["joint_names"][0]]
     root.location += root.bone.matrix_local.to_3x3().transposed() @ (before - root.bone.head_local)
 
 
@@ -63,7 +63,7 @@ def rest_axes(data: bpy.types.Armature) -> np.ndarray:
 
 def rest_head(data: bpy.types.Armature) -> np.ndarray:
     """(3,) head of the root bone in armature space."""
-    return np.array(data.bones[_root_name(data)].head_local, np.float64)
+    return np.array(data.bones[data["joint_names"][0]].head_local, np.float64)
 
 
 def beta_count(data: bpy.types.Armature) -> int:
@@ -90,10 +90,6 @@ def _place(data: bpy.types.Armature, betas: np.ndarray) -> None:
         bone.matrix = Matrix(matrix.tolist())
         bone.head = heads[j].tolist()
         bone.tail = (heads[j] + lengths[j] * axes[j, :, 1]).tolist()
-
-
-def _root_name(data: bpy.types.Armature) -> str:
-    return data["joint_names"][0]
 
 
 @contextmanager

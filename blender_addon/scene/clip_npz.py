@@ -50,12 +50,10 @@ def build(
         camera=(fx, fy, cx, cy),
         fps=float(first["mocap_framerate"]) * step,
         frames=int(max(data["frames"].max() for data in people)) + 1,
-        model=str(first["model"]),
-        body=str(first["body"]),
-        license=str(first["license"]),
         notice=str(first.get("notice", "")),
         start=start,
         moving=moving,
+        **{name: str(first[name]) for name in ("model", "body", "license")},
     )
     scale = float(first.get("scene_scale", 1.0))
     world = [*first["world_rotation"].ravel().tolist(), *first["world_translation"].tolist()]

@@ -119,14 +119,10 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
     fx, fy, cx, cy, width, height = header["camera"]
     people = [
         Person(
-            poses=arrays["poses"][k],
-            betas=arrays["betas"][k],
-            trans=arrays["trans"][k],
-            confidence=arrays["confidence"][k],
-            vertices=arrays["vertices"][k],
+            **{name: arrays[name][k] for name in ("poses", "betas", "trans", "confidence", "vertices")},
             reprojection_px=float(header["reprojection_px"][k]),
             reprojection_relative=float(header["reprojection_relative"][k]),
-            mirrored=bool(arrays["mirrored"][k]) if "mirrored" in arrays else False,
+            mirrored="mirrored" in arrays and bool(arrays["mirrored"][k]),
         )
         for k in range(len(arrays["poses"]))
     ]
@@ -135,10 +131,8 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         source=header["source"] or source,
         size=(int(width), int(height)),
         camera=(float(fx), float(fy), float(cx), float(cy)),
-        model=header["model"],
-        body=header["body"],
-        license=header["license"],
         people=people,
+        **{name: header[name] for name in ("model", "body", "license")},
         upright_png=None if upright_png is None else upright_png.tobytes(),
         notice=header.get("notice", ""),
     )

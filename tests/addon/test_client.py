@@ -6,6 +6,7 @@ import importlib
 import os
 import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -84,8 +85,6 @@ def test_client_imports_without_bpy_and_backend():
         "importlib.import_module('p.client.client')\n"
         "assert not {'bpy', 'backend', 'torch'} & set(sys.modules)\n"
     )
-    import subprocess
-
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/", timeout=240)
 
 

@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 from clip_helpers import body_vertices
-from fake_backend import BODY, make_body, random_person
+from fake_backend import BODY, make_body, random_person, write_body
 
 from backend import structures
 from backend.export.amass import write_amass
@@ -20,11 +20,7 @@ RATE = 25.0
 
 @pytest.fixture(scope="module")
 def body_file(tmp_path_factory):
-    body = make_body()
-    path = tmp_path_factory.mktemp("body") / "body.npz"
-    arrays = {k: v for k, v in vars(body).items() if isinstance(v, np.ndarray)}
-    np.savez(path, name=body.name, license=body.license, joint_names=np.array(body.joint_names), **arrays)
-    return str(path)
+    return write_body(tmp_path_factory.mktemp("body") / "body.npz")
 
 
 def clip_arrays(hands=True):
