@@ -19,9 +19,10 @@ import numpy as np
 from backend.clips.job_file import ClipJobFile
 from blender_addon.backend.process import BackendProcess
 from blender_addon.client import client as wire
+from blender_addon.client import events
 
 
-def until(job: wire.JobHandle, *kinds: type) -> wire.Event:
+def until(job: wire.JobHandle, *kinds: type) -> events.Event:
     """The first event of one of the kinds."""
     while not isinstance(event := job.events.get(timeout=300), kinds):
         pass
@@ -33,22 +34,22 @@ def cancel_once(client: wire.Client, job: ClipJobFile, wait: float) -> tuple[str
     file = Path(job.out) / "job.json"
     job.save(file)
     running = client.recover_clip(str(file))
-    stage = until(running, wire.Progress, *wire.FINAL_EVENTS)
+    stage = until(running, events.Progress, *events.FINAL_EVENTS)
     end = time.monotonic() + wait
     while time.monotonic() < end and not running.finished:
         time.sleep(0.002)
     while not running.events.empty():
         event = running.events.get()
-        if isinstance(event, wire.FINAL_EVENTS):
+        if isinstance(event, events.FINAL_EVENTS):
             return None
-        stage = event if isinstance(event, wire.Progress) else stage
+        stage = event if isinstance(event, events.Progress) else stage
     began = time.perf_counter()
     running.cancel()
-    last = until(running, *wire.FINAL_EVENTS)
+    last = until(running, *events.FINAL_EVENTS)
     acked = time.perf_counter() - began
     client.get_body("open_body", timeout=300)
     free = time.perf_counter() - began
-    if not isinstance(last, wire.Cancelled):
+    if not isinstance(last, events.Cancelled):
         return None
     return getattr(stage, "stage", "?"), 1000 * acked, 1000 * free
 
@@ -70,7 +71,7 @@ def main() -> int:
             full_job = ClipJobFile(source=str(args.clip.resolve()), out=str(folder / "whole"))
             full_job.save(folder / "whole" / "job.json")
             began = time.monotonic()
-            until(client.recover_clip(str(folder / "whole" / "job.json")), *wire.FINAL_EVENTS)
+            until(client.recover_clip(str(folder / "whole" / "job.json")), *events.FINAL_EVENTS)
             seconds = time.monotonic() - began
             for k in range(args.tries):
                 if k % 2:  # the clip is read: only the motions are fitted again

@@ -20,16 +20,16 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_BLENDER = """
-import sys, bpy, addon_utils
+import os, sys, bpy, addon_utils
 addon_utils.enable("blender_addon", default_set=True)
-from blender_addon import preferences, runtime
+from blender_addon import runtime
+from blender_addon.settings import preferences
 preferences.get_preferences().environment = sys.argv[1]
 runtime.user_folder = lambda: sys.argv[3]
 settings = bpy.context.scene.recover_mesh
 settings.source, settings.clip.path = "CLIP", sys.argv[2]
 print(bpy.ops.recover_mesh.recover_clip(), flush=True)
 addon_utils.disable("blender_addon", default_set=True)
-import os
 os._exit(0)
 """
 
@@ -71,11 +71,7 @@ class KillTargets:
 
     def __init__(self, clip: Path, folder: Path) -> None:
         self.clip, self.folder = clip, folder
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "BLENDER_USER_RESOURCES": str(folder / "profile"),
-        }
+        self.environment = os.environ | {"PYTHONPATH": str(ROOT), "BLENDER_USER_RESOURCES": str(folder / "profile")}
 
     def start(self, kind: str) -> subprocess.Popen[str]:
         out = self.folder / kind
@@ -86,14 +82,8 @@ class KillTargets:
             command = [sys.executable, "-m", "backend", "recover", str(self.clip), "--out", str(out)]
         if kind == "worker":
             command = [sys.executable, "-m", "tools.kill_clip", "--through-server", str(self.clip), str(out)]
-        return subprocess.Popen(
-            command,
-            env=self.environment,
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        null = subprocess.DEVNULL
+        return subprocess.Popen(command, env=self.environment, cwd=ROOT, text=True, stdout=null, stderr=null)
 
 
 def kill_once(targets: KillTargets, kind: str, rng: random.Random) -> bool:
@@ -122,19 +112,20 @@ def through_server(clip: Path, out: Path) -> int:
     """Recover the clip through a server of this process; returns 0 when it is done."""
     from backend.clips.job_file import ClipJobFile
     from blender_addon.backend.process import BackendProcess
-    from blender_addon.client import client as wire
+    from blender_addon.client.client import Client
+    from blender_addon.client.events import FINAL_EVENTS, Done
 
     ClipJobFile(source=str(clip), out=str(out)).save(out / "job.json")
     backend = BackendProcess(sys.executable, str(out / "backend.log"), "cpu")
     assert backend.start()
-    client = wire.Client()
+    client = Client()
     client.connect(backend.endpoint, backend.token)
     job = client.recover_clip(str(out / "job.json"))
-    while not isinstance(event := job.events.get(timeout=180), wire.FINAL_EVENTS):
+    while not isinstance(event := job.events.get(timeout=180), FINAL_EVENTS):
         pass
     client.close()
     backend.stop()
-    return 0 if isinstance(event, wire.Done) else 1
+    return int(not isinstance(event, Done))
 
 
 def main() -> int:

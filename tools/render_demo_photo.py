@@ -59,8 +59,7 @@ def main() -> None:
     betas[: len(BETAS)] = BETAS
     trans = np.array([0.0, 0.22, 2.95], np.float32)
     cx, cy = (SIZE[0] - 1) / 2, (SIZE[1] - 1) / 2
-    fields, arrays = body_message(body)
-    addon_body = records.body_from_wire(fields, arrays)
+    addon_body = records.body_from_wire(*body_message(body))
     person = records.Person(poses, betas, trans, np.ones(24, np.float32))
     photo = records.Photo("rendered", SIZE, (FOCAL, FOCAL, cx, cy), "rendered", body.name, body.license, [person])
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)

@@ -119,7 +119,6 @@ class BackendProcess:
                     stderr=log,
                     cwd=folder,
                     env={**clean_environment(), "RECOVER_MESH_TOKEN": self.token},
-                    close_fds=True,
                     **popen_options(),
                 )
         except OSError as error:

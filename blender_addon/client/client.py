@@ -24,42 +24,17 @@ from .. import protocol
 from .events import (
     FINAL_EVENTS,
     Body,
-    Cancelled,
     Chunk,
     ClientError,
-    Clip,
     CurveKeys,
-    Done,
     Error,
     Event,
     EventQueue,
-    People,
-    Progress,
     Result,
-    SourceFailed,
     Welcome,
     parse_event,
 )
 from .link import Link, check_endpoint
-
-__all__ = [
-    "FINAL_EVENTS",
-    "Body",
-    "Cancelled",
-    "Chunk",
-    "Client",
-    "ClientError",
-    "Clip",
-    "CurveKeys",
-    "Done",
-    "Error",
-    "JobHandle",
-    "People",
-    "Progress",
-    "Result",
-    "SourceFailed",
-    "Welcome",
-]
 
 
 class JobHandle:
@@ -75,27 +50,22 @@ class JobHandle:
         self.events: EventQueue = EventQueue(self._acknowledge)
         self._client = client
         self._lock = threading.Lock()
-        self._ended = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether the final event has arrived; it may still be in `events`."""
-        return self._ended
+        self.finished = False  # the final event has arrived; it may still be in `events`
 
     def cancel(self) -> None:
         """Ask the backend to stop; `Cancelled` follows.  Idempotent, never waits."""
-        if not self._ended:
+        if not self.finished:
             self._client._send(protocol.encode("cancel", self.id, job=self.id))
 
     def _acknowledge(self, event: Event) -> None:
-        if isinstance(event, Result | Chunk) and not self._ended:
+        if isinstance(event, Result | Chunk) and not self.finished:
             self._client._send(protocol.encode("ack", self.id, job=self.id, index=event.index))
 
     def _put(self, event: Event) -> None:
         with self._lock:
-            if self._ended:
+            if self.finished:
                 return
-            self._ended = isinstance(event, FINAL_EVENTS)
+            self.finished = isinstance(event, FINAL_EVENTS)
             self.events.put(event)
 
 
@@ -128,7 +98,7 @@ class Client:
         with self._lock:
             if self._link is not None:
                 raise ClientError("connected", "This client is connected already.", "Call close() first.")
-            self._link = Link(endpoint, curve, self._on_message, self._on_lost)
+            self._link = Link(endpoint, curve, self._on_message, lambda *lost: self._fail_jobs(Error(*lost)))
         try:
             header, _ = self._ask("hello", timeout, token=token, client=self._name)
         except BaseException:
@@ -155,20 +125,8 @@ class Client:
         """
         job = JobHandle(self, sources)
         paths, images = self._paths_and_images(sources)
-        try:
-            frames = protocol.encode(
-                "recover",
-                job.id,
-                images,
-                job=job.id,
-                sources=paths,
-                model=model,
-                people=str(people),
-                focal_px=float(focal_px),
-            )
-        except protocol.ProtocolError as error:
-            raise ClientError(error.code, f"These sources cannot be sent: {error}.", "") from None
-        return self._start(job, frames)
+        fields = {"sources": paths, "model": model, "people": str(people), "focal_px": float(focal_px)}
+        return self._start(job, _encode("These sources", "recover", job.id, images, job=job.id, **fields))
 
     def recover_clip(self, file: str) -> JobHandle:
         """Start or resume the clip of a job file on the backend's machine; returns at once.
@@ -177,18 +135,14 @@ class Client:
         """
         paths, _ = self._paths_and_images([file])
         job = JobHandle(self, [file])
-        try:
-            frames = protocol.encode("recover_clip", job.id, job=job.id, file=paths[0])
-        except protocol.ProtocolError as error:
-            raise ClientError(error.code, f"This job cannot be sent: {error}.", "") from None
-        return self._start(job, frames)
+        return self._start(job, _encode("This job", "recover_clip", job.id, job=job.id, file=paths[0]))
 
     def _start(self, job: JobHandle, frames: Sequence[bytes | memoryview]) -> JobHandle:
         self._require_link()
         self._jobs[job.id] = job
         self._send(frames)
         link = self._link
-        if link is None or link.lost is not None:  # lost in between: `_on_lost` did not see this job
+        if link is None or link.lost is not None:  # lost in between: `_fail_jobs` did not see this job
             self._fail_jobs(Error(*(link.lost if link is not None and link.lost else _CLOSED)))
         return job
 
@@ -259,10 +213,7 @@ class Client:
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pending_requests[request] = answers
         try:
-            try:
-                frames = protocol.encode(kind, request, None, **fields)
-            except protocol.ProtocolError as error:
-                raise ClientError(error.code, f"This cannot be sent: {error}.", "") from None
+            frames = _encode("This", kind, request, **fields)
             self._require_link().send(frames)
             link = self._require_link()  # lost in between: no answer would come
             answer = answers.get(timeout=timeout)
@@ -285,10 +236,6 @@ class Client:
         for answers in list(self._pending_requests.values()):
             answers.put(ClientError(event.code, event.message, event.hint))
 
-    def _on_lost(self, code: str, message: str, hint: str) -> None:
-        """In the link's thread: the connection is lost."""
-        self._fail_jobs(Error(code, message, hint))
-
     def _on_message(self, kind: str, header: dict[str, Any], arrays: dict[str, Any]) -> None:
         """In the link's thread: hand a message to its request or its job."""
         answers = self._pending_requests.get(header["request"])
@@ -306,6 +253,14 @@ class Client:
                 job._put(event)
                 if job.finished:
                     self._jobs.pop(job.id, None)
+
+
+def _encode(what: str, kind: str, request: str, arrays: dict[str, Any] | None = None, **fields: Any) -> list:
+    """The frames of a message.  what: it is, for the ClientError where the protocol does not allow it."""
+    try:
+        return protocol.encode(kind, request, arrays, **fields)
+    except protocol.ProtocolError as error:
+        raise ClientError(error.code, f"{what} cannot be sent: {error}.", "") from None
 
 
 _CLOSED = ("closed", "The connection was closed.", "Connect again.")

@@ -8,20 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..scene.records import Body
-from . import client as wire
-from .recovery import JobEnded, Progress, Recovery
+from . import events as wire
+from .client import Client
+from .recovery import STAGES, JobEnded, Recovery
 from .session import Session
 
-__all__ = ["ChunkReady", "ClipRecovery", "ClipStarted", "JobEnded", "PeopleFound", "Progress"]
-
-STAGES = {
-    "queued": "Waiting for the backend",
-    "loading": "Loading the model",
-    "decode": "Reading the clip",
-    "detect": "Finding people",
-    "fit": "Fitting bodies",
-    "refine": "Smoothing the whole clip",
-}
+CLIP_STAGES = STAGES | {"decode": "Reading the clip", "refine": "Smoothing the whole clip"}
 
 
 @dataclass(frozen=True)
@@ -32,22 +24,8 @@ class ClipStarted:
     body: Body
 
 
-@dataclass(frozen=True)
-class ChunkReady:
-    """Some frames are finished."""
-
-    chunk: wire.Chunk
-
-
-@dataclass(frozen=True)
-class PeopleFound:
-    """The people of the clip: arrays of the protocol's `people`."""
-
-    arrays: dict[str, Any]
-
-
 class ClipRecovery(Recovery):
-    """The recovery of one clip; the constructor starts it.  file: the job file."""
+    """The recovery of one clip; the constructor starts it.  file: the job file.  Its events also are Chunk, People."""
 
     def __init__(
         self, session: Session, file: str, *, python: str, folder: str, device: str = "auto", model: str
@@ -55,10 +33,9 @@ class ClipRecovery(Recovery):
         super().__init__(session, python=python, folder=folder, device=device, model=model)
         self._file = file
         self._label = os.path.basename(file)
-        self.start()
+        self._thread.start()
 
-    def _work(self, client: wire.Client) -> JobEnded:
-        self._client = client
+    def _work(self, client: Client) -> JobEnded:
         return self._relay_events(client.recover_clip(self._file))
 
     def _handle_event(self, event: Any) -> None:
@@ -67,22 +44,15 @@ class ClipRecovery(Recovery):
         elif isinstance(event, wire.Clip):
             self._label = os.path.basename(event.header["source"])
             self.events.put(ClipStarted(event.header, self._session.body(self._client, event.header["body"])))
-        elif isinstance(event, wire.Chunk):
-            self.events.put(ChunkReady(event))
-        elif isinstance(event, wire.People):
-            self.events.put(PeopleFound(event.arrays))
+        elif isinstance(event, wire.Chunk | wire.People):
+            self.events.put(event)
 
 
 def _progress_text(event: wire.Progress) -> str:
-    text = STAGES.get(event.stage, event.stage.capitalize())
+    text = CLIP_STAGES.get(event.stage, event.stage.capitalize())
     if event.total:
         text += f", frame {event.done} of {event.total}"
     if event.rate > 0:
-        text += f", {event.rate:.1f} fps"
-        text += f", {_format_seconds(event.left)} left"
+        minutes, seconds = divmod(round(event.left), 60)
+        text += f", {event.rate:.1f} fps, {minutes}:{seconds:02d} left"
     return text
-
-
-def _format_seconds(seconds: float) -> str:
-    total = round(seconds)
-    return f"{total // 60}:{total % 60:02d}"

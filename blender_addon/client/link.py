@@ -96,12 +96,11 @@ class Link:
             self._configure(socket)
             socket.connect(self.endpoint)
             self._loop(socket, monitor)
-        except ClientError as error:
-            self._connection_lost(error.code, error.message, error.hint)
         except Exception as error:  # open requests and jobs must end, whatever the reason
-            self._connection_lost(
-                "backend_lost", f"The connection failed with {type(error).__name__}: {error}", LOST_HINT
-            )
+            failure = f"The connection failed with {type(error).__name__}: {error}"
+            lost = error if isinstance(error, ClientError) else ClientError("backend_lost", failure, LOST_HINT)
+            self.lost = (lost.code, lost.message, lost.hint)
+            self._on_lost(*self.lost)
         finally:
             socket.disable_monitor()
             monitor.close(0)
@@ -109,10 +108,6 @@ class Link:
             context.term()
             self._wake_reader.close()
             self._wake_writer.close()
-
-    def _connection_lost(self, code: str, message: str, hint: str) -> None:
-        self.lost = (code, message, hint)
-        self._on_lost(code, message, hint)
 
     def _configure(self, socket: zmq.Socket) -> None:
         # An id that survives a reconnection.  Ids that begin with a zero byte are ZeroMQ's

@@ -9,11 +9,10 @@ from typing import Any
 
 from ..errors import UserError
 from ..scene.records import Body, Photo, photo_from_wire
-from . import client as wire
-from .recovery import STAGES, JobEnded, Progress, Recovery
+from . import events as wire
+from .client import Client
+from .recovery import STAGES, JobEnded, Recovery
 from .session import Session
-
-__all__ = ["Failed", "JobEnded", "PhotoRecovery", "Progress", "Recovered", "Source"]
 
 BATCH = 8  # encoded images in one request
 
@@ -62,10 +61,9 @@ class PhotoRecovery(Recovery):
         self._sources = list(sources)
         self._people = people
         self._first, self._batch = 0, self._sources
-        self.start()
+        self._thread.start()
 
-    def _work(self, client: wire.Client) -> JobEnded:
-        self._client = client
+    def _work(self, client: Client) -> JobEnded:
         inline = any(isinstance(source.content, bytes) for source in self._sources)
         size = BATCH if inline else len(self._sources)
         for first in range(0, len(self._sources), size):

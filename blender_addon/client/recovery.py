@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
-from . import client as wire
+from . import events as wire
+from .client import Client, JobHandle
 from .session import Session
 
 STAGES = {
@@ -50,9 +51,6 @@ class Recovery:
         self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recover-mesh job", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
     def cancel(self) -> None:
         self._cancel.set()
 
@@ -81,13 +79,14 @@ class Recovery:
         # before the first photo: later the backend would be busy with the next one
         if not self._fetch_body(client):
             return JobEnded(cancelled=True)
+        self._client = client
         return self._work(client)
 
-    def _work(self, client: wire.Client) -> JobEnded:
+    def _work(self, client: Client) -> JobEnded:
         """Run the jobs of this recovery; returns soon after `cancel`."""
         raise NotImplementedError
 
-    def _fetch_body(self, client: wire.Client) -> bool:
+    def _fetch_body(self, client: Client) -> bool:
         """Fetch the model's body into the session; False if cancelled.  Raises ClientError."""
         name = self._session.body_name_for(self._model)
         if name is None:
@@ -113,7 +112,7 @@ class Recovery:
             return True
         return False
 
-    def _relay_events(self, job: wire.JobHandle) -> JobEnded:
+    def _relay_events(self, job: JobHandle) -> JobEnded:
         """Handle the events of a job until its final one."""
         cancel_sent = False
         while True:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from ..backend.process import BackendProcess
 from ..errors import UserError
 from ..scene.records import Body, body_from_wire
-from .client import Client, ClientError
+from .client import Client
+from .events import ClientError
 
 LOG_NAME = "backend.log"
 
@@ -23,30 +24,26 @@ class Session:
         self.models: list[dict] = []  # of the last backend's `welcome`
         self.device = ""
         self._lock = threading.Lock()
-        self._process: BackendProcess | None = None
+        self.process: BackendProcess | None = None
         self._client: Client | None = None
         self._bodies: dict[str, Body] = {}
 
     @property
     def running(self) -> bool:
-        process, client = self._process, self._client
+        process, client = self.process, self._client
         return process is not None and process.alive and client is not None and client.connected
-
-    @property
-    def process(self) -> BackendProcess | None:
-        return self._process
 
     def connect(
         self, python: str, folder: str, device: str, cancelled: Callable[[], bool] = lambda: False
     ) -> Client | None:
         """A client of a running backend, which is started if none runs; None if cancelled.  Raises UserError."""
         with self._lock:
-            old = self._process
+            old = self.process
             if self.running and old is not None and (old.python, old.device) == (python, device):
                 return self._client
             self._close()
             process = BackendProcess(python, os.path.join(folder, LOG_NAME), device, self.extra_args)
-            self._process = process
+            self.process = process
             if not process.start(cancelled):
                 self._close()
                 return None
@@ -64,8 +61,7 @@ class Session:
         """The body model of a name, fetched once.  Raises ClientError."""
         if name not in self._bodies:
             got = client.get_body(name)
-            header = {"name": got.name, "license": got.license, "joint_names": got.joint_names}
-            self._bodies[name] = body_from_wire(header, got.arrays)
+            self._bodies[name] = body_from_wire(vars(got), got.arrays)
         return self._bodies[name]
 
     def body_name_for(self, model: str) -> str | None:
@@ -74,7 +70,7 @@ class Session:
 
     def to_user_error(self, code: str, message: str, hint: str) -> UserError:
         """The error to show for a ClientError; where the backend has exited, with its exit code and log."""
-        process = self._process
+        process = self.process
         if code == "backend_lost" and process is not None and process.exit_reason():
             return UserError(
                 f"The backend ended in the middle of the job ({process.exit_reason()}).",
@@ -84,15 +80,15 @@ class Session:
 
     def close(self) -> None:
         """Stop the backend.  Idempotent."""
-        process = self._process
+        process = self.process
         if process is not None and not process.endpoint:
             process.stop()  # a start in progress fails then and releases the lock
         with self._lock:
             self._close()
 
     def _close(self) -> None:
-        client, process = self._client, self._process
-        self._client = self._process = None
+        client, process = self._client, self.process
+        self._client = self.process = None
         self._bodies.clear()  # another backend may have another body of the same name
         if client is not None:
             client.close()

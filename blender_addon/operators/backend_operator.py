@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
 from .. import runtime
 from ..client.recovery import JobEnded, Progress, Recovery
 from ..errors import UserError
-from . import OperatorResult
-
-if TYPE_CHECKING:
-    from bpy.types import Operator as Mixin
-else:
-    Mixin = object
+from . import Guarded, OperatorResult
 
 TICK_SECONDS = 0.1
 
 
-class BackendOperator(Mixin):
-    """Mix in before `bpy.types.Operator`; a subclass defines the four methods that raise NotImplementedError."""
+class BackendOperator(Guarded):
+    """Mix in before `bpy.types.Operator`; a subclass defines `blocked_reason` and the four methods that raise."""
 
     def make_recovery(self, context: bpy.types.Context) -> Recovery:
         """A new, started recovery.  Raises UserError."""

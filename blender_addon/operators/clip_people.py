@@ -37,6 +37,3 @@ def free_thumbnails() -> None:
     icons = _previews.pop("people", None)
     if icons is not None:
         bpy.utils.previews.remove(icons)
-
-
-classes = ()

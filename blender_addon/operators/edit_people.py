@@ -8,17 +8,16 @@ from bpy.types import Operator
 
 from .. import runtime
 from ..settings import clip_edits, clip_source, properties
-from . import OperatorResult
-from .backend_operator import Mixin
+from . import Guarded, OperatorResult
 
 
-class _EditOperator(Mixin):
-    """Mix in before `bpy.types.Operator`; a subclass defines `blocked_reason` and `edit`."""
+class _EditOperator(Guarded):
+    """Mix in before `bpy.types.Operator`; a subclass defines `edit_blocked_reason` and `edit`."""
 
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def blocked_reason(cls, context: bpy.types.Context) -> str:
+    def edit_blocked_reason(cls, context: bpy.types.Context) -> str:
         """Why the edit is impossible; empty if it is possible."""
         raise NotImplementedError
 
@@ -27,16 +26,12 @@ class _EditOperator(Mixin):
         raise NotImplementedError
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
         if runtime.state.busy:
-            reason = "Wait until the clip is recovered"
-        elif not clip_source.people_are_current(properties.of_scene(context.scene).clip):
-            reason = "Another clip or range is chosen: recover it first"
-        else:
-            reason = cls.blocked_reason(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+            return "Wait until the clip is recovered"
+        if not clip_source.people_are_current(properties.of_scene(context.scene).clip):
+            return "Another clip or range is chosen: recover it first"
+        return cls.edit_blocked_reason(context)
 
     def execute(self, context: bpy.types.Context) -> OperatorResult:
         self.report({"INFO"}, f"{self.edit(context)}. Apply shows it in the bodies")
@@ -50,7 +45,7 @@ class RECOVERMESH_OT_merge_people(_EditOperator, Operator):
     bl_label = "Merge"
 
     @classmethod
-    def blocked_reason(cls, context: bpy.types.Context) -> str:
+    def edit_blocked_reason(cls, context: bpy.types.Context) -> str:
         return clip_edits.merge_blocked_reason(properties.of_scene(context.scene).clip)
 
     def edit(self, context: bpy.types.Context) -> str:
@@ -64,7 +59,7 @@ class RECOVERMESH_OT_split_person(_EditOperator, Operator):
     bl_label = "Split Here"
 
     @classmethod
-    def blocked_reason(cls, context: bpy.types.Context) -> str:
+    def edit_blocked_reason(cls, context: bpy.types.Context) -> str:
         scene = context.scene
         return clip_edits.split_blocked_reason(properties.of_scene(scene).clip, scene.frame_current)
 
@@ -81,7 +76,7 @@ class RECOVERMESH_OT_reset_people(_EditOperator, Operator):
     bl_label = "Reset"
 
     @classmethod
-    def blocked_reason(cls, context: bpy.types.Context) -> str:
+    def edit_blocked_reason(cls, context: bpy.types.Context) -> str:
         return "" if properties.of_scene(context.scene).clip.edits else "Nothing was merged or split"
 
     def edit(self, context: bpy.types.Context) -> str:

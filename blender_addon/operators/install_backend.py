@@ -8,10 +8,10 @@ from bpy.types import Operator
 
 from .. import runtime
 from ..backend.install import Installation
-from . import OperatorResult
+from . import Guarded, OperatorResult
 
 
-class RECOVERMESH_OT_install_backend(Operator):
+class RECOVERMESH_OT_install_backend(Guarded, Operator):
     """Install the backend into a folder of its own (about 2 to 6 GB). Nothing is installed into Blender"""
 
     bl_idname = "recover_mesh.install_backend"
@@ -19,12 +19,10 @@ class RECOVERMESH_OT_install_backend(Operator):
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
         installation = runtime.state.installation
-        if runtime.state.busy or (installation is not None and installation.running):
-            cls.poll_message_set("Wait until the running recovery or installation has ended")
-            return False
-        return True
+        running = runtime.state.busy or (installation is not None and installation.running)
+        return "Wait until the running recovery or installation has ended" if running else ""
 
     def execute(self, context: bpy.types.Context) -> OperatorResult:
         if not self._start():

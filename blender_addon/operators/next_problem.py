@@ -7,12 +7,12 @@ import bpy
 from bpy.types import Operator
 
 from ..scene import quality
-from . import OperatorResult
+from . import Guarded, OperatorResult
 
 _visited_problems: set[tuple[str, int]] = set()
 
 
-class RECOVERMESH_OT_next_problem(Operator):
+class RECOVERMESH_OT_next_problem(Guarded, Operator):
     """Go to the worst frame of the recovered clips, then to the next worst"""
 
     bl_idname = "recover_mesh.next_problem"
@@ -20,11 +20,8 @@ class RECOVERMESH_OT_next_problem(Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not quality.problem_markers(context.scene):
-            cls.poll_message_set("There is no problem to show")
-            return False
-        return True
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
+        return "" if quality.problem_markers(context.scene) else "There is no problem to show"
 
     def execute(self, context: bpy.types.Context) -> OperatorResult:
         scene = context.scene

@@ -11,12 +11,11 @@ from bpy.types import OperatorFileListElement
 from bpy_extras.io_utils import ImportHelper
 
 from .. import runtime
-from ..client.client import ClientError
+from ..client.events import ClientError
 from ..errors import UserError
 from ..scene import records
 from ..settings import preferences
-from . import OperatorResult
-from .backend_operator import Mixin
+from . import Mixin, OperatorResult
 
 
 class NpzImport(ImportHelper, Mixin):

@@ -26,14 +26,12 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
         if runtime.state.busy:
-            cls.poll_message_set("A recovery is running already")
-            return False
-        if not has_source(properties.of_scene(context.scene)):
-            cls.poll_message_set("Choose a photo first")
-            return False
-        return True
+            return "A recovery is running already"
+        settings = properties.of_scene(context.scene)
+        chosen = settings.image is not None if settings.source == "IMAGE" else len(settings.photos) > 0
+        return "" if chosen else "Choose a photo first"
 
     def make_recovery(self, context: bpy.types.Context) -> PhotoRecovery:
         self._recovered: list[Recovered] = []
@@ -88,10 +86,6 @@ class RECOVERMESH_OT_recover(BackendOperator, Operator):
         built = len(self._built)
         summary = f"{pluralize(self._people, 'person', 'people')} in {pluralize(built, 'photo', 'photos')}"
         return report_job_outcome(self, ended, built, summary)
-
-
-def has_source(settings: properties.RecoverMeshSettings) -> bool:
-    return settings.image is not None if settings.source == "IMAGE" else len(settings.photos) > 0
 
 
 def sources(settings: properties.RecoverMeshSettings) -> list[Source]:

@@ -7,7 +7,8 @@ import bpy
 from bpy.types import Operator
 
 from .. import runtime
-from ..client.clip_recovery import ChunkReady, ClipRecovery, ClipStarted, JobEnded, PeopleFound
+from ..client.clip_recovery import ClipRecovery, ClipStarted, JobEnded
+from ..client.events import Chunk, People
 from ..errors import UserError
 from ..scene.clip import ClipScene
 from ..scene.footage import ClipInfo
@@ -24,14 +25,10 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
         if runtime.state.busy:
-            cls.poll_message_set("A recovery is running already")
-            return False
-        if not clip_source.clip_path(properties.of_scene(context.scene).clip):
-            cls.poll_message_set("Choose a clip first")
-            return False
-        return True
+            return "A recovery is running already"
+        return "" if clip_source.clip_path(properties.of_scene(context.scene).clip) else "Choose a clip first"
 
     def make_recovery(self, context: bpy.types.Context) -> ClipRecovery:
         settings = properties.of_scene(context.scene)
@@ -45,7 +42,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         self._match_rate = settings.clip.match_rate
         self._correctives = settings.correctives
         self._clip: ClipScene | None = None
-        self._chunks: list[ChunkReady] = []
+        self._chunks: list[Chunk] = []
         self._frames: set[int] = set()
         return ClipRecovery(
             runtime.state.session,
@@ -56,12 +53,12 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             model=settings.model or properties.DEFAULT_MODEL[0],
         )
 
-    def handle_event(self, event: ClipStarted | ChunkReady | PeopleFound) -> None:
+    def handle_event(self, event: ClipStarted | Chunk | People) -> None:
         if isinstance(event, ClipStarted):
             self._start_scene(event)
-        elif isinstance(event, ChunkReady):
+        elif isinstance(event, Chunk):
             self._chunks.append(event)
-        elif isinstance(event, PeopleFound):
+        elif isinstance(event, People):
             settings = properties.of_scene(self._get_scene()).clip
             clip_edits.store(settings, self._fields, self._start_frame, event.arrays)
             clip_people.load_thumbnails(event.arrays)
@@ -81,8 +78,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
         if self._clip is None:
             return False
         try:
-            for ready in self._chunks:
-                chunk = ready.chunk
+            for chunk in self._chunks:
                 self._clip.add(chunk.arrays, chunk.final, chunk.world, chunk.scene_scale)
                 self._report_scale(chunk.final, chunk.scene_scale)
                 self._frames.update(chunk.arrays["frames"].tolist())

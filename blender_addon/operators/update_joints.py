@@ -8,10 +8,10 @@ from bpy.types import Operator
 
 from ..scene import armature, body, person
 from ..scene.object_data import armature_data
-from . import OperatorResult
+from . import Guarded, OperatorResult
 
 
-class RECOVERMESH_OT_update_joints(Operator):
+class RECOVERMESH_OT_update_joints(Guarded, Operator):
     """Move the bones to the joints of the body's present shape"""
 
     bl_idname = "recover_mesh.update_joints"
@@ -19,11 +19,8 @@ class RECOVERMESH_OT_update_joints(Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if person.parts(context.object) is None:
-            cls.poll_message_set("Select a recovered body or its armature")
-            return False
-        return True
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
+        return "Select a recovered body or its armature" if person.parts(context.object) is None else ""
 
     def execute(self, context: bpy.types.Context) -> OperatorResult:
         rig, skin = person.parts(context.object)

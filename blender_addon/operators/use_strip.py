@@ -10,10 +10,10 @@ import bpy
 from bpy.types import Operator
 
 from ..settings import properties
-from . import OperatorResult
+from . import Guarded, OperatorResult
 
 
-class RECOVERMESH_OT_use_strip(Operator):
+class RECOVERMESH_OT_use_strip(Guarded, Operator):
     """Take the active strip of the video sequencer: its file, the frames that it shows, and its start frame"""
 
     bl_idname = "recover_mesh.use_strip"
@@ -21,11 +21,9 @@ class RECOVERMESH_OT_use_strip(Operator):
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_strip(context.scene) is None:
-            cls.poll_message_set("Select a movie or image strip in the video sequencer first")
-            return False
-        return True
+    def blocked_reason(cls, context: bpy.types.Context) -> str:
+        chosen = active_strip(context.scene) is not None
+        return "" if chosen else "Select a movie or image strip in the video sequencer first"
 
     def execute(self, context: bpy.types.Context) -> OperatorResult:
         strip = active_strip(context.scene)

@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 
 from ..errors import UserError
-from . import animation, armature, basis, body, motion, person
+from . import animation, armature, basis, body, fcurves, motion, person
 from .motion import Motion, World
 from .object_data import armature_data
 from .records import READ_ERRORS, Body, Person, Photo
@@ -148,7 +148,7 @@ def apply_to(rig: bpy.types.Object, source: Amass, *, start: int, on_ground: boo
         joints_template=np.array(data["joints_template"]).reshape(-1, 3),
         joints_shapedirs=np.array(data["joints_shapedirs"]).reshape(len(names), 3, count),
     )  # fmt: skip
-    old = rig.animation_data.action if rig.animation_data is not None else None
+    old = fcurves.action_of(rig)
     if old is not None:
         old.use_fake_user = True
         rig.animation_data.action = None

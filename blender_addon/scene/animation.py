@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 from mathutils import Quaternion
 
-from . import armature, fcurves, person, quality
+from . import armature, basis, fcurves, person, quality
 from .fcurves import Curve
-from .motion import Motion, World, bone_quaternions, root_positions
+from .motion import Motion, World
 from .object_data import armature_data
 from .records import Body
 
@@ -29,25 +29,25 @@ def write_motion(
     world: World,
     start: float,
     fps: float,
-    scale: float = 1.0,
     *,
     measured: bool = True,
 ) -> bpy.types.Action:
     """The new action of `rig` with the whole motion.  It replaces the old one, if that is ours.
 
-    start: frame of the scene for the clip's frame 0.  fps: of the clip.  scale: frames of the scene per frame of the
-    clip.  measured: the motion was recovered from footage, so that confidence and quality are animated too.  The
-    object is on the ground under the person's first position; the root bone is animated relative to it.  In a scene
-    that is not metric the object is scaled, not its bones.
+    start: frame of the scene for the clip's frame 0.  fps: of the clip.  measured: the motion was recovered from
+    footage, so that confidence and quality are animated too.  The object is on the ground under the person's first
+    position; the root bone is animated relative to it.  In a scene that is not metric the object is scaled, not its
+    bones.
     """
     axes = armature.rest_axes(armature_data(rig))
-    rotations = bone_quaternions(motion, axes, world)
-    positions = root_positions(body, motion, world)
+    rotations = basis.continuous_quaternions(basis.bone_rotations(motion.poses, axes, world.rotation))
+    # skinning rotates the body about the root joint
+    positions = world.points(body.rest_joints(motion.betas)[0] + motion.trans)
     origin = np.array([positions[0, 0], positions[0, 1], 0.0])
     rig.location = (origin * world.scale).tolist()
     rig.scale = (world.scale,) * 3
     root = (positions - origin - armature.rest_head(armature_data(rig))) @ axes[0]
-    frames = start + motion.frames * scale
+    frames = start + motion.frames
     quality_curves = quality.quality_curves(body, motion, world, fps) if measured else {}
     curves = [
         Curve(f'pose.bones["{name}"].rotation_quaternion', k, name, rotations[:, j, k])
@@ -69,8 +69,7 @@ def write_motion(
         constant = values.dtype == bool
         curves.append(Curve(f'["{name}"]', 0, "Quality", values.astype(float), constant))
     visibility = _visibility_curves(motion.hidden)
-    action = fcurves.new_action(rig, _remove_own_action(rig) or f"{rig.name} Motion")
-    action["recover_mesh"] = "motion"
+    action = fcurves.new_action(rig, _remove_own_action(rig) or f"{rig.name} Motion", "motion")
     fcurves.write(action, rig, frames, curves + visibility)
     _animate_visibility(rig, frames, visibility)
     return action
@@ -90,8 +89,7 @@ def _animate_visibility(rig: bpy.types.Object, frames: np.ndarray, visibility: l
     for obj in objects[1:]:
         name = _remove_own_action(obj)
         if visibility:
-            action = fcurves.new_action(obj, name or f"{obj.name} Visibility")
-            action["recover_mesh"] = "visibility"
+            action = fcurves.new_action(obj, name or f"{obj.name} Visibility", "visibility")
             fcurves.write(action, obj, frames, visibility)
     if not visibility:  # an earlier motion may have left them hidden
         for obj in objects:
@@ -100,7 +98,7 @@ def _animate_visibility(rig: bpy.types.Object, frames: np.ndarray, visibility: l
 
 def _remove_own_action(obj: bpy.types.Object) -> str:
     """Remove the action of an object if it is ours; returns its name, empty if there was none."""
-    old = obj.animation_data.action if obj.animation_data is not None else None
+    old = fcurves.action_of(obj)
     if old is None or not old.get("recover_mesh"):
         return ""
     name = old.name
@@ -114,7 +112,7 @@ def all_shown(rigs: Sequence[bpy.types.Object]) -> Iterator[None]:
     """Show all rigs and bodies in every frame within the context: Blender does not evaluate hidden objects."""
     muted, before = [], []
     for obj in [part for rig in rigs for part in person.parts(rig) or (rig,)]:
-        action = obj.animation_data.action if obj.animation_data is not None else None
+        action = fcurves.action_of(obj)
         curves = [] if action is None else fcurves.curves_of(action)
         found = [curve for curve in curves if curve.data_path in _HIDDEN and not curve.mute]
         if found:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import bpy
@@ -48,11 +48,11 @@ def create_armature(body: Body, betas: np.ndarray, name: str, collection: bpy.ty
 def place_joints(obj: bpy.types.Object, betas: np.ndarray) -> None:
     """Move the bones to the joints of new betas; the root's head keeps its position in the world."""
     data = armature_data(obj)
-    root = obj.pose.bones[_root_name(data)]
+    root = obj.pose.bones[data["joint_names"][0]]
     before = root.bone.head_local.copy()
     with edit_mode(obj):
         _place(data, betas)
-    root = obj.pose.bones[_root_name(data)]
+    root = obj.pose.bones[data["joint_names"][0]]
     root.location += root.bone.matrix_local.to_3x3().transposed() @ (before - root.bone.head_local)
 
 
@@ -63,7 +63,7 @@ def rest_axes(data: bpy.types.Armature) -> np.ndarray:
 
 def rest_head(data: bpy.types.Armature) -> np.ndarray:
     """(3,) head of the root bone in armature space."""
-    return np.array(data.bones[_root_name(data)].head_local, np.float64)
+    return np.array(data.bones[data["joint_names"][0]].head_local, np.float64)
 
 
 def beta_count(data: bpy.types.Armature) -> int:
@@ -92,34 +92,43 @@ def _place(data: bpy.types.Armature, betas: np.ndarray) -> None:
         bone.tail = (heads[j] + lengths[j] * axes[j, :, 1]).tolist()
 
 
-def _root_name(data: bpy.types.Armature) -> str:
-    return data["joint_names"][0]
-
-
 @contextmanager
 def edit_mode(obj: bpy.types.Object) -> Iterator[None]:
     """Edit mode of one armature within the context; mode, active object and selection are restored.
 
     Edit bones exist in edit mode only, and only an operator enters it.
     """
-    layer = bpy.context.view_layer
-    active = layer.objects.active
-    selected = [o for o in layer.objects if o.select_get()]
+    active = bpy.context.view_layer.objects.active
     mode = active.mode if active is not None else "OBJECT"
     if mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
-    for other in selected:
-        other.select_set(False)
-    layer.objects.active = obj
-    obj.select_set(True)
-    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        with selected([obj]):
+            bpy.ops.object.mode_set(mode="EDIT")
+            try:
+                yield
+            finally:
+                bpy.ops.object.mode_set(mode="OBJECT")
+    finally:
+        if mode != "OBJECT":
+            bpy.ops.object.mode_set(mode=mode)
+
+
+@contextmanager
+def selected(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """Select only these objects within the context, the first is active; the old selection is restored."""
+    layer = bpy.context.view_layer
+    before, active = [o for o in layer.objects if o.select_get()], layer.objects.active
+    for obj in before:
+        obj.select_set(False)
+    for obj in objects:
+        obj.select_set(True)
+    layer.objects.active = objects[0]
     try:
         yield
     finally:
-        bpy.ops.object.mode_set(mode="OBJECT")
-        obj.select_set(False)
-        for other in selected:
-            other.select_set(True)
+        for obj in objects:
+            obj.select_set(False)
+        for obj in before:
+            obj.select_set(True)
         layer.objects.active = active
-        if mode != "OBJECT" and active is not None:
-            bpy.ops.object.mode_set(mode=mode)

@@ -47,7 +47,7 @@ def build_photo(
         person.set_provenance(cam, "camera", photo)
         background = camera.load_background(photo, image)
         if background is not None:
-            camera.set_background(camera_data(cam), background)
+            camera.new_background(camera_data(cam)).image = background
         for k, one in enumerate(photo.people):
             label = body.display_name(one)
             name = f"{title} {label} {k + 1}" if len(photo.people) > 1 else f"{title} {label}"

@@ -56,15 +56,15 @@ def pixel_aspect(photo: Photo) -> tuple[float, float]:
     return max(1.0, fy / fx), max(1.0, fx / fy)
 
 
-def set_background(data: bpy.types.Camera, image: bpy.types.Image) -> None:
-    """Show an image behind the scene in the camera's view."""
+def new_background(data: bpy.types.Camera) -> bpy.types.CameraBackgroundImage:
+    """An empty background image, behind the scene in the camera's view, in place of earlier ones."""
     data.background_images.clear()
     background = data.background_images.new()
-    background.image = image
     background.frame_method = "FIT"
     background.display_depth = "BACK"
     background.alpha = 1.0
     data.show_background_images = True
+    return background
 
 
 def load_background(photo: Photo, image: bpy.types.Image | None = None) -> bpy.types.Image | None:

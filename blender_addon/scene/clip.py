@@ -16,6 +16,7 @@ from mathutils import Matrix
 from ..errors import UserError
 from ..protocol_rows import ROWS
 from . import animation, camera, person, quality
+from .fcurves import action_of
 from .footage import ClipInfo, scene_rate, set_background, set_rate
 from .motion import Motion, World
 from .object_data import armature_data, camera_data, mesh_data
@@ -52,7 +53,7 @@ class ClipScene:
         self._world = World.level(_CAMERA_HEIGHT)
         self.notes: list[str] = []
         remove(scene, info.job)
-        self._collection = self._begin(scene)
+        self.collection = self._begin(scene)  # its name
         if match_rate:
             set_rate(scene, info.fps)
             if not info.moving:  # the range of a scene with a matchmove stays
@@ -65,11 +66,6 @@ class ClipScene:
     @property
     def people(self) -> int:
         return len(self._rigs)
-
-    @property
-    def collection(self) -> str:
-        """Name of the clip's collection."""
-        return self._collection
 
     def _begin(self, scene: bpy.types.Scene) -> str:
         """Create the collection and its camera; returns the collection's name."""
@@ -209,7 +205,7 @@ class ClipScene:
         return bpy.data.scenes.get(self._scene)
 
     def _get_collection(self) -> bpy.types.Collection | None:
-        return bpy.data.collections.get(self._collection)
+        return bpy.data.collections.get(self.collection)
 
 
 def clips(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
@@ -230,7 +226,7 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
                 _remove_person(obj)
             elif kind == "camera":
                 data = camera_data(obj)
-                actions = [_action_of(obj), _action_of(data)]
+                actions = [action_of(obj), action_of(data)]
                 bpy.data.objects.remove(obj)
                 bpy.data.cameras.remove(data)
                 _remove_actions(actions)
@@ -241,10 +237,10 @@ def remove(scene: bpy.types.Scene, job: str) -> None:
 
 
 def _remove_person(rig: bpy.types.Object) -> None:
-    actions = [_action_of(rig)]
+    actions = [action_of(rig)]
     for child in list(rig.children):
         if child.get(person.KIND_KEY) == "body":
-            actions.append(_action_of(child))
+            actions.append(action_of(child))
             mesh = mesh_data(child)
             bpy.data.objects.remove(child)
             bpy.data.meshes.remove(mesh)
@@ -252,10 +248,6 @@ def _remove_person(rig: bpy.types.Object) -> None:
     bpy.data.objects.remove(rig)
     bpy.data.armatures.remove(data)
     _remove_actions(actions)
-
-
-def _action_of(target: bpy.types.Object | bpy.types.Camera) -> bpy.types.Action | None:
-    return target.animation_data.action if target.animation_data is not None else None
 
 
 def _remove_actions(actions: list[bpy.types.Action | None]) -> None:

@@ -14,7 +14,7 @@ from ..protocol_rows import CAMERA_ROWS, PERSON_FILE, rows_of_file
 from . import moving_camera
 from .clip import ClipScene
 from .footage import ClipInfo
-from .records import Body, load_npz
+from .records import Body, check_name, load_npz
 
 
 def is_clip(path: str) -> bool:
@@ -38,11 +38,7 @@ def build(
                 f"{os.path.basename(path)} belongs to another clip than the first file.",
                 "Import the people of one clip at a time.",
             )
-    if str(first["body"]) != body.name:
-        raise UserError(
-            f"The result was made for the body {str(first['body'])!r}, this is {body.name!r}.",
-            f"Give the body {str(first['body'])!r}.",
-        )
+    check_name(str(first["body"]), body)
     width, height = (int(n) for n in first["image_size"])
     fx, fy, cx, cy = (float(n) for n in first["camera"])
     frames = first["frames"]
@@ -54,12 +50,10 @@ def build(
         camera=(fx, fy, cx, cy),
         fps=float(first["mocap_framerate"]) * step,
         frames=int(max(data["frames"].max() for data in people)) + 1,
-        model=str(first["model"]),
-        body=str(first["body"]),
-        license=str(first["license"]),
         notice=str(first.get("notice", "")),
         start=start,
         moving=moving,
+        **{name: str(first[name]) for name in ("model", "body", "license")},
     )
     scale = float(first.get("scene_scale", 1.0))
     world = [*first["world_rotation"].ravel().tolist(), *first["world_translation"].tolist()]

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import UserError
 from . import person
 from .animation import all_shown
+from .armature import selected
 from .object_data import mesh_data
 
 _PC2_HEADER = "<12siiffi"  # name, version, vertices, start, rate, frames
@@ -47,26 +48,6 @@ def body_mesh_of(rig: bpy.types.Object) -> bpy.types.Object:
     return found[1]
 
 
-@contextmanager
-def _selected(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
-    """Select only these objects within the context, the first is active; the old selection is restored."""
-    layer = bpy.context.view_layer
-    before, active = [o for o in layer.objects if o.select_get()], layer.objects.active
-    for obj in before:
-        obj.select_set(False)
-    for obj in objects:
-        obj.select_set(True)
-    layer.objects.active = objects[0]
-    try:
-        yield
-    finally:
-        for obj in objects:
-            obj.select_set(False)
-        for obj in before:
-            obj.select_set(True)
-        layer.objects.active = active
-
-
 def _operator(path: str, add_on: str = "") -> Callable[..., set[str]]:
     """The operator `group.name`; enables `add_on` if needed.  Raises UserError if this Blender lacks it."""
     group, name = path.split(".")
@@ -85,7 +66,7 @@ def _rigs_and_meshes(rigs: Sequence[bpy.types.Object]) -> list[bpy.types.Object]
 
 
 def _glb(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _without_correctives(rigs), _selected(_rigs_and_meshes(rigs)):
+    with _without_correctives(rigs), selected(_rigs_and_meshes(rigs)):
         _operator("export_scene.gltf", "io_scene_gltf2")(
             filepath=path,
             export_format="GLB",
@@ -101,7 +82,7 @@ def _glb(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _fbx(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _without_correctives(rigs), _selected(_rigs_and_meshes(rigs)):
+    with _without_correctives(rigs), selected(_rigs_and_meshes(rigs)):
         _operator("export_scene.fbx", "io_scene_fbx")(
             filepath=path,
             use_selection=True,
@@ -117,7 +98,7 @@ def _fbx(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 def _bvh(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
     for k, rig in enumerate(rigs, 1):
-        with _selected([rig]):
+        with selected([rig]):
             _operator("export_anim.bvh", "io_anim_bvh")(
                 filepath=_numbered(path, k),
                 frame_start=scene.frame_start,
@@ -128,7 +109,7 @@ def _bvh(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _usd(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _without_correctives(rigs), _selected(_rigs_and_meshes(rigs)):
+    with _without_correctives(rigs), selected(_rigs_and_meshes(rigs)):
         _operator("wm.usd_export")(
             filepath=path,
             selected_objects_only=True,
@@ -139,7 +120,7 @@ def _usd(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) ->
 
 
 def _abc(path: str, scene: bpy.types.Scene, rigs: Sequence[bpy.types.Object]) -> None:
-    with _selected([body_mesh_of(rig) for rig in rigs]):
+    with selected([body_mesh_of(rig) for rig in rigs]):
         _operator("wm.alembic_export")(
             filepath=path,
             selected=True,
@@ -233,4 +214,3 @@ _WRITERS: dict[str, Callable[[str, bpy.types.Scene, Sequence[bpy.types.Object]],
     "abc": _abc,
     "pc2": _pc2,
 }
-FORMATS = tuple(_WRITERS)

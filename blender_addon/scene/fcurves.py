@@ -34,9 +34,15 @@ class Curve:
     constant: bool = False
 
 
-def new_action(target: Animated, name: str) -> bpy.types.Action:
-    """A new action, assigned to `target`."""
+def action_of(target: Animated) -> bpy.types.Action | None:
+    return target.animation_data.action if target.animation_data is not None else None
+
+
+def new_action(target: Animated, name: str, kind: str = "") -> bpy.types.Action:
+    """A new action, assigned to `target`.  kind: motion or visibility, which marks it as ours."""
     action = bpy.data.actions.new(name)
+    if kind:
+        action["recover_mesh"] = kind
     animation = target.animation_data or target.animation_data_create()
     animation.action = action
     return action

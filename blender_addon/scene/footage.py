@@ -10,6 +10,7 @@ from typing import Any
 
 import bpy
 
+from . import camera
 from .records import Photo
 
 
@@ -39,18 +40,13 @@ class ClipInfo:
         """From the protocol's `clip`."""
         fx, fy, cx, cy, width, height = header["camera"]
         return cls(
-            source=header["source"],
             job=header["out"],
             size=(int(width), int(height)),
             camera=(fx, fy, cx, cy),
             fps=header["fps"][0] / header["fps"][1],
-            frames=header["frames"],
-            model=header["model"],
-            body=header["body"],
-            license=header["license"],
-            notice=header["notice"],
             start=start,
             moving=header.get("moving", False),
+            **{name: header[name] for name in ("source", "frames", "model", "body", "license", "notice")},
         )
 
     @property
@@ -90,14 +86,9 @@ def set_background(data: bpy.types.Camera, info: ClipInfo) -> str:
     except RuntimeError as error:
         return f"Blender cannot show the clip behind the scene ({error})."
     movie.frame_start = info.start
-    data.background_images.clear()
-    background = data.background_images.new()
+    background = camera.new_background(data)
     background.source = "MOVIE_CLIP"
     background.clip = movie
-    background.frame_method = "FIT"
-    background.display_depth = "BACK"
-    background.alpha = 1.0
-    data.show_background_images = True
     size = tuple(movie.size)
     if size != info.size and size == info.size[::-1]:
         return "The clip is stored rotated by 90° and Blender shows it so; the bodies are upright."

@@ -56,13 +56,3 @@ def joints(body: Body, motion: Motion, world: World) -> np.ndarray:
         rotations[:, j] = rotations[:, p] @ local[:, j]
         positions[:, j] = positions[:, p] + rotations[:, p] @ (rest[j] - rest[p])
     return world.points(positions)
-
-
-def root_positions(body: Body, motion: Motion, world: World) -> np.ndarray:
-    """(T, 3) positions of the root joint in the world, m: skinning rotates the body about it."""
-    return world.points(body.rest_joints(motion.betas)[0] + motion.trans)
-
-
-def bone_quaternions(motion: Motion, axes: np.ndarray, world: World) -> np.ndarray:
-    """(T, J, 4) unit quaternions of the pose bones, continuous in time.  axes: see `basis.bone_rotations`."""
-    return basis.continuous_quaternions(basis.bone_rotations(motion.poses, axes, world.rotation))

@@ -22,8 +22,8 @@ def create(
     info: ClipInfo,
     people: Sequence[dict],
     scale: float,
-) -> bpy.types.Object:
-    """A new keyframed camera in `collection`.  A scene without a camera gets it, with the clip as its background.
+) -> None:
+    """Create a keyframed camera in `collection`.  A scene without a camera gets it, with the clip as its background.
 
     people: arrays of a clip's npz files.  scale: units of the scene per metre.
     """
@@ -44,7 +44,7 @@ def create(
     keys = info.start + frames
     curves = [Curve("location", k, "Camera", positions[:, k]) for k in range(3)]
     curves += [Curve("rotation_quaternion", k, "Camera", rotations[:, k]) for k in range(4)]
-    fcurves.write(_action(cam, f"{cam.name} Motion"), cam, keys, curves)
+    fcurves.write(fcurves.new_action(cam, f"{cam.name} Motion", "motion"), cam, keys, curves)
     wide, high = info.size
     aspect_x, aspect_y = camera.pixel_aspect(photo)
     longest = max(wide * aspect_x, high * aspect_y)
@@ -54,15 +54,8 @@ def create(
     curves = [
         Curve(path, 0, "Lens", values) for path, values in (("lens", lens), ("shift_x", shift_x), ("shift_y", shift_y))
     ]
-    fcurves.write(_action(data, f"{cam.name} Lens"), data, keys, curves)
+    fcurves.write(fcurves.new_action(data, f"{cam.name} Lens", "motion"), data, keys, curves)
     if scene.camera is None:
         camera.use_camera(scene, cam, info.size, camera.pixel_aspect(photo))
         set_background(data, info)
         scene.frame_start, scene.frame_end = info.start, info.start + max(info.frames, 1) - 1
-    return cam
-
-
-def _action(target: fcurves.Animated, name: str) -> bpy.types.Action:
-    action = fcurves.new_action(target, name)
-    action["recover_mesh"] = "motion"
-    return action

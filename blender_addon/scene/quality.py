@@ -45,10 +45,6 @@ class Problem:
     worst: int
     score: float
 
-    @property
-    def label(self) -> str:
-        return _LABELS[self.kind]
-
 
 def quality_curves(body: Body, motion: Motion, world: World, fps: float) -> dict[str, np.ndarray]:
     """The quality properties, (T,) each.
@@ -150,7 +146,7 @@ def add_markers(
     for problem in found[:MAX_MARKERS]:
         # Blender cuts names after 63 bytes, so that the clip's title is left out
         person = f"Person {name.rpartition(' Person ')[2]}"
-        label = f"{MARKER_PREFIX}: {person}: {problem.label} {problem.first + 1}-{problem.last + 1}"
+        label = f"{MARKER_PREFIX}: {person}: {_LABELS[problem.kind]} {problem.first + 1}-{problem.last + 1}"
         marker = scene.timeline_markers.new(label, frame=round(start + problem.worst))
         kept.append(ProblemMarker(marker.name, marker.frame, problem.score, name))
     collection[STORED] = json.dumps([asdict(one) for one in kept])

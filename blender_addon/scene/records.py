@@ -110,13 +110,8 @@ class Photo:
 
 def body_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Body:
     """The body model of the protocol's `body` message."""
-    names = [n for n in arrays if n != "part_ids"]
-    return Body(
-        name=header["name"],
-        license=header["license"],
-        joint_names=tuple(header["joint_names"]),
-        **{n: arrays[n] for n in names},
-    )
+    fields = {name: array for name, array in arrays.items() if name != "part_ids"}
+    return Body(header["name"], header["license"], tuple(header["joint_names"]), **fields)
 
 
 def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], source: str = "") -> Photo:
@@ -124,14 +119,10 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
     fx, fy, cx, cy, width, height = header["camera"]
     people = [
         Person(
-            poses=arrays["poses"][k],
-            betas=arrays["betas"][k],
-            trans=arrays["trans"][k],
-            confidence=arrays["confidence"][k],
-            vertices=arrays["vertices"][k],
+            **{name: arrays[name][k] for name in ("poses", "betas", "trans", "confidence", "vertices")},
             reprojection_px=float(header["reprojection_px"][k]),
             reprojection_relative=float(header["reprojection_relative"][k]),
-            mirrored=bool(arrays["mirrored"][k]) if "mirrored" in arrays else False,
+            mirrored="mirrored" in arrays and bool(arrays["mirrored"][k]),
         )
         for k in range(len(arrays["poses"]))
     ]
@@ -140,10 +131,8 @@ def photo_from_wire(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         source=header["source"] or source,
         size=(int(width), int(height)),
         camera=(float(fx), float(fy), float(cx), float(cy)),
-        model=header["model"],
-        body=header["body"],
-        license=header["license"],
         people=people,
+        **{name: header[name] for name in ("model", "body", "license")},
         upright_png=None if upright_png is None else upright_png.tobytes(),
         notice=header.get("notice", ""),
     )
@@ -217,11 +206,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
 
 def check_match(photo: Photo, body: Body) -> None:
     """Raises UserError unless the result was made for this body model."""
-    if photo.body != body.name:
-        raise UserError(
-            f"The result was made for the body {photo.body!r}, this is {body.name!r}.",
-            f"Give the body {photo.body!r}.",
-        )
+    check_name(photo.body, body)
     joints, betas = len(body.joint_names), body.shapedirs.shape[2]
     for person in photo.people:
         if person.poses.shape != (joints, 3) or person.betas.shape != (betas,):
@@ -232,6 +217,13 @@ def check_match(photo: Photo, body: Body) -> None:
             )
         if not all(np.isfinite(a).all() for a in (person.poses, person.betas, person.trans)):
             raise UserError("The result contains values that are not numbers.", "Recover the photo again.")
+
+
+def check_name(name: str, body: Body) -> None:
+    """Raises UserError unless this is the body model `name` of a result."""
+    if name != body.name:
+        message = f"The result was made for the body {name!r}, this is {body.name!r}."
+        raise UserError(message, f"Give the body {name!r}.")
 
 
 def load_npz(path: str) -> dict[str, np.ndarray]:

@@ -110,7 +110,7 @@ def split(clip: ClipSettings, frame: int) -> int:
     used = [person.id for person in clip.people] + [row[0] for row in json.loads(clip.unedited or "[]")]
     used += [edit.new for edit in clip.edits]
     new = max(used) + 1
-    rows = _people_rows(clip)
+    rows = [[getattr(person, name) for name in _FIELDS] for person in clip.people]
     index = next(k for k, row in enumerate(rows) if row[0] == one.id)
     _add_edit(clip, "split", one.id, cut, new)
     use = one.use
@@ -129,10 +129,6 @@ def reset(clip: ClipSettings) -> None:
 def _add_edit(clip: ClipSettings, kind: str, person: int, second: int, new: int = 0) -> None:
     edit = clip.edits.add()
     edit.kind, edit.person, edit.second, edit.new = kind, person, second, new
-
-
-def _people_rows(clip: ClipSettings) -> list[list[Any]]:
-    return [[getattr(one, name) for name in _FIELDS] for one in clip.people]
 
 
 def _set_people(clip: ClipSettings, rows: Sequence[Sequence[Any]]) -> None:

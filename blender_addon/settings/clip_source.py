@@ -25,10 +25,6 @@ def clip_path(settings: properties.RecoverMeshClipSettings) -> str:
     return bpy.path.abspath(settings.path) if settings.path else ""
 
 
-def label(settings: properties.RecoverMeshClipSettings) -> str:
-    return os.path.basename(clip_path(settings).rstrip("/\\"))
-
-
 def job_folder(path: str) -> str:
     """Folder of a clip's journal and results: next to the saved .blend, else in the extension's user folder.
 

@@ -26,7 +26,6 @@ class RecoverMeshPreferences(AddonPreferences):
         name="Environment",
         description="A Python or virtual environment that has recover-mesh installed. Empty: the private one",
         subtype="FILE_PATH",
-        default="",
     )
     device: EnumProperty(
         name="Device",
@@ -36,7 +35,6 @@ class RecoverMeshPreferences(AddonPreferences):
             ("cpu", "CPU", "The processor"),
             ("cuda", "CUDA GPU", "An NVIDIA graphics card"),
         ),
-        default="auto",
     )
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -73,7 +73,7 @@ class RecoverMeshClipSettings(PropertyGroup):
     movie_clip: PointerProperty(
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip that is already in Blender"
     )
-    use_range: BoolProperty(name="Range", description="Recover only some frames", default=False)
+    use_range: BoolProperty(name="Range", description="Recover only some frames")
     first: IntProperty(name="First", description="First frame of the clip, counted from 1", default=1, min=1)
     last: IntProperty(name="Last", description="Last frame of the clip, counted from 1", default=100, min=1)
     step: IntProperty(name="Step", description="Recover every so many frames", default=1, min=1, max=100)
@@ -103,7 +103,6 @@ class RecoverMeshClipSettings(PropertyGroup):
     height: FloatProperty(
         name="Height",
         description="Height of the person who is seen longest; it sets the scale of everything. 0: unknown",
-        default=0.0,
         min=0.0,
         max=2.6,
         subtype="DISTANCE",
@@ -111,7 +110,6 @@ class RecoverMeshClipSettings(PropertyGroup):
     focal: FloatProperty(
         name="Focal Length (px)",
         description="Focal length in pixels of the clip. 0: unknown, estimated from the image size",
-        default=0.0,
         min=0.0,
         max=1e6,
     )
@@ -132,7 +130,6 @@ class RecoverMeshClipSettings(PropertyGroup):
     scene_scale: FloatProperty(
         name="Scene Scale",
         description="Units of the scene per metre. 0: estimated from the feet on the ground (z = 0)",
-        default=0.0,
         min=0.0,
         max=1e4,
     )

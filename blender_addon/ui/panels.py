@@ -40,7 +40,6 @@ class _SidebarPanel(_Mixin):
 
 
 class RECOVERMESH_PT_recover(_SidebarPanel, Panel):
-    bl_idname = "RECOVERMESH_PT_recover"
     bl_label = "Recover Mesh"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -86,7 +85,7 @@ class RECOVERMESH_PT_recover(_SidebarPanel, Panel):
             text, icon = preferences.status()
             if icon == "ERROR":
                 draw_wrapped(layout, text, icon, width)
-        if preferences_needed(state):
+        if not state.busy and preferences.status()[1] == "ERROR":  # the backend is not ready
             layout.operator(
                 "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
             ).module = preferences.addon_package
@@ -95,7 +94,6 @@ class RECOVERMESH_PT_recover(_SidebarPanel, Panel):
 
 
 class RECOVERMESH_PT_people(_SidebarPanel, Panel):
-    bl_idname = "RECOVERMESH_PT_people"
     bl_label = "People of the Clip"
 
     @classmethod
@@ -136,7 +134,6 @@ class RECOVERMESH_PT_people(_SidebarPanel, Panel):
 
 
 class RECOVERMESH_PT_quality(_SidebarPanel, Panel):
-    bl_idname = "RECOVERMESH_PT_quality"
     bl_label = "Quality"
 
     @classmethod
@@ -146,13 +143,12 @@ class RECOVERMESH_PT_quality(_SidebarPanel, Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene = self.layout, context.scene
         for collection in clip.clips(scene):
-            rigs = [o for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
-            for rig in rigs:
+            for rig in (o for o in collection.objects if o.get(person.KIND_KEY) == "rig"):
                 layout.label(text=rig.name, icon="ARMATURE_DATA")
                 grid = layout.grid_flow(columns=2, align=True)
-                for name in ("reprojection_px", "jitter", "foot_slide", "problem"):
+                for name, label in QUALITY_LABELS.items():
                     if rig.get(name) is not None:
-                        grid.label(text=f"{QUALITY_LABELS[name]}: {rig[name]:.1f}")
+                        grid.label(text=f"{label}: {rig[name]:.1f}")
                 if rig.get("hidden"):
                     layout.label(text="Hidden: nobody seen for long", icon="HIDE_ON")
                 elif rig.get("filled"):
@@ -162,7 +158,6 @@ class RECOVERMESH_PT_quality(_SidebarPanel, Panel):
 
 
 class RECOVERMESH_PT_photos(_SidebarPanel, Panel):
-    bl_idname = "RECOVERMESH_PT_photos"
     bl_label = "Recovered"
 
     @classmethod
@@ -185,7 +180,6 @@ class RECOVERMESH_PT_photos(_SidebarPanel, Panel):
 
 
 class RECOVERMESH_PT_body(_SidebarPanel, Panel):
-    bl_idname = "RECOVERMESH_PT_body"
     bl_label = "Body"
 
     @classmethod
@@ -216,11 +210,6 @@ class RECOVERMESH_PT_body(_SidebarPanel, Panel):
         layout.operator("recover_mesh.update_joints", icon="BONE_DATA")
 
 
-def preferences_needed(state: runtime.State) -> bool:
-    """Whether the panel shows Open Preferences: the backend is not ready."""
-    return not state.busy and preferences.status()[1] == "ERROR"
-
-
 def _draw_clip(layout: bpy.types.UILayout, settings: properties.RecoverMeshClipSettings) -> None:
     layout.template_ID(settings, "movie_clip", open="clip.open")
     if settings.movie_clip is None:
@@ -229,18 +218,9 @@ def _draw_clip(layout: bpy.types.UILayout, settings: properties.RecoverMeshClipS
 
 
 def _draw_clip_options(layout: bpy.types.UILayout, settings: properties.RecoverMeshClipSettings) -> None:
-    layout.prop(settings, "smoothing")
-    layout.prop(settings, "foot_lock")
-    layout.prop(settings, "height")
-    layout.prop(settings, "camera_kind")
-    if settings.camera_kind == "SCENE":
-        layout.prop(settings, "camera")
-        layout.prop(settings, "scene_scale")
-    else:
-        layout.prop(settings, "focal")
-    layout.prop(settings, "start")
-    layout.prop(settings, "match_rate")
-    layout.prop(settings, "use_range")
+    camera = ("camera", "scene_scale") if settings.camera_kind == "SCENE" else ("focal",)
+    for name in ("smoothing", "foot_lock", "height", "camera_kind", *camera, "start", "match_rate", "use_range"):
+        layout.prop(settings, name)
     if settings.use_range:
         row = layout.column(align=True)
         row.prop(settings, "first")

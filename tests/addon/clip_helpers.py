@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from evaluated_mesh import evaluated_vertices
+from evaluated_mesh import backend_vertices, evaluated_vertices
 
-from blender_addon.scene import export
+from blender_addon.scene import clip, export
 from blender_addon.scene.footage import ClipInfo
 
 COUNT = 40  # frames
@@ -48,6 +47,15 @@ def world_of(gt_scene):
     return [*gt_scene.world.rotation.ravel().tolist(), *gt_scene.world.translation.tolist()]
 
 
+def build_clip(scene, body, info, gt_scene, *chunks, scale=1.0):
+    """The finished clip of these final chunks."""
+    clip_scene = clip.ClipScene(scene, info, body)
+    for arrays in chunks:
+        clip_scene.add(arrays, True, world_of(gt_scene), scale)
+    clip_scene.finish()
+    return clip_scene
+
+
 def rigs(scene):
     return {o["person"]: o for o in scene.objects if o.get("recover_mesh") == "rig"}
 
@@ -59,9 +67,4 @@ def body_vertices(rig):
 
 def gt_vertices(model, gt_scene, person, t):
     """(V, 3) the backend's vertices in the world.  person: from 1."""
-    one = gt_scene.people[person - 1]
-    with torch.inference_mode():
-        tensors = (
-            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None] for x in (one.poses[t], one.betas, one.trans[t])
-        )
-        return gt_scene.world.points(model(*tensors).vertices[0].double().numpy())
+    return gt_scene.world.points(backend_vertices(model, gt_scene.people[person - 1], t).astype(float))

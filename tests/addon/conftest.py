@@ -20,8 +20,6 @@ HERE = Path(__file__).parent
 PROFILE = tempfile.TemporaryDirectory(prefix="recover-mesh-profile-", ignore_cleanup_errors=True)
 os.environ["BLENDER_USER_RESOURCES"] = PROFILE.name
 
-sys.path.insert(0, str(HERE))
-
 _status = 0
 
 
@@ -151,11 +149,6 @@ def gt_scene(model):
 @pytest.fixture
 def built_clip(scene, addon_body, gt_scene):
     """The clip of `gt_scene` in the scene, five of its frames filled in."""
-    from clip_helpers import COUNT, chunk, info_of, world_of
+    from clip_helpers import COUNT, build_clip, chunk, info_of
 
-    from blender_addon.scene import clip
-
-    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    clip_scene.add(chunk(gt_scene, 0, COUNT, filled=range(20, 25)), True, world_of(gt_scene))
-    clip_scene.finish()
-    return clip_scene
+    return build_clip(scene, addon_body, info_of(gt_scene), gt_scene, chunk(gt_scene, 0, COUNT, filled=range(20, 25)))

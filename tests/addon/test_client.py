@@ -6,6 +6,7 @@ import importlib
 import os
 import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ def load_client():
 
 
 c = load_client()
-protocol = sys.modules["addon_without_blender.protocol"]
+events, protocol = (sys.modules[f"addon_without_blender.{name}"] for name in ("client.events", "protocol"))
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +61,14 @@ def drain(job):
     found = []
     while not found or not isinstance(found[-1], c.FINAL_EVENTS):
         event = job.events.get(timeout=TIMEOUT)
-        if not isinstance(event, c.Progress):
+        if not isinstance(event, events.Progress):
             found.append(event)
     assert job.finished
     return found
 
 
-def types_of(events):
-    return [type(event).__name__ for event in events]
+def types_of(found):
+    return [type(event).__name__ for event in found]
 
 
 def error_of(call, *args, **kwargs):
@@ -84,8 +85,6 @@ def test_client_imports_without_bpy_and_backend():
         "importlib.import_module('p.client.client')\n"
         "assert not {'bpy', 'backend', 'torch'} & set(sys.modules)\n"
     )
-    import subprocess
-
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/", timeout=240)
 
 
@@ -98,9 +97,8 @@ def test_welcome(client):
 
 def test_a_job_from_paths_and_bytes(client):
     job = client.recover(["two", b"picture", "bad", "nobody"], "keypoint-fit", people=3, focal_px=10)
-    events = drain(job)
-    assert types_of(events) == ["Result", "Result", "SourceFailed", "Result", "Done"]
-    first, second, failed, nobody, _ = events
+    first, second, failed, nobody, _ = found = drain(job)
+    assert types_of(found) == ["Result", "Result", "SourceFailed", "Result", "Done"]
     assert first.source == str(Path("two").absolute())
     assert first.arrays["vertices"].shape == (2, 50, 3)
     first.arrays["vertices"][:] = 0  # writable: a copy, not a view of the message
@@ -116,7 +114,7 @@ def test_progress_begins_with_queued_and_names_stages(client):
     stages = []
     while not {"detect", "fit"} & set(stages):
         event = job.events.get(timeout=TIMEOUT)
-        assert isinstance(event, c.Progress)
+        assert isinstance(event, events.Progress)
         assert 0 <= event.fraction <= 1
         assert event.total == 1
         stages.append(event.stage)
@@ -179,8 +177,8 @@ def test_errors_of_a_job(client):
 
 
 def test_a_dead_worker_is_an_error_and_the_next_job_works(client):
-    events = drain(client.recover(["die"], "keypoint-fit"))
-    assert (types_of(events), events[-1].code) == (["Error"], "worker_died")
+    (error,) = drain(client.recover(["die"], "keypoint-fit"))
+    assert (type(error).__name__, error.code) == ("Error", "worker_died")
     assert types_of(drain(client.recover(["ok"], "keypoint-fit"))) == ["Result", "Done"]
 
 

@@ -4,13 +4,13 @@ import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
-from clip_helpers import COUNT, body_vertices, chunk, gt_vertices, info_of, rigs, world_of
+from clip_helpers import COUNT, body_vertices, build_clip, chunk, gt_vertices, info_of, rigs, world_of
 from mathutils import Vector
 
 from backend.geometry import rotations_numpy as rot
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.errors import UserError
-from blender_addon.scene import clip, fcurves
+from blender_addon.scene import basis, clip, fcurves
 
 MM = 1e-3
 
@@ -54,9 +54,7 @@ def test_kept_frame_rate_is_reported(scene, addon_body, gt_scene):
 def test_quaternions_are_continuous(scene, model, addon_body):
     gt_scene = MOTIONS["turn"](MotionMaker(model, 25.0), (640, 360), seconds=8.0)
     count = len(gt_scene.people[0].poses)
-    clip_scene = clip.ClipScene(scene, info_of(gt_scene, frames=count), addon_body)
-    clip_scene.add(chunk(gt_scene, 0, count, people=(1,)), True, world_of(gt_scene))
-    clip_scene.finish()
+    build_clip(scene, addon_body, info_of(gt_scene, frames=count), gt_scene, chunk(gt_scene, 0, count, people=(1,)))
     (rig,) = rigs(scene).values()
     action = rig.animation_data.action
     curves = {(c.data_path, c.array_index): c for c in fcurves.curves_of(action)}
@@ -93,18 +91,14 @@ def test_final_motions_replace_previews(scene, addon_body, gt_scene):
 
 
 def test_rerun_replaces_only_its_own_objects(scene, addon_body, gt_scene, built_clip):
-    other = clip.ClipScene(scene, info_of(gt_scene, job="/jobs/b"), addon_body)
-    other.add(chunk(gt_scene, 0, 10, people=(1,)), True, world_of(gt_scene))
-    other.finish()
+    build_clip(scene, addon_body, info_of(gt_scene, job="/jobs/b"), gt_scene, chunk(gt_scene, 0, 10, people=(1,)))
     cube = bpy.data.objects.new("User's cube", None)
     clip.clips(scene)[0].objects.link(cube)
     action = bpy.data.actions.new("User's action")
     action.use_fake_user = True
     scene.timeline_markers.new("User's marker", frame=5)
     kept = {o.name for o in clip.clips(scene)[1].objects}
-    rerun = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    rerun.add(chunk(gt_scene, 0, COUNT, people=(1,)), True, world_of(gt_scene))
-    rerun.finish()
+    build_clip(scene, addon_body, info_of(gt_scene), gt_scene, chunk(gt_scene, 0, COUNT, people=(1,)))
     assert len(clip.clips(scene)) == 2
     assert cube.name in scene.objects
     assert "User's action" in bpy.data.actions
@@ -132,7 +126,5 @@ def test_removed_person_is_rebuilt_with_the_next_chunk(scene, addon_body, gt_sce
 
 
 def test_axis_angle_conversion_matches_the_backend(addon_body):
-    from blender_addon.scene import basis
-
     angles = np.random.default_rng(0).standard_normal((6, 24, 3))
     np.testing.assert_allclose(basis.rotation_matrices(angles), rot.exp(angles), atol=1e-12)

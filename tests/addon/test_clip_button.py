@@ -52,10 +52,7 @@ def test_a_person_is_split_and_merged_by_the_buttons(real_backend, scene, footag
     bpy.ops.recover_mesh.split_person()
     assert bpy.ops.recover_mesh.recover_clip() == {"FINISHED"}
     assert [n for n in real_backend.state.notes if "33 frames were done" in n]  # only the last step was repeated
-    assert [(p.id, p.first, p.last, p.seen) for p in settings.clip.people] == [
-        (2, 14, 32, 19),
-        (1, 0, 13, 14),
-    ]
+    assert [(p.id, p.first, p.last, p.seen) for p in settings.clip.people] == [(2, 14, 32, 19), (1, 0, 13, 14)]
     keys = {k: fcurves.curves_of(r.animation_data.action)[0].keyframe_points for k, r in rigs(scene).items()}
     assert {k: (p[0].co[0], p[-1].co[0]) for k, p in keys.items()} == {1: (1, 14), 2: (15, 33)}
     for one in settings.clip.people:

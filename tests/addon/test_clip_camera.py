@@ -5,9 +5,9 @@ import json
 import bpy
 import numpy as np
 import pytest
-import torch
 from bpy_extras.object_utils import world_to_camera_view
-from clip_helpers import body_vertices
+from clip_helpers import body_vertices, build_clip, chunk, info_of, rigs
+from evaluated_mesh import backend_vertices
 from mathutils import Matrix, Vector
 
 from backend.motion.camera_track import CameraTrack
@@ -15,12 +15,12 @@ from benchmarks.clips.cameras import camera_file_content
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from blender_addon.errors import UserError
 from blender_addon.scene import camera_sampling, clip, clip_npz
-from blender_addon.scene.footage import ClipInfo
 from blender_addon.settings import clip_camera
 
 SIZE = (640, 360)
 COUNT = 12
 START = 101
+INFO = {"source": "/clips/dolly.mp4", "size": SIZE, "fps": 6.0, "frames": COUNT, "start": START}
 
 
 @pytest.fixture(scope="module")
@@ -63,38 +63,8 @@ def animated_camera(scene, content, fit="HORIZONTAL"):
     return cam
 
 
-def info_of(gt_scene, job="/jobs/a", **more):
-    c = gt_scene.camera
-    fields = {
-        "source": "/clips/dolly.mp4", "job": job, "size": SIZE, "camera": (c.fx, c.fy, c.cx, c.cy), "fps": 6.0,
-        "frames": COUNT, "model": "m", "body": "open", "license": "CC0-1.0", "start": START, "moving": True,
-    }  # fmt: skip
-    return ClipInfo(**{**fields, **more})
-
-
-def chunk_arrays(gt_scene):
-    one = gt_scene.people[0]
-    return {
-        "people": np.array([1], np.int32),
-        "betas": one.betas[None].astype(np.float32),
-        "frames": np.arange(COUNT, dtype=np.int32),
-        "person": np.ones(COUNT, np.int32),
-        "poses": one.poses.astype(np.float32),
-        "trans": one.trans.astype(np.float32),
-        "confidence": np.full((COUNT, 24), 0.8, np.float32),
-        "filled": np.zeros(COUNT, np.uint8),
-        "hidden": np.zeros(COUNT, np.uint8),
-        "contacts": one.contacts.astype(np.uint8),
-        "reprojection_px": np.ones(COUNT, np.float32),
-    }
-
-
-def world_of(gt_scene):
-    return [*gt_scene.world.rotation.ravel().tolist(), *gt_scene.world.translation.tolist()]
-
-
 def the_rig(scene):
-    (rig,) = (o for o in scene.objects if o.get("recover_mesh") == "rig")
+    (rig,) = rigs(scene).values()
     return rig
 
 
@@ -105,14 +75,12 @@ def projected_vertices(scene, rig):
     return np.array([(v.x * SIZE[0] - 0.5, (1 - v.y) * SIZE[1] - 0.5) for v in views])
 
 
-def gt_pixels(model, gt_scene, t):
-    one = gt_scene.people[0]
-    with torch.inference_mode():
-        tensors = (
-            torch.as_tensor(np.asarray(x), dtype=torch.float32)[None] for x in (one.poses[t], one.betas, one.trans[t])
-        )
-        vertices = model(*tensors).vertices[0].double().numpy()[::300]
-    return gt_scene.view[t : t + 1].project(vertices[None])[0]
+def assert_projects_the_ground_truth(scene, model, gt_scene):
+    for t in (0, 5, COUNT - 1):
+        scene.frame_set(START + t)
+        vertices = backend_vertices(model, gt_scene.people[0], t).astype(float)[::300]
+        expected = gt_scene.view[t : t + 1].project(vertices[None])[0]
+        assert np.linalg.norm(projected_vertices(scene, the_rig(scene)) - expected, axis=1).max() < 0.1
 
 
 @pytest.mark.parametrize("fit", ["HORIZONTAL", "VERTICAL", "AUTO"])
@@ -169,28 +137,22 @@ def test_matchmove_camera_projects_the_ground_truth(scene, model, addon_body, gt
     cam = animated_camera(scene, camera_file_content(gt_scene.view, scale))
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     before = (scene.frame_start, scene.frame_end, np.array(cam.matrix_world), len(bpy.data.cameras))
-    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    clip_scene.add(chunk_arrays(gt_scene), True, world_of(gt_scene), scale)
-    clip_scene.finish()
+    info, rows = info_of(gt_scene, **INFO, moving=True), chunk(gt_scene, 0, COUNT, people=(1,))
+    build_clip(scene, addon_body, info, gt_scene, rows, scale=scale)
     assert scene.camera == cam
     assert len(cam.data.background_images) == 0
     assert (scene.frame_start, scene.frame_end) == before[:2]
     assert len(bpy.data.cameras) == before[3]
-    for t in (0, 5, COUNT - 1):
-        scene.frame_set(START + t)
-        gap = np.linalg.norm(projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1)
-        assert gap.max() < 0.1
+    assert_projects_the_ground_truth(scene, model, gt_scene)
     assert the_rig(scene).scale.x == pytest.approx(scale)
-    rerun = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    rerun.add(chunk_arrays(gt_scene), True, world_of(gt_scene), scale)
-    rerun.finish()
+    build_clip(scene, addon_body, info, gt_scene, rows, scale=scale)
     assert scene.camera == cam
     assert len(clip.clips(scene)) == 1
     the_rig(scene)
 
 
 def test_imported_result_creates_its_camera(scene, model, addon_body, gt_scene, tmp_path):
-    rows, view, scale = chunk_arrays(gt_scene), gt_scene.view, 2.5
+    rows, view, scale = chunk(gt_scene, 0, COUNT, people=(1,)), gt_scene.view, 2.5
     for name in ("people", "person"):
         rows.pop(name)
     rows["betas"] = rows["betas"][0]
@@ -207,10 +169,7 @@ def test_imported_result_creates_its_camera(scene, model, addon_body, gt_scene, 
     assert len(bpy.data.cameras) == 1
     assert (scene.frame_start, scene.frame_end) == (START, START + COUNT - 1)
     assert sum(a.get("recover_mesh") == "motion" for a in bpy.data.actions) == 3
-    for t in (0, 5, COUNT - 1):
-        scene.frame_set(START + t)
-        gap = np.linalg.norm(projected_vertices(scene, the_rig(scene)) - gt_pixels(model, gt_scene, t), axis=1)
-        assert gap.max() < 0.1
+    assert_projects_the_ground_truth(scene, model, gt_scene)
 
 
 def test_missing_camera_is_an_error(scene, addon_body, gt_scene):
@@ -219,7 +178,7 @@ def test_missing_camera_is_an_error(scene, addon_body, gt_scene):
     settings.camera_kind = "SCENE"
     with pytest.raises(UserError, match="no camera"):
         clip_camera.selected_camera(settings, scene)
-    clip.ClipScene(scene, info_of(gt_scene, moving=False), addon_body)
+    clip.ClipScene(scene, info_of(gt_scene, **INFO), addon_body)
     with pytest.raises(UserError, match="made by Recover Mesh"):
         clip_camera.selected_camera(settings, scene)
     cam = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))

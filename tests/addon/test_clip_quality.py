@@ -3,7 +3,7 @@
 import bpy
 import numpy as np
 import pytest
-from clip_helpers import COUNT, chunk, info_of, rigs, world_of
+from clip_helpers import COUNT, build_clip, chunk, info_of, rigs, world_of
 
 from blender_addon.scene import clip, export, fcurves, quality
 
@@ -24,11 +24,9 @@ def test_quality_properties_and_markers(scene, built_clip):
 
 
 def test_hidden_frames_hide_the_person_and_score_low(scene, addon_body, gt_scene, tmp_path):
-    clip_scene = clip.ClipScene(scene, info_of(gt_scene), addon_body)
-    absent = range(12, 30)
-    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(1,), filled=absent, hidden=absent), True, world_of(gt_scene))
-    clip_scene.add(chunk(gt_scene, 0, COUNT, people=(2,), filled=range(20, 25)), True, world_of(gt_scene))
-    clip_scene.finish()
+    first = chunk(gt_scene, 0, COUNT, people=(1,), filled=range(12, 30), hidden=range(12, 30))
+    second = chunk(gt_scene, 0, COUNT, people=(2,), filled=range(20, 25))
+    build_clip(scene, addon_body, info_of(gt_scene), gt_scene, first, second)
     rig, other = rigs(scene)[1], rigs(scene)[2]
     for t, hidden in ((11, False), (12, True), (29, True), (30, False)):
         scene.frame_set(11 + t)

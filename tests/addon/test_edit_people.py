@@ -48,6 +48,18 @@ def select(clip, *ids):
         one.select = one.id in ids
 
 
+def merge(clip, *ids):
+    select(clip, *ids)
+    assert bpy.ops.recover_mesh.merge_people() == {"FINISHED"}
+
+
+def split(scene, clip, person, frame):
+    """Split a person at this frame of the clip."""
+    select(clip, person)
+    scene.frame_set(START + frame)
+    assert bpy.ops.recover_mesh.split_person() == {"FINISHED"}
+
+
 def people(clip):
     return {one.id: (one.first, one.last) for one in clip.people}
 
@@ -62,19 +74,12 @@ def test_unedited_people_have_nothing_pending(scene, clip):
     assert not {"edits", "keep"} & set(job(scene))
 
 
-def test_merge_two(scene, clip):
-    select(clip, 1, 3)
-    assert bpy.ops.recover_mesh.merge_people() == {"FINISHED"}
-    assert people(clip) == {1: (0, 140), 2: (0, 50)}
-    assert job(scene)["edits"] == [["merge", 1, 3, 0]]
+@pytest.mark.parametrize(("ids", "left"), [((1, 3), {1: (0, 140), 2: (0, 50)}), ((1, 2, 3), {1: (0, 140)})])
+def test_merge(scene, clip, ids, left):
+    merge(clip, *ids)
+    assert people(clip) == left
+    assert job(scene)["edits"] == [["merge", 1, other, 0] for other in ids[1:]]
     assert clip_edits.has_pending_edits(clip)
-
-
-def test_merge_three(scene, clip):
-    select(clip, 1, 2, 3)
-    bpy.ops.recover_mesh.merge_people()
-    assert people(clip) == {1: (0, 140)}
-    assert job(scene)["edits"] == [["merge", 1, 2, 0], ["merge", 1, 3, 0]]
 
 
 @pytest.mark.parametrize("ids", [(), (2,)])
@@ -87,9 +92,7 @@ def test_one_person_cannot_be_merged(clip, ids):
 
 
 def test_split_at_the_current_frame(scene, clip):
-    select(clip, 1)
-    scene.frame_set(START + 30)
-    assert bpy.ops.recover_mesh.split_person() == {"FINISHED"}
+    split(scene, clip, 1, 30)
     assert people(clip) == {1: (0, 29), 4: (30, 60), 2: (0, 50), 3: (85, 140)}
     assert [one.id for one in clip.people] == [1, 4, 2, 3]
     assert job(scene)["edits"] == [["split", 1, 30, 4]]
@@ -115,24 +118,15 @@ def test_frames_at_which_a_split_is_possible(scene, clip, ids, frame, can):
 
 
 def test_one_edit_follows_the_other(scene, clip):
-    select(clip, 1, 3)
-    bpy.ops.recover_mesh.merge_people()
+    merge(clip, 1, 3)
     scene.frame_set(START + 100)
     bpy.ops.recover_mesh.split_person()  # the merged one is still selected
-    select(clip, 2, 4)
-    bpy.ops.recover_mesh.merge_people()
-    select(clip, 2)
-    scene.frame_set(START + 120)
-    bpy.ops.recover_mesh.split_person()
+    merge(clip, 2, 4)
+    split(scene, clip, 2, 120)
     assert people(clip) == {1: (0, 99), 2: (0, 119), 5: (120, 140)}
     edits = [["merge", 1, 3, 0], ["split", 1, 100, 4], ["merge", 2, 4, 0], ["split", 2, 120, 5]]
     assert job(scene)["edits"] == edits
-    assert clip_edits.labels(clip) == [
-        "3 merged into 1",
-        "1 split at 111: 4",
-        "4 merged into 2",
-        "2 split at 131: 5",
-    ]
+    assert clip_edits.labels(clip) == ["3 merged into 1", "1 split at 111: 4", "4 merged into 2", "2 split at 131: 5"]
 
 
 def test_backend_applies_the_same_edits(scene, clip):
@@ -148,13 +142,10 @@ def test_backend_applies_the_same_edits(scene, clip):
 
 
 def test_applied_edits_stay_and_more_can_follow(scene, clip):
-    select(clip, 1, 3)
-    bpy.ops.recover_mesh.merge_people()
+    merge(clip, 1, 3)
     recovered(clip, {1: (0, 140, 117), 2: (0, 50, 40)}, edits=job(scene)["edits"])
     assert not clip_edits.has_pending_edits(clip)
-    select(clip, 1)
-    scene.frame_set(START + 90)
-    bpy.ops.recover_mesh.split_person()
+    split(scene, clip, 1, 90)
     assert clip_edits.has_pending_edits(clip)
     assert job(scene)["edits"] == [["merge", 1, 3, 0], ["split", 1, 90, 4]]
 
@@ -171,19 +162,15 @@ def test_reset_restores_the_found_people(scene, clip):
 def test_ticks_and_edits_combine(scene, clip):
     clip.people[1].use = False  # Person 2
     assert clip_edits.has_pending_edits(clip)
-    select(clip, 1)
-    scene.frame_set(START + 30)
-    bpy.ops.recover_mesh.split_person()
+    split(scene, clip, 1, 30)
     assert job(scene)["keep"] == [1, 4, 3]
-    select(clip, 1, 2)
-    bpy.ops.recover_mesh.merge_people()
+    merge(clip, 1, 2)
     assert "keep" not in job(scene)  # all remaining people are ticked
 
 
 def test_undo_and_redo(scene, clip):
     bpy.ops.ed.undo_push(message="Before")
-    select(clip, 1, 3)
-    bpy.ops.recover_mesh.merge_people()
+    merge(clip, 1, 3)
     bpy.ops.ed.undo_push(message="Merge")
     bpy.ops.ed.undo()
     clip = bpy.context.scene.recover_mesh.clip
@@ -195,8 +182,7 @@ def test_undo_and_redo(scene, clip):
 
 
 def test_edits_are_saved_with_the_file(scene, clip, tmp_path):
-    select(clip, 1, 3)
-    bpy.ops.recover_mesh.merge_people()
+    merge(clip, 1, 3)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
     scene = bpy.context.scene
@@ -206,8 +192,7 @@ def test_edits_are_saved_with_the_file(scene, clip, tmp_path):
 
 
 def test_another_range_has_other_people(scene, clip):
-    select(clip, 1, 3)
-    bpy.ops.recover_mesh.merge_people()
+    merge(clip, 1, 3)
     clip.people[1].use = False
     clip.step = 2
     assert not {"edits", "keep"} & set(job(scene))

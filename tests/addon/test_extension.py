@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from fake_backend import write_png
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+from tools import build_extension
 
-from tools import build_extension  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-import torch
-from evaluated_mesh import evaluated_vertices
+from evaluated_mesh import backend_vertices, evaluated_vertices
 from mathutils import Quaternion
 from test_scene import expected_in_blender, people_of
 
@@ -49,12 +48,6 @@ def hand_at(poses: np.ndarray, mirrored: bool, seed: int = 0, shape: float = 1.0
     )
 
 
-def backend_vertices(models, one: records.Person) -> np.ndarray:
-    with torch.no_grad():
-        tensors = [torch.as_tensor(a, dtype=torch.float32)[None] for a in (one.poses, one.betas, one.trans)]
-        return models[one.mirrored](*tensors).vertices[0].numpy()
-
-
 @pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.slow)])
 def test_vertices_are_the_backends(models, addon_body, scene, count):
     poses = random_poses(count, addon_body.joints_template, seed=5)
@@ -63,7 +56,7 @@ def test_vertices_are_the_backends(models, addon_body, scene, count):
         hands = [hand_at(poses[k], bool(k % 2), k) for k in range(first, first + 4)]
         collection = build.build_photo(photo_of(hands), addon_body)
         for (_, skin), one in zip(people_of(collection), hands, strict=True):
-            expected = expected_in_blender(backend_vertices(models, one), collection)
+            expected = expected_in_blender(backend_vertices(models[one.mirrored], one), collection)
             worst = max(worst, np.linalg.norm(evaluated_vertices(skin) - expected, axis=1).max())
         bpy.data.batch_remove(list(collection.objects))
         bpy.data.collections.remove(collection)

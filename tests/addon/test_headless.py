@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 import pytest
 from evaluated_mesh import evaluated_vertices
-from fake_backend import BODY, CAMERA, make_body, random_person, write_png
+from fake_backend import BODY, CAMERA, make_body, random_person, write_body, write_png
 
 from backend.export.npz import write_npz
 from backend.structures import FrameResult, RecoveredPerson
@@ -35,13 +35,9 @@ def job(tmp_path_factory) -> dict:
         frame = FrameResult("somebody.jpg", 0, CAMERA, [row], "keypoint-fit", BODY, "CC0-1.0")
         write_npz(folder / f"somebody_person{seed}.npz", frame, row)
         results.append(str(folder / f"somebody_person{seed}.npz"))
-    body = make_body()
-    arrays = {key: value for key, value in vars(body).items() if isinstance(value, np.ndarray)}
-    names = {"name": body.name, "license": body.license, "joint_names": np.array(body.joint_names)}
-    np.savez(folder / "body.npz", **arrays, **names)
     made = {
         "results": results,
-        "body": str(folder / "body.npz"),
+        "body": write_body(folder / "body.npz"),
         "image": str(write_png(folder / "somebody.png", 640, 480)),
         "blend": str(folder / "somebody.blend"),
         "glb": str(folder / "somebody.glb"),

@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 from clip_helpers import body_vertices
-from fake_backend import BODY, make_body, random_person
+from fake_backend import BODY, make_body, random_person, write_body
 
 from backend import structures
 from backend.export.amass import write_amass
@@ -20,11 +20,7 @@ RATE = 25.0
 
 @pytest.fixture(scope="module")
 def body_file(tmp_path_factory):
-    body = make_body()
-    path = tmp_path_factory.mktemp("body") / "body.npz"
-    arrays = {k: v for k, v in vars(body).items() if isinstance(v, np.ndarray)}
-    np.savez(path, name=body.name, license=body.license, joint_names=np.array(body.joint_names), **arrays)
-    return str(path)
+    return write_body(tmp_path_factory.mktemp("body") / "body.npz")
 
 
 def clip_arrays(hands=True):
@@ -146,10 +142,7 @@ def test_pickles_are_never_loaded(scene, tmp_path, body_file):
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize(
-    ("fps", "keys"),
-    [(120.0, 24), (60.0, 12), (24.0, 5), (30000 / 1001, 6), (240.0, 47)],
-)
+@pytest.mark.parametrize(("fps", "keys"), [(120.0, 24), (60.0, 12), (24.0, 5), (30000 / 1001, 6), (240.0, 47)])
 def test_resampling_keeps_the_speed(scene, tmp_path, body_file, fps, keys):
     footage.set_rate(scene, fps)
     load(write(tmp_path / "walk.npz"), body_file, start=11, on_ground=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from blender_addon.scene import basis, person
 from blender_addon.settings import preferences
 
 MM = 1e-3
+PHOTO = str(Path(__file__).parents[1] / "data" / "rendered_person.jpg")
 REAL_SIZES = ("fastmetro-s-r50", "smpler-w32", "deformer-r50", "pose2mesh-coco")
 NETWORKS = ["smpler-small", *(pytest.param(name, marks=pytest.mark.slow) for name in REAL_SIZES)]
 pytestmark = pytest.mark.timeout(1200)  # on a machine with other work
@@ -38,11 +41,11 @@ def backend(addon, scene, environment, name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_through_the_button(backend, scene, photo, name):
+def test_every_network_through_the_button(backend, scene, name):
     offered = {m["name"]: m for m in backend.models}
     assert offered[name]["ready"]
     assert "test weights" in offered[name]["label"]
-    scene.recover_mesh.photos.add().path = str(photo)
+    scene.recover_mesh.photos.add().path = PHOTO
     scene.recover_mesh.model = name
     assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
     assert TEST_NOTICE in runtime.state.notes
@@ -52,16 +55,9 @@ def test_every_network_through_the_button(backend, scene, photo, name):
     assert rig["license"].startswith(TEST_NOTICE)
     assert len(rig.data.bones) == 24
     # the same photo, without server and Blender
-    result = Recoverer(name, "cpu").recover(str(photo))
+    result = Recoverer(name, "cpu").recover(PHOTO)
     expected = basis.camera_points(result.people[0].vertices)
     expected[:, 2] -= expected[:, 2].min()
     assert np.abs(evaluated_vertices(skin) - expected).max() < 1 * MM
     assert not offered["smpler-w48"]["ready"]
     assert "recover-mesh models import smpler-w48" in offered["smpler-w48"]["hint"]
-
-
-@pytest.fixture
-def photo():
-    from pathlib import Path
-
-    return Path(__file__).parents[1] / "data" / "rendered_person.jpg"

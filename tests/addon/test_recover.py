@@ -31,6 +31,11 @@ def choose(scene: bpy.types.Scene, folder: Path, *names: str) -> None:
         scene.recover_mesh.photos.add().path = str(path)
 
 
+def recover(scene: bpy.types.Scene, folder: Path, *names: str) -> None:
+    choose(scene, folder, *names)
+    assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
+
+
 def rigs() -> list[bpy.types.Object]:
     return [o for o in bpy.data.objects if o.get(person.KIND_KEY) == "rig"]
 
@@ -48,8 +53,7 @@ def wait_until(condition, what: str) -> None:
 
 
 def test_one_photo(fake_backend, scene, tmp_path):
-    choose(scene, tmp_path, "someone's photo äöü.png")
-    assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
+    recover(scene, tmp_path, "someone's photo äöü.png")
     collection = build.photos(scene)[0]
     assert collection.name == "someone's photo äöü"
     (rig,) = rigs()
@@ -69,14 +73,10 @@ def test_one_photo(fake_backend, scene, tmp_path):
 
 def test_several_photos(fake_backend, scene, tmp_path):
     """Only one photo is visible at a time: people of different photos overlap."""
-    choose(scene, tmp_path, "one.png", "nobody.png", "two.png", "bad.png")
-    assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
+    recover(scene, tmp_path, "one.png", "nobody.png", "two.png", "bad.png")
     assert [c.name for c in build.photos(scene)] == ["one", "two"]
     assert len(rigs()) == 3
-    assert runtime.state.notes == [
-        "nobody.png: no people found.",
-        "bad.png: bad.png is no image. Choose a photo.",
-    ]
+    assert runtime.state.notes == ["nobody.png: no people found.", "bad.png: bad.png is no image. Choose a photo."]
     first, second = build.photos(scene)
     layer = bpy.context.view_layer
     assert (build.is_shown(layer, first), build.is_shown(layer, second)) == (False, True)
@@ -154,8 +154,7 @@ def test_killed_backend_is_restarted(fake_backend, scene, tmp_path):
 
 
 def test_idle_killed_backend_is_restarted(fake_backend, scene, tmp_path):
-    choose(scene, tmp_path, "one.png")
-    assert bpy.ops.recover_mesh.recover() == {"FINISHED"}
+    recover(scene, tmp_path, "one.png")
     first = fake_backend.process.pid
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not fake_backend.running, "the end of the backend")
@@ -164,8 +163,7 @@ def test_idle_killed_backend_is_restarted(fake_backend, scene, tmp_path):
 
 
 def test_backend_is_kept_between_jobs(fake_backend, scene, tmp_path):
-    choose(scene, tmp_path, "one.png")
-    bpy.ops.recover_mesh.recover()
+    recover(scene, tmp_path, "one.png")
     first = fake_backend.process.pid
     bpy.ops.recover_mesh.recover()
     assert fake_backend.process.pid == first
@@ -177,8 +175,7 @@ def test_cancel(fake_backend, scene, tmp_path):
 
     def cancel() -> None:
         wait_until(
-            lambda: runtime.state.recovery and "wait.png" in runtime.state.recovery.progress.text,
-            "the second photo",
+            lambda: runtime.state.recovery and "wait.png" in runtime.state.recovery.progress.text, "the second photo"
         )
         runtime.state.recovery.cancel()
 
@@ -210,8 +207,7 @@ def test_opening_a_file_ends_the_job(fake_backend, scene, tmp_path):
 def test_disable_leaves_nothing(fake_backend, addon, scene, tmp_path):
     import addon_utils
 
-    choose(scene, tmp_path, "one.png")
-    bpy.ops.recover_mesh.recover()
+    recover(scene, tmp_path, "one.png")
     process = fake_backend.process
     addon_utils.disable("blender_addon")
     try:
@@ -226,15 +222,13 @@ def test_disable_leaves_nothing(fake_backend, addon, scene, tmp_path):
 
 
 def test_state_is_not_in_the_file(fake_backend, scene, tmp_path):
-    choose(scene, tmp_path, "one.png")
-    bpy.ops.recover_mesh.recover()
+    recover(scene, tmp_path, "one.png")
     stored = {p.identifier for p in scene.recover_mesh.bl_rna.properties} - {"rna_type", "name"}
     assert stored == {"source", "photos", "image", "model", "people", "max_people", "correctives", "clip"}
 
 
 def test_log_names_the_python(fake_backend, scene, tmp_path, environment):
-    choose(scene, tmp_path, "one.png")
-    bpy.ops.recover_mesh.recover()
+    recover(scene, tmp_path, "one.png")
     log = Path(runtime.user_folder(), "backend.log").read_text()
     assert environment in log and "listening" in log
     assert fake_backend.process.token not in log and json.dumps(fake_backend.process.token) not in log

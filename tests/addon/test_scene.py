@@ -5,11 +5,11 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-import torch
 from bpy_extras.object_utils import world_to_camera_view
-from evaluated_mesh import evaluated_vertices
+from evaluated_mesh import backend_vertices, evaluated_vertices
 from fake_backend import random_person, write_png
 from mathutils import Quaternion, Vector
+from test_recover import datablocks
 
 from backend.body.files import read_body
 from backend.body.model import BodyModel
@@ -45,16 +45,15 @@ def photo_of(people: list[records.Person], addon_body: records.Body, camera: Cam
     )
 
 
-def camera_vertices(model, one: records.Person) -> np.ndarray:
-    """(V, 3) the backend's vertices in the camera frame."""
-    with torch.no_grad():
-        tensors = [torch.as_tensor(a, dtype=torch.float32)[None] for a in (one.poses, one.betas, one.trans)]
-        return model(*tensors).vertices[0].numpy()
-
-
 def people_of(collection: bpy.types.Collection) -> list[tuple[bpy.types.Object, bpy.types.Object]]:
     """(rig, body mesh object) of each person, in the order of the result."""
     return [person.parts(o) for o in collection.objects if o.get(person.KIND_KEY) == "rig"]
+
+
+def built(addon_body: records.Body, *people: records.Person, camera: Camera | None = None) -> tuple:
+    """The collection of a photo of these people, and (rig, body mesh object) of each."""
+    collection = build.build_photo(photo_of(list(people), addon_body, camera), addon_body)
+    return collection, people_of(collection)
 
 
 def camera_height_of(collection: bpy.types.Collection) -> float:
@@ -76,7 +75,7 @@ def test_vertices_are_the_backends(model, addon_body, scene, count):
         lowest = np.inf
         for (_, skin), one in zip(people_of(collection), crowd, strict=True):
             got = evaluated_vertices(skin)
-            worst = max(worst, np.abs(got - expected_in_blender(camera_vertices(model, one), collection)).max())
+            worst = max(worst, np.abs(got - expected_in_blender(backend_vertices(model, one), collection)).max())
             lowest = min(lowest, got[:, 2].min())
         assert abs(lowest) < MM  # the lowest vertex of all is on the ground
         bpy.data.batch_remove(list(collection.objects))
@@ -88,8 +87,7 @@ def test_vertices_are_the_backends(model, addon_body, scene, count):
 @PEOPLE
 def test_vertices_after_update_joints(model, addon_body, scene, count):
     """Vertices match the backend's after new betas, Update Joints and another pose."""
-    collection = build.build_photo(photo_of([random_person(0)], addon_body), addon_body)
-    ((rig, skin),) = people_of(collection)
+    collection, ((rig, skin),) = built(addon_body, random_person(0))
     bpy.context.view_layer.objects.active = skin
     keys = skin.data.shape_keys.key_blocks
     worst = 0.0
@@ -103,7 +101,7 @@ def test_vertices_after_update_joints(model, addon_body, scene, count):
         bpy.context.view_layer.update()
         assert ((rig.matrix_world @ rig.pose.bones[0].matrix).translation - pelvis).length < MM
         pose.apply_pose(rig, addon_body, one, camera_height_of(collection))
-        expected = expected_in_blender(camera_vertices(model, one), collection)
+        expected = expected_in_blender(backend_vertices(model, one), collection)
         worst = max(worst, np.abs(evaluated_vertices(skin) - expected).max())
     print(f"\nworst of {count}: {worst / MM:.4f} mm")
     assert worst < MM
@@ -112,8 +110,7 @@ def test_vertices_after_update_joints(model, addon_body, scene, count):
 def test_update_joints_alone_keeps_the_pose(model, addon_body, scene):
     """After new betas in the same pose: the backend's vertices of these, with the pelvis at its old position."""
     one = random_person(5)
-    collection = build.build_photo(photo_of([one], addon_body), addon_body)
-    ((rig, skin),) = people_of(collection)
+    collection, ((rig, skin),) = built(addon_body, one)
     betas = random_person(6).betas
     for k, value in enumerate(betas):
         skin.data.shape_keys.key_blocks[body.SHAPE_KEY.format(k)].value = value
@@ -121,7 +118,7 @@ def test_update_joints_alone_keeps_the_pose(model, addon_body, scene):
     assert bpy.ops.recover_mesh.update_joints() == {"FINISHED"}
     trans = one.trans + addon_body.rest_joints(one.betas)[0] - addon_body.rest_joints(betas)[0]
     changed = records.Person(one.poses, betas, trans, one.confidence)
-    expected = expected_in_blender(camera_vertices(model, changed), collection)
+    expected = expected_in_blender(backend_vertices(model, changed), collection)
     assert np.abs(evaluated_vertices(skin) - expected).max() < MM
 
 
@@ -140,9 +137,8 @@ def test_update_joints_alone_keeps_the_pose(model, addon_body, scene):
 )
 def test_projection_is_the_backends(model, addon_body, scene, camera):
     one = random_person(3)
-    collection = build.build_photo(photo_of([one], addon_body, camera), addon_body)
-    ((_, skin),) = people_of(collection)
-    expected = camera.project(camera_vertices(model, one))[::37]
+    _, ((_, skin),) = built(addon_body, one, camera=camera)
+    expected = camera.project(backend_vertices(model, one))[::37]
     seen = [world_to_camera_view(scene, scene.camera, Vector(p)) for p in evaluated_vertices(skin)[::37].tolist()]
     size = np.array([scene.render.resolution_x, scene.render.resolution_y])
     assert tuple(size) == (camera.width, camera.height)
@@ -153,8 +149,7 @@ def test_projection_is_the_backends(model, addon_body, scene, camera):
 
 def test_correctives_need_no_python(addon_body, scene):
     """Drivers are simple expressions, evaluated with auto-run off, and follow bones in any rotation mode."""
-    collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
-    ((rig, skin),) = people_of(collection)
+    _, ((rig, skin),) = built(addon_body, random_person(1))
     drivers = skin.data.shape_keys.animation_data.drivers
     assert len(drivers) == int((np.abs(addon_body.posedirs).max((0, 1)) > correctives.NEGLIGIBLE).sum()) > 0
     assert all(d.driver.is_simple_expression and d.driver.is_valid for d in drivers)
@@ -170,14 +165,12 @@ def test_negligible_correctives_are_left_out(addon_body, scene):
     few = np.zeros_like(addon_body.posedirs)
     few[:, :, 17] = 0.01
     one = records.Body(**{**vars(addon_body), "posedirs": few})
-    collection = build.build_photo(photo_of([random_person(1)], one), one)
-    ((_, skin),) = people_of(collection)
+    _, ((_, skin),) = built(one, random_person(1))
     assert [k.name for k in skin.data.shape_keys.key_blocks if k.name.startswith("Pose")] == ["Pose017"]
 
 
 def test_mesh_topology_weights_and_shape_keys(addon_body, scene):
-    collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
-    ((_, skin),) = people_of(collection)
+    _, ((_, skin),) = built(addon_body, random_person(1))
     mesh = skin.data
     assert (len(mesh.vertices), len(mesh.polygons)) == (len(addon_body.v_template), len(addon_body.faces))
     corners = np.empty(len(mesh.loops), np.int32)
@@ -196,8 +189,7 @@ def test_mesh_topology_weights_and_shape_keys(addon_body, scene):
 
 
 def test_rest_pose_stands_on_the_origin(addon_body, scene):
-    collection = build.build_photo(photo_of([random_person(1)], addon_body), addon_body)
-    ((rig, skin),) = people_of(collection)
+    _, ((rig, skin),) = built(addon_body, random_person(1))
     lowest = min(v.co.z for v in skin.data.shape_keys.key_blocks["Basis"].data)
     assert abs(lowest) < 1e-6
     assert 0.0 < rig.data.bones["left_foot"].head_local.z < 0.15 < rig.data.bones["pelvis"].head_local.z
@@ -216,14 +208,12 @@ def test_uvs(addon_body, scene):
 def test_sliders_allow_large_betas(addon_body, scene):
     one = random_person(1)
     one.betas[0] = -7.25
-    collection = build.build_photo(photo_of([one], addon_body), addon_body)
-    ((_, skin),) = people_of(collection)
+    _, ((_, skin),) = built(addon_body, one)
     assert skin.data.shape_keys.key_blocks["Shape000"].value == pytest.approx(-7.25)
 
 
 def test_bones(addon_body, scene):
-    collection = build.build_photo(photo_of([random_person(2)], addon_body), addon_body)
-    ((rig, _),) = people_of(collection)
+    _, ((rig, _),) = built(addon_body, random_person(2))
     bones = rig.data.bones
     assert list(rig.data["joint_names"]) == list(addon_body.joint_names)
     assert sorted(b.name for b in bones) == sorted(addon_body.joint_names)
@@ -239,8 +229,7 @@ def test_hinges_bend_about_local_x(addon_body, scene):
     """A positive rotation about local X moves shins back, forearms forward, hands down, the trunk forward."""
     resting = records.Person(np.zeros((24, 3)), np.zeros(10), np.array([0, 0, 4.0]), np.ones(24))
     resting.poses[0] = [np.pi, 0, 0]
-    collection = build.build_photo(photo_of([resting], addon_body), addon_body)
-    ((rig, _),) = people_of(collection)
+    _, ((rig, _),) = built(addon_body, resting)
     forward, up = Vector((0, -1, 0)), Vector((0, 0, 1))
     expected = {
         "knee": -forward, "elbow": forward, "wrist": -up, "spine1": forward, "neck": forward, "foot": -up,
@@ -259,8 +248,7 @@ def test_hinges_bend_about_local_x(addon_body, scene):
 
 def test_left_and_right_mirror(model, addon_body, scene):
     """Paste Flipped works: rest axes are mirrored, up to the small asymmetry of the body."""
-    collection = build.build_photo(photo_of([random_person(2)], addon_body), addon_body)
-    ((rig, _),) = people_of(collection)
+    _, ((rig, _),) = built(addon_body, random_person(2))
     for bone in rig.data.bones:
         if not bone.name.startswith("left_"):
             continue
@@ -272,16 +260,14 @@ def test_left_and_right_mirror(model, addon_body, scene):
 
 def test_rest_axes_are_equal_for_all_people(addon_body, scene):
     """So that a pose can be copied from one person to another."""
-    collection = build.build_photo(photo_of([random_person(1), random_person(2)], addon_body), addon_body)
-    (first, _), (second, _) = people_of(collection)
+    _, ((first, _), (second, _)) = built(addon_body, random_person(1), random_person(2))
     assert np.abs(armature.rest_axes(first.data) - armature.rest_axes(second.data)).max() < 1e-4
     heads = [np.array([b.head_local for b in rig.data.bones]) for rig in (first, second)]
     assert np.abs(heads[0] - heads[1]).max() > 0.005
 
 
 def test_failure_leaves_nothing(addon_body, scene, monkeypatch):
-    kinds = ("objects", "meshes", "armatures", "cameras", "collections", "materials", "shape_keys", "images")
-    before = {kind: len(getattr(bpy.data, kind)) for kind in kinds}
+    before = datablocks()
 
     def fail(*_: object) -> None:
         raise MemoryError("no room for the second person's correctives")
@@ -289,7 +275,7 @@ def test_failure_leaves_nothing(addon_body, scene, monkeypatch):
     monkeypatch.setattr(person.pose, "apply_pose", fail)
     with pytest.raises(MemoryError):
         build.build_photo(photo_of([random_person(1), random_person(2)], addon_body), addon_body)
-    assert {kind: len(getattr(bpy.data, kind)) for kind in kinds} == before
+    assert datablocks() == before
 
 
 def test_results_of_another_body_are_refused(addon_body, scene):

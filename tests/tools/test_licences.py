@@ -1,15 +1,10 @@
 """The licence reader recognises licences and restrictions of commercial use."""
 
-import importlib.util
-import sys
-from pathlib import Path
+from importlib import metadata
 
 import pytest
 
-SPEC = importlib.util.spec_from_file_location("licences", Path(__file__).parents[2] / "tools" / "licences.py")
-licences = importlib.util.module_from_spec(SPEC)
-sys.modules["licences"] = licences  # dataclasses look their module up
-SPEC.loader.exec_module(licences)
+from tools import licences
 
 
 @pytest.mark.parametrize(
@@ -42,14 +37,11 @@ def test_restrictions_are_caught(text):
 
 
 def test_unrestricted_text_passes():
-    assert not licences.restrictions(
-        "commercial and non-commercial redistribution is allowed without limits of any kind"
-    )
+    text = "commercial and non-commercial redistribution is allowed without limits of any kind"
+    assert not licences.restrictions(text)
 
 
 def test_smplx_is_caught_and_not_on_the_default_path():
     """smplx, the test oracle: its text is restricted, and the default requirements do not install it."""
-    from importlib import metadata
-
     assert licences.examine(metadata.distribution("smplx")).restricted
     assert "smplx" not in {d.metadata["Name"].lower() for d in licences.installed()}
