@@ -25,7 +25,7 @@ class Prediction:
     """N people.  Metres, camera axes (x right, y down, z forward), any origin.
 
     camera: weak-perspective s, tx, ty: s (XY + t) is the position in the crop, whose longer side spans [-1, 1]; None
-    where the input is no image.  keypoints: joints of the mesh in the order of the input pose.
+    where the input is not an image.  keypoints: joints of the mesh in the order of the input pose.
     """
 
     vertices: Tensor  # (N, V, 3)

@@ -195,7 +195,7 @@ def parse_event(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray]
         return Done(header["seconds"])
     if kind == "cancelled":
         return Cancelled()
-    if kind == "error" and header["code"] != "unknown_job":  # a cancel that came too late is no failure
+    if kind == "error" and header["code"] != "unknown_job":  # a cancel that came too late is not a failure
         return Error(header["code"], header["message"], header["hint"])
     return None
 

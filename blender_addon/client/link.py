@@ -38,7 +38,7 @@ def check_endpoint(endpoint: str, allow_remote: bool) -> None:
     except ValueError:
         good = False
     if not good:
-        raise ClientError("bad_endpoint", f"{endpoint!r} is no endpoint.", "It looks like tcp://127.0.0.1:5555.")
+        raise ClientError("bad_endpoint", f"{endpoint!r} is not an endpoint.", "It looks like tcp://127.0.0.1:5555.")
     if parts.hostname not in ("127.0.0.1", "localhost", "::1") and not allow_remote:
         raise ClientError(
             "not_loopback",

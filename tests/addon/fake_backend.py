@@ -104,7 +104,7 @@ class FakeRecoverer:
         order = Path(source).stem if isinstance(source, str) else "bytes"
         on_stage("decode")
         if order == "bad":
-            raise BadInput("not_an_image", "bad.png is no image.", "Choose a photo.")
+            raise BadInput("not_an_image", "bad.png is not an image.", "Choose a photo.")
         if order == "die":
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)

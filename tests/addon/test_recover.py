@@ -75,7 +75,7 @@ def test_several_photos(fake_backend, scene, tmp_path):
     assert len(rigs()) == 3
     assert runtime.state.notes == [
         "nobody.png: no people found.",
-        "bad.png: bad.png is no image. Choose a photo.",
+        "bad.png: bad.png is not an image. Choose a photo.",
     ]
     first, second = build.photos(scene)
     layer = bpy.context.view_layer

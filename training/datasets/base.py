@@ -78,7 +78,7 @@ class BaseDataset:
     def check(self, max_rows: int | None = None) -> list[str]:
         """Validation problems with file and row; reads `max_rows` evenly spread rows (None: all).
 
-        A line that is no error starts with `note: `.
+        A line that is not an error starts with `note: `.
         """
         problems = [*self.problems(), *validation.count_note(len(self), self.official, self.name)]
         if not len(self):

@@ -39,7 +39,7 @@ class Surface(nn.Module):
 def three_cycles(adjacency: sp.spmatrix) -> np.ndarray:
     """All triples (F, 3), ascending, of vertices that are adjacent to each other by adjacency (V, V).
 
-    METRO's face list of the intermediate mesh was made in this way: it has nine triangles that are no faces, and no
+    METRO's face list of the intermediate mesh was made in this way: it has nine triangles that are not faces, and no
     consistent orientation.
     """
     graph = sp.csr_matrix(adjacency)

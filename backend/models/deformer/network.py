@@ -148,7 +148,7 @@ class DeFormer(nn.Module):
         self._set_mesh(levels, template.detach().float(), joint_regressor.detach().float())
 
     def _set_mesh(self, levels: MeshLevels, template: Tensor, joint_regressor: Tensor) -> None:
-        """Register the body's constants, which are no part of a checkpoint."""
+        """Register the body's constants, which are not part of a checkpoint."""
 
         def constant(name: str, value: Tensor) -> None:
             self.register_buffer(name, value, persistent=False)

@@ -43,7 +43,7 @@ class FastMETROConfig:
 
 @dataclass(frozen=True)
 class FastMETROMesh:
-    """The matrices of the body's mesh that the network needs; no part of a checkpoint.
+    """The matrices of the body's mesh that the network needs; not part of a checkpoint.
 
     adjacent: (c, c) non-zero for neighbouring coarse vertices and on the diagonal.  up: (V, m) from the intermediate
     mesh (hand: from the coarse one) to the full one.  Body: c 431, m 1723, V 6890; hand: c 195, V 778.

@@ -43,7 +43,7 @@ def test_official_pickle(tmp_path, smpl, official, monkeypatch, protocol, numpy_
         np.testing.assert_array_equal(getattr(body, name), smpl[key])
     np.testing.assert_array_equal(body.shapedirs, smpl["shapedirs"][:, :, :10])
     np.testing.assert_array_equal(body.mirror, np.arange(50)[::-1])
-    assert body.regressors == {}  # SMPL's `J_regressor_prior` is no joint set
+    assert body.regressors == {}  # SMPL's `J_regressor_prior` is not a joint set
     assert "non-commercial" in body.license
     assert body.parents.tolist()[:4] == [-1, 0, 0, 0]
 

@@ -175,7 +175,7 @@ def path(x, skip_cost=0.2, speed_limit=3.0):
 def test_viterbi_path():
     assert path([0, 0.1, 0.2, 1.5, 1.6, 0.4, 0.5]) == [0, 0, 0, -1, -1, 0, 0]
     assert path([0, 0.1, 0.2, 1.5, 1.6, 0.4, 0.5], speed_limit=40.0) == [0] * 7
-    assert path([0] * 30 + [9] * 30) == [0] * 60  # a jump that lasts is no outlier
+    assert path([0] * 30 + [9] * 30) == [0] * 60  # a jump that lasts is not an outlier
     assert path([0.5]) == [0]
     assert path([]) == []
 

@@ -8,7 +8,7 @@ import torch
 from backend.body.mesh_levels import adjacency_of
 from training.losses.surface import Surface, three_cycles
 
-TETRAHEDRON_OPEN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # its base (1, 2, 3) is no face
+TETRAHEDRON_OPEN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # its base (1, 2, 3) is not a face
 
 
 def test_every_edge_is_listed_once():
