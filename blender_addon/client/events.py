@@ -67,7 +67,9 @@ class Body:
 
 @dataclass(frozen=True)
 class Progress:
-    """fraction 0..1 of the job; stage: queued, loading, decode, detect, fit, refine; done of total sources or frames.
+    """The progress of a job.
+
+    fraction 0..1 of the job; stage: queued, loading, decode, detect, fit, refine; done of total sources or frames.
 
     rate: frames per second of a clip, left: seconds to go; 0 while unknown.
     """

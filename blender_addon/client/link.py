@@ -31,7 +31,7 @@ LOST_HINT = "Start the job again; the backend is restarted."
 
 
 def check_endpoint(endpoint: str, allow_remote: bool) -> None:
-    """Raises ClientError `bad_endpoint`, or `not_loopback` for another machine unless `allow_remote`."""
+    """Check an address.  Raises ClientError `bad_endpoint`, `not_loopback` (another machine, not `allow_remote`)."""
     parts = urlsplit(endpoint)
     try:
         good = parts.scheme == "tcp" and parts.hostname and parts.port and not parts.path

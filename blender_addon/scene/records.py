@@ -216,7 +216,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
 
 
 def check_match(photo: Photo, body: Body) -> None:
-    """Raises UserError unless the result was made for this body model."""
+    """Check that the result was made for this body model.  Raises UserError."""
     if photo.body != body.name:
         raise UserError(
             f"The result was made for the body {photo.body!r}, this is {body.name!r}.",

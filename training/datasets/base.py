@@ -69,7 +69,7 @@ class BaseDataset:
         yield from ()
 
     def __getitem__(self, index: int) -> Record:
-        """Raises BadInput with file and row where the row is corrupt."""
+        """The validated record of a row.  Raises BadInput with file and row where it is corrupt."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} rows, not {index}")
         row = int(index) % len(self)

@@ -18,7 +18,7 @@ from training.datasets.validation import bad_file, numbers, require
 
 
 class Mpii(ColumnDataset):
-    """path: the h5 file.  images: folder of the images."""
+    """One of MPII's files.  path: the h5 file.  images: folder of the images."""
 
     def __init__(self, path: str | Path, images: str | Path, cache: str | None = None) -> None:
         self.path, self.images = Path(path), Path(images)

@@ -47,7 +47,9 @@ class _Source:
 
 
 class TsvDataset(BaseDataset):
-    """path: a plain or composite yaml.  name: default is the yaml's folder and stem.  body: for `check`.
+    """One TSV data set.
+
+    path: a plain or composite yaml.  name: default is the yaml's folder and stem.  body: for `check`.
 
     upstream_quirks: read 2D joints also where `has_2d_joints` is 0, for the originals' 2D loss.
     """

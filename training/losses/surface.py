@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 
 class Surface(nn.Module):
-    """faces (F, 3); edges (E, 2), each once; face_edges (3 F, 2), the three of every face; int64 buffers."""
+    """A mesh's faces and edges.
+
+    faces (F, 3); edges (E, 2), each once; face_edges (3 F, 2), the three of every face; int64 buffers.
+    """
 
     faces: Tensor
     edges: Tensor

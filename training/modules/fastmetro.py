@@ -160,7 +160,9 @@ class FastMETROModule(EvaluationModule):
 
 
 class _MeshLevels:
-    """downs: downsampling matrices, finest first; coarse_upsampling: from the coarsest to the next finer mesh;
+    """The mesh levels that the losses use.
+
+    downs: downsampling matrices, finest first; coarse_upsampling: from the coarsest to the next finer mesh;
     surface: of the mesh whose edges and normals are compared."""
 
     def __init__(self, model: FastMETRO, body: BodyModel, sampler: str | None, quirks: bool) -> None:

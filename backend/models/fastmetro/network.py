@@ -26,7 +26,10 @@ _GRID = 7  # the backbone's map is 7 x 7 at 224 px
 
 @dataclass(frozen=True)
 class FastMETROConfig:
-    """layers: of each encoder and decoder: S 1, M 2, L 3.  widths: of the two transformers."""
+    """The configuration of a FastMETRO.
+
+    layers: of each encoder and decoder: S 1, M 2, L 3.  widths: of the two transformers.
+    """
 
     layers: int
     backbone: Literal["resnet50", "hrnet_w64", "blazepose"]

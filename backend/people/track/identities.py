@@ -31,7 +31,8 @@ def identify(
 ) -> np.ndarray:
     """(N,) final ids of detections, 0 where one is false.
 
-    detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), sorted by frame.
+    detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE) appearance
+    embeddings, sorted by frame.
     merge: groups of ids that the user calls one person.  split: (id, frame): from that frame on it is another person.
     edits: later ones, see `apply_edits`.  read: number of frames, which bounds MIN_FRAMES.  The user's edits come last.
     """

@@ -132,7 +132,7 @@ def test_damaged_pickles_and_archives_raise_bad_input(tmp_path, official, smpl):
         ({"mirror": np.full(50, -1)}, "mirror of body.npz contains indices"),
         ({"part_ids": np.full(50, 24)}, "part_ids of body.npz contains indices"),
         ({"J_regressor_coco17": np.zeros((16, 50))}, "expected (17, 50)"),
-        ({"kintree_table": np.stack([np.full(24, 23), np.arange(24)])}, "no tree"),
+        ({"kintree_table": np.stack([np.full(24, 23), np.arange(24)])}, "not a tree"),
     ],
 )
 def test_messages_name_the_wrong_field(tmp_path, smpl, change, message):
