@@ -106,7 +106,7 @@ def test_correct_limbs_of_crossing_people_are_kept(crossing):
 
 
 @pytest.mark.parametrize("name", ["dance", "run"])
-def test_fast_motion_is_no_outlier(case, name):
+def test_fast_motion_is_not_an_outlier(case, name):
     one = case(name, 3.0).track
     other = changed(one)  # a standing person two steps away
     other.keypoints2d[:] = one.keypoints2d[0] + np.float32([300, 0, 0])

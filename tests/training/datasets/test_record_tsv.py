@@ -186,7 +186,7 @@ def test_images_of_other_rows_and_corrupt_images_are_reported(folder):
     ("text", "words"),
     [
         ("img: a.tsv\n", "names no `label`"),
-        ("- 1\n", "no YAML table"),
+        ("- 1\n", "not a YAML table"),
         ("label: none.tsv\n", "There is no"),
         ("label: train.label.tsv\nlinelist: list.tsv\n", "requests row 9 of source 0"),
         ("composite: true\ncomposite: false\n", "found duplicate key"),
