@@ -201,6 +201,25 @@ def test_all_kinds_of_imports_are_read(tmp_path):
     assert not circle({"one/a.py": {"one/b.py"}, "one/b.py": {"os"}})
 
 
+def test_programs_in_strings_import_what_exists():
+    """Programs for other processes, as tools have them in strings: no type checker reads these."""
+    files = files_of(ROOT, PACKAGES)
+    program_import = rf"^from ((?:{'|'.join(PACKAGES)})\b[\w.]*) import (.+)$"
+    imported_names = []
+    for path in [*files.values(), *(ROOT / "tests").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                imported_names += re.findall(program_import, node.value, re.MULTILINE)
+    wrong = []
+    for module, names in imported_names:
+        source = files[module].read_text("utf-8") if module in files else ""
+        for name in names.split(", "):
+            if f"{module}.{name}" not in files and not re.search(rf"^(def |class |){name}\b", source, re.MULTILINE):
+                wrong.append(f"from {module} import {name}")
+    assert len(imported_names) >= 3
+    assert not wrong
+
+
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_pages_name_what_exists(page):
     """`file.py` and `file.py: Class.method`, below the root or one of the packages."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.body.joint_sets import SMPL24
 from backend.body.registry import available_bodies
 from backend.errors import BadInput
 from backend.models.recovery_model import RecoveryModel
@@ -26,12 +27,6 @@ from blender_addon.scene.skinning import skinned_vertices
 
 ROOT = Path(__file__).parents[2]
 BODY = available_bodies()[0].name  # the only one of the server
-NAMES = [
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-]  # fmt: skip
-
 CAMERA = Camera(700.0, 700.0, 300.0, 250.0, 640, 480)
 
 
@@ -46,7 +41,7 @@ def make_body() -> Body:
     return Body(
         name=BODY,
         license="CC0-1.0",
-        joint_names=tuple(NAMES),
+        joint_names=SMPL24,
         v_template=vertices,
         faces=data["f"].astype(np.int32),
         shapedirs=data["shapedirs"],
