@@ -136,7 +136,7 @@ class World:
     """Camera frame to world (z up, ground at z = 0, metres): x_world = rotation @ x_camera + translation.
 
     A camera at rest is above the world's origin and looks along +y; pitch and roll are the footage's.  With a moving
-    camera, this leads from the common frame to the artist's world, whose units are `scale` per metre.
+    camera, this transforms from the common frame to the artist's world, whose units are `scale` per metre.
     """
 
     rotation: np.ndarray = field(default_factory=lambda: np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]]))

@@ -61,7 +61,7 @@ def _in_subprocess(case: Row, device: str) -> Row:
 
 
 def measure(case: Row, device: str) -> Row:
-    """Run one case in this process."""
+    """The case with its time and memory, measured in this process."""
     import torch
 
     torch.set_num_threads(THREADS)

@@ -34,7 +34,7 @@ ROWS = 8
 
 @dataclass(frozen=True)
 class Row:
-    """ms: of the fastest repetition.  part: `loader`, or how the step is computed."""
+    """One measured step or loader.  ms: of the fastest repetition.  part: `loader`, or how the step is computed."""
 
     run: str
     part: str

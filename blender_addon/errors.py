@@ -7,7 +7,10 @@ from .protocol_errors import ExplainedError
 
 
 class UserError(ExplainedError):
-    """`message`: what happened and what was expected.  `hint`: what to do next."""
+    """An error of the add-on that a user can act on.
+
+    `message`: what happened and what was expected.  `hint`: what to do next.
+    """
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__("", message, hint)

@@ -74,5 +74,5 @@ def unregister() -> None:
 
 @persistent
 def _before_load(*_: object) -> None:
-    """Cancel the recovery: another file is opened, and it belongs to this one."""
+    """Cancel the recovery before another file is opened: its results belong to the present file."""
     runtime.drop_job()

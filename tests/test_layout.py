@@ -1,4 +1,4 @@
-"""Who imports whom: one way between rooms and layers, and no circle of files.
+"""Who imports whom: one way between packages and layers, and no circle of files.
 
 Read from the source, so that imports inside functions and under TYPE_CHECKING count like those at the top.
 """
@@ -16,9 +16,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# room: the other rooms that its files may import.  The add-on's copies of `backend/protocol*.py` are links in its own
-# folder: it has nothing else of the backend
-ROOMS: dict[str, tuple[str, ...]] = {
+# package: the other packages that its files may import.  The add-on's copies of `backend/protocol*.py` are links in
+# its own folder: it has nothing else of the backend
+PACKAGES: dict[str, tuple[str, ...]] = {
     "backend": (),
     "blender_addon": (),
     "training": ("backend",),
@@ -60,7 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("blender_addon/__init__.py",),
 )
 
-# modules from outside: the only rooms that may import them
+# modules from outside: the only packages that may import them
 OUTSIDE: dict[str, tuple[str, ...]] = {
     name: ("blender_addon", "benchmarks", "tools")
     for name in ("bpy", "bmesh", "mathutils", "bpy_extras", "gpu", "addon_utils")
@@ -69,11 +69,11 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 Graph = dict[str, set[str]]  # file -> files and outside modules that it imports
 
 
-def files_of(root: Path, rooms: Iterable[str]) -> dict[str, Path]:
+def files_of(root: Path, packages: Iterable[str]) -> dict[str, Path]:
     """Module -> its file."""
     found = {}
-    for room in rooms:
-        for path in sorted((root / room).rglob("*.py")):
+    for package in packages:
+        for path in sorted((root / package).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -91,9 +91,9 @@ def imported(module: str, path: Path) -> Iterator[tuple[str, str]]:
             yield from ((source, alias.name) for alias in node.names)
 
 
-def imports(root: Path, rooms: Iterable[str]) -> Graph:
+def imports(root: Path, packages: Iterable[str]) -> Graph:
     """File, relative to the root -> what it imports: such files, and the first names of all other modules."""
-    files = files_of(root, rooms)
+    files = files_of(root, packages)
     names = {module: path.relative_to(root).as_posix() for module, path in files.items()}
     graph: Graph = {}
     for module, path in files.items():
@@ -114,7 +114,7 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def room_of(file: str) -> str:
+def package_of(file: str) -> str:
     return file.split("/")[0]
 
 
@@ -125,30 +125,30 @@ def layer_of(file: str) -> int | None:
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return imports(ROOT, ROOMS)
+    return imports(ROOT, PACKAGES)
 
 
-def test_every_file_is_in_a_room(graph):
-    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} <= {*ROOMS, "tests"}
-    assert {room_of(file) for file in graph} == set(ROOMS)
+def test_every_file_is_in_a_package(graph):
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} <= {*PACKAGES, "tests"}
+    assert {package_of(file) for file in graph} == set(PACKAGES)
 
 
 def test_no_circle(graph):
     assert not circle(graph)
 
 
-def test_rooms_import_one_way(graph):
+def test_packages_import_one_way(graph):
     wrong = [
         f"{file} imports {target}"
         for file, targets in graph.items()
         for target in targets
-        if room_of(target) in ROOMS and room_of(target) not in (room_of(file), *ROOMS[room_of(file)])
+        if package_of(target) in PACKAGES and package_of(target) not in (package_of(file), *PACKAGES[package_of(file)])
     ]
     assert not wrong
 
 
 def test_layers_import_downwards(graph):
-    files = [file for file in graph if room_of(file) in ("backend", "blender_addon", "training")]
+    files = [file for file in graph if package_of(file) in ("backend", "blender_addon", "training")]
     assert not [file for file in files if layer_of(file) is None]
     wrong = []
     for file in graph:
@@ -164,7 +164,7 @@ def test_blender_stays_outside_the_backend(graph):
         f"{file} imports {name}"
         for file, targets in graph.items()
         for name in targets & OUTSIDE.keys()
-        if room_of(file) not in OUTSIDE[name]
+        if package_of(file) not in OUTSIDE[name]
     ]
     assert not wrong
 
@@ -199,6 +199,25 @@ def test_all_kinds_of_imports_are_read(tmp_path):
     }
     assert set(circle(found)) == {"one/a.py", "one/b.py", "one/deep/c.py"}
     assert not circle({"one/a.py": {"one/b.py"}, "one/b.py": {"os"}})
+
+
+def test_programs_in_strings_import_what_exists():
+    """Programs for other processes, as tools have them in strings: no type checker reads these."""
+    files = files_of(ROOT, PACKAGES)
+    program_import = rf"^from ((?:{'|'.join(PACKAGES)})\b[\w.]*) import (.+)$"
+    imported_names = []
+    for path in [*files.values(), *(ROOT / "tests").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                imported_names += re.findall(program_import, node.value, re.MULTILINE)
+    wrong = []
+    for module, names in imported_names:
+        source = files[module].read_text("utf-8") if module in files else ""
+        for name in names.split(", "):
+            if f"{module}.{name}" not in files and not re.search(rf"^(def |class |){name}\b", source, re.MULTILINE):
+                wrong.append(f"from {module} import {name}")
+    assert len(imported_names) >= 3
+    assert not wrong
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])

@@ -67,7 +67,7 @@ def read_arguments(
 ) -> dict[str, Any]:
     """Keyword arguments of `factory`, each of its annotated type.  given: names that the caller passes itself.
 
-    Raises BadInput `bad_run` also for a name that is no parameter of `factory`, and for a required one that is missing.
+    Raises BadInput `bad_run`, also for a name that is not a parameter of `factory` and for a missing required one.
     """
     parameters = {n: p for n, p in inspect.signature(factory).parameters.items() if n not in given}
     hints = typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)

@@ -106,15 +106,16 @@ def simplify(
     anny: source.Source, points: np.ndarray, posed: np.ndarray, weights: np.ndarray, mirror: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Remaining source vertices (V,), faces (F, 3), UV corners (F, 3), mirror permutation (V,)."""
-    middle = anny.body & (np.abs(points[:, 0]) < 1e-4)
+    middle = anny.body & (np.abs(points[:, 0]) < 1e-4)  # on the plane of symmetry
     skin = anny.body[anny.quads[:, 0]]
     left = skin & (points[anny.quads, 0] > -1e-4).all(1)
     triangles, triangle_uv = split_quads(posed, anny.quads[left], anny.quad_uv[left])
     owner = weights.argmax(1)
+    # weight of each vertex in the cost of collapses, by joint of SMPL24; origin of the values not recorded
     importance = np.ones(len(points))
-    importance[owner == 15] = 0.35
-    importance[(owner == 10) | (owner == 11)] = 0.35
-    importance[(owner == 22) | (owner == 23)] = 0.6
+    importance[owner == 15] = 0.35  # head
+    importance[(owner == 10) | (owner == 11)] = 0.35  # feet
+    importance[(owner == 22) | (owner == 23)] = 0.6  # hands
     head = np.abs(posed[owner == 15, 0]).max()
     importance[(owner == 15) & (np.abs(posed[:, 0]) > 0.86 * head)] = 0.12  # ears: much detail, little effect
     importance[anny.cavity] = 1e-4

@@ -38,7 +38,7 @@ CHECKED = 1000  # held-out bodies for the reported errors
 
 @dataclass
 class Bodies:
-    """vertices (N, V, 3), joints (N, 24, 3): m, float32."""
+    """N posed bodies.  vertices (N, V, 3), joints (N, 24, 3): m, float32."""
 
     vertices: np.ndarray
     joints: np.ndarray

@@ -159,7 +159,7 @@ def _parents(fields: _Fields, joints: int) -> np.ndarray:
     parents = fields.array("kintree_table", 2, joints, dtype=np.int64)[0]
     parents[0] = -1
     if (parents[1:] < 0).any() or (parents[1:] >= np.arange(1, len(parents))).any():
-        raise fields.wrong("kintree_table", "is no tree in which parents precede their children")
+        raise fields.wrong("kintree_table", "is not a tree in which parents precede their children")
     return parents
 
 

@@ -37,7 +37,7 @@ def mesh_hierarchy(vertices: np.ndarray, faces: np.ndarray, levels: tuple[int, .
     """vertices (V, 3) m, rest pose; faces (F, 3) -> one Level per vertex count in `levels`, finest first.
 
     The surface is closed, or its boundaries are loops of at least four edges, which stay boundaries and keep their
-    shape.  Results are cached on disk by a hash of the mesh.  Raises BadInput `bad_mesh` where the mesh is no such
+    shape.  Results are cached on disk by a hash of the mesh.  Raises BadInput `bad_mesh` where the mesh is not such
     surface or cannot be simplified that far.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)

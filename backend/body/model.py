@@ -16,7 +16,10 @@ from backend.geometry.rotations import matrix_from_axis_angle
 
 
 class BodyOutput(NamedTuple):
-    """vertices (N, V, 3), joints (N, J, 3): m, in the frame into which joint 0 rotates (the camera's, if recovered)."""
+    """N posed bodies.
+
+    vertices (N, V, 3), joints (N, J, 3): m, in the frame into which joint 0 rotates (the camera's, if recovered).
+    """
 
     vertices: torch.Tensor
     joints: torch.Tensor

@@ -85,7 +85,7 @@ def finish(
 def with_track_intrinsics(
     skeleton: Skeleton, state: State, camera: Camera, camera_track: CameraTrack, frames: np.ndarray
 ) -> State:
-    """Bodies (T) recovered with `camera`, moved to look the same with the track's intrinsics; in camera frames.
+    """Bodies (T) recovered with `camera`, moved to keep their projection under the track's intrinsics; camera frames.
 
     frames: (T,) clip frames of the bodies.
     """

@@ -68,7 +68,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             fields = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
-        # the last two: a lone .npy loads as an array, which is no context manager
+        # the last two: a lone .npy loads as an array, which is not a context manager
         raise _unreadable(path, str(error)) from error
     missing = [name for name in REQUIRED if name not in fields]
     if missing:

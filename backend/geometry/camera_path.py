@@ -1,7 +1,7 @@
 """The path of a moving camera: extrinsics and intrinsics per frame, from one common frame.
 
 The common frame has OpenCV's axes (x right, y down, z forward) and is level: the ground is y = 0, up is -y.
-`backend.structures.World` leads from it to Blender's world.
+`backend.structures.World` transforms it to Blender's world.
 """
 
 from __future__ import annotations

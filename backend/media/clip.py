@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """width, height: px of the upright image.  frame_count: an estimate where not `exact`.
+    """The properties of a clip.  width, height: px of the upright image.  frame_count: an estimate where not `exact`.
 
     first_number: number in the name of a sequence's first image; 1 for a video.
     """
@@ -30,7 +30,10 @@ class ClipInfo:
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright, at most the clip's size."""
+    """One frame of a clip.
+
+    number: counted from 0.  time: s.  pixels: uint8 RGB (H, W, 3), upright, at most the clip's size.
+    """
 
     number: int
     time: float

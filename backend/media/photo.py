@@ -25,7 +25,9 @@ Image.MAX_IMAGE_PIXELS = None
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """pixels: uint8 RGB (H, W, 3), upright.  focal_px: focal length in pixels of that image; None where EXIF has none.
+    """A photo in memory.
+
+    pixels: uint8 RGB (H, W, 3), upright.  focal_px: focal length in pixels of that image; None where EXIF has none.
 
     needs_reencoding: Blender, which ignores orientation, colour model and depth, would show the file differently.
     """

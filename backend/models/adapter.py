@@ -25,7 +25,7 @@ class Prediction:
     """N people.  Metres, camera axes (x right, y down, z forward), any origin.
 
     camera: weak-perspective s, tx, ty: s (XY + t) is the position in the crop, whose longer side spans [-1, 1]; None
-    where the input is no image.  keypoints: joints of the mesh in the order of the input pose.
+    where the input is not an image.  keypoints: joints of the mesh in the order of the input pose.
     """
 
     vertices: Tensor  # (N, V, 3)
@@ -59,13 +59,19 @@ class Adapter(Protocol):
     def convert(
         self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
     ) -> Imported:
-        """tensors: of the official file, by its names; body: the user's; files: auxiliary files.  Raises BadInput."""
+        """The tensors of an official file by our names.
+
+        tensors: of the file, by its names; body: the user's; files: auxiliary files.  Raises BadInput.
+        """
 
     def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
         """The network with random weights."""
 
     def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:
-        """inputs: crops (N, 3, H, W), ImageNet-normalised, or poses (N, J, 2), normalised."""
+        """The bodies in inputs: crops (N, 3, H, W), ImageNet-normalised, or poses (N, J, 2), normalised.
+
+        A network that takes crops also gives `camera`; one that takes poses gives `keypoints`.
+        """
 
 
 def pick_file(files: Sequence[Path], name: str, why: str, hint: str) -> Path:

@@ -150,6 +150,6 @@ def _first_line(error: Exception) -> str:
 def _not_a_checkpoint(path: Path, reason: str) -> BadInput:
     return BadInput(
         "not_a_checkpoint",
-        f"{path.name} is no readable checkpoint ({reason}).",
+        f"{path.name} is not a readable checkpoint ({reason}).",
         "Give a .safetensors file, or a torch file of a state_dict; download it again if it is corrupt.",
     )

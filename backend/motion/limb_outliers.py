@@ -2,7 +2,7 @@
 
 Each limb's detections are the states of a Viterbi path over the clip.  The path pays for speed above the limb's usual
 one and for each frame that it skips.  A skip is cheap where the limb lies on another person's limb and expensive where
-nobody else is near: a kick is fast too, but it is no outlier.  Lengths are in person sizes, see `Candidate.size`.
+nobody else is near: a kick is fast too, but not an outlier.  Lengths are in person sizes, see `Candidate.size`.
 """
 
 from __future__ import annotations

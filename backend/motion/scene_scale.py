@@ -15,7 +15,7 @@ _BESIDE = 0.04  # m above the lowest foot of its frame at which a foot's weight 
 _START_QUANTILE = 0.6  # of the feet's ratios: above the median, because feet in the air only lower them
 _ROUNDS = 15
 _MIN_HEIGHT = 0.05  # m of the camera above the lowest foot
-_RANGE = (1e-4, 1e4)  # scene units per metre; others are no estimate
+_RANGE = (1e-4, 1e4)  # scene units per metre; others are not estimates
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ def bodies() -> list[dict[str, str]]:
 
 
 def check_model(name: str) -> None:
-    """Raises BadInput `unknown_model` (with the list) or `model_not_ready`."""
+    """Check that the model can run.  Raises BadInput `unknown_model` (with the list) or `model_not_ready`."""
     spec = get_model(name)
     if not spec.ready:
         raise BadInput("model_not_ready", f"The model {name} cannot run yet.", spec.hint)
 
 
 def check_body(name: str) -> None:
-    """Raises BadInput `unknown_body` with the list of names."""
+    """Check that the body exists.  Raises BadInput `unknown_body` with the list of names."""
     known = [body["name"] for body in bodies()]
     if name not in known:
         raise BadInput("unknown_body", f"There is no body {name!r}.", f"Choose one of: {', '.join(known)}.")

@@ -29,7 +29,7 @@ def write_message(stream: IO[bytes], header: dict[str, Any], frames: Sequence[by
 def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]] | None:
     """Header and frames of the next message; None at the end of the stream, even within a message.
 
-    Raises ValueError where it is no message.
+    Raises ValueError where it is not a message.
     """
     count_raw = _read_exactly(stream, 4)
     if count_raw is None:

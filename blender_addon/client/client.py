@@ -116,7 +116,7 @@ class Client:
     def recover(
         self, sources: Sequence[str | bytes], model: str, people: str | int = "all", focal_px: float = 0.0
     ) -> JobHandle:
-        """Start a job for photos; returns at once.
+        """The job for photos, started; does not wait for results.
 
         sources: paths (made absolute, unless remote backends are allowed) or encoded images, at most
         protocol.MAX_IMAGES of these.  people: `all`, `largest` or a number.  focal_px: focal length in pixels of the
@@ -129,7 +129,7 @@ class Client:
         return self._start(job, _encode("These sources", "recover", job.id, images, job=job.id, **fields))
 
     def recover_clip(self, file: str) -> JobHandle:
-        """Start or resume the clip of a job file on the backend's machine; returns at once.
+        """The job for a clip, started or resumed; does not wait for results.  file: job file on the backend's machine.
 
         Events besides Progress: Clip, Chunk and People.  Raises ClientError: bad_source, not_connected, backend_lost.
         """
@@ -208,7 +208,7 @@ class Client:
             link.send(frames)
 
     def _ask(self, kind: str, timeout: float, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Send a request; (header, arrays) of its answer.  Raises ClientError."""
+        """(header, arrays) of the answer to a request, which is sent.  Raises ClientError."""
         request = uuid.uuid4().hex
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pending_requests[request] = answers

@@ -67,7 +67,9 @@ class Body:
 
 @dataclass(frozen=True)
 class Progress:
-    """fraction 0..1 of the job; stage: queued, loading, decode, detect, fit, refine; done of total sources or frames.
+    """The progress of a job.
+
+    fraction 0..1 of the job; stage: queued, loading, decode, detect, fit, refine; done of total sources or frames.
 
     rate: frames per second of a clip, left: seconds to go; 0 while unknown.
     """
@@ -195,7 +197,7 @@ def parse_event(kind: str, header: dict[str, Any], arrays: dict[str, np.ndarray]
         return Done(header["seconds"])
     if kind == "cancelled":
         return Cancelled()
-    if kind == "error" and header["code"] != "unknown_job":  # a cancel that came too late is no failure
+    if kind == "error" and header["code"] != "unknown_job":  # a cancel that came too late is not a failure
         return Error(header["code"], header["message"], header["hint"])
     return None
 

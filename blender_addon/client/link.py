@@ -31,14 +31,14 @@ LOST_HINT = "Start the job again; the backend is restarted."
 
 
 def check_endpoint(endpoint: str, allow_remote: bool) -> None:
-    """Raises ClientError `bad_endpoint`, or `not_loopback` for another machine unless `allow_remote`."""
+    """Check an address.  Raises ClientError `bad_endpoint`, `not_loopback` (another machine, not `allow_remote`)."""
     parts = urlsplit(endpoint)
     try:
         good = parts.scheme == "tcp" and parts.hostname and parts.port and not parts.path
     except ValueError:
         good = False
     if not good:
-        raise ClientError("bad_endpoint", f"{endpoint!r} is no endpoint.", "It looks like tcp://127.0.0.1:5555.")
+        raise ClientError("bad_endpoint", f"{endpoint!r} is not an endpoint.", "It looks like tcp://127.0.0.1:5555.")
     if parts.hostname not in ("127.0.0.1", "localhost", "::1") and not allow_remote:
         raise ClientError(
             "not_loopback",

@@ -83,14 +83,14 @@ class Recovery:
         return self._work(client)
 
     def _work(self, client: Client) -> JobEnded:
-        """Run the jobs of this recovery; returns soon after `cancel`."""
+        """How the jobs of this recovery ended, after running them; soon after `cancel`."""
         raise NotImplementedError
 
     def _fetch_body(self, client: Client) -> bool:
-        """Fetch the model's body into the session; False if cancelled.  Raises ClientError."""
+        """Whether the model's body was fetched into the session; False if cancelled.  Raises ClientError."""
         name = self._session.body_name_for(self._model)
         if name is None:
-            return True  # the job's error will tell what is wrong with this model
+            return True  # the job's error will say what is wrong with this model
         self._report_progress(0.0, STAGES["loading"])
         answer: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -113,7 +113,7 @@ class Recovery:
         return False
 
     def _relay_events(self, job: JobHandle) -> JobEnded:
-        """Handle the events of a job until its final one."""
+        """How a job ended, after its events were handled."""
         cancel_sent = False
         while True:
             if self._cancel.is_set() and not cancel_sent:

@@ -64,7 +64,7 @@ class RECOVERMESH_OT_recover_clip(BackendOperator, Operator):
             clip_people.load_thumbnails(event.arrays)
 
     def _start_scene(self, event: ClipStarted) -> None:
-        """The clip is open.  After a crash of its worker the backend opens it again and repeats the finished chunks."""
+        """Begin the clip's scene; again after a crash of the worker, when the backend repeats the finished chunks."""
         self._chunks.clear()
         info = ClipInfo.from_wire(event.header, self._start_frame)
         scene, correctives = self._get_scene(), self._correctives

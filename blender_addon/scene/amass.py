@@ -188,4 +188,4 @@ def _require_joints(names: tuple[str, ...], what: str) -> None:
 
 
 def _error(path: str, why: str, hint: str = "Choose a motion file of AMASS (*_poses.npz, *_stageii.npz).") -> UserError:
-    return UserError(f"{os.path.basename(path)} is no motion of AMASS: {why}.", hint)
+    return UserError(f"{os.path.basename(path)} is not a motion of AMASS: {why}.", hint)

@@ -107,7 +107,7 @@ def use_camera(
 
 
 def check_intrinsics(photo: Photo) -> None:
-    """Raises UserError for intrinsics that no camera of Blender can have."""
+    """Check the intrinsics.  Raises UserError for those that no camera of Blender can have."""
     fx, fy, cx, cy = photo.camera
     if min(fx, fy) <= 0 or min(photo.size) < 1 or not all(map(math.isfinite, (fx, fy, cx, cy))):
         raise UserError(

@@ -25,15 +25,15 @@ def is_clip(path: str) -> bool:
 def build(
     scene: bpy.types.Scene, paths: Sequence[str], body: Body, *, start: int = 1, with_correctives: bool = True
 ) -> ClipScene:
-    """Build the people of one clip.  start: frame of the scene for its frame 0.  Raises UserError."""
+    """The scene of one clip, built from its people's files.  start: scene frame of its frame 0.  Raises UserError."""
     people = [_load(path) for path in paths]
     if not people:
         raise UserError("No result was given.", "Choose at least one .npz file.")
     first = people[0]
     moving = all(name in first for name in CAMERA_ROWS)
-    same = ("camera", "image_size", "body", "world_rotation", "world_translation")
+    shared = ("camera", "image_size", "body", "world_rotation", "world_translation")
     for path, data in zip(paths, people, strict=True):
-        if any(not np.array_equal(data[name], first[name]) for name in same):
+        if any(not np.array_equal(data[name], first[name]) for name in shared):
             raise UserError(
                 f"{os.path.basename(path)} belongs to another clip than the first file.",
                 "Import the people of one clip at a time.",

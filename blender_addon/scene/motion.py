@@ -21,7 +21,9 @@ class Motion(MotionRows):
 
 @dataclass(frozen=True)
 class World:
-    """x_world = rotation @ x_camera + translation: z up, ground at z = 0, metres.
+    """The transform from the camera frame to the world.
+
+    x_world = rotation @ x_camera + translation: z up, ground at z = 0, metres.
 
     scale: units of the scene per metre; sizes and positions of objects are multiplied by it.
     """

@@ -205,7 +205,7 @@ def photo_from_npz(paths: Sequence[str]) -> Photo:
 
 
 def check_match(photo: Photo, body: Body) -> None:
-    """Raises UserError unless the result was made for this body model."""
+    """Check that the result was made for this body model.  Raises UserError."""
     check_name(photo.body, body)
     joints, betas = len(body.joint_names), body.shapedirs.shape[2]
     for person in photo.people:

@@ -24,7 +24,7 @@ def selected_camera(settings: properties.RecoverMeshClipSettings, scene: bpy.typ
     if obj is None:
         raise UserError("The scene has no camera.", "Add the camera that matches the footage, or set Camera to Fixed.")
     if obj.type != "CAMERA":
-        raise UserError(f"{obj.name} is no camera.", "Choose a camera.")
+        raise UserError(f"{obj.name} is not a camera.", "Choose a camera.")
     if any(c in obj.users_collection for c in clip.clips(scene)) and obj.get(KIND_KEY):
         raise UserError(
             f"{obj.name} was made by Recover Mesh and belongs to its clip.",

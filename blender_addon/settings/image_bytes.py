@@ -17,7 +17,7 @@ def image_content(image: bpy.types.Image) -> str | bytes:
     """Path or encoded bytes of an image.  Raises UserError for images without pixels."""
     if image.source not in {"FILE", "GENERATED"}:
         raise UserError(
-            f"{image.name!r} is no single image ({image.source.replace('_', ' ').lower()}).",
+            f"{image.name!r} is not a single image ({image.source.replace('_', ' ').lower()}).",
             "Save the frame that you want as an image, and choose that.",
         )
     if image.source == "FILE" and not image.is_dirty:

@@ -41,7 +41,7 @@ def make_body() -> Body:
     return Body(
         name=BODY,
         license="CC0-1.0",
-        joint_names=tuple(SMPL24),
+        joint_names=SMPL24,
         v_template=vertices,
         faces=data["f"].astype(np.int32),
         shapedirs=data["shapedirs"],
@@ -106,7 +106,7 @@ class FakeRecoverer:
         order = Path(source).stem if isinstance(source, str) else "bytes"
         on_stage("decode")
         if order == "bad":
-            raise BadInput("not_an_image", "bad.png is no image.", "Choose a photo.")
+            raise BadInput("not_an_image", "bad.png is not an image.", "Choose a photo.")
         if order == "die":
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)

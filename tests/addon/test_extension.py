@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fake_backend import write_png
 
+import backend
 from tools import build_extension
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +77,7 @@ def test_backend_wheel(names, archive, tmp_path):
 
 def test_versions_agree():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert build_extension.manifest()["version"] == project
+    assert build_extension.manifest()["version"] == project == backend.__version__
 
 
 def test_only_relative_imports():

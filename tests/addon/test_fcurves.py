@@ -93,7 +93,7 @@ def test_fallback_without_convert_to_samples(cube, monkeypatch):
     assert_same(bulk, keys_of(write(cube, range(1, 41), values)))
 
 
-def test_nothing_to_write_is_no_curve(cube):
+def test_nothing_to_write_gives_no_curve(cube):
     action = fcurves.new_action(cube, "Test")
     fcurves.write(action, cube, np.zeros(0), [fcurves.Curve("location", 0, "Location", np.zeros(0))])
     assert fcurves.curves_of(action) == []

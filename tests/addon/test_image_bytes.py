@@ -64,7 +64,7 @@ def test_linear_pixels_become_srgb(scene):
 def test_image_without_pixels_is_refused(scene):
     image = bpy.data.images.new("movie", 2, 2)
     image.source = "MOVIE"
-    with pytest.raises(UserError, match="is no single image"):
+    with pytest.raises(UserError, match="is not a single image"):
         image_content(image)
     lost = bpy.data.images.new("lost", 2, 2)
     lost.source, lost.filepath = "FILE", "//nowhere.png"

@@ -239,7 +239,7 @@ WRONG = {
 @pytest.mark.parametrize("what", WRONG)
 def test_invalid_files_are_refused_and_leave_nothing(scene, tmp_path, body_file, what):
     path = write(tmp_path / "wrong.npz", **WRONG[what])
-    with pytest.raises(RuntimeError, match=r"wrong\.npz is no motion of AMASS"):
+    with pytest.raises(RuntimeError, match=r"wrong\.npz is not a motion of AMASS"):
         load(path, body_file)
     assert len(bpy.data.objects) == len(scene.collection.children) == 0
 

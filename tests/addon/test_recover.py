@@ -76,7 +76,7 @@ def test_several_photos(fake_backend, scene, tmp_path):
     recover(scene, tmp_path, "one.png", "nobody.png", "two.png", "bad.png")
     assert [c.name for c in build.photos(scene)] == ["one", "two"]
     assert len(rigs()) == 3
-    assert runtime.state.notes == ["nobody.png: no people found.", "bad.png: bad.png is no image. Choose a photo."]
+    assert runtime.state.notes == ["nobody.png: no people found.", "bad.png: bad.png is not an image. Choose a photo."]
     first, second = build.photos(scene)
     layer = bpy.context.view_layer
     assert (build.is_shown(layer, first), build.is_shown(layer, second)) == (False, True)

@@ -36,8 +36,11 @@ def load_run_from(args: argparse.Namespace) -> Run:
 
 
 def require_ready(run: Run, lacking: list[str]) -> None:
-    """Raises BadInput `run_not_ready` where files are missing; `bad_run` before that, where the run file is wrong:
-    that must not come out only after weeks of fetching data."""
+    """Checks that a run can start.  lacking: lines of `requirements.missing`.
+
+    Raises BadInput `run_not_ready` where files are missing; before that `bad_run`, where the run file is wrong: users
+    must not learn that only after weeks of fetching data.
+    """
     if lacking:
         from training.run.check import check_run
 

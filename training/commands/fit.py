@@ -98,5 +98,5 @@ def overfit_one_batch(args: argparse.Namespace, entry: Run) -> int:
 def positive_steps(text: str) -> int:
     """`text` as a number of steps, 1 or more."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of steps")
     return int(text)

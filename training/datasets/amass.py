@@ -34,7 +34,9 @@ CAMERA = np.array([1500.0, 1500.0, 500.0, 500.0], np.float32)
 
 
 class Amass(ColumnDataset):
-    """path: the folder of the subsets.  subsets: those whose name contains one of these, in any case.
+    """AMASS's motions, projected to 2D.
+
+    path: the folder of the subsets.  subsets: those whose name contains one of these, in any case.
 
     body: for joints of `joint_set`; None: records have pose, betas and trans only.
     upstream_quirks: use the first 72 numbers of a pose, of which the last 6 are SMPL-H's fingers, not SMPL's hands.

@@ -69,7 +69,7 @@ class BaseDataset:
         yield from ()
 
     def __getitem__(self, index: int) -> Record:
-        """Raises BadInput with file and row where the row is corrupt."""
+        """The validated record of a row.  Raises BadInput with file and row where it is corrupt."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} rows, not {index}")
         row = int(index) % len(self)
@@ -78,7 +78,7 @@ class BaseDataset:
     def check(self, max_rows: int | None = None) -> list[str]:
         """Validation problems with file and row; reads `max_rows` evenly spread rows (None: all).
 
-        A line that is no error starts with `note: `.
+        A line that is not an error starts with `note: `.
         """
         problems = [*self.problems(), *validation.count_note(len(self), self.official, self.name)]
         if not len(self):

@@ -34,7 +34,7 @@ FILES = ("annotations/person_keypoints_train2017.json", "annotations/coco_smplif
 
 
 class Coco(ColumnDataset):
-    """path: the folder of `annotations` and `images`.
+    """COCO's training split with SMPLify fits.  path: the folder of `annotations` and `images`.
 
     body: for fit errors (px in a 64 x 64 crop; Pose2Mesh's limit is 3) and the check of the fits.
     """

@@ -20,7 +20,9 @@ DatasetConfig = Mapping[str, Any]
 
 
 class RecordData(lightning.LightningDataModule):
-    """train, validation, test: tables for `registry.build_dataset`, or data sets (validation and test: one or several).
+    """The data sets of a run as batches.
+
+    train, validation, test: tables for `registry.build_dataset`, or data sets (validation and test: one or several).
 
     prepare: for training; prepare_evaluation: for the others, called without a generator (by default the same).
     batch_size, evaluation_batch_size: rows per process.  root: of relative paths in tables.

@@ -22,7 +22,7 @@ from training.datasets.validation import ErrorCollector, bad_row, field, numbers
 
 
 class Eft(ColumnDataset):
-    """path: the JSON file.  images: folder of its images.  body: for the check of the fits."""
+    """One of EFT's files.  path: the JSON file.  images: folder of its images.  body: for the check of the fits."""
 
     def __init__(self, path: str | Path, images: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.images, self.body = Path(path), Path(images), body

@@ -27,7 +27,9 @@ CENTER, SIDE = 112.0, 180.0  # px: METRO's box, scale 0.9
 
 
 class FreiHand(ColumnDataset):
-    """path: the published folder.  split: training or evaluation.  backgrounds: number of training backgrounds, 1 to 4.
+    """One split of FreiHAND.
+
+    path: the published folder.  split: training or evaluation.  backgrounds: number of training backgrounds, 1 to 4.
 
     body: for trans and the check of the fits.
     """

@@ -36,7 +36,7 @@ _METRES_END = 20.0  # m, farther than any hand: larger coordinates are in millim
 
 
 class FreiHandJson(ColumnDataset):
-    """path: the folder of `data`.  split: train or eval.  body: for the check of the fits."""
+    """One split of FreiHAND.  path: the folder of `data`.  split: train or eval.  body: for the check of the fits."""
 
     def __init__(
         self, path: str | Path, split: str = "train", body: str | None = None, cache: str | None = None

@@ -35,7 +35,7 @@ def matrix_to_axis_angle(matrix: np.ndarray) -> np.ndarray:
 
 
 def root_to_camera(pose: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Pose (P,) axis-angle, float32, whose root leads to the camera frame instead of the world.
+    """Pose (P,) axis-angle, float32, whose root rotates into the camera frame instead of the world.
 
     rotation: (3, 3), world to camera.  (The originals divide by the angle, and give NaN for a root of zeros.)
     """

@@ -49,7 +49,10 @@ SPIN49 = (*(f"op_{name}" for name in OPENPOSE25), *METRO24)
 
 @dataclass(frozen=True)
 class JointSet:
-    """root: index of the joint that 3D joints are relative to.  evaluated: indices of the evaluated joints."""
+    """The names of a joint set, and what follows from them.
+
+    root: index of the joint that 3D joints are relative to.  evaluated: indices of the evaluated joints.
+    """
 
     name: str
     names: tuple[str, ...]

@@ -18,7 +18,7 @@ from training.datasets.validation import bad_file, numbers, require
 
 
 class Mpii(ColumnDataset):
-    """path: the h5 file.  images: folder of the images."""
+    """One of MPII's files.  path: the h5 file.  images: folder of the images."""
 
     def __init__(self, path: str | Path, images: str | Path, cache: str | None = None) -> None:
         self.path, self.images = Path(path), Path(images)
@@ -39,7 +39,7 @@ def _columns(file: Path) -> Columns:
         with h5py.File(require(file), "r") as content:
             parts: dict[str, Any] = {key: content[key][:] for key in ("center", "imgname", "part", "scale")}
     except (OSError, KeyError) as error:
-        raise bad_file(file, f"is no h5 file with center, imgname, part and scale ({error})") from None
+        raise bad_file(file, f"is not an h5 file with center, imgname, part and scale ({error})") from None
     count = len(parts["imgname"])
     part = numbers(parts, "part", (count, 16, 2), file, "-")
     center, scale = numbers(parts, "center", (count, 2), file, "-"), numbers(parts, "scale", (count,), file, "-")

@@ -37,7 +37,10 @@ _ROOT = JOINT_SETS["muco21"].root
 
 
 class MuCo(ColumnDataset):
-    """path: the folder of `data`.  body: for fit errors (mm; Pose2Mesh's limit is 45) and the check of the fits."""
+    """The nearest person of each MuCo image.
+
+    path: the folder of `data`.  body: for fit errors (mm; Pose2Mesh's limit is 45) and the check of the fits.
+    """
 
     def __init__(self, path: str | Path, body: str | None = None, cache: str | None = None) -> None:
         self.path, self.body = Path(path), body

@@ -97,7 +97,7 @@ def _columns(files: Sequence[Path], folder: Path) -> Columns:
 def _sequence(file: Path) -> list[dict[str, Any]]:
     content = unpickle(require(file).read_bytes(), str(file), "bad_data_file", objects=True)
     if not isinstance(content, dict):
-        raise bad_file(file, "is no table of a sequence")
+        raise bad_file(file, "is not a table of a sequence")
     sequence = str(content.get("sequence", file.stem))
     extrinsics = numbers(content, "cam_poses", (-1, 4, 4), file, "-")
     intrinsics = numbers(content, "cam_intrinsics", (3, 3), file, "-")

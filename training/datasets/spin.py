@@ -27,7 +27,10 @@ _GENDERS = {"m": "male", "f": "female"}
 
 
 class SpinNpz(ColumnDataset):
-    """path: the npz.  images: folder that `imgname` is relative to.  body: for the check of the fits."""
+    """One of SPIN's files.
+
+    path: the npz.  images: folder that `imgname` is relative to.  body: for the check of the fits.
+    """
 
     def __init__(self, path: str | Path, images: str | Path, body: str | None = None) -> None:
         self.path, self.images, self.body = Path(path), Path(images), body

@@ -35,7 +35,7 @@ _METRES_END = 100.0
 
 
 class SurrealJson(ColumnDataset):
-    """path: the folder of `data` and `images`.  split: train or val.
+    """One split of SURREAL.  path: the folder of `data` and `images`.  split: train or val.
 
     body: a body, or {male: ..., female: ...}, for the check of the fits.
     upstream_quirks: the first row is repeated at the end of the training split.

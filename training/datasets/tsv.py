@@ -47,7 +47,9 @@ class _Source:
 
 
 class TsvDataset(BaseDataset):
-    """path: a plain or composite yaml.  name: default is the yaml's folder and stem.  body: for `check`.
+    """One TSV data set.
+
+    path: a plain or composite yaml.  name: default is the yaml's folder and stem.  body: for `check`.
 
     upstream_quirks: read 2D joints also where `has_2d_joints` is 0, for the originals' 2D loss.
     """
@@ -186,9 +188,9 @@ def _yaml(path: Path) -> dict[str, Any]:
     try:
         config = reader.load(require(path).read_text("utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise bad_file(path, f"is no YAML ({error})") from None
+        raise bad_file(path, f"is not YAML ({error})") from None
     if not isinstance(config, dict):
-        raise bad_file(path, "is no YAML table", "METRO's yaml has img, hw, label and linelist.")
+        raise bad_file(path, "is not a YAML table", "METRO's yaml has img, hw, label and linelist.")
     return config
 
 
@@ -196,10 +198,10 @@ def _label(data: bytes, path: Path, line: int) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise bad_row(path, line, f"the label is no complete JSON ({error})") from None
+        raise bad_row(path, line, f"the label is not complete JSON ({error})") from None
     label = content[0] if isinstance(content, list) and content else content
     if not isinstance(label, dict):
-        raise bad_row(path, line, "the label is no list of one dict")
+        raise bad_row(path, line, "the label is not a list of one dict")
     return label
 
 

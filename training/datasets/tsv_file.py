@@ -139,7 +139,7 @@ class TsvImage:
         try:
             data = base64.b64decode(columns[-1], validate=False)
         except (binascii.Error, ValueError):
-            raise bad_row(self.file.path, self.row, "the image is no base64") from None
+            raise bad_row(self.file.path, self.row, "the image is not base64") from None
         return decode(data, self.file.path, self.row)
 
 

@@ -58,7 +58,7 @@ class Up3d(BaseDataset):
         try:
             joints = np.load(require(joints_file), allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
-            raise bad_file(joints_file, f"is no array ({error})") from None
+            raise bad_file(joints_file, f"is not an array ({error})") from None
         joints = numbers({"joints": joints}, "joints", (3, 14), joints_file, "-").T
         pose, betas = (numbers(fit, key, shape, body_file, "-") for key, shape in (("pose", (72,)), ("betas", (10,))))
         box, size = self._box(row)

@@ -69,7 +69,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise bad_file(path, f"is no complete JSON ({error})") from None
+        raise bad_file(path, f"is not complete JSON ({error})") from None
 
 
 def field(row: Any, key: str, file: str | Path, where: object) -> Any:

@@ -26,7 +26,10 @@ from training.weights.initial_weights import load_network
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """metrics: by `protocol/name`, mm.  weights: file that was evaluated.  limited: number of batches, None for all."""
+    """The result of evaluating a run.
+
+    metrics: by `protocol/name`, mm.  weights: file that was evaluated.  limited: number of batches, None for all.
+    """
 
     metrics: dict[str, float]
     weights: Path

@@ -23,7 +23,7 @@ _JOINTS = 14
 
 @dataclass(frozen=True)
 class DeFormerWeights:
-    """meshes: vertex count -> share of that mesh in the vertex term."""
+    """The weights of DeFormer's loss terms.  meshes: vertex count -> share of that mesh in the vertex term."""
 
     meshes: dict[int, float]
     joints3d: float = 1000.0

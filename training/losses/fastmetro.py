@@ -18,7 +18,10 @@ WRIST = 0
 
 @dataclass(frozen=True)
 class FastMETROWeights:
-    """meshes: shares of the meshes in the vertex term, finest last (coarse, intermediate, fine; hand: coarse, fine)."""
+    """The weights of FastMETRO's loss terms.
+
+    meshes: shares of the meshes in the vertex term, finest last (coarse, intermediate, fine; hand: coarse, fine).
+    """
 
     joints3d: float = 1000.0
     vertices: float = 100.0

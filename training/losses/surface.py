@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 
 class Surface(nn.Module):
-    """faces (F, 3); edges (E, 2), each once; face_edges (3 F, 2), the three of every face; int64 buffers."""
+    """A mesh's faces and edges.
+
+    faces (F, 3); edges (E, 2), each once; face_edges (3 F, 2), the three of every face; int64 buffers.
+    """
 
     faces: Tensor
     edges: Tensor
@@ -39,7 +42,7 @@ class Surface(nn.Module):
 def three_cycles(adjacency: sp.spmatrix) -> np.ndarray:
     """All triples (F, 3), ascending, of vertices that are adjacent to each other by adjacency (V, V).
 
-    METRO's face list of the intermediate mesh was made in this way: it has nine triangles that are no faces, and no
+    METRO's face list of the intermediate mesh was made in this way: it has nine triangles that are not faces, and no
     consistent orientation.
     """
     graph = sp.csr_matrix(adjacency)

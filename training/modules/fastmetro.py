@@ -39,7 +39,7 @@ class FastMETROModule(EvaluationModule):
     weights; None: the body's own levels.
     start_from_mesh: initialise the learned upsampling from the coarse to the intermediate mesh with the body's own.
     upstream_quirks: as in losses and evaluator; also, normals of the intermediate mesh are compared on every three
-    vertices that are adjacent to each other, of which some are no faces.
+    vertices that are adjacent to each other, some of which are not faces.
     """
 
     def __init__(
@@ -160,7 +160,9 @@ class FastMETROModule(EvaluationModule):
 
 
 class _MeshLevels:
-    """downs: downsampling matrices, finest first; coarse_upsampling: from the coarsest to the next finer mesh;
+    """The mesh levels that the losses use.
+
+    downs: downsampling matrices, finest first; coarse_upsampling: from the coarsest to the next finer mesh;
     surface: of the mesh whose edges and normals are compared."""
 
     def __init__(self, model: FastMETRO, body: BodyModel, sampler: str | None, quirks: bool) -> None:

@@ -12,7 +12,9 @@ RandomGenerator = np.random.Generator | np.random.RandomState
 
 @dataclass(frozen=True)
 class AugmentationParams:
-    """flip: left to right.  gains: per colour channel.  rotation: degrees, of the image's content, counter-clockwise.
+    """One draw of the augmentation.
+
+    flip: left to right.  gains: per colour channel.  rotation: degrees, of the image's content, counter-clockwise.
     scale: of the box."""
 
     flip: bool = False
@@ -23,7 +25,9 @@ class AugmentationParams:
 
 @dataclass(frozen=True)
 class MetroAugmentation:
-    """flip: probability.  gain: gains are U(1 - gain, 1 + gain).  rotation: standard deviation in degrees, clipped at
+    """Draws METRO's augmentation.
+
+    flip: probability.  gain: gains are U(1 - gain, 1 + gain).  rotation: standard deviation in degrees, clipped at
     twice that; 0 with probability rotation_off.  scale: standard deviation about 1, clipped at 1 -+ scale.
 
     Defaults are METRO's for bodies (Lin et al., CVPR 2021, after SPIN, Kolotouros et al. 2019).

@@ -17,7 +17,9 @@ _MAX_SIDE = 20_000  # px: a larger box is taken for a corrupt label; origin not 
 
 @dataclass(frozen=True)
 class CropWindow:
-    """center (2,) px; side px of the square box (its longer side, where the network's input is not square); size (H, W)
+    """The window of a crop in the image.
+
+    center (2,) px; side px of the square box (its longer side, where the network's input is not square); size (H, W)
     px of the network's input; rotation degrees."""
 
     center: np.ndarray

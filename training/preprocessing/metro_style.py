@@ -23,7 +23,7 @@ _POSE_MIRROR = mirror_indices(SMPL24)
 
 @dataclass
 class MetroPreparer:
-    """`prepare(record, rng)` -> arrays by name; rng None: no augmentation.
+    """METRO's preparer.  `prepare(record, rng)` -> arrays by name; rng None: no augmentation.
 
     - image (3, *size) float32: RGB, ImageNet-normalised
     - joints2d (K, 3) float32: x y in the crop, whose longer side spans [-1, 1], and visibility

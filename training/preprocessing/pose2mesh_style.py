@@ -34,7 +34,7 @@ class PoseAugmentationParams:
 
 @dataclass
 class Pose2MeshPreparer:
-    """`prepare(record, rng)` -> arrays by name; rng None: no noise, no augmentation.
+    """Pose2Mesh's preparer.  `prepare(record, rng)` -> arrays by name; rng None: no noise, no augmentation.
 
     - pose2d (J, 2) float32: normalised 2D pose of the joints of `pose_set`
     - lifted (J, 3) float32 mm, relative to the set's root; lift_valid (J,) float32 0 or 1

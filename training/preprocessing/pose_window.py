@@ -37,7 +37,10 @@ def window_box(box: np.ndarray, aspect: float = SIZE[0] / SIZE[1], scale: float 
 
 @dataclass(frozen=True)
 class PoseWindow:
-    """box: of `window_box`, px.  rotation: degrees, about its midpoint, counter-clockwise as seen."""
+    """The window of a 2D pose in the image.
+
+    box: of `window_box`, px.  rotation: degrees, about its midpoint, counter-clockwise as seen.
+    """
 
     box: np.ndarray
     rotation: float = 0.0

@@ -26,7 +26,10 @@ from training.weights.mediapipe_weights import load_mediapipe_backbone
 
 @dataclass(frozen=True)
 class Built:
-    """module: a LightningModule with the network as `model`.  initial_weights: file -> content, for the manifest."""
+    """What `build_module` returns.
+
+    module: a LightningModule with the network as `model`.  initial_weights: file -> content, for the manifest.
+    """
 
     module: LightningModule
     body: BodyModel

@@ -63,7 +63,7 @@ def training_dataset_config(run: Run) -> dict[str, Any]:
 
 
 def check_datasets(run: Run, root: Path, max_rows: int | None) -> list[str]:
-    """Validation problems of all data sets of a run; a line that is no error starts with `note: `."""
+    """Validation problems of all data sets of a run; a line that is not an error starts with `note: `."""
     problems: list[str] = []
     for spec in [*run.data.train, *run.data.validate]:
         try:

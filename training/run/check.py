@@ -19,7 +19,7 @@ _POSITIVE_KEYS = ("epochs", "batch", "devices", "log_every", "checkpoint_every")
 
 
 def check_run(run: Run) -> None:
-    """Raises BadInput `bad_run` or `unknown_dataset` with file, key and what was expected."""
+    """Checks a run file.  Raises BadInput `bad_run` or `unknown_dataset` with file, key and what was expected."""
     file = Path(run.file).name
     _check_training(run, file)
     module = resolve(MODULES, run.module, file, "module")

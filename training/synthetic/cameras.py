@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class View:
-    """x_camera = rotation @ x_world + translation; camera: fx fy cx cy px."""
+    """A random camera.  x_camera = rotation @ x_world + translation; camera: fx fy cx cy px."""
 
     rotation: np.ndarray  # (3, 3)
     translation: np.ndarray  # (3,) m

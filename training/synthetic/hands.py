@@ -96,7 +96,10 @@ def joint_axes(joints: np.ndarray) -> np.ndarray:
 
 @dataclass
 class HandPoses:
-    """angles (n, 5, 4) rad as LIMITS, pose (n, 16, 3) axis-angle, the wrist's 0, betas (n, B), name (n,)."""
+    """n hand poses.
+
+    angles (n, 5, 4) rad as LIMITS, pose (n, 16, 3) axis-angle, the wrist's 0, betas (n, B), name (n,).
+    """
 
     angles: np.ndarray
     pose: np.ndarray

@@ -77,7 +77,7 @@ class KeypointBatch:
     world: np.ndarray  # (n, 33, 3) m: the detector's 3D landmarks, relative to the hips' midpoint, axes of the ray
     landmarks: np.ndarray  # (n, 33, 3) m: the true ones, relative to the middle of the hips
     joints: np.ndarray  # (n, 24, 3) m: the true joints, relative to the pelvis joint
-    rotations: np.ndarray  # (n, 24, 3, 3) parent-relative; the root's leads into the camera frame
+    rotations: np.ndarray  # (n, 24, 3, 3) parent-relative; the root's is into the camera frame
     betas: np.ndarray  # (n, B)
     trans: np.ndarray  # (n, 3) m, as `BodyModel` takes it
     camera: np.ndarray  # (n, 4) fx fy cx cy px

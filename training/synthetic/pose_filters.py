@@ -176,7 +176,10 @@ def segment_distance(p: np.ndarray, p2: np.ndarray, q: np.ndarray, q2: np.ndarra
 
 
 def supported(capsules: Capsules, ends: np.ndarray, radius: np.ndarray, support: str) -> np.ndarray:
-    """(n,) bool: the supporting parts touch the floor, and no other part is much lower."""
+    """(n,) bool: the supporting parts touch the floor, and no other part is much lower.
+
+    A support that SUPPORTS lacks (`air`; `held`: by a bar, a ladder, a saddle) always passes.
+    """
     groups = SUPPORTS.get(support)
     if groups is None:
         return np.ones(ends.shape[-1], bool)

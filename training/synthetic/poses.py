@@ -18,8 +18,8 @@ from training.synthetic.pose_library import all_archetypes
 from training.synthetic.skeleton import Skeleton, matmul
 
 CHUNK = 1024  # candidates per batch; a seed's data depend on it
-_MOST_CHUNKS = 10_000
-_MOST_OFTEN = 12.0  # largest factor of candidates of an archetype that few pass
+_MAX_CHUNKS = 10_000
+_MAX_OVERSAMPLING = 12.0  # largest factor on the candidates of an archetype whose poses rarely pass the filters
 # degrees, sd of the usual variation; origin not recorded
 _SPREAD = {
     "hip_flex": 8, "hip_abduct": 5, "hip_turn_out": 7, "knee_flex": 9, "knee_turn": 2, "ankle_up": 6, "ankle_in": 4,
@@ -27,11 +27,12 @@ _SPREAD = {
     "elbow_flex": 17, "forearm_in": 22, "wrist_flex": 14, "wrist_radial": 7, "spine_flex": 7, "spine_side": 5,
     "spine_turn": 8, "neck_flex": 9, "neck_side": 6, "neck_turn": 16, "root_lean": 4, "root_side": 3,
 }  # fmt: skip
-_UPRIGHT = ("feet", "foot", "stride", "air", "seat", "knees", "ground")  # these exchange arms and necks
-_REACHES = ("feet", "foot", "stride", "seat", "ground", "knees")
+# poses with these supports exchange arms and necks
+_UPRIGHT = ("feet", "foot", "stride", "air", "seat", "knees", "ground")
+_REACHING = ("feet", "foot", "stride", "seat", "ground", "knees")
 _BALANCED = ("feet", "foot")
 
-# parts that a rotation of the root brings to one height: those at the head, those at the feet
+# support: (parts towards the head, parts towards the feet) that a rotation of the root brings to one height
 _LEVEL = {
     "hands": (("left_hand", "right_hand"), ("left_foot", "right_foot", "left_shin", "right_shin")),
     "knees": (("left_shin", "right_shin"), ("left_foot", "right_foot")),
@@ -76,8 +77,8 @@ class Poses:
 class PoseSampler:
     """Draws poses of one body; equal random generators give equal poses.
 
-    even: draw more candidates (up to `_MOST_OFTEN` times) of archetypes that few pass, so that weights hold after the
-    filters.  tolerance: m of penetration allowed beyond `pose_filters`' own.
+    even: draw more candidates (up to `_MAX_OVERSAMPLING` times) of archetypes whose poses rarely pass, so that weights
+    hold after the filters.  tolerance: m of penetration allowed beyond `pose_filters`' own.
     """
 
     def __init__(
@@ -115,13 +116,13 @@ class PoseSampler:
             tried += np.bincount(poses.archetype, minlength=len(tried))
             passed += np.bincount(poses.archetype[good], minlength=len(tried))
         share = (passed + 1) / (tried + 1)
-        self._proposal_weights = self._weights / np.maximum(share, 1 / _MOST_OFTEN)
+        self._proposal_weights = self._weights / np.maximum(share, 1 / _MAX_OVERSAMPLING)
 
     def sample(self, rng: np.random.Generator, count: int) -> Poses:
         """`count` poses that pass every filter.  Raises RuntimeError where nearly none does."""
         parts: list[Poses] = []
         found = 0
-        for _ in range(_MOST_CHUNKS):
+        for _ in range(_MAX_CHUNKS):
             poses, good = self.candidates(rng, CHUNK)
             parts.append(poses.take(good))
             found += len(parts[-1])
@@ -173,7 +174,7 @@ class PoseSampler:
         Every frame is on the floor and within the limits; interpolated frames may self-intersect.
         """
         ends = self.sample(rng, stops + 1)
-        ends = ends.take(np.argsort(self._support[ends.archetype], kind="stable"))  # similar ones in succession
+        ends = ends.take(np.argsort(self._support[ends.archetype], kind="stable"))  # by support
         t = np.arange(stops * frames) / frames
         k = t.astype(int)
         share = (t - k)[:, None].astype(np.float32)
@@ -229,7 +230,7 @@ class PoseSampler:
     ) -> np.ndarray:
         """Angles (n, D) with a tenth of the arms at random targets in front and a tenth at points on the own body."""
         count = len(angles)
-        allowed = np.isin(self._support[chosen], [self.supports.index(s) for s in _REACHES if s in self.supports]) & (
+        allowed = np.isin(self._support[chosen], [self.supports.index(s) for s in _REACHING if s in self.supports]) & (
             self._noise[chosen] > 0.55
         )
         global_rotations, joints = self.skeleton.forward(anatomy.rotations(angles), rest)

@@ -18,7 +18,7 @@ _NEAR, _FAR = 0.05, 100.0
 
 
 class Renderer(Protocol):
-    """name: `gl` or `numpy`."""
+    """What both renderers offer.  name: `gl` or `numpy`."""
 
     name: str
 

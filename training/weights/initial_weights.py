@@ -17,7 +17,10 @@ _SEQUENTIAL = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3":
 
 @dataclass(frozen=True)
 class LoadReport:
-    """tensors: how many were loaded.  missing_keys: the network's tensors that keep their random values."""
+    """What was loaded from a file.
+
+    tensors: how many were loaded.  missing_keys: the network's tensors that keep their random values.
+    """
 
     tensors: int
     missing_keys: tuple[str, ...]

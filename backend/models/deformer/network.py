@@ -41,7 +41,9 @@ class Backbone(Protocol):
 
 @dataclass(frozen=True)
 class DeFormerConfig:
-    """queries: number of queried vertices, the size of one mesh level: 431, 1723 or 6890.
+    """The configuration of a DeFormer.
+
+    queries: number of queried vertices, the size of one mesh level: 431, 1723 or 6890.
 
     input_size: (H, W) px, multiples of 32.  widths: per block.  rings, tile16: see `mesh_pattern`.  gradient: `every`
     detaches the coordinates before each block, for losses on every estimate; `last` does not, for a loss on the last
@@ -148,7 +150,7 @@ class DeFormer(nn.Module):
         self._set_mesh(levels, template.detach().float(), joint_regressor.detach().float())
 
     def _set_mesh(self, levels: MeshLevels, template: Tensor, joint_regressor: Tensor) -> None:
-        """Register the body's constants, which are no part of a checkpoint."""
+        """Register the body's constants, which are not part of a checkpoint."""
 
         def constant(name: str, value: Tensor) -> None:
             self.register_buffer(name, value, persistent=False)
@@ -178,7 +180,7 @@ class DeFormer(nn.Module):
                 self.upsample.bias.zero_()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Raises BadInput `image_size` for images of another size than the configuration's."""
+        """See the class.  Raises BadInput `image_size` for images of another size than the configuration's."""
         if tuple(images.shape[-2:]) != self.config.input_size:
             raise BadInput(
                 "image_size",

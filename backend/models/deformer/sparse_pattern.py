@@ -18,7 +18,7 @@ _BLOCK = 16  # side of the blocks of the original's block-sparse kernels
 
 
 class AttentionPattern(nn.Module):
-    """A symmetric boolean (N, N) mask whose first `dense` rows and columns are full.  No part of a checkpoint.
+    """A symmetric boolean (N, N) mask whose first `dense` rows and columns are full.  Not part of a checkpoint.
 
     The other tokens are sorted internally into compact patches of TILE neighbours.  Each patch has the list of all
     tokens that its members may attend to, so that a tile is one small dense attention.

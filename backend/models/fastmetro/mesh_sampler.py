@@ -61,12 +61,12 @@ def _matrices(archive: zipfile.ZipFile, member: str, file: str) -> list[sp.csr_m
     read_header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _shape, _order, kind = read_header(data)
     if not kind.hasobject:
-        raise ValueError(f"{member} is no list of matrices")
+        raise ValueError(f"{member} is not a list of matrices")
     matrices = unpickle(data.read(), file, code="not_a_mesh_sampler", objects=True)
     if not isinstance(matrices, list) or not all(sp.issparse(m) for m in matrices):
-        raise ValueError(f"{member} is no list of sparse matrices")
+        raise ValueError(f"{member} is not a list of sparse matrices")
     return [sp.csr_matrix(m, dtype=np.float64) for m in matrices]
 
 
 def _wrong(file: str, reason: str) -> BadInput:
-    return BadInput("not_a_mesh_sampler", f"{file} is no mesh sampler ({reason}).", _HINT)
+    return BadInput("not_a_mesh_sampler", f"{file} is not a mesh sampler ({reason}).", _HINT)

@@ -26,7 +26,10 @@ _GRID = 7  # the backbone's map is 7 x 7 at 224 px
 
 @dataclass(frozen=True)
 class FastMETROConfig:
-    """layers: of each encoder and decoder: S 1, M 2, L 3.  widths: of the two transformers."""
+    """The configuration of a FastMETRO.
+
+    layers: of each encoder and decoder: S 1, M 2, L 3.  widths: of the two transformers.
+    """
 
     layers: int
     backbone: Literal["resnet50", "hrnet_w64", "blazepose"]
@@ -43,7 +46,7 @@ class FastMETROConfig:
 
 @dataclass(frozen=True)
 class FastMETROMesh:
-    """The matrices of the body's mesh that the network needs; no part of a checkpoint.
+    """The matrices of the body's mesh that the network needs; not part of a checkpoint.
 
     adjacent: (c, c) non-zero for neighbouring coarse vertices and on the diagonal.  up: (V, m) from the intermediate
     mesh (hand: from the coarse one) to the full one.  Body: c 431, m 1723, V 6890; hand: c 195, V 778.

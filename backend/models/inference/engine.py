@@ -28,7 +28,10 @@ _PRECISE = (
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """precision: `fp32` or `bf16`; compile: torch.compile, whose first call takes a minute; batch: people per batch."""
+    """How a network runs.
+
+    precision: `fp32` or `bf16`; compile: torch.compile, whose first call takes a minute; batch: people per batch.
+    """
 
     precision: str = "fp32"
     compile: bool = False

@@ -28,7 +28,10 @@ _TOLERANCE = 0.04  # reprojection error over the person's size at which the conf
 
 @dataclass(frozen=True)
 class KeypointAgreement:
-    """confidence (J,) 0..1 per joint; mean reprojection error in px, and relative to the person's size in the image."""
+    """How well one body agrees with the detected keypoints.
+
+    confidence (J,) 0..1 per joint; mean reprojection error in px, and relative to the person's size in the image.
+    """
 
     confidence: np.ndarray
     reprojection_px: float

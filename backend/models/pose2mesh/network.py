@@ -32,7 +32,7 @@ LEVELS = {"body": 9, "hand": 6}  # of `mesh_graph`
 
 @dataclass(frozen=True)
 class Pose2MeshConfig:
-    """pose_set: `human36`, `coco`, `smpl` or `mano`."""
+    """The configuration of a Pose2Mesh.  pose_set: `human36`, `coco`, `smpl` or `mano`."""
 
     pose_set: str
 
@@ -42,7 +42,7 @@ class Pose2MeshConfig:
 
 
 class Pose2Mesh(nn.Module):
-    """pose2d (N, J, 2) from `normalise_pose` -> dict:
+    """The full network: PoseNet, then MeshNet.  pose2d (N, J, 2) from `normalise_pose` -> dict:
 
     vertices (N, V, 3) m and joints (N, J, 3) mm, both relative to the pose set's root; x right, y down, z forward.
     """
@@ -122,7 +122,9 @@ class ChebyshevConv(nn.Linear):
 
 
 class MeshNet(nn.Module):
-    """pose (N, J, 5): 2D pose and 3D pose in metres -> vertices (N, V, 3) m; with `fake_nodes` also raw (N, nodes, 3).
+    """The mesh network, graph convolutions from coarse to fine.
+
+    pose (N, J, 5): 2D pose and 3D pose in metres -> vertices (N, V, 3) m; with `fake_nodes` also raw (N, nodes, 3).
 
     Training includes fake nodes, because the original's batch statistics do.  Inference leaves them out: they do not
     influence real vertices.

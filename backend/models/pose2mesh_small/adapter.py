@@ -1,4 +1,4 @@
-"""The small Pose2Mesh's adapter.  The input is no image, but MediaPipe's 33 landmarks in 2D and 3D."""
+"""The small Pose2Mesh's adapter.  The input is MediaPipe's 33 landmarks in 2D and 3D, not an image."""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ Stage = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SMPLerConfig:
-    """hrnet_width: 32 (SMPLer), 48 (SMPLer-L), or 0 for MediaPipe's backbone in the small network.
+    """The configuration of a SMPLer.
+
+    hrnet_width: 32 (SMPLer), 48 (SMPLer-L), or 0 for MediaPipe's backbone in the small network.
 
     blocks: refinement blocks; 0 is the first training stage.  first_dropout: of the first estimate.
     """

@@ -25,7 +25,7 @@ _SURE = 0.1
 
 @dataclass(frozen=True)
 class KeypointFile:
-    """poses: per image name ("": any image) the people (P, J, 3): x px, y px, score."""
+    """The 2D poses in a user's file.  poses: per image name ("": any image) the people (P, J, 3): x px, y px, score."""
 
     name: str
     poses: dict[str, np.ndarray]

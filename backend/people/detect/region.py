@@ -13,7 +13,10 @@ _MARGIN = 1.25  # side of the region over the diameter of the circle around a pe
 
 @dataclass(frozen=True)
 class Region:
-    """x, y of its middle and side, px; rotation: rad, clockwise, 0: the person is upright."""
+    """A rotated square in the image.
+
+    x, y of its middle and side, px; rotation: rad, clockwise, 0: the person is upright.
+    """
 
     x: float
     y: float

@@ -31,7 +31,8 @@ def identify(
 ) -> np.ndarray:
     """(N,) final ids of detections, 0 where one is false.
 
-    detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE), sorted by frame.
+    detections: `frame`, `person` (N,), `keypoints2d` (N, 33, 3), `scores` (N,), `looks` (N, SIZE) appearance
+    embeddings, sorted by frame.
     merge: groups of ids that the user calls one person.  split: (id, frame): from that frame on it is another person.
     edits: later ones, see `apply_edits`.  read: number of frames, which bounds MIN_FRAMES.  The user's edits come last.
     """
@@ -72,7 +73,7 @@ def apply_edits(person: np.ndarray, frames: np.ndarray, edits: Sequence[tuple[st
 def _trim(person: np.ndarray, detections: Arrays, fps: float) -> None:
     """Drop detections of half-hidden people at occlusions, in place: the network gives them as small whole poses.
 
-    One or two missed frames while a person reappears belong to the occlusion.  The clip's ends are no occlusions.
+    One or two missed frames while a person reappears belong to the occlusion.  The clip's ends are not occlusions.
     """
     read = np.unique(detections["frame"])
     step = int(np.diff(read).min(initial=np.iinfo(np.int64).max)) if len(read) > 1 else 1
@@ -93,7 +94,7 @@ def _trim(person: np.ndarray, detections: Arrays, fps: float) -> None:
 
 
 def _merge_groups(groups: Sequence[Sequence[int]]) -> list[set[int]]:
-    """The groups, with those that share an id united; 0 is no person and is left out."""
+    """The groups, with those that share an id united; 0 stands for no person and is left out."""
     merged: list[set[int]] = []
     for group in groups:
         one = {k for k in group if k > 0}

@@ -74,7 +74,7 @@ def test_surface_has_one_boundary_of_16_edges(asset):
     assert 2e-4 < np.einsum("fi,fi->", a, np.cross(b, c)) / 6 < 6e-4
 
 
-def test_triangles_are_no_slivers(asset):
+def test_no_triangle_is_a_sliver(asset):
     a, b, c = (asset["v_template"].astype(float)[asset["f"].astype(int)[:, k]] for k in range(3))
     sides = np.stack([np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))])
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2

@@ -43,7 +43,7 @@ def test_official_pickle(tmp_path, smpl, official, monkeypatch, protocol, numpy_
         np.testing.assert_array_equal(getattr(body, name), smpl[key])
     np.testing.assert_array_equal(body.shapedirs, smpl["shapedirs"][:, :, :10])
     np.testing.assert_array_equal(body.mirror, np.arange(50)[::-1])
-    assert body.regressors == {}  # SMPL's `J_regressor_prior` is no joint set
+    assert body.regressors == {}  # SMPL's `J_regressor_prior` is not a joint set
     assert "non-commercial" in body.license
     assert body.parents.tolist()[:4] == [-1, 0, 0, 0]
 
@@ -132,7 +132,7 @@ def test_damaged_pickles_and_archives_raise_bad_input(tmp_path, official, smpl):
         ({"mirror": np.full(50, -1)}, "mirror of body.npz contains indices"),
         ({"part_ids": np.full(50, 24)}, "part_ids of body.npz contains indices"),
         ({"J_regressor_coco17": np.zeros((16, 50))}, "expected (17, 50)"),
-        ({"kintree_table": np.stack([np.full(24, 23), np.arange(24)])}, "no tree"),
+        ({"kintree_table": np.stack([np.full(24, 23), np.arange(24)])}, "not a tree"),
     ],
 )
 def test_messages_name_the_wrong_field(tmp_path, smpl, change, message):

@@ -32,7 +32,7 @@ def test_recover_writes_results_under_a_path_with_spaces_and_umlauts(tmp_path, c
     assert len(list((tmp_path / "öut put").glob("*.obj"))) == 1
 
 
-def test_a_photo_without_people_is_reported_and_is_no_failure(tmp_path, capsys):
+def test_a_photo_without_people_is_reported_and_is_not_a_failure(tmp_path, capsys):
     assert main(["recover", str(DATA / "coffee.png"), "--out", str(tmp_path)]) == 0
     assert "no people found" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())

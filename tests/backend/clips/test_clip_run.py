@@ -254,7 +254,7 @@ def test_a_full_disk_keeps_the_finished_chunks(run_clip, reference, tmp_path, mo
     assert_same(results(tmp_path / "out"), results(reference[0]))
 
 
-def test_a_clip_without_people_is_no_error(run_clip, tmp_path):
+def test_a_clip_without_people_is_not_an_error(run_clip, tmp_path):
     path = tmp_path / "empty.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=15)

@@ -138,7 +138,7 @@ def test_glb_and_blend_through_blender(tmp_path, body):
     assert paths[1].stat().st_size > 100_000
 
 
-def test_a_file_that_is_no_npz_is_refused(tmp_path):
+def test_a_file_that_is_not_an_npz_is_refused(tmp_path):
     path = tmp_path / "x.npz"
     path.write_bytes(b"nothing")
     with pytest.raises(BadInput, match="not a result"):

@@ -272,7 +272,7 @@ def test_checkpointing_changes_no_gradient():
         torch.testing.assert_close(one, other)
 
 
-def test_constants_are_no_part_of_a_checkpoint():
+def test_constants_are_not_part_of_a_checkpoint():
     model = make()
     trained = {name for name, _ in model.named_parameters()}
     assert set(model.state_dict()) == trained

@@ -106,7 +106,7 @@ def test_correct_limbs_of_crossing_people_are_kept(crossing):
 
 
 @pytest.mark.parametrize("name", ["dance", "run"])
-def test_fast_motion_is_no_outlier(case, name):
+def test_fast_motion_is_not_an_outlier(case, name):
     one = case(name, 3.0).track
     other = changed(one)  # a standing person two steps away
     other.keypoints2d[:] = one.keypoints2d[0] + np.float32([300, 0, 0])
@@ -175,7 +175,7 @@ def path(x, skip_cost=0.2, speed_limit=3.0):
 def test_viterbi_path():
     assert path([0, 0.1, 0.2, 1.5, 1.6, 0.4, 0.5]) == [0, 0, 0, -1, -1, 0, 0]
     assert path([0, 0.1, 0.2, 1.5, 1.6, 0.4, 0.5], speed_limit=40.0) == [0] * 7
-    assert path([0] * 30 + [9] * 30) == [0] * 60  # a jump that lasts is no outlier
+    assert path([0] * 30 + [9] * 30) == [0] * 60  # a jump that lasts is not an outlier
     assert path([0.5]) == [0]
     assert path([]) == []
 

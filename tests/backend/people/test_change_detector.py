@@ -32,7 +32,7 @@ def test_changes_in_a_known_box_do_not_count():
     assert after(image(500), image(510)).search_window([known], SIZE) is None
 
 
-def test_stillness_and_light_are_no_change():
+def test_stillness_and_light_are_not_a_change():
     assert ChangeDetector().search_window([], SIZE) is None
     assert after(image(500)).search_window([], SIZE) is None
     assert after(image(500), image(500)).search_window([], SIZE) is None

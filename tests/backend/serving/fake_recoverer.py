@@ -82,7 +82,7 @@ class FakeRecoverer:
         if order == "two":
             found.append(person(100 + index))
         if order == "bad":
-            raise BadInput("not_an_image", "This is no image.", "Choose a photo.")
+            raise BadInput("not_an_image", "This is not an image.", "Choose a photo.")
         if order == "bug":
             raise ZeroDivisionError("a bug")
         if order == "big":

@@ -97,10 +97,10 @@ def test_mpii_equals_ground_truth(tmp_path):
     assert data.check() == []
     with h5py.File(config["path"], "a") as file:
         del file["part"]
-    with pytest.raises(BadInput, match=r"train\.h5 is no h5 file with center, imgname, part and scale"):
+    with pytest.raises(BadInput, match=r"train\.h5 is not an h5 file with center, imgname, part and scale"):
         build_dataset(config)
     Path(config["path"]).write_bytes(b"\x89HDF")
-    with pytest.raises(BadInput, match=r"train\.h5 is no h5 file"):
+    with pytest.raises(BadInput, match=r"train\.h5 is not an h5 file"):
         build_dataset(config)
 
 

@@ -158,7 +158,7 @@ def test_missing_and_truncated_files_are_reported(copies, kind, file):
     path = Path(copies[kind]["path"]) / file
     text = path.read_text()
     path.write_text(text[: len(text) // 2])
-    with pytest.raises(BadInput, match=rf"{path.name} is no complete JSON"):
+    with pytest.raises(BadInput, match=rf"{path.name} is not complete JSON"):
         build_dataset(copies[kind])
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadInput, match="git-lfs placeholder"):

@@ -140,7 +140,7 @@ def test_a_truncated_tsv_is_reported(folder):
         TsvDataset(folder / "train.yaml")
     path.write_bytes(whole[:-300])  # within the last row
     data = TsvDataset(folder / "train.yaml")
-    with pytest.raises(BadInput, match="row 4: the label is no complete JSON"):
+    with pytest.raises(BadInput, match="row 4: the label is not complete JSON"):
         data[4]
     assert any("last row may be cut off" in m for m in data.check(max_rows=1))
 
@@ -177,7 +177,7 @@ def test_images_of_other_rows_and_corrupt_images_are_reported(folder):
     data = TsvDataset(folder / "train.yaml")
     with pytest.raises(BadInput, match=r"row 1: it is of 'S1_Walking_000002\.jpg', but the label"):
         data[1].image.read()
-    with pytest.raises(BadInput, match=r"row 3: the image (is no base64|cannot be decoded)"):
+    with pytest.raises(BadInput, match=r"row 3: the image (is not base64|cannot be decoded)"):
         data[3].image.read()
     assert len(data.check(max_rows=5)) == 4  # three rows and the note
 
@@ -186,7 +186,7 @@ def test_images_of_other_rows_and_corrupt_images_are_reported(folder):
     ("text", "words"),
     [
         ("img: a.tsv\n", "names no `label`"),
-        ("- 1\n", "no YAML table"),
+        ("- 1\n", "not a YAML table"),
         ("label: none.tsv\n", "There is no"),
         ("label: train.label.tsv\nlinelist: list.tsv\n", "requests row 9 of source 0"),
         ("composite: true\ncomposite: false\n", "found duplicate key"),

@@ -143,7 +143,7 @@ def test_all_losses_are_used_from_the_first_step(name, setting, there, here):
 def test_the_number_of_steps_must_be_positive(steps, capsys):
     with pytest.raises(SystemExit):
         main(["fit", "pose2mesh-freihand-posenet", "--overfit", steps])
-    assert "no number of steps" in capsys.readouterr().err
+    assert "not a number of steps" in capsys.readouterr().err
 
 
 def test_own_data_must_be_there(tmp_path, capsys):

@@ -8,7 +8,7 @@ import torch
 from backend.body.mesh_levels import adjacency_of
 from training.losses.surface import Surface, three_cycles
 
-TETRAHEDRON_OPEN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # its base (1, 2, 3) is no face
+TETRAHEDRON_OPEN = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])  # its base (1, 2, 3) is not a face
 
 
 def test_every_edge_is_listed_once():
@@ -17,7 +17,7 @@ def test_every_edge_is_listed_once():
     assert surface.face_edges.shape == (9, 2)
 
 
-def test_three_cycles_include_triangles_that_are_no_faces():
+def test_three_cycles_include_triangles_that_are_not_faces():
     """METRO's face list has nine of them: with upstream_quirks they are in the normal loss."""
     cycles = three_cycles(adjacency_of(TETRAHEDRON_OPEN, 4))
     assert cycles.tolist() == [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]

@@ -137,7 +137,7 @@ def test_hands_write_freihands_submission(tmp_path, monkeypatch, capsys):
     assert not module.submission.rows
 
 
-def test_only_upstream_compares_normals_of_triangles_that_are_no_faces():
+def test_only_upstream_compares_normals_of_triangles_that_are_not_faces():
     quirks, without_quirks = make(), make(upstream_quirks=False)
     faces = {tuple(sorted(face)) for face in without_quirks.loss.surface.faces.tolist()}
     triangles = {tuple(face) for face in quirks.loss.surface.faces.tolist()}

@@ -163,7 +163,7 @@ def test_a_corrupt_file_is_reported(tmp_path):
         with pytest.raises(BadInput, match=r"mine\.yaml"):
             load_run(path)
     path.write_text((RUNS / "smpler-mixed.yaml").read_text() + "seed: 1\n")
-    with pytest.raises(BadInput, match=r"mine\.yaml is no YAML .*duplicate key \"seed\""):
+    with pytest.raises(BadInput, match=r"mine\.yaml is not YAML .*duplicate key \"seed\""):
         load_run(path)
     path.write_text((RUNS / "smpler-mixed.yaml").read_text().replace("seed: 1234\n", ""))
     with pytest.raises(BadInput, match=r"mine\.yaml: seed is missing"):

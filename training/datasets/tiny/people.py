@@ -21,7 +21,10 @@ WORLD_TRANSLATION = np.array([0.21, 0.34, 3.6])  # m
 
 @dataclass(frozen=True)
 class Person:
-    """pose (72,) or (48,) rad, betas (10,), trans (3,) m: float64, camera frame.  camera (4,) fx fy cx cy px."""
+    """One posed person or hand.
+
+    pose (72,) or (48,) rad, betas (10,), trans (3,) m: float64, camera frame.  camera (4,) fx fy cx cy px.
+    """
 
     index: int
     body: str
