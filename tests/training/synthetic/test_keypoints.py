@@ -12,8 +12,8 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.procrustes import pa_mpjpe
+from backend.models.pose2mesh_small.network import INPUTS, Lifter, features, lift
 from training.synthetic.keypoints import DetectorNoise, KeypointSampler
-from training.synthetic.lifter import INPUTS, Lifter, features, lift
 from training.synthetic.train_lifter import load_lifter, train
 
 CLEAN = DetectorNoise(pixel=0, metres=0, depth=0, far=0, swapped=0, missing=0, tilt=0, flat=0, reversed=0)
