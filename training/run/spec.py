@@ -131,7 +131,8 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     try:
         content = _YAML.load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise BadInput("bad_run", f"{path} is no YAML ({_line(error)}).", "Fix it there.") from None
+        what = " ".join(str(error).split())[:200]
+        raise BadInput("bad_run", f"{path} is no YAML ({what}).", "Fix it there.") from None
     if not isinstance(content, dict):
         raise BadInput("bad_run", f"{path} has no keys.", "Copy one of training/runs and change it.")
     for override in overrides:
@@ -170,7 +171,3 @@ def _child(node: Any, step: str, key: str) -> Any:
         return node[step]
     known = ", ".join(map(str, node if isinstance(node, dict) else range(len(node))))
     raise BadInput("bad_usage", f"--set {key}: there is no {step!r} there.", f"There is: {known}.")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
