@@ -65,10 +65,7 @@ def test_terms_equal_the_original(tensors, meshes, surface):
         "edge_self": terms.masked_mean(mask, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), pred),
         "normal": terms.masked_mean(mask, lambda p, t: terms.normal_error(p, t, surface.faces), pred, gt),
         "kp3d": terms.masked_mean(
-            g["has_3d"],
-            terms.weighted_l1,
-            terms.hip_relative(g["pred_joints"]),
-            terms.hip_relative(g["gt_joints3"]),
+            g["has_3d"], terms.weighted_l1, terms.hip_relative(g["pred_joints"]), terms.hip_relative(g["gt_joints3"])
         ),
         "kp2d": terms.weighted_l1(project(g["pred_joints"], g["cam"]), g["gt_joints2"]),
         "orthographic": project(g["pred_joints"], g["cam"]),
