@@ -72,7 +72,7 @@ def measure(case: Row, device: str) -> Row:
         if device == "cuda":
             torch.cuda.synchronize()
             return torch.cuda.max_memory_allocated() / 2**20
-        return _peak_resident_mb()
+        return peak_resident_mb()
 
     def run_once() -> float:
         began = time.perf_counter()
@@ -87,7 +87,7 @@ def measure(case: Row, device: str) -> Row:
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    _reset_peak()
+    reset_peak()
     before = peak()
     times = [run_once()]
     peak_growth = peak() - before
@@ -98,13 +98,14 @@ def measure(case: Row, device: str) -> Row:
     return Row(case.part, case.backend, case.tokens, case.train, round(best, 2), round(peak_growth, 1))
 
 
-def _reset_peak() -> None:
+def reset_peak() -> None:
     """Reset the peak of the resident set (Linux; elsewhere an earlier peak hides small cases)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_resident_mb() -> float:
+def peak_resident_mb() -> float:
+    """Peak of the resident set since the last reset, MB."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):

@@ -95,12 +95,7 @@ def read_cached(path: Path, camera: Camera, body: Any, folder: Path | None, refi
 
 
 def bench(
-    path: Path,
-    body: Any,
-    smoothing: float = 0.5,
-    cache: Path | None = None,
-    height: bool = False,
-    refined: bool = False,
+    path: Path, body: Any, cache: Path | None = None, height: bool = False, refined: bool = False
 ) -> list[dict[str, Any]]:
     """Rows of the table for one clip.
 
@@ -119,7 +114,8 @@ def bench(
     per_frame = [
         State(rot.exp(rows["poses"][w]), rows["betas"][w], rows["trans"][w]) for w in (ids == t.id for t in tracks)
     ]
-    camera_path = _load_camera_path(path)
+    camera_file = path.with_suffix(".camera.json")  # of a moving camera
+    camera_path = CameraTrack.load(camera_file) if camera_file.exists() else None
     kwargs: dict[str, Any] = {}
     if height:
         person = max(
@@ -131,17 +127,8 @@ def bench(
     def motions(**settings: Any) -> tuple[list[Motion], World]:
         # a matchmove estimates the scale during use: a new one per call
         moving = None if camera_path is None else Matchmove(camera_path)
-        return recover_motions(
-            body,
-            tracks,
-            camera,
-            fps,
-            per_frame=per_frame,
-            smoothing=smoothing,
-            matchmove=moving,
-            **kwargs,
-            **settings,
-        )
+        settings |= {"per_frame": per_frame, "smoothing": 0.5, "matchmove": moving, **kwargs}
+        return recover_motions(body, tracks, camera, fps, **settings)
 
     began, used = time.perf_counter(), time.process_time()
     final, world = motions()
@@ -207,12 +194,6 @@ def _mean_over_segments(measure: Callable[..., float], visible: np.ndarray, *joi
     segments = [(first, end) for first, end in intervals(visible) if end - first >= 4]
     values = [measure(*(one[first:end] for one in joints)) for first, end in segments]
     return float(np.average(values, weights=[end - first for first, end in segments])) if segments else 0.0
-
-
-def _load_camera_path(path: Path) -> CameraTrack | None:
-    """The camera path of the clip; None where the camera is fixed."""
-    file = path.with_suffix(".camera.json")
-    return CameraTrack.load(file) if file.exists() else None
 
 
 def _state(motion: Motion) -> State:

@@ -10,7 +10,8 @@ import argparse
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from benchmarks.attention import peak_resident_mb, reset_peak
 
 LENGTHS = (100, 1000, 10000)
 
@@ -37,20 +38,13 @@ def measure(frames: int) -> None:
             for n in ("seen", "boxes", "scores", "keypoints2d", "keypoints3d")
         }
         track = type(part)(1, np.arange(frames), *fields.values())
-    before = _resident(reset=True)
+    reset_peak()
+    before = peak_resident_mb()
     began = time.process_time()
     kept = recover_motions(body, [track], scene.camera, 30.0)
     seconds = time.process_time() - began
     assert len(kept[0][0].poses) == frames
-    print(seconds, before, _resident() - before)
-
-
-def _resident(reset: bool = False) -> float:
-    """MB: peak of the resident set since the last reset.  Linux."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    print(seconds, before, peak_resident_mb() - before)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ RUNS = (
     "smpler-small",
     "deformer-small",
 )
-ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -50,24 +49,12 @@ class Row:
 
 def rows_of(name: str, folder: Path, batch: int, device: str, repeat: int) -> list[Row]:
     """Rows of the loader and the steps of one run."""
-    from backend.body.registry import OPEN_BODIES
-    from training.engine.dry_run import write_tiny_datasets
+    from training.engine.dry_run import with_generated_data
     from training.run.build import build_module
     from training.run.build_data import build_datamodule
-    from training.run.requirements import FILES
     from training.run.spec import load_run
 
-    run = load_run(name)
-    data = replace(
-        run.data,
-        train=write_tiny_datasets(run.data.train, folder, "body", ROWS),
-        validate=[],
-        prepare={key: value for key, value in run.data.prepare.items() if key != "bodies"},
-        workers=0,
-    )
-    settings = {key: value for key, value in run.settings.items() if key not in FILES}
-    training = replace(run.training, batch=batch)
-    run = replace(run, body=OPEN_BODIES["body"], data=data, settings=settings, training=training)
+    run = with_generated_data(load_run(name), folder, batch)
     built = build_module(run)
     source = build_datamodule(run, folder, built.body, check_rows=0)
     source.setup("fit")

@@ -35,22 +35,14 @@ def handheld_noise(count: int, fps: float, seed: int) -> np.ndarray:
     return out / np.sqrt((out**2).mean(0))
 
 
-def dolly_trajectory(
-    count: int,
-    fps: float,
-    camera: Camera,
-    *,
-    zoom: float = 0.0,
-    seed: int = 3,
-    aim: tuple[float, float] = (0, 5.6),
-) -> View:
-    """Camera path along a rail and closer, panning, handheld, zooming by `zoom`.  aim: x, y in the world, m."""
+def dolly_trajectory(count: int, fps: float, camera: Camera, zoom: float) -> View:
+    """Camera path along a rail and closer, panning, handheld, zooming by `zoom`."""
     part = np.linspace(0, 1, count)
     smooth = part * part * (3 - 2 * part)
-    shake = handheld_noise(count, fps, seed)
+    shake = handheld_noise(count, fps, seed=3)
     positions = np.stack([-1.6 + 3.0 * smooth, -0.6 + 1.5 * smooth, 1.5 + 0.35 * np.sin(2.5 * part)], 1)
     positions += shake[:, :3] * 0.02
-    target = np.stack([aim[0] - 1.1 + 2.0 * part, np.full(count, aim[1]), np.full(count, 0.9)], 1)
+    target = np.stack([-1.1 + 2.0 * part, np.full(count, 5.6), np.full(count, 0.9)], 1)
     target += shake[:, 3:] * 0.03
     to_world = look_at_rotations(positions, target, 0.06 * np.sin(3 * part) + 0.008 * shake[:, 0])
     to_camera = np.swapaxes(to_world, 1, 2) @ _AXES

@@ -332,7 +332,7 @@ def dolly(maker: MotionMaker, size, seconds: float = 4.0, zoom: float = 0.15, pl
     plan = plan or maker.gait(seconds, straight((-1.9, -5.6), 1.05, np.pi / 2 - 0.25))
     fixed = _scene(maker, [], size)
     gt = maker.finish(plan, SHAPES[0], World())
-    view = dolly_trajectory(len(gt.poses), maker.fps, fixed.camera, zoom=zoom)
+    view = dolly_trajectory(len(gt.poses), maker.fps, fixed.camera, zoom)
     return Scene([gt], fixed.camera, World(), maker.fps, view=view)
 
 

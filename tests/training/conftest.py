@@ -21,6 +21,14 @@ def _one_thread():
 
 
 @pytest.fixture
+def empty_home(tmp_path, monkeypatch):
+    """Folders of bodies and weights, runs and data below `tmp_path`."""
+    for variable, name in (("HOME", "home"), ("RUNS", "runs"), ("DATA", "data")):
+        monkeypatch.setenv(f"RECOVER_MESH_{variable}", str(tmp_path / name))
+    return tmp_path
+
+
+@pytest.fixture
 def golden():
     """(family, file stem) -> arrays by name."""
 

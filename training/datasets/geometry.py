@@ -26,7 +26,7 @@ def matrix_to_axis_angle(matrix: np.ndarray) -> np.ndarray:
         (1 + xx + yy + zz, zy - yz, xz - zx, yx - xy), (zy - yz, 1 + xx - yy - zz, yx + xy, xz + zx),
         (xz - zx, yx + xy, 1 - xx + yy - zz, zy + yz), (yx - xy, xz + zx, zy + yz, 1 - xx - yy + zz),
     )  # fmt: skip
-    w, x, y, z = max((row for row in rows), key=lambda row: sum(v * v for v in row))
+    w, x, y, z = max(rows, key=lambda row: sum(v * v for v in row))
     size = math.sqrt(x * x + y * y + z * z)
     if size == 0:
         return np.zeros(3)
@@ -65,9 +65,9 @@ def project_weak(points: np.ndarray, weak_camera: np.ndarray) -> np.ndarray:
     return np.asarray(points, np.float64)[..., :2] * weak_camera[0] + weak_camera[1:]
 
 
-def with_column(points: np.ndarray, column: float | np.ndarray = 1.0) -> np.ndarray:
-    """Points (K, C) as (K, C + 1) float32, with a confidence as the last column."""
-    return np.concatenate([points, np.broadcast_to(np.reshape(column, (-1, 1)), (len(points), 1))], 1, dtype=np.float32)
+def with_column(points: np.ndarray) -> np.ndarray:
+    """Points (K, C) as (K, C + 1) float32, with the confidence 1 as the last column."""
+    return np.concatenate([points, np.ones((len(points), 1))], 1, dtype=np.float32)
 
 
 def tight_box(points: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ different sets (`neck` of LSP and of Human3.6M) are close, not identical.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,11 +69,6 @@ class JointSet:
         first = known.mirror_indices(plain[:half])
         return np.array(first + [half + i for i in known.mirror_indices(plain[half:])])
 
-    @property
-    def flip_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Left/right pairs of indices, each once."""
-        return tuple((i, int(j)) for i, j in enumerate(self.mirror) if i < j)
-
 
 JOINT_SETS = {
     s.name: s
@@ -110,11 +104,8 @@ MANO_TIPS = (745, 317, 445, 556, 673)
 
 def index_map(source: str, target: str) -> np.ndarray:
     """(K target,) int64: the index of each target joint in the source set, by name; -1 where it has none."""
-    return _indices(JOINT_SETS[source].names, JOINT_SETS[target].names)
-
-
-def _indices(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
-    return np.array([source.index(name) if name in source else -1 for name in target])
+    names = JOINT_SETS[source].names
+    return np.array([names.index(name) if name in names else -1 for name in JOINT_SETS[target].names])
 
 
 def convert_joints(joints: np.ndarray, source: str, target: str) -> np.ndarray:

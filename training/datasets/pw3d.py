@@ -31,10 +31,9 @@ from training.datasets.geometry import (
 )
 from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
-from training.datasets.validation import ErrorCollector, bad_file, numbers, require
+from training.datasets.validation import ErrorCollector, bad_file, gender_of, numbers, require
 
 SPLITS = ("train", "validation", "test")
-GENDERS = {"m": "male", "f": "female"}
 
 
 class Pw3d(ColumnDataset):
@@ -108,21 +107,19 @@ def _sequence(file: Path) -> list[dict[str, Any]]:
     rows = []
     for person in range(len(people)):
         count = len(extrinsics)
-        parts = {
-            key: content.get(key) for key in ("poses", "trans", "poses2d", "jointPositions", "campose_valid", "betas")
-        }
-        own = {}
-        for key, value in parts.items():
-            if not isinstance(value, list | np.ndarray) or len(value) <= person:
-                raise bad_file(file, f"has no {key!r} of person {person}")
-            own[key] = value[person]
         shapes = {
             "poses": (count, 72), "trans": (count, 3), "poses2d": (count, 3, 18), "jointPositions": (count, 72),
             "campose_valid": (count,), "betas": (-1,),
         }  # fmt: skip
+        own = {}
+        for key in shapes:
+            value = content.get(key)
+            if not isinstance(value, list | np.ndarray) or len(value) <= person:
+                raise bad_file(file, f"has no {key!r} of person {person}")
+            own[key] = value[person]
         arrays = {key: numbers(own, key, shape, file, f"person {person}") for key, shape in shapes.items()}
         genders = content.get("genders") or []
-        gender = GENDERS.get(str(genders[person]).lower()[:1], "neutral") if len(genders) > person else "neutral"
+        gender = gender_of(genders[person]) if len(genders) > person else "neutral"
         for frame in np.flatnonzero(arrays["campose_valid"]):
             joints = arrays["jointPositions"][frame].reshape(24, 3)
             points = arrays["poses2d"][frame].T

@@ -16,14 +16,13 @@ from training.datasets.column_dataset import ColumnDataset, Columns
 from training.datasets.image_sources import ImageFile
 from training.datasets.record import Record
 from training.datasets.tsv import subject_of
-from training.datasets.validation import bad_file, numbers, require
+from training.datasets.validation import bad_file, gender_of, numbers, require
 
 _SHAPES = {
     "center": (2,), "scale": (), "part": (24, 3), "openpose": (25, 3), "S": (24, 4), "pose": (72,), "shape": (10,),
     "has_smpl": (),
 }  # fmt: skip
 _NEEDED = ("imgname", "center", "scale")
-_GENDERS = {"m": "male", "f": "female"}
 
 
 class SpinNpz(ColumnDataset):
@@ -56,8 +55,7 @@ class SpinNpz(ColumnDataset):
             image=ImageFile(self.images / str(at["imgname"])), center=at["center"], side=200 * float(at["scale"]),
             joints2d=joints2d, joints3d=joints3d, pose=at["pose"] if fitted else None,
             betas=at["shape"] if fitted else None,
-            gender=_GENDERS.get(str(at.get("gender", ""))[:1].lower(), "neutral"),
-            subject=self.subject(row),
+            gender=gender_of(at.get("gender", "")), subject=self.subject(row),
         )  # fmt: skip
 
 

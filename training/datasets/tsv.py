@@ -28,7 +28,7 @@ from ruamel.yaml.error import YAMLError
 from training.datasets.base import BaseDataset
 from training.datasets.record import Record
 from training.datasets.tsv_file import TsvFile, TsvImage, decode_text, key_mismatch, lineidx_path, write_lineidx
-from training.datasets.validation import bad_file, bad_row, field, numbers, require
+from training.datasets.validation import bad_file, bad_row, field, gender_of, numbers, require
 
 __all__ = ["TsvDataset", "TsvFile", "lineidx_path", "subject_of", "write_lineidx"]
 
@@ -132,7 +132,8 @@ class TsvDataset(BaseDataset):
         label = _label(columns[1], path, line)
         pose, betas = self._fit(label, path, line)
         joints2d, joints3d = self._joints(label, path, line)
-        count = next((len(j) for j in (joints2d, joints3d) if j is not None), 21 if _is_hand(pose) else 24)
+        gender, hand = label.get("gender"), pose is not None and len(pose) == 48
+        count = next((len(j) for j in (joints2d, joints3d) if j is not None), 21 if hand else 24)
         return Record(
             key=f"{path.name}_{key}" if self.composite else key,
             dataset=source.dataset,
@@ -145,7 +146,7 @@ class TsvDataset(BaseDataset):
             joints3d=joints3d,
             pose=pose,
             betas=betas,
-            gender=_gender(label.get("gender")),
+            gender=gender_of(gender[0] if isinstance(gender, list) and gender else gender),
             # in our synthetic sets, not in METRO's
             trans=_if_given(label, "trans", (3,), path, line),
             camera=_if_given(label, "camera", (4,), path, line),
@@ -224,10 +225,6 @@ def _if_given(label: dict, key: str, shape: tuple[int, ...], path: Path, line: i
     return None if label.get(key) is None else numbers(label, key, shape, path, line)
 
 
-def _is_hand(pose: np.ndarray | None) -> bool:
-    return pose is not None and len(pose) == 48
-
-
 def _image_size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
     """Width and height, px."""
     columns = file.row(line)
@@ -243,11 +240,6 @@ def _image_size(file: TsvFile, line: int, key: str) -> tuple[int, int]:
         return int(width), int(height)
     except (ValueError, KeyError, IndexError, TypeError):
         raise bad_row(file.path, line, "has no height and width") from None
-
-
-def _gender(value: Any) -> str:
-    text = value[0] if isinstance(value, list) and value else value
-    return {"m": "male", "f": "female"}.get(str(text or "").lower()[:1], "neutral")
 
 
 def subject_of(key: str) -> str:

@@ -105,6 +105,11 @@ def numbers(
     return array.astype(dtype)
 
 
+def gender_of(value: Any) -> str:
+    """`male`, `female` or `neutral`, by the first letter of a benchmark's label."""
+    return {"m": "male", "f": "female"}.get(str(value)[:1].lower(), "neutral")
+
+
 _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     "center": ((2,),), "box": ((4,),), "pose": ((72,), (48,)), "betas": ((10,),), "trans": ((3,),), "camera": ((4,),),
     "weak_camera": ((3,),),

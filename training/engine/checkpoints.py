@@ -17,6 +17,8 @@ from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import BadInput
 
 PREEMPTED = 75  # exit code after a checkpoint at preemption: start again with --resume
+# what clusters send before they kill: Slurm SIGUSR1 (by `slurm.sbatch`), others SIGTERM
+_SIGNALS = [signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 _NAME = re.compile(r"step-(\d+)\.ckpt")
 _SYNC_EVERY = 10  # steps between checks whether any process received a signal; origin not recorded
 
@@ -73,7 +75,7 @@ class Checkpoints(Callback):
         # not earlier: Lightning then installs its own handlers, which finish the batch and save nothing
         if trainer.is_global_zero:
             remove_unfinished(self.folder)
-        for number in _signals():
+        for number in _SIGNALS:
             self._old_handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -134,8 +136,3 @@ def _metric(trainer: Trainer, name: str) -> float | None:
         if key.rpartition("/")[2] == name:
             return float(value)
     return None
-
-
-def _signals() -> list[signal.Signals]:
-    """The signals that clusters send before they kill: Slurm SIGUSR1 (by `slurm.sbatch`), others SIGTERM."""
-    return [signal.SIGTERM] + ([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])

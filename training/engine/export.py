@@ -29,7 +29,6 @@ def export_weights(
     *,
     source: str,
     notes: str = "",
-    license_text: str = "",
     testing: bool = False,
 ) -> Path:
     """Writes `folder/NETWORK.safetensors` -> its path (PoseNet alone: `folder/RUN.safetensors`, for training only).
@@ -44,7 +43,7 @@ def export_weights(
         name=spec.name,
         body=body.name,
         faces=faces_hash(body),
-        license=license_text or f"{_TRAINED} ({body.license})",
+        license=f"{_TRAINED} ({body.license})",
         source=source,
         made=datetime.date.today().isoformat(),
         testing=testing,

@@ -26,19 +26,14 @@ class MeshImageCallback(Callback):
     crop, faces (F, 3).
     """
 
-    def __init__(self, folder: Path, max_samples: int = 4, every: int = 1) -> None:
-        self.folder, self.max_samples, self.every = folder, max_samples, every
+    def __init__(self, folder: Path, max_samples: int = 4) -> None:
+        self.folder, self.max_samples = folder, max_samples
 
     def on_validation_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         due = trainer.is_global_zero and batch_idx == 0 and dataloader_idx == 0
-        if not due or trainer.current_epoch % self.every or not hasattr(pl_module, "visualised"):
+        if not due or not hasattr(pl_module, "visualised"):
             return
         first_samples = {name: value[: self.max_samples] for name, value in batch.items()}
         with torch.no_grad():

@@ -134,26 +134,18 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARMUP, left / DECAY_FRACTION)
 
 
-def overfit(
-    run: Run,
-    steps: int,
-    out: Path,
-    *,
-    root: Path | None = None,
-    samples: int | None = None,
-    factor: float | None = None,
-) -> Overfit:
+def overfit(run: Run, steps: int, out: Path, *, root: Path | None = None, factor: float | None = None) -> Overfit:
     """Overfits one batch of a run.  root: of the user's data; None: generated files and the open body, as `dry_run`.
 
     out: folder for `overfit.json` and `overfit.jsonl`; a file `stop` there ends the run after the current step.
     factor: on the run's learning rates; None: `default_learning_rate_factor`.
-    samples: None: 2, for PoseNet alone 8.
+    The batch has 2 samples, for PoseNet alone 8.
     Raises BadInput as `fit` does, and `diverged` where a loss is NaN or infinite.
     """
     from training.engine.dry_run import with_generated_data
 
     out.mkdir(parents=True, exist_ok=True)
-    samples = samples or (_POSENET_SAMPLES if run.settings.get("stage") == "posenet" else SAMPLES)
+    samples = _POSENET_SAMPLES if run.settings.get("stage") == "posenet" else SAMPLES
     overfit_run = run if root is not None else with_generated_data(run, out / "files", batch=samples)
     overfit_run = replace(
         overfit_run,

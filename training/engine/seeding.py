@@ -8,11 +8,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 
-def seed_of(seed: int, rank: int, batch: int) -> int:
-    """A 63-bit seed for torch; seeds of neighbouring arguments are unrelated."""
-    return int(np.random.SeedSequence((seed, rank, batch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
 class SeedEveryBatch(Callback):
     """Seeds torch before every batch, so that no generator states need saving, on any number of devices.
 
@@ -24,4 +19,5 @@ class SeedEveryBatch(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         done = trainer.fit_loop.epoch_loop.total_batch_idx
-        torch.manual_seed(seed_of(self.seed, trainer.global_rank, done))
+        sequence = np.random.SeedSequence((self.seed, trainer.global_rank, done))  # unrelated for neighbours
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))  # 63 bits

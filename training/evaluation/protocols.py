@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,159 +45,77 @@ class EvaluationProtocol:
 
     def description(self, metric: str) -> str:
         """One line: the metric with all that it depends on."""
+        origin = f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the centroid of joints {self.origin}"
         where = {
             "MPVPE": f"all vertices, {self.mesh_root} at the origin, samples with a mesh",
             "PA-MPVPE": "all vertices after similarity alignment",
             "F@5": "all vertices after similarity alignment, within 5 mm",
             "F@15": "all vertices after similarity alignment, within 15 mm",
             "PA-MPJPE": f"{len(self.joints)} joints of {self.joint_set} after similarity alignment",
-        }.get(
-            metric,
-            f"{len(self.joints)} joints of {self.joint_set}, {self.origin_description()} at the origin",
-        )
+        }.get(metric, f"{len(self.joints)} joints of {self.joint_set}, {origin} at the origin")
         mean = "mean of batch means" if self.per_batch else "mean over samples"
         unit = "0..1" if metric.startswith("F@") else "mm"
         return f"{metric}, {unit}: {self.benchmark} {self.split}; {where}; {self.gender}; {mean}"
 
-    def origin_description(self) -> str:
-        return f"joint {self.origin[0]}" if len(self.origin) == 1 else f"the centroid of joints {self.origin}"
-
-
-def _metro(name: str, benchmark: str, split: str, **more: object) -> EvaluationProtocol:
-    return EvaluationProtocol(
-        name,
-        benchmark,
-        split,
-        "the 14 common joints, regressed from the mesh",
-        tuple(range(14)),
-        J14_HIPS,
-        "h36m pelvis",
-        "neutral body for all samples",
-        **more,  # type: ignore[arg-type]
-    )
-
 
 _H36M = ("Human3.6M", "protocol 2 (S9, S11)")
-_HAND = "FreiHAND's 21 joints"
-_POSE2MESH_14 = "Human3.6M's 17 joints, regressed from the mesh"
+_H36M_50 = ("Human3.6M", "protocol 2 (S9, S11), every 50th frame, four cameras")
+_PW3D, _SURREAL = ("3DPW", "test"), ("SURREAL", "val")
+_H36M_14 = ("Human3.6M's 17 joints, regressed from the mesh", H36M_EVALUATED)
+_OWN = "the person's gender"
 
+
+def _metro(name: str, benchmark: str, split: str, **more: Any) -> EvaluationProtocol:
+    joints = ("the 14 common joints, regressed from the mesh", tuple(range(14)), J14_HIPS)
+    return EvaluationProtocol(name, benchmark, split, *joints, "h36m pelvis", "neutral body for all samples", **more)
+
+
+def _hand(name: str, benchmark: str, split: str, metrics: tuple[str, ...], **more: Any) -> EvaluationProtocol:
+    joints = ("FreiHAND's 21 joints", tuple(range(21)), (0,))
+    return EvaluationProtocol(name, benchmark, split, *joints, "wrist", "right hand", metrics, **more)
+
+
+def _pose2mesh(
+    name: str, where: tuple[str, str], joint_set: str, joints: tuple[int, ...], gender: str, note: str
+) -> EvaluationProtocol:
+    note = f"ground truth: joints {note}"
+    return EvaluationProtocol(name, *where, joint_set, joints, (0,), "smpl pelvis", gender, per_batch=True, note=note)
+
+
+def _posenet(
+    name: str, where: tuple[str, str], joint_set: str, joints: tuple[int, ...], root: int, gender: str
+) -> EvaluationProtocol:
+    metrics = ("MPJPE", "PA-MPJPE")
+    return EvaluationProtocol(name, *where, joint_set, joints, (root,), "", gender, metrics, per_batch=True)
+
+
+_METRO_LIKE = "as METRO's; the original's own is not known"
+_HAND_METRICS = ("PA-MPJPE", "PA-MPVPE", "F@5", "F@15")
+_FREIHAND = "scored by the benchmark's server or its eval.py from pred.json (see freihand_submission.py)"
+_NO_MESH = "human3.6m/valid.protocol2.yaml; no sample of it has a mesh, so there is no MPVPE"
+_COCO19 = "COCO's 17 joints, pelvis and neck, lifted"
+_SMPL24 = ("SMPL's 24 joints, regressed from the mesh", tuple(range(24)))
+_SURREAL_NOTE = "regressed from the ground truth mesh, not the posed ones"
 PROTOCOLS: dict[str, EvaluationProtocol] = {
     p.name: p
     for p in (
-        _metro(
-            "human36m-fastmetro",
-            *_H36M,
-            unlabelled="metro",
-            note="human3.6m/valid.protocol2.yaml; no sample of it has a mesh, so there is no MPVPE",
-        ),
+        _metro("human36m-fastmetro", *_H36M, unlabelled="metro", note=_NO_MESH),
         _metro("human36m-smpler", *_H36M, unlabelled="smpler", note="the same samples"),
-        _metro("3dpw-fastmetro", "3DPW", "test", unlabelled="metro", note="3dpw/test_has_gender.yaml"),
-        _metro(
-            "3dpw-smpler",
-            "3DPW",
-            "test",
-            unlabelled="smpler",
-            note="with its own regressor (J_regressor_3dpw)",
-        ),
-        _metro("human36m-deformer", *_H36M, note="as METRO's; the original's own is not known"),
-        _metro("3dpw-deformer", "3DPW", "test", note="as METRO's; the original's own is not known"),
+        _metro("3dpw-fastmetro", *_PW3D, unlabelled="metro", note="3dpw/test_has_gender.yaml"),
+        _metro("3dpw-smpler", *_PW3D, unlabelled="smpler", note="with its own regressor (J_regressor_3dpw)"),
+        _metro("human36m-deformer", *_H36M, note=_METRO_LIKE),
+        _metro("3dpw-deformer", *_PW3D, note=_METRO_LIKE),
         _metro("synthetic", "our synthetic bodies", "test", note="the open body, not comparable with SMPL's"),
-        EvaluationProtocol(
-            "freihand",
-            "FreiHAND",
-            "evaluation, 3960 images",
-            _HAND,
-            tuple(range(21)),
-            (0,),
-            "wrist",
-            "right hand",
-            ("PA-MPJPE", "PA-MPVPE", "F@5", "F@15"),
-            has_public_gt=False,
-            note="scored by the benchmark's server or its eval.py from pred.json (see freihand_submission.py)",
+        _hand("freihand", "FreiHAND", "evaluation, 3960 images", _HAND_METRICS, has_public_gt=False, note=_FREIHAND),
+        _hand(
+            "synthetic-hand", "our synthetic hands", "test", ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15")
         ),
-        EvaluationProtocol(
-            "synthetic-hand",
-            "our synthetic hands",
-            "test",
-            _HAND,
-            tuple(range(21)),
-            (0,),
-            "wrist",
-            "right hand",
-            ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "F@5", "F@15"),
-        ),
-        EvaluationProtocol(
-            "human36m-pose2mesh",
-            "Human3.6M",
-            "protocol 2 (S9, S11), every 50th frame, four cameras",
-            _POSE2MESH_14,
-            H36M_EVALUATED,
-            (0,),
-            "smpl pelvis",
-            "neutral body",
-            per_batch=True,
-            note="ground truth: joints of motion capture, meshes of the fits",
-        ),
-        EvaluationProtocol(
-            "3dpw-pose2mesh",
-            "3DPW",
-            "test",
-            _POSE2MESH_14,
-            H36M_EVALUATED,
-            (0,),
-            "smpl pelvis",
-            "the person's gender",
-            per_batch=True,
-            note="ground truth: joints regressed from the ground truth mesh",
-        ),
-        EvaluationProtocol(
-            "surreal-pose2mesh",
-            "SURREAL",
-            "val",
-            "SMPL's 24 joints, regressed from the mesh",
-            tuple(range(24)),
-            (0,),
-            "smpl pelvis",
-            "the person's gender",
-            per_batch=True,
-            note="ground truth: joints regressed from the ground truth mesh, not the posed ones",
-        ),
-        EvaluationProtocol(
-            "human36m-posenet",
-            "Human3.6M",
-            "protocol 2 (S9, S11), every 50th frame, four cameras",
-            "Human3.6M's 17 joints, lifted",
-            H36M_EVALUATED,
-            (0,),
-            "",
-            "neutral body",
-            ("MPJPE", "PA-MPJPE"),
-            per_batch=True,
-        ),
-        EvaluationProtocol(
-            "3dpw-posenet",
-            "3DPW",
-            "test",
-            "COCO's 17 joints, pelvis and neck, lifted",
-            tuple(range(19)),
-            (17,),
-            "",
-            "the person's gender",
-            ("MPJPE", "PA-MPJPE"),
-            per_batch=True,
-        ),
-        EvaluationProtocol(
-            "surreal-posenet",
-            "SURREAL",
-            "val",
-            "SMPL's 24 joints, lifted",
-            tuple(range(24)),
-            (0,),
-            "",
-            "the person's gender",
-            ("MPJPE", "PA-MPJPE"),
-            per_batch=True,
-        ),
+        _pose2mesh("human36m-pose2mesh", _H36M_50, *_H36M_14, "neutral body", "of motion capture, meshes of the fits"),
+        _pose2mesh("3dpw-pose2mesh", _PW3D, *_H36M_14, _OWN, "regressed from the ground truth mesh"),
+        _pose2mesh("surreal-pose2mesh", _SURREAL, *_SMPL24, _OWN, _SURREAL_NOTE),
+        _posenet("human36m-posenet", _H36M_50, "Human3.6M's 17 joints, lifted", H36M_EVALUATED, 0, "neutral body"),
+        _posenet("3dpw-posenet", _PW3D, _COCO19, tuple(range(19)), 17, _OWN),
+        _posenet("surreal-posenet", _SURREAL, "SMPL's 24 joints, lifted", tuple(range(24)), 0, _OWN),
     )
 }
 

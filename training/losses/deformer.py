@@ -101,5 +101,4 @@ class DeFormerLoss(nn.Module):
 
 def mesh_of(pred: dict[str, Tensor], size: int) -> Tensor:
     """The mesh of `size` vertices in the output of `DeFormer.measure`."""
-    name = f"vertices_{size}"
-    return pred[name] if name in pred else pred["vertices"]
+    return pred.get(f"vertices_{size}", pred["vertices"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.body.hierarchy import LEVELS, mesh_hierarchy
 from backend.body.mesh_levels import body_levels
@@ -68,30 +68,17 @@ class DeFormerModule(EvaluationModule):
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         out = self.model(batch["image"])
         with self.full_precision():
-            targets = self.targets(batch)
-            gt_mesh = targets.meshes[out["vertices"].shape[1]]
-            self.evaluator(dataloader_idx).update(
-                out["mesh_joints"].float(),
-                targets.joints3d,
-                targets.has_3d,
-                out["vertices"].float(),
-                gt_mesh,
-                targets.has_mesh,
-            )
+            joints, vertices = out["mesh_joints"].float(), out["vertices"].float()
+            self.update_metrics(dataloader_idx, joints, vertices, self.targets(batch))
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         out = self.model(batch["image"])
         return batch["image"], out["vertices"], out["camera"], self.body.faces
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        slow_parameters: list[nn.Parameter] = []
-        other_parameters: list[nn.Parameter] = []
+        groups: list[dict[str, Any]] = [{"params": []}, {"params": [], "lr": self.slow_rate}]
         for name, parameter in self.model.named_parameters():
-            (slow_parameters if any(part in name for part in _SLOW_MODULES) else other_parameters).append(parameter)
-        groups: list[dict[str, Any]] = [
-            {"params": other_parameters},
-            {"params": slow_parameters, "lr": self.slow_rate},
-        ]
+            groups[any(part in name for part in _SLOW_MODULES)]["params"].append(parameter)
         optimizer = torch.optim.AdamW(groups, self.learning_rate, weight_decay=self.weight_decay)
         schedule = step_decay_schedule(optimizer, self, self.step, self.gamma, self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": schedule}

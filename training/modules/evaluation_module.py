@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningModule
@@ -12,11 +13,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from backend.errors import BadInput
+from training.evaluation.freihand_submission import FreiHANDSubmission
 from training.evaluation.protocols import PROTOCOLS, Evaluator
+from training.losses.mesh_targets import MeshTargets
 
 
 class EvaluationModule(LightningModule):
-    """A LightningModule with one `Evaluator` per validation set, in their order; logs `PROTOCOL/METRIC` in mm."""
+    """A LightningModule with one `Evaluator` per validation set, in their order; logs `PROTOCOL/METRIC` in mm.
+
+    Writes `submission` where only the benchmark's server has the ground truth.
+    """
 
     def __init__(self, protocols: Sequence[str], upstream_quirks: bool) -> None:
         """Raises BadInput `unknown_protocol`."""
@@ -29,6 +35,7 @@ class EvaluationModule(LightningModule):
                     f"Choose one of: {', '.join(PROTOCOLS)}.",
                 )
         self.protocols = tuple(protocols)
+        self.submission = FreiHANDSubmission()
         self.evaluators = nn.ModuleList(Evaluator(PROTOCOLS[name], upstream_quirks) for name in protocols)
 
     def full_precision(self) -> torch.autocast:
@@ -40,6 +47,11 @@ class EvaluationModule(LightningModule):
         assert isinstance(evaluator, Evaluator)
         return evaluator
 
+    def update_metrics(self, loader: int, joints: Tensor, vertices: Tensor, targets: MeshTargets) -> None:
+        """Adds predicted joints (N, K, 3) and vertices (N, V, 3) m, relative to the mesh's root, to the metrics."""
+        gt_mesh = targets.meshes[vertices.shape[1]]
+        self.evaluator(loader).update(joints, targets.joints3d, targets.has_3d, vertices, gt_mesh, targets.has_mesh)
+
     def on_validation_epoch_end(self) -> None:
         for k, name in enumerate(self.protocols):
             values: dict[str, Tensor] = self.evaluator(k).compute()
@@ -47,6 +59,8 @@ class EvaluationModule(LightningModule):
             finite = {f"{name}/{metric}": value.float() for metric, value in values.items() if value.isfinite()}
             self.log_dict(finite, sync_dist=True)  # equal in all processes already
             self.evaluator(k).reset()
+        if not all(PROTOCOLS[name].has_public_gt for name in self.protocols):
+            self.submission.finish(lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0)
 
     def log_parts(self, parts: dict[str, Tensor]) -> Tensor:
         """Logs the loss and its weighted parts -> the loss."""

@@ -18,7 +18,6 @@ from backend.errors import BadInput
 from backend.models.adapter import evaluation_regressor
 from backend.models.fastmetro.mesh_sampler import read_mesh_sampler
 from backend.models.fastmetro.network import FastMETRO
-from training.evaluation.freihand_submission import FreiHANDSubmission
 from training.evaluation.protocols import PROTOCOLS
 from training.losses import terms
 from training.losses.body_targets import BodyTargets, HandTargets, hand_regressor
@@ -76,7 +75,6 @@ class FastMETROModule(EvaluationModule):
             self.targets = BodyTargets(body, evaluation_regressor(body), meshes.downs)
         self.loss = FastMETROLoss(meshes.surface, model.config.part, weights, upstream_quirks)
         self.regressor_loss = SMPLRegressorLoss(regressor_weight, upstream_quirks)
-        self.submission = FreiHANDSubmission()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         pred = self._predict(batch["image"])
@@ -102,12 +100,8 @@ class FastMETROModule(EvaluationModule):
         with self.full_precision():
             out = in_float32(out)
             joints, root = self.targets.mesh_joints(out["pred_3d_vertices_fine"])
-            pred = {
-                name: value - root if "vertices" in name else value
-                for name, value in out.items()
-                if name != "pred_3d_joints"
-            }
-            tokens = out["pred_3d_joints"]
+            tokens = out.pop("pred_3d_joints")
+            pred = {name: value - root if "vertices" in name else value for name, value in out.items()}
             pred["joints"] = terms.joint_relative(tokens, WRIST) if self.hand else terms.hip_relative(tokens)
             pred["mesh_joints"] = joints - root
             if "pred_betas" in out:
@@ -127,21 +121,9 @@ class FastMETROModule(EvaluationModule):
         if "smpl_vertices" in pred:
             vertices, joints = pred["smpl_vertices"], pred["smpl_joints"]
         with self.full_precision():
-            targets = self.targets(batch)
-            self.evaluator(dataloader_idx).update(
-                joints,
-                targets.joints3d,
-                targets.has_3d,
-                vertices,
-                targets.meshes[vertices.shape[1]],
-                targets.has_mesh,
-            )
+            self.update_metrics(dataloader_idx, joints, vertices, self.targets(batch))
         if not PROTOCOLS[self.protocols[dataloader_idx]].has_public_gt:
             self.submission.add(*(x.cpu().numpy() for x in (batch["index"], joints, vertices)))
-
-    def on_validation_epoch_end(self) -> None:
-        super().on_validation_epoch_end()
-        self.submission.finish(lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0)
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         pred = self._predict(batch["image"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,7 +13,6 @@ from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
 from backend.models.pose2mesh.network import Pose2Mesh
-from training.evaluation.freihand_submission import FreiHANDSubmission
 from training.evaluation.protocols import root_relative
 from training.losses.body_targets import Pose2MeshTargets, hand_regressor
 from training.losses.pose2mesh import Pose2MeshLoss, Pose2MeshWeights, PoseLiftLoss
@@ -62,7 +60,6 @@ class Pose2MeshModule(EvaluationModule):
         gendered = {gender: load_body(name) for gender, name in (bodies or {}).items()}
         self.targets = Pose2MeshTargets(body, regressor, gendered)
         self.lift_loss = PoseLiftLoss(upstream_quirks)
-        self.submission = FreiHANDSubmission()
         surface = Surface(body.faces.cpu().numpy())
         self.loss = Pose2MeshLoss(surface, regressor, weights, upstream_quirks)
         # the origin in which meshes are compared: SMPL's pelvis, MANO's wrist
@@ -113,10 +110,6 @@ class Pose2MeshModule(EvaluationModule):
             )
         if not evaluator.protocol.has_public_gt:
             self.submission.add(*(x.cpu().numpy() for x in (batch["index"], joints_of_mesh, vertices)))
-
-    def on_validation_epoch_end(self) -> None:
-        super().on_validation_epoch_end()
-        self.submission.finish(lambda: Path(self.trainer.default_root_dir) / "submission", self.global_rank == 0)
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[None, Tensor, None, Tensor] | None:
         """See `MeshImageCallback`.  None for PoseNet alone, which has no mesh."""

@@ -74,15 +74,7 @@ class SMPLerModule(EvaluationModule):
         stage = in_float32(self.model(batch["image"])[-1])
         vertices = stage["vertices_minus_pelvis"]
         with self.full_precision():
-            targets = self.targets(batch)
-            self.evaluator(dataloader_idx).update(
-                stage["joints_minus_pelvis"],
-                targets.joints3d,
-                targets.has_3d,
-                vertices,
-                targets.meshes[vertices.shape[1]],
-                targets.has_mesh,
-            )
+            self.update_metrics(dataloader_idx, stage["joints_minus_pelvis"], vertices, self.targets(batch))
 
     def visualised(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         stage = self.model(batch["image"])[-1]

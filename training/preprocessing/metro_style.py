@@ -66,7 +66,7 @@ class MetroPreparer:
                 f"{record.key} has no image or no box; the network needs both.",
                 "Take a data set with images for this run.",
             )
-        hand = self.is_hand(record)
+        hand = self.part == "hand" or record.joint_set in ("hand21", "mano21")
         joint_set = JOINT_SETS["hand21" if hand else "metro24"]
         window = CropWindow(
             np.asarray(record.center, np.float64), record.side * params.scale, self.size, params.rotation
@@ -87,19 +87,14 @@ class MetroPreparer:
         if record.joints3d is not None:
             joints = convert_joints(record.joints3d, record.joint_set, joint_set.name)
             out["joints3d"] = joints3d(joints, params, mirror, joint_set.root)
-        has_mesh = False
+        out["has_mesh"] = np.float32(record.pose is not None and record.betas is not None)
         if record.pose is not None and record.betas is not None:
-            has_mesh = True
             out["pose"] = rotated_pose(record.pose, params)
             betas = np.asarray(record.betas, np.float32)[:10]
             out["betas"][: len(betas)] = betas
         out["has_2d"] = np.float32(record.joints2d is not None)
         out["has_3d"] = np.float32(record.joints3d is not None)
-        out["has_mesh"] = np.float32(has_mesh)
         return out
-
-    def is_hand(self, record: Record) -> bool:
-        return self.part == "hand" or record.joint_set in ("hand21", "mano21")
 
     def joints2d(
         self, joints: np.ndarray, window: CropWindow, params: AugmentationParams, mirror: np.ndarray

@@ -95,14 +95,10 @@ class Pose2MeshPreparer:
         detected = self.input == "detected" and (not self.train or self.noise == "none")
         if not self.train and record.pose is None and record.joints2d is None:
             detected = True  # FreiHAND's evaluation images have no public ground truth
-        if detected:
-            pose2d = self.detection(record)
-            pose2d = self.transform_pose2d(pose2d, params, record, None)
-        else:
-            noisy = rng if self.noise != "none" and self.input == "detected" else None
-            pose2d = self.transform_pose2d(self.gt_pose2d(record), params, record, noisy)
+        pose2d = self.detection(record) if detected else self.gt_pose2d(record)
+        noisy = rng if self.noise != "none" and self.input == "detected" and not detected else None
         try:
-            out["pose2d"] = normalise_pose(pose2d)
+            out["pose2d"] = normalise_pose(self.transform_pose2d(pose2d, params, record, noisy))
         except BadInput as error:
             raise BadInput(error.code, f"{record.key}: {error.message}", error.hint) from None
         return out
@@ -111,11 +107,8 @@ class Pose2MeshPreparer:
         self, pose2d: np.ndarray, params: PoseAugmentationParams, record: Record, rng: RandomGenerator | None
     ) -> np.ndarray:
         """2D pose (J, 2), px of the image -> px of the window, with noise from `rng`, rotated and mirrored."""
-        try:
-            tight = pose_box(pose2d)
-            window = PoseWindow(window_box(tight), params.rotation)
-        except BadInput as error:
-            raise BadInput(error.code, f"{record.key}: {error.message}", error.hint) from None
+        tight = pose_box(pose2d)
+        window = PoseWindow(window_box(tight), params.rotation)
         points = window.transform(pose2d)
         pairs = POSE_SETS[self.pose_set].mirrored
         noise_after_flip = self.upstream_quirks and record.dataset == "muco"
@@ -168,7 +161,9 @@ class Pose2MeshPreparer:
         out["lift_valid"][:], out["joints_valid"][:] = lift_ok, joints_ok
 
         # motion capture joints where the benchmark has this joint set, else those of the mesh
-        lifted = self.joints_of(record, body, self.pose_set)
+        lifted = self.mocap_joints(record, self.pose_set)
+        if lifted is None:
+            lifted = body.joints(_SETS[self.pose_set], record.pose, record.betas, record.trans)
         root = POSE_SETS[self.pose_set].root
         pairs = POSE_SETS[self.pose_set].mirrored
         out["lifted"] = rotated3d(1000 * (lifted - lifted[root]), params.rotation, params.flip, pairs)
@@ -204,12 +199,6 @@ class Pose2MeshPreparer:
         if record.joints3d is None or record.dataset != "human36m" or record.joint_set != _SETS[pose_set]:
             return None
         return np.asarray(record.joints3d, np.float64)[:, :3]
-
-    def joints_of(self, record: Record, body: PosedJoints, pose_set: str) -> np.ndarray:
-        mocap_joints = self.mocap_joints(record, pose_set)
-        if mocap_joints is not None:
-            return mocap_joints
-        return body.joints(_SETS[pose_set], record.pose, record.betas, record.trans)  # type: ignore[arg-type]
 
     def gt_pose2d(self, record: Record) -> np.ndarray:
         """Ground truth 2D pose (J, 2) px, float32: annotated, or projected from the mesh by the record's camera."""

@@ -185,7 +185,3 @@ def _child(node: Any, step: str, key: str) -> Any:
         return node[step]
     known = ", ".join(map(str, node if isinstance(node, dict) else range(len(node))))
     raise BadInput("bad_usage", f"--set {key}: there is no {step!r} there.", f"There is: {known}.")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

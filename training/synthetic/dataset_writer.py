@@ -15,6 +15,7 @@ import numpy as np
 
 from backend.atomic import atomic_path, remove_unfinished
 from backend.errors import BadInput
+from backend.models.checkpoints import file_hash
 from training.synthetic.studio import SPLITS, Sample, Studio
 from training.synthetic.studios import make_studio
 from training.synthetic.tsv_writer import TsvWriter
@@ -203,17 +204,12 @@ def _merge_shards(out: Path, settings: Settings) -> dict:
         "settings": asdict(settings),
         "splits": settings.splits(),
         "archetypes": dict(sorted(actions.items())),
-        "sha256": {path.name: _hash(path) for path in sorted(files)},
+        "sha256": {path.name: file_hash(path) for path in sorted(files)},
     }
     (out / "README.md").write_text(_readme(card))
     _write(out / "card.json", json.dumps(card, indent=2).encode())
     shutil.rmtree(folder)
     return card
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _readme(card: dict) -> str:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,12 +57,8 @@ class DetectedKeypoints:
         keypoints[..., :2] = keypoints[..., :2] @ view_rotation[:, :2, :2]
         keypoints[..., :2] += rng.normal(0, 0.004, keypoints[..., :2].shape) * SIZE
         points3d[0] += rng.normal(0, 0.015, points3d[0].shape).astype(np.float32)
-        return (
-            keypoints,
-            points3d[0] @ view_rotation,
-            points3d[1] @ view_rotation,
-            points3d[2] @ view_rotation,
-        )
+        world, landmarks, joints = (points @ view_rotation for points in points3d)
+        return keypoints, world, landmarks, joints
 
 
 def load_detected(paths: Sequence[Path], body: BodyModel) -> DetectedKeypoints:
@@ -120,13 +115,8 @@ def main() -> int:
         for sample in studio.shard(options.seed, 0, shard, _SHARD):
             image = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy()
             for person in detector.detect(image, 1):
-                row: dict[str, Any] = {name: sample.arrays[name] for name in names}
-                row |= {
-                    "k2": person.keypoints2d,
-                    "k3": person.keypoints3d,
-                    "name": str(sample.arrays["archetype"]),
-                }
-                rows.append(row)
+                found = {"k2": person.keypoints2d, "k3": person.keypoints3d, "name": str(sample.arrays["archetype"])}
+                rows.append({name: sample.arrays[name] for name in names} | found)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         np.savez(options.out, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
         print(f"{(shard + 1) * _SHARD} images, {len(rows)} people", flush=True)

@@ -40,9 +40,9 @@ def train(
     from safetensors.torch import save_file
 
     from backend.body.procrustes import pa_mpjpe
+    from backend.models.pose2mesh_small.network import GIVEN, JOINTS, LANDMARKS, Lifter, features, lift
     from training.synthetic.detected import load_detected
     from training.synthetic.keypoints import KeypointSampler
-    from training.synthetic.lifter import GIVEN, JOINTS, LANDMARKS, Lifter, features, lift
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -119,7 +119,7 @@ def load_lifter(path: Path):
     """The lifter from a file that `train` wrote, in float32, in evaluation mode."""
     from safetensors.torch import load_file
 
-    from training.synthetic.lifter import Lifter
+    from backend.models.pose2mesh_small.network import Lifter
 
     tensors = {k: v.float() for k, v in load_file(str(path)).items()}
     model = Lifter(len(tensors["w1.weight"]))
@@ -137,9 +137,9 @@ def measure(weights: Path, count: int, seed: int, noise) -> dict:
     from backend.body.keypoint_fit import fit_keypoints
     from backend.body.procrustes import pa_mpjpe
     from backend.geometry.rotations import matrix_from_axis_angle
+    from backend.models.pose2mesh_small.network import lift
     from backend.structures import Camera, DetectedPerson
     from training.synthetic.keypoints import KeypointSampler
-    from training.synthetic.lifter import lift
 
     torch.set_num_threads(1)
     sampler = KeypointSampler(noise=noise, views=1)

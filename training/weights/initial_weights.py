@@ -74,17 +74,11 @@ def load_backbone(backbone: nn.Module, path: Path) -> LoadReport:
 def _matching(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The file's tensors by the backbone's names: of the usual namings the one that matches most of them."""
 
-    def plain(name: str) -> str:
-        return name
-
-    def without_prefix(name: str) -> str:
-        return name.removeprefix("backbone.")
-
     def sequential(name: str) -> str:
         first, dot, rest = name.removeprefix("backbone.").partition(".")
         return _SEQUENTIAL.get(first, first) + dot + rest
 
-    renamings: list[Callable[[str], str]] = [plain, without_prefix, sequential]
+    renamings: list[Callable[[str], str]] = [str, lambda name: name.removeprefix("backbone."), sequential]
     candidates = [{rename_key(name): value for name, value in tensors.items()} for rename_key in renamings]
     best = max(candidates, key=lambda names: sum(name in expected for name in names))
     return {name: value for name, value in best.items() if name in expected}

@@ -6,7 +6,6 @@ import json
 from functools import partial
 
 import pytest
-import torch
 
 from backend.models.pose2mesh import network as pose2mesh
 from training.__main__ import main
@@ -28,20 +27,11 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def machine(tmp_path, monkeypatch):
-    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RECOVER_MESH_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("RECOVER_MESH_DATA", str(tmp_path / "data"))
-    torch.set_num_threads(1)
-    return tmp_path
-
-
 def files(root) -> None:
     tiny.write("freihand_json", root / "data" / "pose2mesh" / "FreiHAND", 4)
 
 
-def test_missing_data_are_reported(machine, capsys):
+def test_missing_data_are_reported(empty_home, capsys):
     assert main(["fit", RUN]) == 2
     text = capsys.readouterr().err
     assert "freihand_train_coco.json" in text and "body: mano" in text
@@ -49,7 +39,7 @@ def test_missing_data_are_reported(machine, capsys):
     assert "missing data" in capsys.readouterr().out
 
 
-def test_a_wrong_setting_is_reported_before_missing_data(machine, capsys):
+def test_a_wrong_setting_is_reported_before_missing_data(empty_home, capsys):
     assert main(["fit", RUN, "--set", "settings.learning_rat=1"]) == 2
     text = capsys.readouterr().err
     assert "settings.learning_rat is not known" in text and "Missing" not in text
@@ -68,16 +58,16 @@ def test_a_wrong_setting_is_reported_before_missing_data(machine, capsys):
         ("body=open_body", "joints"),
     ],
 )
-def test_wrong_settings_are_reported_before_the_first_step(machine, capsys, setting, named):
-    files(machine)
+def test_wrong_settings_are_reported_before_the_first_step(empty_home, capsys, setting, named):
+    files(empty_home)
     assert main(["fit", RUN, *SMALL, f"--set={setting}", "--quiet"]) == 2
     assert named in capsys.readouterr().err
-    assert not (machine / "runs").exists()
+    assert not (empty_home / "runs").exists()
 
 
-def test_bad_labels_are_reported_with_their_file(machine, capsys):
-    files(machine)
-    path = machine / "data" / "pose2mesh" / "FreiHAND" / "data" / "freihand_train_data.json"
+def test_bad_labels_are_reported_with_their_file(empty_home, capsys):
+    files(empty_home)
+    path = empty_home / "data" / "pose2mesh" / "FreiHAND" / "data" / "freihand_train_data.json"
     content = json.loads(path.read_text())
     rows = content.values() if isinstance(content, dict) else content
     next(iter(rows))["mano_param"]["pose"][3] = float("nan")
@@ -88,13 +78,13 @@ def test_bad_labels_are_reported_with_their_file(machine, capsys):
 
 
 @pytest.mark.parametrize("width", [64, pytest.param(4096, marks=pytest.mark.slow)])
-def test_from_data_to_weights(machine, capsys, monkeypatch, width):
+def test_from_data_to_weights(empty_home, capsys, monkeypatch, width):
     """With a narrow PoseNet, and with the full one of 67 million parameters."""
     monkeypatch.setattr(pose2mesh, "PoseNet", partial(pose2mesh.PoseNet, width=width))
-    files(machine)
+    files(empty_home)
     assert main(["check-data", RUN, *SMALL]) == 0
     assert main(["fit", RUN, *SMALL, "--quiet"]) == 0
-    out = machine / "runs" / RUN / "seed-123"
+    out = empty_home / "runs" / RUN / "seed-123"
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["global_batch"] == {"here": 2, "published": 2, "accumulated": 1}
     assert any("freihand_train_coco" in name for name in manifest["data_sha256"])

@@ -6,19 +6,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from training.__main__ import main
 from training.run.requirements import required_files
 from training.run.spec import load_run, run_names
-
-
-@pytest.fixture
-def empty_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("RECOVER_MESH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RECOVER_MESH_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("RECOVER_MESH_DATA", str(tmp_path / "data"))
-    return tmp_path
 
 
 def test_every_run_is_listed_with_its_results(empty_home, capsys):

@@ -19,11 +19,12 @@ def test_official_bodies_with_few_regressors_are_compared(tmp_path, monkeypatch)
     save_body(dataclasses.replace(body, regressors=two), "official")
     save_body(dataclasses.replace(body, regressors={}), "bare")
     tables = {kind: tiny.write(kind, tmp_path / kind, count=3) for kind in ("tsv", "muco", "spin", "eft")}
-    for table in tables.values():
-        assert [
-            m for m in build_dataset({**table, "body": "official"}).check() if not m.startswith("note: human")
-        ] == []
-    (note,) = (m for m in build_dataset({**tables["tsv"], "body": "bare"}).check() if not m.startswith("note: human"))
+
+    def problems(table, name):
+        return [m for m in build_dataset({**table, "body": name}).check() if not m.startswith("note: human")]
+
+    assert [problems(table, "official") for table in tables.values()] == [[]] * 4
+    (note,) = problems(tables["tsv"], "bare")
     assert note.startswith("note: fits are not compared") and "no regressor of h36m17" in note
 
 

@@ -34,7 +34,7 @@ class _Model(lightning.LightningModule):
 def _trainer(tmp_path, **options):
     return lightning.Trainer(
         default_root_dir=tmp_path, accelerator="cpu", logger=False, enable_progress_bar=False, num_sanity_val_steps=0,
-        enable_model_summary=False, use_distributed_sampler=False, **options,
+        enable_model_summary=False, use_distributed_sampler=False, enable_checkpointing=False, **options,
     )  # fmt: skip
 
 
@@ -60,11 +60,11 @@ class _Save(lightning.Callback):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_exact_resume_from_any_checkpoint(tmp_path, workers):
     whole = _Model()
-    _trainer(tmp_path, max_epochs=3, enable_checkpointing=False, callbacks=[_Save(tmp_path)]).fit(whole, _data())
+    _trainer(tmp_path, max_epochs=3, callbacks=[_Save(tmp_path)]).fit(whole, _data())
     assert len(set(whole.seen)) == 18 and whole.validated == [0, 1, 2, 3, 4] * 3
     for step in (1, 6, 8, 12, 17) if workers == 0 else (8,):
         model = _Model()
-        trainer = _trainer(tmp_path, max_epochs=3, enable_checkpointing=False)
+        trainer = _trainer(tmp_path, max_epochs=3)
         trainer.fit(model, _data(workers=workers), ckpt_path=tmp_path / f"{step}.ckpt", weights_only=True)
         assert model.seen == whole.seen[step:]
         for a, b in zip(whole.parameters(), model.parameters(), strict=True):
@@ -74,11 +74,11 @@ def test_exact_resume_from_any_checkpoint(tmp_path, workers):
 def test_a_run_stopped_by_max_steps_resumes_at_the_next_epoch(tmp_path):
     """Lightning then counts the epoch as finished, and so must the data module."""
     whole, first, second = _Model(), _Model(), _Model()
-    _trainer(tmp_path, max_epochs=3, enable_checkpointing=False).fit(whole, _data())
-    trainer = _trainer(tmp_path, max_steps=8, enable_checkpointing=False)
+    _trainer(tmp_path, max_epochs=3).fit(whole, _data())
+    trainer = _trainer(tmp_path, max_steps=8)
     trainer.fit(first, _data())
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
-    trainer = _trainer(tmp_path, max_epochs=3, enable_checkpointing=False)
+    trainer = _trainer(tmp_path, max_epochs=3)
     trainer.fit(second, _data(), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
     assert first.seen == whole.seen[:8] and second.seen == whole.seen[12:]
 
@@ -93,10 +93,8 @@ def test_sets_are_built_from_tables_and_checked_by_setup(tmp_path):
     data.setup("test")
     assert len(data.test_dataloader()) == 1
     path = tmp_path / "human3.6m" / "train.label.tsv"
-    path.write_bytes(
-        path.read_bytes().replace(b'"has_smpl": 1', b'"has_smpl": 9').replace(b'"betas": [', b'"betas": [NaN, ', 1)
-    )
-
+    content = path.read_bytes().replace(b'"has_smpl": 1', b'"has_smpl": 9')
+    path.write_bytes(content.replace(b'"betas": [', b'"betas": [NaN, ', 1))
     write_lineidx(path)
     with pytest.raises(BadInput, match=r"cannot be trained on:\n.*train\.label\.tsv, row 0: 'betas' has shape"):
         RecordData(_joints, table).setup("fit")
@@ -111,47 +109,48 @@ class _Process:
 
     accumulate_grad_batches = 1
 
-    def __init__(self, rank, world, own_sampler=False):
-        self.global_rank, self.world_size, self.current_epoch = rank, world, 0
+    world_size, current_epoch = 2, 0
+
+    def __init__(self, rank, own_sampler=False):
+        self.global_rank = rank
         self._accelerator_connector = type("Connector", (), {"use_distributed_sampler": own_sampler})()
+
+
+def _opened(batch_size, rank=None):
+    """The data of one process alone, or of process `rank` of two."""
+    data = RecordData(prepare, Numbers(22), Numbers(5), batch_size=batch_size, seed=6)
+    data.setup("fit")
+    if rank is not None:
+        data.trainer = _Process(rank)
+    return data
+
+
+def _batches(data):
+    return [batch["row"].tolist() for batch in data.train_dataloader()]
 
 
 def test_processes_shard_global_batches_and_evaluation_rows():
     loaders, validated = [], []
     for rank in (0, 1):
-        data = RecordData(prepare, Numbers(22), Numbers(5), batch_size=2, seed=6)
-        data.setup("fit")
-        data.trainer = _Process(rank, 2)
+        data = _opened(2, rank)
         loaders.append(list(data.train_dataloader()))
         validated += [row for loader in data.val_dataloader() for b in loader for row in b["row"].tolist()]
-    alone = RecordData(prepare, Numbers(22), batch_size=4, seed=6)
-    alone.setup("fit")
-    for whole, *parts in zip(alone.train_dataloader(), *loaders, strict=True):
+    for whole, *parts in zip(_opened(4).train_dataloader(), *loaders, strict=True):
         assert torch.equal(whole["x"], torch.cat([p["x"] for p in parts]))
     assert sorted(validated) == [0, 1, 2, 3, 4]
-    data.trainer = _Process(0, 2, own_sampler=True)
+    data.trainer = _Process(0, own_sampler=True)
     with pytest.raises(BadInput, match="use_distributed_sampler=False"):
         data.train_dataloader()
 
 
 def test_resume_with_more_processes():
-    first = RecordData(prepare, Numbers(22), batch_size=4, seed=6)
-    first.setup("fit")
+    first = _opened(4)
     stream = iter(first.train_dataloader())
     seen = [next(stream)["row"].tolist() for _ in range(2)]
     state = first.state_dict()
     rest = []
     for rank in (0, 1):
-        data = RecordData(prepare, Numbers(22), batch_size=2, seed=6)
-        data.setup("fit")
-        data.trainer = _Process(rank, 2)
+        data = _opened(2, rank)
         data.load_state_dict(state)
-        rest.append([b["row"].tolist() for b in data.train_dataloader()])
-    assert seen + [a + b for a, b in zip(*rest, strict=True)] == [
-        b["row"].tolist() for b in _fresh(RecordData(prepare, Numbers(22), batch_size=4, seed=6))
-    ]
-
-
-def _fresh(data):
-    data.setup("fit")
-    return data.train_dataloader()
+        rest.append(_batches(data))
+    assert seen + [a + b for a, b in zip(*rest, strict=True)] == _batches(_opened(4))

@@ -103,7 +103,6 @@ def test_coco_equals_ground_truth(originals):
 
 
 def test_coco_fit_errors_are_in_a_crop_of_64(copies):
-
     def change(content):
         content["901"]["cam_param"]["t"][0] += 10.0
 
@@ -139,7 +138,6 @@ def test_coco_fit_errors_are_in_a_crop_of_64(copies):
     ],
 )  # fmt: skip
 def test_corrupt_files_are_reported(copies, kind, file, change, words):
-
     _edit(Path(copies[kind]["path"]) / file, change)
     with pytest.raises(BadInput, match=words):
         build_dataset(copies[kind])
@@ -154,7 +152,6 @@ def test_corrupt_files_are_reported(copies, kind, file, change, words):
     ],
 )
 def test_missing_and_truncated_files_are_reported(copies, kind, file):
-
     path = Path(copies[kind]["path"]) / file
     text = path.read_text()
     path.write_text(text[: len(text) // 2])
@@ -169,7 +166,6 @@ def test_missing_and_truncated_files_are_reported(copies, kind, file):
 
 
 def test_detections_of_other_frames_are_reported(copies):
-
     path = Path(copies["human36m"]["path"]) / "absnet_output_on_testset.json"
     _edit(path, lambda c: c.pop(min(c)))
     with pytest.raises(BadInput, match="lacks 1 of 6 test frames, among them s_09_act_02_subact_01_ca_01_000001"):
@@ -177,7 +173,6 @@ def test_detections_of_other_frames_are_reported(copies):
 
 
 def test_check_finds_missing_images_wrong_cameras_and_bodies(copies):
-
     folder = Path(copies["coco"]["path"])
     (folder / "images/train2017/000000000001.jpg").unlink()
     assert any("000000000001.jpg" in m for m in build_dataset(copies["coco"]).check())
@@ -198,7 +193,6 @@ def test_check_finds_missing_images_wrong_cameras_and_bodies(copies):
 
 
 def test_parsed_columns_are_cached_and_rebuilt(copies, tmp_path):
-
     config = {**copies["muco"], "cache": str(tmp_path / "cache")}
     first = build_dataset(config)
     (cached,) = (tmp_path / "cache").glob("*.npz")

@@ -209,10 +209,7 @@ def test_check_finds_another_body_model(folder):
 def test_subsets(folder):
     config = {"kind": "tsv", "path": folder / "train.yaml"}
     full = build_dataset(config)
-    assert [r.key for r in build_dataset({**config, "every": 2, "first": 2})] == [
-        full[0].key,
-        full[2].key,
-    ]
+    assert [r.key for r in build_dataset({**config, "every": 2, "first": 2})] == [full[0].key, full[2].key]
     assert {r.subject for r in build_dataset({**config, "subjects": ["S2"]})} == {"S2"}
     with pytest.raises(BadInput, match=r"no rows of S7.*S1, S2"):
         build_dataset({**config, "subjects": ["S7"]})

@@ -127,10 +127,7 @@ def test_a_frozen_backbone_has_mediapipes_weights(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "setting", "there", "here"),
-    [
-        ("pose2mesh-freihand-full", "edge_from_epoch", 16, 1),
-        ("fastmetro-l-h64-smpl-mixed", "mesh_weight", 1e-8, 1.0),
-    ],
+    [("pose2mesh-freihand-full", "edge_from_epoch", 16, 1), ("fastmetro-l-h64-smpl-mixed", "mesh_weight", 1e-8, 1.0)],
 )
 def test_all_losses_are_used_from_the_first_step(name, setting, there, here):
     run = load_run(name)

@@ -62,9 +62,14 @@ def test_acceleration_equals_pose2mesh(tensors):
     torch.testing.assert_close(acceleration_error(g["seq_smooth"], g["seq"]), g["accel"])
 
 
-def test_means_do_not_depend_on_batches_and_processes():
+def random_joints(count):
+    """Predicted and ground truth joints (count, 14, 3)."""
     rng = torch.Generator().manual_seed(0)
-    pred, gt = (torch.randn(7, 14, 3, generator=rng) for _ in range(2))
+    return [torch.randn(count, 14, 3, generator=rng) for _ in range(2)]
+
+
+def test_means_do_not_depend_on_batches_and_processes():
+    pred, gt = random_joints(7)
     valid = torch.tensor([1, 1, 0, 1, 0, 1, 1])
     for make in (MPJPE, PAMPJPE):
         whole, parts, shards = make(), make(), [make(), make()]
@@ -82,8 +87,7 @@ def test_means_do_not_depend_on_batches_and_processes():
 
 
 def test_unlabelled_samples_are_counted_as_in_the_originals():
-    rng = torch.Generator().manual_seed(0)
-    pred, gt = (torch.randn(4, 14, 3, generator=rng) for _ in range(2))
+    pred, gt = random_joints(4)
     valid = torch.tensor([1, 0, 1, 1])
     errors = 1000 * distances(procrustes_align(pred, gt), gt)
     expected = {"valid": errors[valid.bool()].mean(), "metro": errors.mean(), "smpler": errors.sum() / 3}

@@ -11,7 +11,7 @@ import torch
 from fake_smpl import PARENTS, build
 
 from backend.body.arrays import BodyArrays
-from backend.body.joint_sets import H36M17_TO_J14, SMPL24
+from backend.body.joint_sets import H36M17, H36M17_TO_J14, LSP14, SMPL24
 from backend.body.loader import load_body
 from backend.body.model import BodyModel
 from backend.errors import BadInput
@@ -21,42 +21,36 @@ from training.losses.body_targets import BodyTargets, HandTargets
 from training.losses.smpler import SMPLerLoss
 
 
-@pytest.fixture(scope="module")
-def fake():
+def fake_body(size=1.0):
+    """The golden's fake body, its template `size` times as large, and its regressor."""
     arrays = build()
+    parts = [arrays[name] for name in ("f", "shapedirs", "posedirs", "J_regressor", "weights")]
     regressor = arrays["J_regressor_h36m"]
-    body = BodyArrays(
-        "fake",
-        "none",
-        SMPL24,
-        PARENTS,
-        arrays["v_template"],
-        arrays["f"],
-        arrays["shapedirs"],
-        arrays["posedirs"],
-        arrays["J_regressor"],
-        arrays["weights"],
-        regressors={"h36m17": regressor},
-    )
+    template = size * arrays["v_template"]
+    body = BodyArrays("fake", "none", SMPL24, PARENTS, template, *parts, regressors={"h36m17": regressor})
     return BodyModel(body), torch.as_tensor(regressor)
 
 
-def batch_of(g):
-    return {
-        "pose": g["in.gt_pose"],
-        "betas": g["in.gt_betas"],
-        "joints2d": g["in.joints_2d"],
-        "joints3d": g["in.joints_3d"],
-        "has_mesh": g["in.has_smpl"],
-        "has_3d": g["in.has_3d_joints"],
-        "has_2d": g["in.has_2d_joints"],
-    }
+@pytest.fixture(scope="module")
+def fake():
+    return fake_body()
+
+
+def unposed_batch(count, **changes):
+    """`count` samples with all labels, zeros apart from `changes`."""
+    shapes = {"pose": (72,), "betas": (10,), "joints2d": (24, 3), "joints3d": (24, 4)}
+    flags = {f"has_{what}": torch.ones(count) for what in ("mesh", "3d", "2d")}
+    return {name: torch.zeros(count, *shape) for name, shape in shapes.items()} | flags | changes
 
 
 def test_a_batch_equals_smpler(tensors, fake):
     g, (body, regressor) = tensors("smpler", "golden_losses_metrics"), fake
     make = BodyTargets(body, regressor)
-    batch = batch_of(g)
+    names = {
+        "pose": "gt_pose", "betas": "gt_betas", "joints2d": "joints_2d", "joints3d": "joints_3d",
+        "has_mesh": "has_smpl", "has_3d": "has_3d_joints", "has_2d": "has_2d_joints",
+    }  # fmt: skip
+    batch = {name: g[f"in.{theirs}"] for name, theirs in names.items()}
     root = batch["joints3d"][:, 14:15, :3]
     batch["joints3d"] = torch.cat([batch["joints3d"][..., :3] - root, batch["joints3d"][..., 3:]], -1)
     targets = make(batch)
@@ -74,24 +68,17 @@ def test_a_batch_equals_smpler(tensors, fake):
         "joints2d": g["out.pred_joints2d"],
     }
     loss = SMPLerLoss()(stage, replace(targets, meshes={689: mesh}))
-    factors = {"vertices": 100, "joints2d": 100, "joints3d": 1000, "rotations": 50}
-    names = {"vertices": "vertices", "joints2d": "2d_joints", "joints3d": "3d_joints", "rotations": "theta"}
-    for name, factor in factors.items():
-        expected = factor * g[f"out.loss_{names[name]}"]
+    terms = (("vertices", 100, "vertices"), ("joints2d", 100, "2d_joints"), ("joints3d", 1000, "3d_joints"))
+    for name, factor, theirs in (*terms, ("rotations", 50, "theta")):
+        expected = factor * g[f"out.loss_{theirs}"]
         rtol = 0.06 if name == "vertices" else 1e-5
         torch.testing.assert_close(loss[name].double(), expected, rtol=rtol, atol=1e-5, msg=name)
     rest = loss["loss"] - loss["vertices"] + 100 * g["out.loss_vertices"]
     torch.testing.assert_close(rest, g["out.loss_combine"], rtol=1e-5, atol=1e-4)
 
     evaluator = Evaluator(PROTOCOLS["3dpw-smpler"])
-    evaluator.update(
-        stage["joints_minus_pelvis"],
-        targets.joints3d,
-        targets.has_3d,
-        stage["vertices_minus_pelvis"],
-        mesh,
-        targets.has_mesh,
-    )
+    vertices = (stage["vertices_minus_pelvis"], mesh, targets.has_mesh)
+    evaluator.update(stage["joints_minus_pelvis"], targets.joints3d, targets.has_3d, *vertices)
     metrics = evaluator.compute()
     expected = {
         "MPJPE": (g["out.mpjpe_sum"] / g["out.mpjpe_count"], 1e-5),
@@ -105,14 +92,7 @@ def test_a_batch_equals_smpler(tensors, fake):
 def test_coarse_meshes_are_downsampled_from_the_full_one(fake):
     body, regressor = fake
     down = sp.csr_matrix((np.ones(3), (range(3), [5, 0, 77])), shape=(3, 6890))
-    batch = {
-        "pose": torch.randn(2, 72) * 0.1,
-        "betas": torch.zeros(2, 10),
-        "joints2d": torch.zeros(2, 24, 3),
-        "joints3d": torch.zeros(2, 24, 4),
-        **{f"has_{what}": torch.ones(2) for what in ("mesh", "3d", "2d")},
-    }
-    targets = BodyTargets(body, regressor, [down])(batch)
+    targets = BodyTargets(body, regressor, [down])(unposed_batch(2, pose=torch.randn(2, 72) * 0.1))
     torch.testing.assert_close(targets.meshes[3], targets.meshes[6890][:, [5, 0, 77]])
     pelvis = regressor[:1] @ targets.meshes[6890]
     torch.testing.assert_close(pelvis, torch.zeros_like(pelvis), atol=1e-6, rtol=0)
@@ -120,29 +100,8 @@ def test_coarse_meshes_are_downsampled_from_the_full_one(fake):
 
 def test_genders_are_used_only_with_gendered_bodies(fake):
     body, regressor = fake
-    arrays = build()
-    wide = BodyModel(
-        BodyArrays(
-            "wide",
-            "none",
-            SMPL24,
-            PARENTS,
-            1.5 * arrays["v_template"],
-            arrays["f"],
-            arrays["shapedirs"],
-            arrays["posedirs"],
-            arrays["J_regressor"],
-            arrays["weights"],
-        )
-    )
-    batch = {
-        "pose": torch.zeros(3, 72),
-        "betas": torch.zeros(3, 10),
-        "joints2d": torch.zeros(3, 24, 3),
-        "joints3d": torch.zeros(3, 24, 4),
-        "gender": torch.tensor([0, 2, 1]),
-        **{f"has_{what}": torch.ones(3) for what in ("mesh", "3d", "2d")},
-    }
+    wide, _ = fake_body(1.5)
+    batch = unposed_batch(3, gender=torch.tensor([0, 2, 1]))
     plain = BodyTargets(body, regressor)(batch).meshes[6890]
     torch.testing.assert_close(plain[1], plain[0])
     gendered = BodyTargets(body, regressor, gendered={"female": wide})(batch).meshes[6890]
@@ -175,7 +134,5 @@ def test_hand_joints_are_regressed_from_the_mesh():
 
 
 def test_the_14_joints_have_lsps_names():
-    from backend.body.joint_sets import H36M17, LSP14
-
     names = [H36M17[k] for k in H36M17_TO_J14]
     assert names[:12] == list(LSP14[:12]) and names[12:] == ["neck", "head"]

@@ -21,13 +21,8 @@ def sample(rng, size=SIZES[1]):
     def t(*shape):
         return torch.as_tensor(rng.normal(size=shape))
 
-    pred = {
-        "joints": t(2, 14, 3),
-        "mesh_joints": t(2, 14, 3),
-        "vertices": t(2, SIZES[0], 3),
-        **{f"vertices_{n}": t(2, n, 3) for n in SIZES[1:]},
-        "camera": t(2, 3),
-    }
+    pred = {"joints": t(2, 14, 3), "mesh_joints": t(2, 14, 3), "vertices": t(2, SIZES[0], 3)}
+    pred |= {**{f"vertices_{n}": t(2, n, 3) for n in SIZES[1:]}, "camera": t(2, 3)}
     visible = (t(2, 14, 1) > 0).double()
     targets = MeshTargets(
         joints3d=torch.cat([t(2, 14, 3), t(2, 14, 1).abs()], 2),
@@ -60,6 +55,9 @@ def test_loss_equals_plain_formulas():
     shares = {"vertices_8": 0.25, "vertices_12": 0.5, "vertices": 0.25}
     edges = np.array(sorted({tuple(sorted(e)) for a, b, c in FACES[12] for e in ((a, b), (a, c), (b, c))}))
 
+    def mesh_error(name):
+        return abs(f[name][1] - targets.meshes[f[name].shape[1]].numpy()[1]).mean()
+
     def lengths(v):
         return np.linalg.norm(v[edges[:, 0]] - v[edges[:, 1]], axis=1)
 
@@ -77,8 +75,7 @@ def test_loss_equals_plain_formulas():
     expected = {
         "joints3d": 1000 * sum(kp3d),
         "joints2d": 100 * sum(kp2d),
-        "vertices": 100
-        * sum(s * abs(f[n][1] - targets.meshes[f[n].shape[1]].numpy()[1]).mean() for n, s in shares.items()),
+        "vertices": 100 * sum(s * mesh_error(n) for n, s in shares.items()),
         "edge": 500 * abs(lengths(mesh) - lengths(gt)).mean(),
         "edge_self": 0.01 * lengths(mesh).mean(),
         "normal": 10 * np.mean(cosines),

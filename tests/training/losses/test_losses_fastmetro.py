@@ -23,13 +23,18 @@ def meshes():
     return [torch.as_tensor(rng.standard_normal((4, COUNT, 3)).astype(np.float32)) for _ in range(2)]
 
 
+def circle(count, step=7):
+    """Faces (i, i + 1, i + step) around a circle of `count` vertices."""
+    return (np.arange(count)[:, None] + [0, 1, step]) % count
+
+
 @pytest.fixture
 def surface():
-    """The golden's: faces (i, i+1, i+7) around the circle."""
-    i = np.arange(COUNT)
-    made = Surface(np.stack([i, (i + 1) % COUNT, (i + 7) % COUNT], 1))
+    """The golden's."""
+    faces = circle(COUNT)
+    made = Surface(faces)
     # the golden's edges lack the third one of every face
-    edges = np.concatenate([np.stack([i, (i + k) % COUNT], 1) for k in (1, 7)])
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [0, 2]]])
     made.edges = torch.as_tensor(edges)
     return made
 
@@ -60,10 +65,7 @@ def test_terms_equal_the_original(tensors, meshes, surface):
         "edge_self": terms.masked_mean(mask, lambda p: terms.edge_lengths(p, surface.edges, 1e-8).mean(), pred),
         "normal": terms.masked_mean(mask, lambda p, t: terms.normal_error(p, t, surface.faces), pred, gt),
         "kp3d": terms.masked_mean(
-            g["has_3d"],
-            terms.weighted_l1,
-            terms.hip_relative(g["pred_joints"]),
-            terms.hip_relative(g["gt_joints3"]),
+            g["has_3d"], terms.weighted_l1, terms.hip_relative(g["pred_joints"]), terms.hip_relative(g["gt_joints3"])
         ),
         "kp2d": terms.weighted_l1(project(g["pred_joints"], g["cam"]), g["gt_joints2"]),
         "orthographic": project(g["pred_joints"], g["cam"]),
@@ -81,12 +83,8 @@ def test_the_sum_has_the_recipes_weights(tensors, meshes, surface):
     out = FastMETROLoss(surface)(g["pred_joints"], g["pred_joints"], [pred] * 3, g["cam"], targets(g, gt))
     centred = terms.hip_relative(g["pred_joints"])
     assert not torch.allclose(centred, g["pred_joints"])
-    expected = (
-        2000 * g["kp3d"]
-        + 200 * g["kp2d"]
-        + 100 * g["vertices_l1"]
-        + 100 * (5 * g["edge_gt"] + 1e-4 * g["edge_self"] + 0.1 * g["normal"])
-    )
+    surface_terms = 5 * g["edge_gt"] + 1e-4 * g["edge_self"] + 0.1 * g["normal"]
+    expected = 2000 * g["kp3d"] + 200 * g["kp2d"] + 100 * g["vertices_l1"] + 100 * surface_terms
     torch.testing.assert_close(out["loss"], expected, rtol=1e-5, atol=1e-3)
     parts = sum(value for name, value in out.items() if name != "loss")
     torch.testing.assert_close(parts, out["loss"])
@@ -97,37 +95,27 @@ def test_samples_without_2d_joints_count_only_upstream(tensors, meshes, surface)
     joints2d = g["gt_joints2"].clone()
     joints2d[1] = 0  # the original's value of missing labels
     labels = targets(g, gt, joints2d=joints2d)
-    both = [
-        FastMETROLoss(surface, upstream_quirks=quirks)(
-            g["pred_joints"], g["pred_joints"], [pred] * 3, g["cam"], labels
-        )["joints2d"]
-        for quirks in (True, False)
-    ]
-    torch.testing.assert_close(both[0], 0.75 * both[1])
+    given = (g["pred_joints"], g["pred_joints"], [pred] * 3, g["cam"], labels)
+    upstream, right = (FastMETROLoss(surface, upstream_quirks=q)(*given)["joints2d"] for q in (True, False))
+    torch.testing.assert_close(upstream, 0.75 * right)
 
 
 @pytest.mark.parametrize("part", ["body", "hand"])
 def test_without_labels_loss_and_gradients_are_0(part):
     count, joints = (30, 14) if part == "body" else (30, 21)
-    i = np.arange(count)
-    surface = Surface(np.stack([i, (i + 1) % count, (i + 7) % count], 1))
+    surface = Surface(circle(count))
     g = torch.Generator().manual_seed(0)
     pred = torch.randn(2, joints, 3, generator=g, requires_grad=True)
     levels = [torch.randn(2, n, 3, generator=g, requires_grad=True) for n in (10, 20, count)]
     # a body's surface is the intermediate mesh's
     levels = [levels[0], levels[2], levels[1]] if part == "body" else levels[1:]
     none = torch.zeros(2, dtype=torch.bool)
-    nan = float("nan")
-    labels = MeshTargets(
-        joints3d=torch.full((2, joints, 4), nan),
-        joints2d=torch.full((2, joints, 3), nan),
-        meshes={m.shape[1]: torch.full(m.shape, nan) for m in levels},
-        rotations=torch.full((2, 24, 3, 3), nan),
-        betas=torch.full((2, 10), nan),
-        has_3d=none,
-        has_2d=none,
-        has_mesh=none,
-    )
+
+    def nan(*shape):
+        return torch.full((2, *shape), float("nan"))
+
+    meshes = {m.shape[1]: nan(*m.shape[1:]) for m in levels}
+    labels = MeshTargets(nan(joints, 4), nan(joints, 3), meshes, nan(24, 3, 3), nan(10), none, none, none)
     loss = FastMETROLoss(surface, part, upstream_quirks=False)(pred, pred, levels, torch.ones(2, 3), labels)["loss"]
     loss.backward()
     assert loss == 0
@@ -136,8 +124,7 @@ def test_without_labels_loss_and_gradients_are_0(part):
 
 def test_hand_loss_equals_plain_formulas():
     rng = np.random.default_rng(3)
-    count, i = 24, np.arange(24)
-    faces = np.stack([i, (i + 1) % count, (i + 5) % count], 1)
+    count, faces = 24, circle(24, 5)
     joints, mesh_joints, gt = (rng.normal(size=(2, 21, 3)) for _ in range(3))
     coarse, fine, coarse0, fine0 = (rng.normal(size=(2, n, 3)) for n in (12, count, 12, count))
     camera, points = rng.normal(size=(2, 3)), rng.normal(size=(2, 21, 3))
@@ -147,22 +134,11 @@ def test_hand_loss_equals_plain_formulas():
     def t(x):
         return torch.as_tensor(x)
 
-    out = FastMETROLoss(Surface(faces), "hand")(
-        t(joints),
-        t(mesh_joints),
-        [t(coarse), t(fine)],
-        t(camera),
-        MeshTargets(
-            t(np.concatenate([gt, confidence], 2)),
-            t(np.concatenate([points[..., :2], visible], 2)),
-            {12: t(coarse0), count: t(fine0)},
-            torch.zeros(2, 16, 3, 3),
-            torch.zeros(2, 10),
-            yes,
-            yes,
-            yes,
-        ),
-    )
+    gt3d, gt2d = t(np.concatenate([gt, confidence], 2)), t(np.concatenate([points[..., :2], visible], 2))
+    rest = (torch.zeros(2, 16, 3, 3), torch.zeros(2, 10), yes, yes, yes)
+    labels = MeshTargets(gt3d, gt2d, {12: t(coarse0), count: t(fine0)}, *rest)
+    pred = (t(joints), t(mesh_joints), [t(coarse), t(fine)], t(camera))
+    out = FastMETROLoss(Surface(faces), "hand")(*pred, labels)
 
     def wrist(x):
         return x - x[:, :1]
@@ -170,8 +146,11 @@ def test_hand_loss_equals_plain_formulas():
     def edge(x, a, b):
         return x[:, faces[:, b]] - x[:, faces[:, a]]
 
+    def length(x):
+        return np.linalg.norm(x, axis=-1)
+
     def unit(x):
-        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+        return x / length(x)[..., None]
 
     pairs = [(0, 1), (0, 2), (1, 2)]
     normal = unit(np.cross(edge(fine0, 0, 1), edge(fine0, 0, 2)))
@@ -180,10 +159,7 @@ def test_hand_loss_equals_plain_formulas():
         "joints3d": 1000 * sum((confidence * abs(wrist(x) - wrist(gt))).mean() for x in (joints, mesh_joints)),
         "joints2d": 100 * sum((visible * abs(x - points[..., :2])).mean() for x in projected),
         "vertices": 50 * (abs(coarse - coarse0).mean() + abs(fine - fine0).mean()),
-        "edge": 100
-        * np.mean(
-            [abs(np.linalg.norm(edge(fine, *p), axis=-1) - np.linalg.norm(edge(fine0, *p), axis=-1)) for p in pairs]
-        ),
+        "edge": 100 * np.mean([abs(length(edge(fine, *p)) - length(edge(fine0, *p))) for p in pairs]),
         "normal": 10 * np.mean([abs((unit(edge(fine, *p)) * normal).sum(-1)) for p in pairs]),
     }
     assert set(expected) == set(out) - {"loss"}

@@ -10,19 +10,10 @@ from training.losses.mesh_targets import MeshTargets
 from training.losses.smpler import SMPLerLoss
 
 
-def targets(g, mesh, joints3d, joints2d, rotations, **changes):
-    count = len(mesh)
-    values = {
-        "joints3d": joints3d,
-        "joints2d": joints2d,
-        "meshes": {mesh.shape[1]: mesh},
-        "rotations": rotations,
-        "betas": torch.zeros(count, 10),
-        "has_3d": g["has"].bool(),
-        "has_2d": g["has"].bool(),
-        "has_mesh": g["has"].bool(),
-    }
-    return MeshTargets(**{**values, **changes})
+def targets(g, joints2d):
+    mesh, has = g["gt_vertices_10th"], g["has"].bool()
+    labels = (g["gt_joints3d"], joints2d, {mesh.shape[1]: mesh}, g["gt_rotmat"], torch.zeros(len(mesh), 10))
+    return MeshTargets(*labels, has_3d=has, has_2d=has, has_mesh=has)
 
 
 @pytest.fixture
@@ -42,8 +33,7 @@ def stage_of(g):
 @pytest.mark.parametrize("absolute", [False, True])
 def test_terms_equal_the_original(extras, absolute):
     g = extras
-    labelled = targets(g, g["gt_vertices_10th"], g["gt_joints3d"], g["gt_joints2d"], g["gt_rotmat"])
-    out = SMPLerLoss(absolute=absolute)(stage_of(g), labelled)
+    out = SMPLerLoss(absolute=absolute)(stage_of(g), targets(g, g["gt_joints2d"]))
     kind = "l1" if absolute else "mse"
     expected = {
         "vertices": 100 * g["loss_vertices_l1"],
@@ -60,8 +50,8 @@ def test_samples_without_2d_joints_count_only_upstream(extras):
     g = extras
     labels = g["gt_joints2d"].clone()
     labels[~g["has"].bool()] = 0
-    labelled = targets(g, g["gt_vertices_10th"], g["gt_joints3d"], labels, g["gt_rotmat"])
-    upstream, right = (SMPLerLoss(upstream_quirks=q)(stage_of(g), labelled)["joints2d"] for q in (True, False))
+    losses = (SMPLerLoss(upstream_quirks=q)(stage_of(g), targets(g, labels))["joints2d"] for q in (True, False))
+    upstream, right = losses
     torch.testing.assert_close(upstream, right * g["has"].float().mean())
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from backend.body.joint_sets import SMPL24, mirror_indices
+from backend.body.loader import load_body
 from backend.errors import BadInput
 from training.datasets.joint_sets import JOINT_SETS
 from training.datasets.record import Record
@@ -34,17 +37,8 @@ def golden_image():
 
 
 def record_of(**fields):
-    return Record(
-        **{
-            "key": "a_000012.jpg",
-            "dataset": "test",
-            "joint_set": "metro24",
-            "image": Pixels(golden_image()),
-            "center": np.array([200.0, 150.0]),
-            "side": 240.0,
-            **fields,
-        }
-    )
+    usual = {"image": Pixels(golden_image()), "center": np.array([200.0, 150.0]), "side": 240.0}
+    return Record(**{"key": "a_000012.jpg", "dataset": "test", "joint_set": "metro24", **usual, **fields})
 
 
 @pytest.mark.parametrize("family", ["fastmetro", "smpler"])
@@ -53,15 +47,10 @@ def test_a_sample_equals_the_original(golden, family, case):
     g = golden(family, "golden_preproc")
     get = {k.partition(".")[2]: v for k, v in g.items() if k.startswith(f"case{case}.")}
     cx, cy, scale, rotation, flip, *gains = get["params"]
-    record = record_of(
-        center=np.array([cx, cy]),
-        side=200 * scale,
-        joints2d=get["kp2d_in"],
-        joints3d=get["kp3d_in"],
-        pose=get["pose_in"],
-        betas=np.arange(10.0),
-    )
-    out = MetroPreparer().apply(record, AugmentationParams(bool(flip), tuple(gains), rotation))
+    labels = {"joints2d": get["kp2d_in"], "joints3d": get["kp3d_in"], "pose": get["pose_in"], "betas": np.arange(10.0)}
+    record = record_of(center=np.array([cx, cy]), side=200 * scale, **labels)
+    params = AugmentationParams(bool(flip), tuple(gains), rotation)
+    out = MetroPreparer().apply(record, params)
     image = out["image"] * STD[:, None, None] + MEAN[:, None, None]
     # OpenCV's versions differ in some pixels of a rotated crop (the goldens are of 5.0): in 47 of 3072 in one case
     gap = np.abs(image[:, ::7, ::7] - get["sub7"])
@@ -69,7 +58,7 @@ def test_a_sample_equals_the_original(golden, family, case):
     np.testing.assert_allclose([image.mean(), image.std()], get["mean_std"], atol=2e-5)
     np.testing.assert_allclose(out["joints2d"], get["kp2d"], atol=1e-6)
     expected = get["kp3d"].copy()
-    rootless = joints3d(get["kp3d_in"], AugmentationParams(bool(flip), tuple(gains), rotation), METRO24.mirror, 14)
+    rootless = joints3d(get["kp3d_in"], params, METRO24.mirror, 14)
     np.testing.assert_allclose(out["joints3d"], rootless)
     expected[:, :3] -= expected[14, :3]
     np.testing.assert_allclose(out["joints3d"], expected, atol=2e-6)
@@ -171,20 +160,12 @@ def test_3d_rotates_with_the_image():
 
 
 def test_a_flipped_pose_is_the_mirror_image():
-    import torch
-
-    from backend.body.loader import load_body
-
     body = load_body("open")
     rng = np.random.default_rng(0)
     pose = 0.3 * rng.standard_normal(72)
     flipped = rotated_pose(pose, AugmentationParams(flip=True))
-    joints = [
-        body(torch.as_tensor(p, dtype=torch.float32).view(1, 24, 3), torch.zeros(1, 10)).joints[0].numpy()
-        for p in (pose, flipped)
-    ]
-    from backend.body.joint_sets import SMPL24, mirror_indices
-
+    poses = torch.as_tensor(np.stack([pose, flipped]), dtype=torch.float32).view(2, 24, 3)
+    joints = body(poses, torch.zeros(2, 10)).joints.numpy()
     mirrored = joints[0][mirror_indices(SMPL24)] * [-1, 1, 1]
     np.testing.assert_allclose(joints[1], mirrored, atol=0.01)  # the open body is symmetric to a few millimetres
 

@@ -84,20 +84,20 @@ def test_augmentation_is_drawn_as_by_the_original(g):
 
 
 def record_of(person, joint_set, **fields):
-    return Record(
-        **{
-            "key": "x_000003",
-            "dataset": "human36m" if joint_set == "h36m17" else "muco",
-            "joint_set": joint_set,
-            "joints2d": with_column(person.joints2d(joint_set)),
-            "joints3d": with_column(person.joints3d(joint_set)),
-            "pose": person.pose,
-            "betas": person.betas,
-            "trans": person.trans,
-            "camera": person.camera,
-            **fields,
-        }
-    )
+    usual = {
+        "key": "x_000003", "dataset": "human36m" if joint_set == "h36m17" else "muco", "joint_set": joint_set,
+        "joints2d": with_column(person.joints2d(joint_set)), "joints3d": with_column(person.joints3d(joint_set)),
+        **{name: getattr(person, name) for name in ("pose", "betas", "trans", "camera")},
+    }  # fmt: skip
+    return Record(**(usual | fields))
+
+
+def mesh_targets(out, name="open", regressor="h36m17"):
+    """Vertices and joints that `Pose2MeshTargets` makes of a prepared sample, and the regressor."""
+    rows = load_body(name).regressors[regressor]
+    batch = {key: torch.as_tensor(value)[None] for key, value in out.items()}
+    vertices, joints = Pose2MeshTargets(load_body(name), rows)(batch)
+    return vertices[0], joints[0], rows
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +115,10 @@ def test_inputs_and_targets_equal_ground_truth(person, pose_set):
     np.testing.assert_allclose(out["pose2d"], normalise_pose(person.joints2d(name)), atol=1e-4)
     joints = 1000 * person.joints3d(name)
     np.testing.assert_allclose(out["lifted"], joints - joints[root], atol=0.01)
-    body = load_body("open")
-    batch = {key: torch.as_tensor(value)[None] for key, value in out.items()}
-    vertices, regressed = Pose2MeshTargets(body, body.regressors["h36m17"])(batch)
+    vertices, regressed, regressor = mesh_targets(out)
     joints = 1000 * person.joints3d("h36m17")
-    np.testing.assert_allclose(regressed[0], joints - joints[0], atol=0.05)
-    found = 1000 * (body.regressors["h36m17"] @ vertices[0])
-    np.testing.assert_allclose(found, joints - joints[0], atol=0.05)
+    np.testing.assert_allclose(regressed, joints - joints[0], atol=0.05)
+    np.testing.assert_allclose(1000 * (regressor @ vertices), joints - joints[0], atol=0.05)
     assert out["joints_given"] == 1 and out["mesh_valid"] == 1 and out["index"] == 3
 
 
@@ -129,23 +126,13 @@ def test_targets_without_motion_capture_are_regressed_from_the_mesh(person):
     record = record_of(person, "smpl24", dataset="amass")
     out = Pose2MeshPreparer("coco", "human36", "open", input="truth")(record)
     assert out["joints_given"] == 0
-    body = load_body("open")
-    batch = {key: torch.as_tensor(value)[None] for key, value in out.items()}
-    _, regressed = Pose2MeshTargets(body, body.regressors["h36m17"])(batch)
     joints = 1000 * person.joints3d("h36m17")
-    np.testing.assert_allclose(regressed[0], joints - joints[0], atol=0.05)
+    np.testing.assert_allclose(mesh_targets(out)[1], joints - joints[0], atol=0.05)
 
 
 def test_input_by_a_weak_perspective_camera(person):
-    record = record_of(
-        person,
-        "coco17",
-        dataset="coco",
-        camera=None,
-        trans=None,
-        joints3d=None,
-        weak_camera=np.array([100.0, 7, 9]),
-    )
+    nothing = dict.fromkeys(("camera", "trans", "joints3d"))
+    record = record_of(person, "coco17", dataset="coco", weak_camera=np.array([100.0, 7, 9]), **nothing)
     joints = person.posed.joints("coco19", person.pose, person.betas)
     out = Pose2MeshPreparer("coco", "human36", "open", input="truth")(record)
     np.testing.assert_allclose(out["pose2d"], normalise_pose(joints[:, :2]), atol=1e-4)
@@ -158,10 +145,7 @@ def test_hands():
     np.testing.assert_allclose(out["pose2d"], normalise_pose(hand.joints2d("hand21")), atol=1e-4)
     joints = 1000 * hand.joints3d("hand21")
     np.testing.assert_allclose(out["lifted"], joints - joints[0], atol=0.01)
-    model = load_body("open_hand")
-    batch = {key: torch.as_tensor(value)[None] for key, value in out.items()}
-    _, regressed = Pose2MeshTargets(model, model.regressors["freihand21"])(batch)
-    np.testing.assert_allclose(regressed[0], joints - joints[0], atol=0.05)
+    np.testing.assert_allclose(mesh_targets(out, "open_hand", "freihand21")[1], joints - joints[0], atol=0.05)
     unknown = replace(record, pose=None, betas=None)  # the evaluation set
     out = Pose2MeshPreparer("mano", "mano", "open_hand", train=False)(unknown)
     assert out["mesh_valid"] == 0 and not out["lift_valid"].any() and np.abs(out["pose2d"]).max() > 1
@@ -181,35 +165,14 @@ def test_noise_changes_the_input_alone(person, noise):
 
 def test_flips_and_rotations_change_2d_and_lifted_joints_alike(person):
     """From far away, x and y of the lifted joints equal the 2D pose."""
-    far = record_from_far_away(person)
-    prepare = Pose2MeshPreparer("coco", "human36", "open", input="truth")
-    for change in (
-        PoseAugmentationParams(),
-        PoseAugmentationParams(True),
-        PoseAugmentationParams(False, 25.0),
-        PoseAugmentationParams(True, -40.0),
-    ):
-        out = prepare.apply(far, change, None)
-        np.testing.assert_allclose(out["pose2d"], normalise_pose(out["lifted"][:, :2]), atol=0.02)
-
-
-def record_from_far_away(person):
-    trans = person.trans + [0, 0, 400.0]
-    camera = np.array([3e4, 3e4, 100.0, 100.0])
+    trans, camera = person.trans + [0, 0, 400.0], np.array([3e4, 3e4, 100.0, 100.0])
     joints = person.posed.joints("h36m17", person.pose, person.betas, trans)
-    return record_of(
-        person,
-        "h36m17",
-        trans=trans,
-        camera=camera,
-        joints3d=with_column(joints),
-        joints2d=with_column(project(joints, camera)),
-    )
-
-
-def validity_of(prepare, record):
-    out = prepare(record)
-    return [bool(np.all(out[name])) for name in ("mesh_valid", "lift_valid", "joints_valid")]
+    labels = {"joints3d": with_column(joints), "joints2d": with_column(project(joints, camera))}
+    far = record_of(person, "h36m17", trans=trans, camera=camera, **labels)
+    prepare = Pose2MeshPreparer("coco", "human36", "open", input="truth")
+    for change in ((), (True,), (False, 25.0), (True, -40.0)):
+        out = prepare.apply(far, PoseAugmentationParams(*change), None)
+        np.testing.assert_allclose(out["pose2d"], normalise_pose(out["lifted"][:, :2]), atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +193,8 @@ def validity_of(prepare, record):
 def test_bad_fits_are_invalid(person, dataset, error, pose_set, stage, quirks, expected):
     record = record_of(person, "h36m17", dataset=dataset, fit_error=error)
     prepare = Pose2MeshPreparer(pose_set, "human36", "open", stage=stage, input="truth", upstream_quirks=quirks)
-    assert validity_of(prepare, record) == expected
+    out = prepare(record)
+    assert [bool(np.all(out[name])) for name in ("mesh_valid", "lift_valid", "joints_valid")] == expected
 
 
 def test_muco_is_flipped_before_its_noise_only_upstream(person):

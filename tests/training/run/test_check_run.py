@@ -32,11 +32,7 @@ def test_published_runs_pass(name):
         ("deformer-w48", "settings.weights={}", r"settings\.weights\.meshes is missing"),
         ("deformer-w48", "settings.warmup=null", r"settings\.warmup is None, expected a whole number"),
         ("pose2mesh-3dpw-full", "settings.stage=both", r"settings\.stage is 'both'.*posenet, full"),
-        (
-            "pose2mesh-3dpw-full",
-            "data.prepare.target=coco",
-            r"data\.prepare\.target is 'coco'.*human36, smpl, mano",
-        ),
+        ("pose2mesh-3dpw-full", "data.prepare.target=coco", r"data\.prepare\.target is 'coco'.*human36, smpl, mano"),
         ("pose2mesh-3dpw-full", "data.prepare.input=guess", r"data\.prepare\.input is 'guess'.*truth, detected"),
         ("pose2mesh-3dpw-full", "data.prepare.bodies=smpl", r"data\.prepare\.bodies is 'smpl', expected keys"),
         ("smpler-mixed", "data.prepare.size=224", r"data\.prepare\.size is 224, expected a list"),

@@ -62,26 +62,19 @@ class Map(Pyramid):
         return self.layers[3](functional.avg_pool2d(images, 32))
 
 
-def _multi(width: int, _: str) -> Pyramid:
-    return Pyramid((width, 2 * width, 4 * width, 8 * width))
-
-
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     torch.set_num_threads(1)
     monkeypatch.setattr(fastmetro, "sequential_resnet50", Map)
     monkeypatch.setattr(fastmetro, "HRNet", Map)
-    monkeypatch.setattr(smpler, "HRNet", _multi)
+    monkeypatch.setattr(smpler, "HRNet", lambda width, _: Pyramid((width, 2 * width, 4 * width, 8 * width)))
     monkeypatch.setattr(deformer, "make_backbone", lambda name: Pyramid(_CHANNELS[name]))
     monkeypatch.setattr(pose2mesh, "PoseNet", partial(pose2mesh.PoseNet, width=64))
 
 
-def run_parameters():
-    slow = [pytest.param(name, marks=pytest.mark.slow) for name in run_names() if name not in QUICK]
-    return [*QUICK, *slow]
-
-
-@pytest.mark.parametrize("name", run_parameters())
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in run_names()]
+)
 def test_dry_run_of(name, tmp_path):
     run = load_run(name)
     before = signal.getsignal(signal.SIGTERM)

@@ -122,8 +122,7 @@ def test_pose2mesh_steps_and_edges():
 
 def test_overrides():
     run = load_run(
-        "smpler-mixed",
-        ["training.batch=8", "data.train.0.path=mine/train.yaml", "settings.learning_rate=1e-5"],
+        "smpler-mixed", ["training.batch=8", "data.train.0.path=mine/train.yaml", "settings.learning_rate=1e-5"]
     )
     assert run.training.batch == 8
     assert run.data.train[0].options["path"] == "mine/train.yaml"

@@ -12,8 +12,8 @@ import torch
 
 from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.procrustes import pa_mpjpe
+from backend.models.pose2mesh_small.network import INPUTS, Lifter, features, lift
 from training.synthetic.keypoints import DetectorNoise, KeypointSampler
-from training.synthetic.lifter import INPUTS, Lifter, features, lift
 from training.synthetic.train_lifter import load_lifter, train
 
 CLEAN = DetectorNoise(pixel=0, metres=0, depth=0, far=0, swapped=0, missing=0, tilt=0, flat=0, reversed=0)
@@ -24,9 +24,14 @@ def sampler() -> KeypointSampler:
     return KeypointSampler(views=2)
 
 
+def drawn(sampler, noise, seed, count):
+    """A batch of one view per pose."""
+    single = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=noise)
+    return single.batch(np.random.default_rng(seed), count)
+
+
 def test_clean_keypoints_are_the_bodys(sampler):
-    clean = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=CLEAN)
-    batch = clean.batch(np.random.default_rng(0), 12)
+    batch = drawn(sampler, CLEAN, 0, 12)
     vertices = batch.vertices(sampler.body)
     # face, hands and feet are rigid: mesh and skeleton give the same points
     rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10 or n.endswith(("pinky", "thumb", "heel"))]
@@ -45,9 +50,7 @@ def test_clean_keypoints_are_the_bodys(sampler):
 
 
 def test_people_stand_upright_in_the_image(sampler):
-    batch = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=CLEAN).batch(
-        np.random.default_rng(0), 400
-    )
+    batch = drawn(sampler, CLEAN, 0, 400)
     head, feet = batch.keypoints[:, 0, 1], batch.keypoints[:, [27, 28], 1].mean(1)
     assert (head < feet).mean() > 0.85  # y is down; some lie or stand on their hands
     assert (batch.trans[:, 2] > 0).all()
@@ -56,11 +59,8 @@ def test_people_stand_upright_in_the_image(sampler):
 
 
 def test_noise_has_the_given_size(sampler):
-    seeded = [
-        KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=n).batch(np.random.default_rng(1), 2000)
-        for n in (CLEAN, DetectorNoise(swapped=0, far=0, missing=0, tilt=0, flat=0, reversed=0))
-    ]
-    clean, noisy = seeded
+    clean = drawn(sampler, CLEAN, 1, 2000)
+    noisy = drawn(sampler, DetectorNoise(swapped=0, far=0, missing=0, tilt=0, flat=0, reversed=0), 1, 2000)
     np.testing.assert_array_equal(clean.rotations, noisy.rotations)
     knee = BLAZEPOSE33.index("left_knee")
     height = np.ptp(clean.keypoints[..., :2], axis=1).max(1)
@@ -71,20 +71,12 @@ def test_noise_has_the_given_size(sampler):
 
 
 def test_swaps_and_missing_points_happen(sampler):
-    noise = replace(CLEAN, swapped=0.9)
-    batch = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=noise).batch(
-        np.random.default_rng(2), 300
-    )
-    clean = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=CLEAN).batch(
-        np.random.default_rng(2), 300
-    )
+    batch, clean = (drawn(sampler, noise, 2, 300) for noise in (replace(CLEAN, swapped=0.9), CLEAN))
     left, right = BLAZEPOSE33.index("left_knee"), BLAZEPOSE33.index("right_knee")
     swapped = np.abs(batch.keypoints[:, left, :2] - clean.keypoints[:, right, :2]).max(1) < 1e-3
     assert 0.3 < swapped.mean() < 0.8
     np.testing.assert_allclose(batch.world[swapped, left], clean.ray_landmarks[swapped, right], atol=1e-5)
-    occluded = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=DetectorNoise(missing=0.5)).batch(
-        np.random.default_rng(2), 300
-    )
+    occluded = drawn(sampler, DetectorNoise(missing=0.5), 2, 300)
     assert 0.3 < (occluded.keypoints[..., 2] < 0.5).mean() < 0.6
 
 
@@ -145,8 +137,6 @@ def test_written_weights_load_with_the_same_error(tmp_path, sampler):
 
 
 def test_a_tilted_camera_rotates_all_3d_landmarks(sampler):
-    tilted = KeypointSampler(sampler.body, poses=sampler.poses, views=1, noise=replace(CLEAN, tilt=0.3)).batch(
-        np.random.default_rng(3), 200
-    )
+    tilted = drawn(sampler, replace(CLEAN, tilt=0.3), 3, 200)
     assert pa_mpjpe(tilted.world, tilted.landmarks).max() < 0.1  # a pure rotation
     assert np.linalg.norm(tilted.world - tilted.ray_landmarks, axis=-1).mean() > 0.05

@@ -31,12 +31,15 @@ def _posed(sampler: PoseSampler, **degrees: float):
     stand = next(a for a in sampler.archetypes if a.name == "stand").frames.copy()
     for name, value in degrees.items():
         stand[0, INDEX[name]] = np.deg2rad(value)
-    betas = np.zeros((1, sampler.num_betas), np.float32)
+    capsules, joints = _capsules(sampler, stand, np.zeros((1, sampler.num_betas), np.float32))
+    return capsules, dict(zip(sampler.skeleton.names, joints[..., 0], strict=True))
+
+
+def _capsules(sampler: PoseSampler, angles: np.ndarray, betas: np.ndarray):
+    """Capsules' ends and radii, and the joints, of angles (n, D) and betas (n, B)."""
     rest = sampler.skeleton.rest(betas)
-    global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(stand), rest)
-    return sampler.capsules.pose(betas, rest, global_rotations, joints), dict(
-        zip(sampler.skeleton.names, joints[..., 0], strict=True)
-    )
+    global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(angles), rest)
+    return sampler.capsules.pose(betas, rest, global_rotations, joints), joints
 
 
 def test_there_are_enough_archetypes_within_the_limits(sampler):
@@ -128,9 +131,7 @@ def test_floating_and_unbalanced_poses_are_rejected(sampler):
 
 
 def test_sampled_poses_pass_the_filters_and_touch_the_floor(sampler, drawn):
-    rest = sampler.skeleton.rest(drawn.betas)
-    global_rotations, joints = sampler.skeleton.forward(anatomy.rotations(drawn.angles), rest)
-    ends, radius = sampler.capsules.pose(drawn.betas, rest, global_rotations, joints)
+    (ends, radius), _ = _capsules(sampler, drawn.angles, drawn.betas)
     assert (collisions(sampler.capsules, ends, radius) <= 0).all()
     lowest = sampler.capsules.lowest(ends, radius, sampler.capsules.names) + drawn.height_offset
     in_air = np.array([sampler.archetypes[k].support == "air" for k in drawn.archetype])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -32,6 +31,10 @@ def studio(request):
 @pytest.fixture(scope="module")
 def samples(studio):
     return studio.shard(0, 0, 0, 6)
+
+
+def decoded(jpeg: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
 
 
 def _skinned(studio, sample) -> np.ndarray:
@@ -64,7 +67,7 @@ def test_the_projected_body_covers_the_drawn_one(studio, samples):
         rows, columns = np.nonzero(inside)
         x0, y0, x1, y1 = sample.label["box"]
         assert columns.min() >= x0 - 1 and columns.max() <= x1 + 1 and rows.min() >= y0 - 1 and rows.max() <= y1 + 1
-        image = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        image = decoded(sample.jpeg)
         assert image.shape == (96, 96, 3)
         assert image[inside].std() > 3
 
@@ -116,11 +119,13 @@ def test_numpy_and_opengl_renderers_agree():
     assert np.median(different) <= 1 and (different > 4).mean() < 0.01
 
 
+SMALL = {"count": 10, "size": 48, "seed": 1, "renderer": "numpy"}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("set") / "body"
-    card = write_dataset(out, count=10, size=48, seed=1, renderer="numpy")
-    return out, card
+    return out, write_dataset(out, **SMALL)
 
 
 def test_files_are_metros(finished):
@@ -133,7 +138,7 @@ def test_files_are_metros(finished):
         offsets = [int(v) for v in (out / f"train.{kind}.lineidx").read_text().split()]
         assert len(offsets) == 8 and raw[offsets[3] :].split(b"\t")[0] == b"body_train_00000_003"
     lines = (out / names["img"]).read_bytes().splitlines()
-    image = cv2.imdecode(np.frombuffer(base64.b64decode(lines[3].split(b"\t")[1]), np.uint8), cv2.IMREAD_COLOR)
+    image = decoded(base64.b64decode(lines[3].split(b"\t")[1]))
     assert image.shape == (48, 48, 3)
     label = json.loads((out / names["label"]).read_bytes().splitlines()[3].split(b"\t")[1])
     with np.load(out / "train.npz", allow_pickle=False) as arrays:
@@ -152,7 +157,7 @@ def test_splits_have_nothing_in_common(finished):
 def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_resumes(finished, tmp_path, monkeypatch):
     _, card = finished
     monkeypatch.setattr(dataset_writer, "_merge_shards", lambda out, settings: {})  # as if killed before the merge
-    write_dataset(tmp_path, count=10, size=48, seed=1, renderer="numpy")
+    write_dataset(tmp_path, **SMALL)
     shards = sorted((tmp_path / "shards").iterdir())
     assert len(shards) == 3 and not (tmp_path / "card.json").exists()
     shards[1].unlink()
@@ -161,9 +166,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_resumes(finished, t
     (left / "train-00000.npz").write_bytes(b"half")
     monkeypatch.undo()
     steps: list[tuple[int, int]] = []
-    again = write_dataset(
-        tmp_path, count=10, size=48, seed=1, renderer="numpy", report=lambda *step: steps.append(step)
-    )
+    again = write_dataset(tmp_path, **SMALL, report=lambda *step: steps.append(step))
     assert steps[0][0] in (2, 9)  # resumed, did not start from 0
     assert again["sha256"] == card["sha256"]
     other = write_dataset(tmp_path / "other", count=4, size=48, seed=2, renderer="numpy")
@@ -173,36 +176,31 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_run_resumes(finished, t
 @pytest.mark.slow
 def test_workers_and_a_real_kill_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset_writer, "SHARD", 4)
-    alone = write_dataset(tmp_path / "alone", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=1)
+    settings = {"part": "hand", "count": 14, "size": 32, "seed": 5, "renderer": "numpy"}
+    alone = write_dataset(tmp_path / "alone", **settings, workers=1)
     code = (
-        "import sys, pathlib; from training.synthetic import dataset_writer; dataset_writer.SHARD = 4; "
-        "dataset_writer.write_dataset("
-        "pathlib.Path(sys.argv[1]), part='hand', count=14, size=32, seed=5, renderer='numpy')"
+        "import sys, pathlib; from training.synthetic import dataset_writer as writer; writer.SHARD = 4; "
+        f"writer.write_dataset(pathlib.Path(sys.argv[1]), **{settings})"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")], env=dict(os.environ))
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed")])
     shards = tmp_path / "killed" / "shards"
     while not (shards.is_dir() and any(shards.glob("*.npz"))):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and any(shards.glob("*.npz"))  # killed at work
-    finished = write_dataset(tmp_path / "killed", part="hand", count=14, size=32, seed=5, renderer="numpy", workers=2)
+    finished = write_dataset(tmp_path / "killed", **settings, workers=2)
     assert finished["sha256"] == alone["sha256"]
 
 
 @pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"count": 2}, "bad_count"),
-        ({"size": 5}, "bad_size"),
-        ({"seed": -1}, "bad_size"),
-        ({"seed": 9}, "other_settings"),
-    ],
+    ("name", "value", "code"),
+    [("count", 2, "bad_count"), ("size", 5, "bad_size"), ("seed", -1, "bad_size"), ("seed", 9, "other_settings")],
 )
-def test_bad_input_is_refused(finished, change, code):
+def test_bad_input_is_refused(finished, name, value, code):
     out, _ = finished
     with pytest.raises(BadInput) as caught:
-        write_dataset(out, **{"count": 10, "size": 48, "seed": 1, "renderer": "numpy", **change})
+        write_dataset(out, **(SMALL | {name: value}))
     assert caught.value.code == code and caught.value.hint
 
 
@@ -215,7 +213,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
 def test_the_users_images_are_backgrounds(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((80, 120, 3), (0, 0, 255), np.uint8))
     studio = make_studio("hand", 64, "numpy", tmp_path)
-    images = [cv2.imdecode(np.frombuffer(s.jpeg, np.uint8), cv2.IMREAD_COLOR) for s in studio.shard(0, 0, 0, 6)]
+    images = [decoded(s.jpeg) for s in studio.shard(0, 0, 0, 6)]
     red = [(p[..., 2] > 120) & (p[..., :2] < 80).all(-1) for p in images]
     assert sum(r.mean() > 0.2 for r in red) >= 2
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.joint_sets import BLAZEPOSE33
 from backend.body.loader import load_body
+from backend.geometry.rotations_numpy import log
 from backend.models.weights import load_network
 from backend.models.weights_files import EMBEDDED, read_card
 from training.synthetic import anatomy, train_pose2mesh_small
@@ -34,9 +34,9 @@ def sampler(body):
     return KeypointSampler(body, views=1)
 
 
-def squats(sampler: PoseSampler, count: int = 2000) -> float:
+def squats(sampler: PoseSampler) -> float:
     """Share of poses with deep flexion of both knees and both hips."""
-    angles = np.rad2deg(sampler.sample(np.random.default_rng(1), count).angles)
+    angles = np.rad2deg(sampler.sample(np.random.default_rng(1), 2000).angles)
     sides = ("left", "right")
     knees, hips = (np.min([angles[:, INDEX[f"{s}_{n}_flex"]] for s in sides], 0) for n in ("knee", "hip"))
     return float(((knees > 110) & (hips > 90)).mean())
@@ -88,8 +88,6 @@ def seen(tmp_path, body, sampler):
     sampler.noise = noise
     points = batch.keypoints.copy()
     points[7, :, :2] += 100
-    from backend.geometry.rotations_numpy import log
-
     path = tmp_path / "seen.npz"
     np.savez(
         path, k2=points, k3=batch.world, pose=log(batch.rotations.astype(float)), betas=batch.betas, trans=batch.trans,
@@ -102,9 +100,8 @@ def test_detections_have_ground_truth(body, seen):
     path, batch = seen
     found = load_detected([path], body)
     assert len(found) == 7  # without the wrong person
-    rigid = [k for k, n in enumerate(BLAZEPOSE33) if k <= 10]  # mesh and skeleton give the same points
-    between = found.landmarks[:, rigid] - found.landmarks[:, rigid[:1]]
-    np.testing.assert_allclose(between, (batch.world[:, rigid] - batch.world[:, rigid[:1]])[:7], atol=1e-4)
+    between, expected = (points[:, :11] - points[:, :1] for points in (found.landmarks, batch.world[:7]))
+    np.testing.assert_allclose(between, expected, atol=1e-4)  # the face is rigid: mesh and skeleton agree
     np.testing.assert_allclose(found.joints, batch.ray_joints[:7], atol=1e-4)  # rays to the hips of mesh and skeleton
     keypoints, world, landmarks, _ = found.sample(np.random.default_rng(0), 200)
     # 2D and 3D are mirrored and rolled together: left in the image is left in space
@@ -118,8 +115,7 @@ def test_detections_have_ground_truth(body, seen):
 def test_training_writes_weights_with_their_card(tmp_path, body, seen, monkeypatch):
     train(tmp_path / "lifter", minutes=0.0, width=512, seed=0, noise=DetectorNoise(), detected=[seen[0]])
     out = tmp_path / "pose2mesh-small.safetensors"
-    arguments = ["x", str(tmp_path / "lifter"), str(out), "--minutes", "0", "--seed", "1"]
-    monkeypatch.setattr("sys.argv", arguments)
+    monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "lifter"), str(out), "--minutes", "0", "--seed", "1"])
     assert train_pose2mesh_small.main() == 0
     made = json.loads(out.with_suffix(".json").read_text())
     assert made["bytes"] == out.stat().st_size < 25e6

@@ -45,7 +45,7 @@ def _subject(folder: Path, subject: int, people: list[Person], every: int) -> No
             "action_idx": 2, "subaction_idx": 1, "cam_idx": 1, "frame_idx": frame,
         })  # fmt: skip
         annotations.append({"id": number, "image_id": 1000 * subject + number, "bbox": shown.xywh()})
-        pose, trans = shown.in_world(WORLD_TO_CAMERA, WORLD_TRANSLATION)
+        pose, trans = shown.in_world()
         world = (shown.joints3d("h36m17") - WORLD_TRANSLATION) @ WORLD_TO_CAMERA
         joints[str(frame)] = (world * 1000).tolist()
         if number != len(people) + 1:

@@ -19,11 +19,11 @@ _YAML = YAML(typ="safe", pure=True)
 
 def write_tsv(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """One plain set, `human3.6m/train.yaml`."""
-    return {"kind": "tsv", "path": str(_plain(folder / "human3.6m", "train", bodies(count, seed))), "body": "open"}
+    return {"kind": "tsv", "path": str(_plain(folder / "human3.6m", bodies(count, seed))), "body": "open"}
 
 
 def write_tsv_hand(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    path = _plain(folder / "freihand", "train", hands(count, seed), (224, 224))
+    path = _plain(folder / "freihand", hands(count, seed), (224, 224))
     return {"kind": "tsv", "path": str(path), "body": "open_hand"}
 
 
@@ -31,7 +31,7 @@ def write_tsv_mix(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """A composite of three sets as `Tax-H36m-coco40k-Muco-UP-Mpii/train.yaml`: full labels, no 3D, 2D only."""
     kept = {"human3.6m": ("3d", "smpl"), "coco_smpl": ("smpl",), "mpii": ()}
     for k, (name, parts) in enumerate(kept.items()):
-        _plain(folder / name, "train", bodies(count, seed + k), keep=parts)
+        _plain(folder / name, bodies(count, seed + k), keep=parts)
     mix = folder / "Tax-H36m-coco40k-Muco-UP-Mpii"
     mix.mkdir(exist_ok=True)
     config: dict[str, Any] = {"composite": True, "linelist": "train.linelist.tsv"}
@@ -43,22 +43,19 @@ def write_tsv_mix(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 
 def _plain(
-    folder: Path,
-    stem: str,
-    people: Sequence[Person],
-    size: tuple[int, int] = SIZE,
-    keep: Sequence[str] = ("3d", "smpl"),
+    folder: Path, people: Sequence[Person], size: tuple[int, int] = SIZE, keep: Sequence[str] = ("3d", "smpl")
 ) -> Path:
+    """Writes `folder/train.yaml` and its files -> its path."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = [f"S{1 + p.index % 2}_Walking_{p.index:06d}.jpg" for p in people]
     images = [base64.b64encode(p.jpeg(size)) for p in people]
-    _rows(folder / f"{stem}.img.tsv", keys, images)
-    _rows(folder / f"{stem}.hw.tsv", keys, [_json([{"height": size[1], "width": size[0]}]) for _ in people])
-    _rows(folder / f"{stem}.label.tsv", keys, [_json([label(p, keep)]) for p in people])
-    (folder / f"{stem}.linelist.tsv").write_text("".join(f"{k}\n" for k in range(len(people))))
-    config = {part: f"{stem}.{part}.tsv" for part in ("img", "hw", "label", "linelist")}
-    _YAML.dump({**config, "composite": False}, folder / f"{stem}.yaml")
-    return folder / f"{stem}.yaml"
+    _rows(folder / "train.img.tsv", keys, images)
+    _rows(folder / "train.hw.tsv", keys, [_json([{"height": size[1], "width": size[0]}]) for _ in people])
+    _rows(folder / "train.label.tsv", keys, [_json([label(p, keep)]) for p in people])
+    (folder / "train.linelist.tsv").write_text("".join(f"{k}\n" for k in range(len(people))))
+    config = {part: f"train.{part}.tsv" for part in ("img", "hw", "label", "linelist")}
+    _YAML.dump({**config, "composite": False}, folder / "train.yaml")
+    return folder / "train.yaml"
 
 
 def label(person: Person, keep: Sequence[str] = ("3d", "smpl")) -> dict[str, Any]:

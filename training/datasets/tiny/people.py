@@ -53,8 +53,9 @@ class Person:
         x0, y0, x1, y1 = self.box()
         return [float(x0), float(y0), float(x1 - x0), float(y1 - y0)]
 
-    def in_world(self, rotation: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pose and trans in the world, for extrinsics x_camera = rotation x_world + shift."""
+    def in_world(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pose and trans in the world: x_camera = WORLD_TO_CAMERA x_world + WORLD_TRANSLATION."""
+        rotation, shift = WORLD_TO_CAMERA, WORLD_TRANSLATION
         pose = self.pose.copy()
         pose[:3] = Rotation.from_matrix(rotation.T @ Rotation.from_rotvec(pose[:3]).as_matrix()).as_rotvec()
         root = self.posed.rest_root(self.betas)

@@ -32,7 +32,7 @@ def write_pw3d(folder: Path, count: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
     for track in people:
         with_invalid_frame = [*track, track[0]]
-        world = [p.in_world(WORLD_TO_CAMERA, WORLD_TRANSLATION) for p in with_invalid_frame]
+        world = [p.in_world() for p in with_invalid_frame]
         joints = [(p.joints3d("smpl24") - WORLD_TRANSLATION) @ WORLD_TO_CAMERA for p in with_invalid_frame]
         points = [np.concatenate([p.joints2d("openpose18").T, np.ones((1, 18))]) for p in with_invalid_frame]
         content["poses"].append(np.array([pose for pose, _ in world]))
