@@ -146,7 +146,8 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
     try:
         content = _YAML.load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise BadInput("bad_run", f"{path} is not YAML ({_line(error)}).", "Fix it there.") from None
+        what = " ".join(str(error).split())[:200]
+        raise BadInput("bad_run", f"{path} is not YAML ({what}).", "Fix it there.") from None
     if not isinstance(content, dict):
         raise BadInput("bad_run", f"{path} has no keys.", "Copy one of training/runs and change it.")
     for override in overrides:
