@@ -15,6 +15,7 @@ from backend.media.photo import encode_png, load_image
 from backend.models.pose2mesh.joint_sets import POSE_SETS
 from backend.models.registry import DEFAULT_MODEL, get_model
 from backend.people.detect.clip_detector import ClipDetector
+from backend.people.detect.hand_detector import HandDetector
 from backend.people.detect.keypoint_file import KeypointFile, read_keypoints
 from backend.people.detect.mediapipe_detector import MediaPipeDetector
 from backend.people.limit import people_limit
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
 # Used without EXIF; a field of view of 45 degrees across the long side, about that of a phone's main camera
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
-
-
-def _hand_detector() -> PersonDetector:
-    from backend.people.detect.hand_detector import HandDetector
-
-    return HandDetector()
 
 
 class Recoverer:
@@ -55,7 +50,7 @@ class Recoverer:
         self.model = spec.load(self.device, options)
         self.keypoints = None if keypoints is None else self._keypoint_file(keypoints)
         if detector is None and self.keypoints is None:
-            detector = _hand_detector() if spec.part == "hand" else MediaPipeDetector()
+            detector = HandDetector() if spec.part == "hand" else MediaPipeDetector()
         self.detector = detector
 
     def clip_detector(self) -> ClipDetector:

@@ -68,8 +68,8 @@ class Problem:
         blocks = [
             self._reprojection_residual(points, point_jacobian, weights),
             self._bone_direction_residual(points, point_jacobian, weights),
-            self._pose_prior(state, weights, derive),
-            self._limits(state, derive),
+            self._per_joint_block(*self._rest_residual(state, weights), derive=derive),
+            self._per_joint_block(*self._limit_residual(state), derive=derive),
             self._shape_prior(state, derive),
             self._upright_residual(state, derive),
             self._balance(points, point_jacobian),
@@ -178,14 +178,6 @@ class Problem:
         beyond = np.minimum(angles - self._low, 0) + np.maximum(angles - self._high, 0)
         active = (beyond != 0) * LIMIT_STIFFNESS
         return beyond * active, angles, active
-
-    def _pose_prior(self, state, weights, derive):
-        value, angles, weight = self._rest_residual(state, weights)
-        return self._per_joint_block(value, angles, weight, derive)
-
-    def _limits(self, state, derive):
-        value, angles, weight = self._limit_residual(state)
-        return self._per_joint_block(value, angles, weight, derive)
 
     def _per_joint_block(self, value, angles, weight, derive):
         """A residual of each joint's three angles; its Jacobian is block diagonal."""
