@@ -35,7 +35,6 @@ class Recoverer:
         self,
         model: str = DEFAULT_MODEL,
         device: str = "auto",
-        detector: PersonDetector | None = None,
         *,
         options: EngineOptions | None = None,
         keypoints: Path | None = None,
@@ -49,9 +48,9 @@ class Recoverer:
         self.device = resolve_device(device)
         self.model = spec.load(self.device, options)
         self.keypoints = None if keypoints is None else self._keypoint_file(keypoints)
-        if detector is None and self.keypoints is None:
-            detector = HandDetector() if spec.part == "hand" else MediaPipeDetector()
-        self.detector = detector
+        self.detector: PersonDetector | None = None
+        if self.keypoints is None:
+            self.detector = HandDetector() if spec.part == "hand" else MediaPipeDetector()
 
     def clip_detector(self) -> ClipDetector:
         """The detector for consecutive frames, created at the first call.  Raises BadInput `keypoints_in_clips`."""
