@@ -28,7 +28,6 @@ from .protocol_messages import (
     HEARTBEAT_SECONDS,
     LIVENESS_SECONDS,
     MAX_ARRAY_BYTES,
-    MAX_CHUNKS,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
     MAX_IMAGES,
@@ -45,11 +44,9 @@ from .protocol_messages import (
 
 __all__ = [
     "CLIENT_SILENCE_SECONDS",
-    "DTYPES",
     "HEARTBEAT_SECONDS",
     "LIVENESS_SECONDS",
     "MAX_ARRAY_BYTES",
-    "MAX_CHUNKS",
     "MAX_FRAMES",
     "MAX_HEADER_BYTES",
     "MAX_IMAGES",

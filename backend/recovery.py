@@ -15,6 +15,7 @@ from backend.media.photo import encode_png, load_image
 from backend.models.pose2mesh.joint_sets import POSE_SETS
 from backend.models.registry import DEFAULT_MODEL, get_model
 from backend.people.detect.clip_detector import ClipDetector
+from backend.people.detect.hand_detector import HandDetector
 from backend.people.detect.keypoint_file import KeypointFile, read_keypoints
 from backend.people.detect.mediapipe_detector import MediaPipeDetector
 from backend.people.limit import people_limit
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.2
 
 
-def _hand_detector() -> PersonDetector:
-    from backend.people.detect.hand_detector import HandDetector
-
-    return HandDetector()
-
-
 class Recoverer:
     """A loaded model and detector; `recover` takes one image at a time.  Not thread-safe."""
 
@@ -40,7 +35,6 @@ class Recoverer:
         self,
         model: str = DEFAULT_MODEL,
         device: str = "auto",
-        detector: PersonDetector | None = None,
         *,
         options: EngineOptions | None = None,
         keypoints: Path | None = None,
@@ -54,9 +48,9 @@ class Recoverer:
         self.device = resolve_device(device)
         self.model = spec.load(self.device, options)
         self.keypoints = None if keypoints is None else self._keypoint_file(keypoints)
-        if detector is None and self.keypoints is None:
-            detector = _hand_detector() if spec.part == "hand" else MediaPipeDetector()
-        self.detector = detector
+        self.detector: PersonDetector | None = None
+        if self.keypoints is None:
+            self.detector = HandDetector() if spec.part == "hand" else MediaPipeDetector()
 
     def clip_detector(self) -> ClipDetector:
         """The detector for consecutive frames, created at the first call.  Raises BadInput `keypoints_in_clips`."""

@@ -19,6 +19,9 @@ class State:
     betas: np.ndarray  # (B, S)
     trans: np.ndarray  # (B, 3) m
 
+    def __getitem__(self, bodies: slice | np.ndarray) -> State:
+        return State(self.rotations[bodies], self.betas[bodies], self.trans[bodies])
+
     def updated(self, step: np.ndarray) -> State:
         """The state after a step (B, 3 J + S + 3): rotations rad, betas, trans m."""
         count, joints = self.rotations.shape[:2]
@@ -115,9 +118,8 @@ class Skeleton:
         by_rotations = np.zeros((count, len(on.joint), 3, len(self.parents), 3))
         self._rotation_jacobian(by_rotations, rotations, joints, points, np.arange(len(self.parents)))
         by_rotations = by_rotations.reshape(count, len(on.joint), 3, -1)
-        root = np.broadcast_to(self.joint_directions[0], (count, *self.joint_directions[0].shape))
         by_betas = np.empty((count, *self.joint_directions.shape))
-        by_betas[:, 0] = root
+        by_betas[:, 0] = self.joint_directions[0]
         for level, parents in self.levels:
             step = self.joint_directions[level] - self.joint_directions[parents]
             by_betas[:, level] = by_betas[:, parents] + rotations[:, parents] @ step

@@ -220,6 +220,8 @@ _ALLOWED_GLOBALS: dict[tuple[str, str], _AllowedCall] = {
     **{(m, "set"): _AllowedCall(set) for m in _BUILTINS},  # in every chumpy object
 }
 
+_LAYOUTS = (("csc", _Sparse), ("csr", _SparseRows), ("coo", _SparseEntries))
+_SPARSE = {f"{layout}_{kind}": cls for layout, cls in _LAYOUTS for kind in ("matrix", "array")}
 
 # Python's unpickler, as the one in C allocates as much memory as an opcode claims to need
 _Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
@@ -229,12 +231,8 @@ class _Reader(_Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "chumpy" and "." not in name:
             return _Chumpy
-        if module.startswith("scipy.sparse") and name in ("csc_matrix", "csc_array"):
-            return _Sparse
-        if module.startswith("scipy.sparse") and name in ("csr_matrix", "csr_array"):
-            return _SparseRows
-        if module.startswith("scipy.sparse") and name in ("coo_matrix", "coo_array"):
-            return _SparseEntries
+        if module.startswith("scipy.sparse") and name in _SPARSE:
+            return _SPARSE[name]
         try:
             return _ALLOWED_GLOBALS[module, name]
         except KeyError:

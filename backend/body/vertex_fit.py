@@ -20,6 +20,8 @@ from backend.geometry.rotations import axis_angle_from_matrix, matrix_from_axis_
 _MAX_FIT_VERTICES = 1723  # vertices in the least squares; the error is of all
 _ROUNDS = 3  # of the closed-form initial state
 _CHUNK = 16  # bodies at once
+_STEPS = 8  # of Levenberg-Marquardt, at most
+_BETA_WEIGHT = 1e-6  # of the betas' prior at 0, relative to the mean diagonal of their normal matrix
 _MAX_BETA = 10.0  # the limit of shape keys' sliders in Blender
 
 
@@ -39,11 +41,10 @@ class VertexFit:
 
 
 @torch.no_grad()
-def fit_vertices(body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weight: float = 1e-6) -> VertexFit:
+def fit_vertices(body: BodyModel, vertices: Tensor) -> VertexFit:
     """vertices (N, V, 3) m, any frame -> the bodies nearest to them in least squares, in that frame.
 
-    steps: maximum number of Levenberg-Marquardt steps.  beta_weight: weight of the betas' prior at 0, relative to the
-    mean diagonal of their normal matrix.  For any input, NaN included, rotations are proper and results finite.
+    For any input, NaN included, rotations are proper and results finite.
     """
     vertices = torch.nan_to_num(vertices.to(body.v_template), nan=0.0, posinf=1e3, neginf=-1e3)
     if not len(vertices):
@@ -51,7 +52,7 @@ def fit_vertices(body: BodyModel, vertices: Tensor, *, steps: int = 8, beta_weig
         empty = vertices.new_zeros
         return VertexFit(empty(0, joints, 3, 3), empty(0, joints, 3), empty(0, body.num_betas), empty(0, 3), empty(0))
     subset = _Subset(body)
-    parts = [_fit(body, subset, chunk, steps, beta_weight) for chunk in torch.split(vertices, _CHUNK)]
+    parts = [_fit(body, subset, chunk) for chunk in torch.split(vertices, _CHUNK)]
     rotations, betas, trans = (torch.cat(found) for found in zip(*parts, strict=True))
     error = torch.cat(
         [
@@ -113,16 +114,14 @@ def _shaped(subset: _Subset, state: _State) -> Tensor:
     return subset.template + offsets.unflatten(1, (-1, 3))
 
 
-def _fit(
-    body: BodyModel, subset: _Subset, vertices: Tensor, steps: int, beta_weight: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _fit(body: BodyModel, subset: _Subset, vertices: Tensor) -> _State:
     target = vertices[:, subset.index]
     state = _start(body, subset, target)
     posed = _pose(body, subset, state)
     error = (posed.vertices - target).square().sum((1, 2))
     damping = torch.full_like(error, 1e-6)
-    for _ in range(steps):
-        trial = _step(body, subset, state, posed, target, damping, beta_weight)
+    for _ in range(_STEPS):
+        trial = _step(body, subset, state, posed, target, damping)
         trial_posed = _pose(body, subset, trial)
         trial_error = (trial_posed.vertices - target).square().sum((1, 2))
         better = trial_error < error
@@ -133,7 +132,7 @@ def _fit(
         damping = torch.where(better, damping * 0.1, damping * 30).clamp(1e-8, 1e6)
         if done:
             break
-    return state.rotations, state.betas, state.trans
+    return state
 
 
 def _choose(which: Tensor, yes: Tensor, no: Tensor) -> Tensor:
@@ -209,15 +208,7 @@ def _beta_jacobian(body: BodyModel, subset: _Subset, posed: _Posed) -> Tensor:
     return blended @ subset.shapedirs + torch.einsum("vj,njab->nvab", subset.weights, shifts)
 
 
-def _step(
-    body: BodyModel,
-    subset: _Subset,
-    state: _State,
-    posed: _Posed,
-    target: Tensor,
-    damping: Tensor,
-    beta_weight: float,
-) -> _State:
+def _step(body: BodyModel, subset: _Subset, state: _State, posed: _Posed, target: Tensor, damping: Tensor) -> _State:
     """The state after one damped Gauss-Newton step.
 
     A small rotation w of joint j about the body frame's axes moves a vertex by w x c.  The lever arm c is the vertex's
@@ -256,7 +247,7 @@ def _step(
     betas = slice(3 * joints, 3 * joints + size)
     regularizer = torch.zeros_like(gradient)
     diagonal = torch.diagonal(normal, dim1=1, dim2=2)
-    regularizer[:, betas] = beta_weight * diagonal[:, betas].mean(1, keepdim=True)
+    regularizer[:, betas] = _BETA_WEIGHT * diagonal[:, betas].mean(1, keepdim=True)
     gradient[:, betas] -= regularizer[:, betas] * state.betas
     # keeps the system regular for joints without vertices; smaller for betas, as a hand's hardly move its vertices
     floor = torch.zeros_like(diagonal)

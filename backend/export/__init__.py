@@ -50,6 +50,6 @@ def export(
         write_image(written[-1], image)
     scenes = {name: out_dir / f"{stem}.{name}" for name in ("glb", "blend") if name in formats}
     if scenes:
-        write_through_blender(result, body, pixels, **scenes)
+        write_through_blender(result, body, pixels, scenes)
         written += scenes.values()
     return written

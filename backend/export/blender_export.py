@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,16 +43,11 @@ def blender_python() -> str:
 
 
 def write_through_blender(
-    result: FrameResult,
-    body: BodyModel,
-    pixels: np.ndarray | None,
-    *,
-    glb: Path | None = None,
-    blend: Path | None = None,
+    result: FrameResult, body: BodyModel, pixels: np.ndarray | None, paths: Mapping[str, Path]
 ) -> None:
     """Write one image's people.  Raises RecoverMeshError `no_blender`, `blender_failed`.
 
-    pixels: uint8 RGB (H, W, 3), upright, shown in the scene.
+    pixels: uint8 RGB (H, W, 3), upright, shown in the scene.  paths: of `glb` and `blend`, or one of them.
     """
     python = blender_python()
     with tempfile.TemporaryDirectory(prefix="recover-mesh-") as name:
@@ -61,17 +56,16 @@ def write_through_blender(
         for path, person in zip(people, result.people, strict=True):
             write_npz(path, result, person)
         _write_body(folder / "body.npz", body)
-        image = folder / f"{Path(result.source).stem or 'photo'}.png" if pixels is not None else None
-        if image is not None and pixels is not None:
-            write_image(image, pixels)
-        plan = {
+        plan: dict[str, Any] = {
             "results": [str(path) for path in people],
             "body": str(folder / "body.npz"),
-            "image": None if image is None else str(image),
-            "glb": None if glb is None else str(glb.resolve()),
-            "blend": None if blend is None else str(blend.resolve()),
+            "image": None,
+            **{name: str(paths[name].resolve()) if name in paths else None for name in ("glb", "blend")},
         }
-        _run_blender(python, plan, folder, [path for path in (glb, blend) if path is not None])
+        if pixels is not None:
+            plan["image"] = str(folder / f"{Path(result.source).stem or 'photo'}.png")
+            write_image(Path(plan["image"]), pixels)
+        _run_blender(python, plan, folder, list(paths.values()))
 
 
 def write_clip_through_blender(results: Sequence[Path], body: BodyModel, paths: Sequence[Path]) -> None:

@@ -26,7 +26,7 @@ def write_obj(
     vertices: (V, 3) metres in the camera frame (x right, y down, z forward).  In the file: metres, y up, z towards the
     viewer, the camera at the origin, so that people of one photo keep their relative positions.
     faces: (F, 3) vertex indices, counter-clockwise from outside.  uv: (L, 2) 0..1, v up, with uv_faces (F, 3) indices
-    into it, or one UV per face corner (L = 3 F) without.  Raises RecoverMeshError `disk_full` or `unwritable`.
+    into it.  Raises RecoverMeshError `disk_full` or `unwritable`.
     """
     normals = vertex_normals(vertices, faces)
     lines = [f"# {line}" for line in ("Recover Mesh: metres, y up, camera at the origin", *comment.splitlines())]
@@ -35,11 +35,9 @@ def write_obj(
     lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in (normals * Y_UP).tolist()]
     lines.append("s 1")
     corners = (np.asarray(faces, np.int64) + 1).tolist()
-    if uv is None:
+    if uv is None or uv_faces is None:
         lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in corners]
     else:
-        if uv_faces is None:
-            uv_faces = np.arange(3 * len(corners)).reshape(-1, 3)
         lines += [f"vt {u:.6f} {v:.6f}" for u, v in np.asarray(uv).tolist()]
         pairs = zip(corners, (np.asarray(uv_faces, np.int64) + 1).tolist(), strict=True)
         lines += [f"f {a}/{s}/{a} {b}/{t}/{b} {c}/{u}/{c}" for (a, b, c), (s, t, u) in pairs]

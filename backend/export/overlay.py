@@ -71,7 +71,6 @@ def side_view(
     *,
     size: int = 800,
     yaw: float = math.pi / 2,
-    supersampling: int = 2,
 ) -> np.ndarray:
     """An orthographic image of bodies from another side, uint8 RGB (size, size, 3); shows leaning and bent knees.
 
@@ -92,7 +91,7 @@ def side_view(
     floor = int(min(size - 1, (high[1] - centre[1]) * pixels_per_metre + (size - 1) / 2))
     backdrop[floor:] *= 0.9
     depths = [v[:, 2] - low[2] + 10.0 for v in rotated]
-    return _compose(np.round(backdrop).astype(np.uint8), screens, depths, rotated, faces, 1.0, supersampling)
+    return _compose(np.round(backdrop).astype(np.uint8), screens, depths, rotated, faces, 1.0, 2)
 
 
 def write_image(path: Path, pixels: np.ndarray) -> None:

@@ -57,8 +57,6 @@ def load_image(source: str | Path | bytes) -> LoadedImage:
             return _convert(image)
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise BadInput("not_an_image", f"{name} is not an image that can be read.", "Use a JPEG or PNG file.") from None
-    except BadInput:
-        raise
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise BadInput(
             "truncated_image", f"{name} is cut off or damaged ({error}).", "Copy or download the photo again."

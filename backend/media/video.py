@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
@@ -76,20 +75,15 @@ class VideoClip:
                 "Choose an earlier first frame.",
             )
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[Any]:
+    def _open(self) -> Any:
         try:
-            container = av.open(str(self._path))
+            return av.open(str(self._path))
         except av.error.FFmpegError as error:
             raise BadInput(
                 "no_video",
                 f"{self._path.name} is not a video that can be read ({error.strerror}).",
                 "Use an mp4, mov, mkv or webm file; a cut-off mp4 may have to be exported again.",
             ) from None
-        try:
-            yield container
-        finally:
-            container.close()
 
     def _count(self, container: Any, stream: Any) -> tuple[int, bool]:
         """-> (number of frames, whether it is exact)."""
@@ -101,9 +95,7 @@ class VideoClip:
         by_time = 0 if duration is None else round(duration * self._fps)
         if stream.frames and abs(stream.frames - by_time) <= 1:
             return int(stream.frames), True
-        if by_time:
-            return max(by_time, 1), bool(stream.frames)
-        return max(int(stream.frames), 1), bool(stream.frames)
+        return max(by_time or int(stream.frames), 1), bool(stream.frames)
 
     def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[ClipFrame]:
         """See `Clip.frames`."""
@@ -224,10 +216,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     while True:
         try:
             packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError:
-            return  # the file is cut off
+        except (StopIteration, av.error.FFmpegError):
+            return  # the end, or the file is cut off
         try:
             frames = packet.decode()
         except av.error.EOFError:
@@ -236,9 +226,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             if started:
                 yield None
             continue
-        for frame in frames:
-            started = True
-            yield frame
+        started = started or bool(frames)
+        yield from frames
 
 
 def _time(frame: Any) -> Fraction | None:

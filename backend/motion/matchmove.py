@@ -103,8 +103,7 @@ def refine_scene_scale(
     """
     before = matchmove.scale
     feet = [
-        matchmove.feet(skeleton, soles, one.track.frames[one.track.seen], _select_rows(one.state, one.track.seen))
-        for one in people
+        matchmove.feet(skeleton, soles, one.track.frames[one.track.seen], one.state[one.track.seen]) for one in people
     ]
     sizes = matchmove.refine_scale(feet, first_is_known)
     for one, size in zip(people, sizes, strict=True):
@@ -123,7 +122,3 @@ def resize_bodies(skeleton: Skeleton, state: State, size: float) -> State:
     betas = state.betas + (height * (size - 1))[:, None] * slope / (slope @ slope)
     position = (root_joint(skeleton, state.betas) + state.trans) * size
     return State(state.rotations, betas, position - root_joint(skeleton, betas))
-
-
-def _select_rows(state: State, rows: np.ndarray) -> State:
-    return State(state.rotations[rows], state.betas[rows], state.trans[rows])

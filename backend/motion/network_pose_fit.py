@@ -7,7 +7,7 @@ import numpy as np
 from backend.body.kinematics import Skeleton, State
 from backend.geometry import rotations_numpy as rot
 from backend.geometry.camera_path import View
-from backend.motion.track_problem import TrackProblem, slice_state
+from backend.motion.track_problem import TrackProblem
 from backend.motion.track_start import start_state
 from backend.structures import Camera, Track
 
@@ -38,7 +38,7 @@ class PoseProblem(TrackProblem):
 
     def _residuals(self, state: State, first: int, end: int) -> np.ndarray:
         """(T, 3 J + 3) weighted differences of rotations and translation."""
-        network_state = slice_state(self.network_state, first, end)
+        network_state = self.network_state[first:end]
         rotation_residual = rot.log(np.swapaxes(network_state.rotations, -1, -2) @ state.rotations) * _ROTATION_WEIGHT
         gap = (self._axes[first:end] @ (state.trans - network_state.trans)[..., None])[..., 0]
         translation_residual = gap * np.array(_TRANSLATION_WEIGHT)

@@ -21,7 +21,7 @@ from backend.motion.network_pose_fit import PoseProblem
 from backend.motion.occlusion_gaps import LONGEST, hidden_rows
 from backend.motion.smoothness import Smoothness
 from backend.motion.track_fit import fit_track, minimize_windows
-from backend.motion.track_problem import TrackProblem, slice_state
+from backend.motion.track_problem import TrackProblem
 from backend.motion.track_start import start_state
 from backend.motion.up_direction import estimate_ground_slopes
 from backend.structures import Camera, Motion, Track, World
@@ -179,9 +179,7 @@ class _ClipContext:
 def _feet(skeleton: Skeleton, state: State) -> np.ndarray:
     """(T, P, 3) foot points, m, computed in batches to bound the memory."""
     count, points = len(state.trans), list(POINTS)
-    return np.concatenate(
-        [skeleton.forward(slice_state(state, k, k + _BATCH))[2][:, points] for k in range(0, count, _BATCH)]
-    )
+    return np.concatenate([skeleton.forward(state[k : k + _BATCH])[2][:, points] for k in range(0, count, _BATCH)])
 
 
 def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
@@ -208,7 +206,7 @@ def _motion(skeleton: Skeleton, one: _Person, contacts: np.ndarray) -> Motion:
 def _reprojection(skeleton: Skeleton, one: _Person, first: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (T, J, 3) m, confidence (T, J) 0..1, reprojection error (T,) px of rows first <= t < end."""
     problem = one.problem.problem(first, end)
-    _, joints, points = skeleton.forward(slice_state(one.state, first, end))
+    _, joints, points = skeleton.forward(one.state[first:end])
     uv = problem.project(points)
     error = np.linalg.norm(uv - problem.observed.uv, axis=-1)
     everything = np.concatenate([uv, problem.project(joints)], 1)

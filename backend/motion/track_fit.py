@@ -19,7 +19,7 @@ from backend.motion.contacts import intervals
 from backend.motion.occlusion_gaps import interpolate_state
 from backend.motion.shape_fit import fit_shape
 from backend.motion.smoothness import Smoothness, accelerations, smoothness_weights
-from backend.motion.track_problem import TrackProblem, slice_state
+from backend.motion.track_problem import TrackProblem
 from backend.structures import Camera, Track
 
 # Unchanged since the first version, origin not recorded; tests check that windows leave no seam
@@ -93,11 +93,10 @@ def minimize_windows(
             def within(part: float, first: int = first, end: int = end) -> None:
                 on_progress((first + part * (end - first)) / count)
 
-            window = slice_state(state, first, end)
-            part = _minimize(problem, window, trust[first:end], smooth, first, iterations, within)
+            part = _minimize(problem, state[first:end], trust[first:end], smooth, first, iterations, within)
             keep_from = 0 if first == begin else OVERLAP // 2
             keep_to = len(part.trans) if end == stop else len(part.trans) - OVERLAP // 2
-            found.append(slice_state(part, keep_from, keep_to))
+            found.append(part[keep_from:keep_to])
             on_progress(end / count)
             if end == stop:
                 break

@@ -62,21 +62,14 @@ class TrackProblem:
         self._bone_confidence = fresh.bone_confidence
         self.observed = replace(fresh, bone_confidence=fresh.bone_confidence * np.minimum(downweighted, 1.0))
 
-    def part(self, first: int, end: int) -> Observations:
-        """Observations of rows first <= t < end."""
-        return self.observed.select(slice(first, end))
-
     def problem(self, first: int, end: int) -> Problem:
         """Problem of rows first <= t < end."""
-        return Problem(self.skeleton, self.part(first, end), unseen=_UNSEEN)
+        return Problem(self.skeleton, self.observed.select(slice(first, end)), unseen=_UNSEEN)
 
     def trust(self, state: State) -> np.ndarray:
         """(T, K) robust weights, see `Problem.trust`."""
         return np.concatenate(
-            [
-                self.problem(k, k + _BATCH).trust(slice_state(state, k, k + _BATCH))
-                for k in range(0, len(state.trans), _BATCH)
-            ]
+            [self.problem(k, k + _BATCH).trust(state[k : k + _BATCH]) for k in range(0, len(state.trans), _BATCH)]
         )
 
     def downweight_bones(self, trust: np.ndarray) -> None:
@@ -93,7 +86,7 @@ class TrackProblem:
         blocks, descent, cost = np.empty((count, size, size)), np.empty((count, size)), np.empty(count)
         for k in range(0, count, _BATCH):
             end = min(k + _BATCH, count)
-            part = slice_state(state, k, end)
+            part = state[k:end]
             weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
             problem = self.problem(offset + k, offset + end)
             blocks[k:end], descent[k:end], cost[k:end] = problem.pose_normal(part, weights)
@@ -112,7 +105,7 @@ class TrackProblem:
         total = 0.0
         for k in range(0, len(state.trans), _BATCH):
             end = min(k + _BATCH, len(state.trans))
-            part = slice_state(state, k, end)
+            part = state[k:end]
             weights = Weights(_DIRECTIONS, _PRIOR, trust[k:end])
             values, _ = self.problem(offset + k, offset + end).residuals(part, weights, derive=False)
             total += float((values**2).sum())
@@ -120,11 +113,6 @@ class TrackProblem:
                 for extra, _ in self.extra(offset + k, offset + end, part, False):
                     total += float((extra**2).sum())
         return total
-
-
-def slice_state(state: State, first: int, end: int) -> State:
-    """State of frames first <= t < end."""
-    return State(state.rotations[first:end], state.betas[first:end], state.trans[first:end])
 
 
 def _observations(track: Track, camera: Camera, up: np.ndarray, view: View | None, bridged_rows: int) -> Observations:

@@ -35,8 +35,7 @@ def start_state(
         per_frame = to_common_frame(view[seen], skeleton, per_frame)
     sure = ~flipped_frames(per_frame)
     if sure.any():
-        seen = seen[sure]
-        per_frame = State(per_frame.rotations[sure], per_frame.betas[sure], per_frame.trans[sure])
+        seen, per_frame = seen[sure], per_frame[sure]
     return interpolate_state(per_frame, seen, len(track))
 
 

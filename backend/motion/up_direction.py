@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.body.joint_sets import HIPS
-from backend.body.keypoint_fit.observations import observe, ray_rotations
+from backend.body.keypoint_fit.observations import observe, ray_rotations, unit
 from backend.body.landmarks import FEET, INDEX, SOURCES, TRUNK
 from backend.structures import Camera, Track
 
@@ -67,19 +67,15 @@ def _axes(track: Track, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndar
     seen = observe(points, track.keypoints3d[rows], camera).seen
     points3d = np.stack([track.keypoints3d[rows][:, source].mean(1) for source in SOURCES], 1).astype(float)
     points3d = points3d @ np.swapaxes(ray_rotations(points[:, HIPS, :2].mean(1), camera), -1, -2)
-    axis = _unit(points3d[:, TRUNK].mean(1) - points3d[:, FEET].mean(1))
+    axis = unit(points3d[:, TRUNK].mean(1) - points3d[:, FEET].mean(1))
     across = points3d[:, INDEX["left_hip"]] - points3d[:, INDEX["right_hip"]]
     weight = np.ones(len(points3d))
     straight = []
     for side in ("left", "right"):
         shoulder, hip, knee, ankle = (points3d[:, INDEX[f"{side}_{n}"]] for n in ("shoulder", "hip", "knee", "ankle"))
-        thigh = _unit(hip - knee)
-        straight.append(np.minimum((thigh * _unit(knee - ankle)).sum(1), (thigh * _unit(shoulder - hip)).sum(1)))
+        thigh = unit(hip - knee)
+        straight.append(np.minimum((thigh * unit(knee - ankle)).sum(1), (thigh * unit(shoulder - hip)).sum(1)))
         weight = weight * (seen[:, INDEX[f"{side}_hip"]] > 0.5) * (seen[:, INDEX[f"{side}_ankle"]] > 0.3)
     low, high = _STRAIGHT
     weight = weight * np.clip((np.max(straight, axis=0) - low) / (high - low), 0, 1)  # one straight leg is enough
     return axis, across, weight * (axis[:, 1] < -_MIN_UPRIGHT)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / (np.linalg.norm(vector, axis=-1, keepdims=True) + 1e-9)

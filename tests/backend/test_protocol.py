@@ -21,14 +21,9 @@ SIZES = {"P": 2, "J": 3, "B": 10, "V": 7, "F": 4, "C": 18, "K": 5, "L": 12, "N":
 def example_value(rule: Field) -> Any:
     if rule.keys is not None:
         return {key: example_value(inner) for key, inner in rule.keys.items()}
-    if rule.type is bool:
-        return True
-    if rule.type is int:
-        return 3
-    if rule.type is float:
-        return 0.5
-    if rule.type is str:
-        return "größe 写真"
+    simple: dict[Any, Any] = {bool: True, int: 3, float: 0.5, str: "größe 写真"}
+    if rule.type in simple:
+        return simple[rule.type]
     length = SIZES[rule.letter] if rule.letter else int(max(rule.low or 0, 2))
     assert rule.item is not None
     if rule.type is dict:

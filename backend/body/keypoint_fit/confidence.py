@@ -29,8 +29,5 @@ _EVIDENCE: dict[str, tuple[str, ...]] = {
 def joint_confidence(skeleton: Skeleton, problem: Problem, relative_error: np.ndarray) -> np.ndarray:
     """(B, J) 0..1, 0 for joints without visible landmarks.  relative_error: (B, K) reprojection error / body height."""
     support = problem.observed.seen * np.exp(-((relative_error / _TOLERANCE) ** 2))
-    columns = []
-    for name in skeleton.names:
-        evidence = _EVIDENCE.get(name, (name,))
-        columns.append(support[:, [INDEX[one] for one in evidence]].mean(1))
-    return np.stack(columns, 1)
+    evidence = ([INDEX[one] for one in _EVIDENCE.get(name, (name,))] for name in skeleton.names)
+    return np.stack([support[:, landmarks].mean(1) for landmarks in evidence], 1)

@@ -52,13 +52,12 @@ def fit_keypoints(
     body: BodyModel,
     people: Sequence[DetectedPerson],
     camera: Camera,
-    initial: State | None = None,
     guide: State | None = None,
 ) -> list[KeypointFit]:
     """The bodies of all people of one image, fitted in one batch.
 
-    initial: initial state, e.g. of the previous frame.  guide: bodies from a network; the fit starts from them and
-    stays near them, joint by joint.  Joints without visible landmarks are at rest: straight legs, hanging arms.
+    guide: bodies from a network; the fit starts from them and stays near them, joint by joint.  Joints without visible
+    landmarks are at rest: straight legs, hanging arms.
     Raises BadInput `bad_keypoints` for keypoints that are not 33 finite MediaPipe landmarks, `bad_body` for a body
     without SMPL's 24 joints.
     """
@@ -77,8 +76,6 @@ def fit_keypoints(
     if guide is not None:
         return _fit_guided(skeleton, observed, guide)
     problem = Problem(skeleton, observed)
-    if initial is not None:
-        return _fit_results(skeleton, problem, _solve(problem, initial)[0])
     standing = initial_state(skeleton, world, observed)
     state, cost = _solve(problem, standing)
     if cost.max() > _RETRY_COST:

@@ -91,8 +91,7 @@ def observe(
     points3d = landmarks(world) @ np.swapaxes(leveled @ rotation, -1, -2)
     points3d, balance = _level_landmarks(points3d, seen, 0.0 if guided else 0.5)
     points3d = points3d @ back
-    span = points3d[:, BONE_TO] - points3d[:, BONE_FROM]
-    directions = span / (np.linalg.norm(span, axis=-1, keepdims=True) + 1e-9)
+    directions = unit(points3d[:, BONE_TO] - points3d[:, BONE_FROM])
     bone_confidence = np.minimum(seen[:, BONE_FROM], seen[:, BONE_TO])
     directions, bone_confidence = _straighten_unseen_legs(directions, bone_confidence, up)
     return Observations(

@@ -68,8 +68,8 @@ class Problem:
         blocks = [
             self._reprojection_residual(points, point_jacobian, weights),
             self._bone_direction_residual(points, point_jacobian, weights),
-            self._pose_prior(state, weights, derive),
-            self._limits(state, derive),
+            self._per_joint_block(derive, *self._rest_residual(state, weights)),
+            self._per_joint_block(derive, *self._limit_residual(state)),
             self._shape_prior(state, derive),
             self._upright_residual(state, derive),
             self._balance(points, point_jacobian),
@@ -179,15 +179,7 @@ class Problem:
         active = (beyond != 0) * LIMIT_STIFFNESS
         return beyond * active, angles, active
 
-    def _pose_prior(self, state, weights, derive):
-        value, angles, weight = self._rest_residual(state, weights)
-        return self._per_joint_block(value, angles, weight, derive)
-
-    def _limits(self, state, derive):
-        value, angles, weight = self._limit_residual(state)
-        return self._per_joint_block(value, angles, weight, derive)
-
-    def _per_joint_block(self, value, angles, weight, derive):
+    def _per_joint_block(self, derive, value, angles, weight):
         """A residual of each joint's three angles; its Jacobian is block diagonal."""
         count, joints = value.shape[:2]
         flat = value.reshape(count, -1)

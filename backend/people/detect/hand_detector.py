@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.people.detect.mediapipe_detector import WORKING_SIDE, quiet
+from backend.people.detect.mediapipe_detector import quiet, working_copy
 from backend.people.detect.task_bundle import require_mediapipe
 from backend.people.detect.tiles import tiles
 from backend.structures import DetectedPerson
@@ -38,14 +38,8 @@ class HandDetector:
 
     def detect(self, image: np.ndarray, max_people: int | None = None) -> list[DetectedPerson]:
         """Hands, largest first.  image: uint8 RGB (H, W, 3), not mirrored."""
-        import cv2
-
+        image, scale = working_copy(image)
         height, width = image.shape[:2]
-        scale = min(1.0, WORKING_SIDE / max(height, width))
-        if scale < 1:
-            size = (round(width * scale), round(height * scale))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            height, width = image.shape[:2]
         found = self._run_networks(image, 0, 0, width, height)
         for x, y, w, h in tiles(width, height):
             for hand in self._run_networks(image, x, y, w, h):

@@ -19,12 +19,10 @@ def asset():
 
 def test_format_is_smpls(asset):
     shapes = {
-        name: asset[name].shape for name in ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
-    }
-    assert shapes == {
         "v_template": (6890, 3), "f": (13776, 3), "shapedirs": (6890, 3, 10), "posedirs": (6890, 3, 207),
         "J_regressor": (24, 6890), "weights": (6890, 24),
     }  # fmt: skip
+    assert {name: asset[name].shape for name in shapes} == shapes
     parents = [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
     assert asset["kintree_table"][0].tolist()[1:] == parents
     assert str(asset["name"]) == "open_body" and str(asset["license"]) == "CC0-1.0"
@@ -32,11 +30,10 @@ def test_format_is_smpls(asset):
 
 def test_surface_is_closed_and_oriented_outwards(asset):
     faces = asset["f"].astype(int)
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    _, counts = np.unique(edges, axis=0, return_counts=True)
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    _, counts = np.unique(np.sort(directed, axis=1), axis=0, return_counts=True)
     assert (counts == 2).all()
     assert 6890 - len(counts) + len(faces) == 2  # Euler: genus 0
-    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     assert len(np.unique(directed, axis=0)) == len(directed)  # consistently oriented
     corners = asset["v_template"][faces]
     assert np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() > 0  # outwards

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from backend.paths import HOME_VARIABLE
+
 
 @pytest.fixture
 def smpl():
@@ -20,6 +22,35 @@ def smpl():
         "shapedirs": rng.normal(size=(50, 3, 300)), "posedirs": rng.normal(size=(50, 3, 207)),
         "J_regressor": regressor / regressor.sum(1, keepdims=True), "weights": weights / weights.sum(1, keepdims=True),
         "kintree_table": np.array([parents, range(24)], np.int64), "bs_style": "lbs",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The user's folder, not created yet."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def file(tmp_path, smpl, home):
+    """The body as the user's npz file."""
+    np.savez(tmp_path / "mine.npz", **smpl)
+    return tmp_path / "mine.npz"
+
+
+@pytest.fixture
+def mano():
+    """A hand with MANO's keys and random values."""
+    rng = np.random.default_rng(0)
+    weights, regressor = rng.random((778, 16)) ** 8, rng.random((16, 778))
+    parents = [2**32 - 1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
+    return {
+        "v_template": rng.normal(size=(778, 3)) * 0.1, "f": rng.integers(0, 778, (1538, 3)).astype(np.uint32),
+        "shapedirs": rng.normal(size=(778, 3, 10)) * 0.01, "posedirs": rng.normal(size=(778, 3, 135)) * 0.001,
+        "J_regressor": regressor / regressor.sum(1, keepdims=True), "weights": weights / weights.sum(1, keepdims=True),
+        "kintree_table": np.array([parents, range(16)], np.int64), "hands_mean": rng.normal(size=45) * 0.1,
+        "hands_components": np.linalg.qr(rng.normal(size=(45, 45)))[0],
     }  # fmt: skip
 
 

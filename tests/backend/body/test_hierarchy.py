@@ -55,8 +55,7 @@ def test_down_selects_and_up_interpolates(levels, open_mesh):
         assert np.linalg.norm(again - points, axis=1).mean() < mean_mm / 1e3
 
 
-def test_a_mesh_that_is_too_small_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+def test_a_mesh_that_is_too_small_is_refused(home):
     tetrahedron = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
     with pytest.raises(BadInput, match="cannot be simplified"):
         mesh_hierarchy(np.eye(4)[:, :3], tetrahedron, (3,))
@@ -64,10 +63,9 @@ def test_a_mesh_that_is_too_small_is_refused(tmp_path, monkeypatch):
 
 def test_a_mesh_with_a_missing_or_reversed_triangle_is_refused(open_mesh):
     points, faces = open_mesh
-    with pytest.raises(BadInput, match="not a closed surface"):
-        mesh_hierarchy(points, faces[1:])
-    with pytest.raises(BadInput, match="not a closed surface"):
-        mesh_hierarchy(points, np.concatenate([faces[:1, ::-1], faces[1:]]))
+    for broken in (faces[1:], np.concatenate([faces[:1, ::-1], faces[1:]])):
+        with pytest.raises(BadInput, match="not a closed surface"):
+            mesh_hierarchy(points, broken)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +80,7 @@ def boundary_of(faces):
     return {a: b for a, b in directed_edges if (b, a) not in directed_edges}
 
 
-def test_a_hand_keeps_its_boundary(hand_mesh, tmp_path, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+def test_a_hand_keeps_its_boundary(hand_mesh, home):
     points, faces = hand_mesh
     levels = mesh_hierarchy(points, faces, (389, 195, 98))
     fine_boundary = boundary_of(faces)
@@ -106,8 +103,7 @@ def test_a_hand_keeps_its_boundary(hand_mesh, tmp_path, monkeypatch):
         assert np.linalg.norm(again - points, axis=1).mean() < mean_mm / 1e3
 
 
-def test_levels_of_a_hand(hand_mesh, tmp_path, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+def test_levels_of_a_hand(hand_mesh, home):
     levels = body_levels(*hand_mesh, (195,))
     assert levels.sizes == (778, 195)
     assert levels.adjacency[0].nnz == 2 * (3 * 778 - 3 - 16) + 778  # Euler, with 16 boundary edges
@@ -120,18 +116,15 @@ def test_non_manifold_meshes_are_refused(hand_mesh):
     a = next(iter(loop))
     fan = np.array([[a, len(points), len(points) + 1], [a, len(points) + 1, len(points) + 2]])
     more = np.concatenate([points, points[a] + np.eye(3) * 0.01])
-    with pytest.raises(BadInput, match="clean borders"):
-        mesh_hierarchy(more, np.concatenate([faces, fan]), (195,))
     inner = next((int(t[0]), int(t[1])) for t in faces if not set(t[:2].tolist()) & set(loop))
     third = np.array([[*inner, len(points)]])
-    with pytest.raises(BadInput, match="clean borders"):
-        mesh_hierarchy(more, np.concatenate([faces, third]), (195,))
+    for extra in (fan, third):
+        with pytest.raises(BadInput, match="clean borders"):
+            mesh_hierarchy(more, np.concatenate([faces, extra]), (195,))
 
 
-def test_a_cache_that_is_damaged_or_cannot_be_written_is_ignored(tmp_path, monkeypatch):
+def test_a_cache_that_is_damaged_or_cannot_be_written_is_ignored(home, monkeypatch):
     points, faces = sphere()
-    home = tmp_path / "home"
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
     (first,) = mesh_hierarchy(points, faces, (40,))
     (stored,) = (home / "cache").iterdir()
     stored.write_bytes(b"half a file")

@@ -13,7 +13,6 @@ from backend.body.keypoint_fit.priors import joint_priors
 from backend.body.keypoint_fit.problem import Problem, Weights
 from backend.body.kinematics import Skeleton, State
 from backend.body.landmarks import NAMES, body_landmarks
-from backend.body.loader import load_body
 from backend.body.procrustes import pa_mpjpe
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
@@ -21,11 +20,6 @@ from backend.structures import Camera, DetectedPerson
 
 CAMERA = Camera(1100.0, 1100.0, 383.5, 511.5, 768, 1024)
 KNEES, ANKLES = [4, 5], [7, 8]
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +91,13 @@ def test_jacobian_is_the_derivative_of_every_residual(skeleton):
     for k in range(skeleton.size):
         change = np.zeros((count, skeleton.size))
         change[:, k] = step
-        forward, _ = problem.residuals(state.updated(change), weights, derive=False)
-        backward, _ = problem.residuals(state.updated(-change), weights, derive=False)
+        forward, backward = (problem.residuals(state.updated(s), weights, derive=False)[0] for s in (change, -change))
         numeric = (forward - backward) / (2 * step)
         np.testing.assert_allclose(jacobian[:, :, k], numeric, atol=2e-4 * (1 + np.abs(numeric).max()), err_msg=str(k))
 
 
 def test_known_bodies_are_recovered(body):
-    poses, betas, trans = random_people(1, 8)
-    people, joints = observe(body, poses, betas, trans)
+    people, joints = observe(body, *random_people(1, 8))
     fits = fit_keypoints(body, people, CAMERA)
     error = pa_mpjpe(posed_joints(body, fits), joints)  # mm
     assert np.median(error) < 30 and max(error) < 60
@@ -131,8 +123,7 @@ def test_an_outlier_is_not_followed(body):
 
 @pytest.mark.parametrize("how", ["invisible", "outside"])
 def test_unseen_legs_stand_with_low_confidence(body, how):
-    poses, betas, trans = random_people(4, spread=0.1)
-    people, _ = observe(body, poses, betas, trans)
+    people, _ = observe(body, *random_people(4, spread=0.1))
     points, world = people[0].keypoints2d.copy(), people[0].keypoints3d.copy()
     rng = np.random.default_rng(0)
     legs = range(25, 33)
@@ -207,14 +198,11 @@ def test_landmarks_that_are_joints_equal_the_skeletons(body):
         np.testing.assert_allclose(found.directions[k], body.joints_shapedirs[j], atol=1e-6)
 
 
-def test_landmarks_of_a_body_without_regressors(body):
+def test_landmarks_of_a_body_without_regressors(body, monkeypatch):
     """As with SMPL's own file: nose in front of the eyes, ears outermost, heels behind, toes in front."""
-    given = body.regressors.pop("blazepose33")
-    try:
-        found = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
-    finally:
-        body.regressors["blazepose33"] = given
     expected = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
+    monkeypatch.delitem(body.regressors, "blazepose33")
+    found = dict(zip(NAMES, body_landmarks(body).rest, strict=True))
     for name in NAMES:
         assert np.linalg.norm(found[name] - expected[name]) < 0.09, name
     assert found["nose"][2] > found["left_eye"][2] > found["left_ear"][2]
@@ -227,13 +215,9 @@ def test_rotation_logarithm_and_its_derivative():
     vectors *= (rng.uniform(0, 3.0, 50) / np.linalg.norm(vectors, axis=1))[:, None]
     np.testing.assert_allclose(rot.log(rot.exp(vectors)), vectors, atol=1e-9)
     step = 1e-6
-    for k in range(3):
-        change = np.zeros(3)
-        change[k] = step
-        numeric = (rot.log(rot.exp(vectors) @ rot.exp(change)) - rot.log(rot.exp(vectors) @ rot.exp(-change))) / (
-            2 * step
-        )
-        np.testing.assert_allclose(rot.inverse_right_jacobian(vectors)[..., k], numeric, atol=1e-5)
+    for k, change in enumerate(step * np.eye(3)):
+        ahead, back = (rot.log(rot.exp(vectors) @ rot.exp(sign * change)) for sign in (1, -1))
+        np.testing.assert_allclose(rot.inverse_right_jacobian(vectors)[..., k], (ahead - back) / (2 * step), atol=1e-5)
 
 
 def test_a_guide_corrects_flat_3d_keypoints(body):

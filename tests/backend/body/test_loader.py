@@ -33,14 +33,9 @@ def test_official_pickle(tmp_path, smpl, official, monkeypatch, protocol, numpy_
     for name in [name for name in sys.modules if name.split(".")[0] == "chumpy"]:
         monkeypatch.delitem(sys.modules, name)
     body = read_body(path)
-    for name, key in (
-        ("v_template", "v_template"),
-        ("joint_regressor", "J_regressor"),
-        ("posedirs", "posedirs"),
-        ("weights", "weights"),
-        ("faces", "f"),
-    ):
-        np.testing.assert_array_equal(getattr(body, name), smpl[key])
+    keys = {"joint_regressor": "J_regressor", "faces": "f"}
+    for name in ("v_template", "joint_regressor", "posedirs", "weights", "faces"):
+        np.testing.assert_array_equal(getattr(body, name), smpl[keys.get(name, name)])
     np.testing.assert_array_equal(body.shapedirs, smpl["shapedirs"][:, :, :10])
     np.testing.assert_array_equal(body.mirror, np.arange(50)[::-1])
     assert body.regressors == {}  # SMPL's `J_regressor_prior` is not a joint set
@@ -48,16 +43,10 @@ def test_official_pickle(tmp_path, smpl, official, monkeypatch, protocol, numpy_
     assert body.parents.tolist()[:4] == [-1, 0, 0, 0]
 
 
-def test_official_hand_pickle(tmp_path, chumpy):
-    rng = np.random.default_rng(0)
-    weights = rng.random((778, 16))
-    parents = [2**32 - 1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
-    data = {
-        "v_template": rng.normal(size=(778, 3)), "f": rng.integers(0, 778, (1538, 3)).astype(np.uint32),
-        "shapedirs": chumpy.Ch(x=rng.normal(size=(778, 3, 10))), "posedirs": rng.normal(size=(778, 3, 135)),
-        "J_regressor": sp.csc_matrix(np.eye(16, 778)), "weights": weights / weights.sum(1, keepdims=True),
-        "kintree_table": np.array([parents, range(16)], np.int64), "hands_coeffs": rng.normal(size=(1554, 45)),
-        "hands_components": rng.normal(size=(45, 45)), "hands_mean": rng.normal(size=45), "bs_type": "lrotmin",
+def test_official_hand_pickle(tmp_path, chumpy, mano):
+    data = mano | {
+        "shapedirs": chumpy.Ch(x=mano["shapedirs"]), "J_regressor": sp.csc_matrix(mano["J_regressor"]),
+        "hands_coeffs": np.random.default_rng(0).normal(size=(1554, 45)), "bs_type": "lrotmin",
     }  # fmt: skip
     path = tmp_path / "MANO_RIGHT.pkl"
     path.write_bytes(pickle.dumps(data, protocol=2))
@@ -168,12 +157,9 @@ def test_missing_file_and_unknown_name(tmp_path):
     assert "open_body" in caught.value.hint
 
 
-def test_imported_body_is_listed_and_loads(tmp_path, smpl, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    file = tmp_path / "mine.npz"
-    np.savez(file, **smpl)
+def test_imported_body_is_listed_and_loads(file, home, smpl):
     import_body(file, "mine")
-    (tmp_path / "home" / "data" / "bodies" / "broken.npz").write_bytes(b"no zip")  # must not hide the others
+    (home / "data" / "bodies" / "broken.npz").write_bytes(b"no zip")  # must not hide the others
     assert [spec.name for spec in available_bodies()] == ["open_body", "open_hand", "mine"]
     body = load_body("mine")
     np.testing.assert_allclose(body.v_template.numpy(), smpl["v_template"], atol=1e-6)
@@ -198,20 +184,14 @@ def test_long_texts_are_cut_to_the_protocols_limits(tmp_path, smpl):
     assert fields["license"].startswith("words of a licence words")
 
 
-def test_a_name_with_a_dot_is_found(tmp_path, smpl, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    file = tmp_path / "mine.npz"
-    np.savez(file, **smpl)
+def test_a_name_with_a_dot_is_found(file):
     import_body(file, "mine.v2")
     assert load_body("mine.v2").name == "mine.v2"
 
 
-def test_a_data_folder_that_cannot_be_written(tmp_path, smpl, monkeypatch):
+def test_a_data_folder_that_cannot_be_written(file, home):
     """Loading the embedded body needs no data folder; an import raises `unwritable`."""
-    (tmp_path / "home").write_text("a file where the folder should be")
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    file = tmp_path / "mine.npz"
-    np.savez(file, **smpl)
+    home.write_text("a file where the folder should be")
     assert load_body("open").name == "open_body"
     assert [spec.name for spec in available_bodies()] == ["open_body", "open_hand"]
     with pytest.raises(RecoverMeshError) as caught:
@@ -219,11 +199,8 @@ def test_a_data_folder_that_cannot_be_written(tmp_path, smpl, monkeypatch):
     assert caught.value.code == "unwritable" and HOME_VARIABLE in caught.value.hint
 
 
-def test_a_failed_import_leaves_nothing_behind(tmp_path, smpl, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    file = tmp_path / "mine.npz"
-    np.savez(file, **smpl)
-    taken = tmp_path / "home" / "data" / "bodies" / "mine.npz"
+def test_a_failed_import_leaves_nothing_behind(file, home):
+    taken = home / "data" / "bodies" / "mine.npz"
     taken.mkdir(parents=True)  # a folder where the file should go
     with pytest.raises(RecoverMeshError) as caught:
         import_body(file)

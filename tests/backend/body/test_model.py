@@ -76,23 +76,14 @@ def test_body_message_has_the_bodys_arrays(arrays):
     np.testing.assert_allclose(given, expected, atol=1e-6)
 
 
-def test_a_hand_is_equal_to_smplx(tmp_path):
+def test_a_hand_is_equal_to_smplx(tmp_path, mano):
     """MANO's format: 16 joints, 778 vertices; the values are random."""
-    rng = np.random.default_rng(0)
-    weights = rng.random((778, 16)) ** 8
-    regressor = rng.random((16, 778))
-    data = {
-        "v_template": rng.normal(size=(778, 3)) * 0.1, "f": rng.integers(0, 778, (1538, 3)).astype(np.uint32),
-        "shapedirs": rng.normal(size=(778, 3, 10)) * 0.01, "posedirs": rng.normal(size=(778, 3, 135)) * 0.001,
-        "J_regressor": regressor / regressor.sum(1, keepdims=True), "weights": weights / weights.sum(1, keepdims=True),
-        "kintree_table": np.array([[2**32 - 1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14], range(16)]),
-        "hands_components": np.eye(45), "hands_mean": rng.normal(size=45) * 0.1,
-    }  # fmt: skip
+    rng = np.random.default_rng(1)
     path = tmp_path / "MANO_RIGHT.npz"
-    np.savez(path, **data)
+    np.savez(path, **mano)
     body = BodyModel(read_body(path), torch.float64)
     assert body.joint_names[0] == "wrist" and body.hand_mean is not None
-    reference = MANO("", data_struct=Struct(**data), use_pca=False, flat_hand_mean=True, dtype=torch.float64)
+    reference = MANO("", data_struct=Struct(**mano), use_pca=False, flat_hand_mean=True, dtype=torch.float64)
     poses = torch.tensor(rng.normal(size=(1, 16, 3)) * 0.3)
     betas = torch.tensor(rng.normal(size=(1, 10)))
     theirs = reference(betas=betas, global_orient=poses[:, 0], hand_pose=poses[:, 1:].flatten(1))

@@ -8,15 +8,6 @@ import pytest
 from backend.body.loader import import_body, load_body
 from backend.errors import BadInput
 from backend.models.adapter import evaluation_regressor
-from backend.paths import HOME_VARIABLE
-
-
-@pytest.fixture
-def file(tmp_path, smpl, monkeypatch):
-    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    path = tmp_path / "smpl.npz"
-    np.savez(path, **smpl)
-    return path
 
 
 def regressor(folder, name, seed, shape=(17, 50), dtype=np.float64):

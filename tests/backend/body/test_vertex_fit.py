@@ -12,11 +12,6 @@ from backend.body.vertex_fit import fit_vertices
 from backend.geometry.rotations import matrix_from_axis_angle
 
 
-@pytest.fixture(scope="module")
-def body():
-    return load_body("open")
-
-
 def random_bodies(body, count, seed, spread=0.35):
     """(rotations, betas, trans): up to 1.2 rad per joint, any global orientation, trans of some metres."""
     generator = torch.Generator().manual_seed(seed)

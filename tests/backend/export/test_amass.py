@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
 from backend.errors import BadInput
 from backend.export.amass import amass_fields, write_amass
 from backend.geometry import rotations_numpy as rot
 from backend.structures import Motion, World
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body("open")
 
 
 def motion_of(poses, betas, trans):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from backend.body.loader import load_body
 from backend.errors import BadInput, RecoverMeshError
 from backend.export import export
 from backend.export.files import claim_stem
@@ -15,11 +14,6 @@ from backend.export.overlay import draw_overlay
 from backend.structures import Camera, FrameResult, RecoveredPerson
 
 CAMERA = Camera(500.0, 500.0, 159.5, 119.5, 320, 240)
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body("open")
 
 
 def person(body, x=0.0, z=4.0):
@@ -47,12 +41,8 @@ def test_npz_has_amass_names_and_poses_the_same_body(tmp_path, body):
     assert str(data["gender"]) == "neutral" and float(data["mocap_framerate"]) > 0
     assert data["joints"].shape == (1, 24, 3) and data["image_size"].tolist() == [320, 240]
     assert str(data["license"]) == "CC0-1.0" and str(data["body"]) == "open_body"
-    again = body(
-        *(
-            torch.tensor(data[k].reshape(1, -1)).reshape(shape)
-            for k, shape in (("poses", (1, 24, 3)), ("betas", (1, 10)), ("trans", (1, 3)))
-        )
-    )
+    shapes = {"poses": (1, 24, 3), "betas": (1, 10), "trans": (1, 3)}
+    again = body(*(torch.tensor(data[name]).reshape(shape) for name, shape in shapes.items()))
     np.testing.assert_allclose(again.vertices[0].numpy(), one.vertices, atol=1e-6)
 
 

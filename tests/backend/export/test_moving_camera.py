@@ -8,7 +8,6 @@ import av
 import numpy as np
 import pytest
 
-from backend.body.loader import load_body
 from backend.clips.results import motion_fields, motion_from_fields
 from backend.export.amass import amass_fields
 from backend.export.overlay_video import write_overlay_video
@@ -18,11 +17,6 @@ from benchmarks.clips.motions import MOTIONS, MotionMaker
 SIZE = (320, 180)
 COUNT = 6
 LABELS = {"model": "m", "body": "open", "license": "CC0-1.0", "source": "a.mp4", "notice": ""}
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

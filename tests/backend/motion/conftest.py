@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 
 from backend.body.kinematics import Skeleton, State
-from backend.body.loader import load_body
 from backend.clips.preview import KeypointPreview
 from backend.geometry import rotations_numpy as rot
 from backend.motion.foot_lock import POINTS
 from benchmarks.clips.motions import MOTIONS, MotionMaker
 from benchmarks.clips.simulated_detections import observed_track
-
-
-@pytest.fixture(scope="session")
-def body():
-    return load_body("open")
 
 
 class Case:

@@ -20,6 +20,15 @@ def rows_of(track, at):
     return replace(track, **{name: getattr(track, name)[at] for name in names})
 
 
+def with_gap(case, gone):
+    """The case's track without detections in the rows `gone`, and the bodies of the others."""
+    names = ("seen", "boxes", "scores", "keypoints2d", "keypoints3d")
+    fields = {name: getattr(case.track, name).copy() for name in names}
+    for values in fields.values():
+        values[gone] = 0
+    return replace(case.track, **fields), case.per_frame()[fields["seen"]]
+
+
 def recover(case, **settings):
     per_frame = [case.per_frame()] if case.track.seen.any() else [None]
     motions, world = recover_motions(
@@ -70,14 +79,7 @@ def test_more_smoothing_gives_less_jitter(case):
 
 def test_a_short_gap_is_filled_and_marked(case):
     one = case("walk", 2.0)
-    track = replace(one.track, seen=one.track.seen.copy())
-    track.seen[25:35] = False
-    for name in ("keypoints2d", "keypoints3d", "boxes", "scores"):
-        values = getattr(track, name).copy()
-        values[25:35] = 0
-        setattr(track, name, values)
-    whole = one.per_frame()
-    per_frame = State(*(np.delete(getattr(whole, n), np.r_[25:35], 0) for n in ("rotations", "betas", "trans")))
+    track, per_frame = with_gap(one, slice(25, 35))
     (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, per_frame=[per_frame])
     np.testing.assert_array_equal(np.nonzero(motion.filled)[0], np.arange(25, 35))
     assert not motion.hidden.any()
@@ -172,21 +174,15 @@ def test_results_are_deterministic(case):
 def test_long_gaps_are_hidden_and_separate_the_motion(case):
     one = case("walk", 4.0)
     gone = slice(40, 80)
-    fields = {n: getattr(one.track, n).copy() for n in ("keypoints2d", "keypoints3d", "boxes", "scores", "seen")}
-    for values in fields.values():
-        values[gone] = 0
-    track = replace(one.track, **fields)
-    whole = one.per_frame()
-    rows = np.r_[0:40, 80:120]
-    per_frame = State(*(getattr(whole, n)[rows] for n in ("rotations", "betas", "trans")))
+    track, per_frame = with_gap(one, gone)
     (motion,), _ = recover_motions(one.body, [track], one.scene.camera, 30, per_frame=[per_frame])
     np.testing.assert_array_equal(np.nonzero(motion.hidden)[0], np.arange(40, 80))
     np.testing.assert_array_equal(motion.hidden, motion.filled)
     assert not motion.contacts[gone].any()
     assert np.isfinite(motion.poses).all()
     # each side is what it would be alone: no smoothness term reaches across the gap
-    late = State(*(getattr(per_frame, n)[40:] for n in ("rotations", "betas", "trans")))
-    (alone,), _ = recover_motions(one.body, [rows_of(track, slice(80, None))], one.scene.camera, 30, per_frame=[late])
+    late = rows_of(track, slice(80, None))
+    (alone,), _ = recover_motions(one.body, [late], one.scene.camera, 30, per_frame=[per_frame[40:]])
     error, usual = (mpjpe(m.joints[-40:], one.gt.joints[80:]) for m in (motion, alone))
     assert error < usual + 5
     moved = np.linalg.norm(np.diff(motion.joints[:, 0], axis=0), axis=-1)

@@ -42,8 +42,7 @@ def test_the_short_normal_matrix_is_the_jacobians(case):
     one = case("walk", 1.2)
     up = np.array([0.0, -0.96, 0.28])
     problem = TrackProblem(one.skeleton, one.track, one.scene.camera, None, up).problem(0, 8)
-    state = start_state(one.skeleton, one.track, one.scene.camera)
-    part = type(state)(state.rotations[:8], state.betas[:8], state.trans[:8])
+    part = start_state(one.skeleton, one.track, one.scene.camera)[:8]
     weights = Weights(4.5, 0.6, np.ones_like(problem.observed.seen))
     blocks, descent, cost = problem.pose_normal(part, weights)
     values, jacobian = problem.residuals(part, weights)

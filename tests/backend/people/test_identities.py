@@ -49,52 +49,37 @@ def final_ids(rows, **edits):
     return {int(k): {int(i) for i in ids[rows["person"] == k]} for k in np.unique(rows["person"])}
 
 
-def test_a_short_gap_is_linked():
-    assert final_ids(clip_of(tracklet(0, 60), tracklet(85, 140, x=340))) == {1: {1}, 2: {1}}
+# what is tested: (tracklets, the final id of each)
+LINKS = {
+    "a short gap is linked": ([tracklet(0, 60), tracklet(85, 140, x=340)], [1, 1]),
+    "a long gap is linked whatever the distance": ([tracklet(0, 60), tracklet(200, 260, x=1500)], [1, 1]),
+    "another appearance is not linked": ([tracklet(0, 60), tracklet(70, 130, looks=1)], [1, 2]),
+    "larger after a short gap is not linked": ([tracklet(0, 60), tracklet(70, 130, size=500)], [1, 2]),
+    "far away after a short gap is not linked": ([tracklet(0, 60), tracklet(70, 130, x=1500)], [1, 2]),
+    "larger after a long gap is linked": ([tracklet(0, 60), tracklet(61 + 90, 230, x=900, size=500)], [1, 1]),
+    "coexisting tracklets are never linked": ([tracklet(0, 60), tracklet(60, 120, x=310)], [1, 2]),
+    "an ambiguous return is not linked": (
+        [tracklet(0, 60, x=200), tracklet(0, 60, x=900), tracklet(200, 260, x=500)], [1, 2, 3],
+    ),
+    "equal appearance is linked to the one who had left": (
+        [tracklet(0, 60, x=200), tracklet(0, 300, x=900), tracklet(200, 260, x=500)], [1, 2, 1],
+    ),
+    "equal appearance after a short gap is linked by position": (
+        [tracklet(0, 60, 200), tracklet(0, 60, 900), tracklet(75, 140, 880), tracklet(75, 140, 230)], [1, 2, 2, 1],
+    ),
+    "tracklets of low score are false": ([tracklet(0, 60), tracklet(0, 60, x=900, score=0.5)], [1, 0]),
+}  # fmt: skip
 
 
-def test_a_long_gap_is_linked_whatever_the_distance():
-    assert final_ids(clip_of(tracklet(0, 60), tracklet(200, 260, x=1500))) == {1: {1}, 2: {1}}
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"looks": 1},  # another appearance
-        {"size": 500},  # larger after a short gap
-        {"x": 1500},  # far away after a short gap
-    ],
-)
-def test_tracklets_that_differ_are_not_linked(other):
-    assert final_ids(clip_of(tracklet(0, 60), tracklet(70, 130, **other))) == {1: {1}, 2: {2}}
-
-
-def test_a_person_may_be_larger_after_a_long_gap():
-    assert final_ids(clip_of(tracklet(0, 60), tracklet(61 + 90, 230, x=900, size=500))) == {1: {1}, 2: {1}}
-
-
-def test_coexisting_tracklets_are_never_linked():
-    assert final_ids(clip_of(tracklet(0, 60), tracklet(60, 120, x=310))) == {1: {1}, 2: {2}}
+@pytest.mark.parametrize("case", LINKS)
+def test_links(case):
+    tracklets, expected = LINKS[case]
+    assert final_ids(clip_of(*tracklets)) == {k: {final} for k, final in enumerate(expected, 1)}
 
 
 def test_a_chain_of_tracklets_has_the_first_id():
     tracklets = [tracklet(100 * k, 100 * k + 60, x=300 + 40 * k) for k in range(8)]
     assert set().union(*final_ids(clip_of(*tracklets)).values()) == {1}
-
-
-def test_an_ambiguous_return_is_not_linked():
-    team = clip_of(tracklet(0, 60, x=200), tracklet(0, 60, x=900), tracklet(200, 260, x=500))
-    assert final_ids(team) == {1: {1}, 2: {2}, 3: {3}}
-
-
-def test_equal_appearance_is_linked_to_the_one_who_had_left():
-    team = clip_of(tracklet(0, 60, x=200), tracklet(0, 300, x=900), tracklet(200, 260, x=500))
-    assert final_ids(team) == {1: {1}, 2: {2}, 3: {1}}
-
-
-def test_equal_appearance_after_a_short_gap_is_linked_by_position():
-    team = clip_of(tracklet(0, 60, 200), tracklet(0, 60, 900), tracklet(75, 140, 880), tracklet(75, 140, 230))
-    assert final_ids(team) == {1: {1}, 2: {2}, 3: {2}, 4: {1}}
 
 
 def test_a_short_duplicate_makes_no_ambiguity():
@@ -113,10 +98,6 @@ def test_no_detections():
     rows = {name: values[:0] for name, values in clip_of(tracklet(0, 5)).items()}
     assert len(identify(rows, FPS)) == 0
     assert tracks_from_detections(rows, rows["person"], 1) == []
-
-
-def test_tracklets_of_low_score_are_false():
-    assert final_ids(clip_of(tracklet(0, 60), tracklet(0, 60, x=900, score=0.5))) == {1: {1}, 2: {0}}
 
 
 def shrinking(frames, shrunk):
