@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     clip_formats = _formats(args.export or "npz", recover_clip.FORMATS) if jobs else []
     _ensure_folder(args.out)
     console = Console(highlight=False, soft_wrap=True)
-    recoverers = _Recoverers(args, console)
+    recoverers = _loader(args, console)
     failed = _recover_photos(photos, args, photo_formats, console, recoverers) if photos else 0
     failed += recover_clip.run_jobs(jobs, clip_formats, console, recoverers) if jobs else 0
     if failed:
@@ -75,24 +76,20 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-class _Recoverers:
+def _loader(args: argparse.Namespace, console: Console) -> Callable[[str], Recoverer]:
     """Model name -> Recoverer, loaded on first use; the last one stays loaded."""
 
-    def __init__(self, args: argparse.Namespace, console: Console) -> None:
-        self._args, self._console = args, console
-        self._loaded: tuple[str, Recoverer] | None = None
+    @lru_cache(maxsize=1)
+    def load(model: str) -> Recoverer:
+        from backend.models.inference.engine import EngineOptions
+        from backend.recovery import Recoverer
 
-    def __call__(self, model: str) -> Recoverer:
-        if self._loaded is None or self._loaded[0] != model:
-            from backend.models.inference.engine import EngineOptions
-            from backend.recovery import Recoverer
+        options = EngineOptions(args.precision, args.compile)
+        recoverer = Recoverer(model, args.device, options=options, keypoints=args.keypoints)
+        _report_options(recoverer, options, console)
+        return recoverer
 
-            args = self._args
-            options = EngineOptions(args.precision, args.compile)
-            recoverer = Recoverer(model, args.device, options=options, keypoints=args.keypoints)
-            _report_options(recoverer, options, self._console)
-            self._loaded = (model, recoverer)
-        return self._loaded[1]
+    return load
 
 
 def _recover_photos(
@@ -100,7 +97,7 @@ def _recover_photos(
     args: argparse.Namespace,
     formats: list[str],
     console: Console,
-    recoverers: _Recoverers,
+    recoverers: Callable[[str], Recoverer],
 ) -> int:
     """Number of photos that could not be recovered."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn

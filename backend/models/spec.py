@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import BadInput
@@ -24,7 +24,7 @@ class NetworkSpec:
     published: str  # numbers of the paper or the repository, mm, with their data set
     source: str  # where a user gets the official file
     license: str  # of the official weights
-    needs: tuple[str, ...] = field(default=())  # other official files that the import needs
+    needs: tuple[str, ...] = ()  # other official files that the import needs
     rough_camera: bool = False  # its camera is less accurate than detected keypoints: these place the body
 
     @property
@@ -121,7 +121,6 @@ def _deformer(name: str, label: str, size: str, published: str) -> NetworkSpec:
 
 def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
     hand = pose_set == "mano"
-    folder = f"pose2mesh_{pose_set}J_*" if pose_set != "human36" else "pose2mesh_human36J_*"
     return NetworkSpec(
         name=f"pose2mesh-{pose_set}",
         label=f"Pose2Mesh {'hand' if hand else pose_set}",
@@ -132,7 +131,7 @@ def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
         outputs="vertices, joints",
         joints=joints,
         published=published,
-        source=f"github.com/hongsukchoi/Pose2Mesh_RELEASE, README, {folder}/final.pth.tar",
+        source=f"github.com/hongsukchoi/Pose2Mesh_RELEASE, README, pose2mesh_{pose_set}J_*/final.pth.tar",
         license=_MANO_BOUND if hand else _SMPL_BOUND,
         needs=("the MANO file" if hand else "the SMPL body file",),
     )
@@ -221,13 +220,7 @@ NETWORKS: tuple[NetworkSpec, ...] = (
         {"hrnet_width": 0, "blocks": 0, "dropout": 0.0, "first_dropout": 0.1},
         stage="backbone-",
     ),
-    _small(
-        "deformer",
-        "DeFormer",
-        "vertices, joints, camera",
-        "14 joints (LSP order)",
-        {"config": "deformer-small"},
-    ),
+    _small("deformer", "DeFormer", "vertices, joints, camera", "14 joints (LSP order)", {"config": "deformer-small"}),
     _pose2mesh("human36", "17 joints (Human3.6M)", "Human3.6M MPJPE 64.9, PA 46.3"),
     _pose2mesh("coco", "17 COCO joints, pelvis, neck", "3DPW MPJPE 88.9, PA 58.3, MPVPE 106.3"),
     _pose2mesh("smpl", "SMPL's 24 joints", "none (SURREAL)"),

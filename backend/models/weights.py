@@ -85,7 +85,12 @@ def import_weights(name: str, file: Path, *, body: str | None = None, files: Seq
     if chosen is None and imported.body is not None:
         chosen, notes = _carried_body(imported.body)
     if chosen is None:
-        raise _no_body(spec)
+        raise BadInput(
+            "body_missing",
+            f"The {'MANO hand' if spec.part == 'hand' else 'SMPL body'} that the weights of {spec.label} were trained on "
+            "is not imported.",
+            "Import it first: recover-mesh bodies import FILE.",
+        )
     module = adapter.build(spec, chosen, imported.constants)
     load_tensors(module, imported.tensors, file.name)
     if notes and imported.body is not None:  # only now, after every check
@@ -197,20 +202,16 @@ def _carried_body(body: BodyArrays) -> tuple[BodyModel, str]:
 
 def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
     """The body called `name`, else the imported body with this part's joints; None where there is none."""
+    joints = _JOINTS[spec.part]
     if name is None:
-        fitting = []
-        for candidate in available_bodies():
-            if candidate.name in OPEN_BODIES.values():
-                continue  # no official weights were trained on the open bodies
-            body = load_body(candidate.name)
-            if len(body.parents) == _JOINTS[spec.part]:
-                fitting.append(body)
-        if len(fitting) > 1 and len({faces_hash(body) for body in fitting}) > 1:
+        # no official weights were trained on the open bodies
+        own = [load_body(known.name) for known in available_bodies() if known.name not in OPEN_BODIES.values()]
+        fitting = [body for body in own if len(body.parents) == joints]
+        if len({faces_hash(body) for body in fitting}) > 1:
             names = ", ".join(body.name for body in fitting)
             raise BadInput("body_unclear", f"Several imported bodies fit: {names}.", "Name one with --body.")
         return fitting[0] if fitting else None
     body = load_body(name)
-    joints = _JOINTS[spec.part]
     if len(body.parents) != joints:
         raise BadInput(
             "body_mismatch",
@@ -218,15 +219,6 @@ def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
             "Name another body with --body.",
         )
     return body
-
-
-def _no_body(spec: NetworkSpec) -> BadInput:
-    kind = "MANO hand" if spec.part == "hand" else "SMPL body"
-    return BadInput(
-        "body_missing",
-        f"The {kind} that the weights of {spec.label} were trained on is not imported.",
-        "Import it first: recover-mesh bodies import FILE.",
-    )
 
 
 def _auxiliary(paths: Sequence[Path]) -> list[Path]:

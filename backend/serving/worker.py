@@ -25,7 +25,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -36,30 +36,10 @@ from backend.serving.messages import BodySizes, error_fields, result_message
 from backend.serving.pipe import read_message, write_message
 
 if TYPE_CHECKING:
-    from backend.models.recovery_model import RecoveryModel
-    from backend.structures import FrameResult
+    from backend.recovery import Recoverer
 
 log = logging.getLogger("recover-mesh.worker")
 MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently used model goes first
-
-
-class PhotoRecoverer(Protocol):
-    """What the factory returns for a model's name and a device (`backend.recovery.Recoverer`)."""
-
-    device: str  # where the model runs
-    model: RecoveryModel
-
-    def recover(
-        self,
-        source: str | bytes,
-        *,
-        index: int = 0,
-        people: str = "all",
-        focal_px: float = 0.0,
-        on_stage: Callable[[str], None] | None = None,
-    ) -> FrameResult:
-        """See `backend.recovery.Recoverer.recover`."""
-        ...
 
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -90,7 +70,7 @@ class Worker:
         self._budget = budget
         self._precision = precision
         self._clips = ClipRuns(clip_factory, self._recoverer, emit)
-        self._models: OrderedDict[str, PhotoRecoverer] = OrderedDict()
+        self._models: OrderedDict[str, Recoverer] = OrderedDict()
         self._sizes: dict[str, BodySizes] = {}
         self._cancelled: set[int] = set()
         self._lock = threading.Lock()
@@ -132,7 +112,7 @@ class Worker:
         with self._lock:
             self._cancelled = {number for number in self._cancelled if number > task["task"]}
 
-    def _recoverer(self, model: str) -> PhotoRecoverer:
+    def _recoverer(self, model: str) -> Recoverer:
         if model not in self._models:
             self._models[model] = load_callable(self._factory)(model, self._device, **self._options())
             engine = self._models[model].model.engine

@@ -6,6 +6,7 @@ Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimat
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Literal
 
@@ -21,8 +22,16 @@ _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per
 class MultiScaleModule(nn.Module):
     """Parallel branches, one per scale; then each scale's output is the sum over all scales."""
 
-    branches: nn.ModuleList
-    fuse_layers: nn.ModuleList  # [target][source]
+    def __init__(
+        self, branches: Iterable[nn.Module], channels: tuple[int, ...], outputs: int, path: Callable[..., nn.Module]
+    ) -> None:
+        """path: channels, source and target scale -> the layers between them.  outputs: number of target scales."""
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(path(channels, source, target) for source in range(len(channels)))
+            for target in range(outputs)
+        )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
@@ -40,12 +49,7 @@ class ExchangeModule(MultiScaleModule):
     """HRNet's: branches of four basic blocks."""
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(basic_blocks(c, c, 4) for c in channels)
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(self._path(channels, source, target) for source in range(len(channels)))
-            for target in range(outputs)
-        )
+        super().__init__((basic_blocks(c, c, 4) for c in channels), channels, outputs, self._path)
 
     @staticmethod
     def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
@@ -101,13 +105,7 @@ class HRNet(HighResolutionBackbone):
     checkpoints.
     """
 
-    def __init__(
-        self,
-        width: int,
-        head: Literal["multi", "pose", "classification"],
-        joints: int = 17,
-        classes: int = 1000,
-    ) -> None:
+    def __init__(self, width: int, head: Literal["multi", "pose", "classification"], joints: int = 17) -> None:
         super().__init__(width, 4)
         self.head = head
         before: tuple[int, ...] = (256,)
@@ -131,7 +129,7 @@ class HRNet(HighResolutionBackbone):
             )
             self.downsamp_modules = nn.ModuleList(_with_bias(a, b, 3, 2) for a, b in pairwise(widths))
             self.final_layer = _with_bias(widths[-1], 2048, 1, 1)
-            self.classifier = nn.Linear(2048, classes)
+            self.classifier = nn.Linear(2048, 1000)
         else:
             # the authors' initialisation: their files have no weights for the coarse outputs of the last module
             for part in self.modules():

@@ -147,7 +147,7 @@ class NetworkModel(RecoveryModel):
         rotations[0] = ray_rotation @ rotations[0]
         rest = bodies["rest"][k]
         vertices, joints = (bodies[name][k] @ ray_rotation.T + shift for name in ("vertices", "joints"))
-        agreement = keypoint_agreement(self.body, vertices, joints, person, camera)
+        confidence, error_px, error_relative = keypoint_agreement(self.body, vertices, joints, person, camera)
         return RecoveredPerson(
             poses=axis_angle_from_matrix(torch.as_tensor(rotations)).numpy().astype(np.float32),
             betas=bodies["betas"][k].astype(np.float32),
@@ -155,12 +155,12 @@ class NetworkModel(RecoveryModel):
             trans=(ray_rotation @ (rest + bodies["trans"][k]) - rest + shift).astype(np.float32),
             joints=joints.astype(np.float32),
             vertices=vertices.astype(np.float32),
-            confidence=agreement.confidence,
+            confidence=confidence,
             keypoints2d=np.asarray(person.keypoints2d, np.float32),
             box=np.asarray(person.box, np.float32),
             score=float(person.score),
-            reprojection_px=agreement.reprojection_px,
-            reprojection_relative=agreement.reprojection_relative,
+            reprojection_px=error_px,
+            reprojection_relative=error_relative,
             mirrored=bool(bodies["mirrored"][k]),
         )
 

@@ -13,7 +13,7 @@ from backend.body.files import SMPL_LICENSE
 from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter import Constants, Imported, Prediction, evaluation_regressor
+from backend.models.adapter import Adapter, Constants, Imported, Prediction, evaluation_regressor
 from backend.models.smpler.network import SMPLer, SMPLerConfig
 from backend.models.spec import NetworkSpec
 
@@ -30,14 +30,11 @@ _BODY = {
 }
 
 
-class SMPLerAdapter:
+class SMPLerAdapter(Adapter):
     """See `Adapter`.  The constant is the regressor of the 17 evaluation joints."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return (224, 224)
-
-    def pose_set(self, spec: NetworkSpec) -> str | None:
-        return None
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
         return {"joint_regressor": evaluation_regressor(body)}
