@@ -85,10 +85,10 @@ def import_weights(name: str, file: Path, *, body: str | None = None, files: Seq
     if chosen is None and imported.body is not None:
         chosen, notes = _carried_body(imported.body)
     if chosen is None:
+        kind = "MANO hand" if spec.part == "hand" else "SMPL body"
         raise BadInput(
             "body_missing",
-            f"The {'MANO hand' if spec.part == 'hand' else 'SMPL body'} that the weights of {spec.label} were trained on "
-            "is not imported.",
+            f"The {kind} that the weights of {spec.label} were trained on is not imported.",
             "Import it first: recover-mesh bodies import FILE.",
         )
     module = adapter.build(spec, chosen, imported.constants)

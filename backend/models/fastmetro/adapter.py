@@ -40,7 +40,8 @@ class FastMETROAdapter(Adapter):
             raise BadInput(
                 "auxiliary_missing",
                 f"{spec.needs[0]} is needed: it has the coarse mesh that the official weights were trained on.",
-                "Take it from src/modeling/data of github.com/postech-ami/FastMETRO and name its folder: --with FOLDER.",
+                "Take it from src/modeling/data of github.com/postech-ami/FastMETRO and name its folder: "
+                "--with FOLDER.",
             )
         sampler = read_mesh_sampler(file)
         level, count = len(_COARSE[spec.part]), _COARSE[spec.part][-1]

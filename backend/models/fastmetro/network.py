@@ -101,9 +101,9 @@ class FastMETRO(nn.Module):
         image = self.conv_1x1(self.backbone(images)).flatten(2).transpose(1, 2)
         camera = self.cam_token_embed.weight.expand(count, -1, -1)
         camera, image = self.transformer_1.encoder(camera, image, self.pos_enc_1)
-        cached = self._first_tokens is not None
-        tokens = self._first_tokens if cached else self._learned_tokens()
-        tokens = self.transformer_1.decoder(tokens.expand(count, -1, -1), image, self.pos_enc_1, self.allowed, cached)
+        cached = self._first_tokens
+        tokens = (self._learned_tokens() if cached is None else cached).expand(count, -1, -1)
+        tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed, cached is not None)
         camera, image = self.transformer_2.encoder(
             self.dim_reduce_enc_cam(camera), self.dim_reduce_enc_img(image), self.pos_enc_2
         )
