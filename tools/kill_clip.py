@@ -22,8 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IN_BLENDER = """
 import sys, bpy, addon_utils
 addon_utils.enable("blender_addon", default_set=True)
-from blender_addon import runtime
-from blender_addon.settings import preferences
+from blender_addon import preferences, runtime
 preferences.get_preferences().environment = sys.argv[1]
 runtime.user_folder = lambda: sys.argv[3]
 settings = bpy.context.scene.recover_mesh
