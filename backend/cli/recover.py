@@ -102,6 +102,8 @@ def _recover_photos(
     """Number of photos that could not be recovered."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from backend.export import export
+
     failed = 0
     with Progress(
         *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), console=console
@@ -111,7 +113,13 @@ def _recover_photos(
         for index, path in enumerate(photos):
             bar.update(task, description=path.name)
             try:
-                _recover_one(recoverer, path, index, args, formats, console)
+                start = time.perf_counter()
+                result = recoverer.recover(str(path), index=index, people=args.people, focal_px=args.focal)
+                seconds = time.perf_counter() - start
+                files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
+                console.print(_summary(path, result, seconds, files, recoverer.model.spec.part))
+                if result.notice:
+                    console.print(f"[yellow]{result.notice}[/]")
             except RecoverMeshError as error:
                 failed += 1
                 console.print(f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else "")
@@ -127,25 +135,6 @@ def _report_options(recoverer: Recoverer, options: EngineOptions, console: Conso
     elif not options.exact:
         names = [options.precision, *(["compiled"] if options.compile else [])]
         console.print(f"{', '.join(names)}: vertices move by up to {engine.error_mm:.2f} mm against exact fp32.")
-
-
-def _recover_one(
-    recoverer: Recoverer,
-    path: Path,
-    index: int,
-    args: argparse.Namespace,
-    formats: list[str],
-    console: Console,
-) -> None:
-    from backend.export import export
-
-    start = time.perf_counter()
-    result = recoverer.recover(str(path), index=index, people=args.people, focal_px=args.focal)
-    seconds = time.perf_counter() - start
-    files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
-    console.print(_summary(path, result, seconds, files, recoverer.model.spec.part))
-    if result.notice:
-        console.print(f"[yellow]{result.notice}[/]")
 
 
 def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path], part: str) -> str:

@@ -17,13 +17,13 @@ class NetworkSpec:
     label: str  # the paper's spelling
     family: str  # folder of its adapter: `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`
     settings: Mapping[str, Any]  # fields of the network's own configuration
-    part: str  # `body` or `hand`
     input: str
     outputs: str
     joints: str  # joint set of the output, or of the 2D input
     published: str  # numbers of the paper or the repository, mm, with their data set
     source: str  # where a user gets the official file
     license: str  # of the official weights
+    part: str = "body"  # or `hand`
     needs: tuple[str, ...] = ()  # other official files that the import needs
     rough_camera: bool = False  # its camera is less accurate than detected keypoints: these place the body
 
@@ -91,7 +91,6 @@ def _smpler(width: int, stage: bool = False) -> NetworkSpec:
         label=f"SMPLer{'-L' if large else ''}{' backbone stage' if stage else ''}",
         family="smpler",
         settings={"hrnet_width": width, "blocks": 0 if stage else 3},
-        part="body",
         input="224 x 224 crop",
         outputs="SMPL parameters, vertices, joints, camera",
         joints="14 joints (LSP order) and SMPL's 24",
@@ -109,7 +108,6 @@ def _deformer(name: str, label: str, size: str, published: str) -> NetworkSpec:
         label=label,
         family="deformer",
         settings={"config": name},
-        part="body",
         input=f"{size} crop",
         outputs="vertices, joints, camera",
         joints="14 joints (LSP order)",
@@ -148,7 +146,6 @@ def _small(
         label=f"{label} small (demonstration)",
         family=family,
         settings=settings,
-        part="body",
         input="224 x 224 crop",
         outputs=outputs,
         joints=joints,
@@ -164,7 +161,6 @@ _POSE2MESH_SMALL = NetworkSpec(
     label="Pose2Mesh Small",
     family="pose2mesh_small",
     settings={"width": 512},
-    part="body",
     input="MediaPipe's 33 landmarks, 2D and 3D",
     outputs="vertices, joints",
     joints="33 landmarks (MediaPipe)",

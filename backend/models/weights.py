@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,16 +96,7 @@ def import_weights(name: str, file: Path, *, body: str | None = None, files: Seq
     load_tensors(module, imported.tensors, file.name)
     if notes and imported.body is not None:  # only now, after every check
         save_body(imported.body, chosen.name)
-    card = Card(
-        name=name,
-        body=chosen.name,
-        faces=faces_hash(chosen),
-        license=spec.license,
-        source=file.name,
-        source_sha256=file_hash(file),
-        made=_today(),
-        notes=notes,
-    )
+    card = _card(name, chosen, spec.license, file.name, source_sha256=file_hash(file), notes=notes)
     return save_weights(module, imported.constants, card), card
 
 
@@ -119,15 +111,7 @@ def make_test_weights(name: str, *, seed: int = 0, body: str | None = None) -> t
     constants = adapter.constants(spec, chosen)
     module = adapter.build(spec, chosen, constants)
     fill_module(module, seed)
-    card = Card(
-        name=name,
-        body=chosen.name,
-        faces=faces_hash(chosen),
-        license=f"{TEST_NOTICE} Body: {chosen.license}",
-        source=f"formula, seed {seed}",
-        made=_today(),
-        testing=True,
-    )
+    card = _card(name, chosen, f"{TEST_NOTICE} Body: {chosen.license}", f"formula, seed {seed}", testing=True)
     return save_weights(module, constants, card), card
 
 
@@ -234,5 +218,6 @@ def _auxiliary(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _today() -> str:
-    return datetime.date.today().isoformat()
+def _card(name: str, body: BodyModel, license_text: str, source: str, **more: Any) -> Card:
+    made = datetime.date.today().isoformat()
+    return Card(name, body.name, faces_hash(body), license_text, source, made=made, **more)

@@ -158,10 +158,9 @@ class Server:
                 getattr(self, f"_on_{kind}")(client, header, arrays)
         except protocol.ProtocolError as error:
             self._sessions.answer(client, "error", request or error.request, error_fields(error, error.job))
-        except RecoverMeshError as error:
-            self._sessions.answer(client, "error", request, error_fields(error, job_id))
         except Exception as error:  # a bug in one handler must not stop the server
-            log.exception("a message could not be handled")
+            if not isinstance(error, RecoverMeshError):
+                log.exception("a message could not be handled")
             self._sessions.answer(client, "error", request, error_fields(error, job_id))
 
     def _hello(self, client: bytes, header: dict[str, Any]) -> None:

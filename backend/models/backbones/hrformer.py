@@ -58,8 +58,6 @@ class ExchangeModule(MultiScaleModule):
 
 def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
     """Resampling between two scales.  Up: 1x1, bilinear.  Down: depthwise 3x3, 1x1 (HRNet: nearest, full 3x3)."""
-    if source == target:
-        return nn.Identity()
     before, after = channels[source], channels[target]
     if source > target:
         up = nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear", align_corners=False)

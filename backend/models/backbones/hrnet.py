@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from backend.models.backbones.blocks import basic_blocks, bottlenecks, conv_bn
+from backend.models.backbones.blocks import ResidualBlock, bottlenecks, conv_bn
 
 _MODULES = {2: 1, 3: 4, 4: 3}  # exchange modules per stage; stage s has s branches
 _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per branch
@@ -25,12 +25,12 @@ class MultiScaleModule(nn.Module):
     def __init__(
         self, branches: Iterable[nn.Module], channels: tuple[int, ...], outputs: int, path: Callable[..., nn.Module]
     ) -> None:
-        """path: channels, source and target scale -> the layers between them.  outputs: number of target scales."""
+        """path: channels, two scales -> the layers from one to the other.  outputs: number of target scales."""
         super().__init__()
         self.branches = nn.ModuleList(branches)
+        scales = range(len(channels))
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(path(channels, source, target) for source in range(len(channels)))
-            for target in range(outputs)
+            nn.ModuleList(nn.Identity() if s == t else path(channels, s, t) for s in scales) for t in range(outputs)
         )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
@@ -49,12 +49,11 @@ class ExchangeModule(MultiScaleModule):
     """HRNet's: branches of four basic blocks."""
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
-        super().__init__((basic_blocks(c, c, 4) for c in channels), channels, outputs, self._path)
+        branches = (nn.Sequential(*(ResidualBlock(c, c, (3, 3), 1) for _ in range(4))) for c in channels)
+        super().__init__(branches, channels, outputs, self._path)
 
     @staticmethod
     def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
-        if source == target:
-            return nn.Identity()
         before, after = channels[source], channels[target]
         if source > target:
             up = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")

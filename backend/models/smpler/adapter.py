@@ -53,7 +53,13 @@ class SMPLerAdapter(Adapter):
             )
         carried = body_of(tensors)
         if body is not None:
-            _check_same(carried, body)
+            template = body.v_template.cpu().numpy()
+            if carried.v_template.shape != template.shape or np.abs(carried.v_template - template).max() > 1e-4:
+                raise BadInput(
+                    "body_mismatch",
+                    f"The checkpoint was made with another body than {body.name!r}.",
+                    "Leave out --body: the file contains its own.",
+                )
         return Imported(own, {"joint_regressor": tensors[_REGRESSOR].float().contiguous()}, carried)
 
     def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
@@ -92,16 +98,6 @@ def body_of(tensors: dict[str, Tensor]) -> BodyArrays:
             f"The body model in the file is not SMPL's ({error}).",
             "Give the published file.",
         ) from None
-
-
-def _check_same(carried: BodyArrays, body: BodyModel) -> None:
-    template = body.v_template.cpu().numpy()
-    if carried.v_template.shape != template.shape or np.abs(carried.v_template - template).max() > 1e-4:
-        raise BadInput(
-            "body_mismatch",
-            f"The checkpoint was made with another body than {body.name!r}.",
-            "Leave out --body: the file contains its own.",
-        )
 
 
 ADAPTER = SMPLerAdapter()
