@@ -103,8 +103,9 @@ def _flex(q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern) -> Tensor:
 
 @functools.cache
 def _flex_kernel(device: str) -> Callable[..., Tensor]:
-    from torch.nn.attention.flex_attention import flex_attention as attend
+    from torch.nn.attention import flex_attention
 
+    attend: Any = flex_attention.flex_attention
     # uncompiled it computes the full matrix; for the CPU, compiling needs a C++ compiler
     return torch.compile(attend, dynamic=False) if device == "cuda" else attend
 
