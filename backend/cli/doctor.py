@@ -113,8 +113,7 @@ def _body() -> Iterator[Finding]:
 
     body = load_body("open")
     digest = hashlib.sha256(available_bodies()[0].path.read_bytes()).hexdigest()[:16]
-    words = f"{body.name}, {len(body.v_template)} vertices, {body.license}, file sha256 {digest}"
-    yield Finding("body", "ok", words)
+    yield Finding("body", "ok", f"{body.name}, {len(body.v_template)} vertices, {body.license}, file sha256 {digest}")
     for spec in available_bodies()[1:]:
         yield Finding("body", "ok", f"{spec.name}, yours, {spec.license}")
 
@@ -123,10 +122,9 @@ def _folders() -> Iterator[Finding]:
     from backend.paths import cache_dir, data_dir
 
     for name, folder in (("data", data_dir()), ("cache", cache_dir())):
-        writable = os.access(folder, os.W_OK)
         free = shutil.disk_usage(folder).free / 1e9
         state, hint = "ok", ""
-        if not writable:
+        if not os.access(folder, os.W_OK):
             state, hint = "problem", "Make it writable, or set RECOVER_MESH_HOME to another folder."
         elif free < MIN_FREE_GB:
             state, hint = "warning", "Free some space."

@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    action = {"show": _show, "import": _import, "remove": _remove}.get(args.action, _list)
-    return action(args)
+    return {"show": _show, "import": _import, "remove": _remove}.get(args.action, _list)(args)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -48,10 +47,9 @@ def _list(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     console = Console(highlight=False)
-    specs = available_models()
     ready = Table("ready", "body", "licence of results", "what it is", box=None, pad_edge=False)
     missing = Table("not ready", "what is missing, and where to get it", box=None, pad_edge=False)
-    for spec in specs:
+    for spec in available_models():
         if spec.ready:
             mark = " (default)" if spec.name == DEFAULT_MODEL else " (test weights)" if spec.testing else ""
             ready.add_row(spec.name + mark, spec.body, spec.license, spec.summary)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     clip_formats = _formats(args.export or "npz", recover_clip.FORMATS) if jobs else []
     _ensure_folder(args.out)
     console = Console(highlight=False, soft_wrap=True)
-    recoverers = _Recoverers(args, console)
+    recoverers = _loader(args, console)
     failed = _recover_photos(photos, args, photo_formats, console, recoverers) if photos else 0
     failed += recover_clip.run_jobs(jobs, clip_formats, console, recoverers) if jobs else 0
     if failed:
@@ -75,24 +76,20 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-class _Recoverers:
+def _loader(args: argparse.Namespace, console: Console) -> Callable[[str], Recoverer]:
     """Model name -> Recoverer, loaded on first use; the last one stays loaded."""
 
-    def __init__(self, args: argparse.Namespace, console: Console) -> None:
-        self._args, self._console = args, console
-        self._loaded: tuple[str, Recoverer] | None = None
+    @lru_cache(maxsize=1)
+    def load(model: str) -> Recoverer:
+        from backend.models.inference.engine import EngineOptions
+        from backend.recovery import Recoverer
 
-    def __call__(self, model: str) -> Recoverer:
-        if self._loaded is None or self._loaded[0] != model:
-            from backend.models.inference.engine import EngineOptions
-            from backend.recovery import Recoverer
+        options = EngineOptions(args.precision, args.compile)
+        recoverer = Recoverer(model, args.device, options=options, keypoints=args.keypoints)
+        _report_options(recoverer, options, console)
+        return recoverer
 
-            args = self._args
-            options = EngineOptions(args.precision, args.compile)
-            recoverer = Recoverer(model, args.device, options=options, keypoints=args.keypoints)
-            _report_options(recoverer, options, self._console)
-            self._loaded = (model, recoverer)
-        return self._loaded[1]
+    return load
 
 
 def _recover_photos(
@@ -100,10 +97,12 @@ def _recover_photos(
     args: argparse.Namespace,
     formats: list[str],
     console: Console,
-    recoverers: _Recoverers,
+    recoverers: Callable[[str], Recoverer],
 ) -> int:
     """Number of photos that could not be recovered."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from backend.export import export
 
     failed = 0
     with Progress(
@@ -114,7 +113,13 @@ def _recover_photos(
         for index, path in enumerate(photos):
             bar.update(task, description=path.name)
             try:
-                _recover_one(recoverer, path, index, args, formats, console)
+                start = time.perf_counter()
+                result = recoverer.recover(str(path), index=index, people=args.people, focal_px=args.focal)
+                seconds = time.perf_counter() - start
+                files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
+                console.print(_summary(path, result, seconds, files, recoverer.model.spec.part))
+                if result.notice:
+                    console.print(f"[yellow]{result.notice}[/]")
             except RecoverMeshError as error:
                 failed += 1
                 console.print(f"[red]{path.name}[/]: {error.message}", f"\n  {error.hint}" if error.hint else "")
@@ -130,25 +135,6 @@ def _report_options(recoverer: Recoverer, options: EngineOptions, console: Conso
     elif not options.exact:
         names = [options.precision, *(["compiled"] if options.compile else [])]
         console.print(f"{', '.join(names)}: vertices move by up to {engine.error_mm:.2f} mm against exact fp32.")
-
-
-def _recover_one(
-    recoverer: Recoverer,
-    path: Path,
-    index: int,
-    args: argparse.Namespace,
-    formats: list[str],
-    console: Console,
-) -> None:
-    from backend.export import export
-
-    start = time.perf_counter()
-    result = recoverer.recover(str(path), index=index, people=args.people, focal_px=args.focal)
-    seconds = time.perf_counter() - start
-    files = export(result, formats, args.out, result.pixels, recoverer.model.body) if result.people else []
-    console.print(_summary(path, result, seconds, files, recoverer.model.spec.part))
-    if result.notice:
-        console.print(f"[yellow]{result.notice}[/]")
 
 
 def _summary(path: Path, result: FrameResult, seconds: float, files: list[Path], part: str) -> str:

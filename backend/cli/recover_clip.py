@@ -61,6 +61,8 @@ def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJobFile]:
     """
     found = []
     names: dict[str, Path] = {}
+    same = ("model", "first", "last", "step", "fps", "people", "smoothing", "foot_lock", "scene_scale")
+    settings = {name: getattr(args, name) for name in same}
     for path in clips:
         name = path.stem or path.resolve().name
         if names.setdefault(name, path) != path:  # same name, other folder
@@ -69,18 +71,10 @@ def jobs(args: argparse.Namespace, clips: Sequence[Path]) -> list[ClipJobFile]:
             ClipJobFile(
                 source=str(path.resolve()),
                 out=str((args.out / name).resolve()),
-                model=args.model,
-                first=args.first,
-                last=args.last,
-                step=args.step,
-                fps=args.fps,
                 focal_px=args.focal,
-                people=args.people,
-                smoothing=args.smoothing,
-                foot_lock=args.foot_lock,
                 height_m=args.height,
                 camera=str(args.camera.resolve()) if args.camera else "",
-                scene_scale=args.scene_scale,
+                **settings,
             )
         )
     found += [ClipJobFile.load(path) for path in args.job]
@@ -189,8 +183,7 @@ def _export(run: ClipRun, formats: Sequence[str], console: Console) -> list[Path
             root = run.body.rest_joints(torch.as_tensor(motion.betas)[None].float())[0, 0].numpy()
             path = out / f"person{motion.id}_amass.npz"
             rate = float(run.info.fps / run.job.step)
-            names = {"body": run.body.name, "license": run.body.license}
-            write_amass(path, motion, run.world, root, rate, **names)
+            write_amass(path, motion, run.world, root, rate, body=run.body.name, license=run.body.license)
             written.append(path)
     scenes = [out / f"{Path(run.job.source).stem}.{name}" for name in THROUGH_BLENDER if name in formats]
     if scenes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from backend.clips.job_file import ClipJobFile
 from backend.clips.journal import Arrays, Journal
 from backend.errors import BadInput
 from backend.geometry import rotations_numpy as rot
+from backend.media.clip import Clip
 from backend.motion.camera_track import CameraTrack
 from backend.motion.matchmove import Matchmove
 from backend.motion.pipeline import recover_motions
@@ -28,20 +27,6 @@ _BODIES = ("poses", "betas", "trans")
 _MAX_THUMBNAILS = 64  # people listed, by size times number of frames
 
 
-@dataclass(frozen=True)
-class ClipMotions:
-    """The result of a clip's job."""
-
-    motions: list[Motion]
-    world: World
-
-
-class FrameReader(Protocol):
-    """A clip whose frames can be read again."""
-
-    def frames(self, start: int = 0) -> Iterator[Any]: ...
-
-
 def finish(
     job: ClipJobFile,
     journal: Journal,
@@ -51,7 +36,7 @@ def finish(
     network_poses: bool,
     on_progress: Callable[[float], None],
     camera_track: CameraTrack | None = None,
-) -> ClipMotions:
+) -> tuple[list[Motion], World]:
     """The motions of the people that the job selects, and their world.
 
     camera: with which the journal's bodies were recovered.  camera_track: of a moving camera.  network_poses: the
@@ -66,7 +51,7 @@ def finish(
             with_track_intrinsics(skeleton, bodies, camera, camera_track, track.frames[track.seen])
             for bodies, track in zip(per_frame, tracks, strict=True)
         ]
-    motions, world = recover_motions(
+    return recover_motions(
         body,
         tracks,
         camera,
@@ -79,7 +64,6 @@ def finish(
         matchmove=None if camera_track is None else Matchmove(camera_track, job.scene_scale),
         on_progress=on_progress,
     )
-    return ClipMotions(motions, world)
 
 
 def with_track_intrinsics(
@@ -94,9 +78,7 @@ def with_track_intrinsics(
     return with_intrinsics(view, skeleton, state, focal, center)
 
 
-def list_people(
-    job: ClipJobFile, journal: Journal, clip: FrameReader, kept: Sequence[int], fps: Fraction
-) -> ClipPeople:
+def list_people(job: ClipJobFile, journal: Journal, clip: Clip, kept: Sequence[int], fps: Fraction) -> ClipPeople:
     """The people in the clip, at most _MAX_THUMBNAILS, each with a thumbnail.  kept: ids that the job recovers."""
     detections, person = _detections_with_ids(job, journal, fps, _DETECTIONS)
     tracks = tracks_from_detections(detections, person, job.step)[:_MAX_THUMBNAILS]
@@ -134,17 +116,13 @@ def _selected_tracks(job: ClipJobFile, tracks: list[Track]) -> list[Track]:
 def _detections_with_ids(
     job: ClipJobFile, journal: Journal, fps: Fraction, names: Sequence[str]
 ) -> tuple[Arrays, np.ndarray]:
-    detections = _read_detections(journal, (*names, "numbers"))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*names, "numbers")}
+    for chunk in journal:
+        for name, arrays in parts.items():
+            arrays.append(chunk[name])
+    detections = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     read = len(detections.pop("numbers"))
     return detections, identify(detections, float(fps), merge=job.merge, split=job.split, edits=job.edits, read=read)
-
-
-def _read_detections(journal: Journal, names: Sequence[str]) -> Arrays:
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for chunk in journal:
-        for name in names:
-            parts[name].append(chunk[name])
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
 def _bodies(detections: Arrays, at: np.ndarray) -> State:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
 from backend.clips.prefetch import Prefetcher
+from backend.media.clip import Clip
 from backend.people.detect.change_detector import ChangeDetector
 from backend.people.detect.clip_detector import ClipDetector
 from backend.people.detect.mediapipe_detector import WORKING_SIDE
@@ -17,14 +18,6 @@ from backend.structures import Camera, DetectedPerson
 
 CHUNK_FRAMES = 16  # few: bodies are shown early, and a crash loses little
 Arrays = dict[str, np.ndarray]
-
-
-class FrameSource(Protocol):
-    """The part of `backend.media.clip.Clip` that the reader uses."""
-
-    lost: list[str]
-
-    def frames(self, start: int = 0, long_side: int | None = None) -> Iterator[Any]: ...
 
 
 class PreviewModel(Protocol):
@@ -55,7 +48,7 @@ class ClipReader:
 
     def __init__(
         self,
-        clip: FrameSource,
+        clip: Clip,
         camera: Camera,
         detector: ClipDetector,
         preview: PreviewModel,

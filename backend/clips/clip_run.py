@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.clips.clip_chunks import final_chunk, provisional_chunk
-from backend.clips.clip_motions import ClipMotions, finish, list_people
+from backend.clips.clip_motions import finish, list_people
 from backend.clips.clip_reader import ClipReader
 from backend.clips.common_frame_preview import CommonFramePreview
 from backend.clips.job_file import ClipJobFile
@@ -86,7 +86,7 @@ class ClipRun:
         self._recoverer = recoverer
         self._reader: ClipReader | None = None
         self._replayed = 0
-        self._final: ClipMotions | None = None
+        self._final: tuple[list[Motion], World] | None = None
         self._sent = 0  # clip frames that the final chunks have covered
         self._lost_reported = 0  # entries of `lost` that the chunks have contained
         self._rate_meter = _RateMeter()
@@ -94,23 +94,19 @@ class ClipRun:
         last = self._journal.read(self._journal.count - 1) if self._journal.count else None
         self.resumed = _frames_done(last, job)
         self._frames_done = self.resumed
-        self._lost: list[str] = [] if last is None else [str(text) for text in last["lost"]]
+        # what could not be read of the clip, as sentences
+        self.lost: list[str] = [] if last is None else [str(text) for text in last["lost"]]
         self.total = max((end - job.first) // job.step + 1, 1)
-
-    @property
-    def lost(self) -> list[str]:
-        """What could not be read of the clip, as sentences."""
-        return self._lost
 
     @property
     def motions(self) -> list[Motion]:
         """The motions of all people; empty before the run is over."""
-        return [] if self._final is None else self._final.motions
+        return [] if self._final is None else self._final[0]
 
     @property
     def world(self) -> World:
         """The motions' world; the default one before the run is over."""
-        return World() if self._final is None else self._final.world
+        return World() if self._final is None else self._final[1]
 
     @property
     def files(self) -> list[Path]:
@@ -162,13 +158,13 @@ class ClipRun:
 
         chunk = self._reader.next_chunk(on_frame)
         if chunk is None:  # damage at the clip's end is reported only now
-            self._lost = list(dict.fromkeys([*self._lost, *self._reader.lost]))
+            self.lost = list(dict.fromkeys([*self.lost, *self._reader.lost]))
             return None
         self._journal.append(chunk)
         self._replayed += 1
         self._frames_done = before + len(chunk["numbers"])
         self._rate_meter.tick(len(chunk["numbers"]))
-        self._lost = [str(text) for text in chunk["lost"]]
+        self.lost = [str(text) for text in chunk["lost"]]
         return self._provisional([chunk])
 
     def _progress(self, stage: str, done: int) -> ClipProgress:
@@ -182,19 +178,10 @@ class ClipRun:
 
     def _new_losses(self) -> tuple[str, ...]:
         """The entries of `lost` that no chunk has contained yet."""
-        new, self._lost_reported = tuple(self._lost[self._lost_reported :]), len(self._lost)
+        new, self._lost_reported = tuple(self.lost[self._lost_reported :]), len(self.lost)
         return new
 
     # ---- finishing ---------------------------------------------------------------------------------------
-
-    def _labels(self) -> dict[str, str]:
-        return {
-            "model": self.model_name,
-            "body": self.body_name,
-            "license": self.license,
-            "source": self.job.source,
-            "notice": self.notice,
-        }
 
     def _finish(self, on_progress: OnProgress) -> list[ClipChunk | ClipPeople]:
         def on_part(part: float) -> None:
@@ -218,33 +205,31 @@ class ClipRun:
             on_part,
             self.camera_track,
         )
-        self._results.write(final.motions, final.world, self.camera, self.info.fps, self._labels(), self._lost)
+        labels = {"model": self.model_name, "body": self.body_name, "license": self.license}
+        labels |= {"source": self.job.source, "notice": self.notice}
+        self._results.write(*final, self.camera, self.info.fps, labels, self.lost)
         self._final = final
         return [self._people(), self._next_final()]
 
     def _take_finished(self) -> list[ClipChunk | ClipPeople]:
-        found = self._results.read()
-        if found is None:  # damaged: solve again from the journal
-            self._replayed = 0
+        self._final = self._results.read()
+        if self._final is None:  # damaged: solve again from the journal
             self._results.forget()
             return []
-        self._final = ClipMotions(*found)
         return [self._people(), self._next_final()]
 
     def _people(self) -> ClipPeople:
-        assert self._final is not None
-        kept = [motion.id for motion in self._final.motions]
+        kept = [motion.id for motion in self.motions]
         return list_people(self.job, self._journal, self._clip, kept, self.info.fps)
 
     def _next_final(self) -> ClipChunk:
         """The next FINAL_FRAMES frames of all people; the last chunk ends the run."""
-        assert self._final is not None
-        motions, world = self._final.motions, self._final.world
-        first = min((int(m.frames[0]) for m in motions), default=0) + self._sent
-        last = max((int(m.frames[-1]) for m in motions), default=-1)
+        first = min((int(m.frames[0]) for m in self.motions), default=0) + self._sent
+        last = max((int(m.frames[-1]) for m in self.motions), default=-1)
         self._sent += FINAL_FRAMES * self.job.step
-        self.over = first + FINAL_FRAMES * self.job.step > last
-        return final_chunk(motions, world, first, first + FINAL_FRAMES * self.job.step, self._new_losses())
+        end = first + FINAL_FRAMES * self.job.step
+        self.over = end > last
+        return final_chunk(self.motions, self.world, first, end, self._new_losses())
 
 
 def _frames_done(last: Arrays | None, job: ClipJobFile) -> int:

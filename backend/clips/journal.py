@@ -44,7 +44,8 @@ class Journal:
         if header != self._about:
             if header is not None or any(self.folder.glob("chunk-*.npz")):
                 self._set_aside(out)
-            self._write_header()
+            with atomic_path(self.folder / _HEADER) as temporary:
+                temporary.write_text(json.dumps(self._about), encoding="utf-8")
         self.count = self._count_complete_chunks()
         self.resumed = self.count  # chunks found on opening
 
@@ -67,10 +68,6 @@ class Journal:
                 "Choose another folder for the results.",
             ) from None
         self.set_aside = True
-
-    def _write_header(self) -> None:
-        with atomic_path(self.folder / _HEADER) as temporary:
-            temporary.write_text(json.dumps(self._about), encoding="utf-8")
 
     def _path(self, index: int) -> Path:
         return self.folder / f"chunk-{index:06d}.npz"

@@ -6,18 +6,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 _QUEUE_SIZE = 4  # frames; decoding takes uneven time, keyframes longest
 _POLL_SECONDS = 0.05  # between checks whether to stop waiting
-
-
-@dataclass(frozen=True)
-class _Item:
-    frame: Any  # None at the end
-    lost: tuple[str, ...]  # the clip's `lost` after this frame
-    error: BaseException | None = None
 
 
 class Prefetcher:
@@ -30,7 +22,8 @@ class Prefetcher:
         """lost: the clip's list, which grows while `frames` are read."""
         self.lost: tuple[str, ...] = ()
         self._frames, self._source_lost = frames, lost
-        self._queue: queue.Queue[_Item] = queue.Queue(_QUEUE_SIZE)
+        # frame (None at the end), the clip's `lost` after it, error
+        self._queue: queue.Queue[tuple[Any, tuple[str, ...], BaseException | None]] = queue.Queue(_QUEUE_SIZE)
         self._stop = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
@@ -40,14 +33,14 @@ class Prefetcher:
         """The next frame, None after the last.  waiting: called repeatedly until there is one; may raise to cancel."""
         while not self._ended:
             try:
-                item = self._queue.get(timeout=_POLL_SECONDS)
+                frame, self.lost, error = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 waiting()
                 continue
-            self.lost, self._ended = item.lost, item.frame is None
-            if item.error is not None:
-                raise item.error
-            return item.frame
+            self._ended = frame is None
+            if error is not None:
+                raise error
+            return frame
         return None
 
     def close(self) -> None:
@@ -63,16 +56,17 @@ class Prefetcher:
         error = None
         try:
             for frame in self._frames:
-                if not self._put(_Item(frame, tuple(self._source_lost))):
+                if not self._put(frame):
                     break
         except BaseException as raised:  # `next` raises it in its own thread
             error = raised
         close = getattr(self._frames, "close", None)
         if close is not None:
             close()
-        self._put(_Item(None, tuple(self._source_lost), error))
+        self._put(None, error)
 
-    def _put(self, item: _Item) -> bool:
+    def _put(self, frame: Any, error: BaseException | None = None) -> bool:
+        item = frame, tuple(self._source_lost), error
         while not self._stop.is_set():
             with contextlib.suppress(queue.Full):
                 self._queue.put(item, timeout=_POLL_SECONDS)

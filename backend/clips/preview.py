@@ -58,11 +58,11 @@ class KeypointPreview:
         problem = Problem(self._skeleton, observed)
         state = initial_state(self._skeleton, detections["keypoints3d"], observed)
         previous = _previous_poses(before)
-        new = [k for k, person in enumerate(detections["person"]) if int(person) not in previous]
-        for k, person in enumerate(detections["person"]):
-            if int(person) in previous:
-                state.rotations[k, 1:], state.betas[k] = previous[int(person)]
-        state = self._solve(problem, state, _COLD_ITERATIONS if new else _ITERATIONS)
+        ids = detections["person"].tolist()
+        for k, person in enumerate(ids):
+            if person in previous:
+                state.rotations[k, 1:], state.betas[k] = previous[person]
+        state = self._solve(problem, state, _ITERATIONS if previous.keys() >= set(ids) else _COLD_ITERATIONS)
         _, joints_at, points = self._skeleton.forward(state)
         uv = problem.project(points)
         error = np.linalg.norm(uv - observed.uv, axis=-1)

@@ -79,12 +79,7 @@ class Results:
 
     def __init__(self, out: Path, key: str) -> None:
         """key: digest of all that the motions depend on."""
-        self.out = out
-        self._key = key
-
-    @property
-    def _index(self) -> Path:
-        return self.out / _INDEX
+        self.out, self._index, self._key = out, out / _INDEX, key
 
     def _content(self) -> dict[str, Any] | None:
         try:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from backend.body.arrays import BodyArrays
@@ -49,12 +48,15 @@ class Adapter(Protocol):
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         """(H, W) px of the crops; None where the input is a pose."""
+        return None
 
     def pose_set(self, spec: NetworkSpec) -> str | None:
         """Name of the 2D joint set of the input (`POSE_SETS`); None where the input is a crop."""
+        return None
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
         """Tensors besides the state dict that weights trained on `body` depend on: regressors, mesh matrices."""
+        return {}
 
     def convert(
         self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
@@ -72,14 +74,6 @@ class Adapter(Protocol):
 
         A network that takes crops also gives `camera`; one that takes poses gives `keypoints`.
         """
-
-
-def pick_file(files: Sequence[Path], name: str, why: str, hint: str) -> Path:
-    """The file called `name`; raises BadInput `auxiliary_missing` with the reason `why`."""
-    for path in files:
-        if path.name == name:
-            return path
-    raise BadInput("auxiliary_missing", f"{name} is needed: {why}.", hint)
 
 
 def regressed(body: BodyModel, names: Sequence[str], vertices: Tensor) -> Tensor | None:
@@ -108,15 +102,6 @@ def evaluation_regressor(body: BodyModel, name: str = "h36m17") -> Tensor:
             f"Import the body again with {file}: recover-mesh bodies import FILE --with PATH.",
         )
     return body.regressors[name].float().contiguous()
-
-
-def sparse_parts(prefix: str, indices: Tensor, values: Tensor, shape: tuple[int, int]) -> dict[str, Tensor]:
-    """A sparse matrix as three tensors: `prefix.indices` (2, n), `prefix.values` (n,) and `prefix.shape` (2,)."""
-    return {
-        f"{prefix}.indices": indices.to(torch.int32).contiguous(),
-        f"{prefix}.values": values.to(torch.float32).contiguous(),
-        f"{prefix}.shape": torch.tensor(shape, dtype=torch.int64),
-    }
 
 
 def adapter_of(spec: NetworkSpec) -> Adapter:

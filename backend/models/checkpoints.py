@@ -35,7 +35,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         head = file.read(64)
     if head.lstrip()[:1] == b"<" or head.startswith(b"version https://git-lfs"):
         raise _not_a_checkpoint(path, "it is a web page or a Git LFS pointer, not the file itself")
-    content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
+    # safetensors: 8 bytes of header length, then JSON
+    is_safetensors = head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+    content = _read_safetensors(path) if is_safetensors else _read_torch(path)
     for _ in range(2):
         for key in _WRAPPERS:
             if isinstance(content.get(key), Mapping):
@@ -93,13 +95,6 @@ def _shape(value: Tensor) -> str:
     return "x".join(str(n) for n in value.shape) or "a single value"
 
 
-def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(9)
-    # 8 bytes of header length, then JSON
-    return len(head) == 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
-
-
 def _read_safetensors(path: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
@@ -113,12 +108,7 @@ def _numpy_values() -> list[Any]:
     """numpy's scalar types, which `weights_only` refuses by default; Pose2Mesh's training log contains them."""
     types = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "b1")}
     scalar = np.float64(0).__reduce__()[0]  # its module's name differs between numpy 1 and 2
-    return [
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *types,
-    ]
+    return [*((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")), np.dtype, *types]
 
 
 def _read_torch(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import BadInput
@@ -17,14 +17,14 @@ class NetworkSpec:
     label: str  # the paper's spelling
     family: str  # folder of its adapter: `fastmetro`, `smpler`, `deformer`, `pose2mesh` or `pose2mesh_small`
     settings: Mapping[str, Any]  # fields of the network's own configuration
-    part: str  # `body` or `hand`
     input: str
     outputs: str
     joints: str  # joint set of the output, or of the 2D input
     published: str  # numbers of the paper or the repository, mm, with their data set
     source: str  # where a user gets the official file
     license: str  # of the official weights
-    needs: tuple[str, ...] = field(default=())  # other official files that the import needs
+    part: str = "body"  # or `hand`
+    needs: tuple[str, ...] = ()  # other official files that the import needs
     rough_camera: bool = False  # its camera is less accurate than detected keypoints: these place the body
 
     @property
@@ -91,7 +91,6 @@ def _smpler(width: int, stage: bool = False) -> NetworkSpec:
         label=f"SMPLer{'-L' if large else ''}{' backbone stage' if stage else ''}",
         family="smpler",
         settings={"hrnet_width": width, "blocks": 0 if stage else 3},
-        part="body",
         input="224 x 224 crop",
         outputs="SMPL parameters, vertices, joints, camera",
         joints="14 joints (LSP order) and SMPL's 24",
@@ -109,7 +108,6 @@ def _deformer(name: str, label: str, size: str, published: str) -> NetworkSpec:
         label=label,
         family="deformer",
         settings={"config": name},
-        part="body",
         input=f"{size} crop",
         outputs="vertices, joints, camera",
         joints="14 joints (LSP order)",
@@ -121,7 +119,6 @@ def _deformer(name: str, label: str, size: str, published: str) -> NetworkSpec:
 
 def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
     hand = pose_set == "mano"
-    folder = f"pose2mesh_{pose_set}J_*" if pose_set != "human36" else "pose2mesh_human36J_*"
     return NetworkSpec(
         name=f"pose2mesh-{pose_set}",
         label=f"Pose2Mesh {'hand' if hand else pose_set}",
@@ -132,7 +129,7 @@ def _pose2mesh(pose_set: str, joints: str, published: str) -> NetworkSpec:
         outputs="vertices, joints",
         joints=joints,
         published=published,
-        source=f"github.com/hongsukchoi/Pose2Mesh_RELEASE, README, {folder}/final.pth.tar",
+        source=f"github.com/hongsukchoi/Pose2Mesh_RELEASE, README, pose2mesh_{pose_set}J_*/final.pth.tar",
         license=_MANO_BOUND if hand else _SMPL_BOUND,
         needs=("the MANO file" if hand else "the SMPL body file",),
     )
@@ -149,7 +146,6 @@ def _small(
         label=f"{label} small (demonstration)",
         family=family,
         settings=settings,
-        part="body",
         input="224 x 224 crop",
         outputs=outputs,
         joints=joints,
@@ -165,7 +161,6 @@ _POSE2MESH_SMALL = NetworkSpec(
     label="Pose2Mesh Small",
     family="pose2mesh_small",
     settings={"width": 512},
-    part="body",
     input="MediaPipe's 33 landmarks, 2D and 3D",
     outputs="vertices, joints",
     joints="33 landmarks (MediaPipe)",
@@ -221,13 +216,7 @@ NETWORKS: tuple[NetworkSpec, ...] = (
         {"hrnet_width": 0, "blocks": 0, "dropout": 0.0, "first_dropout": 0.1},
         stage="backbone-",
     ),
-    _small(
-        "deformer",
-        "DeFormer",
-        "vertices, joints, camera",
-        "14 joints (LSP order)",
-        {"config": "deformer-small"},
-    ),
+    _small("deformer", "DeFormer", "vertices, joints, camera", "14 joints (LSP order)", {"config": "deformer-small"}),
     _pose2mesh("human36", "17 joints (Human3.6M)", "Human3.6M MPJPE 64.9, PA 46.3"),
     _pose2mesh("coco", "17 COCO joints, pelvis, neck", "3DPW MPJPE 88.9, PA 58.3, MPVPE 106.3"),
     _pose2mesh("smpl", "SMPL's 24 joints", "none (SURREAL)"),

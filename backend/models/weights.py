@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,21 +86,17 @@ def import_weights(name: str, file: Path, *, body: str | None = None, files: Seq
     if chosen is None and imported.body is not None:
         chosen, notes = _carried_body(imported.body)
     if chosen is None:
-        raise _no_body(spec)
+        kind = "MANO hand" if spec.part == "hand" else "SMPL body"
+        raise BadInput(
+            "body_missing",
+            f"The {kind} that the weights of {spec.label} were trained on is not imported.",
+            "Import it first: recover-mesh bodies import FILE.",
+        )
     module = adapter.build(spec, chosen, imported.constants)
     load_tensors(module, imported.tensors, file.name)
     if notes and imported.body is not None:  # only now, after every check
         save_body(imported.body, chosen.name)
-    card = Card(
-        name=name,
-        body=chosen.name,
-        faces=faces_hash(chosen),
-        license=spec.license,
-        source=file.name,
-        source_sha256=file_hash(file),
-        made=_today(),
-        notes=notes,
-    )
+    card = _card(name, chosen, spec.license, file.name, source_sha256=file_hash(file), notes=notes)
     return save_weights(module, imported.constants, card), card
 
 
@@ -114,15 +111,7 @@ def make_test_weights(name: str, *, seed: int = 0, body: str | None = None) -> t
     constants = adapter.constants(spec, chosen)
     module = adapter.build(spec, chosen, constants)
     fill_module(module, seed)
-    card = Card(
-        name=name,
-        body=chosen.name,
-        faces=faces_hash(chosen),
-        license=f"{TEST_NOTICE} Body: {chosen.license}",
-        source=f"formula, seed {seed}",
-        made=_today(),
-        testing=True,
-    )
+    card = _card(name, chosen, f"{TEST_NOTICE} Body: {chosen.license}", f"formula, seed {seed}", testing=True)
     return save_weights(module, constants, card), card
 
 
@@ -197,20 +186,16 @@ def _carried_body(body: BodyArrays) -> tuple[BodyModel, str]:
 
 def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
     """The body called `name`, else the imported body with this part's joints; None where there is none."""
+    joints = _JOINTS[spec.part]
     if name is None:
-        fitting = []
-        for candidate in available_bodies():
-            if candidate.name in OPEN_BODIES.values():
-                continue  # no official weights were trained on the open bodies
-            body = load_body(candidate.name)
-            if len(body.parents) == _JOINTS[spec.part]:
-                fitting.append(body)
-        if len(fitting) > 1 and len({faces_hash(body) for body in fitting}) > 1:
+        # no official weights were trained on the open bodies
+        own = [load_body(known.name) for known in available_bodies() if known.name not in OPEN_BODIES.values()]
+        fitting = [body for body in own if len(body.parents) == joints]
+        if len({faces_hash(body) for body in fitting}) > 1:
             names = ", ".join(body.name for body in fitting)
             raise BadInput("body_unclear", f"Several imported bodies fit: {names}.", "Name one with --body.")
         return fitting[0] if fitting else None
     body = load_body(name)
-    joints = _JOINTS[spec.part]
     if len(body.parents) != joints:
         raise BadInput(
             "body_mismatch",
@@ -218,15 +203,6 @@ def _choose_body(spec: NetworkSpec, name: str | None) -> BodyModel | None:
             "Name another body with --body.",
         )
     return body
-
-
-def _no_body(spec: NetworkSpec) -> BadInput:
-    kind = "MANO hand" if spec.part == "hand" else "SMPL body"
-    return BadInput(
-        "body_missing",
-        f"The {kind} that the weights of {spec.label} were trained on is not imported.",
-        "Import it first: recover-mesh bodies import FILE.",
-    )
 
 
 def _auxiliary(paths: Sequence[Path]) -> list[Path]:
@@ -242,5 +218,6 @@ def _auxiliary(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _today() -> str:
-    return datetime.date.today().isoformat()
+def _card(name: str, body: BodyModel, license_text: str, source: str, **more: Any) -> Card:
+    made = datetime.date.today().isoformat()
+    return Card(name, body.name, faces_hash(body), license_text, source, made=made, **more)

@@ -58,11 +58,5 @@ def chunk_message(job: str, index: int, chunk: ClipChunk) -> Message:
 
 def people_message(job: str, people: ClipPeople) -> Message:
     """`people`."""
-    return {"job": job}, {
-        "people": people.ids,
-        "first": people.first,
-        "last": people.last,
-        "seen": people.seen,
-        "kept": people.kept,
-        "thumbnails": people.thumbnails,
-    }
+    names = MESSAGES["people"].arrays
+    return {"job": job}, {name: getattr(people, "ids" if name == "people" else name) for name in names}

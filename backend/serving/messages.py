@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,22 +16,19 @@ if TYPE_CHECKING:
 MAX_TEXT = 2000  # characters of an error's message or hint
 
 
-@dataclass(frozen=True)
-class BodySizes:
-    """Sizes of a body's arrays, so that a result without people has arrays of the right shapes too."""
+# of a `RecoveredPerson`; `box` is called `boxes` in the message
+PERSON_ARRAYS = ("poses", "betas", "trans", "joints", "vertices", "confidence", "keypoints2d", "box")
+Shapes = dict[str, tuple[int, ...]]  # of PERSON_ARRAYS, so that a result without people has the right ones too
 
-    joints: int = 24
-    betas: int = 10
-    vertices: int = 0
-    keypoints: int = 33  # MediaPipe's landmarks
 
-    @classmethod
-    def of_person(cls, person: RecoveredPerson) -> BodySizes:
-        return cls(len(person.poses), len(person.betas), len(person.vertices), len(person.keypoints2d))
+def shapes_of_person(person: RecoveredPerson) -> Shapes:
+    return {name: np.shape(getattr(person, name)) for name in PERSON_ARRAYS}
 
-    @classmethod
-    def of_body(cls, body: BodyModel) -> BodySizes:
-        return cls(len(body.parents), body.num_betas, len(body.v_template))
+
+def shapes_of_body(body: BodyModel) -> Shapes:
+    """The shapes before the first person is known; the keypoints are MediaPipe's 33 landmarks."""
+    J, B, V = len(body.parents), body.num_betas, len(body.v_template)
+    return dict(zip(PERSON_ARRAYS, ((J, 3), (B,), (3,), (J, 3), (V, 3), (J,), (33, 3), (4,)), strict=True))
 
 
 def clip(text: str) -> str:
@@ -57,30 +52,19 @@ def error_fields(error: BaseException, job: str | None = None) -> dict[str, str]
 
 
 def result_message(
-    job: str, result: FrameResult, sizes: BodySizes | None = None, source: str | None = None
+    job: str, result: FrameResult, shapes: Shapes, source: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Fields and arrays of one image's `result`.
 
-    sizes: of the arrays where there are no people.  source: as the client gave it, where `result.source` differs.
+    shapes: of the arrays where there are no people.  source: as the client gave it.
     Raises RecoverMeshError `not_finite` where the model gave NaN or infinity.
     """
     people = result.people[:MAX_PEOPLE]
-    known = BodySizes.of_person(people[0]) if people else (sizes or BodySizes())
-    J, B, V, K = known.joints, known.betas, known.vertices, known.keypoints
-    shapes: Mapping[str, tuple[int, ...]] = {
-        "poses": (J, 3),
-        "betas": (B,),
-        "trans": (3,),
-        "joints": (J, 3),
-        "vertices": (V, 3),
-        "confidence": (J,),
-        "keypoints2d": (K, 3),
-        "boxes": (4,),
-    }
     arrays: dict[str, np.ndarray] = {}
-    for name, shape in shapes.items():
-        rows = [np.asarray(getattr(p, "box" if name == "boxes" else name), np.float32) for p in people]
-        arrays[name] = np.stack(rows) if rows else np.zeros((0, *shape), np.float32)
+    for name in PERSON_ARRAYS:
+        rows = [np.asarray(getattr(p, name), np.float32) for p in people]
+        stacked = np.stack(rows) if rows else np.zeros((0, *shapes[name]), np.float32)
+        arrays["boxes" if name == "box" else name] = stacked
     numbers = {
         "scores": [float(np.clip(p.score, 0.0, 1.0)) for p in people],
         "reprojection_px": [float(p.reprojection_px) for p in people],
@@ -101,7 +85,7 @@ def result_message(
     fields = {
         "job": job,
         "index": result.index,
-        "source": result.source if source is None else source,
+        "source": source,
         "model": result.model,
         "body": result.body,
         "license": result.license,

@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from backend.errors import RecoverMeshError
@@ -76,16 +76,6 @@ def serve_options(args: argparse.Namespace) -> ServerOptions | None:
     from backend.models.registry import get_model
 
     get_model(args.model)
-    return ServerOptions(
-        host=args.host,
-        port=args.port,
-        token=args.token if args.token is not None else os.environ.pop(TOKEN_VARIABLE, None),
-        device=args.device,
-        model=args.model,
-        precision=args.precision,
-        curve_keys=args.curve_keys,
-        watch_stdin=args.watch_stdin,
-        factory=args.factory,
-        clip_factory=args.clip_factory,
-        body_source=args.body_source,
-    )
+    names = {field.name for field in fields(ServerOptions)}
+    options = ServerOptions(**{name: value for name, value in vars(args).items() if name in names})
+    return options if options.token is not None else replace(options, token=os.environ.pop(TOKEN_VARIABLE, None))

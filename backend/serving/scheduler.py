@@ -183,12 +183,9 @@ class Scheduler:
             source = {"job": job.id, "index": task["index"], "source": task["source"]}
             self._sessions.answer(job.client, "source_failed", job.request, {**source, **problem})
         if job.complete:
-            self._end(job)
-
-    def _end(self, job: Job) -> None:
-        self._jobs.remove(job)
-        seconds = time.monotonic() - job.started
-        self._sessions.answer(job.client, "done", job.request, {"job": job.id, "seconds": seconds})
+            self._jobs.remove(job)
+            seconds = time.monotonic() - job.started
+            self._sessions.answer(job.client, "done", job.request, {"job": job.id, "seconds": seconds})
 
     def _on_death(self, code: int) -> None:
         """Fail the job of the present task, unless it resumes; after MAX_DEATHS in a row all queued jobs too."""

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,7 @@ class Server:
         curve = None if options.curve_keys is None else CurveServer(options.curve_keys)
         address = bind_address(options.host, options.port, curve is not None)
         self._stopping = False
-        self._context = zmq.Context()
-        self._curve = curve
+        self._context, self._curve = zmq.Context(), curve
         self._socket = self._context.socket(zmq.ROUTER)
         try:
             self.endpoint = self._bind(address)
@@ -159,10 +158,9 @@ class Server:
                 getattr(self, f"_on_{kind}")(client, header, arrays)
         except protocol.ProtocolError as error:
             self._sessions.answer(client, "error", request or error.request, error_fields(error, error.job))
-        except RecoverMeshError as error:
-            self._sessions.answer(client, "error", request, error_fields(error, job_id))
         except Exception as error:  # a bug in one handler must not stop the server
-            log.exception("a message could not be handled")
+            if not isinstance(error, RecoverMeshError):
+                log.exception("a message could not be handled")
             self._sessions.answer(client, "error", request, error_fields(error, job_id))
 
     def _hello(self, client: bytes, header: dict[str, Any]) -> None:
@@ -219,10 +217,10 @@ class Server:
         self.stop()
 
 
-def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None] | None = None) -> int:
+def serve(options: ServerOptions) -> int:
     """Serve until SIGTERM, SIGINT, `shutdown`, or (watch_stdin) the end of the standard input.  Returns 0.
 
-    on_ready: called once with the ready event; None: it is printed as one line of JSON on stdout.
+    The ready event is printed as one line of JSON on stdout.
     Raises BadInput where it cannot listen: `port_taken`, `bad_port`, `not_loopback`, `bad_keys`, `bad_address`.
     """
     server = Server(options)
@@ -240,10 +238,7 @@ def serve(options: ServerOptions, on_ready: Callable[[dict[str, Any]], None] | N
         "protocol": protocol.VERSION,
         "version": __version__,
     }
-    if on_ready is not None:
-        on_ready(ready)
-    else:
-        print(json.dumps(ready), flush=True)
+    print(json.dumps(ready), flush=True)
     log.info("listening on %s", server.endpoint)
     server.run()
     return 0

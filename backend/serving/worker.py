@@ -25,41 +25,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from backend import protocol
 from backend.errors import Cancelled, RecoverMeshError
 from backend.serving.clip_runs import ClipRuns, load_callable
-from backend.serving.messages import BodySizes, error_fields, result_message
+from backend.serving.messages import Shapes, error_fields, result_message, shapes_of_body, shapes_of_person
 from backend.serving.pipe import read_message, write_message
 
 if TYPE_CHECKING:
-    from backend.models.recovery_model import RecoveryModel
-    from backend.structures import FrameResult
+    from backend.recovery import Recoverer
 
 log = logging.getLogger("recover-mesh.worker")
 MODEL_MEMORY = 4 << 30  # bytes of weights kept in memory; the least recently used model goes first
-
-
-class PhotoRecoverer(Protocol):
-    """What the factory returns for a model's name and a device (`backend.recovery.Recoverer`)."""
-
-    device: str  # where the model runs
-    model: RecoveryModel
-
-    def recover(
-        self,
-        source: str | bytes,
-        *,
-        index: int = 0,
-        people: str = "all",
-        focal_px: float = 0.0,
-        on_stage: Callable[[str], None] | None = None,
-    ) -> FrameResult:
-        """See `backend.recovery.Recoverer.recover`."""
-        ...
 
 
 def read_body(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -90,8 +70,8 @@ class Worker:
         self._budget = budget
         self._precision = precision
         self._clips = ClipRuns(clip_factory, self._recoverer, emit)
-        self._models: OrderedDict[str, PhotoRecoverer] = OrderedDict()
-        self._sizes: dict[str, BodySizes] = {}
+        self._models: OrderedDict[str, Recoverer] = OrderedDict()
+        self._shapes: dict[str, Shapes] = {}
         self._cancelled: set[int] = set()
         self._lock = threading.Lock()
 
@@ -132,13 +112,13 @@ class Worker:
         with self._lock:
             self._cancelled = {number for number in self._cancelled if number > task["task"]}
 
-    def _recoverer(self, model: str) -> PhotoRecoverer:
+    def _recoverer(self, model: str) -> Recoverer:
         if model not in self._models:
             self._models[model] = load_callable(self._factory)(model, self._device, **self._options())
             engine = self._models[model].model.engine
             if engine is not None and not engine.options.exact:
                 log.info("%s in %s: vertices move by up to %.2f mm", model, self._precision, engine.error_mm)
-            self._sizes[model] = BodySizes.of_body(self._models[model].model.body)
+            self._shapes[model] = shapes_of_body(self._models[model].model.body)
             while len(self._models) > 1 and self._memory() > self._budget:
                 name, _ = self._models.popitem(last=False)
                 log.info("the model %s is unloaded", name)
@@ -184,10 +164,9 @@ class Worker:
                 focal_px=task["focal_px"],
                 on_stage=on_stage,
             )
-            sizes = self._sizes[task["model"]]
             if result.people:
-                self._sizes[task["model"]] = BodySizes.of_person(result.people[0])
-            fields, arrays = result_message(task["job"], result, sizes, task["source"])
+                self._shapes[task["model"]] = shapes_of_person(result.people[0])
+            fields, arrays = result_message(task["job"], result, self._shapes[task["model"]], task["source"])
             message = protocol.encode("result", task["request"], arrays, **{**fields, "index": task["index"]})
             on_stage("done")  # checks for `cancel` a last time before the result is sent
         except Cancelled:
@@ -240,14 +219,8 @@ def main(settings_json: str) -> int:
         except OSError:
             os._exit(0)  # the server has exited
 
-    worker = Worker(
-        settings["factory"],
-        settings["body_source"],
-        settings["device"],
-        emit,
-        precision=settings["precision"],
-        clip_factory=settings["clip_factory"],
-    )
+    names = ("factory", "body_source", "clip_factory", "device", "precision")
+    worker = Worker(emit=emit, **{name: settings[name] for name in names})
     tasks: queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]] = queue.SimpleQueue()
 
     def read() -> None:

@@ -47,10 +47,6 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._process is not None
 
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
-
     def tick(self) -> None:
         """Start the process if there is none and the pause after the last death is over."""
         if self._process is None and time.monotonic() >= self._restart_at:

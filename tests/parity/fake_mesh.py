@@ -14,10 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 # (rings, segments, diagonal seed, label stride, dropped (ring, first segment) of the 7-quad window or None)
-RECIPES = {
-    "body": (82, 84, 0, 2003, None),
-    "hand": (97, 8, 0, 3, (48, 0)),
-}
+RECIPES = {"body": (82, 84, 0, 2003, None), "hand": (97, 8, 0, 3, (48, 0))}
 
 
 def _bits(seed: int, count: int) -> list[int]:
@@ -86,12 +83,4 @@ if __name__ == "__main__":
         v, f = build_mesh(kind)
         edges = np.unique(np.sort(f[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), 1), axis=0)
         val = np.bincount(edges.ravel())
-        print(
-            kind,
-            v.shape,
-            f.shape,
-            "euler",
-            len(v) - len(edges) + len(f),
-            "valence",
-            np.bincount(val).tolist(),
-        )
+        print(kind, v.shape, f.shape, "euler", len(v) - len(edges) + len(f), "valence", np.bincount(val).tolist())

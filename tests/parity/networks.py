@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from fake_mesh import build_mesh
+from fake_mesh import build_mesh, fake_regressor
 from fake_smpl import PARENTS, build, state_dict
 from fill import fill_state_dict
 
 from backend.body.joint_sets import MANO16_PARENTS
 from backend.body.loader import import_body
 from backend.models.weights import LoadedNetwork, import_weights, load_network
-
-HAND_PARENTS = np.array(MANO16_PARENTS)
 
 
 class Meta(NamedTuple):
@@ -32,12 +30,7 @@ class Meta(NamedTuple):
 
 def meta(path: Path) -> Meta:
     with np.load(path, allow_pickle=False) as stored:
-        return Meta(
-            str(stored["meta.model"]),
-            str(stored["meta.variant"]),
-            int(stored["meta.weights_seed"]),
-            int(stored["meta.input_seed"]),
-        )
+        return Meta(*(stored[f"meta.{name}"].item() for name in Meta._fields))
 
 
 def is_network(path: Path) -> bool:
@@ -144,7 +137,7 @@ def _pose2mesh(about: Meta, entries, files: Path) -> Path:
 def save_body(part: str, files: Path) -> None:
     """Save a stand-in for SMPL's or MANO's file, and import it."""
     vertices, faces = build_mesh(part)
-    parents = HAND_PARENTS if part == "hand" else PARENTS
+    parents = np.array(MANO16_PARENTS) if part == "hand" else PARENTS
     count, joints = len(vertices), len(parents)
     if part == "body":
         arrays = build()
@@ -299,8 +292,6 @@ def _compare_measure(compare: Comparison, key: str, measure: str, values: torch.
 
 
 def _compare_pose2mesh(compare: Comparison, module, rng, stack) -> None:
-    from fake_mesh import fake_regressor
-
     joints = compare.golden["pose2d"].shape[1]
     pose = torch.as_tensor(rng.standard_normal((2, joints, 2)).astype(np.float32))
     both = torch.as_tensor(rng.standard_normal((2, joints, 5)).astype(np.float32))
@@ -314,13 +305,13 @@ def _compare_pose2mesh(compare: Comparison, module, rng, stack) -> None:
         last.weight.data /= factor
         last.bias.data /= factor
         compare(f"posenet_mm{suffix}", out["joints"], limit)
-        _compare_mesh(compare, f"full{suffix}", out, fake_regressor)
+        _compare_mesh(compare, f"full{suffix}", out)
         compare(f"full{suffix}_mesh_every10", lean["vertices"][:, ::10], 2e-5)
-    _compare_mesh(compare, "meshnet_only", module.pose2mesh(both, fake_nodes=True), fake_regressor)
+    _compare_mesh(compare, "meshnet_only", module.pose2mesh(both, fake_nodes=True))
     compare("meshnet_only_mesh_every10", module.pose2mesh(both)["vertices"][:, ::10], 2e-5)
 
 
-def _compare_mesh(compare: Comparison, prefix: str, out, fake_regressor) -> None:
+def _compare_mesh(compare: Comparison, prefix: str, out) -> None:
     vertices = out["vertices"].numpy()
     compare(f"{prefix}_raw_every10", out["raw"][:, ::10], 2e-5)
     compare(f"{prefix}_mesh_every10", vertices[:, ::10], 2e-5)

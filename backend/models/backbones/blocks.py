@@ -45,12 +45,6 @@ class ResidualBlock(nn.Module):
         return torch.relu_(y + (x if self.downsample is None else self.downsample(x)))
 
 
-def basic_blocks(inputs: int, width: int, count: int) -> nn.Sequential:
-    """`count` basic blocks in sequence, stride 1."""
-    first = ResidualBlock(inputs, width, (3, 3), 1)
-    return nn.Sequential(first, *(ResidualBlock(width, width, (3, 3), 1) for _ in range(count - 1)))
-
-
 def bottlenecks(inputs: int, width: int, count: int, stride: int = 1) -> nn.Sequential:
     """`count` bottlenecks in sequence with 4 * width outputs; the first has the stride."""
     first = ResidualBlock(inputs, width, (1, 3, 1), 4, stride)

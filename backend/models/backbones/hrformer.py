@@ -52,20 +52,12 @@ class ExchangeModule(MultiScaleModule):
     """HRFormer's: branches of transformer blocks."""
 
     def __init__(self, channels: tuple[int, ...], heads: int, drop: list[float]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(Block(c, heads * 2**k, rate) for rate in drop)) for k, c in enumerate(channels)
-        )
-        every = range(len(channels))
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_path(channels, source, target) for source in every) for target in every
-        )
+        branches = (nn.Sequential(*(Block(c, heads * 2**k, rate) for rate in drop)) for k, c in enumerate(channels))
+        super().__init__(branches, channels, len(channels), _path)
 
 
 def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
     """Resampling between two scales.  Up: 1x1, bilinear.  Down: depthwise 3x3, 1x1 (HRNet: nearest, full 3x3)."""
-    if source == target:
-        return nn.Identity()
     before, after = channels[source], channels[target]
     if source > target:
         up = nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear", align_corners=False)
@@ -154,9 +146,9 @@ class RelativeAttention(nn.Module):
 class FeedForward(nn.Module):
     """1x1, depthwise 3x3 and 1x1 convolution, each with batch norm and GELU, the last one too.  (N, C, H, W)."""
 
-    def __init__(self, width: int, ratio: int = 4) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        hidden = ratio * width
+        hidden = 4 * width
         self.fc1 = nn.Conv2d(width, hidden, 1)
         self.norm1: nn.Module = nn.BatchNorm2d(hidden)
         self.dw3x3 = nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden)

@@ -6,13 +6,14 @@ Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimat
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from backend.models.backbones.blocks import basic_blocks, bottlenecks, conv_bn
+from backend.models.backbones.blocks import ResidualBlock, bottlenecks, conv_bn
 
 _MODULES = {2: 1, 3: 4, 4: 3}  # exchange modules per stage; stage s has s branches
 _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per branch
@@ -21,8 +22,16 @@ _HEAD_WIDTHS = (32, 64, 128, 256)  # bottlenecks of the classification head, per
 class MultiScaleModule(nn.Module):
     """Parallel branches, one per scale; then each scale's output is the sum over all scales."""
 
-    branches: nn.ModuleList
-    fuse_layers: nn.ModuleList  # [target][source]
+    def __init__(
+        self, branches: Iterable[nn.Module], channels: tuple[int, ...], outputs: int, path: Callable[..., nn.Module]
+    ) -> None:
+        """path: channels, two scales -> the layers from one to the other.  outputs: number of target scales."""
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        scales = range(len(channels))
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(nn.Identity() if s == t else path(channels, s, t) for s in scales) for t in range(outputs)
+        )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
@@ -40,17 +49,11 @@ class ExchangeModule(MultiScaleModule):
     """HRNet's: branches of four basic blocks."""
 
     def __init__(self, channels: tuple[int, ...], outputs: int) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(basic_blocks(c, c, 4) for c in channels)
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(self._path(channels, source, target) for source in range(len(channels)))
-            for target in range(outputs)
-        )
+        branches = (nn.Sequential(*(ResidualBlock(c, c, (3, 3), 1) for _ in range(4))) for c in channels)
+        super().__init__(branches, channels, outputs, self._path)
 
     @staticmethod
     def _path(channels: tuple[int, ...], source: int, target: int) -> nn.Module:
-        if source == target:
-            return nn.Identity()
         before, after = channels[source], channels[target]
         if source > target:
             up = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
@@ -101,13 +104,7 @@ class HRNet(HighResolutionBackbone):
     checkpoints.
     """
 
-    def __init__(
-        self,
-        width: int,
-        head: Literal["multi", "pose", "classification"],
-        joints: int = 17,
-        classes: int = 1000,
-    ) -> None:
+    def __init__(self, width: int, head: Literal["multi", "pose", "classification"], joints: int = 17) -> None:
         super().__init__(width, 4)
         self.head = head
         before: tuple[int, ...] = (256,)
@@ -131,7 +128,7 @@ class HRNet(HighResolutionBackbone):
             )
             self.downsamp_modules = nn.ModuleList(_with_bias(a, b, 3, 2) for a, b in pairwise(widths))
             self.final_layer = _with_bias(widths[-1], 2048, 1, 1)
-            self.classifier = nn.Linear(2048, classes)
+            self.classifier = nn.Linear(2048, 1000)
         else:
             # the authors' initialisation: their files have no weights for the coarse outputs of the last module
             for part in self.modules():

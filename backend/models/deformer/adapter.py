@@ -10,19 +10,16 @@ from torch import Tensor, nn
 from backend.body.mesh_levels import body_levels
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter import Constants, Imported, Prediction, evaluation_regressor
+from backend.models.adapter import Adapter, Constants, Imported, Prediction, evaluation_regressor
 from backend.models.deformer.network import CONFIGS, DeFormer
 from backend.models.spec import NetworkSpec
 
 
-class DeFormerAdapter:
+class DeFormerAdapter(Adapter):
     """See `Adapter`.  Mesh levels are computed from the body; the constant is the regressor of 17 joints."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return CONFIGS[spec.name].input_size
-
-    def pose_set(self, spec: NetworkSpec) -> str | None:
-        return None
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
         return {"joint_regressor": evaluation_regressor(body)}
@@ -39,8 +36,7 @@ class DeFormerAdapter:
         return Imported(tensors, self.constants(spec, body))
 
     def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
-        vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
-        levels = body_levels(vertices, faces)
+        levels = body_levels(body.v_template.double().cpu().numpy(), body.faces.cpu().numpy())
         return DeFormer(CONFIGS[spec.name], levels, body.v_template.cpu(), constants["joint_regressor"])
 
     def predict(self, module: nn.Module, inputs: Tensor, body: BodyModel) -> Prediction:

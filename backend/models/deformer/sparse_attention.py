@@ -56,8 +56,6 @@ def sparse_attention(
 
 def flex_unusable(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> str:
     """The reason why FlexAttention cannot run on these tensors; empty where it can."""
-    if _flex_api() is None:
-        return "this PyTorch has none"
     if dropout_p:
         return "it has no dropout"
     if q.device.type == "cuda":
@@ -104,22 +102,17 @@ def _flex(q: Tensor, k: Tensor, v: Tensor, pattern: AttentionPattern) -> Tensor:
 
 
 @functools.cache
-def _flex_api() -> Any:
-    try:
-        from torch.nn.attention import flex_attention
-    except ImportError:
-        return None
-    return flex_attention
-
-
-@functools.cache
 def _flex_kernel(device: str) -> Callable[..., Tensor]:
-    attend = _flex_api().flex_attention
+    from torch.nn.attention import flex_attention
+
+    attend: Any = flex_attention.flex_attention
     # uncompiled it computes the full matrix; for the CPU, compiling needs a C++ compiler
     return torch.compile(attend, dynamic=False) if device == "cuda" else attend
 
 
 def _flex_mask(pattern: AttentionPattern, device: torch.device) -> tuple[Callable[..., Tensor], Any]:
+    from torch.nn.attention.flex_attention import create_block_mask
+
     cached = getattr(pattern, "_flex", None)
     if cached is None or cached[0] != device:
         with torch.inference_mode(False):
@@ -129,7 +122,7 @@ def _flex_mask(pattern: AttentionPattern, device: torch.device) -> tuple[Callabl
                 return allowed[query, key]
 
             size = pattern.tokens
-            mask = _flex_api().create_block_mask(look_up, None, None, size, size, device=str(device))
+            mask = create_block_mask(look_up, None, None, size, size, device=str(device))
         cached = (device, mask)
         pattern._flex = cached  # type: ignore[assignment]
     return _flex_kernel(device.type), cached[1]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from backend.body.mesh_levels import body_levels
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter import Constants, Imported, Prediction, pelvis_of, pick_file, sparse_parts
+from backend.models.adapter import Adapter, Constants, Imported, Prediction, pelvis_of
 from backend.models.fastmetro.mesh_sampler import read_mesh_sampler
 from backend.models.fastmetro.network import FastMETRO, FastMETROConfig, FastMETROMesh
 from backend.models.spec import NetworkSpec
@@ -21,14 +21,11 @@ from backend.models.spec import NetworkSpec
 _COARSE = {"body": (1723, 431), "hand": (195,)}
 
 
-class FastMETROAdapter:
+class FastMETROAdapter(Adapter):
     """See `Adapter`.  The constants are the coarse mesh's adjacency and the upsampling to the full mesh."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return (224, 224)
-
-    def pose_set(self, spec: NetworkSpec) -> str | None:
-        return None
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
         vertices, faces = body.v_template.double().cpu().numpy(), body.faces.cpu().numpy()
@@ -38,16 +35,16 @@ class FastMETROAdapter:
     def convert(
         self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]
     ) -> Imported:
-        hand = spec.part == "hand"
-        file = pick_file(
-            files,
-            spec.needs[0],
-            "it has the coarse mesh that the official weights were trained on",
-            "Take it from src/modeling/data of github.com/postech-ami/FastMETRO and name its folder: --with FOLDER.",
-        )
+        file = next((path for path in files if path.name == spec.needs[0]), None)
+        if file is None:
+            raise BadInput(
+                "auxiliary_missing",
+                f"{spec.needs[0]} is needed: it has the coarse mesh that the official weights were trained on.",
+                "Take it from src/modeling/data of github.com/postech-ami/FastMETRO and name its folder: "
+                "--with FOLDER.",
+            )
         sampler = read_mesh_sampler(file)
-        level = 1 if hand else 2
-        count = _COARSE[spec.part][-1]
+        level, count = len(_COARSE[spec.part]), _COARSE[spec.part][-1]
         sizes = [a.shape[0] for a in sampler.adjacency]
         if len(sizes) <= level or sizes[level] != count:
             raise BadInput(
@@ -70,12 +67,13 @@ class FastMETROAdapter:
 
 
 def mesh_constants(mesh: FastMETROMesh) -> dict[str, Tensor]:
-    """A mesh as the tensors of a weights file, see `sparse_parts`."""
+    """A mesh as the tensors of a weights file: NAME.indices (2, n), NAME.values (n,), NAME.shape (2,) per matrix."""
     tensors: dict[str, Tensor] = {}
     for name, matrix in (("adjacent", mesh.adjacent), ("up", mesh.up)):
         entries = sp.coo_matrix(matrix)
-        indices = torch.as_tensor(np.stack([entries.row, entries.col]))
-        tensors |= sparse_parts(name, indices, torch.as_tensor(entries.data), entries.shape)
+        tensors[f"{name}.indices"] = torch.as_tensor(np.stack([entries.row, entries.col]), dtype=torch.int32)
+        tensors[f"{name}.values"] = torch.as_tensor(entries.data, dtype=torch.float32)
+        tensors[f"{name}.shape"] = torch.tensor(entries.shape, dtype=torch.int64)
     return tensors
 
 

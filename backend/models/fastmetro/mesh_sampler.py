@@ -38,14 +38,11 @@ def read_mesh_sampler(path: Path) -> MeshSampler:
     """
     if not path.is_file():
         raise BadInput("file_missing", f"There is no file {path}.", _HINT)
-    parts: dict[str, list[sp.csr_matrix]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for key in ("A", "U", "D"):
-                parts[key] = _matrices(archive, f"{key}.npy", path.name)
+            adjacency, up, down = (_matrices(archive, f"{key}.npy", path.name) for key in ("A", "U", "D"))
     except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
         raise _wrong(path.name, str(error)) from None
-    adjacency, up, down = parts["A"], parts["U"], parts["D"]
     sizes = [a.shape[0] for a in adjacency]
     steps = list(pairwise(sizes))
     if [u.shape for u in up[: len(steps)]] != steps or [d.shape[::-1] for d in down[: len(steps)]] != steps:

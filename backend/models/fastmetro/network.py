@@ -104,13 +104,9 @@ class FastMETRO(nn.Module):
         image = self.conv_1x1(self.backbone(images)).flatten(2).transpose(1, 2)
         camera = self.cam_token_embed.weight.expand(count, -1, -1)
         camera, image = self.transformer_1.encoder(camera, image, self.pos_enc_1)
-        if self._first_tokens is None:
-            tokens = torch.cat([self.joint_token_embed.weight, self.vertex_token_embed.weight])
-            tokens = tokens.expand(count, -1, -1)
-            tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed)
-        else:
-            tokens = self._first_tokens.expand(count, -1, -1)
-            tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed, first_attended=True)
+        cached = self._first_tokens
+        tokens = (self._learned_tokens() if cached is None else cached).expand(count, -1, -1)
+        tokens = self.transformer_1.decoder(tokens, image, self.pos_enc_1, self.allowed, cached is not None)
         camera, image = self.transformer_2.encoder(
             self.dim_reduce_enc_cam(camera), self.dim_reduce_enc_img(image), self.pos_enc_2
         )
@@ -132,12 +128,14 @@ class FastMETRO(nn.Module):
             out["pred_rotmat"], out["pred_betas"] = self.smpl_parameter_regressor(finest.detach())
         return out
 
+    def _learned_tokens(self) -> Tensor:
+        return torch.cat([self.joint_token_embed.weight, self.vertex_token_embed.weight])[None]
+
     def cache_constants(self) -> None:
         """Compute the decoder's first self-attention once, for inference only: its input are learned tokens alone."""
         with torch.no_grad():
-            tokens = torch.cat([self.joint_token_embed.weight, self.vertex_token_embed.weight])[None]
             first = cast(DecoderLayer, self.transformer_1.decoder.layers[0])
-            self._first_tokens = first.attend_self(tokens, self.allowed)
+            self._first_tokens = first.attend_self(self._learned_tokens(), self.allowed)
 
     def train(self, mode: bool = True) -> FastMETRO:
         self._first_tokens = None

@@ -82,15 +82,11 @@ def fold_batch_norm(module: nn.Module) -> None:
         else:
             pairs = [(n, f"bn{n[4:]}") for n in names if n.startswith("conv") and f"bn{n[4:]}" in children]
         for layer, norm in pairs:
-            if _foldable(children[layer], children[norm]):
-                _fold(children[layer], children[norm])
+            found = children[layer], children[norm]
+            kinds = ((nn.Conv2d, nn.BatchNorm2d), (nn.Linear, nn.BatchNorm1d))
+            if any(isinstance(found[0], before) and isinstance(found[1], after) for before, after in kinds):
+                _fold(*found)
                 part.add_module(norm, nn.Identity())
-
-
-def _foldable(layer: nn.Module, norm: nn.Module) -> bool:
-    return (isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)) or (
-        isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d)
-    )
 
 
 def _fold(layer: Any, norm: Any) -> None:
@@ -112,10 +108,9 @@ class Engine:
         run: Callable[[nn.Module, Tensor], dict[str, Tensor]],
         options: EngineOptions,
         example: Tensor,
-        compare: str = "vertices",
     ) -> None:
         """run: module and one batch -> named tensors (N, ...).  example: inputs (n, ...) that `error_mm` is measured
-        on, in the output `compare` (m)."""
+        on, in the output `vertices` (m)."""
         self.options = options
         self.device = example.device
         self.module = optimise(module)
@@ -128,14 +123,15 @@ class Engine:
             if packs:
                 pack(self.module)
             return
-        exact = self._run_exact(example)[compare]
+        with torch.inference_mode():
+            exact = self._run(self.module, example)["vertices"].float()
         if options.precision == "bf16":
             to_bf16(self.module)
         if packs:
             pack(self.module)
         if options.compile:
             self._call = torch.compile(self.module, dynamic=False)  # type: ignore[assignment]
-        self.error_mm = float((self(example)[compare] - exact).norm(dim=-1).max()) * 1000
+        self.error_mm = float((self(example)["vertices"] - exact).norm(dim=-1).max()) * 1000
 
     @property
     def memory(self) -> int:
@@ -144,10 +140,6 @@ class Engine:
         return packed_memory(self.module) + sum(
             t.element_size() * (t._nnz() if t.is_sparse_csr else t.numel()) for t in tensors
         )
-
-    @torch.inference_mode()
-    def _run_exact(self, example: Tensor) -> dict[str, Tensor]:
-        return {name: value.float() for name, value in self._run(self.module, example).items()}
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> dict[str, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -26,22 +24,10 @@ _MIN_VISIBILITY = 0.3
 _TOLERANCE = 0.04  # reprojection error over the person's size at which the confidence is 1/e
 
 
-@dataclass(frozen=True)
-class KeypointAgreement:
-    """How well one body agrees with the detected keypoints.
-
-    confidence (J,) 0..1 per joint; mean reprojection error in px, and relative to the person's size in the image.
-    """
-
-    confidence: np.ndarray
-    reprojection_px: float
-    reprojection_relative: float
-
-
 def keypoint_agreement(
     body: BodyModel, vertices: np.ndarray, joints: np.ndarray, person: DetectedPerson, camera: Camera
-) -> KeypointAgreement:
-    """Confidence and reprojection error of one body.
+) -> tuple[np.ndarray, float, float]:
+    """One body's confidence (J,) 0..1, and its mean reprojection error in px and relative to its size in the image.
 
     vertices (V, 3) and joints (J, 3): m, camera frame.  Keypoints that the body does not have are ignored; joints
     without a keypoint get the person's mean confidence.
@@ -49,7 +35,7 @@ def keypoint_agreement(
     names, points, observed = matched_keypoints(body, vertices, joints, person)
     confidence = np.zeros(len(body.joint_names), np.float32)
     if not names:
-        return KeypointAgreement(confidence, 0.0, 0.0)
+        return confidence, 0.0, 0.0
     error = np.linalg.norm(camera.project(points) - observed[:, :2], axis=1)
     size = max(float(np.ptp(observed[:, :2], axis=0).max()), 1.0)
     support = observed[:, 2] * np.exp(-((error / size / _TOLERANCE) ** 2))
@@ -57,7 +43,7 @@ def keypoint_agreement(
     support_of = dict(zip(names, support, strict=True))
     for j, name in enumerate(body.joint_names):
         confidence[j] = support_of.get(name, confidence[j])
-    return KeypointAgreement(confidence, float(error.mean()), float(error.mean() / size))
+    return confidence, float(error.mean()), float(error.mean() / size)
 
 
 def matched_keypoints(

@@ -25,6 +25,7 @@ from backend.models.recovery_model import ModelSpec, RecoveryModel
 from backend.models.weights import TEST_NOTICE, load_network
 from backend.structures import Camera, DetectedPerson, RecoveredPerson
 
+Match = tuple[np.ndarray, np.ndarray, np.ndarray]  # points of a body (K, 3) m, their pixels (K, 2), weights (K,)
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 _MIN_KEYPOINTS = 6  # for a translation solve against detected keypoints; origin not recorded
 _MIN_SCALE, _MAX_SCALE = 0.1, 10.0  # of a plausible camera: a body of 2 m is a tenth to ten times the crop
@@ -75,15 +76,15 @@ class NetworkModel(RecoveryModel):
         for k, person in enumerate(people):
             if crops:
                 matched = self._by_keypoints(bodies, k, person) if self.network.spec.rough_camera else None
-                points, targets, weights = matched or self._by_crop(bodies, k, crops[k], out["camera"][k])
+                match = matched or self._by_crop(bodies, k, crops[k], out["camera"][k])
                 ray_rotation = rotation_to_ray(crops[k].centre, camera)
             else:
                 keypoints = out["keypoints"][k].double().cpu().numpy() * (_MIRROR if mirrored[k] else 1)
-                points, targets, weights = keypoints, poses[k][:, :2], poses[k][:, 2]
-                ray_rotation = rotation_to_ray(targets.mean(0), camera)
+                match = keypoints, poses[k][:, :2], poses[k][:, 2]
+                ray_rotation = rotation_to_ray(match[1].mean(0), camera)
                 if not self.pose_set:  # landmarks are in the axes of the ray to the hips
-                    ray_rotation = ray_rotations(targets[None, HIPS].mean(1), camera)[0]
-            recovered.append(self._in_camera(bodies, k, ray_rotation, points, targets, weights, person, camera))
+                    ray_rotation = ray_rotations(match[1][None, HIPS].mean(1), camera)[0]
+            recovered.append(self._in_camera(bodies, k, ray_rotation, match, person, camera))
         return recovered
 
     def _bodies(self, out: dict[str, Tensor], mirrored: np.ndarray) -> dict[str, np.ndarray]:
@@ -107,10 +108,8 @@ class NetworkModel(RecoveryModel):
         arrays["rotations"][mirrored] *= _MIRROR[:, None] * _MIRROR
         return arrays | {"mirrored": mirrored}
 
-    def _by_crop(
-        self, bodies: dict[str, np.ndarray], k: int, crop: Crop, camera: Tensor
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Joints (J, 3) m, their pixels (J, 2) by the network's weak-perspective camera, and weights (J,)."""
+    def _by_crop(self, bodies: dict[str, np.ndarray], k: int, crop: Crop, camera: Tensor) -> Match:
+        """The body's joints, and their pixels by the network's weak-perspective camera."""
         scale, shift = float(camera[0]), camera[1:].double().cpu().numpy()
         joints = bodies["joints"][k]
         in_crop = joints * (_MIRROR if crop.mirrored else 1)
@@ -120,10 +119,8 @@ class NetworkModel(RecoveryModel):
             shift = -in_crop[:, :2].mean(0)
         return joints, crop.to_photo(scale * (in_crop[:, :2] + shift)), np.ones(len(joints))
 
-    def _by_keypoints(
-        self, bodies: dict[str, np.ndarray], k: int, person: DetectedPerson
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """The body's keypoints (K, 3) m, detected pixels (K, 2) and visibility (K,); None where these are too few."""
+    def _by_keypoints(self, bodies: dict[str, np.ndarray], k: int, person: DetectedPerson) -> Match | None:
+        """The body's keypoints, detected pixels and visibility; None where these are too few."""
         names, points, observed = matched_keypoints(self.body, bodies["vertices"][k], bodies["joints"][k], person)
         if len(names) < _MIN_KEYPOINTS:
             return None
@@ -134,20 +131,19 @@ class NetworkModel(RecoveryModel):
         bodies: dict[str, np.ndarray],
         k: int,
         ray_rotation: np.ndarray,
-        points: np.ndarray,
-        targets: np.ndarray,
-        weights: np.ndarray,
+        match: Match,
         person: DetectedPerson,
         camera: Camera,
     ) -> RecoveredPerson:
-        """One person's body in the camera frame: rotated to its ray, and translated so that points (K, 3) m project
-        onto targets (K, 2) px with weights (K,)."""
+        """One person's body in the camera frame: rotated to its ray, and translated so that its points project onto
+        their pixels."""
+        points, targets, weights = match
         shift = solve_translation(points @ ray_rotation.T, targets, weights, camera)
         rotations = bodies["rotations"][k].copy()
         rotations[0] = ray_rotation @ rotations[0]
         rest = bodies["rest"][k]
         vertices, joints = (bodies[name][k] @ ray_rotation.T + shift for name in ("vertices", "joints"))
-        agreement = keypoint_agreement(self.body, vertices, joints, person, camera)
+        confidence, error_px, error_relative = keypoint_agreement(self.body, vertices, joints, person, camera)
         return RecoveredPerson(
             poses=axis_angle_from_matrix(torch.as_tensor(rotations)).numpy().astype(np.float32),
             betas=bodies["betas"][k].astype(np.float32),
@@ -155,12 +151,12 @@ class NetworkModel(RecoveryModel):
             trans=(ray_rotation @ (rest + bodies["trans"][k]) - rest + shift).astype(np.float32),
             joints=joints.astype(np.float32),
             vertices=vertices.astype(np.float32),
-            confidence=agreement.confidence,
+            confidence=confidence,
             keypoints2d=np.asarray(person.keypoints2d, np.float32),
             box=np.asarray(person.box, np.float32),
             score=float(person.score),
-            reprojection_px=agreement.reprojection_px,
-            reprojection_relative=agreement.reprojection_relative,
+            reprojection_px=error_px,
+            reprojection_relative=error_relative,
             mirrored=bool(bodies["mirrored"][k]),
         )
 

@@ -9,23 +9,17 @@ from torch import Tensor, nn
 
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter import Constants, Imported, Prediction
+from backend.models.adapter import Adapter, Constants, Imported, Prediction
 from backend.models.pose2mesh.mesh_graph import MeshGraph, mesh_graph
 from backend.models.pose2mesh.network import LEVELS, Pose2Mesh, Pose2MeshConfig
 from backend.models.spec import NetworkSpec
 
 
-class Pose2MeshAdapter:
+class Pose2MeshAdapter(Adapter):
     """See `Adapter`.  No constants: the graphs are computed from the body's faces."""
-
-    def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
-        return None
 
     def pose_set(self, spec: NetworkSpec) -> str | None:
         return str(spec.settings["pose_set"])
-
-    def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
-        return {}
 
     def convert(
         self, spec: NetworkSpec, tensors: dict[str, Tensor], body: BodyModel | None, files: Sequence[Path]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from backend.body.mesh_levels import body_levels
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter import Constants, Imported, Prediction
+from backend.models.adapter import Adapter, Constants, Imported, Prediction
 from backend.models.fastmetro.adapter import mesh_constants, mesh_of
 from backend.models.fastmetro.network import FastMETROMesh
 from backend.models.pose2mesh_small.network import SmallPose2Mesh, features
@@ -19,14 +19,8 @@ from backend.models.spec import NetworkSpec
 from backend.structures import DetectedPerson
 
 
-class SmallPose2MeshAdapter:
+class SmallPose2MeshAdapter(Adapter):
     """See `Adapter`.  The inputs are neither crops nor poses of a pose set, but those of `encode`."""
-
-    def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
-        return None
-
-    def pose_set(self, spec: NetworkSpec) -> str | None:
-        return None
 
     def encode(self, people: Sequence[DetectedPerson]) -> np.ndarray:
         """(N, 199) float32, the network's input.  Raises BadInput `wrong_keypoints`."""

@@ -46,11 +46,11 @@ class Lifter(nn.Module):
     """Inputs (N, 199) of `features` -> (N, 57, 3) m: 24 joints relative to the pelvis joint, then 33 landmarks relative
     to the midpoint of the hips; axes of the ray to the person (x right, y down, z forward)."""
 
-    def __init__(self, width: int = 512, stages: int = 2, dropout: float = 0.0) -> None:
+    def __init__(self, width: int = 512) -> None:
         super().__init__()
         self.straight = nn.Linear(INPUTS, 3 * POINTS)
         self.w1 = nn.Linear(INPUTS, width)
-        self.linear_stages = nn.ModuleList(ResidualLinear(width, dropout) for _ in range(stages))
+        self.linear_stages = nn.ModuleList(ResidualLinear(width, 0.0) for _ in range(2))
         self.w2 = nn.Linear(width, 3 * POINTS)
 
     def forward(self, values: Tensor) -> Tensor:

@@ -22,10 +22,19 @@ class LandmarkLifter:
     def __init__(self, model: Lifter) -> None:
         self._model = model.eval().requires_grad_(False)
 
-    @classmethod
-    def embedded(cls) -> LandmarkLifter:
+    @staticmethod
+    @cache
+    def embedded() -> LandmarkLifter:
         """The lifter with its embedded weights, read once per process."""
-        return _embedded()
+        from backend.models.checkpoints import load_tensors, read_checkpoint
+        from backend.models.weights import split
+
+        path = EMBEDDED / f"{NAME}.safetensors"
+        tensors, _ = split(read_checkpoint(path))
+        own = {name.removeprefix(_PART): value for name, value in tensors.items() if name.startswith(_PART)}
+        model = Lifter(len(own["w1.weight"]))
+        load_tensors(model, own, path.name)
+        return LandmarkLifter(model)
 
     def landmarks(self, keypoints2d: np.ndarray, keypoints3d: np.ndarray) -> np.ndarray:
         """Refined landmarks (n, 33, 3) m, from detected 2D (n, 33, 3) px and visibility, and 3D (n, 33, 3) m.
@@ -48,16 +57,3 @@ class LandmarkLifter:
             for k, refined in zip(with_landmarks, self.landmarks(points, world), strict=True):
                 out[k] = replace(people[k], keypoints3d=refined)
         return out
-
-
-@cache
-def _embedded() -> LandmarkLifter:
-    from backend.models.checkpoints import load_tensors, read_checkpoint
-    from backend.models.weights import split
-
-    path = EMBEDDED / f"{NAME}.safetensors"
-    tensors, _ = split(read_checkpoint(path))
-    own = {name.removeprefix(_PART): value for name, value in tensors.items() if name.startswith(_PART)}
-    model = Lifter(len(own["w1.weight"]))
-    load_tensors(model, own, path.name)
-    return LandmarkLifter(model)

@@ -13,7 +13,7 @@ from backend.body.files import SMPL_LICENSE
 from backend.body.joint_sets import SMPL24
 from backend.body.model import BodyModel
 from backend.errors import BadInput
-from backend.models.adapter import Constants, Imported, Prediction, evaluation_regressor
+from backend.models.adapter import Adapter, Constants, Imported, Prediction, evaluation_regressor
 from backend.models.smpler.network import SMPLer, SMPLerConfig
 from backend.models.spec import NetworkSpec
 
@@ -30,14 +30,11 @@ _BODY = {
 }
 
 
-class SMPLerAdapter:
+class SMPLerAdapter(Adapter):
     """See `Adapter`.  The constant is the regressor of the 17 evaluation joints."""
 
     def input_size(self, spec: NetworkSpec) -> tuple[int, int] | None:
         return (224, 224)
-
-    def pose_set(self, spec: NetworkSpec) -> str | None:
-        return None
 
     def constants(self, spec: NetworkSpec, body: BodyModel) -> dict[str, Tensor]:
         return {"joint_regressor": evaluation_regressor(body)}
@@ -56,7 +53,13 @@ class SMPLerAdapter:
             )
         carried = body_of(tensors)
         if body is not None:
-            _check_same(carried, body)
+            template = body.v_template.cpu().numpy()
+            if carried.v_template.shape != template.shape or np.abs(carried.v_template - template).max() > 1e-4:
+                raise BadInput(
+                    "body_mismatch",
+                    f"The checkpoint was made with another body than {body.name!r}.",
+                    "Leave out --body: the file contains its own.",
+                )
         return Imported(own, {"joint_regressor": tensors[_REGRESSOR].float().contiguous()}, carried)
 
     def build(self, spec: NetworkSpec, body: BodyModel, constants: Constants) -> nn.Module:
@@ -95,16 +98,6 @@ def body_of(tensors: dict[str, Tensor]) -> BodyArrays:
             f"The body model in the file is not SMPL's ({error}).",
             "Give the published file.",
         ) from None
-
-
-def _check_same(carried: BodyArrays, body: BodyModel) -> None:
-    template = body.v_template.cpu().numpy()
-    if carried.v_template.shape != template.shape or np.abs(carried.v_template - template).max() > 1e-4:
-        raise BadInput(
-            "body_mismatch",
-            f"The checkpoint was made with another body than {body.name!r}.",
-            "Leave out --body: the file contains its own.",
-        )
 
 
 ADAPTER = SMPLerAdapter()

@@ -137,9 +137,8 @@ class SMPLPredictor(nn.Module):
     init_shape: Tensor
     init_cam: Tensor
 
-    def __init__(self, features: int, dropout: float = 0.5, width: int = 1024, iterations: int = 3) -> None:
+    def __init__(self, features: int, dropout: float = 0.5, width: int = 1024) -> None:
         super().__init__()
-        self.iterations = iterations
         self.register_buffer("init_pose", torch.tensor(_IDENTITY_6D).repeat(24)[None])
         self.register_buffer("init_shape", torch.zeros(1, 10))
         self.register_buffer("init_cam", torch.tensor([[1.0, 0.0, 0.0]]))
@@ -156,7 +155,7 @@ class SMPLPredictor(nn.Module):
         """feature (N, C) -> theta (N, 24, 3, 3), beta (N, 10), cam (N, 3)."""
         count = len(feature)
         pose, shape, cam = (start.expand(count, -1) for start in (self.init_pose, self.init_shape, self.init_cam))
-        for _ in range(self.iterations):
+        for _ in range(3):
             hidden = torch.cat([feature, pose, shape, cam], 1)
             hidden = self.dropout(torch.relu(self.fc1(hidden)))
             hidden = self.dropout(torch.relu(self.fc2(hidden)))

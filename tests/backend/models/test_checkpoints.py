@@ -43,9 +43,8 @@ def test_safetensors_are_read(tmp_path):
 def test_a_file_with_code_is_refused_and_not_executed(tmp_path, old):
     content = {"model": {"a": torch.ones(1)}, "extra": Touch(tmp_path / "ran")}
     torch.save(content, tmp_path / "file.pt", _use_new_zipfile_serialization=not old)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, check=lambda error: error.code == "refused_pickle"):
         read_checkpoint(tmp_path / "file.pt")
-    assert caught.value.code == "refused_pickle"
     assert not (tmp_path / "ran").exists()
 
 
@@ -58,27 +57,21 @@ def test_a_plain_pickle_with_code_is_not_executed(tmp_path):
 
 def test_a_pickled_module_is_refused(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "file.pt")
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, check=lambda error: error.code == "refused_pickle") as caught:
         read_checkpoint(tmp_path / "file.pt")
-    assert caught.value.code == "refused_pickle"
     assert "state_dict" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [(b"", "not_a_checkpoint"), (b"<html>", "not_a_checkpoint"), (b"PK\x03\x04 cut off", "not_a_checkpoint")],
-)
-def test_corrupt_files_are_named(tmp_path, content, code):
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04 cut off"])
+def test_corrupt_files_are_named(tmp_path, content):
     (tmp_path / "broken.pt").write_bytes(content)
-    with pytest.raises(BadInput, match=r"broken\.pt") as caught:
+    with pytest.raises(BadInput, match=r"broken\.pt", check=lambda error: error.code == "not_a_checkpoint"):
         read_checkpoint(tmp_path / "broken.pt")
-    assert caught.value.code == code
 
 
 def test_a_missing_file_and_one_without_tensors(tmp_path):
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, check=lambda error: error.code == "file_missing"):
         read_checkpoint(tmp_path / "nothing.pt")
-    assert caught.value.code == "file_missing"
     torch.save({"epoch": 3}, tmp_path / "empty.pt")
     with pytest.raises(BadInput, match="no tensors"):
         read_checkpoint(tmp_path / "empty.pt")

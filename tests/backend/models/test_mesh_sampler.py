@@ -50,9 +50,8 @@ def test_a_file_with_code_is_refused(tmp_path):
     assert len(read_mesh_sampler(path).up) == 2  # the templates M are not read
     assert not (tmp_path / "harmless").exists()
     path = write(tmp_path / "bad.npz", U=row(Touch(tmp_path / "ran")))
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, check=lambda error: error.code == "refused_pickle"):
         read_mesh_sampler(path)
-    assert caught.value.code == "refused_pickle"
     assert not (tmp_path / "ran").exists()
 
 
@@ -64,9 +63,8 @@ def test_indices_that_point_outside_are_refused(tmp_path):
 
 
 def test_other_files_are_refused_by_name(tmp_path):
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, check=lambda error: error.code == "file_missing"):
         read_mesh_sampler(tmp_path / "absent.npz")
-    assert caught.value.code == "file_missing"
     (tmp_path / "text.npz").write_bytes(b"hello")
     np.savez(tmp_path / "other.npz", A=np.ones(3))
     with zipfile.ZipFile(tmp_path / "cut.npz", "w") as archive:
@@ -74,6 +72,5 @@ def test_other_files_are_refused_by_name(tmp_path):
     levels = {"U": row(sp.csr_matrix(np.ones((12, 4))), sp.csr_matrix(np.eye(5, 2)))}
     write(tmp_path / "levels.npz", **levels)
     for name in ("text", "other", "cut", "levels"):
-        with pytest.raises(BadInput, match=rf"{name}\.npz") as caught:
+        with pytest.raises(BadInput, match=rf"{name}\.npz", check=lambda error: error.code == "not_a_mesh_sampler"):
             read_mesh_sampler(tmp_path / f"{name}.npz")
-        assert caught.value.code == "not_a_mesh_sampler"

@@ -10,8 +10,10 @@ from torch import nn
 from backend.body.loader import load_body
 from backend.geometry.rotations import matrix_from_axis_angle
 from backend.models.adapter import Prediction
+from backend.models.crops import crop_around
 from backend.models.inference import network_model
 from backend.models.inference.network_model import NetworkModel
+from backend.models.inference.translation_solve import rotation_to_ray
 from backend.models.registry import get_model
 from backend.models.spec import network
 from backend.models.weights import LoadedNetwork
@@ -75,9 +77,6 @@ def test_weak_perspective_predictions_project_onto_the_photo(body, monkeypatch):
     vertices, joints = posed.vertices[0].double().numpy(), posed.joints[0].double().numpy()
     person = detection_of(body.regressors["coco17"].double().numpy() @ vertices)
     # prediction of an ideal network: the body rotated as in its crop, and the best weak-perspective camera
-    from backend.models.crops import crop_around
-    from backend.models.inference.translation_solve import rotation_to_ray
-
     crop = crop_around(person, "body", 1.0)
     ray = rotation_to_ray(crop.centre, CAMERA)
     local = (vertices - vertices.mean(0)) @ ray
@@ -111,8 +110,6 @@ def test_keypoints_give_the_translation_of_lifted_poses(body, monkeypatch):
     full = np.concatenate([coco, [(coco[11] + coco[12]) / 2, (coco[5] + coco[6]) / 2]])
     pelvis = full[17]
     # in the axes of the ray: a lifter's input has no camera
-    from backend.models.inference.translation_solve import rotation_to_ray
-
     ray = rotation_to_ray(CAMERA.project(full).mean(0), CAMERA)
     oracle = Oracle(
         torch.as_tensor((vertices - pelvis) @ ray, dtype=torch.float32)[None],

@@ -27,23 +27,10 @@ VERTICES = 50
 
 def person(seed: int) -> RecoveredPerson:
     rng = np.random.default_rng(seed)
-
-    def floats(*shape: int) -> np.ndarray:
-        return rng.random(shape, np.float32)
-
-    return RecoveredPerson(
-        poses=floats(24, 3),
-        betas=floats(10),
-        trans=floats(3),
-        joints=floats(24, 3),
-        vertices=floats(VERTICES, 3),
-        confidence=floats(24),
-        keypoints2d=floats(33, 3),
-        box=floats(4),
-        score=0.5,
-        reprojection_px=2.0,
-        reprojection_relative=0.01,
-    )
+    shapes: dict[str, Any] = {"poses": (24, 3), "betas": 10, "trans": 3, "joints": (24, 3), "vertices": (VERTICES, 3)}
+    shapes |= {"confidence": 24, "keypoints2d": (33, 3), "box": 4}
+    arrays: dict[str, Any] = {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
+    return RecoveredPerson(**arrays, score=0.5, reprojection_px=2.0, reprojection_relative=0.01)
 
 
 class FakeModel(RecoveryModel):
